@@ -1,0 +1,72 @@
+# Retouch: every command of the project. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.10,$(shell command -v python$(v) 2>/dev/null)) $(shell command -v python3))
+BIN := .venv/bin
+VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+# Python 3.10 has pins of its own: newer releases of several packages have left it
+PINS = requirements$(if $(filter 3.10,$(VERSION)),-3.10).txt
+CHECKPOINT ?= checkpoints/shapes
+SETUP := .venv/.setup
+EXPORT := .runtime/.export
+
+IMAGE ?= $(CHECKPOINT)/sample.png
+INSTRUCTION ?= $(shell cat $(CHECKPOINT)/sample.txt 2>/dev/null)
+OUT ?= out.png
+
+# ONNX Runtime's wheels report to their maker unless told not to
+export ORT_DISABLE_TELEMETRY := 1
+
+.PHONY: help setup export demo edit serve eval test test-unit doctor bench train clean distclean
+
+help:  ## List the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(SETUP)  ## Make .venv from the pinned requirements
+$(SETUP): requirements.txt requirements-3.10.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v in ((3, 10), (3, 11), (3, 12)) or sys.exit("Python %d.%d found; Retouch needs 3.10, 3.11 or 3.12 (make PYTHON=...)" % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement $(PINS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $$(grep ^torch== $(PINS))  # a CUDA build brings its own
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+export: $(EXPORT)  ## Turn the checkpoint into ONNX in model_repository/
+$(EXPORT): $(SETUP) $(wildcard $(CHECKPOINT)/*) $(wildcard $(CHECKPOINT)/*/*) $(wildcard export/*.py)
+	$(BIN)/python -m export $(CHECKPOINT)
+	@mkdir -p $(@D) && touch $@
+
+demo: $(EXPORT)  ## Edit the sample image on a real server; pictures go to out/
+	$(BIN)/retouch demo --out out
+
+edit: $(EXPORT)  ## Edit one image: make edit IMAGE=photo.png INSTRUCTION="make the red circle blue" OUT=out.png
+	$(BIN)/retouch edit --start "$(IMAGE)" "$(INSTRUCTION)" -o "$(OUT)"
+
+serve: $(EXPORT)  ## Run the server on 127.0.0.1:8000 (HTTP) and :8001 (gRPC) until Ctrl-C
+	$(BIN)/retouch serve
+
+eval: $(SETUP)  ## Success by operation over the 500 held-out scenes
+	$(BIN)/python -m training.evaluate $(CHECKPOINT)
+
+test: $(EXPORT)  ## All tests, a real server among them
+	$(BIN)/python -m pytest tests
+
+test-unit: $(SETUP)  ## The quick tests: no server, no checkpoint
+	$(BIN)/python -m pytest tests/unit tests/contract
+
+doctor: $(SETUP)  ## Say what this machine lacks
+	$(BIN)/retouch doctor
+
+bench: $(EXPORT)  ## What serving adds to the same ONNX sessions in a plain loop
+	$(BIN)/python benchmarks/overhead.py
+
+train: $(SETUP)  ## Make the checkpoint again from a seed (hours on two cores; resumable)
+	$(BIN)/python -m training
+
+clean:  ## Remove what commands wrote, but not .venv
+	rm -rf out out.png .runtime .pytest_cache model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer.json
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## Remove .venv too
+	rm -rf .venv

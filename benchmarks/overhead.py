@@ -1,0 +1,101 @@
+"""What serving adds: one edit through `edit` against the same stages called in a plain loop in one process.
+
+Both do the same work, decoding and encoding included, on the same image, sentence, seed and steps, in turns, so
+that whatever else the machine does hits both. Prints medians; `--json PATH` writes them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from retouch.client import Retouch  # noqa: E402
+from retouch.connector import Connector  # noqa: E402
+from retouch.denoiser import Denoiser  # noqa: E402
+from retouch.parser import Parser  # noqa: E402
+from retouch.postprocess import postprocess  # noqa: E402
+from retouch.preprocess import preprocess, region_of  # noqa: E402
+from retouch.server import REPOSITORY, RUNTIME, Server  # noqa: E402
+from retouch.types import EditRequest  # noqa: E402
+from retouch.vae import VaeDecoder, VaeEncoder  # noqa: E402
+
+SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
+
+
+class PlainLoop:
+    """The stages of the model repository, one after the other, in this process."""
+
+    def __init__(self, repository: Path):
+        def stage(kind, name):
+            return kind(repository / name / "1")
+
+        self.parser, self.connector = stage(Parser, "vl_parser"), stage(Connector, "connector")
+        self.encoder, self.decoder = stage(VaeEncoder, "vae_encoder"), stage(VaeDecoder, "vae_decoder")
+        self.denoiser = stage(Denoiser, "denoiser_bf16")
+
+    def edit(self, request: EditRequest) -> bytes:
+        prepared = preprocess(request, ("bf16",))
+        parsed = self.parser.run(prepared.pixels[None], [request.instruction])[0]
+        latents = self.encoder.run(prepared.pixels[None])[0]
+        conditioning = self.connector.run(parsed.queries[None])[0]
+        cells = region_of(prepared.mask, parsed.region)
+        knobs = (request.seed, request.steps, request.guidance, request.previews)
+        *_, last = self.denoiser.run(latents, conditioning, cells, *knobs, boxes=parsed.boxes)
+        edited = self.decoder.run(last.latents[None])[0]
+        source = (request.image, request.region, request.format)
+        return postprocess(source, cells, edited, None, (last.step, last.steps), prepared.info).image
+
+
+def main() -> None:
+    options = parse()
+    request = EditRequest(options.image.read_bytes(), options.instruction, seed=0, steps=options.steps)
+    loop = PlainLoop(REPOSITORY)
+    spent: dict[str, list[float]] = {"plain": [], "served": []}
+    with Server(log=RUNTIME / "benchmark.log") as server:
+        client = Retouch(f"127.0.0.1:{server.grpc}")
+        knobs = {"seed": request.seed, "steps": request.steps}
+        ways = {
+            "plain": lambda: loop.edit(request),
+            "served": lambda: list(client.edit(request.image, request.instruction, **knobs))[-1].image,
+        }
+        if ways["plain"]() != ways["served"]():
+            sys.exit("the served image is not the one of the plain loop")
+        for turn in range(options.warm_up + options.count):
+            for name, way in ways.items():
+                begin = time.perf_counter()
+                way()
+                if turn >= options.warm_up:
+                    spent[name].append((time.perf_counter() - begin) * 1000)
+    report({name: statistics.median(times) for name, times in spent.items()}, options)
+
+
+def report(medians: dict[str, float], options: argparse.Namespace) -> None:
+    ratio = medians["served"] / medians["plain"]
+    print(f"plain loop  {medians['plain']:8.1f} ms   median of {options.count}")
+    print(f"edit        {medians['served']:8.1f} ms")
+    print(f"ratio       {ratio:8.3f}")
+    if options.json:
+        figures = {"plain_ms": medians["plain"], "served_ms": medians["served"], "ratio": ratio, "count": options.count}
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--image", type=Path, default=SAMPLE.with_suffix(".png"))
+    parser.add_argument("--instruction", default="make the red circle blue")
+    parser.add_argument("--steps", type=int, default=0, help="0: the model's default")
+    parser.add_argument("--count", type=int, default=30, help="edits of each way")
+    parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+from clients.command import main
+
+main()

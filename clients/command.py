@@ -1,0 +1,161 @@
+"""The command line: retouch edit | serve | demo | doctor."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from retouch import types
+from retouch.client import Retouch
+from retouch.server import RUNTIME, Server, ServerError
+from retouch.types import EditAnswer, RequestError
+
+RUNNING = RUNTIME / "running.json"  # the ports of `retouch serve`, while it runs
+console = Console(highlight=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(types.VERSION, prog_name="retouch")
+def retouch() -> None:
+    """Edit images by sentences."""
+
+
+@retouch.command()
+@click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("instruction")
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("out.png"), show_default=True)
+@click.option("--url", envvar="RETOUCH_URL", help="host:port of a server; without it, the one of `retouch serve`.")
+@click.option("--http", is_flag=True, help="Use HTTP instead of gRPC.")
+@click.option("--start", is_flag=True, help="Start a server for this edit when none runs here.")
+@click.option("--seed", type=int, help="The same seed gives the same image.  [default: random, printed]")
+@click.option("--steps", type=int, default=0, help="0: the model's default.")
+@click.option("--guidance", type=float, default=0.0, help="0: the model's default.")
+@click.option("--previews", type=int, default=4, show_default=True, help=f"0 to {types.MAX_PREVIEWS}.")
+@click.option("--save-previews", is_flag=True, help="Write them beside the result.")
+@click.option("--precision", default="auto", show_default=True, help=", ".join(types.PRECISIONS))
+@click.option("--region", default="auto", show_default=True, help="auto or full.")
+@click.option("--mask", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="White = may change.")
+@click.option("--format", "format_", help="png, jpeg, webp or `jpeg;quality=90`.  [default: by the name of --out]")
+@click.option("--deadline-ms", type=int, default=0, help="Give up after so many milliseconds; 0: never.")
+def edit(image, instruction, out, url, http, start, save_previews, region, mask, format_, seed, **knobs) -> None:
+    """Change IMAGE as INSTRUCTION says, for example: retouch edit photo.png "make the red circle blue" -o out.png"""
+    knobs["region"] = mask.read_bytes() if mask else region.encode()
+    knobs["format"] = format_ or {".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}.get(out.suffix.lower(), "png")
+    if seed is not None:
+        knobs["seed"] = seed
+    with server_url(url, http, start) as address:
+        answers = with_progress(Retouch(address, http).edit(image.read_bytes(), instruction, **knobs))
+        for answer in answers:
+            if answer.final:
+                save(out, answer)
+            elif save_previews:
+                save(out.with_name(f"{out.stem}.step{answer.step[0]:02d}{out.suffix}"), answer)
+
+
+@retouch.command()
+@click.option("--http-port", type=int, default=8000, show_default=True)
+@click.option("--grpc-port", type=int, default=8001, show_default=True)
+@click.option("--metrics-port", type=int, default=8002, show_default=True)
+def serve(http_port: int, grpc_port: int, metrics_port: int) -> None:
+    """Run the server on 127.0.0.1 until Ctrl-C."""
+    with Server(http=http_port, grpc=grpc_port, metrics=metrics_port) as server:
+        RUNNING.write_text(json.dumps({"http": server.http, "grpc": server.grpc}))
+        try:
+            console.print(f"ready: http 127.0.0.1:{server.http}, gRPC 127.0.0.1:{server.grpc}  (Ctrl-C stops)")
+            while server.process and server.process.poll() is None:
+                time.sleep(0.5)
+        finally:
+            RUNNING.unlink(missing_ok=True)
+    raise ServerError(f"the server has stopped by itself; its log is {server.log}")
+
+
+@retouch.command()
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("out"), show_default=True)
+@click.option("--image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--instruction")
+def demo(out: Path, image: Path | None, instruction: str | None) -> None:
+    """Start a server, edit the sample image, write before, previews, after and a contact sheet, stop the server."""
+    from clients.demo import run
+
+    run(out, image, instruction)
+
+
+@retouch.command()
+def doctor() -> None:
+    """Say what this machine lacks."""
+    from clients.doctor import checks
+
+    results = list(checks())
+    for good, what, advice in results:
+        console.print(f"[green]ok[/]  {what}" if good else f"[red]NO[/]  {what}: {advice}")
+    sys.exit(0 if all(good for good, *_ in results) else 1)
+
+
+# -- helpers of the commands ------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def server_url(url: str | None, http: bool, start: bool) -> Iterator[str]:
+    """The address to talk to: the one given, the running `retouch serve`, or a server started for the moment."""
+    if url:
+        yield url
+    elif start and not RUNNING.is_file():
+        console.print("starting a server")
+        with Server(log=RUNTIME / "edit.log") as server:
+            yield f"127.0.0.1:{server.http if http else server.grpc}"
+    else:
+        ports = json.loads(RUNNING.read_text()) if RUNNING.is_file() else {"http": 8000, "grpc": 8001}
+        yield f"127.0.0.1:{ports['http' if http else 'grpc']}"
+
+
+def with_progress(answers: Iterator[EditAnswer]) -> Iterator[EditAnswer]:
+    """The answers, while a bar shows the steps; then what was done and the milliseconds of each stage."""
+    columns = (TextColumn("editing"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
+    answer = None
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("edit", total=None)
+        for answer in answers:
+            bar.update(task, completed=answer.step[0], total=answer.step[1])
+            yield answer
+    if answer is not None:
+        report(answer)
+
+
+def report(answer: EditAnswer) -> None:
+    info = answer.info
+    for operation in info.operations:
+        console.print("understood: " + " ".join(filter(None, (operation.op, operation.target, operation.value))))
+    share = f", {info.region.share:.0%} of the image" if info.region else ""
+    console.print(f"seed {info.seed}, {info.steps} steps, {info.lane}{share}")
+    console.print("ms: " + ", ".join(f"{stage} {spent:.1f}" for stage, spent in info.milliseconds.items()))
+
+
+def save(path: Path, answer: EditAnswer) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(answer.image)
+    console.print(f"wrote {path}")
+
+
+def main() -> None:
+    """Run, and turn the failures a user can mend into one sentence."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopping a service stops its server in order
+    try:
+        retouch(standalone_mode=False)
+    except (RequestError, ServerError) as failure:
+        console.print(f"[red]{type(failure).__name__}[/]: {failure}")
+        sys.exit(1)
+    except click.ClickException as failure:
+        failure.show()
+        sys.exit(failure.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        console.print("stopped")
+        sys.exit(130)

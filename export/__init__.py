@@ -1,0 +1,1 @@
+"""A checkpoint in diffusers layout becomes ONNX graphs in a Triton model repository."""

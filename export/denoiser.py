@@ -1,0 +1,115 @@
+"""The diffusion transformer's two graphs: `reference`, once an image, and `step`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import Flux2Transformer2DModel
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from export.checkpoint import Checkpoint
+from export.graph import Graph, Shape
+from export.vae_decoder import vae_factor
+from retouch.latents import conditioning_ids, reference_ids, target_ids
+from retouch.preview import FILE
+from retouch.transformer import reference, step
+from retouch.types import CELL, MAX_STEPS
+
+PREDICTIONS = ("velocity", "sample")
+
+
+class Reference(nn.Module):
+    def __init__(self, model: Flux2Transformer2DModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return reference(self.model, tokens, ids)
+
+
+class Step(nn.Module):
+    """Velocity, whatever the transformer predicts: the host's Euler loop is the same for any family."""
+
+    def __init__(self, model: Flux2Transformer2DModel, prediction: str):
+        super().__init__()
+        self.model, self.prediction = model, prediction
+
+    def forward(self, tokens: Tensor, beside: Tensor, timestep: Tensor, conditioning: Tensor, ids: Tensor,
+                conditioning_ids: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        seen = torch.cat([tokens, beside], -1)
+        predicted = step(self.model, seen, timestep, conditioning, ids, conditioning_ids, k, v)
+        return (tokens - predicted) / timestep[:, None, None] if self.prediction == "sample" else predicted
+
+
+def graphs(checkpoint: Checkpoint) -> list[Graph]:
+    model = checkpoint.load(Flux2Transformer2DModel, "transformer")
+    parser = checkpoint.json("parser_heads/config.json")
+    queries, slots = parser["queries"], parser["slots"]
+    layers = len(model.transformer_blocks) + len(model.single_transformer_blocks)
+    heads, size, width = model.config.num_attention_heads, model.config.attention_head_dim, model.out_channels
+
+    def source(shape: Shape) -> dict[str, Tensor]:
+        ids = torch.from_numpy(reference_ids(_grid(shape)))
+        return {"tokens": torch.randn(shape.batch, len(ids), width),
+                "ids": ids.repeat(shape.batch, 1, 1)}
+
+    def target(shape: Shape) -> dict[str, Tensor]:
+        batch, every = shape.batch, torch.from_numpy(target_ids(_grid(shape)))
+        chosen = [torch.randperm(len(every))[:shape.region].sort().values for _ in range(batch)]
+        ids = torch.stack([every[cells] for cells in chosen])
+        boxes = np.random.default_rng(0).random((batch, slots, 2, 4), np.float32)
+        prefix = batch, layers, len(every), heads, size
+        return {
+            "tokens": torch.randn(batch, ids.shape[1], width),
+            "beside": torch.randn(batch, ids.shape[1], width),
+            "timestep": torch.linspace(1, 0.1, batch),
+            "conditioning": torch.randn(batch, queries, model.config.joint_attention_dim),
+            "ids": ids,
+            "conditioning_ids": torch.from_numpy(conditioning_ids(boxes, _grid(shape), queries // slots)),
+            "k": torch.randn(prefix),
+            "v": torch.randn(prefix),
+        }
+
+    source_axes = {"tokens": {0: "batch", 1: "cells"}, "ids": {0: "batch", 1: "cells"}}
+    target_axes = {
+        "tokens": {0: "batch", 1: "region"}, "beside": {0: "batch", 1: "region"}, "timestep": {0: "batch"},
+        "conditioning": {0: "batch"}, "ids": {0: "batch", 1: "region"}, "conditioning_ids": {0: "batch"},
+        "k": {0: "batch", 2: "cells"}, "v": {0: "batch", 2: "cells"},
+    }
+    return [
+        Graph("reference.onnx", Reference(model), source, source_axes, ("k", "v")),
+        Graph("step.onnx", Step(model, prediction(checkpoint)), target, target_axes, ("velocity",)),
+    ]
+
+
+def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    scheduler = checkpoint.json("scheduler/scheduler_config.json")
+    return {
+        "patch": CELL // vae_factor(checkpoint.json("vae/config.json")),
+        "slots": checkpoint.json("parser_heads/config.json")["slots"],
+        "shift": scheduler["shift"],
+        "prediction": prediction(checkpoint),
+        "default_steps": checkpoint.config["default_steps"],
+        "max_steps": MAX_STEPS,
+    }
+
+
+def files(checkpoint: Checkpoint, folder: Path) -> None:
+    preview = load_file(checkpoint.file("preview.safetensors"))
+    np.savez(folder / FILE, **{name: preview[name].float().numpy() for name in ("weight", "bias")})
+
+
+def prediction(checkpoint: Checkpoint) -> str:
+    """What the transformer predicts: the velocity, or the clean tokens ("sample")."""
+    kind = checkpoint.config["prediction"]
+    if kind not in PREDICTIONS:
+        raise ValueError(f"the checkpoint's prediction is {kind!r}; it must be {' or '.join(PREDICTIONS)}")
+    return kind
+
+
+def _grid(shape: Shape) -> tuple[int, int]:
+    return shape.height // CELL, shape.width // CELL

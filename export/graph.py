@@ -1,0 +1,90 @@
+"""One torch module as one ONNX graph, with dynamic shapes, held against torch on shapes it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from export.parts import OPSET
+
+TOLERANCE = 1e-4  # largest error, relative to the largest value of the output, in float32
+
+
+class ExportError(RuntimeError):
+    """A graph that does not do what the torch module does."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One size of a graph's inputs: height and width in pixels, text and region in tokens."""
+
+    batch: int
+    height: int
+    width: int
+    text: int
+    region: int
+
+
+TRACED = Shape(batch=2, height=128, width=128, text=12, region=20)
+UNSEEN = (Shape(1, 96, 160, 5, 7), Shape(3, 160, 96, 31, 60), Shape(8, 128, 128, 18, 64))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """`inputs(shape)` makes example inputs by name; `axes` names each input's dynamic dimensions by index."""
+
+    file: str
+    module: nn.Module
+    inputs: Callable[[Shape], dict[str, Tensor]]
+    axes: dict[str, dict[int, str]]
+    outputs: tuple[str, ...]
+
+
+def export(graph: Graph, path: Path) -> None:
+    """Write `graph` to `path`; ExportError when it differs from torch."""
+    example = graph.inputs(TRACED)
+    torch.onnx.export(
+        graph.module, tuple(example.values()), str(path), input_names=list(example),
+        output_names=list(graph.outputs), dynamic_shapes=tuple(graph.axes[name] for name in example),
+        dynamo=True, opset_version=OPSET, external_data=False, verbose=False)
+    onnx.checker.check_model(str(path))
+    for shape in UNSEEN:
+        check(graph, path, shape)
+
+
+def check(graph: Graph, path: Path, shape: Shape) -> float:
+    """The largest relative error of any output at `shape`; ExportError when it is above TOLERANCE."""
+    inputs = graph.inputs(shape)
+    with torch.no_grad():
+        expected = graph.module(*inputs.values())
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    session = onnxruntime.InferenceSession(str(path), _options(), ["CPUExecutionProvider"])
+    got = session.run(list(graph.outputs), {name: value.numpy() for name, value in inputs.items()})
+    worst = 0.0
+    for name, ours, theirs in zip(graph.outputs, got, expected):
+        error = relative_error(ours, theirs.numpy())
+        if not error <= TOLERANCE:
+            raise ExportError(f"{graph.file}: {name} differs from torch by {error:.1e} at {shape}; "
+                              f"at most {TOLERANCE:.0e} is allowed")
+        worst = max(worst, error)
+    return worst
+
+
+def relative_error(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Largest difference over the largest value; infinite when the shapes differ."""
+    if ours.shape != theirs.shape:
+        return float("inf")
+    return float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), 1e-12))
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
+    return options

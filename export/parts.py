@@ -1,0 +1,69 @@
+"""The parts of a model repository that are exported, and whether one is already there. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from retouch.manifest import ArtifactError, verify
+
+OPSET = 20
+TOOLS = ("torch", "diffusers", "transformers", "peft", "onnx", "onnxruntime", "onnxscript")
+ROOT = Path(__file__).parent.parent
+# what the artifacts are made by: a change here makes those that exist old
+SOURCES = ("export/*.py", "retouch/networks.py", "retouch/reading.py", "retouch/transformer.py")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One model of the repository.
+
+    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest.
+    """
+
+    name: str
+    module: str
+
+    def folder(self, repository: Path, precision: str) -> Path:
+        """The version folder; a denoiser has one model a precision."""
+        return repository / (f"{self.name}_{precision}" if self.name == "denoiser" else self.name) / "1"
+
+
+PARTS = (
+    Part("vl_parser", "export.parser"),
+    Part("connector", "export.connector"),
+    Part("vae_encoder", "export.vae_encoder"),
+    Part("vae_decoder", "export.vae_decoder"),
+    Part("denoiser", "export.denoiser"),
+)
+
+
+def versions() -> dict[str, str]:
+    """Of the tools, and a digest of our own sources."""
+    return {tool: metadata.version(tool) for tool in TOOLS} | {"exporter": digest(ROOT, *SOURCES)[:12]}
+
+
+def digest(folder: Path, *patterns: str) -> str:
+    """SHA-256 over the names and contents of the files under `folder` that match."""
+    total = hashlib.sha256()
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def checkpoint_digest(checkpoint: Path) -> str:
+    """SHA-256 of everything in a checkpoint that its networks are made of."""
+    return digest(checkpoint, "**/*.safetensors", "**/*.json")
+
+
+def current(folder: Path, checkpoint_sha256: str, precision: str) -> bool:
+    """Whether `folder` holds a whole export of this checkpoint, made by these tools."""
+    try:
+        manifest = verify(folder)
+    except ArtifactError:
+        return False
+    found = manifest.checkpoint_sha256, manifest.precision, manifest.opset, manifest.versions
+    return found == (checkpoint_sha256, precision, OPSET, versions())

@@ -1,0 +1,47 @@
+"""The autoencoder's decoder: normalised latents to pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from export.checkpoint import Checkpoint
+from export.graph import Graph, Shape
+
+
+class Decoder(nn.Module):
+    def __init__(self, vae: AutoencoderKL):
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.vae.decode(latents / self.vae.config.scaling_factor + self.vae.config.shift_factor).sample
+
+
+def graphs(checkpoint: Checkpoint) -> list[Graph]:
+    vae = checkpoint.load(AutoencoderKL, "vae")
+    factor = vae_factor(vae.config)
+
+    def inputs(shape: Shape) -> dict[str, Tensor]:
+        size = shape.height // factor, shape.width // factor
+        return {"latents": torch.randn(shape.batch, vae.config.latent_channels, *size)}
+
+    axes = {"latents": {0: "batch", 2: "height", 3: "width"}}
+    return [Graph("model.onnx", Decoder(vae), inputs, axes, ("pixels",))]
+
+
+def vae_factor(config: dict[str, Any]) -> int:
+    """How many pixels one latent covers in each direction."""
+    return 2 ** (len(config["block_out_channels"]) - 1)
+
+
+def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {"factor": vae_factor(checkpoint.json("vae/config.json"))}
+
+
+def files(checkpoint: Checkpoint, folder: Path) -> None:
+    """No files beside the graph."""

@@ -1,0 +1,12 @@
+from retouch import triton
+from retouch.gate import Gate
+
+
+class TritonPythonModel:
+    """One edit an instance, from request to last answer; Triton's queue holds the others."""
+
+    def initialize(self, args):
+        self.gate = Gate(triton.call, triton.stream, triton.lanes(args))
+
+    def execute(self, requests):
+        triton.stream_edits(requests, self.gate.edit)

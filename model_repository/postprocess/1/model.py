@@ -1,0 +1,23 @@
+from retouch import triton
+from retouch.postprocess import postprocess
+from retouch.types import EditInfo
+
+
+class TritonPythonModel:
+    """Answers differ in size, so each is done by itself."""
+
+    def initialize(self, args):
+        pass
+
+    def execute(self, requests):
+        return triton.per_row(requests, self.row)
+
+    def row(self, inputs):
+        image, region, format = inputs["SOURCE"]
+        answer = postprocess(
+            (image, region, format.decode()),
+            *(inputs[name] for name in ("CELLS", "PIXELS", "PREVIEW")),
+            tuple(inputs["STEP"].tolist()),
+            EditInfo.from_json(inputs["INFO"][0]),
+        )
+        return {name: value[0] for name, value in triton.tensors_of(answer).items()}

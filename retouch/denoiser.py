@@ -1,0 +1,88 @@
+"""The diffusion transformer as a stage: one edit is an iterator that takes a step each time it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retouch import schedule
+from retouch.latents import conditioning_ids, noise, pack, reference_ids, target_ids, unpack
+from retouch.preview import PreviewMap
+from retouch.runners.onnx import OnnxRunner
+
+
+@dataclass
+class Progress:
+    """After `step` of `steps`: `preview` uint8 [H/4, W/4, 3] where due, `latents` [C, h, w] at the end."""
+
+    step: int
+    steps: int
+    preview: np.ndarray | None = None
+    latents: np.ndarray | None = None
+
+
+class Denoiser:
+    """The two graphs of a K/V family: `reference`, once an edit, and `step`."""
+
+    def __init__(self, folder: Path):
+        """ArtifactError when an artifact is not what the folder's manifest says."""
+        self._reference, self._step = OnnxRunner(folder, "reference.onnx"), OnnxRunner(folder, "step.onnx")
+        self._preview = PreviewMap.load(folder)
+        self._settings = self._step.manifest.settings
+
+    def run(self, latents: np.ndarray, conditioning: np.ndarray, region: np.ndarray, seed: int,
+            steps: int = 0, guidance: float = 0.0, previews: int = 0,
+            boxes: np.ndarray | None = None) -> Iterator[Progress]:
+        """One Progress a step; closing the iterator ends the edit.
+
+        `latents` float32 [C, h, w] of the source, `conditioning` [Q, J], `region` bool [N] the cells to
+        denoise: the others keep the source's tokens, bit for bit. `steps` 0 is the family's default. This
+        family has no use for `guidance`. `boxes` float32 [S, 2, 4] are the parser's; they say where the
+        conditioning stands. Previews show what the image would be without its noise.
+        """
+        steps = steps or self._settings["default_steps"]
+        patch = self._settings["patch"]
+        grid = latents.shape[1] // patch, latents.shape[2] // patch
+        source, cells = pack(latents[None], patch)[0], np.flatnonzero(region)
+        boxes = np.zeros((self._settings["slots"], 2, 4), np.float32) if boxes is None else boxes
+        places = conditioning_ids(boxes[None], grid, len(conditioning) // len(boxes))
+        denoise = self._denoise(source, conditioning, places, cells, grid, seed, steps)
+        due = preview_steps(steps, previews)
+        for done, (tokens, clean) in enumerate(denoise, start=1):
+            progress = Progress(done, steps)
+            if done in due:
+                progress.preview = self._preview.image(_placed(source, cells, clean), grid)
+            if done == steps:
+                progress.latents = unpack(_placed(source, cells, tokens)[None], grid, patch)[0]
+            yield progress
+
+    def _denoise(self, source, conditioning, places, cells, grid, seed,
+                 steps) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The region's tokens after each step, and what they would be without noise."""
+        kv = self._reference.run(tokens=source[None], ids=reference_ids(grid)[None])
+        fixed = {"beside": source[cells][None], "conditioning": conditioning[None], "conditioning_ids": places,
+                 "ids": target_ids(grid)[cells][None], "k": kv["k"], "v": kv["v"]}
+        tokens = noise(seed, *source.shape)[cells]
+        sigmas = schedule.sigmas(steps, self._settings["shift"])
+        for sigma, following in zip(sigmas, sigmas[1:]):
+            velocity = np.zeros_like(tokens)
+            if len(cells):
+                velocity = self._step.run(tokens=tokens[None], timestep=sigma[None], **fixed)["velocity"][0]
+            clean = schedule.clean(tokens, velocity, sigma)
+            tokens = schedule.euler(tokens, velocity, sigma, following)
+            yield tokens, clean
+
+
+def preview_steps(steps: int, previews: int) -> set[int]:
+    """After which steps a preview is due: evenly spread, none after the last, whose answer is the image."""
+    return {round(i * steps / (previews + 1)) for i in range(1, previews + 1)} - {0, steps}
+
+
+def _placed(source: np.ndarray, cells: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """The source's tokens [N, width] with those at `cells` replaced."""
+    whole = source.copy()
+    whole[cells] = tokens
+    return whole

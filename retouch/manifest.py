@@ -1,0 +1,88 @@
+"""What lies beside every exported artifact: where it came from, and the SHA-256 of each file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+NAME = "manifest.json"
+
+
+class ArtifactError(RuntimeError):
+    """An artifact that must not be used: one sentence that says which and why."""
+
+
+@dataclass
+class Manifest:
+    """Where artifacts come from.
+
+    `checkpoint_sha256` is of the source checkpoint, `precision` the tier that was exported and `lowered` the
+    arithmetic it runs in here; `files` maps a file's name to its SHA-256; `settings` is for the stage.
+    """
+
+    family: str
+    checkpoint_sha256: str
+    precision: str
+    lowered: str
+    opset: int
+    versions: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of a folder; ArtifactError when there is none or it cannot be understood."""
+    path = Path(folder) / NAME
+    if not path.is_file():
+        raise ArtifactError(f"{_place(folder)} has no {NAME}; run the export first")
+    try:
+        return Manifest(**json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise ArtifactError(f"{NAME} of {_place(folder)} is damaged; run the export again") from None
+
+
+def verify(folder: Path, *files: str) -> Manifest:
+    """The manifest, after its `files` (all when none is named) were found unchanged; ArtifactError."""
+    manifest = read(folder)
+    for name in files or manifest.files:
+        expected, path = manifest.files.get(name), Path(folder) / name
+        if expected is None:
+            raise ArtifactError(f"{NAME} of {_place(folder)} does not list {name}; run the export again")
+        if not path.is_file():
+            raise ArtifactError(f"{_place(folder)} lacks {name} of its {NAME}; run the export again")
+        if sha256(path) != expected:
+            raise ArtifactError(
+                f"{name} of {_place(folder)} is not the file its {NAME} describes (cut short, changed or of "
+                "another export); run the export again")
+    return manifest
+
+
+def publish(staging: Path, folder: Path, manifest: Manifest) -> None:
+    """Move every file of `staging`, a folder on the same disk, into `folder` and describe them.
+
+    The old manifest goes first and the new one comes last, so an interrupted export leaves no manifest rather
+    than one that describes half of the files.
+    """
+    manifest.files = {path.name: sha256(path) for path in sorted(staging.iterdir())}
+    (staging / NAME).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+    (folder / NAME).unlink(missing_ok=True)
+    for name in manifest.files:
+        os.replace(staging / name, folder / name)
+    os.replace(staging / NAME, folder / NAME)
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _place(folder: Path) -> str:
+    """A folder in words: `vl_parser/1`; nobody outside needs the path before it."""
+    return "/".join(Path(folder).parts[-2:])

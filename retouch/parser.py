@@ -1,0 +1,83 @@
+"""The parser as a stage: image and instruction to meta-queries, operations and the cells that change."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retouch import understanding
+from retouch.latents import cell_centres
+from retouch.manifest import verify
+from retouch.patches import PatchLayout
+from retouch.prompt import PromptWriter
+from retouch.runners.onnx import OnnxRunner
+from retouch.types import CELL, Operation
+
+VISION, LANGUAGE, TOKENIZER = "vision.onnx", "language.onnx", "tokenizer.json"
+
+
+@dataclass
+class Parsed:
+    """What one image and sentence mean.
+
+    queries float32 [Q, D]: what the connector takes; boxes float32 [S, 2, 4]: target and value box of every
+    operation slot, as shares x0, y0, x1, y1, zeros where there is none; region bool [N]: cells that change.
+    """
+
+    queries: np.ndarray
+    boxes: np.ndarray
+    operations: list[Operation]
+    region: np.ndarray
+
+    def to_json(self) -> str:
+        """Everything but the queries; the region as one digit a cell."""
+        return json.dumps({
+            "operations": [asdict(operation) for operation in self.operations],
+            "boxes": np.round(self.boxes, 4).tolist(),
+            "region": "".join("01"[int(cell)] for cell in self.region),
+        }, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes, queries: np.ndarray) -> "Parsed":
+        data = json.loads(text)
+        region = np.array([digit == "1" for digit in data["region"]])
+        operations = [Operation(**operation) for operation in data["operations"]]
+        return cls(queries, np.array(data["boxes"], np.float32), operations, region)
+
+
+class Parser:
+    """The vision tower, then the language model with meta-queries and heads."""
+
+    def __init__(self, folder: Path):
+        """ArtifactError when an artifact is not what the folder's manifest says."""
+        self._vision, self._language = OnnxRunner(folder, VISION), OnnxRunner(folder, LANGUAGE)
+        settings = verify(folder, TOKENIZER).settings
+        self._writer = PromptWriter(Path(folder) / TOKENIZER, settings["queries"])
+        self._layout = PatchLayout(**settings["patches"])
+        self._fields, self._threshold = settings["fields"], settings["region_threshold"]
+
+    def run(self, pixels: np.ndarray, instructions: list[str]) -> list[Parsed]:
+        """Images uint8 [B, H, W, 3] of one size and a sentence for each.
+
+        Every row runs alone: on a CPU eight rows take as long together as one after the other, and so none is
+        padded to the longest sentence, nor can one change the last bits of another.
+        """
+        return [self._parse(image[None], instruction) for image, instruction in zip(pixels, instructions)]
+
+    def _parse(self, pixels: np.ndarray, instruction: str) -> Parsed:
+        height, width = pixels.shape[1:3]
+        cos, sin = self._layout.rope(height, width)
+        seen = self._vision.run(pixel_values=self._layout.patches(pixels), rope_cos=cos, rope_sin=sin)
+        grid = height // CELL, width // CELL
+        prompt = self._writer.write([instruction], grid)
+        read = self._language.run(
+            input_ids=prompt.ids, vision_tokens=seen["vision_tokens"], position_ids=prompt.positions,
+            image_index=prompt.image_index, query_index=prompt.query_index, centres=cell_centres(grid))
+        queries, labels, boxes, region = (read[name][0] for name in ("queries", "labels", "boxes", "region"))
+        return Parsed(
+            queries, understanding.places(labels, boxes, self._fields),
+            understanding.operations(labels, boxes, self._fields),
+            understanding.region(region, self._threshold))

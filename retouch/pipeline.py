@@ -1,0 +1,181 @@
+"""The whole edit in torch, as a diffusers pipeline: what training, export and the parity tests agree on."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, Flux2Transformer2DModel
+from PIL import Image
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
+
+from retouch import images, understanding
+from retouch.latents import cell_centres, conditioning_ids, noise, pack, reference_ids, target_ids, unpack
+from retouch.networks import Connector, MetaQueries, ParserHeads
+from retouch.patches import PatchLayout
+from retouch.prompt import PromptWriter
+from retouch.reading import read, see
+from retouch.transformer import reference, step
+from retouch.types import CELL, Operation
+
+ADAPTER = "text_encoder_lora"
+
+
+@dataclass
+class Reading:
+    """The parser's answer for one edit: conditioning [1, Q, J], its ids [1, Q, 4], operations, region bool [N]."""
+
+    conditioning: Tensor
+    conditioning_ids: Tensor
+    operations: list[Operation]
+    region: np.ndarray
+
+
+@dataclass
+class Edited:
+    """`image` is a PIL image or latents [1, C, h, w]; `region` bool [N] are the cells that were drawn."""
+
+    image: Image.Image | np.ndarray
+    operations: list[Operation]
+    region: np.ndarray
+    seed: int
+
+
+class RetouchPipeline(DiffusionPipeline):
+    """InstructX's parts: vision-language model, meta-queries, connector, and a K/V diffusion transformer."""
+
+    model_cpu_offload_seq = "text_encoder->connector->transformer->vae"
+
+    def __init__(self, vae: AutoencoderKL, text_encoder: Qwen2_5_VLForConditionalGeneration,
+                 tokenizer: PreTrainedTokenizerFast, meta_queries: MetaQueries, parser_heads: ParserHeads,
+                 connector: Connector, transformer: Flux2Transformer2DModel, scheduler: FlowMatchEulerDiscreteScheduler,
+                 prediction: str = "sample", default_steps: int = 8, region_threshold: float = 0.5):
+        """`prediction` is what the transformer says: "sample" (the clean tokens) or "velocity"."""
+        super().__init__()
+        self.register_modules(
+            vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, meta_queries=meta_queries,
+            parser_heads=parser_heads, connector=connector, transformer=transformer, scheduler=scheduler)
+        self.register_to_config(prediction=prediction, default_steps=default_steps, region_threshold=region_threshold)
+
+    # -- the stages ---------------------------------------------------------------------------------------------
+
+    @property
+    def patch(self) -> int:
+        """Latents a token covers in each direction."""
+        return CELL >> (len(self.vae.config.block_out_channels) - 1)
+
+    @torch.no_grad()
+    def parse(self, pixels: np.ndarray, instruction: str) -> Reading:
+        """uint8 [H, W, 3] of a bucket's size and a sentence."""
+        height, width, _ = pixels.shape
+        grid, config = (height // CELL, width // CELL), self.text_encoder.config.vision_config
+        layout = PatchLayout(config.patch_size, config.spatial_merge_size, config.temporal_patch_size,
+                             config.hidden_size // config.num_heads)
+        tables = [torch.from_numpy(table) for table in layout.rope(height, width)]
+        seen = see(self.text_encoder.model.visual, torch.from_numpy(layout.patches(pixels[None])), *tables)
+        prompts = PromptWriter(self.tokenizer.backend_tokenizer, self.meta_queries.config.count).write([instruction], grid)
+        arrays = (prompts.ids, prompts.positions, prompts.image_index, prompts.query_index)
+        queries, cells = read(self.text_encoder, self.meta_queries, seen, *map(torch.from_numpy, arrays))
+        understood = self.parser_heads(queries, cells, torch.from_numpy(cell_centres(grid)))
+        heads = self.parser_heads.config
+        labels, boxes = understood.labels[0].numpy(), understood.boxes[0].numpy()
+        places = understanding.places(labels, boxes, heads.fields)
+        ids = conditioning_ids(places[None], grid, heads.queries // heads.slots)
+        return Reading(self.connector(queries), torch.from_numpy(ids),
+                       understanding.operations(labels, boxes, heads.fields),
+                       understanding.region(understood.region[0].numpy(), self.config.region_threshold))
+
+    @torch.no_grad()
+    def encode(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 [H, W, 3] → normalised latents [1, C, h, w]."""
+        scaled = torch.tensor(pixels[None]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        latents = self.vae.encode(scaled).latent_dist.mode()
+        return ((latents - self.vae.config.shift_factor) * self.vae.config.scaling_factor).numpy()
+
+    @torch.no_grad()
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Normalised latents [1, C, h, w] → uint8 [H, W, 3]."""
+        scaled = torch.from_numpy(latents) / self.vae.config.scaling_factor + self.vae.config.shift_factor
+        pixels = self.vae.decode(scaled).sample[0].permute(1, 2, 0).numpy()
+        return np.clip(np.rint((pixels + 1) * 127.5), 0, 255).astype(np.uint8)
+
+    @torch.no_grad()
+    def denoise(self, latents: np.ndarray, reading: Reading, region: np.ndarray, seed: int, steps: int,
+                on_step: Callable[[int, np.ndarray], None] | None = None) -> np.ndarray:
+        """Latents [1, C, h, w] with the cells of `region` drawn anew; `on_step(done, clean tokens)` sees each step."""
+        grid = latents.shape[2] // self.patch, latents.shape[3] // self.patch
+        source, cells = pack(latents, self.patch), np.flatnonzero(region)
+        keys, values = reference(self.transformer, torch.from_numpy(source), torch.from_numpy(reference_ids(grid)[None]))
+        ids, beside = torch.from_numpy(target_ids(grid)[cells][None]), torch.from_numpy(source[:, cells])
+        tokens = torch.from_numpy(noise(seed, *source.shape[1:])[cells][None])
+        self.scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps))
+        for done, (time, sigma) in enumerate(zip(self.scheduler.timesteps, self.scheduler.sigmas), start=1):
+            said = step(self.transformer, torch.cat([tokens, beside], -1), sigma[None], reading.conditioning, ids,
+                        reading.conditioning_ids, keys, values)
+            velocity = (tokens - said) / sigma if self.config.prediction == "sample" else said
+            if on_step:
+                on_step(done, (tokens - sigma * velocity)[0].numpy())
+            tokens = self.scheduler.step(velocity, time, tokens, return_dict=False)[0]
+        source[0, cells] = tokens[0].numpy()
+        return unpack(source, grid, self.patch)
+
+    # -- an edit ------------------------------------------------------------------------------------------------
+
+    def __call__(self, image: Image.Image, instruction: str, seed: int = 0, steps: int = 0,
+                 region: np.ndarray | str = "auto", output_type: str = "pil") -> Edited:
+        """Edit one image. `region` is "auto" (the parser's), "full", or bool [N] cells; `steps` 0 is the default.
+
+        `output_type` "latent" gives the latents before decoding. Outside the region the source's pixels come back.
+        """
+        whole = np.asarray(image.convert("RGB"))
+        size = images.bucket(*whole.shape[:2])
+        pixels = images.fit(whole, size)
+        reading = self.parse(pixels, instruction)
+        cells = _cells(region, reading.region)
+        latents = self.denoise(self.encode(pixels), reading, cells, seed, steps or self.config.default_steps)
+        if output_type == "latent":
+            return Edited(latents, reading.operations, cells, seed)
+        mask = images.mask_of_cells(cells, size, *whole.shape[:2])
+        return Edited(Image.fromarray(images.paste_back(whole, self.decode(latents), mask)), reading.operations, cells, seed)
+
+    # -- disk -----------------------------------------------------------------------------------------------------
+
+    def save_pretrained(self, save_directory: str | Path, **options) -> None:
+        """As diffusers does; an adapter of the language model is written beside its base, not into it."""
+        adapted = self.text_encoder
+        if getattr(adapted, "_hf_peft_config_loaded", False):
+            self.text_encoder = _without_adapter(adapted)
+            adapted.save_pretrained(Path(save_directory) / ADAPTER)
+        try:
+            super().save_pretrained(save_directory, **options)
+        finally:
+            self.text_encoder = adapted
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options) -> "RetouchPipeline":
+        """As diffusers does, in float32 unless told otherwise; the language model's adapter, if there is one, is put on."""
+        options = {"torch_dtype": torch.float32} | options
+        pipeline = super().from_pretrained(pretrained_model_name_or_path, **options)
+        adapter = Path(pretrained_model_name_or_path) / ADAPTER
+        if adapter.is_dir():
+            pipeline.text_encoder.load_adapter(str(adapter))
+        return pipeline
+
+
+def _cells(region: np.ndarray | str, parsed: np.ndarray) -> np.ndarray:
+    if isinstance(region, str):
+        return {"auto": parsed, "full": np.ones_like(parsed)}[region]
+    return region
+
+
+def _without_adapter(model: Qwen2_5_VLForConditionalGeneration) -> Qwen2_5_VLForConditionalGeneration:
+    """A model of the base's weights alone."""
+    weights = {name.replace(".base_layer", ""): value for name, value in model.state_dict().items() if ".lora_" not in name}
+    base = type(model)(copy.deepcopy(model.config))
+    base.load_state_dict(weights)
+    return base.to(model.dtype).eval()

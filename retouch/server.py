@@ -1,0 +1,189 @@
+"""A real tritonserver on loopback, from the nvidia-pytriton wheel: prepare, start, wait, stop, leave nothing behind.
+
+The wheel's server (2.51) has known holes on open networks, so it listens on 127.0.0.1 only; production uses the
+NGC container with the same model repository.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(os.environ.get("RETOUCH_REPOSITORY", ROOT / "model_repository"))
+RUNTIME = ROOT / ".runtime"
+HOST = "127.0.0.1"
+START_SECONDS = 120.0
+
+
+class ServerError(RuntimeError):
+    """The server cannot start or has stopped; the sentence says where to look."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Server:
+    """One tritonserver. Use as a context manager; `http` and `grpc` are ports, chosen free when 0."""
+
+    repository: Path = REPOSITORY
+    log: Path = RUNTIME / "server.log"
+    http: int = 0
+    grpc: int = 0
+    metrics: int = 0
+    process: subprocess.Popen | None = None
+
+    def __post_init__(self) -> None:
+        self.http, self.grpc, self.metrics = (port or free_port() for port in (self.http, self.grpc, self.metrics))
+
+    def __enter__(self) -> "Server":
+        try:
+            self.start()
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def shm_prefix(self) -> str:
+        return f"retouch_{os.getpid()}_{self.grpc}_"
+
+    def start(self) -> None:
+        binary = prepare() / "bin" / "tritonserver"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-S", "-m", "retouch.guard", self.shm_prefix, str(binary), *self.arguments()],
+                stdin=subprocess.PIPE,  # closed by our end, whatever that is
+                stdout=log,
+                stderr=log,
+                env=environment(),
+                cwd=ROOT,  # the stubs ignore PYTHONPATH, but find our package in the working directory
+                start_new_session=True,  # Ctrl-C reaches us alone
+            )
+
+    def arguments(self) -> list[str]:
+        return [
+            f"--model-repository={self.repository}",
+            f"--backend-directory={RUNTIME / 'backends'}",
+            f"--cache-directory={RUNTIME / 'caches'}",
+            "--model-control-mode=none",
+            "--disable-auto-complete-config",
+            "--strict-readiness=true",
+            "--exit-timeout-secs=10",
+            *(f"--{door}-address={HOST}" for door in ("http", "grpc", "metrics")),
+            f"--http-port={self.http}",
+            f"--grpc-port={self.grpc}",
+            f"--metrics-port={self.metrics}",
+            "--allow-gpu-metrics=false",
+            "--log-info=true",
+            f"--backend-config=python,shm-region-prefix-name={self.shm_prefix}",
+            "--backend-config=python,stub-timeout-seconds=120",
+        ]
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        """Return when every model is ready; ServerError when the server ends or the time does."""
+        deadline = time.monotonic() + seconds
+        while not self.is_ready():
+            if self.process is None or self.process.poll() is not None:
+                raise ServerError(f"the server did not start: {last_error(self.log)} (whole log: {self.log})")
+            if time.monotonic() > deadline:
+                raise ServerError(f"the server was not ready after {seconds:g} s (log: {self.log})")
+            time.sleep(0.1)
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{self.http}/v2/health/ready", timeout=5) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def stop(self) -> None:
+        """End the server and its stubs; every process of its group and every shared memory region is gone after."""
+        process, self.process = self.process, None
+        if process is not None:
+            with _uninterrupted():
+                process.stdin.close()  # the guard does the rest
+                process.wait()
+
+
+def prepare() -> Path:
+    """Lay out RUNTIME once (links into the wheel, the stub beside its backend); returns the wheel's server folder."""
+    spec = importlib.util.find_spec("pytriton")
+    if spec is None or spec.origin is None:
+        raise ServerError("nvidia-pytriton is not installed; run `make setup`")
+    wheel = Path(spec.origin).parent / "tritonserver"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = wheel / "python_backend_stubs" / version / "triton_python_backend_stub"
+    if not stub.is_file():
+        raise ServerError(f"nvidia-pytriton has no stub for Python {version}; use Python 3.10, 3.11 or 3.12")
+    wanted = {f"backends/python/{path.name}": path for path in (wheel / "backends" / "python").iterdir()}
+    wanted["backends/python/triton_python_backend_stub"] = stub
+    wanted["caches/local"] = wheel / "caches" / "local"
+    for name, target in wanted.items():
+        link = RUNTIME / name
+        if not link.is_symlink() or os.readlink(link) != str(target):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            fresh = Path(tempfile.mktemp(prefix=link.name, dir=RUNTIME))
+            fresh.symlink_to(target)
+            fresh.replace(link)  # in one move: another server may be reading
+    return wheel
+
+
+def environment() -> dict[str, str]:
+    """The server's environment: this Python first on PATH for the stubs, and its library."""
+    paths = {
+        "PATH": Path(sys.prefix) / "bin",
+        "LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR"),
+    }
+    env = {**os.environ, **{name: os.pathsep.join(_joined(str(path), name)) for name, path in paths.items()}}
+    # ONNX Runtime's wheels report to their maker and leave a file in the temporary folder unless told not to
+    return {**env, "ORT_DISABLE_TELEMETRY": "1"}
+
+
+def last_error(log: Path) -> str:
+    """The first line of a server log that tells of an error: the others follow from it."""
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    errors = [line for line in lines if "Failed to" in line or "rror:" in line]
+    return (errors or lines or ["no log"])[0].split("] ", 1)[-1].strip()
+
+
+def _joined(first: str, name: str) -> Iterator[str]:
+    yield first
+    if os.environ.get(name):
+        yield os.environ[name]
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A second Ctrl-C must not leave half a server; signals are handled by the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,217 @@
+"""Triton's side of the house: tensors, errors, calls between models, senders. Only this file knows pb_utils."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from retouch import types
+from retouch.types import Cancelled, EditAnswer, RequestError, request_from_values
+
+Arrays = dict[str, np.ndarray]
+
+FAILED = "the edit failed inside the server; its log says why"
+
+# what a call between models asks back; a contract test holds it against the configs
+ANSWERS = {
+    "preprocess": ["PIXELS", "MASK", "KEY", "SOURCE", "INFO"],
+    "vl_parser": ["QUERIES", "BOXES", "CELLS", "INFO"],
+    "connector": ["CONDITIONING"],
+    "vae_encoder": ["LATENTS"],
+    "vae_decoder": ["PIXELS"],
+    "denoiser": ["LATENTS", "PREVIEW", "STEP"],
+    "postprocess": ["IMAGE", "STEP", "INFO"],
+}
+
+# -- a model's own folder -----------------------------------------------------------------------------------------
+
+
+def folder(args: dict[str, str]) -> Path:
+    """The version folder, where a stage's artifacts lie."""
+    return Path(args["model_repository"]) / args["model_version"]
+
+
+def parameter(args: dict[str, str], name: str) -> str:
+    """A parameter of config.pbtxt."""
+    return json.loads(args["model_config"])["parameters"][name]["string_value"]
+
+
+def lanes(args: dict[str, str]) -> tuple[str, ...]:
+    return tuple(parameter(args, "lanes").split(","))
+
+
+def versions(args: dict[str, str]) -> dict[str, str]:
+    """Of this package and, as far as it is exported, of the checkpoint behind the lanes."""
+    found = {"retouch": types.VERSION}
+    manifest = Path(args["model_repository"]).parent / f"denoiser_{lanes(args)[0]}" / "1" / "manifest.json"
+    if manifest.is_file():
+        about = json.loads(manifest.read_text())
+        found |= {"family": about["family"], "checkpoint": about["checkpoint_sha256"][:12]}
+    return found
+
+
+# -- stages that answer each request once ---------------------------------------------------------------------------
+
+
+def per_row(requests: list, function: Callable[[dict[str, Any]], Arrays]) -> list:
+    """Answer every request of a batch by `function(one row's inputs)`, which gives that row's outputs.
+
+    Triton gathers the batch, but the rows run one by one: on a CPU more rows to a multiplication save nothing and
+    change the last bits, and an edit must not depend on its neighbours.
+    """
+
+    def answer(request: Any) -> Arrays:
+        inputs = _inputs(request)
+        size = len(next(iter(inputs.values())))
+        rows = [function({name: value[i] for name, value in inputs.items()}) for i in range(size)]
+        if any(a.shape != b.shape for row in rows for a, b in zip(row.values(), rows[0].values())):
+            raise RequestError("the rows of one request must lead to one resolution; send them one by one")
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    return [_guarded(answer, request) for request in requests]
+
+
+# -- doors ------------------------------------------------------------------------------------------------------------
+
+
+def stream_edits(requests: list, edit: Callable) -> None:
+    """`edit(request, cancelled)` for every request, each answer sent as it comes."""
+    for request in requests:
+        sender = request.get_response_sender()
+        try:
+            for answer in edit(request_of(_first_row(request)), sender.is_cancelled):
+                sender.send(_response(tensors_of(answer)))
+            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+        except Exception as failure:
+            sender.send(_failed(failure), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+def last_answers(requests: list, edit: Callable) -> list:
+    """`edit(request, cancelled)` for every request, the final answer only."""
+
+    def last(request: Any) -> Arrays:
+        wanted = request_of(_first_row(request))
+        wanted.previews = 0  # nobody would see them
+        *_, answer = edit(wanted, request.is_cancelled)
+        return tensors_of(answer)
+
+    return [_guarded(last, request) for request in requests]
+
+
+def request_of(row: dict[str, Any]) -> types.EditRequest:
+    """EditRequest of one row of a door's inputs; RequestError."""
+    for tensor in types.INPUTS:
+        if row[tensor.name].shape != tensor.dims:
+            raise RequestError(f"{tensor.name} must hold {tensor.dims[0]} value")
+    return request_from_values({name: value[0] for name, value in row.items()})
+
+
+def tensors_of(answer: EditAnswer) -> Arrays:
+    """A door's outputs."""
+    return {
+        "IMAGE": np.array([[answer.image]], object),
+        "STEP": np.array([answer.step], np.int32),
+        "INFO": np.array([[answer.info.to_json().encode()]], object),
+    }
+
+
+# -- the denoiser's senders ---------------------------------------------------------------------------------------------
+
+
+class Sender:
+    """Answers of one decoupled request, for a thread that outlives `execute`."""
+
+    def __init__(self, request: Any):
+        self._sender = request.get_response_sender()
+        self._wanted = set(request.requested_output_names())
+        self.inputs = _first_row(request)
+        self.left = self._sender.is_cancelled
+
+    def send(self, outputs: Arrays) -> None:
+        """One answer of arrays without a batch dimension, of which only what was asked for is sent."""
+        wanted = {name: value[None] for name, value in outputs.items() if name in self._wanted}
+        self._sender.send(_response(wanted))
+
+    def end(self, failure: Exception | None = None) -> None:
+        final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+        self._sender.send(*([] if failure is None else [_failed(failure)]), flags=final)
+
+
+# -- calls between models -----------------------------------------------------------------------------------------------
+
+
+def call(model: str, inputs: Arrays) -> Arrays:
+    """One answer of another model; RequestError with that model's own words."""
+    return _outputs(_request(model, inputs).exec(), model)
+
+
+def stream(model: str, inputs: Arrays) -> Iterator[Arrays]:
+    """The answers of a decoupled model; iterate to the end, they cannot be dropped on 2.51."""
+    for response in _request(model, inputs).exec(decoupled=True):
+        if response.has_error() or response.output_tensors():
+            yield _outputs(response, model)
+
+
+def _request(model: str, inputs: Arrays) -> Any:
+    return pb_utils.InferenceRequest(
+        model_name=model,
+        requested_output_names=ANSWERS[model.split("_")[0] if model.startswith("denoiser") else model],
+        inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],
+    )
+
+
+def _outputs(response: Any, model: str) -> Arrays:
+    if response.has_error():
+        # the error's code does not survive the way between models; only preprocess judges what the user sent
+        words = response.error().message()
+        refused = model == "preprocess" and not words.startswith((FAILED, "Stub process", "Failed to process"))
+        if refused:
+            raise RequestError(words)
+        pb_utils.Logger.log_error(f"{model}: {words}")
+        raise RequestError(FAILED, "INTERNAL")
+    return {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
+
+
+# -- tensors and errors -------------------------------------------------------------------------------------------------
+
+
+def _inputs(request: Any) -> Arrays:
+    return {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+
+
+def _first_row(request: Any) -> dict[str, Any]:
+    return {name: value[0] for name, value in _inputs(request).items()}
+
+
+def _response(outputs: Arrays) -> Any:
+    return pb_utils.InferenceResponse([pb_utils.Tensor(name, np.asarray(value)) for name, value in outputs.items()])
+
+
+def _guarded(function: Callable[[Any], Arrays], request: Any) -> Any:
+    try:
+        return _response(function(request))
+    except Exception as failure:
+        return _failed(failure)
+
+
+def _failed(failure: Exception) -> Any:
+    """An error answer: our own words for what the sender can mend; the log gets the rest."""
+    codes = {
+        "INVALID_ARGUMENT": pb_utils.TritonError.INVALID_ARG,
+        "DEADLINE_EXCEEDED": pb_utils.TritonError.UNAVAILABLE,
+        "UNAVAILABLE": pb_utils.TritonError.UNAVAILABLE,
+    }
+    if isinstance(failure, Cancelled):
+        error = pb_utils.TritonError("the client has left", pb_utils.TritonError.CANCELLED)
+    elif isinstance(failure, RequestError):
+        error = pb_utils.TritonError(str(failure), codes.get(failure.status, pb_utils.TritonError.INTERNAL))
+    else:
+        pb_utils.Logger.log_error("".join(traceback.format_exception(failure)))
+        error = pb_utils.TritonError(FAILED, pb_utils.TritonError.INTERNAL)
+    return pb_utils.InferenceResponse(error=error)

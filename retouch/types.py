@@ -1,0 +1,278 @@
+"""The data of Retouch: what an edit asks for, what it may ask for, and what it answers.
+
+Everything imports this file; it imports nothing of ours. The tensor tables below are the contract of the three
+doors (`edit`, `edit_sync`, `edit_ensemble`): a contract test holds every config.pbtxt against them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+VERSION = "0.1.0"
+
+# -- limits -------------------------------------------------------------------------------------------------------
+
+MAX_IMAGE_BYTES = 16 * 1024 * 1024  # encoded, after base64 is undone
+MAX_PIXELS = 4096 * 4096  # decoded
+MIN_SIDE, MAX_SIDE = 16, 8192
+MAX_ASPECT = 4.0
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
+
+MAX_INSTRUCTION = 2000  # characters
+MAX_SEED = 2**63 - 1
+MAX_STEPS = 50
+MAX_GUIDANCE = 10.0
+MAX_PREVIEWS = 8
+
+FORMATS = ("png", "jpeg", "webp")
+DEFAULT_QUALITY = 90
+
+# -- lanes: one denoiser a precision --------------------------------------------------------------------------------
+
+LANES = ("bf16", "fp8", "fp4")
+PRECISIONS = ("auto", "draft", "balanced", "best", *LANES)
+# what a wish takes, the first that is loaded; a lane asked for by its name is never replaced by another
+PREFERENCE = {
+    "auto": ("bf16", "fp8", "fp4"),
+    "best": ("bf16", "fp8", "fp4"),
+    "balanced": ("fp8", "bf16", "fp4"),
+    "draft": ("fp4", "fp8", "bf16"),
+}
+
+# -- geometry -------------------------------------------------------------------------------------------------------
+
+CELL = 16  # pixels: one target token, one reference token, one parser token
+BUCKETS = ((128, 128), (96, 160), (160, 96))  # (height, width) in pixels the networks run at
+
+
+class RequestError(ValueError):
+    """A request that cannot be served: one sentence that says what was wrong and what is allowed."""
+
+    def __init__(self, message: str, status: str = "INVALID_ARGUMENT"):
+        super().__init__(message)
+        self.status = status  # INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL
+
+
+class Cancelled(Exception):
+    """The client has left; nobody waits for the answer."""
+
+
+# -- tensors of the doors ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of a door: name, Triton's data type, dims without the batch dimension."""
+
+    name: str
+    datatype: str  # BYTES, INT32, INT64 or FP32
+    dims: tuple[int, ...] = (1,)
+
+
+INPUTS = (
+    Tensor("IMAGE", "BYTES"),
+    Tensor("INSTRUCTION", "BYTES"),
+    Tensor("SEED", "INT64"),
+    Tensor("STEPS", "INT32"),
+    Tensor("GUIDANCE", "FP32"),
+    Tensor("PREVIEWS", "INT32"),
+    Tensor("PRECISION", "BYTES"),
+    Tensor("REGION", "BYTES"),
+    Tensor("FORMAT", "BYTES"),
+    Tensor("DEADLINE_MS", "INT32"),
+)
+ENSEMBLE_IMAGE = "EDITED"  # an ensemble cannot have an input and an output of one name
+OUTPUTS = (Tensor("IMAGE", "BYTES"), Tensor("STEP", "INT32", (2,)), Tensor("INFO", "BYTES"))
+
+
+# -- request ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class EditRequest:
+    """One edit. Field names are the input tensors' names in lower case.
+
+    `region` is b"auto" (the parser's), b"full" or an encoded mask of the image's size (white = edit).
+    `steps` and `guidance` 0 mean the family's default, `deadline_ms` 0 none.
+    """
+
+    image: bytes
+    instruction: str
+    seed: int = field(default_factory=lambda: secrets.randbelow(2**31))
+    steps: int = 0
+    guidance: float = 0.0
+    previews: int = 0
+    precision: str = "auto"
+    region: bytes = b"auto"
+    format: str = "png"
+    deadline_ms: int = 0
+
+    def validate(self) -> "EditRequest":
+        """Raise RequestError at the first field out of its limits; images are looked at when they are decoded."""
+        if not self.image:
+            raise RequestError("IMAGE is empty; send a PNG, JPEG or WebP file")
+        if not self.instruction.strip():
+            raise RequestError(f"INSTRUCTION is blank; send a sentence of 1 to {MAX_INSTRUCTION} characters")
+        if len(self.instruction) > MAX_INSTRUCTION:
+            raise RequestError(
+                f"INSTRUCTION has {len(self.instruction)} characters; at most {MAX_INSTRUCTION} are allowed"
+            )
+        _within("SEED", self.seed, 0, MAX_SEED)
+        _within("STEPS", self.steps, 0, MAX_STEPS, "0 is the default")
+        if not math.isfinite(self.guidance):
+            raise RequestError(f"GUIDANCE must be a finite number from 0 (the default) to {MAX_GUIDANCE:g}")
+        _within("GUIDANCE", self.guidance, 0, MAX_GUIDANCE, "0 is the default")
+        _within("PREVIEWS", self.previews, 0, MAX_PREVIEWS)
+        if self.precision not in PRECISIONS:
+            raise RequestError(f"PRECISION {_short(self.precision)} is unknown; it must be {_one_of(PRECISIONS)}")
+        if not self.region:
+            raise RequestError("REGION is empty; it must be auto, full or a mask of the image's size")
+        parse_format(self.format)
+        _within("DEADLINE_MS", self.deadline_ms, 0, 2**31 - 1, "0 is none")
+        return self
+
+
+def request_from_values(values: dict[str, Any]) -> EditRequest:
+    """EditRequest of one value per input tensor (bytes for BYTES), validated; RequestError."""
+    texts = {name: _text(name, values[name]) for name in ("INSTRUCTION", "PRECISION", "FORMAT")}
+    return EditRequest(
+        image=bytes(values["IMAGE"]),
+        instruction=texts["INSTRUCTION"],
+        seed=int(values["SEED"]),
+        steps=int(values["STEPS"]),
+        guidance=float(values["GUIDANCE"]),
+        previews=int(values["PREVIEWS"]),
+        precision=texts["PRECISION"].strip().lower(),
+        region=bytes(values["REGION"]),
+        format=texts["FORMAT"].strip().lower(),
+        deadline_ms=int(values["DEADLINE_MS"]),
+    ).validate()
+
+
+def request_to_values(request: EditRequest) -> dict[str, Any]:
+    """The other way round: one plain value per input tensor, texts as bytes."""
+    values = {tensor.name: getattr(request, tensor.name.lower()) for tensor in INPUTS}
+    return {name: value.encode() if isinstance(value, str) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Format:
+    """How answers are encoded. `base64` asks for text, because JSON cannot carry bytes (HTTP generate_stream)."""
+
+    name: str
+    quality: int = DEFAULT_QUALITY
+    base64: bool = False
+
+
+def parse_format(text: str) -> Format:
+    """`jpeg;quality=80` or `png;base64` → Format; RequestError."""
+    name, *options = [part.strip() for part in text.lower().split(";")]
+    if name not in FORMATS:
+        raise RequestError(f"FORMAT {_short(name)} is unknown; it must be {_one_of(FORMATS)}")
+    quality, base64 = DEFAULT_QUALITY, False
+    for option in options:
+        digits = option.removeprefix("quality=").strip()
+        if option == "base64":
+            base64 = True
+        elif option.startswith("quality=") and digits.isascii() and digits.isdigit():
+            quality = int(digits[:9])
+        else:
+            raise RequestError(f"FORMAT option {_short(option)} is unknown; there are quality=1 to 100 and base64")
+    _within("FORMAT quality", quality, 1, 100)
+    return Format(name, quality, base64)
+
+
+def choose_lane(precision: str, loaded: tuple[str, ...]) -> str:
+    """The lane that serves `precision` among the loaded ones; RequestError that names them."""
+    for lane in PREFERENCE.get(precision, (precision,)):
+        if lane in loaded:
+            return lane
+    raise RequestError(f"PRECISION {precision} is not loaded on this server; loaded are {', '.join(loaded) or 'none'}")
+
+
+# -- answer -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Operation:
+    """One thing the parser understood. `box` is (x0, y0, x1, y1) of the target, each 0 to 1."""
+
+    op: str
+    target: str = ""
+    value: str = ""
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass
+class Region:
+    """The edited area: its box (x0, y0, x1, y1, each 0 to 1) and its share of the image."""
+
+    box: tuple[float, float, float, float]
+    share: float
+
+
+@dataclass
+class EditInfo:
+    """The JSON beside every image. `kind` is `preview` or `final`, `milliseconds` by stage plus `total`."""
+
+    kind: str
+    seed: int
+    lane: str
+    steps: int = 0
+    guidance: float = 0.0
+    operations: list[Operation] = field(default_factory=list)
+    region: Region | None = None
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    cache: dict[str, bool] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "EditInfo":
+        data = json.loads(text)
+        data["operations"] = [Operation(**entry) for entry in data.get("operations", [])]
+        data["region"] = Region(**data["region"]) if data.get("region") else None
+        return cls(**data)
+
+
+@dataclass
+class EditAnswer:
+    """One answer of a door: an encoded image, (steps done, steps in all), and its EditInfo."""
+
+    image: bytes
+    step: tuple[int, int]
+    info: EditInfo
+
+    @property
+    def final(self) -> bool:
+        return self.info.kind == "final"
+
+
+# -- words of errors --------------------------------------------------------------------------------------------------
+
+
+def _within(name: str, value: float, low: float, high: float, note: str = "") -> None:
+    if not low <= value <= high:
+        allowed = f"from {low:g} to {high if isinstance(high, int) else format(high, 'g')}"
+        raise RequestError(f"{name} is {value}; it must be {allowed}" + (f" ({note})" if note else ""))
+
+
+def _text(name: str, value: Any) -> str:
+    try:
+        return value if isinstance(value, str) else bytes(value).decode("utf-8")
+    except UnicodeDecodeError:
+        raise RequestError(f"{name} is not valid UTF-8 text") from None
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 32 else text[:29] + "...")
+
+
+def _one_of(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:-1]) + " or " + names[-1]

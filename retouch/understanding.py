@@ -1,0 +1,78 @@
+"""The parser's logits in words: operations, and the cells that change."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retouch.types import Operation
+
+NONE = "none"
+# which of a value's words say what an operation does; the others repeat the target's
+SAYS = {
+    "recolour": ("colour",),
+    "remove": (),
+    "replace": ("colour", "kind"),
+    "add": ("size", "colour", "kind", "place"),
+    "move": ("place",),
+    "resize": ("size",),
+    "background": ("colour",),
+}
+TARGET, VALUE = ("colour", "kind"), ("size", "colour", "kind", "place")
+
+
+def operations(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) -> list[Operation]:
+    """Operations of the slots that hold one, in the sentence's order.
+
+    `labels` [S, K] are logits of every field, one after the other; `boxes` [S, 2, 4] the target's and the
+    value's; `fields` names the fields and their words: `op`, `target_…` and `value_…`, "none" first in each.
+    """
+    found = []
+    for row, (target_box, value_box) in zip(labels, boxes):
+        words = _words(row, fields)
+        op = words["op"]
+        if op == NONE:
+            continue
+        target = _join(words, "target", TARGET)
+        value = _join(words, "value", SAYS.get(op, VALUE))
+        box = target_box if target or op == "background" else value_box
+        found.append(Operation(op, target, value, upright(box)))
+    return found
+
+
+def places(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) -> np.ndarray:
+    """The boxes [S, 2, 4] with zeros for those that no operation has, as the transformer was trained on them.
+
+    A shape has a box before the edit when there is a target and after it when there is a value; a new
+    background has the whole image for both.
+    """
+    out = np.zeros_like(boxes)
+    for slot, row in enumerate(labels):
+        words = _words(row, fields)
+        for column, side in enumerate(("target", "value")):
+            if words["op"] == "background":
+                out[slot, column] = (0, 0, 1, 1)
+            elif words["op"] != NONE and words.get(f"{side}_kind", NONE) != NONE:
+                out[slot, column] = boxes[slot, column]
+    return out
+
+
+def region(logits: np.ndarray, threshold: float) -> np.ndarray:
+    """Cells [N] that change with a probability above `threshold`, from their logits."""
+    return logits > np.log(threshold / (1 - threshold))
+
+
+def upright(box: np.ndarray) -> tuple[float, float, float, float]:
+    """A box with x0 ≤ x1 and y0 ≤ y1, in plain numbers of four digits."""
+    (x0, x1), (y0, y1) = sorted((box[0], box[2])), sorted((box[1], box[3]))
+    return tuple(round(float(side), 4) for side in (x0, y0, x1, y1))
+
+
+def _words(row: np.ndarray, fields: dict[str, list[str]]) -> dict[str, str]:
+    ends = np.cumsum([len(values) for values in fields.values()])
+    logits = np.split(row, ends[:-1])
+    return {name: values[int(each.argmax())] for (name, values), each in zip(fields.items(), logits)}
+
+
+def _join(words: dict[str, str], side: str, names: tuple[str, ...]) -> str:
+    said = (words.get(f"{side}_{name}", NONE) for name in names)
+    return " ".join(word for word in said if word != NONE)

@@ -1,0 +1,31 @@
+"""The autoencoder as two stages, between pixels and normalised latents, `factor` times smaller each way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from retouch.preview import to_uint8
+from retouch.runners.onnx import OnnxRunner
+
+
+class VaeEncoder:
+    def __init__(self, folder: Path):
+        """ArtifactError when the artifact is not what the folder's manifest says."""
+        self._runner = OnnxRunner(folder, "model.onnx")
+
+    def run(self, pixels: np.ndarray) -> np.ndarray:
+        """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the posterior's mode."""
+        scaled = pixels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(127.5) - 1
+        return self._runner.run(pixels=scaled)["latents"]
+
+
+class VaeDecoder:
+    def __init__(self, folder: Path):
+        """ArtifactError when the artifact is not what the folder's manifest says."""
+        self._runner = OnnxRunner(folder, "model.onnx")
+
+    def run(self, latents: np.ndarray) -> np.ndarray:
+        """Latents float32 [B, C, h, w] → images uint8 [B, factor · h, factor · w, 3]."""
+        return to_uint8(self._runner.run(latents=latents)["pixels"].transpose(0, 2, 3, 1))

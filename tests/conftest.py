@@ -1,0 +1,37 @@
+"""Fixtures for all tests; the server is started once and only for the tests that ask for it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from pictures import file_of, scene  # noqa: E402
+from retouch.client import Retouch  # noqa: E402
+from retouch.server import RUNTIME, Server  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def server():
+    """One real tritonserver on loopback."""
+    with Server(log=RUNTIME / "test.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    return Retouch(f"127.0.0.1:{server.grpc}")
+
+
+@pytest.fixture(scope="session")
+def source():
+    """uint8 [128, 128, 3]"""
+    return scene()
+
+
+@pytest.fixture(scope="session")
+def photo(source):
+    return file_of(source)

@@ -1,0 +1,121 @@
+"""Every config.pbtxt, read with Triton's own protobuf, against retouch/types.py and against each other."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
+
+from retouch import types
+from retouch.server import ROOT
+
+REPOSITORY = ROOT / "model_repository"
+NAMES = sorted(path.parent.name for path in REPOSITORY.glob("*/config.pbtxt"))
+DOORS = ("edit", "edit_sync", "edit_ensemble")
+DATATYPES = {"BYTES": "TYPE_STRING", "INT32": "TYPE_INT32", "INT64": "TYPE_INT64", "FP32": "TYPE_FP32"}
+
+
+def config(name):
+    return text_format.Parse((REPOSITORY / name / "config.pbtxt").read_text(), ModelConfig())
+
+
+def kind(tensor):
+    return DataType.Name(tensor.data_type), tuple(tensor.dims)
+
+
+def tensors(listed):
+    return {tensor.name: kind(tensor) for tensor in listed}
+
+
+def expected(listed):
+    return {tensor.name: (DATATYPES[tensor.datatype], tensor.dims) for tensor in listed}
+
+
+def test_the_models_of_the_design_are_there():
+    lanes = {f"denoiser_{lane}" for lane in config("edit").parameters["lanes"].string_value.split(",")}
+    stages = {"preprocess", "vl_parser", "connector", "vae_encoder", "vae_decoder", "postprocess"}
+    assert set(NAMES) == {*DOORS, *stages, *lanes}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_config(name):
+    read = config(name)
+    text = (REPOSITORY / name / "config.pbtxt").read_text()
+    assert read.name == name
+    assert read.max_batch_size >= 1
+    assert text.startswith("#") and len(text.splitlines()) <= 130
+    assert not any(tensor.optional for tensor in read.input), "optional inputs stop batching"
+    assert (read.backend, read.platform) == (("", "ensemble") if name == "edit_ensemble" else ("python", ""))
+    assert read.model_transaction_policy.decoupled == (name in ("edit", "denoiser_bf16"))
+    assert not read.response_cache.enable
+
+
+@pytest.mark.parametrize("name", (*DOORS, "preprocess"))
+def test_doors_take_the_request(name):
+    assert tensors(config(name).input) == expected(types.INPUTS)
+    assert [tensor.name for tensor in config(name).input] == [tensor.name for tensor in types.INPUTS]
+
+
+@pytest.mark.parametrize("name", (*DOORS, "postprocess"))
+def test_doors_give_the_answer(name):
+    outputs = expected(types.OUTPUTS)
+    if name == "edit_ensemble":
+        outputs[types.ENSEMBLE_IMAGE] = outputs.pop("IMAGE")
+    assert tensors(config(name).output) == outputs
+
+
+@pytest.mark.parametrize("name", ("edit", "edit_sync"))
+def test_the_queue_has_priority_a_limit_and_a_time_out(name):
+    batching = config(name).dynamic_batching
+    assert config(name).max_batch_size == 1
+    assert (batching.priority_levels, batching.default_priority_level) == (2, 2)
+    policy = batching.default_queue_policy
+    assert policy.max_queue_size > 0 and policy.default_timeout_microseconds > 0 and policy.allow_timeout_override
+
+
+@pytest.mark.parametrize("name", ("preprocess", "vl_parser", "connector", "vae_encoder", "vae_decoder", "postprocess"))
+def test_stateless_models_batch(name):
+    assert config(name).max_batch_size > 1 and config(name).HasField("dynamic_batching")
+
+
+def test_all_doors_know_the_same_lanes():
+    assert len({config(name).parameters["lanes"].string_value for name in ("edit", "edit_sync", "preprocess")}) == 1
+    assert set(config("edit").parameters["lanes"].string_value.split(",")) <= set(types.LANES)
+
+
+def test_the_ensemble_wires_every_input_with_its_own_type():
+    ensemble = config("edit_ensemble")
+    known = tensors(ensemble.input)
+    for step in ensemble.ensemble_scheduling.step:
+        model = config(step.model_name)
+        assert set(step.input_map) == {tensor.name for tensor in model.input}, step.model_name
+        for name, source in step.input_map.items():
+            assert known[source] == tensors(model.input)[name], (step.model_name, name)
+        for name, target in step.output_map.items():
+            assert target not in known, f"{target} is made twice"
+            known[target] = tensors(model.output)[name]
+    assert all(known[tensor.name] == kind(tensor) for tensor in ensemble.output)
+
+
+def test_behind_the_denoiser_the_ensemble_uses_only_what_came_out_of_it():
+    after = set()
+    for step in config("edit_ensemble").ensemble_scheduling.step:
+        if step.model_name.startswith("denoiser"):
+            after |= set(step.output_map.values())
+        elif after & set(step.input_map.values()):
+            assert set(step.input_map.values()) <= after, step.model_name
+            after |= set(step.output_map.values())
+
+
+def test_calls_between_models_ask_for_outputs_that_exist():
+    tree = ast.parse((ROOT / "retouch" / "triton.py").read_text())
+    (asked,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "ANSWERS"
+    )
+    for name, outputs in asked.items():
+        model = config("denoiser_bf16" if name == "denoiser" else name)
+        assert set(outputs) <= {tensor.name for tensor in model.output}, name

@@ -1,0 +1,32 @@
+"""One random checkpoint and its export for all parity tests."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from export.__main__ import main
+from export.checkpoint import Checkpoint
+from tiny import make_checkpoint
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(folder) -> Checkpoint:
+    return Checkpoint(folder)
+
+
+@pytest.fixture(scope="session")
+def repository(folder, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("repository")
+    assert main([str(folder), "--repository", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)

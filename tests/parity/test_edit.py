@@ -1,0 +1,113 @@
+"""A whole edit: the ONNX stages, one after the other as the server runs them, against the torch pipeline."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from retouch.connector import Connector
+from retouch.denoiser import Denoiser
+from retouch.parser import Parser
+from retouch.pipeline import RetouchPipeline
+from retouch.types import BUCKETS
+from retouch.vae import VaeDecoder, VaeEncoder
+
+TOLERANCE = 1e-4  # relative, after a whole edit
+SENTENCE = "make the red circle blue"
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder):
+    return RetouchPipeline.from_pretrained(folder)
+
+
+class Stages:
+    """The stages of one repository."""
+
+    def __init__(self, repository):
+        self.parser = Parser(repository / "vl_parser" / "1")
+        self.connector = Connector(repository / "connector" / "1")
+        self.encoder = VaeEncoder(repository / "vae_encoder" / "1")
+        self.denoiser = Denoiser(repository / "denoiser_bf16" / "1")
+        self.decoder = VaeDecoder(repository / "vae_decoder" / "1")
+
+    def edit(self, pixels, region, seed, previews=0):
+        """What the parser said, and all progress of the denoiser."""
+        parsed, = self.parser.run(pixels[None], [SENTENCE])
+        conditioning, latents = self.connector.run(parsed.queries[None])[0], self.encoder.run(pixels[None])[0]
+        steps = self.denoiser.run(latents, conditioning, region, seed, STEPS, 0.0, previews, parsed.boxes)
+        return parsed, list(steps)
+
+
+@pytest.fixture(scope="module")
+def stages(repository):
+    return Stages(repository)
+
+
+def picture(size):
+    return np.random.default_rng(3).integers(0, 256, (*size, 3), np.uint8)
+
+
+def relative(ours, theirs):
+    return np.abs(ours - theirs).max() / np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("size", BUCKETS)
+@pytest.mark.parametrize("share", (0.2, 1.0))
+def test_latents_after_a_whole_edit(pipeline, stages, size, share):
+    pixels, cells = picture(size), size[0] * size[1] // 256
+    region = np.random.default_rng(0).random(cells) <= share
+    image = Image.fromarray(pixels)
+    expected = pipeline(image, SENTENCE, seed=5, steps=STEPS, region=region, output_type="latent")
+    _, progress = stages.edit(pixels, region, seed=5)
+    assert relative(progress[-1].latents, expected.image[0]) <= TOLERANCE
+
+
+@pytest.mark.parametrize("size", BUCKETS)
+def test_pixels_and_understanding(pipeline, stages, size):
+    pixels = picture(size)
+    region = np.ones(size[0] * size[1] // 256, bool)
+    parsed, progress = stages.edit(pixels, region, seed=5, previews=3)
+    reading = pipeline.parse(pixels, SENTENCE)
+    assert relative(stages.connector.run(parsed.queries[None]), reading.conditioning.numpy()) <= 1e-4
+    assert [(o.op, o.target, o.value) for o in parsed.operations] == [
+        (o.op, o.target, o.value) for o in reading.operations]
+    np.testing.assert_array_equal(parsed.region, reading.region)
+    previews = [each.preview for each in progress if each.preview is not None]
+    assert [preview.shape for preview in previews] == [(size[0] // 4, size[1] // 4, 3)] * 3
+    latents = progress[-1].latents
+    ours, theirs = stages.decoder.run(latents[None])[0], pipeline.decode(latents[None])
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+def test_a_preview_is_of_the_pipelines_clean_tokens(pipeline, stages):
+    pixels, region, seen = picture((128, 128)), np.ones(64, bool), {}
+    latents, reading = pipeline.encode(pixels), pipeline.parse(pixels, SENTENCE)
+    pipeline.denoise(latents, reading, region, 5, STEPS, seen.__setitem__)
+    _, progress = stages.edit(pixels, region, seed=5, previews=STEPS - 1)
+    for each in progress[:-1]:
+        expected = stages.denoiser._preview.image(seen[each.step], (8, 8))
+        assert np.abs(each.preview.astype(int) - expected).max() <= 1
+
+
+def test_cells_outside_the_region_keep_the_sources_latents(stages):
+    pixels, region = picture((128, 128)), np.zeros(64, bool)
+    region[9:12] = True
+    _, progress = stages.edit(pixels, region, seed=1)
+    source, edited = stages.encoder.run(pixels[None])[0], progress[-1].latents
+    side = source.shape[1] // 8
+    outside = ~np.kron(region.reshape(8, 8), np.ones((side, side), bool))
+    np.testing.assert_array_equal(edited[:, outside], source[:, outside])
+    assert (edited != source)[:, ~outside].all()
+
+
+def test_parser_alone_and_among_others(stages):
+    """Bit for bit, whatever the other sentences' lengths."""
+    pixels = np.stack([picture((128, 128))] * 3)
+    sentences = [SENTENCE, "remove it", SENTENCE + " and move the large green star to the top left"]
+    for together, image, sentence in zip(stages.parser.run(pixels, sentences), pixels, sentences):
+        alone, = stages.parser.run(image[None], [sentence])
+        np.testing.assert_array_equal(together.queries, alone.queries)
+        assert together.to_json() == alone.to_json()

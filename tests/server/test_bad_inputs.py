@@ -1,0 +1,137 @@
+"""Bad input gets one clear sentence, and the server goes on."""
+
+from __future__ import annotations
+
+import math
+import queue
+
+import numpy as np
+import pytest
+import tritonclient.grpc as grpc
+from pictures import file_of, huge_png, mask_file, scene
+from tritonclient.utils import InferenceServerException
+
+from retouch import types
+from retouch.client import answer_of, inputs_of
+from retouch.types import EditRequest
+
+PHOTO = file_of(scene())
+DOORS = ("edit", "edit_sync", "edit_ensemble")
+
+BAD = {
+    "empty image": ({"image": b""}, "IMAGE is empty"),
+    "truncated png": ({"image": PHOTO[:400]}, "truncated"),
+    "truncated jpeg": ({"image": file_of(scene(), "JPEG")[:1500]}, "truncated"),
+    "corrupt image": ({"image": PHOTO[:60] + bytes(500)}, "damaged"),
+    "no image": ({"image": b"\x00\x01\x02" * 50}, "PNG, JPEG or WebP"),
+    "a bomb": ({"image": huge_png()}, str(types.MAX_PIXELS)),
+    "a gif": ({"image": file_of(scene(), "GIF")}, "PNG, JPEG or WebP"),
+    "no instruction": ({"instruction": ""}, "1 to 2000"),
+    "blank instruction": ({"instruction": " \n "}, "1 to 2000"),
+    "20 KB instruction": ({"instruction": "red " * 5000}, "at most 2000"),
+    "steps -1": ({"steps": -1}, "from 0 to 50"),
+    "steps 10^9": ({"steps": 10**9}, "from 0 to 50"),
+    "nan guidance": ({"guidance": math.nan}, "from 0 (the default) to 10"),
+    "infinite guidance": ({"guidance": math.inf}, "from 0 (the default) to 10"),
+    "negative seed": ({"seed": -1}, "from 0 to"),
+    "nine previews": ({"previews": 9}, "from 0 to 8"),
+    "unknown precision": ({"precision": "int3"}, "bf16, fp8 or fp4"),
+    "a lane that is not loaded": ({"precision": "fp8"}, "loaded are bf16"),
+    "mask of another size": ({"region": mask_file(64, 32, (0, 0, 8, 8))}, "must be the image's 128 x 128"),
+    "mask that is no image": ({"region": b"left half"}, "REGION mask is not a"),
+    "black mask": ({"region": mask_file(128, 128, (0, 0, 0, 0))}, "black all over"),
+    "unknown format": ({"format": "gif"}, "png, jpeg or webp"),
+    "quality 0": ({"format": "jpeg;quality=0"}, "from 1 to 100"),
+    "negative deadline": ({"deadline_ms": -1}, "from 0 to"),
+}
+
+
+def refusal(server, model, inputs):
+    """The message of the first answer, over a stream, as every door has one."""
+    answers = queue.Queue()
+    with grpc.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
+        client.start_stream(lambda result, error: answers.put((result, error)))
+        client.async_stream_infer(model, inputs)
+        result, error = answers.get(timeout=60)
+        client.stop_stream()
+    assert result is None and error is not None
+    return error.message()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def unharmed(server, client):
+    yield
+    assert server.is_ready()
+    *_, answer = client.edit(PHOTO, "make the red circle blue", seed=1)
+    assert answer.final
+
+
+@pytest.mark.parametrize("model", DOORS)
+@pytest.mark.parametrize("case", BAD)
+def test_values_out_of_their_limits(server, model, case):
+    changes, words = BAD[case]
+    request = EditRequest(**{"image": PHOTO, "instruction": "make the red circle blue", **changes})
+    message = refusal(server, model, inputs_of(request, grpc))
+    assert words in message
+    assert "Traceback" not in message and "/" not in message.replace("and/or", "")
+
+
+@pytest.mark.parametrize("model", DOORS)
+def test_an_instruction_of_other_bytes_than_utf8(server, model):
+    inputs = inputs_of(EditRequest(PHOTO, "x"), grpc)
+    inputs[1].set_data_from_numpy(np.array([[b"make it \xff\xfe"]], object))
+    assert "INSTRUCTION is not valid UTF-8" in refusal(server, model, inputs)
+
+
+def test_steps_0_is_the_default(client):
+    *_, answer = client.edit(PHOTO, "make the red circle blue", steps=0)
+    assert answer.final and 1 <= answer.step[1] <= types.MAX_STEPS
+
+
+@pytest.mark.parametrize("model", DOORS)
+@pytest.mark.parametrize("missing", range(len(types.INPUTS)), ids=[tensor.name for tensor in types.INPUTS])
+def test_missing_inputs(server, model, missing):
+    inputs = inputs_of(EditRequest(PHOTO, "x"), grpc)
+    name = inputs.pop(missing).name()
+    assert name in refusal(server, model, inputs)
+
+
+@pytest.mark.parametrize("model", DOORS)
+def test_extra_inputs(server, model):
+    extra = grpc.InferInput("COLOUR", [1, 1], "INT32")
+    extra.set_data_from_numpy(np.zeros((1, 1), np.int32))
+    message = refusal(server, model, [*inputs_of(EditRequest(PHOTO, "x"), grpc), extra])
+    assert "COLOUR" in message or "expected 10 inputs but got 11" in message
+
+
+@pytest.mark.parametrize("model", DOORS)
+def test_wrong_types(server, model):
+    inputs = inputs_of(EditRequest(PHOTO, "x"), grpc)
+    steps = grpc.InferInput("STEPS", [1, 1], "FP32")
+    steps.set_data_from_numpy(np.ones((1, 1), np.float32))
+    inputs[3] = steps
+    message = refusal(server, model, inputs)
+    assert "STEPS" in message and "INT32" in message
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1), (1,), (1, 1, 1), (1, 0)])
+@pytest.mark.parametrize("model", DOORS)
+def test_wrong_shapes(server, model, shape):
+    inputs = inputs_of(EditRequest(PHOTO, "x"), grpc)
+    seed = grpc.InferInput("SEED", shape, "INT64")
+    seed.set_data_from_numpy(np.ones(shape, np.int64))
+    inputs[2] = seed
+    assert refusal(server, model, inputs)
+
+
+def test_unary_calls_are_refused_as_clearly(server):
+    request = EditRequest(PHOTO, "x", steps=10**9)
+    with grpc.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
+        with pytest.raises(InferenceServerException, match="from 0 to 50") as refused:
+            client.infer("edit_sync", inputs_of(request, grpc))
+        assert "INVALID_ARGUMENT" in refused.value.status()
+        with pytest.raises(InferenceServerException, match="truncated") as refused:
+            client.infer("edit_sync", inputs_of(EditRequest(PHOTO[:400], "x"), grpc))
+        assert "INVALID_ARGUMENT" in refused.value.status()
+        good = client.infer("edit_sync", inputs_of(EditRequest(PHOTO, "make the red circle blue"), grpc))
+    assert answer_of(good).final

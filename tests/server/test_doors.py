@@ -1,0 +1,120 @@
+"""The three doors, over gRPC and HTTP, against a running server."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tritonclient.grpc
+import tritonclient.http
+from pictures import file_of, mask_file, scene
+
+from retouch import images
+from retouch.client import Retouch, answer_of, inputs_of
+from retouch.types import EditRequest, RequestError
+
+SENTENCE = "make the red circle blue"
+
+
+def last(answers):
+    *_, answer = answers
+    return answer
+
+
+@pytest.fixture(scope="module")
+def result(client, photo):
+    return last(client.edit(photo, SENTENCE, seed=7))
+
+
+def test_previews_then_the_result(client, photo):
+    *previews, final = client.edit(photo, SENTENCE, seed=7, steps=8, previews=3)
+    assert [answer.info.kind for answer in previews] == ["preview"] * 3
+    assert final.final and final.step == (8, 8)
+    steps = [answer.step[0] for answer in (*previews, final)]
+    assert steps == sorted(set(steps)) and all(answer.step[1] == 8 for answer in previews)
+    assert all(min(images.decode(answer.image).shape[:2]) >= 16 for answer in previews)
+
+
+def test_previews_do_not_change_the_result(client, photo, result):
+    assert last(client.edit(photo, SENTENCE, seed=7, previews=8)).image == result.image
+
+
+def test_the_information_beside_the_image(result):
+    info = result.info
+    assert (info.seed, info.lane, info.kind) == (7, "bf16", "final")
+    assert info.steps == result.step[1] > 0
+    assert 0 < info.region.share <= 1 and all(0 <= side <= 1 for side in info.region.box)
+    stages = {"preprocess", "vl_parser", "vae_encoder", "connector", "denoiser", "vae_decoder", "postprocess"}
+    assert stages | {"total"} == set(info.milliseconds) and all(spent > 0 for spent in info.milliseconds.values())
+    assert "retouch" in info.versions and "checkpoint" in info.versions
+    assert all(operation.op for operation in info.operations)
+
+
+def test_http_stream_gives_the_same(server, photo, result):
+    over_http = Retouch(f"127.0.0.1:{server.http}", http=True)
+    *previews, final = over_http.edit(photo, SENTENCE, seed=7, previews=2)
+    assert len(previews) == 2 and final.image == result.image
+
+
+@pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
+def test_the_ensemble_gives_the_same(server, photo, result, http):
+    client = Retouch(f"127.0.0.1:{server.http if http else server.grpc}", http=http, model="edit_ensemble")
+    *previews, final = client.edit(photo, SENTENCE, seed=7, previews=2)
+    assert len(previews) == 2 and final.image == result.image
+    assert final.info.operations == result.info.operations and final.info.region == result.info.region
+
+
+@pytest.mark.parametrize("protocol", [tritonclient.grpc, tritonclient.http], ids=["grpc", "http"])
+def test_the_door_with_exactly_one_response(server, photo, result, protocol):
+    port = server.grpc if protocol is tritonclient.grpc else server.http
+    request = EditRequest(photo, SENTENCE, seed=7, previews=4)
+    client = protocol.InferenceServerClient(f"127.0.0.1:{port}")
+    answer = answer_of(client.infer("edit_sync", inputs_of(request, protocol)))
+    client.close()
+    assert answer.final and answer.image == result.image
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "jpeg;quality=50", "webp"])
+def test_formats(client, photo, format):
+    image = last(client.edit(photo, SENTENCE, format=format)).image
+    magic = {"png": b"\x89PNG", "jpeg": b"\xff\xd8\xff", "webp": b"RIFF"}[format.split(";")[0]]
+    assert image.startswith(magic)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_other_files_come_in(client, source, kind):
+    assert last(client.edit(file_of(source, kind), SENTENCE)).final
+
+
+def test_outside_the_region_the_pixels_are_the_sources(client, photo, source, result):
+    edited = images.decode(result.image)
+    left, top, right, bottom = (round(128 * side) for side in result.info.region.box)
+    outside = np.ones((128, 128), bool)
+    outside[top:bottom, left:right] = False
+    np.testing.assert_array_equal(edited[outside], source[outside])
+
+
+def test_a_mask_holds_to_the_pixel(client, photo, source):
+    mask = mask_file(128, 128, (10, 12, 60, 61))
+    answer = last(client.edit(photo, SENTENCE, region=mask))
+    inside = images.decode_mask(mask, 128, 128)
+    np.testing.assert_array_equal(images.decode(answer.image)[~inside], source[~inside])
+    assert answer.info.region.box == [0.0, 0.0, 0.5, 0.5]
+
+
+def test_full_is_the_whole_image(client, photo):
+    assert last(client.edit(photo, SENTENCE, region=b"full")).info.region.share == 1
+
+
+@pytest.mark.parametrize("size", [(161, 97), (300, 500), (64, 64)])
+def test_other_sizes_come_back_in_their_own(client, size):
+    pixels = scene(*size)
+    mask = mask_file(*size, (0, 0, size[0] // 2, size[1] // 2))
+    answer = last(client.edit(file_of(pixels), SENTENCE, region=mask))
+    edited = images.decode(answer.image)
+    assert edited.shape == pixels.shape
+    np.testing.assert_array_equal(edited[size[1] // 2 :], pixels[size[1] // 2 :])
+
+
+def test_a_deadline_is_kept(client, photo):
+    with pytest.raises(RequestError, match="DEADLINE_MS 1 has passed"):
+        list(client.edit(photo, SENTENCE, deadline_ms=1, steps=50))

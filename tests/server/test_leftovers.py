@@ -1,0 +1,109 @@
+"""Nothing is left behind: processes, ports, shared memory, temporary files; however a command ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from pictures import file_of, scene
+
+from retouch.server import ROOT
+
+
+class Command:
+    """A `retouch` command whose processes, ports and files can be found again by a mark in its environment."""
+
+    def __init__(self, folder: Path, *arguments: str):
+        self.mark = uuid.uuid4().hex
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        self.shm = set(os.listdir("/dev/shm"))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "clients", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "RETOUCH_TEST_MARK": self.mark, "TMPDIR": str(self.temporary)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait_for(self, words: str) -> None:
+        seen = ""
+        while words not in seen:
+            line = self.process.stdout.readline()
+            assert line, f"the command ended early:\n{seen}"
+            seen += line
+
+    def left(self) -> list[str]:
+        """Commands of processes that carry the mark."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    if self.mark.encode() in (entry / "environ").read_bytes():
+                        found.append((entry / "cmdline").read_text().replace("\0", " "))
+                except OSError:
+                    continue
+        return found
+
+    def nothing_left(self, seconds: float = 0.0) -> None:
+        deadline = time.monotonic() + seconds
+        while self.left() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert self.left() == []
+        new = set(os.listdir("/dev/shm")) - self.shm
+        assert not {name for name in new if f"_{self.process.pid}_" in name}
+        assert os.listdir(self.temporary) == []
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(file_of(scene()))
+    sentence = "make the red circle blue"
+    return ("demo", "--out", str(tmp_path / "out"), "--image", str(photo), "--instruction", sentence)
+
+
+def test_after_the_demo(tmp_path, arguments):
+    command = Command(tmp_path, *arguments)
+    output, _ = command.process.communicate(timeout=120)
+    assert command.process.returncode == 0, output
+    assert "ms: " in output
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"before.png", "after.png", "contact-sheet.png"} <= names
+    assert sum(name.startswith("preview-") for name in names) >= 2
+    command.nothing_left()
+
+
+@pytest.mark.parametrize("words", ["starting the server", "seed "], ids=["while starting", "while stopping"])
+def test_after_ctrl_c(tmp_path, arguments, words):
+    command = Command(tmp_path, *arguments)
+    command.wait_for(words)
+    time.sleep(1 if words.startswith("starting") else 0)
+    command.process.send_signal(signal.SIGINT)
+    command.process.communicate(timeout=60)
+    command.nothing_left()
+
+
+def test_after_a_stop_of_serve(tmp_path):
+    command = Command(tmp_path, "serve", "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
+    command.wait_for("ready")
+    command.process.send_signal(signal.SIGTERM)
+    command.process.communicate(timeout=60)
+    assert command.process.returncode == 130
+    command.nothing_left()
+
+
+def test_after_a_kill(tmp_path, arguments):
+    command = Command(tmp_path, *arguments)
+    command.wait_for("starting the server")
+    time.sleep(1.5)
+    command.process.kill()
+    command.process.communicate(timeout=60)
+    command.nothing_left(seconds=40)

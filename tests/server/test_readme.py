@@ -1,0 +1,85 @@
+"""The README's commands do what it says, in its order: shell blocks as they stand, the Python block on a photo."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from retouch.server import HOST, ROOT
+
+SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
+BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+SHELL = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
+PYTHON = [block for language, block in BLOCKS if language == "python"]
+
+pytestmark = pytest.mark.skipif(
+    Path(sys.prefix).resolve() != (ROOT / ".venv").resolve(), reason="the README's commands use .venv (make setup)"
+)
+
+
+def run(command: str) -> str:
+    done = subprocess.run(command, shell=True, cwd=ROOT, text=True, timeout=300, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    return done.stdout
+
+
+def changed(edited: Path) -> bool:
+    with Image.open(SAMPLE) as before, Image.open(edited) as after:
+        return before.size == after.size and before.tobytes() != after.convert(before.mode).tobytes()
+
+
+def test_every_command_is_known_here():
+    assert [line.split()[0:2] for line in SHELL] == [
+        ["make", "demo"], ["make", "edit"], ["make", "serve"],
+        [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "edit"], ["make", "test"]]
+
+
+def test_the_first_two_commands():
+    shutil.rmtree(ROOT / "out", ignore_errors=True)
+    told = run(SHELL[0])
+    assert "denoiser" in told and "vl_parser" in told
+    written = {path.name for path in (ROOT / "out").iterdir()}
+    assert {"before.png", "after.png", "contact-sheet.png"} < written
+    assert sum(name.startswith("preview-") for name in written) >= 2
+    assert changed(ROOT / "out" / "after.png")
+    run(SHELL[1])
+    assert changed(ROOT / "out" / "removed.png")
+
+
+@pytest.fixture()
+def serving():
+    for port in (8000, 8001, 8002):
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                pytest.skip(f"port {port} is in use, and `make serve` wants it")
+    server = subprocess.Popen(SHELL[2].split(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              start_new_session=True)
+    try:
+        for line in server.stdout:
+            if "ready" in line:
+                break
+        assert server.poll() is None
+        yield
+    finally:
+        for child in subprocess.run(["pgrep", "-g", str(server.pid)], capture_output=True, text=True).stdout.split():
+            subprocess.run(["kill", f"-{signal.SIGINT.name[3:]}", child])
+        server.wait(60)
+
+
+def test_a_server_that_stays(serving, tmp_path):
+    for line in SHELL[3:5]:
+        run(line)
+    assert changed(ROOT / "out" / "blue.png") and changed(ROOT / "out" / "white.png")
+    shutil.copy(SAMPLE, tmp_path / "photo.png")
+    script = subprocess.run([sys.executable, "-c", PYTHON[0]], cwd=tmp_path, text=True, capture_output=True, timeout=60)
+    assert script.returncode == 0, script.stderr
+    assert script.stdout.splitlines()[-1].split(")")[1].split()[0] == "final"

@@ -1,0 +1,57 @@
+"""A checkpoint of random weights with the shipped one's classes, sizes and layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from peft import LoraConfig
+from safetensors.torch import save_file
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from retouch.networks import Connector, MetaQueries, ParserHeads
+from retouch.pipeline import RetouchPipeline
+from training import tokenizer, transformer, vae
+from training.labels import FIELDS, SLOTS
+from training.parser import QUERIES, WIDTH, make_language_model
+
+ADAPTED = r".*language_model.*\.(q_proj|v_proj)"
+
+
+def make_checkpoint(path: Path, seed: int = 0) -> Path:
+    """Write one to `path`, with an adapter that is not zero, every weight a bfloat16 number."""
+    torch.manual_seed(seed)
+    words = tokenizer.run(path / "words", sentences=200)
+    language = make_language_model(words.get_vocab_size())
+    language.add_adapter(LoraConfig(r=4, target_modules=ADAPTED, init_lora_weights=False))
+    encoder, model = vae.make(), transformer.make()
+    shake(encoder)
+    heads = ParserHeads({name: list(values) for name, values in FIELDS.items()}, SLOTS, QUERIES, WIDTH)
+    pipeline = RetouchPipeline(
+        vae=encoder, text_encoder=language, tokenizer=PreTrainedTokenizerFast(tokenizer_object=words),
+        meta_queries=MetaQueries(QUERIES, WIDTH), parser_heads=heads, transformer=model,
+        connector=Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), prediction="sample", default_steps=4)
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):
+            round_weights(part)
+    pipeline.save_pretrained(path)
+    width = model.out_channels
+    preview = {"weight": torch.randn(width, 48) / width**0.5, "bias": torch.zeros(48)}
+    save_file(preview, path / "preview.safetensors")
+    return path
+
+
+@torch.no_grad()
+def shake(module: nn.Module) -> None:
+    """Away from weights set by hand, of which many are zero and would hide an error."""
+    for parameter in module.parameters():
+        parameter.add_(0.05 * torch.randn_like(parameter))
+
+
+@torch.no_grad()
+def round_weights(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        parameter.copy_(parameter.bfloat16().float())

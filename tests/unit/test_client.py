@@ -1,0 +1,49 @@
+"""The client's own work: defaults, tensors, words, the contact sheet."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import tritonclient.grpc
+from click.testing import CliRunner
+from pictures import file_of, scene
+
+from clients.command import retouch
+from clients.demo import sheet
+from retouch import client
+from retouch.types import INPUTS, EditRequest
+
+
+def test_every_input_is_sent_with_its_shape():
+    inputs = client.inputs_of(EditRequest(b"file", "make it blue"), tritonclient.grpc)
+    assert [each.name() for each in inputs] == [tensor.name for tensor in INPUTS]
+    assert all(each.shape() == [1, 1] for each in inputs)
+
+
+def test_defaults_leave_the_choice_to_the_family():
+    request = EditRequest(b"file", "make it blue")
+    assert (request.steps, request.guidance, request.precision, request.region) == (0, 0.0, "auto", b"auto")
+    assert request.seed != EditRequest(b"file", "make it blue").seed
+
+
+def test_files_go_as_text_over_http():
+    text = client._as_text(EditRequest(b"\xff", "a", region=b"\xfe", format="webp"))
+    assert (base64.b64decode(text.image), base64.b64decode(text.region)) == (b"\xff", b"\xfe")
+    assert text.format == "webp;base64"
+
+
+def test_the_request_id_is_no_part_of_the_words():
+    assert client._words("[request id: ab12] STEPS is -1") == "STEPS is -1"
+    assert client._words("STEPS is -1") == "STEPS is -1"
+
+
+def test_the_sheet_holds_all_pictures():
+    paper = sheet("title", ["before", "after"], [file_of(scene()), file_of(scene(160, 96))])
+    assert paper.height > 256 and paper.width > 2 * 256 and np.asarray(paper).std() > 10
+
+
+def test_commands_explain_themselves():
+    for command in ("edit", "serve", "demo", "doctor"):
+        result = CliRunner().invoke(retouch, [command, "--help"])
+        assert result.exit_code == 0 and "Usage" in result.output

@@ -1,0 +1,100 @@
+"""The gate over stand-in stages: order, previews, deadline, cancellation."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from retouch.gate import Gate, array
+from retouch.types import Cancelled, EditInfo, EditRequest, RequestError
+
+
+class Stages:
+    """Stand-ins that record their calls; the denoiser stops when it is told by its ticket."""
+
+    def __init__(self, steps=4, refuse="", slow=0.0):
+        self.steps, self.refuse, self.slow = steps, refuse, slow
+        self.calls, self.stopped, self.together = [], None, threading.Barrier(2, timeout=5)
+
+    def call(self, model, inputs):
+        self.calls.append(model)
+        if model == self.refuse:
+            raise RequestError("no")
+        if model in ("vl_parser", "vae_encoder"):
+            self.together.wait()  # breaks unless both run at the same time
+        info = array(EditInfo("final" if self.calls.count("vae_decoder") else "preview", 1, "bf16").to_json())
+        return {
+            "preprocess": {"PIXELS": 0, "MASK": 0, "SOURCE": 0, "INFO": info},
+            "vl_parser": {"QUERIES": 0, "BOXES": 0, "CELLS": 0, "INFO": info},
+            "vae_encoder": {"LATENTS": 0},
+            "connector": {"CONDITIONING": 0},
+            "vae_decoder": {"PIXELS": 0},
+            "postprocess": {"IMAGE": array(b"image"), "INFO": info},
+        }[model]
+
+    def stream(self, model, inputs):
+        self.calls.append(model)
+        if np.all(np.asarray(inputs["STEPS"]) == -1):
+            self.stopped = inputs["TICKET"][0, 0]
+            return
+        for step in range(1, self.steps + 1):
+            if self.stopped == inputs["TICKET"][0, 0]:
+                return
+            time.sleep(self.slow)
+            preview = np.zeros((1, 8, 8, 3) if step == 2 else (1, 0, 0, 3), np.uint8)
+            yield {"STEP": np.array([[step, self.steps]]), "PREVIEW": preview, "LATENTS": 0}
+
+
+def edit(stages, cancelled=lambda: False, **knobs):
+    gate = Gate(stages.call, stages.stream, ("bf16",))
+    return gate.edit(EditRequest(b"x", "make it blue", **knobs), cancelled)
+
+
+def test_preview_then_result():
+    stages = Stages()
+    answers = list(edit(stages))
+    assert [answer.step for answer in answers] == [(2, 4), (4, 4)]
+    assert answers[-1].final and not answers[0].final
+    assert stages.calls.count("denoiser_bf16") == 1 and stages.calls.count("vae_decoder") == 1
+    assert {"preprocess", "vl_parser", "vae_encoder", "denoiser_bf16", "total"} - {"denoiser_bf16"} <= set(
+        answers[-1].info.milliseconds
+    )
+
+
+@pytest.mark.parametrize("model", ["preprocess", "connector", "vae_decoder", "postprocess"])
+def test_a_refusing_stage_ends_the_edit(model):
+    with pytest.raises(RequestError, match="no"):
+        list(edit(Stages(refuse=model)))
+
+
+def test_an_unloaded_lane_is_refused_before_any_work():
+    stages = Stages()
+    with pytest.raises(RequestError, match="loaded are bf16"):
+        list(edit(stages, precision="fp4"))
+    assert stages.calls == []
+
+
+def test_a_client_that_leaves_frees_the_denoiser():
+    stages = Stages(steps=1000, slow=0.001)
+    left = iter([False] * 8)
+    with pytest.raises(Cancelled):
+        list(edit(stages, lambda: next(left, True)))
+    assert stages.stopped is not None and "vae_decoder" not in stages.calls
+
+
+def test_an_iterator_left_early_frees_the_denoiser():
+    stages = Stages(steps=1000, slow=0.001)
+    answers = edit(stages)
+    next(answers)
+    answers.close()
+    assert stages.stopped is not None
+
+
+def test_the_deadline_ends_an_edit_between_steps():
+    stages = Stages(steps=10_000, slow=0.002)
+    with pytest.raises(RequestError, match="DEADLINE_MS 100 has passed") as refused:
+        list(edit(stages, deadline_ms=100))
+    assert refused.value.status == "DEADLINE_EXCEEDED" and stages.stopped is not None

@@ -1,0 +1,136 @@
+"""Decoding, fitting, masks and pasting back."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from pictures import file_of, huge_png, mask_file, scene
+
+from retouch import images, types
+from retouch.types import BUCKETS, RequestError
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_lossless_files_decode_to_their_pixels(format):
+    options = {"lossless": True} if format == "WEBP" else {}
+    np.testing.assert_array_equal(images.decode(file_of(scene(), format, **options)), scene())
+
+
+def test_jpeg_decodes():
+    assert images.decode(file_of(scene(), "JPEG", quality=95)).shape == (128, 128, 3)
+
+
+def test_base64_text_and_data_urls_are_files_too():
+    text = base64.b64encode(file_of(scene()))
+    for data in (text, text[:40] + b"\n" + text[40:], b"data:image/png;base64," + text):
+        np.testing.assert_array_equal(images.decode(data), scene())
+
+
+def test_exif_orientation_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    out = io.BytesIO()
+    Image.fromarray(scene(160, 96)).save(out, "PNG", exif=exif)
+    np.testing.assert_array_equal(images.decode(out.getvalue()), np.rot90(scene(160, 96), 3))
+
+
+def test_metadata_does_not_survive():
+    data = images.encode(images.decode(file_of(scene(), "JPEG", comment=b"secret", quality=95)), "jpeg", 90)
+    assert b"secret" not in data and not Image.open(io.BytesIO(data)).getexif()
+
+
+def test_alpha_is_flattened_on_white():
+    clear = np.zeros((32, 32, 4), np.uint8)
+    assert (images.decode(file_of(clear)) == 255).all()
+
+
+def test_sixteen_bit_grey_is_scaled():
+    assert (images.decode(file_of(np.full((32, 32), 0x8000, np.uint16))) == 0x80).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"hello, this is no image", "not a PNG"),
+        (file_of(scene())[:400], "truncated"),
+        (file_of(scene(), "JPEG")[:1500], "truncated"),
+        (file_of(scene(), "WEBP")[:300], "WebP"),
+        (file_of(scene())[:60] + b"\0" * 500, "damaged"),
+        (file_of(scene(), "GIF"), "not a PNG"),
+        (file_of(scene(), "BMP"), "not a PNG"),
+        (huge_png(), str(types.MAX_PIXELS)),
+        (huge_png(5000, 5000), str(types.MAX_PIXELS)),
+        (huge_png(8, 8), "sides must be 16"),
+        (huge_png(400, 40), "at most 4 times"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * types.MAX_IMAGE_BYTES, str(types.MAX_IMAGE_BYTES)),
+    ],
+)
+def test_what_is_no_image_is_refused_in_one_sentence(data, words):
+    with pytest.raises(RequestError, match="IMAGE") as refused:
+        images.decode(data)
+    assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_animations_are_refused():
+    frames = [Image.fromarray(scene()), Image.fromarray(scene()[::-1])]
+    out = io.BytesIO()
+    frames[0].save(out, "WEBP", save_all=True, append_images=frames[1:])
+    with pytest.raises(RequestError, match="2 frames"):
+        images.decode(out.getvalue())
+
+
+@pytest.mark.parametrize(("size", "bucket"), [((128, 128), 0), ((100, 90), 0), ((480, 800), 1), ((900, 300), 2)])
+def test_the_nearest_bucket_is_taken(size, bucket):
+    assert images.bucket(*size) == BUCKETS[bucket]
+
+
+def test_fit_leaves_a_fitting_picture_alone():
+    pixels = scene()
+    assert images.fit(pixels, (128, 128)) is pixels
+    assert images.fit(pixels, (96, 160)).shape == (96, 160, 3)
+
+
+@pytest.mark.parametrize("size", [(128, 128), (37, 131), (16, 16), (301, 200)])
+def test_cells_and_masks_agree(size):
+    rng = np.random.default_rng(0)
+    bucket = images.bucket(*size)
+    cells = rng.random(bucket[0] // 16 * bucket[1] // 16) < 0.3
+    mask = images.mask_of_cells(cells, bucket, *size)
+    np.testing.assert_array_equal(images.cells_of_mask(mask, bucket), cells)
+
+
+def test_one_pixel_marks_its_cell():
+    mask = np.zeros((1000, 1000), bool)
+    mask[999, 0] = True
+    assert np.flatnonzero(images.cells_of_mask(mask, (128, 128))).tolist() == [56]
+
+
+def test_masks_must_have_the_images_size():
+    with pytest.raises(RequestError, match="64 x 32 pixels; it must be the image's 128 x 128"):
+        images.decode_mask(mask_file(64, 32, (0, 0, 8, 8)), 128, 128)
+    with pytest.raises(RequestError, match="black all over"):
+        images.decode_mask(mask_file(128, 128, (0, 0, 0, 0)), 128, 128)
+
+
+def test_paste_back_keeps_the_source_bit_for_bit():
+    source = scene(200, 150)
+    mask = np.zeros((150, 200), bool)
+    mask[20:60, 30:90] = True
+    result = images.paste_back(source, np.full((128, 128, 3), 7, np.uint8), mask)
+    np.testing.assert_array_equal(result[~mask], source[~mask])
+    assert (result[mask] == 7).all()
+
+
+@pytest.mark.parametrize("format", types.FORMATS)
+def test_encode(format):
+    assert images.decode(images.encode(scene(), format, 80)).shape == (128, 128, 3)
+
+
+def test_the_key_is_the_pictures():
+    assert images.key(images.decode(file_of(scene()))) == images.key(scene())
+    assert images.key(scene()) != images.key(scene()[::-1])

@@ -1,0 +1,93 @@
+"""Artifacts appear whole or not at all, and what does not match is refused in one sentence."""
+
+import pytest
+
+from retouch.manifest import NAME, ArtifactError, Manifest, publish, read, verify
+from retouch.runners.onnx import OnnxRunner, threads
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """`model/1` with two published files."""
+    path = tmp_path / "model" / "1"
+    path.mkdir(parents=True)
+    staged(path, {"a.onnx": b"a" * 1000, "b.npz": b"b"})
+    return path
+
+
+def staged(path, files):
+    staging = path.parent / ".partial"
+    staging.mkdir()
+    for name, content in files.items():
+        (staging / name).write_bytes(content)
+    about = Manifest("instructx", "c" * 64, "bf16", "float32", 20, {"torch": "2"}, settings={"x": [1]})
+    publish(staging, path, about)
+    staging.rmdir()
+
+
+def refusal(path, *files):
+    with pytest.raises(ArtifactError) as refused:
+        verify(path, *files)
+    words = str(refused.value)
+    assert "\n" not in words and str(path) not in words and "run the export" in words
+    return words
+
+
+def test_what_was_published_is_read_again(folder):
+    manifest = verify(folder)
+    assert (manifest.family, manifest.opset, manifest.settings) == ("instructx", 20, {"x": [1]})
+    assert set(manifest.files) == {"a.onnx", "b.npz"}
+    assert verify(folder, "a.onnx") == read(folder) == manifest
+
+
+def test_a_file_cut_short_is_refused(folder):
+    (folder / "a.onnx").write_bytes(b"a" * 999)
+    assert "a.onnx of model/1" in refusal(folder)
+    verify(folder, "b.npz")  # the others can still be used
+
+
+def test_a_missing_file_is_refused(folder):
+    (folder / "a.onnx").unlink()
+    assert "lacks a.onnx" in refusal(folder, "a.onnx")
+
+
+def test_a_file_nobody_described_is_refused(folder):
+    (folder / "c.onnx").write_bytes(b"c")
+    assert "does not list c.onnx" in refusal(folder, "c.onnx")
+
+
+def test_no_manifest_is_refused(folder):
+    (folder / NAME).unlink()
+    assert "no manifest.json" in refusal(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"family": "x"}', "null", '{"unknown": 1}'])
+def test_a_damaged_manifest_is_refused(folder, text):
+    (folder / NAME).write_text(text)
+    assert "damaged" in refusal(folder)
+
+
+def test_an_interrupted_export_leaves_no_manifest(folder, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("retouch.manifest.os.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        staged(folder, {"a.onnx": b"new", "b.npz": b"new"})
+    assert "no manifest.json" in refusal(folder)
+
+
+def test_what_is_no_graph_is_refused_too(folder):
+    with pytest.raises(ArtifactError, match="a.onnx cannot be loaded by ONNX Runtime"):
+        OnnxRunner(folder, "a.onnx")
+
+
+def test_threads_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("RETOUCH_THREADS", "3")
+    assert threads() == 3
+    monkeypatch.delenv("RETOUCH_THREADS")
+    assert 1 <= threads() <= 4
+    for wrong in ("0", "-1", "two"):
+        monkeypatch.setenv("RETOUCH_THREADS", wrong)
+        with pytest.raises(ValueError, match="RETOUCH_THREADS"):
+            threads()

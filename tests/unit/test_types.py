@@ -1,0 +1,71 @@
+"""The request's limits and words."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from retouch import types
+from retouch.types import EditInfo, EditRequest, Format, Operation, Region, RequestError
+
+
+def ask(**changes):
+    return EditRequest(**{"image": b"x", "instruction": "make the red circle blue", **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image": b""}, "IMAGE is empty"),
+        ({"instruction": ""}, "1 to 2000 characters"),
+        ({"instruction": " \n\t"}, "blank"),
+        ({"instruction": "a" * 2001}, "at most 2000"),
+        ({"seed": -1}, "SEED is -1"),
+        ({"steps": -1}, "from 0 to 50"),
+        ({"steps": 10**9}, "from 0 to 50"),
+        ({"guidance": math.nan}, "finite number from 0"),
+        ({"guidance": math.inf}, "finite number from 0"),
+        ({"guidance": 11.0}, "from 0 to 10"),
+        ({"previews": 9}, "from 0 to 8"),
+        ({"precision": "fp64"}, "auto, draft, balanced, best, bf16, fp8 or fp4"),
+        ({"region": b""}, "auto, full or a mask"),
+        ({"format": "gif"}, "png, jpeg or webp"),
+        ({"format": "jpeg;quality=0"}, "from 1 to 100"),
+        ({"format": "jpeg;speed=1"}, "quality=1 to 100"),
+        ({"deadline_ms": -5}, "DEADLINE_MS is -5"),
+    ],
+)
+def test_each_limit_is_named(changes, words):
+    with pytest.raises(RequestError) as refused:
+        ask(**changes).validate()
+    assert words in str(refused.value)
+
+
+def test_values_cross_both_ways():
+    request = ask(seed=5, steps=3, format="jpeg;quality=80", region=b"full").validate()
+    assert types.request_from_values(types.request_to_values(request)) == request
+
+
+def test_text_must_be_utf8():
+    values = types.request_to_values(ask()) | {"INSTRUCTION": b"make \xff"}
+    with pytest.raises(RequestError, match="INSTRUCTION is not valid UTF-8"):
+        types.request_from_values(values)
+
+
+def test_formats():
+    assert types.parse_format("JPEG; quality=80") == Format("jpeg", 80)
+    assert types.parse_format("png;base64") == Format("png", types.DEFAULT_QUALITY, True)
+
+
+def test_lanes():
+    assert types.choose_lane("auto", ("bf16",)) == "bf16"
+    assert types.choose_lane("draft", ("bf16", "fp8")) == "fp8"
+    with pytest.raises(RequestError, match="fp8 is not loaded on this server; loaded are bf16"):
+        types.choose_lane("fp8", ("bf16",))
+
+
+def test_info_crosses_as_json():
+    info = EditInfo("final", 1, "bf16", 8, operations=[Operation("remove", "red circle")], milliseconds={"total": 1.5})
+    info.region = Region([0.0, 0.0, 0.5, 0.5], 0.25)
+    assert EditInfo.from_json(info.to_json()) == info

@@ -1,0 +1,93 @@
+"""Logits to words."""
+
+import numpy as np
+
+from retouch import understanding
+from retouch.parser import Parsed
+from retouch.types import Operation
+
+FIELDS = {
+    "op": ["none", "recolour", "remove", "replace", "add", "move", "resize", "background"],
+    "target_colour": ["none", "red", "blue"], "target_kind": ["none", "circle", "star"],
+    "target_size": ["none", "small"],
+    "value_colour": ["none", "red", "blue"], "value_kind": ["none", "circle", "star"],
+    "value_size": ["none", "large"], "value_place": ["none", "top left"],
+}
+BOXES = np.array([[[0.1, 0.2, 0.3, 0.4], [0.9, 0.6, 0.5, 0.8]]] * 2, np.float32)
+RED_CIRCLE = {"target_colour": "red", "target_kind": "circle", "target_size": "small"}
+BLUE_STAR = {"value_colour": "blue", "value_kind": "star", "value_size": "large"}
+
+
+def logits(*slots):
+    """Rows whose largest logit of every field is the given word's."""
+    rows = [[float(word == slot.get(name, "none")) for name, words in FIELDS.items() for word in words]
+            for slot in (*slots, {}, {})[:2]]
+    return np.array(rows, np.float32)
+
+
+def read(*slots):
+    return understanding.operations(logits(*slots), BOXES, FIELDS)
+
+
+def test_every_operation_says_what_it_does():
+    target, value = (0.1, 0.2, 0.3, 0.4), (0.5, 0.6, 0.9, 0.8)
+    every = {**RED_CIRCLE, **BLUE_STAR, "value_place": "top left"}
+    assert read({"op": "recolour", **every}) == [Operation("recolour", "red circle", "blue", target)]
+    assert read({"op": "remove", **every}) == [Operation("remove", "red circle", "", target)]
+    assert read({"op": "replace", **every}) == [Operation("replace", "red circle", "blue star", target)]
+    assert read({"op": "move", **every}) == [Operation("move", "red circle", "top left", target)]
+    assert read({"op": "resize", **every}) == [Operation("resize", "red circle", "large", target)]
+    added = {"op": "add", **BLUE_STAR, "value_place": "top left"}
+    assert read(added) == [Operation("add", "", "large blue star top left", value)]
+    assert read({"op": "background", "value_colour": "blue"}) == [Operation("background", "", "blue", target)]
+
+
+def test_two_operations_and_none():
+    both = read({"op": "remove", **RED_CIRCLE}, {"op": "add", **BLUE_STAR})
+    assert [found.op for found in both] == ["remove", "add"]
+    assert read() == []
+
+
+def test_places_are_zero_where_there_is_no_shape():
+    labels = logits({"op": "remove", **RED_CIRCLE}, {"op": "add", **BLUE_STAR})
+    places = understanding.places(labels, BOXES, FIELDS)
+    np.testing.assert_array_equal(places[0, 0], BOXES[0, 0])
+    np.testing.assert_array_equal(places[1, 1], BOXES[1, 1])
+    assert not places[0, 1].any() and not places[1, 0].any()
+    whole = understanding.places(logits({"op": "background", "value_colour": "red"}), BOXES, FIELDS)
+    np.testing.assert_array_equal(whole[0], [[0, 0, 1, 1]] * 2)
+    assert not whole[1].any()
+
+
+def test_places_agree_with_the_training_labels():
+    import random
+
+    from training import labels
+    from training.scenes import draw_pair
+
+    fields = {name: list(words) for name, words in labels.FIELDS.items()}
+    sizes = [len(words) for words in fields.values()]
+    rng = random.Random(0)
+    for _ in range(200):
+        pair = draw_pair(rng)
+        chosen = labels.fields(pair)
+        rows = [np.concatenate([np.eye(size)[i] for size, i in zip(sizes, row)]) for row in chosen]
+        exact = labels.boxes(pair)
+        noisy = np.where(exact.any(-1, keepdims=True), exact, np.float32(0.5))
+        np.testing.assert_array_equal(understanding.places(np.array(rows), noisy, fields), exact)
+
+
+def test_region_threshold_is_a_probability():
+    cells = np.array([-3.0, -0.9, -0.8, 0.0, 3.0], np.float32)
+    assert understanding.region(cells, 0.3).tolist() == [False, False, True, True, True]
+    assert understanding.region(cells, 0.5).tolist() == [False, False, False, False, True]
+
+
+def test_parsed_survives_json():
+    queries, region = np.ones((8, 4), np.float32), np.array([True, False, True])
+    parsed = Parsed(queries, BOXES, read({"op": "remove", **RED_CIRCLE}), region)
+    again = Parsed.from_json(parsed.to_json(), queries)
+    np.testing.assert_array_equal(again.region, region)
+    np.testing.assert_allclose(again.boxes, BOXES, atol=1e-4)
+    assert [found.op for found in again.operations] == ["remove"]
+    assert again.to_json() == parsed.to_json()

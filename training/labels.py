@@ -1,0 +1,65 @@
+"""What the parser has to say about a pair, as numbers: operations, words, boxes, and the cells that change."""
+
+import numpy as np
+
+from training.render import COLOURS, KINDS, PLACES, SIZES, Drawing, Scene
+from training.scenes import OPS, Edit, Pair
+
+CELL = 16  # pixels a target token covers in each direction
+SLOTS = 2  # operations in one sentence
+FIELDS = {  # every field has a leading "none"
+    "op": ("none", *OPS),
+    "target_colour": ("none", *COLOURS), "target_kind": ("none", *KINDS), "target_size": ("none", *SIZES),
+    "value_colour": ("none", *COLOURS), "value_kind": ("none", *KINDS), "value_size": ("none", *SIZES),
+    "value_place": ("none", *PLACES),
+}
+
+
+def fields(pair: Pair) -> np.ndarray:
+    """Index of every field of every slot, int64 [SLOTS, len(FIELDS)]."""
+    rows = [_words(edit) for edit in pair.edits] + [{}] * (SLOTS - len(pair.edits))
+    return np.array([[FIELDS[name].index(row.get(name, "none")) for name in FIELDS] for row in rows])
+
+
+def boxes(pair: Pair) -> np.ndarray:
+    """Target and value boxes, float32 [SLOTS, 2, 4] as x0, y0, x1, y1 in shares; zeros where there is none."""
+    out = np.zeros((SLOTS, 2, 4), np.float32)
+    for slot, edit in enumerate(pair.edits):
+        if edit.op == "background":
+            out[slot] = (0, 0, 1, 1)
+        for column, shape in enumerate((edit.target, edit.result)):
+            if shape:
+                out[slot, column] = pair.source.box(shape)
+    return out
+
+
+def changed_cells(source: Drawing, target: Drawing) -> np.ndarray:
+    """Cells with a pixel that the edit changes, row by row, bool [H/16 × W/16]."""
+    differs = (source.pixels != target.pixels).any(-1)
+    height, width = differs.shape
+    return differs.reshape(height // CELL, CELL, width // CELL, CELL).any((1, 3)).reshape(-1)
+
+
+def contents(scene: Scene, drawing: Drawing) -> tuple[np.ndarray, np.ndarray]:
+    """The shape that covers most of each cell: int64 [N, 2], colour and kind counted from 1, 0 where there is none, and
+    its box float32 [N, 4]."""
+    height, width = drawing.owners.shape
+    cells = drawing.owners.reshape(height // CELL, CELL, width // CELL, CELL)
+    cover = np.stack([(cells == number).sum((1, 3)).reshape(-1) for number in range(1, len(scene.shapes) + 1)])
+    words = np.array([(0, 0), *((1 + COLOURS.index(s.colour), 1 + KINDS.index(s.kind)) for s in scene.shapes)])
+    places = np.array([(0, 0, 0, 0), *map(scene.box, scene.shapes)], np.float32)
+    owner = np.where(cover.max(0) > 0, cover.argmax(0) + 1, 0)
+    return words[owner], places[owner]
+
+
+def _words(edit: Edit) -> dict[str, str]:
+    words = {"op": edit.op}
+    if edit.target:
+        words |= {"target_colour": edit.target.colour, "target_kind": edit.target.kind, "target_size": edit.target.size}
+    if edit.result:
+        words |= {"value_colour": edit.result.colour, "value_kind": edit.result.kind, "value_size": edit.result.size}
+    if edit.background:
+        words["value_colour"] = edit.background
+    if edit.place:
+        words["value_place"] = edit.place
+    return words

@@ -1,0 +1,142 @@
+"""Draw scenes exactly: anti-aliased pixels and the palette label of every pixel, from signed distances."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+PALETTE = {
+    "red": (220, 40, 40), "orange": (245, 140, 30), "yellow": (240, 215, 50), "green": (40, 170, 70),
+    "blue": (50, 80, 220), "purple": (150, 60, 190), "white": (245, 245, 245), "black": (25, 25, 25),
+}
+COLOURS = tuple(PALETTE)
+KINDS = ("circle", "square", "triangle", "star", "diamond")
+SIZES = ("small", "medium", "large")
+RADIUS = {"small": 0.48, "medium": 0.66, "large": 0.84}  # in units of a sixth of the shorter side
+PLACES = ("top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right")
+SHADINGS = ("plain", "vertical", "horizontal", "diagonal")
+DARKEST = 0.88  # where a gradient ends; every palette colour times this is still nearest to itself
+
+_RGB = np.array(list(PALETTE.values()), np.float32)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape; `x`, `y` are pixels from the top left corner of the scene."""
+
+    colour: str
+    kind: str
+    size: str
+    x: float
+    y: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.colour} {self.kind}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    height: int
+    width: int
+    background: str
+    shading: str
+    shapes: tuple[Shape, ...] = field(default=())
+
+    @property
+    def unit(self) -> float:
+        return min(self.height, self.width) / 6
+
+    def radius(self, shape: Shape) -> float:
+        return RADIUS[shape.size] * self.unit
+
+    def anchor(self, place: str) -> tuple[float, float]:
+        """Centre (x, y) of one of the nine named places."""
+        row, column = divmod(PLACES.index(place), 3)
+        return self.width * (2 * column + 1) / 6, self.height * (2 * row + 1) / 6
+
+    def place(self, shape: Shape) -> str:
+        return min(PLACES, key=lambda p: (self.anchor(p)[0] - shape.x) ** 2 + (self.anchor(p)[1] - shape.y) ** 2)
+
+    def box(self, shape: Shape) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 as shares of the width and height."""
+        r = self.radius(shape)
+        return ((shape.x - r) / self.width, (shape.y - r) / self.height,
+                (shape.x + r) / self.width, (shape.y + r) / self.height)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """`pixels` uint8 [H, W, 3]; `labels` uint8 [H, W], index into COLOURS; `owners` uint8 [H, W], the shape a pixel
+    belongs to, counted from 1, 0 for the background; `edges` bool [H, W], blended pixels."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    owners: np.ndarray
+    edges: np.ndarray
+
+
+def render(scene: Scene) -> Drawing:
+    height, width = scene.height, scene.width
+    pixels = _RGB[COLOURS.index(scene.background)] * _shade(scene.shading, height, width)
+    labels = np.full((height, width), COLOURS.index(scene.background), np.uint8)
+    owners, edges = np.zeros((height, width), np.uint8), np.zeros((height, width), bool)
+    for number, shape in enumerate(scene.shapes, start=1):
+        r = scene.radius(shape)
+        y0, y1 = max(0, int(shape.y - r - 2)), min(height, int(shape.y + r + 3))
+        x0, x1 = max(0, int(shape.x - r - 2)), min(width, int(shape.x + r + 3))
+        y = np.arange(y0, y1, dtype=np.float32)[:, None] + np.float32(0.5 - shape.y)
+        x = np.arange(x0, x1, dtype=np.float32) + np.float32(0.5 - shape.x)
+        distance = _distance(shape.kind, *np.broadcast_arrays(x, y), r)
+        cover = np.clip(0.5 - distance, 0, 1)[..., None]
+        colour = COLOURS.index(shape.colour)
+        window = pixels[y0:y1, x0:x1]
+        pixels[y0:y1, x0:x1] = window + cover * (_RGB[colour] - window)
+        labels[y0:y1, x0:x1][distance < 0] = colour
+        owners[y0:y1, x0:x1][distance < 0] = number
+        edges[y0:y1, x0:x1] |= np.abs(distance) < 0.75
+    return Drawing(np.rint(pixels).astype(np.uint8), labels, owners, edges)
+
+
+def nearest_label(pixels: np.ndarray) -> np.ndarray:
+    """Index into COLOURS of the palette colour nearest to each pixel, [H, W, 3] → uint8 [H, W]."""
+    distance = ((pixels[..., None, :].astype(np.float32) - _RGB) ** 2).sum(-1)
+    return distance.argmin(-1).astype(np.uint8)
+
+
+@lru_cache
+def _shade(shading: str, height: int, width: int) -> np.ndarray:
+    """Brightness [H, W, 1] of a background."""
+    y, x = np.linspace(0, 1, height, dtype=np.float32)[:, None], np.linspace(0, 1, width, dtype=np.float32)[None]
+    ramp = {"plain": 0 * (x + y), "vertical": y + 0 * x, "horizontal": x + 0 * y, "diagonal": (x + y) / 2}[shading]
+    return (1 - (1 - DARKEST) * ramp)[..., None]
+
+
+def _outline(kind: str, r: float) -> np.ndarray:
+    """Corners [n, 2] as (x, y) from the centre, in pixels."""
+    if kind == "triangle":
+        return r * np.array([(0, -1), (0.95, 0.8), (-0.95, 0.8)], np.float32)
+    if kind == "diamond":
+        return r * np.array([(0, -1), (0.75, 0), (0, 1), (-0.75, 0)], np.float32)
+    angles = np.arange(10) * np.pi / 5
+    reach = np.where(np.arange(10) % 2, 0.5, 1.0) * r
+    return np.stack([reach * np.sin(angles), -reach * np.cos(angles)], -1).astype(np.float32)
+
+
+def _distance(kind: str, x: np.ndarray, y: np.ndarray, r: float) -> np.ndarray:
+    """Signed distance in pixels to the shape's outline, negative inside."""
+    if kind == "circle":
+        return np.hypot(x, y) - r
+    if kind == "square":
+        beyond = np.stack([np.abs(x), np.abs(y)]) - np.float32(0.85 * r)
+        return np.hypot(*beyond.clip(0)) + beyond.max(0).clip(max=0)
+    a = _outline(kind, np.float32(r))
+    b = np.roll(a, -1, 0)
+    px, py = x[..., None] - a[:, 0], y[..., None] - a[:, 1]
+    ex, ey = (b - a).T
+    along = np.clip((px * ex + py * ey) / (ex * ex + ey * ey), 0, 1)
+    distance = np.hypot(px - along * ex, py - along * ey).min(-1)
+    crosses = (a[:, 1] > y[..., None]) != (b[:, 1] > y[..., None])
+    ey_safe = np.where(ey == 0, 1, ey)
+    inside = (crosses & (px < ex * py / ey_safe)).sum(-1) % 2 == 1
+    return np.where(inside, -distance, distance)

@@ -1,0 +1,117 @@
+"""Pairs to learn from: a scene, a sentence, the operations it asks for, and the exact scene that results."""
+
+import random
+from dataclasses import dataclass, replace
+
+from training import wording
+from training.render import COLOURS, KINDS, PLACES, SHADINGS, SIZES, Scene, Shape
+
+BUCKETS = ((128, 128), (96, 160), (160, 96))
+OPS = ("recolour", "remove", "replace", "add", "move", "resize", "background")
+JITTER = 0.12  # how far a shape may stand off its place, in units
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One operation: `target` is the shape before it, `result` the shape after it (None: no such shape)."""
+
+    op: str
+    target: Shape | None
+    result: Shape | None
+    background: str | None = None
+    place: str | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    source: Scene
+    target: Scene
+    instruction: str
+    edits: tuple[Edit, ...]
+
+    @property
+    def kind(self) -> str:
+        """The row of the evaluation table that this pair counts in."""
+        return self.edits[0].op if len(self.edits) == 1 else "two operations"
+
+
+def draw_scene(rng: random.Random, bucket: tuple[int, int]) -> Scene:
+    """One to four shapes at distinct places; no two share colour and kind, none has the background's colour."""
+    scene = Scene(*bucket, rng.choice(COLOURS), rng.choice(SHADINGS + ("plain",) * 2))
+    shapes = []
+    for place in rng.sample(PLACES, rng.randint(1, 4)):
+        taken = {shape.name for shape in shapes}
+        free = [(c, k) for c in COLOURS if c != scene.background for k in KINDS if f"{c} {k}" not in taken]
+        colour, kind = rng.choice(free)
+        x, y = scene.anchor(place)
+        spread = JITTER * scene.unit
+        shapes.append(Shape(colour, kind, rng.choice(SIZES),
+                            round(x + rng.uniform(-spread, spread), 2), round(y + rng.uniform(-spread, spread), 2)))
+    return replace(scene, shapes=tuple(shapes))
+
+
+def draw_pair(rng: random.Random, bucket: tuple[int, int] | None = None, op: str | None = None) -> Pair:
+    """One pair; `op` is one of OPS or "two operations", and drawn when it is None."""
+    while True:
+        pair = edit_scene(rng, draw_scene(rng, bucket or rng.choice(BUCKETS)), op or draw_op(rng))
+        if pair:
+            return pair
+
+
+def draw_op(rng: random.Random) -> str:
+    return rng.choice(OPS + ("two operations",) * 2)
+
+
+def edit_scene(rng: random.Random, source: Scene, op: str) -> Pair | None:
+    """A pair from `source`, or None where the scene leaves no such edit."""
+    ops = rng.sample(OPS, 2) if op == "two operations" else [op]
+    scene, edits = source, []
+    for name in ops:
+        used = {shape for edit in edits for shape in (edit.target, edit.result)}
+        edit = _draw_edit(rng, name, scene, source, [s for s in scene.shapes if s not in used])
+        if edit is None:
+            return None
+        scene, edits = _apply(scene, edit), [*edits, edit]
+    return Pair(source, scene, wording.sentence(rng, source, edits), tuple(edits))
+
+
+def _draw_edit(rng, op: str, scene: Scene, source: Scene, free: list[Shape]) -> Edit | None:
+    """None where the scene leaves no such edit."""
+    names = {shape.name for shape in scene.shapes + source.shapes}
+    if op == "background":
+        used = {scene.background} | {s.colour for s in scene.shapes + source.shapes}
+        return Edit(op, None, None, background=rng.choice([c for c in COLOURS if c not in used]))
+    if op == "add":
+        place = _empty_place(rng, scene, source)
+        colour, kind = rng.choice([(c, k) for c in COLOURS if c != scene.background
+                                   for k in KINDS if f"{c} {k}" not in names])
+        return Edit(op, None, Shape(colour, kind, rng.choice(SIZES), *scene.anchor(place)), place=place)
+    if not free:
+        return None
+    target = rng.choice(free)
+    if op == "remove":
+        return Edit(op, target, None)
+    if op == "move":
+        place = _empty_place(rng, scene, source)
+        x, y = scene.anchor(place)
+        return Edit(op, target, replace(target, x=x, y=y), place=place)
+    if op == "resize":
+        return Edit(op, target, replace(target, size=rng.choice([s for s in SIZES if s != target.size])))
+    if op == "recolour":
+        choices = [replace(target, colour=c) for c in COLOURS if c != scene.background]
+    else:
+        choices = [replace(target, kind=k) for k in KINDS]
+    choices = [shape for shape in choices if shape.name not in names]
+    return Edit(op, target, rng.choice(choices)) if choices else None
+
+
+def _empty_place(rng, scene: Scene, source: Scene) -> str:
+    taken = {scene.place(shape) for shape in scene.shapes + source.shapes}
+    return rng.choice([place for place in PLACES if place not in taken])
+
+
+def _apply(scene: Scene, edit: Edit) -> Scene:
+    if edit.op == "background":
+        return replace(scene, background=edit.background)
+    shapes = [shape for shape in scene.shapes if shape != edit.target]
+    return replace(scene, shapes=(*shapes, *([edit.result] if edit.result else [])))

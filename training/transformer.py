@@ -1,0 +1,150 @@
+"""Stage 3: the transformer, on drawn pairs and conditioning from the labels."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import Flux2Transformer2DModel
+from torch import Tensor, nn
+
+from retouch.latents import conditioning_ids, reference_ids, target_ids
+from retouch.transformer import reference, step
+from training.labels import boxes, changed_cells, fields
+from training.loop import Plan, train
+from training.render import render
+from training.scenes import BUCKETS, Pair, draw_op, draw_scene, edit_scene
+from training.teacher import TOKENS_PER_SLOT, LabelEncoder
+from training.vae import area_tokens
+
+WIDTH = 192  # of a token
+CONDITIONING = 192
+LOCAL = 0.45  # an edit that changes a smaller share of the cells is local
+SOURCES, EDITS = 8, 6  # of one batch of local edits; the edits of a source share its reference pass
+DETAIL = 0.15  # spread of a colour within a token that holds an edge
+WHOLE_EVERY = 4  # batches; the others are of local edits
+BOX_NOISE = 0.006  # shares; the parser's boxes are about as exact
+PLAN = Plan(steps=3800, rate=1.5e-3, average=0.998, decay_from=0.55, save_every=200)
+
+
+def make() -> Flux2Transformer2DModel:
+    """Its input is a noisy token and the source's token at the same place, side by side."""
+    return Flux2Transformer2DModel(
+        in_channels=2 * WIDTH, out_channels=WIDTH, num_layers=2, num_single_layers=4, attention_head_dim=32, num_attention_heads=6,
+        joint_attention_dim=CONDITIONING, axes_dims_rope=(4, 12, 12, 4), rope_theta=100, mlp_ratio=3.0,
+        guidance_embeds=False)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """S sources of N cells and B edits of them; K cells of each edit are drawn.
+
+    source [S, N, C]; source_of [B] says whose edit; target and beside [B, K, C], the result and the source there; ids [B, K, 4]; changed [B, K]; the labels of
+    `training.labels` as fields [B, slots, F] and boxes [B, slots, 2, 4].
+    """
+
+    grid: tuple[int, int]
+    source: Tensor
+    source_of: Tensor
+    target: Tensor
+    beside: Tensor
+    ids: Tensor
+    changed: Tensor
+    fields: Tensor
+    boxes: Tensor
+    pairs: list[Pair]
+
+
+def draw_batch(rng: random.Random, whole: bool, sources: int = SOURCES) -> Batch:
+    """Edits of some sources: local ones on random cells that cover the change, or global ones on all cells."""
+    bucket = rng.choice(BUCKETS)
+    groups = [_edits_of_one_source(rng, draw_scene(rng, bucket), whole) for _ in range(sources)]
+    source = [render(group[0].source) for group in groups]
+    pairs = [(i, pair) for i, group in enumerate(groups) for pair in group]
+    results = [render(pair.target) for _, pair in pairs]
+    changed = np.stack([changed_cells(source[i], result) for (i, _), result in zip(pairs, results)])
+    local = changed.mean(1) <= LOCAL
+    picked = np.flatnonzero(local != whole)
+    if not len(picked):
+        return draw_batch(rng, whole, sources)
+    grid, changed = (bucket[0] // 16, bucket[1] // 16), changed[picked]
+    keep = _cells(rng, changed, grid, whole)
+    rows = np.arange(len(keep))[:, None]
+    chosen, tokens = [pairs[i] for i in picked], area_tokens([drawing.pixels for drawing in source])
+    source_of = np.array([i for i, _ in chosen])
+    return Batch(
+        grid=grid, source=torch.from_numpy(tokens), source_of=torch.from_numpy(source_of),
+        beside=torch.from_numpy(tokens[source_of[:, None], keep]),
+        target=torch.from_numpy(area_tokens([results[i].pixels for i in picked])[rows, keep]),
+        ids=torch.from_numpy(target_ids(grid)[keep]), changed=torch.from_numpy(changed[rows, keep]),
+        fields=torch.from_numpy(np.stack([fields(pair) for _, pair in chosen])),
+        boxes=torch.from_numpy(np.stack([boxes(pair) for _, pair in chosen])), pairs=[pair for _, pair in chosen])
+
+
+def draw_times(count: int) -> Tensor:
+    """Mostly close to 1, where the instruction is all there is: flat colours shine through less noise."""
+    near, kind = 1 - 0.15 * torch.rand(count) ** 2, torch.rand(count)
+    return torch.where(kind < 0.4, torch.ones(count), torch.where(kind < 0.75, near, torch.rand(count).clamp_min(0.02)))
+
+
+def denoise_loss(model: Flux2Transformer2DModel, batch: Batch, conditioning: Tensor, places: Tensor) -> Tensor:
+    """Squared error of the predicted clean tokens; those that change count more, and those that hold an edge, for flat
+    colours are learnt soon. `places` are boxes."""
+    everywhere = torch.from_numpy(reference_ids(batch.grid)).expand(len(batch.source), -1, -1)
+    keys, values = reference(model, batch.source, everywhere)
+    time = draw_times(len(batch.target))
+    noisy = torch.lerp(batch.target, torch.randn_like(batch.target), time[:, None, None])
+    ids = torch.from_numpy(conditioning_ids(places.numpy(), batch.grid, TOKENS_PER_SLOT))
+    seen = torch.cat([noisy, batch.beside], -1)
+    clean = step(model, seen, time, conditioning, batch.ids, ids, keys[batch.source_of], values[batch.source_of])
+    detailed = batch.target.unflatten(-1, (3, -1)).std(-1).amax(-1) > DETAIL
+    weight = 1 + 2 * batch.changed.float() + 3 * detailed.float()
+    return ((clean - batch.target) ** 2).mean(-1).mul(weight).sum() / weight.sum()
+
+
+def run(work: Path, seed: int = 0, say=print) -> tuple[Flux2Transformer2DModel, LabelEncoder]:
+    torch.manual_seed(seed)
+    model, teacher = make(), LabelEncoder(CONDITIONING)
+
+    def loss_of(index: int) -> dict[str, Tensor]:
+        rng = random.Random(f"transformer {seed} {index}")
+        torch.manual_seed(rng.getrandbits(32))
+        whole = index % WHOLE_EVERY == 0
+        batch = draw_batch(rng, whole)
+        places = noisy_boxes(batch.boxes)
+        return {"whole" if whole else "local": denoise_loss(model, batch, teacher(batch.fields, places), places)}
+
+    train(nn.ModuleList([model, teacher]), PLAN, loss_of, work / "transformer.pt", say)
+    return model.eval(), teacher.eval()
+
+
+def noisy_boxes(places: Tensor) -> Tensor:
+    exists = (places.abs().sum(-1, keepdim=True) > 0).float()
+    return places + exists * BOX_NOISE * torch.randn(*places.shape[:-1], 2).repeat_interleave(2, -1)[..., [0, 2, 1, 3]]
+
+
+def _edits_of_one_source(rng: random.Random, source, whole: bool) -> list[Pair]:
+    pairs: list[Pair | None] = []
+    while len(pairs) < (2 if whole else EDITS):
+        op = rng.choice(("background", "background", "two operations")) if whole else draw_op(rng)
+        pairs += [pair for pair in [edit_scene(rng, source, op)] if pair]
+    return pairs
+
+
+def _cells(rng: random.Random, changed: np.ndarray, grid: tuple[int, int], whole: bool) -> np.ndarray:
+    """Which cells to keep of each edit, [B, K] in order: the changed ones, some beside them, some from anywhere."""
+    count = changed.shape[1]
+    if not whole:
+        count = min(count, int(changed.sum(1).max()) + rng.choice((0, 0, 2, 4, 8)))
+    chance = np.random.default_rng(rng.getrandbits(32)).random(changed.shape)
+    rank = 2 * changed + 0.5 * _near(changed, grid) + chance
+    return np.sort(np.argsort(-rank, 1)[:, :count], 1)
+
+
+def _near(changed: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Cells that touch a changed one, corners included."""
+    padded = np.pad(changed.reshape(-1, *grid), ((0, 0), (1, 1), (1, 1)))
+    rows, columns = grid
+    spread = [padded[:, y:y + rows, x:x + columns] for y in range(3) for x in range(3)]
+    return np.any(spread, 0).reshape(changed.shape)

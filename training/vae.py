@@ -1,0 +1,125 @@
+"""Stage 1: the autoencoder, on single scenes.
+
+Its encoder is the area mean over 2×2 pixels, set by hand and kept: a latent is a place's colour, so the transformer sees
+clean numbers from its first step on. The decoder starts as bilinear enlargement and learns to put the edges back.
+"""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from diffusers.models.resnet import ResnetBlock2D
+from torch import nn
+
+from retouch.latents import pack
+from training.loop import Plan, train
+from training.render import render
+from training.scenes import BUCKETS, draw_pair
+
+PLAN = Plan(steps=700, rate=2e-3, average=0.98, decay_from=0.3, warmup=20)
+CROP, BATCH = 64, 16
+PATCH = 8  # latents a token covers in each direction
+SHIFT, SCALE = 0.0, 1.6  # of the latents: about unit spread
+CARRIER = 10.0  # a constant that fills the group norms, so that an image's own level and contrast pass through
+LINEAR = 6.0  # where SiLU is the identity but for a constant
+
+
+def make() -> AutoencoderKL:
+    """2× smaller in each direction, 3 channels, one normalisation group, no attention: cheap at any size."""
+    vae = AutoencoderKL(
+        block_out_channels=(8, 16), down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2, layers_per_block=1, latent_channels=3, norm_num_groups=1,
+        mid_block_add_attention=False, use_quant_conv=False, use_post_quant_conv=False)
+    vae.register_to_config(shift_factor=SHIFT, scaling_factor=SCALE)
+    _pass_through(vae)
+    return vae
+
+
+def area_tokens(pixels: list[np.ndarray]) -> np.ndarray:
+    """What the encoder makes of images uint8 [H, W, 3] of one size, as tokens float32 [B, N, 192], without running it."""
+    scaled = np.stack(pixels).astype(np.float32) / 127.5 - 1
+    batch, height, width, _ = scaled.shape
+    mean = scaled.reshape(batch, height // 2, 2, width // 2, 2, 3).mean((2, 4)).transpose(0, 3, 1, 2)
+    return pack((mean - SHIFT) * SCALE, PATCH)
+
+
+def run(work: Path, seed: int = 0, say=print) -> AutoencoderKL:
+    torch.manual_seed(seed)
+    vae = make()
+    vae.encoder.requires_grad_(False)
+
+    def loss_of(step: int) -> dict[str, torch.Tensor]:
+        rng = random.Random(f"vae {seed} {step}")
+        pixels = images(rng, BATCH)
+        with torch.no_grad():
+            latents = vae.encode(pixels).latent_dist.mode()
+        blur = 0.03 * torch.rand(len(pixels), 1, 1, 1)  # the transformer's latents are not exact either
+        out = vae.decode(latents + blur * torch.randn_like(latents)).sample
+        return {"l1": (out - pixels).abs().mean(), "l2": 2 * F.mse_loss(out, pixels)}
+
+    train(vae, PLAN, loss_of, work / "vae.pt", say)
+    return vae.eval()
+
+
+def images(rng: random.Random, count: int) -> torch.Tensor:
+    """Crops of scenes in −1..1, [count, 3, CROP, CROP]."""
+    out = []
+    for _ in range(count):
+        pair = draw_pair(rng, rng.choice(BUCKETS))
+        pixels = render(rng.choice((pair.source, pair.target))).pixels
+        y, x = rng.randint(0, pixels.shape[0] - CROP), rng.randint(0, pixels.shape[1] - CROP)
+        out.append(pixels[y:y + CROP, x:x + CROP])
+    return to_tensor(out)
+
+
+def to_tensor(pixels: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+@torch.no_grad()
+def _pass_through(vae: AutoencoderKL) -> None:
+    """Weights with which the encoder is the area mean and the decoder bilinear enlargement.
+
+    Channels 0 to 2 carry the colour and 3 to 5 its negative, so that a group's mean is 0; the last two carry ±CARRIER,
+    which sets its spread.
+    """
+    for block in vae.modules():
+        if isinstance(block, ResnetBlock2D):
+            nn.init.zeros_(block.conv2.weight)
+            nn.init.zeros_(block.conv2.bias)
+            if block.conv_shortcut is not None:
+                _spread(block.conv_shortcut, torch.ones(1, 1))
+        if isinstance(block, nn.GroupNorm):
+            nn.init.constant_(block.weight, CARRIER * (2 / block.num_channels) ** 0.5)
+    mean = F.pad(torch.full((2, 2), 0.25), (1, 0, 1, 0))  # Downsample2D pads right and below
+    bilinear = torch.tensor([0.25, 0.5, 0.25]).outer(torch.tensor([0.25, 0.5, 0.25]))
+    one = F.pad(torch.ones(1, 1), (1, 1, 1, 1))
+    encoder, decoder = vae.encoder, vae.decoder
+    _spread(encoder.conv_in, one, bias=CARRIER)
+    _spread(encoder.down_blocks[0].downsamplers[0].conv, mean.flip(0, 1))
+    _spread(decoder.conv_in, one, bias=CARRIER)
+    _spread(decoder.up_blocks[0].upsamplers[0].conv, bilinear)
+    for half in (encoder, decoder):
+        half.conv_norm_out.bias.fill_(LINEAR)
+        _spread(half.conv_out, one, carriers=False)
+        half.conv_out.bias[:3] = -LINEAR * torch.sigmoid(torch.tensor(LINEAR))
+    encoder.conv_out.bias[3:] = -9.0  # log variance: the posterior is as good as its mean
+
+
+def _spread(conv: nn.Conv2d, kernel: torch.Tensor, bias: float = 0.0, carriers: bool = True) -> None:
+    """Pass the colours and their negatives through `kernel` and the carriers straight; `bias` makes the carriers."""
+    nn.init.zeros_(conv.weight)
+    nn.init.zeros_(conv.bias)
+    middle = kernel.shape[0] // 2
+    for channel in range(3 if conv.in_channels == 3 or not carriers else 6):
+        conv.weight[channel, channel] = kernel
+        if conv.in_channels == 3:
+            conv.weight[channel + 3, channel] = -kernel
+    if bias:
+        conv.bias[-2:] = torch.tensor([bias, -bias])
+    elif carriers:
+        for channel in (-2, -1):
+            conv.weight[channel, channel, middle, middle] = 1.0
