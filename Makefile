@@ -46,8 +46,8 @@ edit: $(EXPORT)  ## Edit one image: make edit IMAGE=photo.png INSTRUCTION="make 
 serve: $(EXPORT)  ## Run the server on 127.0.0.1:8000 (HTTP) and :8001 (gRPC) until Ctrl-C
 	$(BIN)/retouch serve
 
-eval: $(SETUP)  ## Success by operation over the 500 held-out scenes
-	$(BIN)/python -m training.evaluate $(CHECKPOINT)
+eval: $(EXPORT)  ## Success by operation over the 500 held-out scenes
+	$(BIN)/python -m training.evaluate $(EVAL)
 
 test: $(EXPORT)  ## All tests, a real server among them
 	$(BIN)/python -m pytest tests
@@ -59,7 +59,7 @@ doctor: $(SETUP)  ## Say what this machine lacks
 	$(BIN)/retouch doctor
 
 bench: $(EXPORT)  ## What serving adds to the same ONNX sessions in a plain loop
-	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python -m benchmarks.overhead
 
 train: $(SETUP)  ## Make the checkpoint again from a seed (hours on two cores; resumable)
 	$(BIN)/python -m training

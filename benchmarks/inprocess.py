@@ -1,64 +1,37 @@
-"""An edit as a plain loop over the exported graphs in one process: what serving is measured against."""
+"""One edit as a plain loop over the stages in one process: what serving is measured against, and what is evaluated."""
 
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from retouch import images
 from retouch.connector import Connector
 from retouch.denoiser import Denoiser
-from retouch.parser import Parsed, Parser
+from retouch.parser import Parser
+from retouch.postprocess import postprocess
+from retouch.preprocess import preprocess, region_of
+from retouch.types import EditRequest
 from retouch.vae import VaeDecoder, VaeEncoder
 
 
-@dataclass
-class Edited:
-    """`pixels` uint8 [H, W, 3]; `milliseconds` by stage."""
+class PlainLoop:
+    """The stages of a model repository, one after the other."""
 
-    pixels: np.ndarray
-    parsed: Parsed
-    milliseconds: dict[str, float] = field(default_factory=dict)
+    def __init__(self, repository: Path, lane: str = "bf16"):
+        def stage(kind: type, name: str):
+            return kind(Path(repository) / name / "1")
 
+        self.lane = lane
+        self.parser, self.connector = stage(Parser, "vl_parser"), stage(Connector, "connector")
+        self.encoder, self.decoder = stage(VaeEncoder, "vae_encoder"), stage(VaeDecoder, "vae_decoder")
+        self.denoiser = stage(Denoiser, f"denoiser_{lane}")
 
-class Editor:
-    """The stages of one model repository, one after the other."""
-
-    def __init__(self, repository: Path, precision: str = "bf16"):
-        def folder(model: str) -> Path:
-            return Path(repository) / model / "1"
-
-        self.parser, self.connector = Parser(folder("vl_parser")), Connector(folder("connector"))
-        self.encoder, self.decoder = VaeEncoder(folder("vae_encoder")), VaeDecoder(folder("vae_decoder"))
-        self.denoiser = Denoiser(folder(f"denoiser_{precision}"))
-
-    def edit(self, image: np.ndarray, instruction: str, seed: int, steps: int = 0) -> Edited:
-        """Edit uint8 [H, W, 3] where the parser says."""
-        clock = Clock()
-        size = images.bucket(*image.shape[:2])
-        pixels = images.fit(image, size)
-        parsed = clock("vl_parser", self.parser.run, pixels[None], [instruction])[0]
-        latents = clock("vae_encoder", self.encoder.run, pixels[None])[0]
-        conditioning = clock("connector", self.connector.run, parsed.queries[None])[0]
-        drawn = clock("denoiser", self._denoise, latents, conditioning, parsed, seed, steps)
-        decoded = clock("vae_decoder", self.decoder.run, drawn[None])[0]
-        mask = images.mask_of_cells(parsed.region, size, *image.shape[:2])
-        return Edited(images.paste_back(image, decoded, mask), parsed, clock.milliseconds)
-
-    def _denoise(self, latents: np.ndarray, conditioning: np.ndarray, parsed: Parsed, seed: int, steps: int) -> np.ndarray:
-        *_, last = self.denoiser.run(latents, conditioning, parsed.region, seed, steps, boxes=parsed.boxes)
-        return last.latents
-
-
-class Clock:
-    """Calls functions and notes how long they took."""
-
-    def __init__(self):
-        self.milliseconds: dict[str, float] = {}
-
-    def __call__(self, name: str, function, *args):
-        start = time.perf_counter()
-        result = function(*args)
-        self.milliseconds[name] = (time.perf_counter() - start) * 1000
-        return result
+    def edit(self, request: EditRequest) -> bytes:
+        """The encoded result: the very bytes that the server answers."""
+        prepared = preprocess(request, (self.lane,))
+        parsed = self.parser.run(prepared.pixels[None], [request.instruction])[0]
+        latents = self.encoder.run(prepared.pixels[None])[0]
+        conditioning = self.connector.run(parsed.queries[None])[0]
+        cells = region_of(prepared.mask, parsed.region)
+        knobs = (request.seed, request.steps, request.guidance, request.previews)
+        *_, last = self.denoiser.run(latents, conditioning, cells, *knobs, boxes=parsed.boxes)
+        edited = self.decoder.run(last.latents[None])[0]
+        source = (request.image, request.region, request.format)
+        return postprocess(source, cells, edited, None, (last.step, last.steps), prepared.info).image

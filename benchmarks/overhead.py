@@ -13,44 +13,12 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from retouch.client import Retouch  # noqa: E402
-from retouch.connector import Connector  # noqa: E402
-from retouch.denoiser import Denoiser  # noqa: E402
-from retouch.parser import Parser  # noqa: E402
-from retouch.postprocess import postprocess  # noqa: E402
-from retouch.preprocess import preprocess, region_of  # noqa: E402
-from retouch.server import REPOSITORY, RUNTIME, Server  # noqa: E402
-from retouch.types import EditRequest  # noqa: E402
-from retouch.vae import VaeDecoder, VaeEncoder  # noqa: E402
+from benchmarks.inprocess import PlainLoop
+from retouch.client import Retouch
+from retouch.server import REPOSITORY, ROOT, RUNTIME, Server
+from retouch.types import EditRequest
 
 SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
-
-
-class PlainLoop:
-    """The stages of the model repository, one after the other, in this process."""
-
-    def __init__(self, repository: Path):
-        def stage(kind, name):
-            return kind(repository / name / "1")
-
-        self.parser, self.connector = stage(Parser, "vl_parser"), stage(Connector, "connector")
-        self.encoder, self.decoder = stage(VaeEncoder, "vae_encoder"), stage(VaeDecoder, "vae_decoder")
-        self.denoiser = stage(Denoiser, "denoiser_bf16")
-
-    def edit(self, request: EditRequest) -> bytes:
-        prepared = preprocess(request, ("bf16",))
-        parsed = self.parser.run(prepared.pixels[None], [request.instruction])[0]
-        latents = self.encoder.run(prepared.pixels[None])[0]
-        conditioning = self.connector.run(parsed.queries[None])[0]
-        cells = region_of(prepared.mask, parsed.region)
-        knobs = (request.seed, request.steps, request.guidance, request.previews)
-        *_, last = self.denoiser.run(latents, conditioning, cells, *knobs, boxes=parsed.boxes)
-        edited = self.decoder.run(last.latents[None])[0]
-        source = (request.image, request.region, request.format)
-        return postprocess(source, cells, edited, None, (last.step, last.steps), prepared.info).image
 
 
 def main() -> None:

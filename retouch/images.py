@@ -88,8 +88,11 @@ def mask_of_cells(cells: np.ndarray, size: tuple[int, int], height: int, width: 
 
 
 def paste_back(source: np.ndarray, edited: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The edit at the source's size, with the source's own pixels wherever `mask` [H, W] is False."""
-    return np.where(mask[:, :, None], fit(edited, source.shape[:2]), source)
+    """The edit at the source's size, with the source's own pixels wherever `mask` [H, W] is False, and wherever the edit
+    differs by so little that nothing was meant to change."""
+    edited = fit(edited, source.shape[:2])
+    moved = np.abs(edited.astype(np.int16) - source).max(axis=2) >= types.KEEP_BELOW
+    return np.where((mask & moved)[:, :, None], edited, source)
 
 
 def _starts(pixels: int, cells: int) -> np.ndarray:

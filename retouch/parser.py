@@ -77,7 +77,7 @@ class Parser:
             input_ids=prompt.ids, vision_tokens=seen["vision_tokens"], position_ids=prompt.positions,
             image_index=prompt.image_index, query_index=prompt.query_index, centres=cell_centres(grid))
         queries, labels, boxes, region = (read[name][0] for name in ("queries", "labels", "boxes", "region"))
+        places = understanding.places(labels, boxes, self._fields)
         return Parsed(
-            queries, understanding.places(labels, boxes, self._fields),
-            understanding.operations(labels, boxes, self._fields),
-            understanding.region(region, self._threshold))
+            queries, places, understanding.operations(labels, boxes, self._fields),
+            understanding.region(region, self._threshold, places, grid))

@@ -88,7 +88,7 @@ class RetouchPipeline(DiffusionPipeline):
         ids = conditioning_ids(places[None], grid, heads.queries // heads.slots)
         return Reading(self.connector(queries), torch.from_numpy(ids),
                        understanding.operations(labels, boxes, heads.fields),
-                       understanding.region(understood.region[0].numpy(), self.config.region_threshold))
+                       understanding.region(understood.region[0].numpy(), self.config.region_threshold, places, grid))
 
     @torch.no_grad()
     def encode(self, pixels: np.ndarray) -> np.ndarray:

@@ -46,6 +46,7 @@ PREFERENCE = {
 # -- geometry -------------------------------------------------------------------------------------------------------
 
 CELL = 16  # pixels: one target token, one reference token, one parser token
+KEEP_BELOW = 24  # grey levels: a pixel that an edit moves less keeps the source's value
 BUCKETS = ((128, 128), (96, 160), (160, 96))  # (height, width) in pixels the networks run at
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from retouch.types import Operation
 
 NONE = "none"
+MARGIN = 0.02  # around a box, as a share of the image: the parser may be off by so much
 # which of a value's words say what an operation does; the others repeat the target's
 SAYS = {
     "recolour": ("colour",),
@@ -56,9 +57,25 @@ def places(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) 
     return out
 
 
-def region(logits: np.ndarray, threshold: float) -> np.ndarray:
-    """Cells [N] that change with a probability above `threshold`, from their logits."""
-    return logits > np.log(threshold / (1 - threshold))
+def region(logits: np.ndarray, threshold: float, boxes: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """The cells [N] of `grid` (rows, columns) that may change: those that do with a probability above `threshold`, and
+    those that a box of an operation touches.
+
+    `boxes` [S, 2, 4] as `places` has them. A cell too many costs little, for what need not change is drawn as it was; a
+    cell too few cuts a piece off the result.
+    """
+    return (logits > np.log(threshold / (1 - threshold))) | _touched(boxes.reshape(-1, 4), grid)
+
+
+def _touched(boxes: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    edges = [np.arange(count + 1) / count for count in grid]
+    cells = np.zeros(grid, bool)
+    for x0, y0, x1, y1 in boxes:
+        if x1 > x0 and y1 > y0:
+            rows, columns = ((side[1:] > low - MARGIN) & (side[:-1] < high + MARGIN)
+                             for side, low, high in zip(edges, (y0, x0), (y1, x1)))
+            cells |= rows[:, None] & columns
+    return cells.ravel()
 
 
 def upright(box: np.ndarray) -> tuple[float, float, float, float]:

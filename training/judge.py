@@ -1,4 +1,8 @@
-"""Whether an edit succeeded, judged against the exact result."""
+"""Whether an edit succeeded, judged against the exact result.
+
+A pixel is right when its nearest palette colour is: inside the area that has to change, the result's; outside it, the
+source's. Pixels that a shape's edge blends have no palette colour and are not asked for one.
+"""
 
 from dataclasses import dataclass
 
@@ -7,17 +11,16 @@ import numpy as np
 from training.render import Drawing, nearest_label
 
 VISIBLE = 12  # grey levels (0 to 255): a pixel that the edit moves further has to change
-UNCHANGED = 16  # grey levels: a pixel that the answer moves less has not changed
 INSIDE, OUTSIDE = 0.90, 0.97  # shares of pixels that must be right
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """`inside`: share of the pixels to change whose nearest palette colour is right; `outside`: share of the other
-    pixels that are as before."""
+    """Shares of right pixels in the area to change and outside it, and how far the latter have moved, in grey levels."""
 
     inside: float
     outside: float
+    drift: float
 
     @property
     def success(self) -> bool:
@@ -25,16 +28,16 @@ class Judgement:
 
 
 def judge(source: Drawing, target: Drawing, answer: np.ndarray) -> Judgement:
-    """`answer` uint8 [H, W, 3]. Pixels that a shape's edge blends have no palette colour and are not asked for one."""
+    """`answer` uint8 [H, W, 3]."""
     changed = _distance(source.pixels, target.pixels) > VISIBLE
-    asked = changed & ~target.edges
     right = nearest_label(answer) == target.labels
-    kept = _distance(source.pixels, answer) <= UNCHANGED
-    return Judgement(_share(right[asked]), _share(kept[~changed]))
+    moved = _distance(source.pixels, answer)
+    return Judgement(_mean(right[changed & ~target.edges], 1), _mean(right[~changed & ~target.edges], 1),
+                     _mean(moved[~changed], 0))
 
 
-def _share(flags: np.ndarray) -> float:
-    return float(flags.mean()) if flags.size else 1.0
+def _mean(values: np.ndarray, none: float) -> float:
+    return float(values.mean()) if values.size else none
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from training.render import COLOURS, KINDS, render
 from training.scenes import BUCKETS, Pair, draw_pair
 
 WIDTH, QUERIES = 192, 8
-PLAN = Plan(steps=1400, rate=1.2e-3, average=0.99, decay_from=0.5, save_every=50)
+PLAN = Plan(steps=2500, rate=1.2e-3, average=0.99, decay_from=0.5, save_every=50)
 BATCH = 32
 
 

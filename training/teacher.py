@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from training.labels import FIELDS, SLOTS
 
 TOKENS_PER_SLOT = 4  # the operation, what it acts on, what it makes of it, where
+WORDS = tuple(name for name in FIELDS if not name.endswith("size"))  # sizes are in the boxes, and seldom in the sentence
 WAVES = 6
 
 
@@ -18,12 +19,12 @@ class LabelEncoder(nn.Module):
 
     def __init__(self, dim: int):
         super().__init__()
-        self.words = nn.ModuleDict({name: nn.Embedding(len(values), dim) for name, values in FIELDS.items()})
+        self.words = nn.ModuleDict({name: nn.Embedding(len(values), dim) for name, values in FIELDS.items() if name in WORDS})
         self.boxes = nn.Linear(2 * 4 * (2 * WAVES + 1), dim)
         self.places = nn.Parameter(torch.randn(SLOTS, TOKENS_PER_SLOT, dim) * 0.5)
 
     def forward(self, fields: Tensor, boxes: Tensor) -> Tensor:
-        words = {name: self.words[name](fields[..., i]) for i, name in enumerate(FIELDS)}
+        words = {name: self.words[name](fields[..., i]) for i, name in enumerate(FIELDS) if name in WORDS}
         tokens = [words["op"], *(sum(word for name, word in words.items() if name.startswith(group))
                                  for group in ("target", "value")), self.boxes(waves(boxes).flatten(-3))]
         return (torch.stack(tokens, -2) + self.places).flatten(1, 2)

@@ -1,7 +1,8 @@
 """Stage 1: the autoencoder, on single scenes.
 
 Its encoder is the area mean over 2×2 pixels, set by hand and kept: a latent is a place's colour, so the transformer sees
-clean numbers from its first step on. The decoder starts as bilinear enlargement and learns to put the edges back.
+clean numbers from its first step on. The decoder starts as bilinear enlargement, and its residual blocks learn to put the
+edges back; the straight path is kept, for the smallest change to a carrier moves every pixel.
 """
 
 import random
@@ -19,7 +20,7 @@ from training.loop import Plan, train
 from training.render import render
 from training.scenes import BUCKETS, draw_pair
 
-PLAN = Plan(steps=700, rate=2e-3, average=0.98, decay_from=0.3, warmup=20)
+PLAN = Plan(steps=1500, rate=5e-4, average=0.98, decay_from=0.3, warmup=50, save_every=50)
 CROP, BATCH = 64, 16
 PATCH = 8  # latents a token covers in each direction
 SHIFT, SCALE = 0.0, 1.6  # of the latents: about unit spread
@@ -49,7 +50,11 @@ def area_tokens(pixels: list[np.ndarray]) -> np.ndarray:
 def run(work: Path, seed: int = 0, say=print) -> AutoencoderKL:
     torch.manual_seed(seed)
     vae = make()
-    vae.encoder.requires_grad_(False)
+    vae.requires_grad_(False)
+    for block in vae.decoder.modules():
+        if isinstance(block, ResnetBlock2D):
+            block.conv1.requires_grad_(True)
+            block.conv2.requires_grad_(True)
 
     def loss_of(step: int) -> dict[str, torch.Tensor]:
         rng = random.Random(f"vae {seed} {step}")
@@ -86,14 +91,15 @@ def _pass_through(vae: AutoencoderKL) -> None:
     Channels 0 to 2 carry the colour and 3 to 5 its negative, so that a group's mean is 0; the last two carry ±CARRIER,
     which sets its spread.
     """
-    for block in vae.modules():
-        if isinstance(block, ResnetBlock2D):
+    for half in (vae.encoder, vae.decoder):
+        blocks = [block for block in half.modules() if isinstance(block, ResnetBlock2D)]
+        for block in blocks:
             nn.init.zeros_(block.conv2.weight)
             nn.init.zeros_(block.conv2.bias)
             if block.conv_shortcut is not None:
                 _spread(block.conv_shortcut, torch.ones(1, 1))
-        if isinstance(block, nn.GroupNorm):
-            nn.init.constant_(block.weight, CARRIER * (2 / block.num_channels) ** 0.5)
+        for norm in (half.conv_norm_out, *(block.norm1 for block in blocks)):
+            nn.init.constant_(norm.weight, CARRIER * (2 / norm.num_channels) ** 0.5)
     mean = F.pad(torch.full((2, 2), 0.25), (1, 0, 1, 0))  # Downsample2D pads right and below
     bilinear = torch.tensor([0.25, 0.5, 0.25]).outer(torch.tensor([0.25, 0.5, 0.25]))
     one = F.pad(torch.ones(1, 1), (1, 1, 1, 1))

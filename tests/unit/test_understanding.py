@@ -79,8 +79,19 @@ def test_places_agree_with_the_training_labels():
 
 def test_region_threshold_is_a_probability():
     cells = np.array([-3.0, -0.9, -0.8, 0.0, 3.0], np.float32)
-    assert understanding.region(cells, 0.3).tolist() == [False, False, True, True, True]
-    assert understanding.region(cells, 0.5).tolist() == [False, False, False, False, True]
+    nowhere = np.zeros((2, 2, 4), np.float32)
+    assert understanding.region(cells, 0.3, nowhere, (1, 5)).tolist() == [False, False, True, True, True]
+    assert understanding.region(cells, 0.5, nowhere, (1, 5)).tolist() == [False, False, False, False, True]
+
+
+def test_region_holds_the_cells_that_a_box_touches():
+    unlikely, places = np.full(16, -9, np.float32), np.zeros((2, 2, 4), np.float32)
+    places[0, 1] = (0.30, 0.55, 0.45, 0.70)
+    found = understanding.region(unlikely, 0.5, places, (4, 4)).reshape(4, 4)
+    assert np.argwhere(found).tolist() == [[2, 1]]
+    places[0, 1] = (0.30, 0.55, 0.49, 0.70)  # so near the next cell that the shape may reach it
+    found = understanding.region(unlikely, 0.5, places, (4, 4)).reshape(4, 4)
+    assert np.argwhere(found).tolist() == [[2, 1], [2, 2]]
 
 
 def test_parsed_survives_json():
