@@ -11,16 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from clients.show import console, save, with_progress
 from retouch import types
 from retouch.client import Retouch
 from retouch.server import RUNTIME, Server, ServerError
-from retouch.types import EditAnswer, RequestError
+from retouch.types import RequestError
 
 RUNNING = RUNTIME / "running.json"  # the ports of `retouch serve`, while it runs
-console = Console(highlight=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -115,34 +113,6 @@ def server_url(url: str | None, http: bool, start: bool) -> Iterator[str]:
     else:
         ports = json.loads(RUNNING.read_text()) if RUNNING.is_file() else {"http": 8000, "grpc": 8001}
         yield f"127.0.0.1:{ports['http' if http else 'grpc']}"
-
-
-def with_progress(answers: Iterator[EditAnswer]) -> Iterator[EditAnswer]:
-    """The answers, while a bar shows the steps; then what was done and the milliseconds of each stage."""
-    columns = (TextColumn("editing"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
-    answer = None
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("edit", total=None)
-        for answer in answers:
-            bar.update(task, completed=answer.step[0], total=answer.step[1])
-            yield answer
-    if answer is not None:
-        report(answer)
-
-
-def report(answer: EditAnswer) -> None:
-    info = answer.info
-    for operation in info.operations:
-        console.print("understood: " + " ".join(filter(None, (operation.op, operation.target, operation.value))))
-    share = f", {info.region.share:.0%} of the image" if info.region else ""
-    console.print(f"seed {info.seed}, {info.steps} steps, {info.lane}{share}")
-    console.print("ms: " + ", ".join(f"{stage} {spent:.1f}" for stage, spent in info.milliseconds.items()))
-
-
-def save(path: Path, answer: EditAnswer) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(answer.image)
-    console.print(f"wrote {path}")
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from clients.command import console, save, with_progress
+from clients.show import console, save, with_progress
 from retouch.client import Retouch
 from retouch.server import ROOT, RUNTIME, Server
 from retouch.types import EditAnswer

@@ -20,7 +20,7 @@ from training.parser import QUERIES, WIDTH, ParserNetworks
 from training.scenes import BUCKETS
 from training.teacher import LabelEncoder
 
-CONNECT = Plan(steps=350, rate=2e-3, average=0.98, warmup=20, decay_from=0.3)
+CONNECT = Plan(steps=300, rate=2e-3, average=0.98, warmup=20, decay_from=0.3)
 JOINT = Plan(steps=160, rate=2e-4, average=0.95, warmup=10, decay_from=0.2, save_every=20, log_every=10)
 LORA = LoraConfig(r=8, lora_alpha=16, target_modules=r"model\.language_model.*\.(q_proj|v_proj|o_proj)")
 
