@@ -18,16 +18,18 @@ class MetaQueries(ModelMixin, ConfigMixin):
 
 
 class Connector(ModelMixin, ConfigMixin):
-    """Two-layer MLP, [B, Q, width] → conditioning [B, Q, out]."""
+    """Two-layer MLP, meta-queries [B, Q, width] → conditioning [B, Q, out]; `share` queries, an operation's, go together."""
 
     @register_to_config
-    def __init__(self, width: int = 192, hidden: int = 768, out: int = 192):
+    def __init__(self, width: int = 192, hidden: int = 768, out: int = 192, share: int = 1):
         super().__init__()
-        self.up = nn.Linear(width, hidden)
-        self.down = nn.Linear(hidden, out)
+        self.up = nn.Linear(share * width, hidden)
+        self.down = nn.Linear(hidden, share * out)
 
     def forward(self, queries: Tensor) -> Tensor:
-        return self.down(nn.functional.gelu(self.up(queries)))
+        slots = queries.unflatten(1, (-1, self.config.share)).flatten(2)
+        said = self.down(nn.functional.gelu(self.up(slots)))
+        return said.unflatten(2, (self.config.share, -1)).flatten(1, 2)
 
 
 @dataclass

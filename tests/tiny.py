@@ -16,6 +16,7 @@ from retouch.pipeline import RetouchPipeline
 from training import tokenizer, transformer, vae
 from training.labels import FIELDS, SLOTS
 from training.parser import QUERIES, WIDTH, make_language_model
+from training.teacher import TOKENS_PER_SLOT
 
 ADAPTED = r".*language_model.*\.(q_proj|v_proj)"
 
@@ -32,7 +33,7 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
     pipeline = RetouchPipeline(
         vae=encoder, text_encoder=language, tokenizer=PreTrainedTokenizerFast(tokenizer_object=words),
         meta_queries=MetaQueries(QUERIES, WIDTH), parser_heads=heads, transformer=model,
-        connector=Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING),
+        connector=Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING, TOKENS_PER_SLOT),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), prediction="sample", default_steps=4)
     for part in pipeline.components.values():
         if isinstance(part, nn.Module):

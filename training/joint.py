@@ -18,17 +18,18 @@ from training import parser, transformer
 from training.loop import Plan, train
 from training.parser import QUERIES, WIDTH, ParserNetworks
 from training.scenes import BUCKETS
-from training.teacher import LabelEncoder
+from training.teacher import TOKENS_PER_SLOT, LabelEncoder
 
-CONNECT = Plan(steps=300, rate=2e-3, average=0.98, warmup=20, decay_from=0.3)
-JOINT = Plan(steps=160, rate=2e-4, average=0.95, warmup=10, decay_from=0.2, save_every=20, log_every=10)
+CONNECT = Plan(steps=260, rate=2e-3, average=0.98, warmup=20, decay_from=0.3)
+JOINT = Plan(steps=80, rate=2e-4, average=0.95, warmup=10, decay_from=0.2, save_every=20, log_every=10)
 LORA = LoraConfig(r=8, lora_alpha=16, target_modules=r"model\.language_model.*\.(q_proj|v_proj|o_proj)")
 
 
 def connect(work: Path, networks: ParserNetworks, teacher: LabelEncoder, seed: int = 0, say=print) -> Connector:
     """A connector whose output for the meta-queries is the teacher's for the labels."""
     torch.manual_seed(seed)
-    connector, writer = Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING), PromptWriter(work / "tokenizer.json", QUERIES)
+    connector = Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING, TOKENS_PER_SLOT)
+    writer = PromptWriter(work / "tokenizer.json", QUERIES)
 
     def loss_of(step: int) -> dict[str, Tensor]:
         sample = parser.draw(random.Random(f"connector {seed} {step}"), writer)
