@@ -1,6 +1,5 @@
 """Stage 6: all parts as one diffusers checkpoint in bfloat16, the master precision, with a sample to try it on."""
 
-import random
 from pathlib import Path
 
 import torch

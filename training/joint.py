@@ -17,7 +17,6 @@ from retouch.prompt import PromptWriter
 from training import parser, transformer
 from training.loop import Plan, train
 from training.parser import QUERIES, WIDTH, ParserNetworks
-from training.scenes import BUCKETS
 from training.teacher import TOKENS_PER_SLOT, LabelEncoder
 
 CONNECT = Plan(steps=260, rate=2e-3, average=0.98, warmup=20, decay_from=0.3)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from retouch.types import CELL
 from training.render import COLOURS, KINDS, PLACES, SIZES, Drawing, Scene
 from training.scenes import OPS, Edit, Pair
 
-CELL = 16  # pixels a target token covers in each direction
 SLOTS = 2  # operations in one sentence
 FIELDS = {  # every field has a leading "none"
     "op": ("none", *OPS),

@@ -15,7 +15,8 @@ from retouch.networks import MetaQueries, ParserHeads, Understanding
 from retouch.patches import PatchLayout
 from retouch.prompt import PromptWriter
 from retouch.reading import read, see
-from training.labels import CELL, FIELDS, SLOTS, boxes, changed_cells, contents, fields
+from retouch.types import CELL
+from training.labels import FIELDS, SLOTS, boxes, changed_cells, contents, fields
 from training.loop import Plan, train
 from training.render import COLOURS, KINDS, render
 from training.scenes import BUCKETS, Pair, draw_pair

@@ -4,11 +4,10 @@ import random
 
 import numpy as np
 
+from retouch.preview import SIDE
 from training.render import render
 from training.scenes import BUCKETS, draw_pair
 from training.vae import area_tokens
-
-SIDE = 4  # pixels of the preview along a cell
 
 
 def fit(seed: int = 0, scenes: int = 60) -> dict[str, np.ndarray]:

@@ -4,8 +4,6 @@ import random
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import Qwen2_5_VLProcessor, Qwen2TokenizerFast
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from retouch.prompt import END, IMAGE_PAD, QUERY, START, VISION_END, VISION_START
 from training.scenes import draw_pair
