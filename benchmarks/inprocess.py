@@ -1,10 +1,13 @@
 """One edit as a plain loop over the stages in one process: what serving is measured against, and what is evaluated."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from retouch.connector import Connector
-from retouch.denoiser import Denoiser
-from retouch.parser import Parser
+from retouch.denoiser import Denoiser, Progress
+from retouch.parser import Parsed, Parser
 from retouch.postprocess import postprocess
 from retouch.preprocess import preprocess, region_of
 from retouch.types import EditRequest
@@ -26,12 +29,15 @@ class PlainLoop:
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result: the very bytes that the server answers."""
         prepared = preprocess(request, (self.lane,))
-        parsed = self.parser.run(prepared.pixels[None], [request.instruction])[0]
-        latents = self.encoder.run(prepared.pixels[None])[0]
-        conditioning = self.connector.run(parsed.queries[None])[0]
-        cells = region_of(prepared.mask, parsed.region)
         knobs = (request.seed, request.steps, request.guidance, request.previews)
-        *_, last = self.denoiser.run(latents, conditioning, cells, *knobs, boxes=parsed.boxes)
+        parsed = self.parser.run(prepared.pixels[None], [request.instruction])[0]
+        cells = region_of(prepared.mask, parsed.region)
+        *_, last = self.denoise(prepared.pixels, parsed, cells, *knobs)
         edited = self.decoder.run(last.latents[None])[0]
-        source = (request.image, request.region, request.format)
-        return postprocess(source, cells, edited, None, (last.step, last.steps), prepared.info).image
+        return postprocess(prepared.source, cells, edited, (last.step, last.steps), prepared.info).image
+
+    def denoise(self, pixels: np.ndarray, parsed: Parsed, cells: np.ndarray, *knobs: float) -> Iterator[Progress]:
+        """Progress of the denoiser on uint8 [H, W, 3] of a bucket; `knobs` are seed, steps, guidance and previews."""
+        latents = self.encoder.run(pixels[None])[0]
+        conditioning = self.connector.run(parsed.queries[None])[0]
+        return self.denoiser.run(latents, conditioning, cells, *knobs, boxes=parsed.boxes)

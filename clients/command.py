@@ -30,7 +30,8 @@ def retouch() -> None:
 @retouch.command()
 @click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("instruction")
-@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("out.png"), show_default=True)
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("out.png"),
+              show_default=True)
 @click.option("--url", envvar="RETOUCH_URL", help="host:port of a server; without it, the one of `retouch serve`.")
 @click.option("--http", is_flag=True, help="Use HTTP instead of gRPC.")
 @click.option("--start", is_flag=True, help="Start a server for this edit when none runs here.")

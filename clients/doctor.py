@@ -20,12 +20,14 @@ def checks() -> Iterator[tuple[bool, str, str]]:
     """(good, what, advice) of every check."""
     python = ".".join(map(str, sys.version_info[:3]))
     yield (3, 10) <= sys.version_info < (3, 13), f"Python {python}", "use 3.10, 3.11 or 3.12"
-    for package, advice in (("numpy", "the server's stubs need numpy < 2"), ("nvidia-pytriton", ""), ("onnxruntime", "")):
+    advised = (("numpy", "the server's stubs need numpy < 2"), ("nvidia-pytriton", ""), ("onnxruntime", ""))
+    for package, advice in advised:
         found = _version(package)
         good = found is not None and not (package == "numpy" and int(found.split(".")[0]) >= 2)
         yield good, f"{package} {found or 'missing'}", advice or "run `make setup`"
     library = Path(sysconfig.get_config_var("LIBDIR") or "", sysconfig.get_config_var("INSTSONAME") or "libpython")
-    yield _loads(library), f"Python's shared library {library.name}", "install it (libpython3, python3-dev): stubs load it"
+    yield (_loads(library), f"Python's shared library {library.name}",
+           "install it (libpython3, python3-dev): stubs load it")
     try:
         yield bool(prepare()), "tritonserver and its stub", ""
     except ServerError as failure:

@@ -65,7 +65,7 @@ def graphs(checkpoint: Checkpoint) -> list[Graph]:
         prefix = batch, layers, len(every), heads, size
         return {
             "tokens": torch.randn(batch, ids.shape[1], width),
-            "beside": torch.randn(batch, ids.shape[1], width),
+            "beside": torch.randn(batch, ids.shape[1], model.config.in_channels - width),
             "timestep": torch.linspace(1, 0.1, batch),
             "conditioning": torch.randn(batch, queries, model.config.joint_attention_dim),
             "ids": ids,

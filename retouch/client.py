@@ -23,7 +23,7 @@ class Retouch:
 
     def __init__(self, url: str = "127.0.0.1:8001", http: bool = False, model: str = "edit"):
         self.url, self.http, self.model = url, http, model
-        self._idle: list = []  # gRPC connections between edits; each carries one edit at a time
+        self._idle: list[_Stream] = []  # between edits; each carries one edit at a time
 
     def edit(self, image: bytes, instruction: str, **knobs: Any) -> Iterator[EditAnswer]:
         """Answers as they come, the final one last; knobs are EditRequest's fields, left-out ones its defaults.
@@ -36,29 +36,26 @@ class Retouch:
     def _over_grpc(self, request: EditRequest) -> Iterator[EditAnswer]:
         import tritonclient.grpc as grpc
 
-        answers: queue.Queue = queue.Queue()
-        over = False
-        client = self._idle.pop() if self._idle else grpc.InferenceServerClient(self.url)
+        stream, over = self._idle.pop() if self._idle else _Stream(self.url), False
         try:
-            # without the header triton_grpc_error: with it a cancelled stream crashes tritonserver 2.51
-            client.start_stream(lambda result, error: answers.put((result, error)))
-            client.async_stream_infer(
+            stream.client.async_stream_infer(
                 self.model,
                 inputs_of(request, grpc),
                 request_id=secrets.token_hex(4),
                 timeout=request.deadline_ms * 1000 or None,  # microseconds in Triton's queue
             )
             while not over:
-                result, error = answers.get()
-                over = error is not None
+                result, error = stream.answers.get()
                 if error is not None:
                     raise RequestError(_words(error.message()), _status(error.status()))
                 answer = answer_of(result)
                 over = answer.final
                 yield answer
         finally:
-            client.stop_stream(cancel_requests=not over)
-            self._idle.append(client)
+            if over:
+                self._idle.append(stream)
+            else:
+                stream.close()
 
     def close(self) -> None:
         """Close what is idle; a later edit connects again."""
@@ -79,6 +76,22 @@ class Retouch:
                     yield _answer_of_event(json.loads(line[5:]))
         finally:
             connection.close()
+
+
+class _Stream:
+    """One gRPC stream to a server and the answers that have come from it. Closing it cancels what runs on it."""
+
+    def __init__(self, url: str):
+        import tritonclient.grpc as grpc
+
+        self.answers: queue.Queue = queue.Queue()
+        self.client = grpc.InferenceServerClient(url)
+        # without the header triton_grpc_error: with it a cancelled stream crashes tritonserver 2.51
+        self.client.start_stream(lambda result, error: self.answers.put((result, error)))
+
+    def close(self) -> None:
+        self.client.stop_stream(cancel_requests=True)
+        self.client.close()
 
 
 def inputs_of(request: EditRequest, protocol: Any) -> list:

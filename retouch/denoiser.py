@@ -10,6 +10,7 @@ import numpy as np
 
 from retouch import schedule
 from retouch.latents import conditioning_ids, noise, pack, reference_ids, target_ids, unpack
+from retouch.layout import layout
 from retouch.preview import PreviewMap
 from retouch.runners.onnx import OnnxRunner
 
@@ -48,8 +49,7 @@ class Denoiser:
         grid = latents.shape[1] // patch, latents.shape[2] // patch
         source, cells = pack(latents[None], patch)[0], np.flatnonzero(region)
         boxes = np.zeros((self._settings["slots"], 2, 4), np.float32) if boxes is None else boxes
-        places = conditioning_ids(boxes[None], grid, len(conditioning) // len(boxes))
-        denoise = self._denoise(source, conditioning, places, cells, grid, seed, steps)
+        denoise = self._denoise(source, conditioning, boxes, cells, grid, seed, steps)
         due = preview_steps(steps, previews)
         for done, (tokens, clean) in enumerate(denoise, start=1):
             progress = Progress(done, steps)
@@ -59,12 +59,14 @@ class Denoiser:
                 progress.latents = unpack(_placed(source, cells, tokens)[None], grid, patch)[0]
             yield progress
 
-    def _denoise(self, source, conditioning, places, cells, grid, seed,
+    def _denoise(self, source, conditioning, boxes, cells, grid, seed,
                  steps) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The region's tokens after each step, and what they would be without noise."""
         kv = self._reference.run(tokens=source[None], ids=reference_ids(grid)[None])
-        fixed = {"beside": source[cells][None], "conditioning": conditioning[None], "conditioning_ids": places,
-                 "ids": target_ids(grid)[cells][None], "k": kv["k"], "v": kv["v"]}
+        ids = target_ids(grid)[cells][None]
+        fixed = {"beside": np.concatenate([source[cells][None], layout(boxes[None], ids, grid)], -1),
+                 "conditioning": conditioning[None], "ids": ids,
+                 "conditioning_ids": conditioning_ids(boxes[None], grid, len(conditioning) // len(boxes)), **kv}
         tokens = noise(seed, *source.shape)[cells]
         sigmas = schedule.sigmas(steps, self._settings["shift"])
         for sigma, following in zip(sigmas, sigmas[1:]):

@@ -14,7 +14,10 @@ from typing import Any
 
 @dataclass
 class Running:
-    """One admitted edit: its progress, where answers go, how it ends, and whether its client has left."""
+    """One admitted edit: its progress, where answers go, how it ends, and whether its client has left.
+
+    `progress` yields once a step: an answer, or None where there is nothing to say.
+    """
 
     ticket: str
     progress: Iterator[Any]
@@ -67,7 +70,9 @@ class Engine:
         error = None
         try:
             if not edit.cancelled and not edit.left():
-                edit.emit(next(edit.progress))
+                answer = next(edit.progress)
+                if answer is not None:
+                    edit.emit(answer)
                 return True
         except StopIteration:
             pass

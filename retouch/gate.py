@@ -8,47 +8,60 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from retouch.types import (
-    INPUTS,
-    Cancelled,
-    EditAnswer,
-    EditInfo,
-    EditRequest,
-    RequestError,
-    choose_lane,
-    request_to_values,
-)
+from retouch.postprocess import postprocess
+from retouch.preprocess import preprocess
+from retouch.source import Source
+from retouch.types import INPUTS, Cancelled, EditAnswer, EditInfo, EditRequest, RequestError, request_to_values
 
 Arrays = dict[str, np.ndarray]
 
+MIND_EVERY = 0.03  # seconds between looks at the deadline and the client
+
 
 class Watch:
-    """Milliseconds by stage, and the deadline that is looked at between stages and steps."""
+    """Milliseconds by stage, the deadline, and whether the client has left.
+
+    To ask Triton for the client takes as long as a short stage: a thread of its own does (`mind`), and `check` costs
+    nothing.
+    """
 
     def __init__(self, deadline_ms: int, cancelled: Callable[[], bool]):
         self.begin = time.perf_counter()
         self.deadline_ms = deadline_ms
-        self.cancelled = cancelled
         self.milliseconds: dict[str, float] = {}
+        self.ended = threading.Event()
+        self.take_out: Callable[[], None] = lambda: None  # stops the stage at work, where there is a way to
+        self._cancelled, self._left = cancelled, False
 
     def elapsed(self) -> float:
         return (time.perf_counter() - self.begin) * 1000
 
     def check(self) -> None:
         """Raise when nobody waits any longer."""
-        if self.cancelled():
+        if self._left:
             raise Cancelled
         if 0 < self.deadline_ms < self.elapsed():
             raise RequestError(
                 f"DEADLINE_MS {self.deadline_ms} has passed; allow more time or ask for fewer steps",
                 "DEADLINE_EXCEEDED",
             )
+
+    def mind(self) -> None:
+        """Until the edit has ended, take it out where it is when nobody waits any longer. That is repeated: it may be
+        in a stage's queue still, where nobody knows it."""
+        while not self.ended.wait(MIND_EVERY):
+            self._left = self._left or self._cancelled()
+            try:
+                self.check()
+            except (Cancelled, RequestError):
+                self.take_out()
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -68,30 +81,43 @@ class Watch:
 
 
 class Gate:
-    """Carries edits through the stages, one at a time."""
+    """Carries edits through the stages, one at a time.
+
+    What needs no network, decoding and encoding, happens here; every network is a model of its own.
+    """
 
     def __init__(
         self,
         call: Callable[[str, Arrays], Arrays],
         stream: Callable[[str, Arrays], Iterator[Arrays]],
         lanes: tuple[str, ...],
+        versions: dict[str, str] | None = None,
     ):
-        self._call, self._stream, self._lanes = call, stream, lanes
-        self._beside = ThreadPoolExecutor(1, "beside")
+        """`versions` go into every answer's EditInfo."""
+        self._call, self._stream, self._lanes, self._versions = call, stream, lanes, versions or {}
+        self._beside = ThreadPoolExecutor(2, "beside")  # the image encoder, and the watch
 
     def edit(self, request: EditRequest, cancelled: Callable[[], bool] = lambda: False) -> Iterator[EditAnswer]:
         """Previews as they come, then the final answer; RequestError, or Cancelled when the client has left."""
         watch = Watch(request.deadline_ms, cancelled)
-        lane = choose_lane(request.precision, self._lanes)
-        door = arrays_of(request)
-        prepared = self._timed(watch, "preprocess", door)
-        parsed, latents = self._understand(watch, {**door, **prepared})
-        conditioning = self._timed(watch, "connector", parsed, "QUERIES")
-        tensors = {**door, **prepared, **parsed, **latents, **conditioning}
-        with contextlib.closing(self._denoise(watch, f"denoiser_{lane}", tensors)) as steps:
+        minding = self._beside.submit(watch.mind)
+        try:
+            yield from self._stages(request, watch)
+        finally:
+            watch.ended.set()
+            minding.result()
+
+    def _stages(self, request: EditRequest, watch: Watch) -> Iterator[EditAnswer]:
+        with watch.stage("preprocess"):
+            prepared = preprocess(request, self._lanes)
+        prepared.info.versions = self._versions
+        tensors = arrays_of(request) | {
+            "PIXELS": prepared.pixels[None], "MASK": prepared.mask[None], "INFO": array(prepared.info.to_json())}
+        parsed, latents = self._understand(watch, tensors)
+        tensors |= parsed | latents | self._timed(watch, "connector", parsed, "QUERIES")
+        with contextlib.closing(self._denoise(watch, f"denoiser_{prepared.info.lane}", tensors)) as steps:
             for progress in watch.each("denoiser", steps):
-                if is_last(progress) or progress["PREVIEW"].size:
-                    yield self._answer(watch, {**tensors, **progress})
+                yield self._answer(watch, prepared.source, tensors | progress)
 
     def _understand(self, watch: Watch, prepared: Arrays) -> tuple[Arrays, Arrays]:
         """The parser and the image encoder, at the same time."""
@@ -103,39 +129,44 @@ class Gate:
         return parsed, latents.result()
 
     def _denoise(self, watch: Watch, model: str, tensors: Arrays) -> Iterator[Arrays]:
-        """One call for the whole edit. A stream cannot be dropped, so an edit nobody waits for is taken out by ticket."""
+        """One call for the whole edit. A stream cannot be dropped, so one nobody waits for is taken out by ticket."""
         names = ("LATENTS", "CONDITIONING", "BOXES", "CELLS", "SEED", "STEPS", "GUIDANCE", "PREVIEWS", "INFO")
         own = {"TICKET": array(secrets.token_hex(8)), "SOURCE": np.full((1, 3), b"", object)}  # no need to send it on
         inputs = {name: tensors[name] for name in names} | own
-        stream, finished = self._stream(model, inputs), False
+        stream, last = self._stream(model, inputs), False
+
+        def take_out() -> None:
+            for _ in self._stream(model, inputs | {"STEPS": np.full((1, 1), -1, np.int32)}):
+                pass
+
+        watch.take_out = take_out
         try:
             for progress in stream:
-                finished = is_last(progress)
+                last = is_last(progress)
                 yield progress
-                if not finished:
-                    watch.check()
-            finished = True
+            watch.check()  # says why it was taken out
         finally:
-            if not finished:
-                for _ in self._stream(model, inputs | {"STEPS": np.full((1, 1), -1, np.int32)}):
-                    pass
+            watch.take_out = lambda: None
+            if not last:
+                take_out()
                 for _ in stream:
                     pass
 
-    def _answer(self, watch: Watch, tensors: Arrays) -> EditAnswer:
-        pixels = {"PIXELS": np.zeros((1, 0, 0, 3), np.uint8)}
+    def _answer(self, watch: Watch, source: Source, tensors: Arrays) -> EditAnswer:
+        picture = tensors["PREVIEW"]
         if is_last(tensors):
-            pixels = self._timed(watch, "vae_decoder", tensors, "LATENTS")
-        names = ("SOURCE", "CELLS", "PIXELS", "PREVIEW", "STEP", "INFO")
-        encoded = self._timed(watch, "postprocess", {**tensors, **pixels}, *names)
-        info = EditInfo.from_json(encoded["INFO"][0, 0])
-        info.milliseconds = {**watch.milliseconds, "total": round(watch.elapsed(), 2)}
-        return EditAnswer(encoded["IMAGE"][0, 0], tuple(tensors["STEP"][0].tolist()), info)
+            picture = self._timed(watch, "vae_decoder", tensors, "LATENTS")["PIXELS"]
+        step = tuple(tensors["STEP"][0].tolist())
+        with watch.stage("postprocess"):
+            info = EditInfo.from_json(tensors["INFO"][0, 0])
+            answer = postprocess(source, tensors["CELLS"][0], picture[0], step, info)
+        answer.info.milliseconds = {**watch.milliseconds, "total": round(watch.elapsed(), 2)}
+        return answer
 
     def _timed(self, watch: Watch, model: str, tensors: Arrays, *names: str) -> Arrays:
         watch.check()
         with watch.stage(model):
-            return self._call(model, {name: tensors[name] for name in names or tensors})
+            return self._call(model, {name: tensors[name] for name in names})
 
 
 def is_last(progress: Arrays) -> bool:

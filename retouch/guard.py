@@ -1,6 +1,6 @@
 """The process between a command and its tritonserver: when either ends, however it ends, nothing is left.
 
-Run as `python -m retouch.guard <shm prefix> <server> <arguments…>`. The command holds the other end of our standard input
+Run as `python -m retouch.guard <shm prefix> <server> <arguments…>`. The command holds our standard input's other end
 and never writes; its end, even by SIGKILL, closes it. Then the server is stopped in order, its stubs with it, and
 its shared memory is removed.
 """

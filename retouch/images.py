@@ -88,7 +88,7 @@ def mask_of_cells(cells: np.ndarray, size: tuple[int, int], height: int, width: 
 
 
 def paste_back(source: np.ndarray, edited: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The edit at the source's size, with the source's own pixels wherever `mask` [H, W] is False, and wherever the edit
+    """The edit at the source's size, with the source's own pixels wherever `mask` [H, W] is False, and where the edit
     differs by so little that nothing was meant to change."""
     edited = fit(edited, source.shape[:2])
     moved = np.abs(edited.astype(np.int16) - source).max(axis=2) >= types.KEEP_BELOW
@@ -144,7 +144,8 @@ def _check(image: Image.Image, name: str) -> None:
         raise RequestError(f"{name} is {width} x {height} pixels; {_sizes()}")
     if long > short * types.MAX_ASPECT:
         raise RequestError(
-            f"{name} is {width} x {height} pixels; the longer side may be at most {types.MAX_ASPECT:g} times the shorter"
+            f"{name} is {width} x {height} pixels; "
+            f"the longer side may be at most {types.MAX_ASPECT:g} times the shorter"
         )
     # cameras put a small second picture into some JPEG files ("MPO"); the first is the photo
     if image.format != "MPO" and getattr(image, "n_frames", 1) != 1:

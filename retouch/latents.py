@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from retouch.layout import existing
+
 TARGET_TIME, REFERENCE_TIME = 0, 10  # first position id; Flux2KleinKVPipeline gives its first reference image 10 too
 
 
@@ -48,12 +50,12 @@ def cell_centres(grid: tuple[int, int]) -> np.ndarray:
 def conditioning_ids(boxes: np.ndarray, grid: tuple[int, int], per_slot: int) -> np.ndarray:
     """Position ids of the conditioning: each operation's tokens stand where the image is to change.
 
-    `boxes` [B, S, 2, 4] are the parser's target and value boxes in shares, zeros where there is none. Of a slot's tokens
-    the first half stands at the centre of the target box, the second at that of the value box (at the other one's where
-    one is missing), in units of cells; l counts the tokens. Returns float32 [B, S × per_slot, 4].
+    `boxes` [B, S, 2, 4] are the parser's target and value boxes in shares, zeros where there is none. Of a slot's
+    tokens the first half stands at the centre of the target box, the second at that of the value box (at the other
+    one's where one is missing), in units of cells; l counts the tokens. Returns float32 [B, S × per_slot, 4].
     """
     batch, slots = boxes.shape[:2]
-    exists = (boxes[..., 2:] - boxes[..., :2]).sum(-1, keepdims=True) > 1e-3
+    exists = existing(boxes)[..., None]
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2 * np.array(grid[::-1], np.float32) - 0.5
     centre = np.where(exists, centre, np.where(exists[:, :, ::-1], centre[:, :, ::-1], 0))
     ids = np.zeros((batch, slots, per_slot, 4), np.float32)

@@ -18,7 +18,7 @@ class MetaQueries(ModelMixin, ConfigMixin):
 
 
 class Connector(ModelMixin, ConfigMixin):
-    """Two-layer MLP, meta-queries [B, Q, width] → conditioning [B, Q, out]; `share` queries, an operation's, go together."""
+    """Two-layer MLP, meta-queries [B, Q, width] → conditioning [B, Q, out]; `share` queries go together."""
 
     @register_to_config
     def __init__(self, width: int = 192, hidden: int = 768, out: int = 192, share: int = 1):
@@ -53,7 +53,8 @@ class ParserHeads(ModelMixin, ConfigMixin):
     """
 
     @register_to_config
-    def __init__(self, fields: dict[str, list[str]] = {"op": ["none"]}, slots: int = 2, queries: int = 8, width: int = 192):
+    def __init__(self, fields: dict[str, list[str]] = {"op": ["none"]}, slots: int = 2, queries: int = 8,
+                 width: int = 192):
         super().__init__()
         share = queries // slots * width
         self.labels = nn.Linear(share, sum(len(values) for values in fields.values()))

@@ -19,7 +19,7 @@ class PatchLayout:
     theta: float = 10000.0
 
     def patches(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 [B, H, W, 3] → float32 [B, H/patch × W/patch, 3 × temporal × patch²], equal to Qwen2VLImageProcessor's."""
+        """uint8 [B, H, W, 3] → float32 [B, H/patch × W/patch, 3 × temporal × patch²], as Qwen2VLImageProcessor."""
         batch, height, width, _ = pixels.shape
         scaled = (pixels.astype(np.float32) * np.float32(1 / 255) - MEAN) / STD
         rows, columns, p, m = height // self.patch, width // self.patch, self.patch, self.merge

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGenera
 
 from retouch import images, understanding
 from retouch.latents import cell_centres, conditioning_ids, noise, pack, reference_ids, target_ids, unpack
+from retouch.layout import layout
 from retouch.networks import Connector, MetaQueries, ParserHeads
 from retouch.patches import PatchLayout
 from retouch.prompt import PromptWriter
@@ -28,10 +29,10 @@ ADAPTER = "text_encoder_lora"
 
 @dataclass
 class Reading:
-    """The parser's answer for one edit: conditioning [1, Q, J], its ids [1, Q, 4], operations, region bool [N]."""
+    """The parser's answer for one edit: conditioning [1, Q, J], boxes [1, S, 2, 4], operations, region bool [N]."""
 
     conditioning: Tensor
-    conditioning_ids: Tensor
+    boxes: np.ndarray
     operations: list[Operation]
     region: np.ndarray
 
@@ -78,15 +79,15 @@ class RetouchPipeline(DiffusionPipeline):
                              config.hidden_size // config.num_heads)
         tables = [torch.from_numpy(table) for table in layout.rope(height, width)]
         seen = see(self.text_encoder.model.visual, torch.from_numpy(layout.patches(pixels[None])), *tables)
-        prompts = PromptWriter(self.tokenizer.backend_tokenizer, self.meta_queries.config.count).write([instruction], grid)
+        writer = PromptWriter(self.tokenizer.backend_tokenizer, self.meta_queries.config.count)
+        prompts = writer.write([instruction], grid)
         arrays = (prompts.ids, prompts.positions, prompts.image_index, prompts.query_index)
         queries, cells = read(self.text_encoder, self.meta_queries, seen, *map(torch.from_numpy, arrays))
         understood = self.parser_heads(queries, cells, torch.from_numpy(cell_centres(grid)))
         heads = self.parser_heads.config
         labels, boxes = understood.labels[0].numpy(), understood.boxes[0].numpy()
         places = understanding.places(labels, boxes, heads.fields)
-        ids = conditioning_ids(places[None], grid, heads.queries // heads.slots)
-        return Reading(self.connector(queries), torch.from_numpy(ids),
+        return Reading(self.connector(queries), places[None],
                        understanding.operations(labels, boxes, heads.fields),
                        understanding.region(understood.region[0].numpy(), self.config.region_threshold, places, grid))
 
@@ -110,13 +111,17 @@ class RetouchPipeline(DiffusionPipeline):
         """Latents [1, C, h, w] with the cells of `region` drawn anew; `on_step(done, clean tokens)` sees each step."""
         grid = latents.shape[2] // self.patch, latents.shape[3] // self.patch
         source, cells = pack(latents, self.patch), np.flatnonzero(region)
-        keys, values = reference(self.transformer, torch.from_numpy(source), torch.from_numpy(reference_ids(grid)[None]))
-        ids, beside = torch.from_numpy(target_ids(grid)[cells][None]), torch.from_numpy(source[:, cells])
+        everywhere = torch.from_numpy(reference_ids(grid)[None])
+        keys, values = reference(self.transformer, torch.from_numpy(source), everywhere)
+        ids = target_ids(grid)[cells][None]
+        beside = torch.from_numpy(np.concatenate([source[:, cells], layout(reading.boxes, ids, grid)], -1))
+        per_slot = reading.conditioning.shape[1] // reading.boxes.shape[1]
+        positions = torch.from_numpy(ids), torch.from_numpy(conditioning_ids(reading.boxes, grid, per_slot))
         tokens = torch.from_numpy(noise(seed, *source.shape[1:])[cells][None])
         self.scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps))
         for done, (time, sigma) in enumerate(zip(self.scheduler.timesteps, self.scheduler.sigmas), start=1):
-            said = step(self.transformer, torch.cat([tokens, beside], -1), sigma[None], reading.conditioning, ids,
-                        reading.conditioning_ids, keys, values)
+            seen = torch.cat([tokens, beside], -1)
+            said = step(self.transformer, seen, sigma[None], reading.conditioning, *positions, keys, values)
             velocity = (tokens - said) / sigma if self.config.prediction == "sample" else said
             if on_step:
                 on_step(done, (tokens - sigma * velocity)[0].numpy())
@@ -141,7 +146,8 @@ class RetouchPipeline(DiffusionPipeline):
         if output_type == "latent":
             return Edited(latents, reading.operations, cells, seed)
         mask = images.mask_of_cells(cells, size, *whole.shape[:2])
-        return Edited(Image.fromarray(images.paste_back(whole, self.decode(latents), mask)), reading.operations, cells, seed)
+        edited = Image.fromarray(images.paste_back(whole, self.decode(latents), mask))
+        return Edited(edited, reading.operations, cells, seed)
 
     # -- disk -----------------------------------------------------------------------------------------------------
 
@@ -158,7 +164,7 @@ class RetouchPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options) -> "RetouchPipeline":
-        """As diffusers does, in float32 unless told otherwise; the language model's adapter, if there is one, is put on."""
+        """As diffusers does, in float32 unless told otherwise; the language model's adapter, if any, is put on."""
         options = {"torch_dtype": torch.float32} | options
         pipeline = super().from_pretrained(pretrained_model_name_or_path, **options)
         adapter = Path(pretrained_model_name_or_path) / ADAPTER
@@ -175,7 +181,8 @@ def _cells(region: np.ndarray | str, parsed: np.ndarray) -> np.ndarray:
 
 def _without_adapter(model: Qwen2_5_VLForConditionalGeneration) -> Qwen2_5_VLForConditionalGeneration:
     """A model of the base's weights alone."""
-    weights = {name.replace(".base_layer", ""): value for name, value in model.state_dict().items() if ".lora_" not in name}
+    kept = ((name, value) for name, value in model.state_dict().items() if ".lora_" not in name)
+    weights = {name.replace(".base_layer", ""): value for name, value in kept}
     base = type(model)(copy.deepcopy(model.config))
     base.load_state_dict(weights)
     return base.to(model.dtype).eval()

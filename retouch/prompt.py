@@ -15,8 +15,8 @@ MAX_TOKENS = 512  # of an instruction; what is beyond is cut
 class Prompts:
     """A batch of B prompts, padded on the right to T tokens. Causal attention never sees the padding.
 
-    ids int64 [B, T]; positions int64 [3, B, T]; image_index int64 [B, V] and query_index int64 [B, Q]: where the image's
-    cells and the meta-queries stand.
+    ids int64 [B, T]; positions int64 [3, B, T]; image_index int64 [B, V] and query_index int64 [B, Q]: where the
+    image's cells and the meta-queries stand.
     """
 
     ids: np.ndarray

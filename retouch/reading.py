@@ -36,7 +36,8 @@ def read(model: Qwen2_5_VLForConditionalGeneration, meta_queries: MetaQueries, v
     embedded = embedded.scatter(1, image_index[..., None].expand(-1, -1, width), vision_tokens)
     queries = meta_queries.weight.expand(ids.shape[0], -1, -1)
     embedded = embedded.scatter(1, query_index[..., None].expand(-1, -1, width), queries)
-    hidden = model.model.language_model(inputs_embeds=embedded, position_ids=positions, use_cache=False).last_hidden_state
+    said = model.model.language_model(inputs_embeds=embedded, position_ids=positions, use_cache=False)
+    hidden = said.last_hidden_state
     return _gather(hidden, query_index), _gather(hidden, image_index)
 
 

@@ -4,8 +4,8 @@
 out edits of different regions in one batch. These passes use its weights and its formulas (K/V mode of
 `transformer_flux2.py`), take ids [B, N, 4], and run the reference apart from the target.
 
-A transformer with twice the channels of a token also sees, beside every noisy token, the source's token at that place, as
-FLUX.1's control models do; a reference token has zeros there.
+A transformer with more channels than a token has also sees, beside every noisy token, the source's token at that place,
+as FLUX.1's control models do, and the layout; a reference token has zeros there.
 """
 
 import torch
@@ -17,7 +17,7 @@ REFERENCE_TIMESTEP = 0.0  # at which the reference tokens are modulated
 
 
 def reference(model: Flux2Transformer2DModel, tokens: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys (rotated) and values of every layer for reference `tokens` [B, R, C] at `ids` [B, R, 4], C up to in_channels.
+    """Keys (rotated) and values of every layer for reference `tokens` [B, R, C] at `ids` [B, R, 4]; C ≤ in_channels.
 
     Returns two tensors [B, layers, R, heads, head size]. They depend on the image alone.
     """

@@ -20,13 +20,11 @@ FAILED = "the edit failed inside the server; its log says why"
 
 # what a call between models asks back; a contract test holds it against the configs
 ANSWERS = {
-    "preprocess": ["PIXELS", "MASK", "KEY", "SOURCE", "INFO"],
     "vl_parser": ["QUERIES", "BOXES", "CELLS", "INFO"],
     "connector": ["CONDITIONING"],
     "vae_encoder": ["LATENTS"],
     "vae_decoder": ["PIXELS"],
     "denoiser": ["LATENTS", "PREVIEW", "STEP"],
-    "postprocess": ["IMAGE", "STEP", "INFO"],
 }
 
 # -- a model's own folder -----------------------------------------------------------------------------------------
@@ -121,7 +119,7 @@ def tensors_of(answer: EditAnswer) -> Arrays:
     }
 
 
-# -- the denoiser's senders ---------------------------------------------------------------------------------------------
+# -- the denoiser's senders -------------------------------------------------------------------------------------------
 
 
 class Sender:
@@ -143,11 +141,11 @@ class Sender:
         self._sender.send(*([] if failure is None else [_failed(failure)]), flags=final)
 
 
-# -- calls between models -----------------------------------------------------------------------------------------------
+# -- calls between models ---------------------------------------------------------------------------------------------
 
 
 def call(model: str, inputs: Arrays) -> Arrays:
-    """One answer of another model; RequestError with that model's own words."""
+    """One answer of another model; RequestError when it fails."""
     return _outputs(_request(model, inputs).exec(), model)
 
 
@@ -168,17 +166,12 @@ def _request(model: str, inputs: Arrays) -> Any:
 
 def _outputs(response: Any, model: str) -> Arrays:
     if response.has_error():
-        # the error's code does not survive the way between models; only preprocess judges what the user sent
-        words = response.error().message()
-        refused = model == "preprocess" and not words.startswith((FAILED, "Stub process", "Failed to process"))
-        if refused:
-            raise RequestError(words)
-        pb_utils.Logger.log_error(f"{model}: {words}")
+        pb_utils.Logger.log_error(f"{model}: {response.error().message()}")
         raise RequestError(FAILED, "INTERNAL")
     return {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
 
 
-# -- tensors and errors -------------------------------------------------------------------------------------------------
+# -- tensors and errors -----------------------------------------------------------------------------------------------
 
 
 def _inputs(request: Any) -> Arrays:

@@ -19,7 +19,8 @@ from training.render import Scene, Shape, render
 
 SHIFT, STEPS, THRESHOLD = 3.0, 3, 0.35
 SAMPLE = (Scene(128, 128, "yellow", "diagonal", (
-    Shape("red", "circle", "large", 42, 44), Shape("green", "square", "medium", 102, 62), Shape("purple", "star", "large", 64, 106))),
+    Shape("red", "circle", "large", 42, 44), Shape("green", "square", "medium", 102, 62),
+    Shape("purple", "star", "large", 64, 106))),
     "make the red circle blue")
 
 

@@ -47,10 +47,11 @@ def summary(rows: dict[str, list[Judgement]]) -> dict[str, dict[str, float]]:
 
 
 def show(table: dict[str, dict[str, float]]) -> None:
-    out = Table(title=f"success: {INSIDE:.0%} of the pixels to change and {OUTSIDE:.0%} of the others have the right palette colour",
-                caption="drift: grey levels that the others have moved")
-    for name, side in (("edit", "left"), ("scenes", "right"), ("success", "right"), ("inside", "right"), ("outside", "right"), ("drift", "right")):
-        out.add_column(name, justify=side)
+    out = Table(caption="drift: grey levels that the others have moved",
+                title=f"success: {INSIDE:.0%} of the pixels to change and {OUTSIDE:.0%} of the others are right")
+    out.add_column("edit")
+    for name in ("scenes", "success", "inside", "outside", "drift"):
+        out.add_column(name, justify="right")
     for kind, row in table.items():
         out.add_row(kind, str(row["scenes"]), *(f"{row[name]:.1%}" for name in ("success", "inside", "outside")),
                     f"{row['drift']:.1f}", style="bold" if kind == "all" else None)

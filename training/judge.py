@@ -16,7 +16,7 @@ INSIDE, OUTSIDE = 0.90, 0.97  # shares of pixels that must be right
 
 @dataclass(frozen=True)
 class Judgement:
-    """Shares of right pixels in the area to change and outside it, and how far the latter have moved, in grey levels."""
+    """Shares of right pixels in the area to change and outside it, and how far the latter moved, in grey levels."""
 
     inside: float
     outside: float

@@ -1,9 +1,11 @@
 """What the parser has to say about a pair, as numbers: operations, words, boxes, and the cells that change."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from retouch.types import CELL
-from training.render import COLOURS, KINDS, PLACES, SIZES, Drawing, Scene
+from training.render import COLOURS, KINDS, PLACES, SIZES, Drawing, Scene, render
 from training.scenes import OPS, Edit, Pair
 
 SLOTS = 2  # operations in one sentence
@@ -13,6 +15,19 @@ FIELDS = {  # every field has a leading "none"
     "value_colour": ("none", *COLOURS), "value_kind": ("none", *KINDS), "value_size": ("none", *SIZES),
     "value_place": ("none", *PLACES),
 }
+
+
+@dataclass(frozen=True)
+class DrawnPair:
+    """A pair and the pictures of its two scenes."""
+
+    pair: Pair
+    source: Drawing
+    target: Drawing
+
+    @classmethod
+    def of(cls, pair: Pair) -> "DrawnPair":
+        return cls(pair, render(pair.source), render(pair.target))
 
 
 def fields(pair: Pair) -> np.ndarray:
@@ -40,16 +55,13 @@ def changed_cells(source: Drawing, target: Drawing) -> np.ndarray:
     return differs.reshape(height // CELL, CELL, width // CELL, CELL).any((1, 3)).reshape(-1)
 
 
-def contents(scene: Scene, drawing: Drawing) -> tuple[np.ndarray, np.ndarray]:
-    """The shape that covers most of each cell: int64 [N, 2], colour and kind counted from 1, 0 where there is none, and
-    its box float32 [N, 4]."""
+def contents(scene: Scene, drawing: Drawing) -> np.ndarray:
+    """The shape that covers most of each cell: int64 [N, 2], colour and kind counted from 1, 0 where there is none."""
     height, width = drawing.owners.shape
     cells = drawing.owners.reshape(height // CELL, CELL, width // CELL, CELL)
     cover = np.stack([(cells == number).sum((1, 3)).reshape(-1) for number in range(1, len(scene.shapes) + 1)])
     words = np.array([(0, 0), *((1 + COLOURS.index(s.colour), 1 + KINDS.index(s.kind)) for s in scene.shapes)])
-    places = np.array([(0, 0, 0, 0), *map(scene.box, scene.shapes)], np.float32)
-    owner = np.where(cover.max(0) > 0, cover.argmax(0) + 1, 0)
-    return words[owner], places[owner]
+    return words[np.where(cover.max(0) > 0, cover.argmax(0) + 1, 0)]
 
 
 def _words(edit: Edit) -> dict[str, str]:

@@ -65,9 +65,9 @@ def train(module: nn.Module, plan: Plan, loss_of: Callable[[int], dict[str, torc
             pace = (step - first) / (time.time() - started)
             say(f"{step}/{plan.steps} {pace:.2f} steps/s " + " ".join(f"{k} {v:.4f}" for k, v in smooth.items()))
         if step % plan.save_every == 0 or step == plan.steps:
-            weights = {name: p.detach() for name, p in learnt.items()}
+            reached = {"step": step, "average": average, "weights": {name: p.detach() for name, p in learnt.items()}}
             partial = state.with_suffix(".partial")
-            torch.save({"step": step, "average": average, "weights": weights, "optimizer": optimizer.state_dict()}, partial)
+            torch.save(reached | {"optimizer": optimizer.state_dict()}, partial)
             partial.replace(state)
     _assign(learnt, average)
 

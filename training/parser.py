@@ -16,21 +16,21 @@ from retouch.patches import PatchLayout
 from retouch.prompt import PromptWriter
 from retouch.reading import read, see
 from retouch.types import CELL
-from training.labels import FIELDS, SLOTS, boxes, changed_cells, contents, fields
+from training.labels import FIELDS, SLOTS, DrawnPair, boxes, changed_cells, contents, fields
 from training.loop import Plan, train
-from training.render import COLOURS, KINDS, render
-from training.scenes import BUCKETS, Pair, draw_pair
+from training.render import COLOURS, KINDS
+from training.scenes import BUCKETS, draw_pair
 
 WIDTH, QUERIES = 192, 8
-PLAN = Plan(steps=2500, rate=1.2e-3, average=0.99, decay_from=0.5, save_every=50)
+PLAN = Plan(steps=6000, rate=1.2e-3, average=0.99, decay_from=0.5, save_every=50)
 BATCH = 32
 
 
 def make_language_model(vocabulary: int) -> Qwen2_5_VLForConditionalGeneration:
     """Qwen2.5-VL at 1/1000 of its size; one token of the merged vision tower is one cell of the transformer.
 
-    Rotary positions count on a base of 10: columns get the lowest frequencies, and with the usual base of 10,000 or more
-    eight columns would look alike.
+    Rotary positions count on a base of 10: columns get the lowest frequencies, and with the usual base of 10,000 eight
+    columns would look alike.
     """
     text = {"vocab_size": vocabulary, "hidden_size": WIDTH, "intermediate_size": 384, "num_hidden_layers": 3,
             "num_attention_heads": 6, "num_key_value_heads": 2, "max_position_embeddings": 2048,
@@ -96,22 +96,21 @@ class Sample:
 
 def draw(rng: random.Random, writer: PromptWriter) -> Sample:
     bucket = rng.choice(BUCKETS)
-    return sample_of([draw_pair(rng, bucket) for _ in range(BATCH)], writer)
+    return sample_of([DrawnPair.of(draw_pair(rng, bucket)) for _ in range(BATCH)], writer)
 
 
-def sample_of(pairs: list[Pair], writer: PromptWriter) -> Sample:
+def sample_of(drawn: list[DrawnPair], writer: PromptWriter) -> Sample:
     """Pairs of one bucket."""
-    drawn = [(render(pair.source), render(pair.target)) for pair in pairs]
-    batch = batch_of(writer, np.stack([source.pixels for source, _ in drawn]), [pair.instruction for pair in pairs])
-    labels = ([fields(pair) for pair in pairs], [boxes(pair) for pair in pairs],
-              [changed_cells(*images) for images in drawn],
-              [contents(pair.source, source)[0] for pair, (source, _) in zip(pairs, drawn)])
-    return Sample(batch, *(torch.from_numpy(np.stack(rows)) for rows in labels))
+    sentences = [each.pair.instruction for each in drawn]
+    batch = batch_of(writer, np.stack([each.source.pixels for each in drawn]), sentences)
+    rows = [(fields(each.pair), boxes(each.pair), changed_cells(each.source, each.target),
+             contents(each.pair.source, each.source)) for each in drawn]
+    return Sample(batch, *(torch.from_numpy(np.stack(column)) for column in zip(*rows)))
 
 
 def losses(understood: Understanding, shown: Tensor, sample: Sample) -> dict[str, Tensor]:
-    """Cross-entropy per field, distance of the shapes' boxes (in shares), cross-entropy of the region, and of what every
-    cell shows. A background has no box to find: it is the whole image."""
+    """Cross-entropy per field, distance of the shapes' boxes (in shares), cross-entropy of the region, and of what
+    every cell shows. A background has no box to find: it is the whole image."""
     logits = understood.labels.split([len(values) for values in FIELDS.values()], -1)
     label = sum(F.cross_entropy(row.flatten(0, 1), sample.words[..., i].flatten()) for i, row in enumerate(logits))
     across = sample.places[..., 2:3] - sample.places[..., 0:1]
@@ -119,7 +118,7 @@ def losses(understood: Understanding, shown: Tensor, sample: Sample) -> dict[str
     box = ((understood.boxes - sample.places).abs() * exists).sum() / (4 * exists.sum().clamp_min(1))
     region = F.binary_cross_entropy_with_logits(understood.region, sample.changed.float())
     colour, kind = shown.flatten(0, 1).split([1 + len(COLOURS), 1 + len(KINDS)], -1)
-    content = F.cross_entropy(colour, sample.contents[..., 0].flatten()) + F.cross_entropy(kind, sample.contents[..., 1].flatten())
+    content = sum(F.cross_entropy(said, sample.contents[..., i].flatten()) for i, said in enumerate((colour, kind)))
     return {"label": 0.5 * label, "box": 20 * box, "region": 4 * region, "content": 2 * content}
 
 

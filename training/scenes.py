@@ -8,6 +8,7 @@ from training.render import COLOURS, KINDS, PLACES, SHADINGS, SIZES, Scene, Shap
 
 BUCKETS = ((128, 128), (96, 160), (160, 96))
 OPS = ("recolour", "remove", "replace", "add", "move", "resize", "background")
+HARD = ("replace", "resize", "two operations", "two operations")  # drawn more often: outlines take long to learn
 JITTER = 0.12  # how far a shape may stand off its place, in units
 
 
@@ -59,7 +60,7 @@ def draw_pair(rng: random.Random, bucket: tuple[int, int] | None = None, op: str
 
 
 def draw_op(rng: random.Random) -> str:
-    return rng.choice(OPS + ("two operations",) * 2)
+    return rng.choice(OPS + HARD)
 
 
 def edit_scene(rng: random.Random, source: Scene, op: str) -> Pair | None:

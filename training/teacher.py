@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from training.labels import FIELDS, SLOTS
 
 TOKENS_PER_SLOT = 4  # the operation, what it acts on, what it makes of it, where
-WORDS = tuple(name for name in FIELDS if not name.endswith("size"))  # sizes are in the boxes, and seldom in the sentence
+WORDS = tuple(name for name in FIELDS if not name.endswith("size"))  # sizes are in the boxes, seldom in the sentence
 WAVES = 6
 
 
@@ -19,7 +19,7 @@ class LabelEncoder(nn.Module):
 
     def __init__(self, dim: int):
         super().__init__()
-        self.words = nn.ModuleDict({name: nn.Embedding(len(values), dim) for name, values in FIELDS.items() if name in WORDS})
+        self.words = nn.ModuleDict({name: nn.Embedding(len(FIELDS[name]), dim) for name in WORDS})
         self.boxes = nn.Linear(2 * 4 * (2 * WAVES + 1), dim)
         self.places = nn.Parameter(torch.randn(SLOTS, TOKENS_PER_SLOT, dim) * 0.5)
 

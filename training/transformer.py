@@ -1,7 +1,8 @@
 """Stage 3: the transformer, on drawn pairs and conditioning from the labels."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from diffusers import Flux2Transformer2DModel
 from torch import Tensor, nn
 
 from retouch.latents import conditioning_ids, reference_ids, target_ids
+from retouch.layout import CHANNELS, layout
 from retouch.transformer import reference, step
-from training.labels import boxes, changed_cells, fields
+from training.labels import SLOTS, DrawnPair, boxes, changed_cells, fields
 from training.loop import Plan, train
 from training.render import render
 from training.scenes import BUCKETS, Pair, draw_op, draw_scene, edit_scene
@@ -24,15 +26,17 @@ CONDITIONING = 192
 LOCAL = 0.45  # an edit that changes a smaller share of the cells is local
 SOURCES, EDITS = 8, 6  # of one batch of local edits; the edits of a source share its reference pass
 DETAIL = 0.15  # spread of a colour within a token that holds an edge
-WHOLE_EVERY = 4  # batches; the others are of local edits
-BOX_NOISE = 0.006  # shares; the parser's boxes are about as exact
-PLAN = Plan(steps=5500, rate=1.5e-3, average=0.998, decay_from=0.5, save_every=100)
+POOL = 1500  # batches, which come again with other noise: drawing scenes takes a fifth of a step
+WHOLE_EVERY = 3  # batches; the others are of local edits
+BOX_NOISE = 0.006, 0.02  # shares, of most boxes and of one in five: the parser's are about as exact
+PLAN = Plan(steps=11000, rate=1.5e-3, average=0.998, decay_from=0.5, save_every=100)
 
 
 def make() -> Flux2Transformer2DModel:
-    """Its input is a noisy token and the source's token at the same place, side by side."""
+    """Its input is a noisy token, the source's token at the same place and the layout seen from there, side by side."""
     return Flux2Transformer2DModel(
-        in_channels=2 * WIDTH, out_channels=WIDTH, num_layers=2, num_single_layers=4, attention_head_dim=32, num_attention_heads=6,
+        in_channels=2 * WIDTH + SLOTS * 2 * CHANNELS, out_channels=WIDTH, num_layers=2, num_single_layers=4,
+        attention_head_dim=32, num_attention_heads=6,
         joint_attention_dim=CONDITIONING, axes_dims_rope=(4, 12, 12, 4), rope_theta=100, mlp_ratio=3.0,
         guidance_embeds=False)
 
@@ -41,8 +45,8 @@ def make() -> Flux2Transformer2DModel:
 class Batch:
     """S sources of N cells and B edits of them; K cells of each edit are drawn.
 
-    source [S, N, C]; source_of [B] says whose edit; target and beside [B, K, C], the result and the source there; ids [B, K, 4]; changed [B, K]; the labels of
-    `training.labels` as fields [B, slots, F] and boxes [B, slots, 2, 4].
+    source [S, N, C]; source_of [B] says whose edit; target and beside [B, K, C], the result and the source there;
+    ids [B, K, 4]; changed [B, K]; the labels of `training.labels` as fields [B, slots, F] and boxes [B, slots, 2, 4].
     """
 
     grid: tuple[int, int]
@@ -54,7 +58,7 @@ class Batch:
     changed: Tensor
     fields: Tensor
     boxes: Tensor
-    pairs: list[Pair]
+    drawn: list[DrawnPair]
 
 
 def draw_batch(rng: random.Random, whole: bool, sources: int = SOURCES) -> Batch:
@@ -63,8 +67,8 @@ def draw_batch(rng: random.Random, whole: bool, sources: int = SOURCES) -> Batch
     groups = [_edits_of_one_source(rng, draw_scene(rng, bucket), whole) for _ in range(sources)]
     source = [render(group[0].source) for group in groups]
     pairs = [(i, pair) for i, group in enumerate(groups) for pair in group]
-    results = [render(pair.target) for _, pair in pairs]
-    changed = np.stack([changed_cells(source[i], result) for (i, _), result in zip(pairs, results)])
+    drawn = [DrawnPair(pair, source[i], render(pair.target)) for i, pair in pairs]
+    changed = np.stack([changed_cells(each.source, each.target) for each in drawn])
     local = changed.mean(1) <= LOCAL
     picked = np.flatnonzero(local != whole)
     if not len(picked):
@@ -72,15 +76,15 @@ def draw_batch(rng: random.Random, whole: bool, sources: int = SOURCES) -> Batch
     grid, changed = (bucket[0] // 16, bucket[1] // 16), changed[picked]
     keep = _cells(rng, changed, grid, whole)
     rows = np.arange(len(keep))[:, None]
-    chosen, tokens = [pairs[i] for i in picked], area_tokens([drawing.pixels for drawing in source])
-    source_of = np.array([i for i, _ in chosen])
+    chosen, tokens = [drawn[i] for i in picked], area_tokens([drawing.pixels for drawing in source])
+    source_of = np.array([pairs[i][0] for i in picked])
     return Batch(
         grid=grid, source=torch.from_numpy(tokens), source_of=torch.from_numpy(source_of),
         beside=torch.from_numpy(tokens[source_of[:, None], keep]),
-        target=torch.from_numpy(area_tokens([results[i].pixels for i in picked])[rows, keep]),
+        target=torch.from_numpy(area_tokens([each.target.pixels for each in chosen])[rows, keep]),
         ids=torch.from_numpy(target_ids(grid)[keep]), changed=torch.from_numpy(changed[rows, keep]),
-        fields=torch.from_numpy(np.stack([fields(pair) for _, pair in chosen])),
-        boxes=torch.from_numpy(np.stack([boxes(pair) for _, pair in chosen])), pairs=[pair for _, pair in chosen])
+        fields=torch.from_numpy(np.stack([fields(each.pair) for each in chosen])),
+        boxes=torch.from_numpy(np.stack([boxes(each.pair) for each in chosen])), drawn=chosen)
 
 
 def draw_times(count: int) -> Tensor:
@@ -90,14 +94,15 @@ def draw_times(count: int) -> Tensor:
 
 
 def denoise_loss(model: Flux2Transformer2DModel, batch: Batch, conditioning: Tensor, places: Tensor) -> Tensor:
-    """Distance of the predicted clean tokens, linear but for the smallest, so that most numbers become exact; tokens that
-    change count more, and those that hold an edge, for flat colours are learnt soon. `places` are boxes."""
+    """Distance of the predicted clean tokens, linear but for the smallest, so that most numbers become exact; tokens
+    that change count more, and those that hold an edge, for flat colours are learnt soon. `places` are boxes."""
     everywhere = torch.from_numpy(reference_ids(batch.grid)).expand(len(batch.source), -1, -1)
     keys, values = reference(model, batch.source, everywhere)
     time = draw_times(len(batch.target))
     noisy = torch.lerp(batch.target, torch.randn_like(batch.target), time[:, None, None])
     ids = torch.from_numpy(conditioning_ids(places.numpy(), batch.grid, TOKENS_PER_SLOT))
-    seen = torch.cat([noisy, batch.beside], -1)
+    drawn = torch.from_numpy(layout(places.numpy(), batch.ids.numpy(), batch.grid))
+    seen = torch.cat([noisy, batch.beside, drawn], -1)
     clean = step(model, seen, time, conditioning, batch.ids, ids, keys[batch.source_of], values[batch.source_of])
     detailed = batch.target.unflatten(-1, (3, -1)).std(-1).amax(-1) > DETAIL
     weight = 1 + 2 * batch.changed.float() + 3 * detailed.float()
@@ -109,21 +114,33 @@ def run(work: Path, seed: int = 0, say=print) -> tuple[Flux2Transformer2DModel, 
     torch.manual_seed(seed)
     model, teacher = make(), LabelEncoder(CONDITIONING)
 
+    @cache
+    def pooled(number: int) -> Batch:
+        batch = draw_batch(random.Random(f"pairs {seed} {number}"), whole=number % WHOLE_EVERY == 0)
+        return replace(batch, drawn=[])  # the pictures would fill the memory
+
     def loss_of(index: int) -> dict[str, Tensor]:
-        rng = random.Random(f"transformer {seed} {index}")
-        torch.manual_seed(rng.getrandbits(32))
-        whole = index % WHOLE_EVERY == 0
-        batch = draw_batch(rng, whole)
+        torch.manual_seed(random.Random(f"transformer {seed} {index}").getrandbits(32))
+        batch = pooled(index % POOL)
         places = noisy_boxes(batch.boxes)
-        return {"whole" if whole else "local": denoise_loss(model, batch, teacher(batch.fields, places), places)}
+        kind = "local" if index % POOL % WHOLE_EVERY else "whole"
+        return {kind: denoise_loss(model, batch, teacher(batch.fields, places), places)}
 
     train(nn.ModuleList([model, teacher]), PLAN, loss_of, work / "transformer.pt", say)
     return model.eval(), teacher.eval()
 
 
 def noisy_boxes(places: Tensor) -> Tensor:
-    exists = (places.abs().sum(-1, keepdim=True) > 0).float()
-    return places + exists * BOX_NOISE * torch.randn(*places.shape[:-1], 2).repeat_interleave(2, -1)[..., [0, 2, 1, 3]]
+    """Boxes moved a little, and their sides less; a background's is the whole image and stays."""
+    spread = torch.where(torch.rand(len(places), 1, 1, 1) < 0.8, *BOX_NOISE)
+    moved = torch.randn(*places.shape[:-1], 2).repeat(1, 1, 1, 2)
+    return places + is_shape(places) * spread * (moved + 0.5 * torch.randn_like(places))
+
+
+def is_shape(places: Tensor) -> Tensor:
+    """Which of `places` [..., 4] are boxes of shapes, bool [..., 1]: neither none nor the whole image."""
+    extent = (places[..., 2:] - places[..., :2]).mean(-1, keepdim=True)
+    return (extent > 0) & (extent < 1)
 
 
 def _edits_of_one_source(rng: random.Random, source, whole: bool) -> list[Pair]:

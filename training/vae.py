@@ -1,8 +1,8 @@
 """Stage 1: the autoencoder, on single scenes.
 
-Its encoder is the area mean over 2×2 pixels, set by hand and kept: a latent is a place's colour, so the transformer sees
-clean numbers from its first step on. The decoder starts as bilinear enlargement, and its residual blocks learn to put the
-edges back; the straight path is kept, for the smallest change to a carrier moves every pixel.
+Its encoder is the area mean over 2×2 pixels, set by hand and kept: a latent is a place's colour, so the transformer
+sees clean numbers from its first step on. The decoder starts as bilinear enlargement, and its residual blocks learn to
+put the edges back; the straight path is kept, for the smallest change to a carrier moves every pixel.
 """
 
 import random
@@ -40,7 +40,7 @@ def make() -> AutoencoderKL:
 
 
 def area_tokens(pixels: list[np.ndarray]) -> np.ndarray:
-    """What the encoder makes of images uint8 [H, W, 3] of one size, as tokens float32 [B, N, 192], without running it."""
+    """What the encoder makes of images uint8 [H, W, 3] of one size, as tokens float32 [B, N, 192], without it."""
     scaled = np.stack(pixels).astype(np.float32) / 127.5 - 1
     batch, height, width, _ = scaled.shape
     mean = scaled.reshape(batch, height // 2, 2, width // 2, 2, 3).mean((2, 4)).transpose(0, 3, 1, 2)

@@ -2,7 +2,8 @@
 
 KIND_WORDS = {"circle": ("circle", "circle", "disc"), "square": ("square", "square", "box"), "triangle": ("triangle",),
               "star": ("star",), "diamond": ("diamond", "diamond", "rhombus")}
-SIZE_WORDS = {"small": ("small", "small", "tiny"), "medium": ("medium", "medium-sized"), "large": ("large", "large", "big")}
+SIZE_WORDS = {"small": ("small", "small", "tiny"), "medium": ("medium", "medium-sized"),
+              "large": ("large", "large", "big")}
 PLACE_WORDS = {
     "top left": ("top left", "upper left", "top left corner"), "top": ("top", "top center", "upper middle"),
     "top right": ("top right", "upper right", "top right corner"), "left": ("left", "left side", "middle left"),
@@ -12,8 +13,8 @@ PLACE_WORDS = {
     "bottom right": ("bottom right", "lower right", "bottom right corner"),
 }
 TEMPLATES = {
-    "recolour": ("make {target} {colour}", "change {target} to {colour}", "turn {target} {colour}", "paint {target} {colour}",
-                 "recolor {target} to {colour}", "change the color of {target} to {colour}"),
+    "recolour": ("make {target} {colour}", "change {target} to {colour}", "turn {target} {colour}",
+                 "paint {target} {colour}", "recolor {target} to {colour}", "change the color of {target} to {colour}"),
     "remove": ("remove {target}", "delete {target}", "erase {target}", "take {target} away", "get rid of {target}"),
     "replace": ("replace {target} with a {kind}", "turn {target} into a {kind}", "change {target} into a {kind}",
                 "swap {target} for a {kind}", "make {target} a {kind}"),

@@ -13,7 +13,7 @@ import onnxruntime  # noqa: E402
 
 from retouch.manifest import ArtifactError, verify  # noqa: E402
 
-THREADS = "RETOUCH_THREADS"  # environment: threads of one graph; the default is one a core, at most 4
+THREADS = "RETOUCH_THREADS"  # environment: threads of one graph; small graphs lose more by waking a second than it does
 
 
 class OnnxRunner:
@@ -44,10 +44,7 @@ class OnnxRunner:
 
 def threads() -> int:
     """Threads of one graph; ValueError when the environment asks for anything but a positive number."""
-    wish = os.environ.get(THREADS, "")
-    if not wish:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(4, cores)
+    wish = os.environ.get(THREADS, "1")
     if not wish.isdecimal() or not int(wish):
         raise ValueError(f"{THREADS} is {wish!r}; it must be a positive whole number")
     return int(wish)

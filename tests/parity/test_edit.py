@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retouch.connector import Connector
-from retouch.denoiser import Denoiser
-from retouch.parser import Parser
+from benchmarks.inprocess import PlainLoop
 from retouch.pipeline import RetouchPipeline
 from retouch.types import BUCKETS
-from retouch.vae import VaeDecoder, VaeEncoder
 
 TOLERANCE = 1e-4  # relative, after a whole edit
 SENTENCE = "make the red circle blue"
@@ -23,27 +20,15 @@ def pipeline(folder):
     return RetouchPipeline.from_pretrained(folder)
 
 
-class Stages:
-    """The stages of one repository."""
-
-    def __init__(self, repository):
-        self.parser = Parser(repository / "vl_parser" / "1")
-        self.connector = Connector(repository / "connector" / "1")
-        self.encoder = VaeEncoder(repository / "vae_encoder" / "1")
-        self.denoiser = Denoiser(repository / "denoiser_bf16" / "1")
-        self.decoder = VaeDecoder(repository / "vae_decoder" / "1")
-
-    def edit(self, pixels, region, seed, previews=0):
-        """What the parser said, and all progress of the denoiser."""
-        parsed, = self.parser.run(pixels[None], [SENTENCE])
-        conditioning, latents = self.connector.run(parsed.queries[None])[0], self.encoder.run(pixels[None])[0]
-        steps = self.denoiser.run(latents, conditioning, region, seed, STEPS, 0.0, previews, parsed.boxes)
-        return parsed, list(steps)
-
-
 @pytest.fixture(scope="module")
 def stages(repository):
-    return Stages(repository)
+    return PlainLoop(repository)
+
+
+def edit(stages, pixels, region, seed, previews=0):
+    """What the parser said, and all progress of the denoiser."""
+    parsed, = stages.parser.run(pixels[None], [SENTENCE])
+    return parsed, list(stages.denoise(pixels, parsed, region, seed, STEPS, 0.0, previews))
 
 
 def picture(size):
@@ -61,7 +46,7 @@ def test_latents_after_a_whole_edit(pipeline, stages, size, share):
     region = np.random.default_rng(0).random(cells) <= share
     image = Image.fromarray(pixels)
     expected = pipeline(image, SENTENCE, seed=5, steps=STEPS, region=region, output_type="latent")
-    _, progress = stages.edit(pixels, region, seed=5)
+    _, progress = edit(stages, pixels, region, seed=5)
     assert relative(progress[-1].latents, expected.image[0]) <= TOLERANCE
 
 
@@ -69,7 +54,7 @@ def test_latents_after_a_whole_edit(pipeline, stages, size, share):
 def test_pixels_and_understanding(pipeline, stages, size):
     pixels = picture(size)
     region = np.ones(size[0] * size[1] // 256, bool)
-    parsed, progress = stages.edit(pixels, region, seed=5, previews=3)
+    parsed, progress = edit(stages, pixels, region, seed=5, previews=3)
     reading = pipeline.parse(pixels, SENTENCE)
     assert relative(stages.connector.run(parsed.queries[None]), reading.conditioning.numpy()) <= 1e-4
     assert [(o.op, o.target, o.value) for o in parsed.operations] == [
@@ -86,7 +71,7 @@ def test_a_preview_is_of_the_pipelines_clean_tokens(pipeline, stages):
     pixels, region, seen = picture((128, 128)), np.ones(64, bool), {}
     latents, reading = pipeline.encode(pixels), pipeline.parse(pixels, SENTENCE)
     pipeline.denoise(latents, reading, region, 5, STEPS, seen.__setitem__)
-    _, progress = stages.edit(pixels, region, seed=5, previews=STEPS - 1)
+    _, progress = edit(stages, pixels, region, seed=5, previews=STEPS - 1)
     for each in progress[:-1]:
         expected = stages.denoiser._preview.image(seen[each.step], (8, 8))
         assert np.abs(each.preview.astype(int) - expected).max() <= 1
@@ -95,7 +80,7 @@ def test_a_preview_is_of_the_pipelines_clean_tokens(pipeline, stages):
 def test_cells_outside_the_region_keep_the_sources_latents(stages):
     pixels, region = picture((128, 128)), np.zeros(64, bool)
     region[9:12] = True
-    _, progress = stages.edit(pixels, region, seed=1)
+    _, progress = edit(stages, pixels, region, seed=1)
     source, edited = stages.encoder.run(pixels[None])[0], progress[-1].latents
     side = source.shape[1] // 8
     outside = ~np.kron(region.reshape(8, 8), np.ones((side, side), bool))

@@ -8,10 +8,12 @@ import torch
 from diffusers.models.transformers import transformer_flux2 as flux2
 
 from retouch.latents import conditioning_ids, reference_ids, target_ids
+from retouch.layout import CHANNELS
 from retouch.transformer import reference, step
 from training.transformer import make
 
 GRIDS = ((8, 8), (6, 10))
+LAYOUT = 2 * 2 * CHANNELS  # of two operations
 close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
 
 
@@ -33,7 +35,7 @@ def inputs(grid, count):
     chosen = torch.randperm(len(target))[:count].sort().values
     return {
         "source": torch.randn(2, len(source), 192), "source_ids": source,
-        "tokens": torch.randn(2, count, 384), "ids": target[chosen], "time": torch.tensor([0.9, 0.3]),
+        "tokens": torch.randn(2, count, 384 + LAYOUT), "ids": target[chosen], "time": torch.tensor([0.9, 0.3]),
         "conditioning": torch.randn(2, 8, 192),
         "conditioning_ids": torch.from_numpy(conditioning_ids(boxes, grid, 4)[0]),
     }
@@ -52,7 +54,7 @@ def run_ours(model, x):
 
 
 def extract(model, x):
-    source = torch.nn.functional.pad(x["source"], (0, 192))  # nothing lies beside a reference token
+    source = torch.nn.functional.pad(x["source"], (0, 192 + LAYOUT))  # nothing lies beside a reference token
     return model(
         hidden_states=torch.cat([source, x["tokens"]], 1), timestep=x["time"],
         encoder_hidden_states=x["conditioning"], img_ids=torch.cat([x["source_ids"], x["ids"]]),

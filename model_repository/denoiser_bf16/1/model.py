@@ -18,20 +18,21 @@ class TritonPythonModel:
                 self.engine.cancel(ticket)
                 sender.end()
             else:
-                progress = self.progress(sender.inputs, bool(ticket))
-                self.engine.admit(Running(ticket, progress, sender.send, sender.end, sender.left))
+                # whoever has a ticket minds the edit; to ask Triton once a step takes a while
+                left = (lambda: False) if ticket else sender.left
+                self.engine.admit(Running(ticket, self.progress(sender.inputs), sender.send, sender.end, left))
 
-    def progress(self, inputs, every_step):
+    def progress(self, inputs):
         tensors = (inputs[name] for name in ("LATENTS", "CONDITIONING", "CELLS"))
         numbers = (inputs[name][0].item() for name in ("SEED", "STEPS", "GUIDANCE", "PREVIEWS"))
         for step in self.denoiser.run(*tensors, *numbers, boxes=inputs["BOXES"]):
-            if every_step or step.preview is not None or step.latents is not None:
-                yield {
-                    "LATENTS": NO_LATENTS if step.latents is None else step.latents,
-                    "PREVIEW": NO_PREVIEW if step.preview is None else step.preview,
-                    "STEP": np.array([step.step, step.steps], np.int32),
-                    **{name: inputs[name] for name in ("SOURCE", "CELLS", "INFO")},
-                }
+            nothing_due = step.preview is None and step.latents is None
+            yield None if nothing_due else {
+                "LATENTS": NO_LATENTS if step.latents is None else step.latents,
+                "PREVIEW": NO_PREVIEW if step.preview is None else step.preview,
+                "STEP": np.array([step.step, step.steps], np.int32),
+                **{name: inputs[name] for name in ("SOURCE", "CELLS", "INFO")},
+            }
 
     def finalize(self):
         self.engine.stop()

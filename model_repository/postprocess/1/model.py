@@ -1,5 +1,6 @@
 from retouch import triton
 from retouch.postprocess import postprocess
+from retouch.source import Source
 from retouch.types import EditInfo
 
 
@@ -14,10 +15,7 @@ class TritonPythonModel:
 
     def row(self, inputs):
         image, region, format = inputs["SOURCE"]
-        answer = postprocess(
-            (image, region, format.decode()),
-            *(inputs[name] for name in ("CELLS", "PIXELS", "PREVIEW")),
-            tuple(inputs["STEP"].tolist()),
-            EditInfo.from_json(inputs["INFO"][0]),
-        )
+        source, step = Source.of(image, region, format.decode()), tuple(inputs["STEP"].tolist())
+        picture = inputs["PIXELS"] if inputs["PIXELS"].size else inputs["PREVIEW"]
+        answer = postprocess(source, inputs["CELLS"], picture, step, EditInfo.from_json(inputs["INFO"][0]))
         return {name: value[0] for name, value in triton.tensors_of(answer).items()}
