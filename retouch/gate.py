@@ -7,7 +7,6 @@ arrays with a leading batch dimension of 1, and raise RequestError when the stag
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,8 +15,9 @@ import numpy as np
 from retouch.postprocess import postprocess
 from retouch.preprocess import preprocess
 from retouch.source import Source
+from retouch.ticket import Ticket, is_last
 from retouch.types import INPUTS, EditAnswer, EditInfo, EditRequest, request_to_values
-from retouch.watch import Watch
+from retouch.watch import Watch, nothing
 
 Arrays = dict[str, np.ndarray]
 
@@ -53,46 +53,37 @@ class Gate:
         with watch.stage("preprocess"):
             prepared = preprocess(request, self._lanes)
         prepared.info.versions = self._versions
+        denoiser = Ticket(self._stream, f"denoiser_{prepared.info.lane}")
+        watch.take_out = denoiser.take_out
         tensors = arrays_of(request) | {
             "PIXELS": prepared.pixels[None], "MASK": prepared.mask[None], "INFO": array(prepared.info.to_json())}
-        parsed, latents = self._understand(watch, tensors)
-        tensors |= parsed | latents | self._timed(watch, "connector", parsed, "QUERIES")
-        with contextlib.closing(self._denoise(watch, f"denoiser_{prepared.info.lane}", tensors)) as steps:
-            for progress in watch.each("denoiser", steps):
-                yield self._answer(watch, prepared.source, tensors | progress)
-
-    def _understand(self, watch: Watch, prepared: Arrays) -> tuple[Arrays, Arrays]:
-        """The parser and the image encoder, at the same time."""
-        latents = self._beside.submit(self._timed, watch, "vae_encoder", prepared, "PIXELS")
         try:
-            parsed = self._timed(watch, "vl_parser", prepared, "PIXELS", "INSTRUCTION", "MASK", "INFO")
+            parsed, latents = self._understand(watch, denoiser, tensors)
+            tensors |= parsed | latents | self._timed(watch, "connector", parsed, "QUERIES")
+            with contextlib.closing(denoiser.edit(tensors)) as steps:
+                for progress in watch.each("denoiser", steps):
+                    yield self._answer(watch, prepared.source, tensors | progress)
+            watch.check()  # says why it was taken out
+        except BaseException:
+            denoiser.take_out()
+            raise
+        finally:
+            watch.take_out = nothing
+
+    def _understand(self, watch: Watch, denoiser: Ticket, tensors: Arrays) -> tuple[Arrays, Arrays]:
+        """At the same time the parser, and what needs the image alone: its latents and the denoiser's reference."""
+        latents = self._beside.submit(self._see, watch, denoiser, tensors)
+        try:
+            parsed = self._timed(watch, "vl_parser", tensors, "PIXELS", "INSTRUCTION", "MASK", "INFO")
         finally:
             latents.exception()  # waits: no call outlives its edit
         return parsed, latents.result()
 
-    def _denoise(self, watch: Watch, model: str, tensors: Arrays) -> Iterator[Arrays]:
-        """One call for the whole edit. A stream cannot be dropped, so one nobody waits for is taken out by ticket."""
-        names = ("LATENTS", "CONDITIONING", "BOXES", "CELLS", "SEED", "STEPS", "GUIDANCE", "PREVIEWS", "INFO")
-        own = {"TICKET": array(secrets.token_hex(8)), "SOURCE": np.full((1, 3), b"", object)}  # no need to send it on
-        inputs = {name: tensors[name] for name in names} | own
-        stream, last = self._stream(model, inputs), False
-
-        def take_out() -> None:
-            for _ in self._stream(model, inputs | {"STEPS": np.full((1, 1), -1, np.int32)}):
-                pass
-
-        watch.take_out = take_out
-        try:
-            for progress in stream:
-                last = is_last(progress)
-                yield progress
-            watch.check()  # says why it was taken out
-        finally:
-            watch.take_out = lambda: None
-            if not last:
-                take_out()
-                for _ in stream:
-                    pass
+    def _see(self, watch: Watch, denoiser: Ticket, tensors: Arrays) -> Arrays:
+        latents = self._timed(watch, "vae_encoder", tensors, "PIXELS")
+        with watch.stage("reference"):
+            denoiser.look(latents)
+        return latents
 
     def _answer(self, watch: Watch, source: Source, tensors: Arrays) -> EditAnswer:
         picture = tensors["PREVIEW"]
@@ -109,11 +100,6 @@ class Gate:
         watch.check()
         with watch.stage(model):
             return self._call(model, {name: tensors[name] for name in names})
-
-
-def is_last(progress: Arrays) -> bool:
-    done, steps = progress["STEP"][0].tolist()
-    return done == steps
 
 
 def array(value: bytes | str | int | float, dtype: type = object) -> np.ndarray:

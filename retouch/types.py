@@ -195,6 +195,10 @@ def choose_lane(precision: str, loaded: tuple[str, ...]) -> str:
     raise RequestError(f"PRECISION {precision} is not loaded on this server; loaded are {', '.join(loaded) or 'none'}")
 
 
+# what STEPS tells a denoiser of a ticket in place of a number: its edit is not wanted any more; here is its source
+TAKE_OUT, LOOK = -1, -2
+
+
 # -- answer -----------------------------------------------------------------------------------------------------------
 
 

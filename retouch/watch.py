@@ -15,6 +15,10 @@ Item = TypeVar("Item")
 MIND_EVERY = 0.03  # seconds between looks at the deadline and the client
 
 
+def nothing() -> None:
+    pass
+
+
 class Watch:
     """Milliseconds by stage, the deadline, and whether the client has left.
 
@@ -27,7 +31,7 @@ class Watch:
         self.deadline_ms = deadline_ms
         self.milliseconds: dict[str, float] = {}
         self.ended = threading.Event()
-        self.take_out: Callable[[], None] = lambda: None  # stops the stage at work, where there is a way to
+        self.take_out: Callable[[], None] = nothing  # stops the stage at work, where there is a way to
         self._cancelled, self._left = cancelled, False
 
     def elapsed(self) -> float:

@@ -43,7 +43,8 @@ def test_the_information_beside_the_image(result):
     assert (info.seed, info.lane, info.kind) == (7, "bf16", "final")
     assert info.steps == result.step[1] > 0
     assert 0 < info.region.share <= 1 and all(0 <= side <= 1 for side in info.region.box)
-    stages = {"preprocess", "vl_parser", "vae_encoder", "connector", "denoiser", "vae_decoder", "postprocess"}
+    stages = {"preprocess", "vl_parser", "vae_encoder", "reference", "connector", "denoiser", "vae_decoder",
+              "postprocess"}
     assert stages | {"total"} == set(info.milliseconds) and all(spent > 0 for spent in info.milliseconds.values())
     assert "retouch" in info.versions and "checkpoint" in info.versions
     assert all(operation.op for operation in info.operations)

@@ -10,7 +10,7 @@ import pytest
 
 from pictures import file_of, scene
 from retouch.gate import Gate
-from retouch.types import Cancelled, EditRequest, RequestError
+from retouch.types import LOOK, TAKE_OUT, Cancelled, EditRequest, RequestError
 
 PHOTO = file_of(scene())
 
@@ -20,7 +20,7 @@ class Stages:
 
     def __init__(self, steps=4, refuse="", slow=0.0):
         self.steps, self.refuse, self.slow = steps, refuse, slow
-        self.calls, self.stopped, self.together = [], None, threading.Barrier(2, timeout=5)
+        self.calls, self.stopped, self.seen, self.together = [], None, None, threading.Barrier(2, timeout=5)
 
     def call(self, model, inputs):
         self.calls.append(model)
@@ -37,8 +37,11 @@ class Stages:
 
     def stream(self, model, inputs):
         self.calls.append(model)
-        if np.all(np.asarray(inputs["STEPS"]) == -1):
+        if inputs["STEPS"][0, 0] == TAKE_OUT:
             self.stopped = inputs["TICKET"][0, 0]
+            return
+        if inputs["STEPS"][0, 0] == LOOK:
+            self.seen = inputs["TICKET"][0, 0]
             return
         for step in range(1, self.steps + 1):
             if self.stopped == inputs["TICKET"][0, 0]:
@@ -59,15 +62,18 @@ def test_preview_then_result():
     answers = list(edit(stages))
     assert [answer.step for answer in answers] == [(2, 4), (4, 4)]
     assert answers[-1].final and not answers[0].final
-    assert stages.calls.count("denoiser_bf16") == 1 and stages.calls.count("vae_decoder") == 1
-    stages = {"preprocess", "vl_parser", "vae_encoder", "connector", "denoiser", "vae_decoder", "postprocess", "total"}
+    assert stages.seen and stages.stopped is None and stages.calls.count("vae_decoder") == 1
+    stages = {"preprocess", "vl_parser", "vae_encoder", "reference", "connector", "denoiser", "vae_decoder",
+              "postprocess", "total"}
     assert set(answers[-1].info.milliseconds) == stages
 
 
 @pytest.mark.parametrize("model", ["vae_encoder", "vl_parser", "connector", "vae_decoder"])
 def test_a_refusing_stage_ends_the_edit(model):
+    stages = Stages(refuse=model)
     with pytest.raises(RequestError, match="no"):
-        list(edit(Stages(refuse=model)))
+        list(edit(stages))
+    assert stages.stopped is not None, "the denoiser was not told"
 
 
 def test_a_broken_image_is_refused_before_any_work():
