@@ -26,8 +26,7 @@ def main() -> None:
     request = EditRequest(options.image.read_bytes(), options.instruction, seed=0, steps=options.steps)
     loop = PlainLoop(REPOSITORY)
     spent: dict[str, list[float]] = {"plain": [], "served": []}
-    with Server(log=RUNTIME / "benchmark.log") as server:
-        client = Retouch(f"127.0.0.1:{server.grpc}")
+    with Server(log=RUNTIME / "benchmark.log") as server, Retouch(f"127.0.0.1:{server.grpc}") as client:
         knobs = {"seed": request.seed, "steps": request.steps}
         ways = {
             "plain": lambda: loop.edit(request),

@@ -19,11 +19,24 @@ DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.floa
 
 
 class Retouch:
-    """A server at `url` (host:port), over gRPC or, with `http`, over HTTP's generate_stream."""
+    """A server at `url` (host:port), over gRPC or, with `http`, over HTTP's generate_stream.
+
+    In a `with` block its gRPC streams stay open between edits, which saves a few milliseconds each.
+    """
 
     def __init__(self, url: str = "127.0.0.1:8001", http: bool = False, model: str = "edit"):
         self.url, self.http, self.model = url, http, model
         self._idle: list[_Stream] = []  # between edits; each carries one edit at a time
+        self._keeps = False  # an open stream has threads that would keep the process from ending
+
+    def __enter__(self) -> "Retouch":
+        self._keeps = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._keeps = False
+        while self._idle:
+            self._idle.pop().close()
 
     def edit(self, image: bytes, instruction: str, **knobs: Any) -> Iterator[EditAnswer]:
         """Answers as they come, the final one last; knobs are EditRequest's fields, left-out ones its defaults.
@@ -52,15 +65,10 @@ class Retouch:
                 over = answer.final
                 yield answer
         finally:
-            if over:
+            if over and self._keeps:
                 self._idle.append(stream)
             else:
-                stream.close()
-
-    def close(self) -> None:
-        """Close what is idle; a later edit connects again."""
-        while self._idle:
-            self._idle.pop().close()
+                stream.close(cancel=not over)
 
     def _over_http(self, request: EditRequest) -> Iterator[EditAnswer]:
         body = {name: _plain(value) for name, value in request_to_values(_as_text(request)).items()}
@@ -79,7 +87,7 @@ class Retouch:
 
 
 class _Stream:
-    """One gRPC stream to a server and the answers that have come from it. Closing it cancels what runs on it."""
+    """One gRPC stream to a server and the answers that have come from it."""
 
     def __init__(self, url: str):
         import tritonclient.grpc as grpc
@@ -89,8 +97,8 @@ class _Stream:
         # without the header triton_grpc_error: with it a cancelled stream crashes tritonserver 2.51
         self.client.start_stream(lambda result, error: self.answers.put((result, error)))
 
-    def close(self) -> None:
-        self.client.stop_stream(cancel_requests=True)
+    def close(self, cancel: bool = False) -> None:
+        self.client.stop_stream(cancel_requests=cancel)
         self.client.close()
 
 

@@ -23,7 +23,8 @@ def server():
 
 @pytest.fixture(scope="session")
 def client(server):
-    return Retouch(f"127.0.0.1:{server.grpc}")
+    with Retouch(f"127.0.0.1:{server.grpc}") as kept:
+        yield kept
 
 
 @pytest.fixture(scope="session")
