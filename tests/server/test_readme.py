@@ -61,8 +61,9 @@ def serving():
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:
                 pytest.skip(f"port {port} is in use, and `make serve` wants it")
+    # a shell's background job ignores Ctrl-C, and its children would too
     server = subprocess.Popen(SHELL[2].split(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              start_new_session=True)
+                              start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         for line in server.stdout:
             if "ready" in line:
