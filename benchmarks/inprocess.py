@@ -1,6 +1,6 @@
 """One edit as a plain loop over the stages in one process: what serving is measured against, and what is evaluated."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from retouch.denoiser import Denoiser, Progress
 from retouch.parser import Parsed, Parser
 from retouch.postprocess import postprocess
 from retouch.preprocess import preprocess, region_of
+from retouch.runners.onnx import OnnxRunner
 from retouch.types import EditRequest
 from retouch.vae import VaeDecoder, VaeEncoder
 
@@ -17,14 +18,15 @@ from retouch.vae import VaeDecoder, VaeEncoder
 class PlainLoop:
     """The stages of a model repository, one after the other."""
 
-    def __init__(self, repository: Path, lane: str = "bf16"):
+    def __init__(self, repository: Path, lane: str = "bf16", runner: Callable[[Path, str], OnnxRunner] = OnnxRunner):
+        """`runner` is the denoiser's."""
         def stage(kind: type, name: str):
             return kind(Path(repository) / name / "1")
 
         self.lane = lane
         self.parser, self.connector = stage(Parser, "vl_parser"), stage(Connector, "connector")
         self.encoder, self.decoder = stage(VaeEncoder, "vae_encoder"), stage(VaeDecoder, "vae_decoder")
-        self.denoiser = stage(Denoiser, f"denoiser_{lane}")
+        self.denoiser = Denoiser(Path(repository) / f"denoiser_{lane}" / "1", runner)
 
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result: the very bytes that the server answers."""

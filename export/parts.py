@@ -31,12 +31,13 @@ class Part:
         return repository / (f"{self.name}_{precision}" if self.name == "denoiser" else self.name) / "1"
 
 
+DENOISER = Part("denoiser", "export.denoiser")
 PARTS = (
     Part("vl_parser", "export.parser"),
     Part("connector", "export.connector"),
     Part("vae_encoder", "export.vae_encoder"),
     Part("vae_decoder", "export.vae_decoder"),
-    Part("denoiser", "export.denoiser"),
+    DENOISER,
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +42,9 @@ class Progress:
 class Denoiser:
     """The two graphs of a K/V family: `reference`, once an edit, and `step`."""
 
-    def __init__(self, folder: Path):
-        """ArtifactError when an artifact is not what the folder's manifest says."""
-        self._reference, self._step = OnnxRunner(folder, "reference.onnx"), OnnxRunner(folder, "step.onnx")
+    def __init__(self, folder: Path, runner: Callable[[Path, str], OnnxRunner] = OnnxRunner):
+        """`runner(folder, file)` runs a graph; ArtifactError when an artifact is not what the folder's manifest says."""
+        self._reference, self._step = runner(folder, "reference.onnx"), runner(folder, "step.onnx")
         self._preview = PreviewMap.load(folder)
         self._settings = self._step.manifest.settings
         self._seen: OrderedDict[str, dict[str, np.ndarray]] = OrderedDict()  # by ticket, until its edit begins

@@ -1,5 +1,7 @@
 """Stage 6: all parts as one diffusers checkpoint in bfloat16, the master precision, with a sample to try it on."""
 
+import json
+import random
 from pathlib import Path
 
 import torch
@@ -16,6 +18,7 @@ from retouch.prompt import END, IMAGE_PAD
 from training import preview
 from training.parser import ParserNetworks
 from training.render import Scene, Shape, render
+from training.scenes import BUCKETS, OPS, draw_pair
 
 SHIFT, STEPS, THRESHOLD = 3.0, 3, 0.35
 SAMPLE = (Scene(128, 128, "yellow", "diagonal", (
@@ -34,10 +37,22 @@ def write(out: Path, work: Path, vae: AutoencoderKL, networks: ParserNetworks, c
     pipeline.to(torch.bfloat16).save_pretrained(out)
     _image_processor().save_pretrained(out / "image_processor")
     save_file(preview.fit(), out / "preview.safetensors")
+    calibration_pairs(out / "calibration")
     scene, sentence = SAMPLE
     Image.fromarray(render(scene).pixels).save(out / "sample.png")
     (out / "sample.txt").write_text(sentence + "\n")
     return pipeline
+
+
+def calibration_pairs(folder: Path, count: int = 64) -> None:
+    """Images and sentences of all kinds of edits, for the ranges of the narrow lanes' activations."""
+    rng, rows = random.Random("calibration"), []
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        pair = draw_pair(rng, BUCKETS[number % len(BUCKETS)], (*OPS, "two operations")[number % 8])
+        rows.append(json.dumps({"image": f"{number:02d}.png", "instruction": pair.instruction}))
+        Image.fromarray(render(pair.source).pixels).save(folder / f"{number:02d}.png")
+    (folder / "pairs.jsonl").write_text("\n".join(rows) + "\n")
 
 
 def _tokenizer(work: Path) -> PreTrainedTokenizerFast:

@@ -1,0 +1,83 @@
+"""Ranges of the activations that enter a lane's narrow layers, over whole edits of a checkpoint's calibration pairs.
+
+A pair is an image and a sentence; every step of its edit counts, because activations grow and shrink with the noise.
+The ranges are kept as JSON: {graph: {module: largest absolute value}}.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import ModelProto, helper
+
+from benchmarks.inprocess import PlainLoop
+from export.quantise import linears
+from retouch.manifest import verify
+from retouch.types import EditRequest
+
+Ranges = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class CalibrationPair:
+    image: bytes
+    instruction: str
+
+
+def pairs(checkpoint: Path) -> list[CalibrationPair]:
+    """Of `calibration.jsonl` in a checkpoint: lines of {"image": file, "instruction": sentence}; ValueError."""
+    index = Path(checkpoint) / "calibration" / "pairs.jsonl"
+    if not index.is_file():
+        raise ValueError(f"the checkpoint has no calibration/{index.name}: FP8 and FP4 need images and sentences to "
+                         "find the ranges of activations with")
+    rows = [json.loads(line) for line in index.read_text().splitlines()]
+    return [CalibrationPair((index.parent / row["image"]).read_bytes(), row["instruction"]) for row in rows]
+
+
+def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int = 0) -> Ranges:
+    """Ranges over edits of `examples` by the bf16 lane of `repository`."""
+    watched: dict[str, Watched] = {}
+
+    def runner(folder: Path, file: str) -> Watched:
+        watched[file] = Watched(folder, file)
+        return watched[file]
+
+    loop = PlainLoop(repository, runner=runner)
+    for seed, pair in enumerate(examples):
+        loop.edit(EditRequest(pair.image, pair.instruction, seed=seed, steps=steps))
+    return {name: dict(graph.ranges) for name, graph in watched.items()}
+
+
+class Watched:
+    """A graph that also answers every linear layer's input, and keeps their largest absolute values by module."""
+
+    def __init__(self, folder: Path, file: str):
+        """ArtifactError when `file` is not what the folder's manifest says."""
+        self.manifest, model = verify(folder, file), onnx.load(Path(folder) / file)
+        self.layers = {linear.module: linear.activation for linear in linears(model)}
+        self.outputs = [output.name for output in model.graph.output]
+        self.ranges: dict[str, float] = defaultdict(float)
+        self._watch = sorted(set(self.layers.values()) - {each.name for each in model.graph.input} - set(self.outputs))
+        self._session = onnxruntime.InferenceSession(_with_outputs(model, self._watch).SerializeToString(),
+                                                     providers=["CPUExecutionProvider"])
+
+    def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """As `retouch.runners.onnx.OnnxRunner.run`."""
+        got = dict(zip(self.outputs + self._watch, self._session.run(self.outputs + self._watch, inputs)))
+        for module, tensor in self.layers.items():
+            largest = float(np.abs((got | inputs)[tensor]).max())
+            self.ranges[module] = max(self.ranges[module], largest)
+        return {name: got[name] for name in self.outputs}
+
+
+def _with_outputs(model: ModelProto, names: list[str]) -> ModelProto:
+    out = ModelProto.FromString(model.SerializeToString())
+    out.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
+    return out
