@@ -8,6 +8,8 @@ VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2]
 # Python 3.10 has pins of its own: newer releases of several packages have left it
 PINS = requirements$(if $(filter 3.10,$(VERSION)),-3.10).txt
 CHECKPOINT ?= checkpoints/shapes
+LANES ?= bf16 fp8 fp4
+PRECISION ?= bf16
 SETUP := .venv/.setup
 EXPORT := .runtime/.export
 
@@ -34,7 +36,7 @@ $(SETUP): requirements.txt requirements-3.10.txt pyproject.toml
 
 export: $(EXPORT)  ## Turn the checkpoint into ONNX in model_repository/
 $(EXPORT): $(SETUP) $(wildcard $(CHECKPOINT)/*) $(wildcard $(CHECKPOINT)/*/*) $(wildcard export/*.py)
-	$(BIN)/python -m export $(CHECKPOINT)
+	$(BIN)/python -m export $(CHECKPOINT) --precision $(LANES)
 	@mkdir -p $(@D) && touch $@
 
 demo: $(EXPORT)  ## Edit the sample image on a real server; pictures go to out/
@@ -46,8 +48,8 @@ edit: $(EXPORT)  ## Edit one image: make edit IMAGE=photo.png INSTRUCTION="make 
 serve: $(EXPORT)  ## Run the server on 127.0.0.1:8000 (HTTP) and :8001 (gRPC) until Ctrl-C
 	$(BIN)/retouch serve
 
-eval: $(EXPORT)  ## Success by operation over the 500 held-out scenes
-	$(BIN)/python -m training.evaluate $(EVAL)
+eval: $(EXPORT)  ## Success by operation over the 500 held-out scenes: make eval PRECISION=fp8
+	$(BIN)/python -m training.evaluate --precision $(PRECISION) $(EVAL)
 
 test: $(EXPORT)  ## All tests, a real server among them
 	$(BIN)/python -m pytest tests
@@ -65,7 +67,7 @@ train: $(SETUP)  ## Make the checkpoint again from a seed (hours on two cores; r
 	$(BIN)/python -m training
 
 clean:  ## Remove what commands wrote, but not .venv
-	rm -rf out out.png .runtime .pytest_cache model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer.json
+	rm -rf out out.png .runtime .pytest_cache model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer.json model_repository/*/1/calibration.json
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove .venv too

@@ -89,7 +89,8 @@ class Server:
             f"--model-repository={self.repository}",
             f"--backend-directory={RUNTIME / 'backends'}",
             f"--cache-directory={RUNTIME / 'caches'}",
-            "--model-control-mode=none",
+            "--model-control-mode=explicit",
+            *(f"--load-model={name}" for name in models(self.repository)),
             "--disable-auto-complete-config",
             "--strict-readiness=true",
             "--exit-timeout-secs=10",
@@ -127,6 +128,13 @@ class Server:
             with _uninterrupted():
                 process.stdin.close()  # the guard does the rest
                 process.wait()
+
+
+def models(repository: Path) -> list[str]:
+    """What there is to load: everything with a config but the lanes that are not exported."""
+    names = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
+    return [name for name in names
+            if not name.startswith("denoiser_") or (repository / name / "1" / "manifest.json").is_file()]
 
 
 def prepare() -> Path:

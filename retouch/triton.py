@@ -41,14 +41,16 @@ def parameter(args: dict[str, str], name: str) -> str:
 
 
 def lanes(args: dict[str, str]) -> tuple[str, ...]:
-    return tuple(parameter(args, "lanes").split(","))
+    """Of the lanes that config.pbtxt names, those that are exported."""
+    repository, named = Path(args["model_repository"]).parent, parameter(args, "lanes").split(",")
+    return tuple(lane for lane in named if (repository / f"denoiser_{lane}" / "1" / "manifest.json").is_file())
 
 
 def versions(args: dict[str, str]) -> dict[str, str]:
     """Of this package and, as far as it is exported, of the checkpoint behind the lanes."""
     found = {"retouch": types.VERSION}
-    manifest = Path(args["model_repository"]).parent / f"denoiser_{lanes(args)[0]}" / "1" / "manifest.json"
-    if manifest.is_file():
+    for lane in lanes(args)[:1]:
+        manifest = Path(args["model_repository"]).parent / f"denoiser_{lane}" / "1" / "manifest.json"
         about = json.loads(manifest.read_text())
         found |= {"family": about["family"], "checkpoint": about["checkpoint_sha256"][:12]}
     return found

@@ -1,6 +1,6 @@
 """Success by operation over the 500 held-out scenes, on the exported graphs: what is served, without the server.
 
-    python -m training.evaluate [--steps N] [--scenes N] [--json PATH]
+    python -m training.evaluate [--precision LANE] [--steps N] [--scenes N] [--json PATH]
 """
 
 import argparse
@@ -65,11 +65,12 @@ def _mean(row: list[Judgement], name: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
+    parser.add_argument("--precision", default="bf16", help="the lane")
     parser.add_argument("--steps", type=int, default=0, help="0: the checkpoint's default")
     parser.add_argument("--scenes", type=int, default=SCENES)
     parser.add_argument("--json", type=Path, help="write the table here as well")
     chosen = parser.parse_args()
-    table = summary(evaluate(PlainLoop(chosen.repository), held_out(chosen.scenes), chosen.steps))
+    table = summary(evaluate(PlainLoop(chosen.repository, chosen.precision), held_out(chosen.scenes), chosen.steps))
     show(table)
     if chosen.json:
         chosen.json.write_text(json.dumps(table, indent=1) + "\n")

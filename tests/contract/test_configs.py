@@ -48,7 +48,7 @@ def test_every_config(name):
     assert text.startswith("#") and len(text.splitlines()) <= 130
     assert not any(tensor.optional for tensor in read.input), "optional inputs stop batching"
     assert (read.backend, read.platform) == (("", "ensemble") if name == "edit_ensemble" else ("python", ""))
-    assert read.model_transaction_policy.decoupled == (name in ("edit", "denoiser_bf16"))
+    assert read.model_transaction_policy.decoupled == (name == "edit" or name.startswith("denoiser_"))
     assert not read.response_cache.enable
 
 
@@ -83,6 +83,16 @@ def test_stateless_models_batch(name):
 def test_all_doors_know_the_same_lanes():
     assert len({config(name).parameters["lanes"].string_value for name in ("edit", "edit_sync", "preprocess")}) == 1
     assert set(config("edit").parameters["lanes"].string_value.split(",")) <= set(types.LANES)
+
+
+def test_the_lanes_are_one_model():
+    bf16 = REPOSITORY / "denoiser_bf16"
+    for lane in ("fp8", "fp4"):
+        other = REPOSITORY / f"denoiser_{lane}"
+        assert (other / "1" / "model.py").resolve() == (bf16 / "1" / "model.py").resolve()
+        one, two = config("denoiser_bf16"), config(f"denoiser_{lane}")
+        one.name = two.name
+        assert one == two
 
 
 def test_the_ensemble_wires_every_input_with_its_own_type():

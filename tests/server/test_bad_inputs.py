@@ -36,7 +36,6 @@ BAD = {
     "negative seed": ({"seed": -1}, "from 0 to"),
     "nine previews": ({"previews": 9}, "from 0 to 8"),
     "unknown precision": ({"precision": "int3"}, "bf16, fp8 or fp4"),
-    "a lane that is not loaded": ({"precision": "fp8"}, "loaded are bf16"),
     "mask of another size": ({"region": mask_file(64, 32, (0, 0, 8, 8))}, "must be the image's 128 x 128"),
     "mask that is no image": ({"region": b"left half"}, "REGION mask is not a"),
     "black mask": ({"region": mask_file(128, 128, (0, 0, 0, 0))}, "black all over"),

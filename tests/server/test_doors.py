@@ -38,6 +38,15 @@ def test_previews_do_not_change_the_result(client, photo, result):
     assert last(client.edit(photo, SENTENCE, seed=7, previews=8)).image == result.image
 
 
+@pytest.mark.parametrize("lane", ("fp8", "fp4"))
+def test_the_narrow_lanes_serve(client, photo, lane):
+    *_, wide = client.edit(photo, "make the red circle blue", seed=3, precision="bf16")
+    *_, narrow = client.edit(photo, "make the red circle blue", seed=3, precision=lane)
+    assert (wide.info.lane, narrow.info.lane) == ("bf16", lane)
+    a, b = (images.decode(answer.image).astype(int) for answer in (wide, narrow))
+    assert 0 < np.abs(a - b).mean() < 2, "other arithmetic, the same picture"
+
+
 def test_the_information_beside_the_image(result):
     info = result.info
     assert (info.seed, info.lane, info.kind) == (7, "bf16", "final")

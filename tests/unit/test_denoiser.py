@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from retouch import denoiser
 from retouch.denoiser import Denoiser
 from retouch.latents import pack
 from retouch.preview import PreviewMap
@@ -30,9 +29,8 @@ class Graph:
 
 @pytest.fixture
 def stage(monkeypatch):
-    monkeypatch.setattr(denoiser, "OnnxRunner", Graph)
     monkeypatch.setattr(PreviewMap, "load", lambda folder: PreviewMap(np.zeros((12, 48)), np.zeros(48)))
-    return Denoiser("folder")
+    return Denoiser("folder", Graph)
 
 
 @pytest.fixture
@@ -73,6 +71,23 @@ def test_an_empty_region_is_the_source(stage, latents):
     *_, last = stage.run(latents, CONDITIONING, np.zeros(6, bool), seed=1, steps=3)
     np.testing.assert_array_equal(last.latents, latents)
     assert not stage._step.fed
+
+
+def test_a_source_that_was_seen_ahead_is_not_computed_again(stage, latents):
+    stage.look("ticket", latents)
+    *_, ahead = stage.run(latents, CONDITIONING, np.ones(6, bool), seed=1, steps=2, ticket="ticket")
+    assert len(stage._reference.fed) == 1
+    *_, again = stage.run(latents, CONDITIONING, np.ones(6, bool), seed=1, steps=2, ticket="ticket")
+    assert len(stage._reference.fed) == 2, "a ticket counts once"
+    np.testing.assert_array_equal(ahead.latents, again.latents)
+
+
+def test_what_is_seen_ahead_for_nobody_goes(stage, latents):
+    stage.look("left", latents)
+    stage.forget("left")
+    for number in range(1000):
+        stage.look(str(number), latents)
+    assert 0 < len(stage._seen) <= 64
 
 
 def test_boxes_place_the_conditioning(stage, latents):

@@ -1,0 +1,1 @@
+../../denoiser_bf16/1/model.py
