@@ -43,7 +43,7 @@ class Denoiser:
     """The two graphs of a K/V family: `reference`, once an edit, and `step`."""
 
     def __init__(self, folder: Path, runner: Callable[[Path, str], OnnxRunner] = OnnxRunner):
-        """`runner(folder, file)` runs a graph; ArtifactError when an artifact is not what the folder's manifest says."""
+        """`runner(folder, file)` runs a graph; ArtifactError when one is not what the folder's manifest says."""
         self._reference, self._step = runner(folder, "reference.onnx"), runner(folder, "step.onnx")
         self._preview = PreviewMap.load(folder)
         self._settings = self._step.manifest.settings
