@@ -61,9 +61,12 @@ class Gate:
             parsed, latents = self._understand(watch, denoiser, tensors)
             tensors |= parsed | latents | self._timed(watch, "connector", parsed, "QUERIES")
             with contextlib.closing(denoiser.edit(tensors)) as steps:
+                finished = False
                 for progress in watch.each("denoiser", steps):
+                    finished = is_last(progress)
                     yield self._answer(watch, prepared.source, tensors | progress)
-            watch.check()  # says why it was taken out
+            if not finished:
+                watch.check()  # says why it was taken out
         except BaseException:
             denoiser.take_out()
             raise

@@ -106,6 +106,13 @@ def test_an_iterator_left_early_frees_the_denoiser():
     assert stages.stopped is not None
 
 
+def test_a_deadline_that_passes_after_the_result_is_no_error():
+    answers = edit(Stages(), deadline_ms=300)
+    assert not next(answers).final and next(answers).final
+    time.sleep(0.4)
+    assert next(answers, None) is None
+
+
 def test_the_deadline_ends_an_edit_between_steps():
     stages = Stages(steps=10_000, slow=0.002)
     with pytest.raises(RequestError, match="DEADLINE_MS 100 has passed") as refused:
