@@ -8,7 +8,7 @@ VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2]
 # Python 3.10 has pins of its own: newer releases of several packages have left it
 PINS = requirements$(if $(filter 3.10,$(VERSION)),-3.10).txt
 CHECKPOINT ?= checkpoints/shapes
-LANES ?= bf16 fp8 fp4
+LANES ?= bf16,fp8,fp4
 PRECISION ?= bf16
 SETUP := .venv/.setup
 EXPORT := .runtime/.export

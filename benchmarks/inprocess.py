@@ -1,6 +1,6 @@
 """One edit as a plain loop over the stages in one process: what serving is measured against, and what is evaluated."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from retouch.denoiser import Denoiser, Progress
 from retouch.parser import Parsed, Parser
 from retouch.postprocess import postprocess
 from retouch.preprocess import preprocess, region_of
+from retouch.runners import Opener
 from retouch.runners.onnx import OnnxRunner
 from retouch.types import EditRequest
 from retouch.vae import VaeDecoder, VaeEncoder
@@ -18,7 +19,7 @@ from retouch.vae import VaeDecoder, VaeEncoder
 class PlainLoop:
     """The stages of a model repository, one after the other."""
 
-    def __init__(self, repository: Path, lane: str = "bf16", runner: Callable[[Path, str], OnnxRunner] = OnnxRunner):
+    def __init__(self, repository: Path, lane: str = "bf16", runner: Opener = OnnxRunner):
         """`runner` is the denoiser's."""
         def stage(kind: type, name: str):
             return kind(Path(repository) / name / "1")

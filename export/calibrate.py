@@ -14,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
-from onnx import ModelProto, helper
+import onnx_ir as ir
+from onnx import TensorProto, helper
 
 from benchmarks.inprocess import PlainLoop
-from export.quantise import linears
+from export.linear import linears
 from retouch.manifest import verify
+from retouch.runners.lower import lower
+from retouch.runners.onnx import session
 from retouch.types import EditRequest
 
 Ranges = dict[str, dict[str, float]]
@@ -45,9 +47,9 @@ def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int 
     """Ranges over edits of `examples` by the bf16 lane of `repository`."""
     watched: dict[str, Watched] = {}
 
-    def runner(folder: Path, file: str) -> Watched:
-        watched[file] = Watched(folder, file)
-        return watched[file]
+    def runner(folder: Path, graph: str, keep: tuple[str, ...] = ()) -> Watched:
+        watched[graph] = Watched(folder, graph)
+        return watched[graph]
 
     loop = PlainLoop(repository, runner=runner)
     for seed, pair in enumerate(examples):
@@ -55,18 +57,33 @@ def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int 
     return {name: dict(graph.ranges) for name, graph in watched.items()}
 
 
+def read(path: Path) -> Ranges:
+    """Ranges that `write` wrote; ValueError."""
+    try:
+        found = json.loads(Path(path).read_text())
+        return {str(graph): {str(module): float(largest) for module, largest in ranges.items()}
+                for graph, ranges in found.items()}
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError(f"{Path(path).name} is no calibration; it must be JSON, {{graph: {{module: number}}}}") from None
+
+
+def write(ranges: Ranges, path: Path) -> None:
+    path.write_text(json.dumps(ranges, indent=1, sort_keys=True) + "\n")
+
+
 class Watched:
     """A graph that also answers every linear layer's input, and keeps their largest absolute values by module."""
 
-    def __init__(self, folder: Path, file: str):
-        """ArtifactError when `file` is not what the folder's manifest says."""
-        self.manifest, model = verify(folder, file), onnx.load(Path(folder) / file)
-        self.layers = {linear.module: linear.activation for linear in linears(model)}
+    def __init__(self, folder: Path, graph: str):
+        """ArtifactError when the folder is not what its manifest says."""
+        self.manifest, path = verify(folder), Path(folder) / f"{graph}.onnx"
+        self.layers = {linear.module: linear.activation.name for linear in linears(ir.load(path))}
+        model = onnx.load(path)
         self.outputs = [output.name for output in model.graph.output]
         self.ranges: dict[str, float] = defaultdict(float)
         self._watch = sorted(set(self.layers.values()) - {each.name for each in model.graph.input} - set(self.outputs))
-        self._session = onnxruntime.InferenceSession(_with_outputs(model, self._watch).SerializeToString(),
-                                                     providers=["CPUExecutionProvider"])
+        model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self._watch)
+        self._session = session(lower(model).SerializeToString())
 
     def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """As `retouch.runners.onnx.OnnxRunner.run`."""
@@ -75,9 +92,3 @@ class Watched:
             largest = float(np.abs((got | inputs)[tensor]).max())
             self.ranges[module] = max(self.ranges[module], largest)
         return {name: got[name] for name in self.outputs}
-
-
-def _with_outputs(model: ModelProto, names: list[str]) -> ModelProto:
-    out = ModelProto.FromString(model.SerializeToString())
-    out.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
-    return out

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-FAMILIES = {"RetouchPipeline": "instructx"}
+FAMILIES = {"RetouchPipeline": "instructx", "FluxKontextPipeline": "flux-kontext"}
 
 
 class CheckpointError(RuntimeError):
@@ -21,7 +21,7 @@ class Checkpoint:
         index = self.folder / "model_index.json"
         if not index.is_file():
             raise CheckpointError(f"{folder} is no checkpoint: it has no model_index.json")
-        self.config: dict[str, Any] = json.loads(index.read_text())
+        self.config = _json(index, index.name)
         name = self.config.get("_class_name")
         if name not in FAMILIES:
             raise CheckpointError(f"{folder} holds a {name}; supported are {', '.join(FAMILIES)}")
@@ -34,6 +34,17 @@ class Checkpoint:
         model = kind.from_pretrained(self.file(name), torch_dtype=torch.float32)
         return model.eval().requires_grad_(False)
 
+    def outline(self, kind: type, name: str) -> Any:
+        """The same component by its config alone, in bfloat16; under torch's FakeTensorMode it takes no memory."""
+        import torch
+
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.bfloat16)
+        try:
+            return kind.from_config(self.json(f"{name}/config.json")).eval().requires_grad_(False)
+        finally:
+            torch.set_default_dtype(before)
+
     def file(self, *names: str) -> Path:
         """The first of these that exists; CheckpointError when none does."""
         for name in names:
@@ -42,4 +53,12 @@ class Checkpoint:
         raise CheckpointError(f"the checkpoint {self.folder} lacks {' or '.join(names)}")
 
     def json(self, name: str) -> dict[str, Any]:
-        return json.loads(self.file(name).read_text())
+        """A component's settings; CheckpointError when they cannot be read."""
+        return _json(self.file(name), name)
+
+
+def _json(path: Path, name: str) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise CheckpointError(f"{name} of the checkpoint is damaged; copy it again") from None

@@ -20,7 +20,7 @@ def graphs(checkpoint: Checkpoint) -> list[Graph]:
     def inputs(shape: Shape) -> dict[str, Tensor]:
         return {"queries": torch.randn(shape.batch, count, width)}
 
-    return [Graph("model.onnx", connector, inputs, {"queries": {0: "batch"}}, ("conditioning",))]
+    return [Graph("model", connector, inputs, {"queries": {0: "batch"}}, ("conditioning",))]
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:

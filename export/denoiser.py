@@ -19,6 +19,7 @@ from retouch.preview import FILE
 from retouch.transformer import reference, step
 from retouch.types import CELL, MAX_STEPS
 
+FOLDER = "transformer"
 PREDICTIONS = ("velocity", "sample")
 
 
@@ -28,11 +29,11 @@ class Reference(nn.Module):
         self.model = model
 
     def forward(self, tokens: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        return reference(self.model, tokens, ids)
+        return reference(self.model, tokens.to(self.model.dtype), ids)
 
 
 class Step(nn.Module):
-    """Velocity, whatever the transformer predicts: the host's Euler loop is the same for any family."""
+    """Velocity in float32, whatever the transformer predicts: the host's Euler loop is the same for any family."""
 
     def __init__(self, model: Flux2Transformer2DModel, prediction: str):
         super().__init__()
@@ -40,13 +41,15 @@ class Step(nn.Module):
 
     def forward(self, tokens: Tensor, beside: Tensor, timestep: Tensor, conditioning: Tensor, ids: Tensor,
                 conditioning_ids: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        seen = torch.cat([tokens, beside], -1)
-        predicted = step(self.model, seen, timestep, conditioning, ids, conditioning_ids, k, v)
+        kind = self.model.dtype
+        seen = torch.cat([tokens, beside], -1).to(kind)
+        predicted = step(self.model, seen, timestep, conditioning.to(kind), ids, conditioning_ids, k, v).float()
         return (tokens - predicted) / timestep[:, None, None] if self.prediction == "sample" else predicted
 
 
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    model = checkpoint.load(Flux2Transformer2DModel, "transformer")
+def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+    """With the checkpoint's weights in float32 or, in `outline`, without any in bfloat16."""
+    model = (checkpoint.outline if outline else checkpoint.load)(Flux2Transformer2DModel, FOLDER)
     parser = checkpoint.json("parser_heads/config.json")
     queries, slots = parser["queries"], parser["slots"]
     layers = len(model.transformer_blocks) + len(model.single_transformer_blocks)
@@ -70,8 +73,8 @@ def graphs(checkpoint: Checkpoint) -> list[Graph]:
             "conditioning": torch.randn(batch, queries, model.config.joint_attention_dim),
             "ids": ids,
             "conditioning_ids": torch.from_numpy(conditioning_ids(boxes, _grid(shape), queries // slots)),
-            "k": torch.randn(prefix),
-            "v": torch.randn(prefix),
+            "k": torch.randn(prefix, dtype=model.dtype),
+            "v": torch.randn(prefix, dtype=model.dtype),
         }
 
     source_axes = {"tokens": {0: "batch", 1: "cells"}, "ids": {0: "batch", 1: "cells"}}
@@ -81,8 +84,8 @@ def graphs(checkpoint: Checkpoint) -> list[Graph]:
         "k": {0: "batch", 2: "cells"}, "v": {0: "batch", 2: "cells"},
     }
     return [
-        Graph("reference.onnx", Reference(model), source, source_axes, ("k", "v")),
-        Graph("step.onnx", Step(model, prediction(checkpoint)), target, target_axes, ("velocity",)),
+        Graph("reference", Reference(model), source, source_axes, ("k", "v")),
+        Graph("step", Step(model, prediction(checkpoint)), target, target_axes, ("velocity",)),
     ]
 
 

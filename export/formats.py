@@ -6,8 +6,6 @@ Model Optimizer's layout: block scales are E4M3 numbers themselves, in units of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import ml_dtypes
 import numpy as np
 
@@ -18,79 +16,59 @@ SMALLEST = np.float32(2**-9)  # of E4M3 above zero; TensorRT refuses a scale of 
 CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # shares of a block's maximum that the search tries
 
 
-@dataclass(frozen=True)
-class Fp8:
-    """`values` E4M3 of any shape, `scale` float32: the numbers are values × scale."""
-
-    values: np.ndarray
-    scale: np.float32
-
-    def numbers(self) -> np.ndarray:
-        return self.values.astype(np.float32) * self.scale
-
-
-@dataclass(frozen=True)
-class Nvfp4:
-    """`values` E2M1 [N, K], `block_scales` E4M3 [N, K/16], `scale` float32."""
-
-    values: np.ndarray
-    block_scales: np.ndarray
-    scale: np.float32
-
-    def numbers(self) -> np.ndarray:
-        steps = self.block_scales.astype(np.float32) * self.scale
-        return _blocks(self.values.astype(np.float32), steps).reshape(self.values.shape)
-
 
 def fp8_scale(amax: float) -> np.float32:
-    """The scale with which `amax` is the largest E4M3 number."""
-    return np.float32(max(amax, 1e-12)) / E4M3_MAX
+    """The smallest power of two that brings `amax` to at most the largest E4M3 number.
+
+    A power of two costs a floating-point format no precision, and numbers × scale are bfloat16 numbers exactly: it does not
+    matter whether a kernel multiplies before or after it sums.
+    """
+    return _power(amax, E4M3_MAX)
 
 
 def nvfp4_scale(amax: float) -> np.float32:
-    """The tensor's scale with which a block of maximum `amax` has the largest E4M3 number for its scale."""
-    return np.float32(max(amax, 1e-12)) / (E2M1_MAX * E4M3_MAX)
+    """The tensor's scale, again a power of two, with which a block of maximum `amax` has an E4M3 number for its scale."""
+    return _power(amax, E2M1_MAX * E4M3_MAX)
 
 
-def to_fp8(numbers: np.ndarray) -> Fp8:
-    scale = fp8_scale(float(np.abs(numbers).max()))
-    return Fp8(_saturate(numbers / scale, E4M3_MAX).astype(E4M3), scale)
+def to_fp8(numbers: np.ndarray, scale: np.float32) -> np.ndarray:
+    """E4M3 numbers of `numbers` in units of `scale`."""
+    return _saturate(numbers / scale, E4M3_MAX).astype(E4M3)
 
 
-def to_nvfp4(weight: np.ndarray, search: bool = True) -> Nvfp4:
-    """A weight [N, K], K a multiple of 16; ValueError.
+def to_nvfp4(weight: np.ndarray, scale: np.float32, search: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """E2M1 values [N, K] and E4M3 block scales [N, K/16] of a float32 weight [N, K], K a multiple of 16.
 
     With `search` every block takes, of a few scales below its maximum's, the one with the smallest squared error: to
     clip the largest number a little makes the steps of the fifteen others finer.
     """
-    if weight.ndim != 2 or weight.shape[1] % BLOCK:
-        raise ValueError(f"a weight of shape {weight.shape} cannot be NVFP4; it must be [N, K], "
-                         f"K a multiple of {BLOCK}")
-    scale = nvfp4_scale(float(np.abs(weight).max()))
-    blocks = weight.astype(np.float32).reshape(len(weight), -1, BLOCK)
-    best = _rounded(blocks, scale, 1.0)
+    blocks = weight.reshape(len(weight), -1, BLOCK)
+    best, least = _rounded(blocks, scale, 1.0)
     for clip in CLIPS[1:] if search else ():
-        other = _rounded(blocks, scale, clip)
-        better = _error(blocks, *other, scale) < _error(blocks, *best, scale)
+        other, error = _rounded(blocks, scale, clip)
+        better = error < least
         best = np.where(better[..., None], other[0], best[0]), np.where(better, other[1], best[1])
-    return Nvfp4(best[0].reshape(weight.shape), best[1], scale)
+        least = np.minimum(error, least)
+    return best[0].reshape(weight.shape), best[1]
 
 
-def _rounded(blocks: np.ndarray, scale: np.float32, clip: float) -> tuple[np.ndarray, np.ndarray]:
-    """E2M1 values [N, B, 16] and the E4M3 scales [N, B] that they were rounded with, never zero."""
+def from_nvfp4(values: np.ndarray, block_scales: np.ndarray, scale: np.float32) -> np.ndarray:
+    """The float32 numbers [N, K] that `to_nvfp4` rounded to."""
+    return values.astype(np.float32) * (block_scales.astype(np.float32) * scale).repeat(BLOCK, -1)
+
+
+def _rounded(blocks: np.ndarray, scale: np.float32, clip: float) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """E2M1 values [N, B, 16] with the E4M3 scales [N, B], never zero, that they were rounded with; the squared errors."""
     wanted = np.abs(blocks).max(-1) * np.float32(clip) / E2M1_MAX / scale
     steps = np.where(wanted == 0, 1, np.maximum(_saturate(wanted, E4M3_MAX).astype(E4M3).astype(np.float32), SMALLEST))
-    values = _saturate(blocks / (steps * scale)[..., None], E2M1_MAX).astype(E2M1)
-    return values, steps.astype(E4M3)
+    unit = (steps * scale)[..., None]
+    values = _saturate(blocks / unit, E2M1_MAX).astype(E2M1)
+    error = np.square(values.astype(np.float32) * unit - blocks).sum(-1)
+    return (values, steps.astype(E4M3)), error
 
 
-def _error(blocks: np.ndarray, values: np.ndarray, scales: np.ndarray, scale: np.float32) -> np.ndarray:
-    again = values.astype(np.float32) * (scales.astype(np.float32) * scale)[..., None]
-    return ((again - blocks) ** 2).sum(-1)
-
-
-def _blocks(values: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    return values.reshape(*steps.shape, BLOCK) * steps[..., None]
+def _power(amax: float, largest: np.float32) -> np.float32:
+    return np.float32(2.0) ** np.ceil(np.log2(np.float32(max(amax, 1e-12)) / largest))
 
 
 def _saturate(numbers: np.ndarray, largest: np.float32) -> np.ndarray:

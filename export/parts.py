@@ -13,14 +13,16 @@ OPSET = 20
 TOOLS = ("torch", "diffusers", "transformers", "peft", "onnx", "onnxruntime", "onnxscript")
 ROOT = Path(__file__).parent.parent
 # what the artifacts are made by: a change here makes those that exist old
-SOURCES = ("export/*.py", "retouch/networks.py", "retouch/reading.py", "retouch/transformer.py")
+SOURCES = ("export/*.py", "retouch/networks.py", "retouch/reading.py", "retouch/transformer.py",
+           "retouch/runners/lower.py")
 
 
 @dataclass(frozen=True)
 class Part:
     """One model of the repository.
 
-    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest.
+    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest; a denoiser's
+    can give its graphs in outline too, and names the FOLDER that its parameters lie in.
     """
 
     name: str
@@ -31,14 +33,14 @@ class Part:
         return repository / (f"{self.name}_{precision}" if self.name == "denoiser" else self.name) / "1"
 
 
-DENOISER = Part("denoiser", "export.denoiser")
 PARTS = (
     Part("vl_parser", "export.parser"),
     Part("connector", "export.connector"),
     Part("vae_encoder", "export.vae_encoder"),
     Part("vae_decoder", "export.vae_decoder"),
-    DENOISER,
+    Part("denoiser", "export.denoiser"),
 )
+FAMILIES = {"instructx": PARTS, "flux-kontext": (Part("denoiser", "export.kontext"),)}
 
 
 def versions() -> dict[str, str]:

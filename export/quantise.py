@@ -1,160 +1,127 @@
-"""A graph's linear layers in FP8 and NVFP4: what TensorRT fuses into narrow kernels, and ONNX Runtime runs lowered.
+"""A typed graph's linear layers in FP8 and NVFP4: what TensorRT fuses into narrow kernels, and ONNX Runtime runs lowered.
 
 FP8: QuantizeLinear and DequantizeLinear around the activation, the weight as E4M3. NVFP4: the activation through
-`trt::TRT_FP4DynamicQuantize`, the weight as E2M1 with E4M3 block scales. The graph's own type (float32 or bfloat16)
-stays what it was everywhere else.
+`trt::TRT_FP4DynamicQuantize`, the weight as E2M1 with E4M3 block scales. The graph's own type (bfloat16) stays what it
+was everywhere else. Nothing is computed here: packed weights are made one by one when the graph is written.
 """
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass, field
 
-import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+import onnx_ir as ir
+from onnx_ir.passes import common
 
-from export.formats import BLOCK, E4M3, fp8_scale, nvfp4_scale, to_fp8, to_nvfp4
+from export.formats import BLOCK, E4M3_MAX, fp8_scale, nvfp4_scale
+from export.linear import Linear, linears
+from export.packed import PackedWeight, scalar
 from export.policy import Tier, tier_of
 
 OPSET, IR = 23, 11  # the first in which DequantizeLinear takes E2M1
-SCOPES, ROOT = "pkg.torch.onnx.name_scopes", "model."  # where exports name modules, and our wrappers' own attribute
+NARROW = {ir.DataType.FLOAT4E2M1: Tier.NVFP4, ir.DataType.FLOAT8E4M3FN: Tier.FP8}
 
 
-@dataclass(frozen=True)
-class Linear:
-    """A MatMul with a weight [K, N] or a Gemm with one [N, K] (`transposed`), and its torch module's name."""
+def quantise(model: ir.Model, precision: str, ranges: dict[str, float]) -> None:
+    """Make `model` the lane `precision`.
 
-    node: NodeProto
-    module: str
-    weight: TensorProto
-    transposed: bool
-
-    @property
-    def activation(self) -> str:
-        return self.node.input[0]
-
-    def rows(self) -> np.ndarray:
-        """The weight as float32 [N, K]."""
-        numbers = numpy_helper.to_array(self.weight).astype(np.float32)
-        return numbers if self.transposed else numbers.T
-
-
-def linears(model: ModelProto) -> Iterator[Linear]:
-    weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type in ("MatMul", "Gemm") and node.input[1] in weights:
-            weight = weights[node.input[1]]
-            transposed = any(a.name == "transB" and a.i for a in node.attribute)
-            if len(weight.dims) == 2 and transposed == (node.op_type == "Gemm"):
-                yield Linear(node, _module(node), weight, transposed)
-
-
-def quantise(model: ModelProto, precision: str, amax: dict[str, float]) -> ModelProto:
-    """A copy of `model` for the lane `precision`.
-
-    `amax` holds the largest absolute value of the activation that enters each narrow layer, by the layer's module, as
-    `export.calibrate` finds it; ValueError when one is missing.
+    `ranges` holds the largest absolute value of the activation that enters each narrow layer, by the layer's module, as
+    `export.calibrate` finds it; ValueError when one is missing or a layer's size does not suit its tier.
     """
-    out = ModelProto.FromString(model.SerializeToString())
-    by_output = {linear.node.output[0]: linear for linear in linears(out)}
-    writer, nodes = _Writer(amax), list(out.graph.node)
-    for node in nodes:
-        linear = by_output.get(node.output[0])
-        tier = tier_of(linear.module, precision) if linear else Tier.BF16
+    writer = _Writer(model.graph, ranges)
+    for linear in list(linears(model)):
+        tier = tier_of(linear.module, precision)
         if tier is not Tier.BF16:
             writer.narrow(linear, tier)
-        writer.nodes.append(node)
-    del out.graph.node[:], out.graph.value_info[:]
-    out.graph.node.extend(writer.nodes)
-    used = {name for node in writer.nodes for name in node.input}
-    kept = [tensor for tensor in out.graph.initializer if tensor.name in used]
-    del out.graph.initializer[:]
-    out.graph.initializer.extend(kept + list(writer.tensors.values()))
-    _declare(out, dynamic=any(node.domain == "trt" for node in writer.nodes))
-    return out
+    common.RemoveUnusedNodesPass()(model)
+    model.ir_version = max(model.ir_version, IR)
+    model.opset_imports[""] = max(model.opset_imports[""], OPSET)
+    if any(node.domain == "trt" for node in model.graph):
+        model.opset_imports["trt"] = 1
+
+
+def bytes_by_tier(model: ir.Model) -> dict[str, int]:
+    """Bytes of the weights as they are shipped; NVFP4's block scales count as nvfp4. No weight is read."""
+    total: Counter = Counter()
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        if len(tensor.shape) and tensor.dtype.is_floating_point():
+            tier = Tier.NVFP4 if name.endswith("/steps8") else NARROW.get(tensor.dtype, Tier.BF16)
+            total[tier.value] += tensor.nbytes
+    return dict(total)
 
 
 @dataclass
 class _Writer:
-    """Nodes in order and new initializers; an activation that several layers share is quantised once a tier."""
+    """Puts nodes before the layers that need them; an activation that several layers share is quantised once a tier."""
 
-    amax: dict[str, float]
-    nodes: list[NodeProto] = field(default_factory=list)
-    tensors: dict[str, TensorProto] = field(default_factory=dict)
-    done: dict[tuple[str, Tier], str] = field(default_factory=dict)
+    graph: ir.Graph
+    ranges: dict[str, float]
+    done: dict[tuple[ir.Value, Tier], ir.Value] = field(default_factory=dict)
 
     def narrow(self, linear: Linear, tier: Tier) -> None:
         """Make the layer's two inputs narrow and wide again."""
-        wide = linear.weight.data_type
+        if linear.module not in self.ranges:
+            raise ValueError(f"the calibration has no range for {linear.module}; calibrate this checkpoint again")
         key = linear.activation, tier
-        if key not in self.done:
-            if linear.module not in self.amax:
-                raise ValueError(f"the calibration has no range for {linear.module}; calibrate this checkpoint again")
-            activation = self._fp8_activation if tier is Tier.FP8 else self._nvfp4_activation
-            self.done[key] = activation(linear.activation, self.amax[linear.module], wide)
-        weight = (self._fp8_weight if tier is Tier.FP8 else self._nvfp4_weight)(linear, wide)
-        linear.node.input[0], linear.node.input[1] = self.done[key], weight
+        if tier is Tier.FP8:
+            if key not in self.done:
+                self.done[key] = self._fp8_activation(linear)
+            weight = self._fp8_weight(linear)
+        else:
+            if linear.columns % BLOCK:
+                raise ValueError(f"{linear.module} sums over {linear.columns} numbers, which NVFP4 cannot hold: its blocks "
+                                 f"have {BLOCK}; give it another tier in export/policy.py")
+            if key not in self.done:
+                self.done[key] = self._nvfp4_activation(linear)
+            weight = self._nvfp4_weight(linear)
+        linear.node.replace_input_with(0, self.done[key])
+        linear.node.replace_input_with(1, weight)
 
-    def _fp8_activation(self, name: str, amax: float, wide: int) -> str:
-        scale = self.tensor(f"{name}/scale", fp8_scale(amax), wide)
-        zero = self.tensor(f"{name}/zero", np.zeros((), E4M3))
-        narrow = self.node("QuantizeLinear", [name, scale, zero], f"{name}/fp8")
-        return self.node("DequantizeLinear", [narrow, scale, zero], f"{name}/fp8/wide")
+    def _fp8_activation(self, linear: Linear) -> ir.Value:
+        wide, name = linear.activation, linear.activation.name
+        scale = self._constant(scalar(f"{name}/scale", fp8_scale(self.ranges[linear.module]), wide.dtype))
+        zero = self._constant(scalar(f"{name}/zero", 0, ir.DataType.FLOAT8E4M3FN))
+        narrow = self._node(linear, "QuantizeLinear", [wide, scale, zero], f"{name}/fp8", zero.dtype)
+        return self._node(linear, "DequantizeLinear", [narrow, scale, zero], f"{name}/fp8/wide", wide.dtype)
 
-    def _nvfp4_activation(self, name: str, amax: float, wide: int) -> str:
-        scale = self.tensor(f"{name}/scale4", nvfp4_scale(amax))
-        narrow, steps = f"{name}/fp4", f"{name}/fp4/steps8"
-        self.nodes.append(helper.make_node(
-            "TRT_FP4DynamicQuantize", [name, scale], [narrow, steps], name=narrow, domain="trt", axis=-1,
-            block_size=BLOCK, scale_type=TensorProto.FLOAT8E4M3FN))
-        steps = self.node("DequantizeLinear", [steps, scale], f"{name}/fp4/steps")
-        out = self.node("DequantizeLinear", [narrow, steps], f"{name}/fp4/wide", axis=-1, block_size=BLOCK)
-        return self.widened(out, wide)
+    def _nvfp4_activation(self, linear: Linear) -> ir.Value:
+        wide, name = linear.activation, linear.activation.name
+        scale = self._constant(scalar(f"{name}/scale4", nvfp4_scale(self.ranges[linear.module]), ir.DataType.FLOAT))
+        outputs = [ir.val(f"{name}/fp4", ir.DataType.FLOAT4E2M1), ir.val(f"{name}/fp4/steps8", ir.DataType.FLOAT8E4M3FN)]
+        attributes = {"axis": -1, "block_size": BLOCK, "scale_type": int(ir.DataType.FLOAT8E4M3FN)}
+        self.graph.insert_before(linear.node, ir.node("TRT_FP4DynamicQuantize", [wide, scale], attributes, domain="trt",
+                                                      outputs=outputs, name=outputs[0].name))
+        return self._nvfp4_widened(linear, *outputs, scale, f"{name}/fp4")
 
-    def _fp8_weight(self, linear: Linear, wide: int) -> str:
-        name, packed = linear.weight.name, to_fp8(numpy_helper.to_array(linear.weight).astype(np.float32))
-        inputs = [self.tensor(f"{name}/fp8", packed.values), self.tensor(f"{name}/scale", packed.scale, wide)]
-        return self.node("DequantizeLinear", inputs, f"{name}/wide")
+    def _fp8_weight(self, linear: Linear) -> ir.Value:
+        """E4M3 in the order that the product reads, so that nothing lies between DequantizeLinear and it."""
+        wide, packed = linear.activation.dtype, PackedWeight(linear)
+        inputs = [self._constant(packed.fp8()), self._constant(packed.scale(Tier.FP8, wide))]
+        return self._node(linear, "DequantizeLinear", inputs, f"{linear.weight.name}/wide", wide)
 
-    def _nvfp4_weight(self, linear: Linear, wide: int) -> str:
-        name, packed = linear.weight.name, to_nvfp4(linear.rows())
-        steps = self.node("DequantizeLinear", [self.tensor(f"{name}/steps8", packed.block_scales),
-                                               self.tensor(f"{name}/scale", packed.scale)], f"{name}/steps")
-        values = self.tensor(f"{name}/fp4", packed.values)
-        out = self.node("DequantizeLinear", [values, steps], f"{name}/wide", axis=-1, block_size=BLOCK)
-        out = self.widened(out, wide)
-        return out if linear.transposed else self.node("Transpose", [out], f"{name}/turned", perm=[1, 0])
+    def _nvfp4_weight(self, linear: Linear) -> ir.Value:
+        packed = PackedWeight(linear)
+        tensors = *packed.nvfp4(), packed.scale(Tier.NVFP4, ir.DataType.FLOAT)
+        out = self._nvfp4_widened(linear, *map(self._constant, tensors), linear.weight.name)
+        return self._node(linear, "Transpose", [out], f"{linear.weight.name}/turned", out.dtype, perm=[1, 0]) \
+            if linear.turn else out
 
-    def widened(self, name: str, wide: int) -> str:
-        """NVFP4 is dequantised to float32; a bfloat16 graph goes on in bfloat16."""
-        return name if wide == TensorProto.FLOAT else self.node("Cast", [name], f"{name}/cast", to=wide)
+    def _nvfp4_widened(self, linear: Linear, values: ir.Value, steps: ir.Value, scale: ir.Value, name: str) -> ir.Value:
+        """NVFP4 is dequantised to float32; a bfloat16 graph goes on in bfloat16, which holds these numbers exactly."""
+        steps = self._node(linear, "DequantizeLinear", [steps, scale], f"{name}/steps", ir.DataType.FLOAT)
+        out = self._node(linear, "DequantizeLinear", [values, steps], f"{name}/wide", ir.DataType.FLOAT, axis=-1,
+                         block_size=BLOCK)
+        wide = linear.activation.dtype
+        return out if wide is ir.DataType.FLOAT else self._node(linear, "Cast", [out], f"{name}/cast", wide, to=int(wide))
 
-    def node(self, kind: str, inputs: list[str], output: str, **attributes: object) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
-        return output
+    def _node(self, linear: Linear, kind: str, inputs: list[ir.Value], name: str, dtype: ir.DataType,
+              **attributes: object) -> ir.Value:
+        out = ir.val(name, dtype)
+        self.graph.insert_before(linear.node, ir.node(kind, inputs, attributes, outputs=[out], name=name))
+        return out
 
-    def tensor(self, name: str, values: np.ndarray | np.float32, wide: int = TensorProto.FLOAT) -> str:
-        array = np.asarray(values)
-        if array.dtype == np.float32:
-            array = array.astype(helper.tensor_dtype_to_np_dtype(wide))
-        self.tensors[name] = numpy_helper.from_array(array, name)
-        return name
-
-
-def _module(node: NodeProto) -> str:
-    """The torch module a node comes from: the last but one of its scopes, before the operation's own."""
-    for entry in node.metadata_props:
-        if entry.key == SCOPES:
-            scopes = [scope for scope in ast.literal_eval(entry.value) if scope]
-            return scopes[-2].removeprefix(ROOT) if len(scopes) > 1 else ""
-    return ""
-
-
-def _declare(model: ModelProto, dynamic: bool) -> None:
-    model.ir_version = max(model.ir_version, IR)
-    for opset in model.opset_import:
-        if not opset.domain:
-            opset.version = max(opset.version, OPSET)
-    if dynamic:
-        model.opset_import.append(helper.make_opsetid("trt", 1))
+    def _constant(self, tensor: ir.TensorProtocol) -> ir.Value:
+        value = ir.val(tensor.name, tensor.dtype, tensor.shape, const_value=tensor)
+        self.graph.register_initializer(value)
+        return value

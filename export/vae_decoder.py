@@ -31,7 +31,7 @@ def graphs(checkpoint: Checkpoint) -> list[Graph]:
         return {"latents": torch.randn(shape.batch, vae.config.latent_channels, *size)}
 
     axes = {"latents": {0: "batch", 2: "height", 3: "width"}}
-    return [Graph("model.onnx", Decoder(vae), inputs, axes, ("pixels",))]
+    return [Graph("model", Decoder(vae), inputs, axes, ("pixels",))]
 
 
 def vae_factor(config: dict[str, Any]) -> int:

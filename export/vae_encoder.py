@@ -31,7 +31,7 @@ def graphs(checkpoint: Checkpoint) -> list[Graph]:
         return {"pixels": torch.rand(shape.batch, 3, shape.height, shape.width) * 2 - 1}
 
     axes = {"pixels": {0: "batch", 2: "height", 3: "width"}}
-    return [Graph("model.onnx", encoder, inputs, axes, ("latents",))]
+    return [Graph("model", encoder, inputs, axes, ("latents",))]
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:

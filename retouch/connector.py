@@ -12,7 +12,7 @@ from retouch.runners.onnx import OnnxRunner
 class Connector:
     def __init__(self, folder: Path):
         """ArtifactError when the artifact is not what the folder's manifest says."""
-        self._runner = OnnxRunner(folder, "model.onnx")
+        self._runner = OnnxRunner(folder, "model")
 
     def run(self, queries: np.ndarray) -> np.ndarray:
         """Meta-queries float32 [B, Q, D] → conditioning float32 [B, Q, J]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from retouch import schedule
 from retouch.latents import conditioning_ids, noise, pack, reference_ids, target_ids, unpack
 from retouch.layout import layout
 from retouch.preview import PreviewMap
+from retouch.runners import Opener
 from retouch.runners.onnx import OnnxRunner
 
 
@@ -42,9 +43,9 @@ class Progress:
 class Denoiser:
     """The two graphs of a K/V family: `reference`, once an edit, and `step`."""
 
-    def __init__(self, folder: Path, runner: Callable[[Path, str], OnnxRunner] = OnnxRunner):
-        """`runner(folder, file)` runs a graph; ArtifactError when one is not what the folder's manifest says."""
-        self._reference, self._step = runner(folder, "reference.onnx"), runner(folder, "step.onnx")
+    def __init__(self, folder: Path, runner: Opener = OnnxRunner):
+        """ArtifactError when a graph is not what the folder's manifest says, or cannot run here."""
+        self._reference, self._step = runner(folder, "reference", keep=("k", "v")), runner(folder, "step")
         self._preview = PreviewMap.load(folder)
         self._settings = self._step.manifest.settings
         self._seen: OrderedDict[str, dict[str, np.ndarray]] = OrderedDict()  # by ticket, until its edit begins

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 NAME = "manifest.json"
+FLOAT32 = "float32"
 
 
 class ArtifactError(RuntimeError):
@@ -20,17 +21,19 @@ class ArtifactError(RuntimeError):
 class Manifest:
     """Where artifacts come from.
 
-    `checkpoint_sha256` is of the source checkpoint, `precision` the tier that was exported and `lowered` the
-    arithmetic it runs in here; `files` maps a file's name to its SHA-256; `settings` is for the stage.
+    `checkpoint_sha256` is of the source checkpoint, `precision` the lane and `arithmetic` the number formats of its
+    graphs, FLOAT32 for those that need no lowering; `files` maps a file's name to its SHA-256, `weights` a tier to the
+    bytes of its weights; `settings` is for the stage.
     """
 
     family: str
     checkpoint_sha256: str
     precision: str
-    lowered: str
+    arithmetic: str
     opset: int
     versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
 

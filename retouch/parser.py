@@ -16,7 +16,7 @@ from retouch.prompt import PromptWriter
 from retouch.runners.onnx import OnnxRunner
 from retouch.types import CELL, Operation
 
-VISION, LANGUAGE, TOKENIZER = "vision.onnx", "language.onnx", "tokenizer.json"
+VISION, LANGUAGE, TOKENIZER = "vision", "language", "tokenizer.json"
 
 
 @dataclass

@@ -13,7 +13,7 @@ from retouch.runners.onnx import OnnxRunner
 class VaeEncoder:
     def __init__(self, folder: Path):
         """ArtifactError when the artifact is not what the folder's manifest says."""
-        self._runner = OnnxRunner(folder, "model.onnx")
+        self._runner = OnnxRunner(folder, "model")
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
         """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the posterior's mode."""
@@ -24,7 +24,7 @@ class VaeEncoder:
 class VaeDecoder:
     def __init__(self, folder: Path):
         """ArtifactError when the artifact is not what the folder's manifest says."""
-        self._runner = OnnxRunner(folder, "model.onnx")
+        self._runner = OnnxRunner(folder, "model")
 
     def run(self, latents: np.ndarray) -> np.ndarray:
         """Latents float32 [B, C, h, w] → images uint8 [B, factor · h, factor · w, 3]."""

@@ -1,1 +1,47 @@
 """What runs an exported artifact. A runner refuses an artifact that is not what its manifest says."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from retouch.manifest import Manifest
+
+# the parameter `runner` of a config.pbtxt: module and class; imported when it is asked for
+RUNNERS = {
+    "onnx": ("retouch.runners.onnx", "OnnxRunner"),
+    "tensorrt": ("retouch.runners.tensorrt", "TensorRTRunner"),
+    "torch": ("retouch.runners.torch", "TorchRunner"),
+}
+
+
+class Runner(Protocol):
+    """One graph of a version folder, made as `Runner(folder, graph, keep)`: see `retouch.runners.onnx.OnnxRunner`.
+
+    Outputs named in `keep` may stay where the runner computes; they are inputs of other graphs of the same runner, and
+    `numpy.asarray` brings them back.
+    """
+
+    manifest: Manifest
+
+    def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]: ...
+
+
+Opener = Callable[..., Runner]
+
+
+def runner_of(name: str) -> Opener:
+    """The runner called `name`; ValueError."""
+    if name not in RUNNERS:
+        raise ValueError(f"runner {name!r} is unknown; it must be {', '.join(RUNNERS)}")
+    module, kind = RUNNERS[name]
+    return getattr(importlib.import_module(module), kind)
+
+
+def files_of(graph: str, manifest_files: dict[str, str]) -> list[str]:
+    """An ONNX graph's own file and, where its weights lie beside it, theirs."""
+    return [f"{graph}.onnx", *(name for name in (f"{graph}.onnx.data",) if name in manifest_files)]

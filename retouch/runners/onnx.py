@@ -1,4 +1,4 @@
-"""An ONNX graph on ONNX Runtime's CPU."""
+"""An ONNX graph on ONNX Runtime's CPU: the file that TensorRT builds from, lowered when it is loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported;
 
 import onnxruntime  # noqa: E402
 
-from retouch.manifest import ArtifactError, verify  # noqa: E402
+from retouch.manifest import FLOAT32, ArtifactError, read, verify  # noqa: E402
+from retouch.runners import files_of  # noqa: E402
 
 THREADS = "RETOUCH_THREADS"  # environment: threads of one graph; small graphs lose more by waking a second than it does
 
@@ -19,27 +20,40 @@ THREADS = "RETOUCH_THREADS"  # environment: threads of one graph; small graphs l
 class OnnxRunner:
     """One graph of a folder, checked against the folder's manifest."""
 
-    def __init__(self, folder: Path, file: str):
-        """ArtifactError when `file` is missing, changed or not a graph that ONNX Runtime can load."""
-        self.manifest = verify(folder, file)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads()
-        options.inter_op_num_threads = 1
-        # a thread that spins while it waits takes the core from the other stages and from the next edit
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
+    def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = (), rounded: bool = True):
+        """ArtifactError when a file of `graph` is missing, changed or not a graph that ONNX Runtime can load.
+
+        `rounded` as in `retouch.runners.lower.lower`; there is nowhere to `keep` outputs but in memory.
+        """
+        self.manifest = verify(folder, *files_of(graph, read(folder).files))
+        path = Path(folder) / f"{graph}.onnx"
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(Path(folder) / file), options, ["CPUExecutionProvider"])
+            self._session = session(str(path) if self.manifest.arithmetic == FLOAT32 else _lowered(path, rounded))
         except Exception as failure:
             reason = str(failure).splitlines()[0]
             runtime = f"ONNX Runtime {onnxruntime.__version__}"
-            raise ArtifactError(f"{file} cannot be loaded by {runtime}: {reason}") from None
+            raise ArtifactError(f"{graph}.onnx cannot be loaded by {runtime}: {reason}") from None
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """The graph's outputs by name."""
         return dict(zip(self._outputs, self._session.run(self._outputs, inputs)))
+
+
+def _lowered(path: Path, rounded: bool) -> bytes:
+    from retouch.runners.lower import load  # a stage in float32 does without the package that reads graphs
+
+    return load(path, rounded).SerializeToString()
+
+
+def session(model: str | bytes) -> onnxruntime.InferenceSession:
+    """A graph's path or its bytes on this machine's CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads(), 1
+    # a thread that spins while it waits takes the core from the other stages and from the next edit
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
 
 
 def threads() -> int:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from export.__main__ import main
 from export.checkpoint import Checkpoint
+from exports import exported
 from tiny import make_checkpoint
 
 
@@ -23,7 +23,7 @@ def checkpoint(folder) -> Checkpoint:
 @pytest.fixture(scope="session")
 def repository(folder, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("repository")
-    assert main([str(folder), "--repository", str(path)]) == 0
+    exported(folder, "--repository", path)
     return path
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from benchmarks.inprocess import PlainLoop
 from retouch.pipeline import RetouchPipeline
+from retouch.runners.onnx import OnnxRunner
 from retouch.types import BUCKETS
 
 TOLERANCE = 1e-4  # relative, after a whole edit
@@ -22,7 +25,8 @@ def pipeline(folder):
 
 @pytest.fixture(scope="module")
 def stages(repository):
-    return PlainLoop(repository)
+    """In float32 as the pipeline is: bfloat16 would round each at other places."""
+    return PlainLoop(repository, runner=partial(OnnxRunner, rounded=False))
 
 
 def edit(stages, pixels, region, seed, previews=0):

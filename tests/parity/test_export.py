@@ -1,22 +1,22 @@
-"""The export as a command: resumable, and no torch to find out that nothing is to do."""
+"""The export as a command: resumable, all lanes, and no torch to find out that nothing is to do."""
 
 import shutil
 import subprocess
 import sys
 
-import onnx
+import onnx_ir as ir
+import pytest
 
-from export.__main__ import main
-from export.narrow import bytes_by_tier
 from export.parts import PARTS
-from export.quantise import linears, quantise
+from export.quantise import bytes_by_tier
+from exports import exported, refused
 from retouch.manifest import verify
 from training.checkpoint import calibration_pairs
 
 
 def test_second_run_does_nothing_and_loads_no_torch(folder, repository):
     before = {path: path.stat().st_mtime_ns for path in repository.rglob("*")}
-    code = ("import sys; from export.__main__ import main; assert main(sys.argv[1:]) == 0; "
+    code = ("import sys; from export.command import export; export(sys.argv[1:], standalone_mode=False); "
             "assert not {'torch', 'onnxruntime', 'transformers'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", code, str(folder), "--repository", str(repository)], check=True)
     assert {path: path.stat().st_mtime_ns for path in repository.rglob("*")} == before
@@ -26,7 +26,7 @@ def test_a_damaged_part_is_made_again(folder, repository):
     connector = repository / "connector" / "1" / "model.onnx"
     whole = connector.read_bytes()
     connector.write_bytes(whole[: len(whole) // 2])
-    assert main([str(folder), "--repository", str(repository)]) == 0
+    exported(folder, "--repository", repository)
     assert connector.stat().st_size == len(whole)
     assert not list(repository.glob("*/.partial"))
 
@@ -37,38 +37,107 @@ def test_folders_of_the_model_repository(repository):
     assert len(PARTS) == 5
 
 
-def test_narrow_lanes(folder, repository, tmp_path, capsys):
-    """On the way that users go: calibrated, quantised, lowered, described; and not again when they are there."""
-    lanes = ["--precision", "fp8", "fp4"]
-    assert main([str(folder), "--repository", str(repository), *lanes]) == 1
-    assert "no calibration/pairs.jsonl" in capsys.readouterr().err
+def test_narrow_lanes(folder, repository):
+    """On the way that users go: calibrated, quantised, described; and not again when they are there."""
+    asked = folder, "--repository", repository, "--precision", "fp8,fp4"
+    assert "no calibration/pairs.jsonl" in refused(*asked)
     calibration_pairs(folder / "calibration", count=4)
-    assert main([str(folder), "--repository", str(repository), *lanes]) == 0
-    told = capsys.readouterr().out
+    told = exported(*asked)
     assert "denoiser_fp8" in told and "nvfp4" in told
     for lane in ("fp8", "fp4"):
         made = repository / f"denoiser_{lane}" / "1"
-        assert verify(made).precision == lane
+        manifest = verify(made)
+        assert manifest.precision == lane
+        assert manifest.weights == bytes_by_tier(ir.load(made / "step.onnx"))
         files = {path.name for path in made.iterdir()}
-        assert {"step.onnx", "step.tensorrt.onnx", "reference.onnx", "calibration.json"} <= files
-    assert main([str(folder), "--repository", str(repository), *lanes]) == 0
-    assert "up to date" in capsys.readouterr().out
+        assert files == {"step.onnx", "step.onnx.data", "reference.onnx", "reference.onnx.data", "calibration.json",
+                         "preview.npz", "manifest.json"}
+    assert "up to date" in exported(*asked)
+    ranges = repository / "denoiser_fp8" / "1" / "calibration.json"
+    kept = shutil.copy(ranges, repository.parent / "ranges.json")
+    shutil.rmtree(folder / "calibration")
+    for lane in ("fp8", "fp4"):
+        shutil.rmtree(repository / f"denoiser_{lane}")
+    exported(*asked, "--calibration", kept)
+    assert ranges.read_text() == kept.read_text()
     for lane in ("fp8", "fp4"):
         shutil.rmtree(repository / f"denoiser_{lane}")
 
 
-def test_bytes_by_tier(repository):
-    """Nothing is silently left wide: what the policy names BF16 is a small share."""
-    model = onnx.load(repository / "denoiser_bf16" / "1" / "step.onnx")
-    wide, ranges = bytes_by_tier(model), {linear.module: 1.0 for linear in linears(model)}
-    sizes = {lane: bytes_by_tier(quantise(model, lane, ranges)) for lane in ("fp8", "fp4")}
-    assert set(wide) == {"bf16"} and set(sizes["fp4"]) == {"bf16", "fp8", "nvfp4"}
-    assert sizes["fp8"]["bf16"] == sizes["fp4"]["bf16"] < 0.1 * wide["bf16"]
-    assert sum(sizes["fp8"].values()) < 0.6 * wide["bf16"] and sum(sizes["fp4"].values()) < 0.4 * wide["bf16"]
+def test_nothing_is_silently_left_wide(repository, folder, tmp_path):
+    """What the policy names BF16 is a small share; a graph without weights has the same sizes."""
+    told = exported(folder, "--repository", tmp_path, "--precision", "fp8,fp4", "--weightless")
+    assert "denoiser_fp4" in told and not list(tmp_path.rglob("*.data")) and not list(tmp_path.rglob("manifest.json"))
+    sizes = {lane: bytes_by_tier(ir.load(tmp_path / f"denoiser_{lane}" / "1" / "step.onnx")) for lane in ("bf16", "fp8", "fp4")}
+    assert sizes["bf16"] == verify(repository / "denoiser_bf16" / "1").weights
+    assert set(sizes["bf16"]) == {"bf16"} and set(sizes["fp4"]) == {"bf16", "fp8", "nvfp4"}
+    wide = sizes["bf16"]["bf16"]
+    assert sizes["fp8"]["bf16"] == sizes["fp4"]["bf16"] < 0.1 * wide
+    assert sum(sizes["fp8"].values()) < 0.6 * wide and sum(sizes["fp4"].values()) < 0.4 * wide
 
 
-def test_what_is_no_checkpoint_is_one_sentence(tmp_path, capsys):
-    assert main([str(tmp_path), "--repository", str(tmp_path / "out")]) == 1
-    error = capsys.readouterr().err
-    assert "model_index.json" in error and len(error.splitlines()) == 1
+def test_what_is_no_checkpoint_is_one_sentence(tmp_path):
+    assert "model_index.json" in refused(tmp_path, "--repository", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture()
+def broken(folder, tmp_path):
+    """A copy of the checkpoint to damage."""
+    return shutil.copytree(folder, tmp_path / "broken")
+
+
+WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
+
+
+def cut(checkpoint):
+    file = checkpoint / WEIGHTS
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+def empty(checkpoint):
+    (checkpoint / WEIGHTS).write_bytes(b"")
+
+
+def other_file(checkpoint):
+    (checkpoint / WEIGHTS).write_bytes(b"\x10\0\0\0\0\0\0\0" + b"no header at all")
+
+
+def missing(checkpoint):
+    (checkpoint / WEIGHTS).unlink()
+
+
+def other_network(checkpoint):
+    config = checkpoint / "transformer/config.json"
+    config.write_text(config.read_text().replace('"num_single_layers": 4', '"num_single_layers": 5'))
+
+
+def other_size(checkpoint):
+    config = checkpoint / "transformer/config.json"
+    config.write_text(config.read_text().replace('"joint_attention_dim": 192', '"joint_attention_dim": 208'))
+
+
+def damaged_config(checkpoint):
+    (checkpoint / "transformer/config.json").write_text("{")
+
+
+@pytest.mark.parametrize("damage, said", [
+    (cut, "cut short: it has"), (empty, "cut short or no safetensors file"), (other_file, "no safetensors file"),
+    (missing, "lacks transformer/diffusion_pytorch_model.safetensors"), (other_network, "lacks single_transformer_blocks.4"),
+    (other_size, "has shape [192, 192] in the checkpoint and [192, 208]"), (damaged_config, "config.json of the checkpoint is damaged"),
+])
+def test_a_broken_checkpoint_is_one_sentence_and_leaves_nothing(broken, tmp_path, damage, said):
+    before = (broken / "transformer/config.json").read_text(), (broken / WEIGHTS).read_bytes()
+    damage(broken)
+    now = broken / "transformer/config.json", broken / WEIGHTS
+    assert (now[0].read_text(), now[1].read_bytes() if now[1].exists() else b"") != before
+    assert said in refused(broken, "--repository", tmp_path / "out", "--only", "denoiser")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file() or path.name == ".partial"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[1]", '{"step": 3}', '{"step": {"x": "y"}}'])
+def test_a_damaged_calibration_is_one_sentence(folder, repository, tmp_path, text):
+    (tmp_path / "ranges.json").write_text(text)
+    said = refused(folder, "--repository", repository, "--precision", "fp8", "--calibration", tmp_path / "ranges.json")
+    assert "ranges.json is no calibration" in said or "no range for" in said
+    assert not (repository / "denoiser_fp8").exists()

@@ -17,12 +17,12 @@ CONDITIONING = np.zeros((4, 6), np.float32)
 class Graph:
     """Stands in for an OnnxRunner and keeps what it was fed."""
 
-    def __init__(self, folder, file):
-        self.file, self.manifest, self.fed = file, SimpleNamespace(settings=SETTINGS), []
+    def __init__(self, folder, graph, keep=()):
+        self.graph, self.manifest, self.fed = graph, SimpleNamespace(settings=SETTINGS), []
 
     def run(self, **inputs):
         self.fed.append(inputs)
-        if self.file == "reference.onnx":
+        if self.graph == "reference":
             return {"k": inputs["tokens"], "v": inputs["tokens"]}
         return {"velocity": (inputs["tokens"] - CLEAN) / inputs["timestep"][:, None, None]}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from export.formats import E2M1, E4M3, fp8_scale, nvfp4_scale, to_fp8, to_nvfp4
+from export.formats import E2M1, E4M3, fp8_scale, from_nvfp4, nvfp4_scale, to_fp8, to_nvfp4
 
 GRID = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
 
@@ -13,50 +13,62 @@ def weight():
     return np.random.default_rng(0).standard_normal((64, 128)).astype(np.float32)
 
 
+def fp8(numbers):
+    """The numbers that FP8 has for `numbers`."""
+    scale = fp8_scale(float(np.abs(numbers).max()))
+    return to_fp8(numbers, scale).astype(np.float32) * scale
+
+
+def nvfp4(weight, search=True):
+    """NVFP4's values, block scales and scale of `weight`, and the numbers they stand for."""
+    scale = nvfp4_scale(float(np.abs(weight).max()))
+    packed = to_nvfp4(weight, scale, search)
+    return *packed, scale, from_nvfp4(*packed, scale)
+
+
+@pytest.mark.parametrize("amax", [1e-6, 0.3, 1, 447.9, 448, 448.1, 1e5])
+def test_scales_are_the_smallest_powers_of_two_that_hold_the_range(amax):
+    for scale, largest in ((fp8_scale(amax), 448), (nvfp4_scale(amax), 6 * 448)):
+        assert np.log2(scale) == np.round(np.log2(scale))
+        assert scale * largest >= np.float32(amax) > scale * largest / 2
+
+
 def test_fp8_keeps_what_is_on_its_grid():
     values = np.array([0, 2**-9, 0.5, 1.125, 240, -448], np.float32)
-    assert to_fp8(values).scale == 1 and to_fp8(values).values.dtype == E4M3
-    np.testing.assert_array_equal(to_fp8(values).numbers(), values)
+    assert fp8_scale(448) == 1 and to_fp8(values, np.float32(1)).dtype == E4M3
+    np.testing.assert_array_equal(fp8(values), values)
 
 
 def test_fp8_is_within_half_a_step(weight):
-    error = np.abs(to_fp8(weight).numbers() - weight)
+    error = np.abs(fp8(weight) - weight)
     assert (error <= np.maximum(np.abs(weight) / 16, fp8_scale(float(np.abs(weight).max())) * 2**-10) * 1.0001).all()
 
 
 def test_nvfp4_keeps_what_is_on_its_grid():
     row = np.concatenate([GRID, -GRID])
     block = np.stack([row * 448, row * 2])  # block scales 448 and 2 in units of the tensor's
-    packed = to_nvfp4(block)
-    assert packed.values.dtype == E2M1 and packed.scale == 1
-    np.testing.assert_array_equal(packed.block_scales.astype(np.float32), [[448], [2]])
-    np.testing.assert_array_equal(packed.numbers(), block)
+    values, block_scales, scale, numbers = nvfp4(block)
+    assert values.dtype == E2M1 and scale == 1
+    np.testing.assert_array_equal(block_scales.astype(np.float32), [[448], [2]])
+    np.testing.assert_array_equal(numbers, block)
 
 
 def test_ties_go_to_even():
     row = np.array([6, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5, -0.25, -2.5, -5, 0, 0, 0, 0, 0], np.float32)
-    packed = to_nvfp4(np.stack([row, row * 448]), search=False)
+    values, *_ = nvfp4(np.stack([row, row * 448]), search=False)
     expected = [6, 0, 1, 1, 2, 2, 4, 4, 0, -2, -4, 0, 0, 0, 0, 0]
-    np.testing.assert_array_equal(packed.values[0].astype(np.float32), expected)
+    np.testing.assert_array_equal(values[0].astype(np.float32), expected)
 
 
 def test_no_scale_is_zero():
     weight = np.zeros((2, 32), np.float32)
     weight[0, 0], weight[1, 16] = 1000, 1e-9
-    scales = to_nvfp4(weight).block_scales.astype(np.float32)
-    assert (scales > 0).all() and np.isfinite(to_nvfp4(weight).numbers()).all()
+    _, block_scales, _, numbers = nvfp4(weight)
+    assert (block_scales.astype(np.float32) > 0).all() and np.isfinite(numbers).all()
 
 
 def test_the_search_for_clips_gains(weight):
-    def error(packed):
-        return np.square(packed.numbers() - weight).sum()
+    def error(search):
+        return np.square(nvfp4(weight, search)[-1] - weight).sum()
 
-    plain, searched = to_nvfp4(weight, search=False), to_nvfp4(weight)
-    assert error(searched) < 0.97 * error(plain)
-    assert searched.scale == plain.scale == nvfp4_scale(float(np.abs(weight).max()))
-
-
-@pytest.mark.parametrize("shape", [(4, 24), (16,), (2, 2, 16)])
-def test_other_shapes_are_refused(shape):
-    with pytest.raises(ValueError, match="K a multiple of 16"):
-        to_nvfp4(np.zeros(shape, np.float32))
+    assert error(True) < 0.97 * error(False)

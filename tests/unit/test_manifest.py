@@ -79,7 +79,7 @@ def test_an_interrupted_export_leaves_no_manifest(folder, monkeypatch):
 
 def test_what_is_no_graph_is_refused_too(folder):
     with pytest.raises(ArtifactError, match="a.onnx cannot be loaded by ONNX Runtime"):
-        OnnxRunner(folder, "a.onnx")
+        OnnxRunner(folder, "a")
 
 
 def test_threads_come_from_the_environment(monkeypatch):

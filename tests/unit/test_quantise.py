@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -10,11 +11,13 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from export.formats import BLOCK, E2M1, E2M1_MAX, E4M3, E4M3_MAX
-from export.lower import lower
+from export.linear import linears
 from export.policy import Tier, tier_of
-from export.quantise import quantise
+from export.quantise import bytes_by_tier, quantise
+from retouch.runners.lower import lower
 
 WIDTH, HIDDEN = 32, 48
+FLOAT, BF16 = TensorProto.FLOAT, TensorProto.BFLOAT16
 
 
 class TRT_FP4DynamicQuantize(OpRun):
@@ -30,52 +33,72 @@ class TRT_FP4DynamicQuantize(OpRun):
         return np.clip(ratio, -E2M1_MAX, E2M1_MAX).astype(E2M1).reshape(x.shape), steps
 
 
-@pytest.fixture()
-def model():
-    """Two linear layers that share their input, one after them, a modulation and an embedder."""
+def network(kind=FLOAT, grid=None):
+    """Two linear layers that share their input, one after them, a modulation and an embedder; all of type `kind`.
+
+    With `grid` every weight is a small multiple of it, so that float32 sums are exact in any order.
+    """
     rng = np.random.default_rng(0)
+    nodes, values, weights = [], [], []
 
-    def weight(name, *shape):
-        return numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32) / 6, name)
+    def typed(array, name):
+        return numpy_helper.from_array(array.astype(helper.tensor_dtype_to_np_dtype(kind)), name)
 
-    def linear(kind, inputs, output, module, **attributes):
-        node = helper.make_node(kind, inputs, [output], name=output, **attributes)
+    def add(op, inputs, output, module="", **attributes):
+        node = helper.make_node(op, inputs, [output], name=output, **attributes)
         scopes = node.metadata_props.add()
-        scopes.key, scopes.value = "pkg.torch.onnx.name_scopes", repr(["", module, "linear"])
-        return node
+        scopes.key, scopes.value = "pkg.torch.onnx.name_scopes", repr(["", module, op])
+        nodes.append(node)
+        values.append(helper.make_tensor_value_info(output, kind, None))
 
-    nodes = [
-        linear("MatMul", ["x", "w0"], "h", "model.x_embedder"),
-        linear("MatMul", ["h", "w1"], "a", "model.transformer_blocks.0.attn.to_q"),
-        linear("MatMul", ["h", "w2"], "b", "model.transformer_blocks.0.attn.to_k"),
-        helper.make_node("Add", ["a", "b"], ["c"]),
-        linear("MatMul", ["c", "w3"], "d", "model.transformer_blocks.0.ff.linear_out"),
-        linear("Gemm", ["t", "w4"], "m", "model.single_stream_modulation.linear", transB=1),
-        helper.make_node("Add", ["d", "m"], ["y"]),
-    ]
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "tokens", WIDTH]),
-              helper.make_tensor_value_info("t", TensorProto.FLOAT, [1, WIDTH])]
-    weights = [weight("w0", WIDTH, WIDTH), weight("w1", WIDTH, HIDDEN), weight("w2", WIDTH, HIDDEN),
-               weight("w3", HIDDEN, WIDTH), weight("w4", WIDTH, WIDTH)]
-    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
-    graph = helper.make_graph(nodes, "g", inputs, outputs, weights)
+    def linear(inputs, output, module, rows, columns):
+        weight = rng.standard_normal((rows, columns)) / 6 if grid is None else rng.integers(-2, 3, (rows, columns)) * grid
+        weights.append(typed(weight, f"{module}.weight"))
+        add("Transpose", [f"{module}.weight"], f"{module}/turned", perm=[1, 0])
+        add("MatMul", [inputs, f"{module}/turned"], output, module)
+
+    linear("x", "h", "model.x_embedder", WIDTH, WIDTH)
+    linear("h", "a", "model.transformer_blocks.0.attn.to_q", HIDDEN, WIDTH)
+    linear("h", "b", "model.transformer_blocks.0.attn.to_k", HIDDEN, WIDTH)
+    add("Add", ["a", "b"], "c")
+    linear("c", "d", "model.transformer_blocks.0.ff.linear_out", WIDTH, HIDDEN)
+    weights.append(typed(rng.standard_normal((WIDTH, WIDTH)) / 6, "model.single_stream_modulation.linear.weight"))
+    add("Gemm", ["t", "model.single_stream_modulation.linear.weight"], "m", "model.single_stream_modulation.linear", transB=1)
+    add("Add", ["d", "m"], "y")
+    inputs = [helper.make_tensor_value_info("x", kind, ["batch", "tokens", WIDTH]),
+              helper.make_tensor_value_info("t", kind, [1, WIDTH])]
+    graph = helper.make_graph(nodes[:-1] + nodes[-1:], "g", inputs, [values.pop()], weights, value_info=values)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
 BLOCK0 = "transformer_blocks.0"
-AMAX = {f"{BLOCK0}.attn.to_q": 4.0, f"{BLOCK0}.attn.to_k": 4.0, f"{BLOCK0}.ff.linear_out": 8.0,
-        "single_stream_modulation.linear": 3.0}
+RANGES = {f"{BLOCK0}.attn.to_q": 4.0, f"{BLOCK0}.attn.to_k": 4.0, f"{BLOCK0}.ff.linear_out": 8.0,
+          "single_stream_modulation.linear": 3.0}
 
 
-def feeds(seed=1):
+def quantised(precision, kind=FLOAT, grid=None, ranges=RANGES):
+    model = ir.from_proto(network(kind, grid))
+    quantise(model, precision, ranges)
+    return ir.to_proto(model)
+
+
+def feeds(seed=1, kind=FLOAT, grid=None):
     rng = np.random.default_rng(seed)
-    return {"x": rng.standard_normal((2, 5, WIDTH)).astype(np.float32),
-            "t": rng.standard_normal((1, WIDTH)).astype(np.float32)}
+
+    def numbers(*shape):
+        found = rng.standard_normal(shape) if grid is None else rng.integers(-2, 3, shape) * grid
+        return found.astype(helper.tensor_dtype_to_np_dtype(kind))
+
+    return {"x": numbers(2, 5, WIDTH), "t": numbers(1, WIDTH)}
 
 
-def run(model, inputs):
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, inputs)[0]
+def run(model, inputs, rounded=True):
+    session = onnxruntime.InferenceSession(lower(model, rounded).SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {name: value.astype(np.float32) for name, value in inputs.items()})[0]
+
+
+def referee(model, inputs):
+    return ReferenceEvaluator(model, new_ops=[TRT_FP4DynamicQuantize]).run(None, inputs)[0].astype(np.float32)
 
 
 def types(model):
@@ -83,51 +106,114 @@ def types(model):
 
 
 def test_the_policy():
-    assert tier_of("model.x_embedder", "fp4") is Tier.BF16 and tier_of("model.proj_out", "fp8") is Tier.BF16
-    assert tier_of("model.norm_out.linear", "fp4") is Tier.BF16
+    assert tier_of("x_embedder", "fp4") is Tier.BF16 and tier_of("proj_out", "fp8") is Tier.BF16
+    assert tier_of("norm_out.linear", "fp4") is Tier.BF16
     assert tier_of("transformer_blocks.3.norm1.linear", "fp4") is Tier.FP8  # FLUX.1's AdaLN
     assert tier_of("single_transformer_blocks.3.norm.linear", "fp4") is Tier.FP8
-    assert tier_of("model.double_stream_modulation_img.linear", "fp4") is Tier.FP8
-    assert tier_of("model.single_transformer_blocks.0.attn.to_out", "fp4") is Tier.NVFP4
-    assert tier_of("model.single_transformer_blocks.0.attn.to_out", "bf16") is Tier.BF16
+    assert tier_of("double_stream_modulation_img.linear", "fp4") is Tier.FP8
+    assert tier_of("single_transformer_blocks.0.attn.to_out", "fp4") is Tier.NVFP4
+    assert tier_of("single_transformer_blocks.0.attn.to_out", "bf16") is Tier.BF16
 
 
+def test_linears_have_their_modules_names():
+    found = {linear.module: tuple(linear.weight.shape) for linear in linears(ir.from_proto(network()))}
+    assert found == {"x_embedder": (WIDTH, WIDTH), f"{BLOCK0}.attn.to_q": (HIDDEN, WIDTH),
+                     f"{BLOCK0}.attn.to_k": (HIDDEN, WIDTH), f"{BLOCK0}.ff.linear_out": (WIDTH, HIDDEN),
+                     "single_stream_modulation.linear": (WIDTH, WIDTH)}
+
+
+@pytest.mark.parametrize("kind", (FLOAT, BF16))
 @pytest.mark.parametrize("precision, block", [("fp8", TensorProto.FLOAT8E4M3FN), ("fp4", TensorProto.FLOAT4E2M1)])
-def test_what_is_in_the_graph(model, precision, block):
-    made = quantise(model, precision, AMAX)
-    held = types(made)
-    assert held["w0"] == TensorProto.FLOAT and not {"w1", "w2", "w3", "w4"} & set(held), "nothing is left wide"
-    narrow = "fp8" if precision == "fp8" else "fp4"
-    assert [held[f"w{i}/{narrow}"] for i in (1, 2, 3)] == [block] * 3
-    assert held["w4/fp8"] == TensorProto.FLOAT8E4M3FN
+def test_what_is_in_the_graph(precision, block, kind):
+    made = quantised(precision, kind)
+    held, narrow = types(made), "fp8" if precision == "fp8" else "fp4"
+    assert {name: found for name, found in held.items() if name.endswith(".weight")} == {"model.x_embedder.weight": kind}
+    narrowed = [f"model.{BLOCK0}.attn.to_q", f"model.{BLOCK0}.attn.to_k", f"model.{BLOCK0}.ff.linear_out"]
+    assert [held[f"{module}.weight/{narrow}"] for module in narrowed] == [block] * 3
+    assert held["model.single_stream_modulation.linear.weight/fp8"] == TensorProto.FLOAT8E4M3FN
     shared = [node.name for node in made.graph.node if node.name == f"h/{narrow}"]
     assert len(shared) == 1, "an activation that two layers share is quantised once"
-    assert types(model)["w1"] == TensorProto.FLOAT, "the given model stays"
+
+
+def test_bytes_by_tier():
+    whole = 4 * WIDTH * HIDDEN  # without the embedder's and the modulation's
+    square = WIDTH * WIDTH
+
+    def sizes(precision):
+        model = ir.from_proto(network(BF16))
+        quantise(model, precision, RANGES)
+        return bytes_by_tier(model)
+
+    narrow = 3 * WIDTH * HIDDEN
+    assert whole > narrow
+    assert sizes("bf16") == {"bf16": 2 * (narrow + 2 * square)}
+    assert sizes("fp8") == {"bf16": 2 * square, "fp8": narrow + square}
+    assert sizes("fp4") == {"bf16": 2 * square, "fp8": square, "nvfp4": narrow // 2 + narrow // BLOCK}
 
 
 @pytest.mark.parametrize("precision", ("fp8", "fp4"))
 @pytest.mark.parametrize("seed", (1, 2))
-def test_lowered_is_the_reference(model, precision, seed):
-    made, inputs = quantise(model, precision, AMAX), feeds(seed)
-    expected = ReferenceEvaluator(made, new_ops=[TRT_FP4DynamicQuantize]).run(None, inputs)[0]
-    got = run(lower(made), inputs)
-    assert np.abs(got - expected).max() <= 1e-6 * np.abs(expected).max()
+def test_lowered_is_the_reference(precision, seed):
+    made, inputs = quantised(precision), feeds(seed)
+    expected = referee(made, inputs)
+    assert np.abs(run(made, inputs) - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("precision", ("bf16", "fp8", "fp4"))
+@pytest.mark.parametrize("seed", (1, 2))
+def test_lowered_bfloat16_is_the_reference_bit_for_bit(precision, seed):
+    """Where sums are exact in float32, so that their order cannot move a rounding."""
+    made, inputs = quantised(precision, BF16, grid=1 / 4), feeds(seed, BF16, grid=1 / 2)
+    expected = referee(made, inputs)
+    assert len(np.unique(expected)) > 50
+    np.testing.assert_array_equal(run(made, inputs), expected)
+
+
+@pytest.mark.parametrize("precision", ("bf16", "fp8", "fp4"))
+def test_lowered_bfloat16_is_within_roundings_of_the_reference(precision):
+    made, inputs = quantised(precision, BF16), feeds(1, BF16)
+    expected = referee(made, inputs)
+    got = run(made, inputs)
+    assert np.linalg.norm(got - expected) <= 2**-8 * np.linalg.norm(expected)
+    assert (got == expected).mean() > 0.5
+
+
+@pytest.mark.parametrize("precision", ("fp8", "fp4"))
+def test_dequantised_numbers_are_bfloat16_numbers(precision):
+    """So that a kernel may scale after it sums, and nothing is lost between NVFP4's float32 and the graph's bfloat16."""
+    made = quantised(precision, BF16)
+    lowered = lower(made)
+    weights = [numpy_helper.to_array(tensor) for tensor in lowered.graph.initializer if tensor.name.endswith("/wide")]
+    assert len(weights) == 4
+    bfloat16 = helper.tensor_dtype_to_np_dtype(BF16)
+    for numbers in weights:
+        np.testing.assert_array_equal(numbers.astype(bfloat16).astype(np.float32), numbers)
 
 
 @pytest.mark.parametrize("precision, allowed", [("fp8", 0.08), ("fp4", 0.2)])
-def test_the_loss_is_that_of_the_format(model, precision, allowed):
-    exact, got = run(model, feeds()), run(lower(quantise(model, precision, AMAX)), feeds())
+def test_the_loss_is_that_of_the_format(precision, allowed):
+    exact, got = run(network(), feeds()), run(quantised(precision), feeds())
     error = np.linalg.norm(got - exact) / np.linalg.norm(exact)
     assert 1e-3 < error < allowed
 
 
-def test_zeros_and_large_values_pass_through_the_dynamic_quantiser(model):
+def test_without_rounding_a_bfloat16_graph_is_its_float32_self():
+    inputs = feeds(1, BF16)
+    weights = {tensor.name: numpy_helper.to_array(tensor).astype(np.float32) for tensor in network(BF16).graph.initializer}
+    twin = network(FLOAT)
+    for tensor in twin.graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name], tensor.name))
+    np.testing.assert_array_equal(run(network(BF16), inputs, rounded=False), run(twin, inputs))
+    assert (run(network(BF16), inputs) != run(twin, inputs)).any()
+
+
+def test_zeros_and_large_values_pass_through_the_dynamic_quantiser():
     inputs = feeds()
     inputs["x"][0] = 0
     inputs["x"][1] *= 1e4
-    assert np.isfinite(run(lower(quantise(model, "fp4", AMAX)), inputs)).all()
+    assert np.isfinite(run(quantised("fp4"), inputs)).all()
 
 
-def test_an_uncalibrated_activation_is_an_error(model):
+def test_an_uncalibrated_activation_is_an_error():
     with pytest.raises(ValueError, match="no range for transformer_blocks.0.attn.to_q"):
-        quantise(model, "fp8", {})
+        quantised("fp8", ranges={})

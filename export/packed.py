@@ -1,0 +1,83 @@
+"""A linear layer's weight in a narrow format, as tensors that are computed when they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import onnx_ir as ir
+
+from export.formats import BLOCK, E2M1, E4M3, fp8_scale, nvfp4_scale, to_fp8, to_nvfp4
+from export.linear import Linear
+from export.policy import Tier
+
+CHUNK = 1 << 22  # numbers that are converted at a time: temporary arrays are several times as large
+
+
+@dataclass(frozen=True)
+class PackedWeight:
+    """Of one layer; tensors are named after its weight: NAME/fp8, NAME/fp4, NAME/steps8 and NAME/scale."""
+
+    linear: Linear
+
+    @property
+    def name(self) -> str:
+        return self.linear.weight.name
+
+    def scale(self, tier: Tier, dtype: ir.DataType) -> ir.TensorProtocol:
+        """A scalar."""
+        return ir.LazyTensor(lambda: scalar(f"{self.name}/scale", _scale(self.linear, tier), dtype), dtype, ir.Shape([]),
+                             name=f"{self.name}/scale")
+
+    def fp8(self) -> ir.TensorProtocol:
+        """E4M3, [in, out] for a MatMul and [out, in] for a Gemm."""
+        rows, columns = self.linear.weight.shape
+        turned = self.linear.turn is not None
+
+        def make() -> ir.TensorProtocol:
+            values, scale = np.empty((rows, columns), E4M3), _scale(self.linear, Tier.FP8)
+            for part, numbers in _chunks(self.linear):
+                values[part] = to_fp8(numbers, scale)
+            return ir.tensor(np.ascontiguousarray(values.T) if turned else values)
+
+        shape = ir.Shape([columns, rows] if turned else [rows, columns])
+        return ir.LazyTensor(make, ir.DataType.FLOAT8E4M3FN, shape, name=f"{self.name}/fp8")
+
+    def nvfp4(self) -> tuple[ir.TensorProtocol, ir.TensorProtocol]:
+        """E2M1 [out, in] and its E4M3 block scales [out, in/16]."""
+        rows, columns = self.linear.weight.shape
+        return (ir.LazyTensor(lambda: ir.tensor(_nvfp4(self.linear)[0]), ir.DataType.FLOAT4E2M1,
+                              ir.Shape([rows, columns]), name=f"{self.name}/fp4"),
+                ir.LazyTensor(lambda: ir.tensor(_nvfp4(self.linear)[1]), ir.DataType.FLOAT8E4M3FN,
+                              ir.Shape([rows, columns // BLOCK]), name=f"{self.name}/steps8"))
+
+
+def scalar(name: str, number: float, dtype: ir.DataType) -> ir.TensorProtocol:
+    return ir.tensor(np.array(number, dtype.numpy()), dtype=dtype, name=name)
+
+
+@lru_cache(maxsize=2)  # values and block scales are written one after the other
+def _nvfp4(linear: Linear) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = linear.weight.shape
+    values, steps = np.empty((rows, columns), E2M1), np.empty((rows, columns // BLOCK), E4M3)
+    scale = _scale(linear, Tier.NVFP4)
+    for part, numbers in _chunks(linear):
+        values[part], steps[part] = to_nvfp4(numbers, scale)
+    return values, steps
+
+
+@lru_cache(maxsize=2)
+def _scale(linear: Linear, tier: Tier) -> np.float32:
+    amax = max(float(np.abs(numbers).max()) for _, numbers in _chunks(linear))
+    return fp8_scale(amax) if tier is Tier.FP8 else nvfp4_scale(amax)
+
+
+def _chunks(linear: Linear) -> Iterator[tuple[slice, np.ndarray]]:
+    """The weight's rows, some at a time, as float32."""
+    whole = linear.weight.const_value.numpy()
+    height = max(1, CHUNK // linear.columns)
+    for top in range(0, len(whole), height):
+        part = slice(top, top + height)
+        yield part, whole[part].astype(np.float32)
