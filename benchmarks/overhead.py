@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.inprocess import PlainLoop
 from retouch.client import Retouch
+from retouch.plain_loop import PlainLoop
 from retouch.server import REPOSITORY, ROOT, RUNTIME, Server
 from retouch.types import EditRequest
 

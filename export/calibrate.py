@@ -17,9 +17,9 @@ import onnx
 import onnx_ir as ir
 from onnx import TensorProto, helper
 
-from benchmarks.inprocess import PlainLoop
 from export.linear import linears
 from retouch.manifest import verify
+from retouch.plain_loop import PlainLoop
 from retouch.runners.lower import lower
 from retouch.runners.onnx import session
 from retouch.types import EditRequest

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.inprocess import PlainLoop
+from retouch.plain_loop import PlainLoop
 from retouch import images
 from retouch.types import EditRequest
 from training.judge import INSIDE, OUTSIDE, Judgement, judge

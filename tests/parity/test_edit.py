@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.inprocess import PlainLoop
 from retouch.pipeline import RetouchPipeline
+from retouch.plain_loop import PlainLoop
 from retouch.runners.onnx import OnnxRunner
 from retouch.types import BUCKETS
 
