@@ -9,9 +9,9 @@ VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2]
 PINS = requirements$(if $(filter 3.10,$(VERSION)),-3.10).txt
 CHECKPOINT ?= checkpoints/shapes
 LANES ?= bf16,fp8,fp4
-PRECISION ?= bf16
 SETUP := .venv/.setup
 EXPORT := .runtime/.export
+LPIPS := .venv/.lpips
 
 IMAGE ?= $(CHECKPOINT)/sample.png
 INSTRUCTION ?= $(shell cat $(CHECKPOINT)/sample.txt 2>/dev/null)
@@ -48,8 +48,11 @@ edit: $(EXPORT)  ## Edit one image: make edit IMAGE=photo.png INSTRUCTION="make 
 serve: $(EXPORT)  ## Run the server on 127.0.0.1:8000 (HTTP) and :8001 (gRPC) until Ctrl-C
 	$(BIN)/retouch serve
 
-eval: $(EXPORT)  ## Success by operation over the 500 held-out scenes: make eval PRECISION=fp8
-	$(BIN)/python -m training.evaluate --precision $(PRECISION) $(EVAL)
+eval: $(EXPORT) $(LPIPS)  ## All lanes over the 500 held-out scenes: make eval, or PRECISION="fp8" for one beside bf16
+	$(BIN)/python -m training.evaluate --precision $(PRECISION) --worst out/worst.png --json out/eval.json $(EVAL)
+$(LPIPS): $(SETUP) requirements-eval.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-eval.txt
+	@touch $@
 
 test: $(EXPORT)  ## All tests, a real server among them
 	$(BIN)/python -m pytest tests

@@ -18,7 +18,7 @@ from retouch.prompt import END, IMAGE_PAD
 from training import preview
 from training.parser import ParserNetworks
 from training.render import Scene, Shape, render
-from training.scenes import BUCKETS, OPS, draw_pair
+from training.scenes import BUCKETS, EDIT_KINDS, draw_pair
 
 SHIFT, STEPS, THRESHOLD = 3.0, 3, 0.35
 SAMPLE = (Scene(128, 128, "yellow", "diagonal", (
@@ -49,7 +49,7 @@ def calibration_pairs(folder: Path, count: int = 64) -> None:
     rng, rows = random.Random("calibration"), []
     folder.mkdir(exist_ok=True)
     for number in range(count):
-        pair = draw_pair(rng, BUCKETS[number % len(BUCKETS)], (*OPS, "two operations")[number % 8])
+        pair = draw_pair(rng, BUCKETS[number % len(BUCKETS)], EDIT_KINDS[number % len(EDIT_KINDS)])
         rows.append(json.dumps({"image": f"{number:02d}.png", "instruction": pair.instruction}))
         Image.fromarray(render(pair.source).pixels).save(folder / f"{number:02d}.png")
     (folder / "pairs.jsonl").write_text("\n".join(rows) + "\n")

@@ -1,79 +1,97 @@
-"""Success by operation over the 500 held-out scenes, on the exported graphs: what is served, without the server.
+"""Every lane over the 500 held-out scenes, on the exported graphs: what is served, without the server.
 
-    python -m training.evaluate [--precision LANE] [--steps N] [--scenes N] [--json PATH]
+    python -m training.evaluate [--precision LANE …] [--steps N] [--scenes N] [--json PATH] [--worst PATH]
+
+`make eval` installs LPIPS's weights (requirements-eval.txt) first; bf16 alone does without.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
-import random
-from collections import defaultdict
+import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from retouch.plain_loop import PlainLoop
-from retouch import images
-from retouch.types import EditRequest
-from training.judge import INSIDE, OUTSIDE, Judgement, judge
+from retouch.manifest import ArtifactError
+from retouch.types import LANES, MAX_STEPS
+from training.figures import REFERENCE, Outcome, figures
+from training.lane import Answer, Lane, exported
+from training.likeness import Likeness, likeness
+from training.lpips import Lpips, LpipsError
 from training.render import render
-from training.scenes import BUCKETS, OPS, Pair, draw_pair
+from training.scenes import HELD_OUT, Pair, held_out
+from training.table import show
+from training.worst import contact_sheet
 
-SCENES = 500
-KINDS = (*OPS, "two operations")
-
-
-def held_out(count: int = SCENES) -> list[Pair]:
-    """The fixed scenes: every kind of edit and every bucket in turn, from a seed that training never uses."""
-    rng = random.Random("held out")
-    return [draw_pair(rng, BUCKETS[i % len(BUCKETS)], KINDS[i % len(KINDS)]) for i in range(count)]
+bar = partial(track, transient=True, disable=not sys.stdout.isatty())
 
 
-def evaluate(loop: PlainLoop, scenes: list[Pair], steps: int) -> dict[str, list[Judgement]]:
-    """Judgements by kind of edit; scene i is edited with seed i."""
-    rows = defaultdict(list)
-    for seed, pair in enumerate(track(scenes, "editing", transient=True)):
+def evaluate(repository: Path, names: Sequence[str], scenes: Sequence[Pair], steps: int = 0) -> dict[str, Outcome]:
+    """What the lanes `names` and the reference make of the scenes, by lane; ArtifactError, LpipsError."""
+    names = (REFERENCE, *(name for name in names if name != REFERENCE))
+    lanes = [Lane(repository, name) for name in names]
+    lpips = Lpips() if len(lanes) > 1 else None
+    answers = edit(lanes, scenes, steps)
+    outcomes = {REFERENCE: Outcome(lanes[0].bytes, answers[REFERENCE])}
+    for lane in lanes[1:]:
+        likenesses = compare(lane.name, answers[lane.name], answers[REFERENCE], lpips)
+        outcomes[lane.name] = Outcome(lane.bytes, answers[lane.name], likenesses)
+    return outcomes
+
+
+def edit(lanes: Sequence[Lane], scenes: Sequence[Pair], steps: int) -> dict[str, list[Answer]]:
+    """Answers by lane; scene i is edited with seed i, by all lanes in turn, so that whatever else the machine does hits
+    them alike."""
+    answers: dict[str, list[Answer]] = {lane.name: [] for lane in lanes}
+    for seed, pair in enumerate(bar(scenes, "editing")):
         source, target = render(pair.source), render(pair.target)
-        request = EditRequest(images.encode(source.pixels), pair.instruction, seed=seed, steps=steps)
-        rows[pair.kind].append(judge(source, target, images.decode(loop.edit(request))))
-    return rows
+        for lane in lanes:
+            answers[lane.name].append(lane.edit(source, target, pair.instruction, seed, steps))
+    return answers
 
 
-def summary(rows: dict[str, list[Judgement]]) -> dict[str, dict[str, float]]:
-    table = {kind: rows[kind] for kind in KINDS if rows[kind]} | {"all": [one for row in rows.values() for one in row]}
-    return {kind: {"scenes": len(row), "success": _mean(row, "success"), "inside": _mean(row, "inside"),
-                   "outside": _mean(row, "outside"), "drift": _mean(row, "drift")} for kind, row in table.items()}
+def compare(name: str, answers: Sequence[Answer], reference: Sequence[Answer], lpips: Lpips) -> list[Likeness]:
+    pairs = bar(list(zip(answers, reference)), f"comparing {name}")
+    return [likeness(ours.pixels, theirs.pixels, lpips) for ours, theirs in pairs]
 
 
-def show(table: dict[str, dict[str, float]]) -> None:
-    out = Table(caption="drift: grey levels that the others have moved",
-                title=f"success: {INSIDE:.0%} of the pixels to change and {OUTSIDE:.0%} of the others are right")
-    out.add_column("edit")
-    for name in ("scenes", "success", "inside", "outside", "drift"):
-        out.add_column(name, justify="right")
-    for kind, row in table.items():
-        out.add_row(kind, str(row["scenes"]), *(f"{row[name]:.1%}" for name in ("success", "inside", "outside")),
-                    f"{row['drift']:.1f}", style="bold" if kind == "all" else None)
-    Console().print(out)
+def main(arguments: list[str] | None = None) -> None:
+    options = _options(arguments)
+    scenes = held_out(options.scenes)
+    try:
+        lanes = options.precision or exported(options.repository)
+        outcomes = evaluate(options.repository, lanes, scenes, options.steps)
+    except (ArtifactError, LpipsError) as failure:
+        sys.exit(f"error: {failure}")
+    told = figures(scenes, outcomes)
+    show(told)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(told, indent=1) + "\n")
+    if options.worst and len(outcomes) > 1:
+        options.worst.parent.mkdir(parents=True, exist_ok=True)
+        contact_sheet(scenes, outcomes).save(options.worst)
+        print(f"wrote {options.worst}")
 
 
-def _mean(row: list[Judgement], name: str) -> float:
-    return sum(float(getattr(one, name)) for one in row) / len(row)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.split("\n")[0])
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
-    parser.add_argument("--precision", default="bf16", help="the lane")
+    parser.add_argument("--precision", nargs="*", choices=LANES, help="lanes beside bf16; none: all that are exported")
     parser.add_argument("--steps", type=int, default=0, help="0: the checkpoint's default")
-    parser.add_argument("--scenes", type=int, default=SCENES)
-    parser.add_argument("--json", type=Path, help="write the table here as well")
-    chosen = parser.parse_args()
-    table = summary(evaluate(PlainLoop(chosen.repository, chosen.precision), held_out(chosen.scenes), chosen.steps))
-    show(table)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(table, indent=1) + "\n")
+    parser.add_argument("--scenes", type=int, default=HELD_OUT)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--worst", type=Path, help="write the scenes in which the lanes differ most here, as pictures")
+    options = parser.parse_args(arguments)
+    if options.scenes < 1:
+        parser.error(f"--scenes is {options.scenes}; it must be 1 or more")
+    if not 0 <= options.steps <= MAX_STEPS:
+        parser.error(f"--steps is {options.steps}; it must be 0 to {MAX_STEPS}")
+    return options
 
 
 if __name__ == "__main__":

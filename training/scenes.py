@@ -8,8 +8,10 @@ from training.render import COLOURS, KINDS, PLACES, SHADINGS, SIZES, Scene, Shap
 
 BUCKETS = ((128, 128), (96, 160), (160, 96))
 OPS = ("recolour", "remove", "replace", "add", "move", "resize", "background")
+EDIT_KINDS = (*OPS, "two operations")
 HARD = ("replace", "resize", "two operations", "two operations")  # drawn more often: outlines take long to learn
 JITTER = 0.12  # how far a shape may stand off its place, in units
+HELD_OUT = 500  # scenes that the checkpoint is judged by
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Pair:
     def kind(self) -> str:
         """The row of the evaluation table that this pair counts in."""
         return self.edits[0].op if len(self.edits) == 1 else "two operations"
+
+
+def held_out(count: int = HELD_OUT) -> list[Pair]:
+    """The fixed scenes: every kind of edit and every bucket in turn, from a seed that training never uses."""
+    rng = random.Random("held out")
+    return [draw_pair(rng, BUCKETS[i % len(BUCKETS)], EDIT_KINDS[i % len(EDIT_KINDS)]) for i in range(count)]
 
 
 def draw_scene(rng: random.Random, bucket: tuple[int, int]) -> Scene:

@@ -8,10 +8,10 @@ import pytest
 from training.judge import judge
 from training.labels import FIELDS, boxes, changed_cells, fields
 from training.render import COLOURS, nearest_label, render
-from training.scenes import BUCKETS, OPS, draw_pair
+from training.scenes import BUCKETS, EDIT_KINDS, draw_pair
 
 
-@pytest.fixture(params=[*OPS, "two operations"])
+@pytest.fixture(params=EDIT_KINDS)
 def pairs(request):
     rng = random.Random(request.param)
     return [draw_pair(rng, op=request.param) for _ in range(20)]

@@ -1,0 +1,82 @@
+"""One lane of a model repository at work on scenes: its pictures, how good they are, and the seconds they took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from export.narrow import bytes_by_tier
+from retouch import images
+from retouch.denoiser import Progress
+from retouch.manifest import NAME, read
+from retouch.plain_loop import PlainLoop
+from retouch.types import LANES, EditRequest
+from training.judge import Judgement, judge
+from training.render import Drawing
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A lane's picture of one scene, uint8 [H, W, 3], and the seconds of the edit, bytes to bytes, and of its steps but
+    the first."""
+
+    pixels: np.ndarray
+    judgement: Judgement
+    seconds: float
+    step_seconds: tuple[float, ...]
+
+
+class Lane:
+    """The stages of a repository with the denoiser of one lane."""
+
+    def __init__(self, repository: Path, name: str):
+        """ArtifactError when the lane is not exported."""
+        self.name, self._loop = name, _TimedLoop(repository, name)
+        self.bytes = weight_bytes(_folder(repository, name))
+
+    def edit(self, source: Drawing, target: Drawing, instruction: str, seed: int, steps: int = 0) -> Answer:
+        """`steps` 0 are the checkpoint's default."""
+        request = EditRequest(images.encode(source.pixels), instruction, seed=seed, steps=steps)
+        begin = time.perf_counter()
+        encoded = self._loop.edit(request)
+        seconds = time.perf_counter() - begin
+        picture = images.decode(encoded)
+        return Answer(picture, judge(source, target, picture), seconds, tuple(self._loop.step_seconds))
+
+
+def exported(repository: Path) -> list[str]:
+    """Names of the lanes that are in a repository, the widest first."""
+    return [name for name in LANES if (_folder(repository, name) / NAME).is_file()]
+
+
+def weight_bytes(folder: Path) -> dict[str, int]:
+    """Bytes of the step graph's weights by tier, as the export counted them."""
+    counted = read(folder).settings.get("bytes")
+    if counted is None:
+        shipped = folder / "step.tensorrt.onnx"  # before it is lowered
+        graph = shipped if shipped.is_file() else folder / "step.onnx"
+        counted = bytes_by_tier(onnx.load(graph, load_external_data=False))
+    return counted
+
+
+def _folder(repository: Path, lane: str) -> Path:
+    return Path(repository) / f"denoiser_{lane}" / "1"
+
+
+class _TimedLoop(PlainLoop):
+    """Keeps the seconds of the last edit's steps but the first, which also computes the reference's keys and values."""
+
+    step_seconds: list[float]
+
+    def denoise(self, *arguments: object) -> Iterator[Progress]:
+        self.step_seconds, last = [], None
+        for progress in super().denoise(*arguments):
+            now = time.perf_counter()
+            self.step_seconds += [] if last is None else [now - last]
+            last = now
+            yield progress
