@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 
-from export.narrow import bytes_by_tier
 from retouch import images
 from retouch.denoiser import Progress
 from retouch.manifest import NAME, read
@@ -37,7 +35,7 @@ class Lane:
     def __init__(self, repository: Path, name: str):
         """ArtifactError when the lane is not exported."""
         self.name, self._loop = name, _TimedLoop(repository, name)
-        self.bytes = weight_bytes(_folder(repository, name))
+        self.bytes = read(_folder(repository, name)).weights
 
     def edit(self, source: Drawing, target: Drawing, instruction: str, seed: int, steps: int = 0) -> Answer:
         """`steps` 0 are the checkpoint's default."""
@@ -52,16 +50,6 @@ class Lane:
 def exported(repository: Path) -> list[str]:
     """Names of the lanes that are in a repository, the widest first."""
     return [name for name in LANES if (_folder(repository, name) / NAME).is_file()]
-
-
-def weight_bytes(folder: Path) -> dict[str, int]:
-    """Bytes of the step graph's weights by tier, as the export counted them."""
-    counted = read(folder).settings.get("bytes")
-    if counted is None:
-        shipped = folder / "step.tensorrt.onnx"  # before it is lowered
-        graph = shipped if shipped.is_file() else folder / "step.onnx"
-        counted = bytes_by_tier(onnx.load(graph, load_external_data=False))
-    return counted
 
 
 def _folder(repository: Path, lane: str) -> Path:
