@@ -42,13 +42,17 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """One tritonserver. Use as a context manager; `http` and `grpc` are ports, chosen free when 0."""
+    """One tritonserver. Use as a context manager; `http`, `grpc` and `metrics` are ports, chosen free when 0.
+
+    With a `profile`, models that have a configs/PROFILE.pbtxt are loaded by it and the others by their config.pbtxt.
+    """
 
     repository: Path = REPOSITORY
     log: Path = RUNTIME / "server.log"
     http: int = 0
     grpc: int = 0
     metrics: int = 0
+    profile: str = ""
     process: subprocess.Popen | None = None
 
     def __post_init__(self) -> None:
@@ -70,6 +74,11 @@ class Server:
     def shm_prefix(self) -> str:
         return f"retouch_{os.getpid()}_{self.grpc}_"
 
+    @property
+    def boards(self) -> str:
+        """How the paths of the lanes' boards begin: the guard removes them with the shared memory."""
+        return f"/dev/shm/{self.shm_prefix}board_"
+
     def start(self) -> None:
         binary = prepare() / "bin" / "tritonserver"
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -79,18 +88,22 @@ class Server:
                 stdin=subprocess.PIPE,  # closed by our end, whatever that is
                 stdout=log,
                 stderr=log,
-                env=environment(),
+                env={**environment(), "RETOUCH_BOARD": self.boards},
                 cwd=ROOT,  # the stubs ignore PYTHONPATH, but find our package in the working directory
                 start_new_session=True,  # Ctrl-C reaches us alone
             )
 
     def arguments(self) -> list[str]:
+        known = profiles(self.repository)
+        if self.profile not in ("", *known):
+            raise ServerError(f"there is no profile {self.profile}; there are {', '.join(known) or 'none'}")
         return [
             f"--model-repository={self.repository}",
+            *([f"--model-config-name={self.profile}"] if self.profile else []),
             f"--backend-directory={RUNTIME / 'backends'}",
             f"--cache-directory={RUNTIME / 'caches'}",
             "--model-control-mode=explicit",
-            *(f"--load-model={name}" for name in models(self.repository)),
+            *(f"--load-model={name}" for name in models(self.repository, self.profile)),
             "--disable-auto-complete-config",
             "--strict-readiness=true",
             "--exit-timeout-secs=10",
@@ -130,11 +143,20 @@ class Server:
                 process.wait()
 
 
-def models(repository: Path) -> list[str]:
-    """What there is to load: everything with a config but the lanes that are not exported."""
+def models(repository: Path, profile: str = "") -> list[str]:
+    """What there is to load: everything with a config but the lanes that are not exported, or not for this profile.
+
+    Triton would load a lane that lacks the profile by its config.pbtxt, on the CPU.
+    """
     names = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
-    return [name for name in names
-            if not name.startswith("denoiser_") or (repository / name / "1" / "manifest.json").is_file()]
+    lanes = {path.parent.parent.name for path in repository.glob("denoiser_*/1/manifest.json")}
+    if profile:
+        lanes &= {path.parent.parent.name for path in repository.glob(f"denoiser_*/configs/{profile}.pbtxt")}
+    return [name for name in names if not name.startswith("denoiser_") or name in lanes]
+
+
+def profiles(repository: Path) -> list[str]:
+    return sorted({path.stem for path in repository.glob("*/configs/*.pbtxt")})
 
 
 def prepare() -> Path:

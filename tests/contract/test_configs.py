@@ -17,8 +17,15 @@ DOORS = ("edit", "edit_sync", "edit_ensemble")
 DATATYPES = {"BYTES": "TYPE_STRING", "INT32": "TYPE_INT32", "INT64": "TYPE_INT64", "FP32": "TYPE_FP32"}
 
 
+PROFILES = sorted(REPOSITORY.glob("*/configs/*.pbtxt"))
+
+
 def config(name):
-    return text_format.Parse((REPOSITORY / name / "config.pbtxt").read_text(), ModelConfig())
+    return parsed(REPOSITORY / name / "config.pbtxt")
+
+
+def parsed(path):
+    return text_format.Parse(path.read_text(), ModelConfig())
 
 
 def kind(tensor):
@@ -80,9 +87,37 @@ def test_stateless_models_batch(name):
     assert config(name).max_batch_size > 1 and config(name).HasField("dynamic_batching")
 
 
-def test_all_doors_know_the_same_lanes():
-    assert len({config(name).parameters["lanes"].string_value for name in ("edit", "edit_sync", "preprocess")}) == 1
-    assert set(config("edit").parameters["lanes"].string_value.split(",")) <= set(types.LANES)
+def lanes_of(name):
+    return config(name).parameters["lanes"].string_value.split(",")
+
+
+def test_the_doors_know_the_same_lanes():
+    assert lanes_of("edit") == lanes_of("edit_sync")
+    assert set(lanes_of("edit")) <= set(types.LANES)
+
+
+def test_before_the_ensemble_only_the_lane_it_wires_can_be_chosen():
+    wired = [step.model_name for step in config("edit_ensemble").ensemble_scheduling.step]
+    assert [f"denoiser_{lane}" for lane in lanes_of("preprocess")] == [name for name in wired if "denoiser" in name]
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: f"{path.parent.parent.name}-{path.stem}")
+def test_a_profile_is_its_config_on_another_machine(path):
+    profile, main, gpu = parsed(path), config(path.parent.parent.name), path.stem != "cpu"
+    (group,) = profile.instance_group
+    # tickets are known to one loop, so there is one, on one GPU
+    assert (group.count, group.kind, list(group.gpus)) == ((1, group.KIND_GPU, [0]) if gpu else (1, group.KIND_CPU, []))
+    assert profile.parameters["runner"].string_value == ("tensorrt" if gpu else "onnx")
+    for each in (profile, main):
+        each.ClearField("instance_group")
+        del each.parameters["runner"]
+    assert profile == main
+
+
+def test_every_lane_has_the_profiles_it_can_run_on():
+    found = {(path.parent.parent.name, path.stem) for path in PROFILES}
+    everywhere = {(f"denoiser_{lane}", profile) for lane in types.LANES for profile in ("cpu", "hopper", "blackwell")}
+    assert found == everywhere - {("denoiser_fp4", "hopper")}
 
 
 def test_the_lanes_are_one_model():

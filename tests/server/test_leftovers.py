@@ -92,7 +92,7 @@ def test_after_ctrl_c(tmp_path, arguments, words):
 
 
 def test_after_a_stop_of_serve(tmp_path):
-    command = Command(tmp_path, "serve", "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
+    command = Command(tmp_path, "serve", "--profile", "cpu", "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
     command.wait_for("ready")
     command.process.send_signal(signal.SIGTERM)
     command.process.communicate(timeout=60)

@@ -1,0 +1,44 @@
+"""What a server is started with: which models, by which configs."""
+
+from __future__ import annotations
+
+import pytest
+
+from retouch.server import Server, ServerError, models, profiles
+
+
+@pytest.fixture()
+def repository(tmp_path):
+    """A door and three lanes; fp4 has no profile `hopper`, and int8 is not exported."""
+    for name in ("edit", "denoiser_bf16", "denoiser_fp4", "denoiser_int8"):
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / "configs").mkdir()
+        (tmp_path / name / "config.pbtxt").touch()
+    for lane, names in (("bf16", ("cpu", "hopper")), ("fp4", ("cpu",))):
+        (tmp_path / f"denoiser_{lane}" / "1" / "manifest.json").touch()
+        for name in names:
+            (tmp_path / f"denoiser_{lane}" / "configs" / f"{name}.pbtxt").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("profile", "lanes"), [
+    ("", ["denoiser_bf16", "denoiser_fp4"]), ("cpu", ["denoiser_bf16", "denoiser_fp4"]), ("hopper", ["denoiser_bf16"])])
+def test_lanes_that_are_exported_and_for_this_machine_are_loaded(repository, profile, lanes):
+    assert models(repository, profile) == [*lanes, "edit"]
+
+
+def test_triton_is_told_the_profile(repository):
+    told = Server(repository, profile="hopper").arguments()
+    assert "--model-config-name=hopper" in told and "--load-model=denoiser_fp4" not in told
+    assert not any(argument.startswith("--model-config-name") for argument in Server(repository).arguments())
+
+
+def test_an_unknown_profile_is_refused_by_name(repository):
+    assert profiles(repository) == ["cpu", "hopper"]
+    with pytest.raises(ServerError, match="no profile ampere; there are cpu, hopper"):
+        Server(repository, profile="ampere").arguments()
+
+
+def test_boards_lie_where_shared_memory_is_removed():
+    server = Server()
+    assert server.boards.startswith(f"/dev/shm/{server.shm_prefix}")
