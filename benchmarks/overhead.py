@@ -23,11 +23,12 @@ SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
 
 def main() -> None:
     options = parse()
-    request = EditRequest(options.image.read_bytes(), options.instruction, seed=0, steps=options.steps)
     loop = PlainLoop(REPOSITORY)
+    request = EditRequest(
+        options.image.read_bytes(), options.instruction, seed=0, steps=options.steps, precision=loop.lane)
     spent: dict[str, list[float]] = {"plain": [], "served": []}
     with Server(log=RUNTIME / "benchmark.log") as server, Retouch(f"127.0.0.1:{server.grpc}") as client:
-        knobs = {"seed": request.seed, "steps": request.steps}
+        knobs = {"seed": request.seed, "steps": request.steps, "precision": request.precision}
         ways = {
             "plain": lambda: loop.edit(request),
             "served": lambda: list(client.edit(request.image, request.instruction, **knobs))[-1].image,

@@ -1,4 +1,4 @@
-"""What a person sees of an edit in the terminal: a bar while it runs, what was understood, and the times."""
+"""What a person sees of an edit in the terminal: a bar while it runs, what was understood, the lane and the times."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def report(answer: EditAnswer) -> None:
     for operation in info.operations:
         console.print("understood: " + " ".join(filter(None, (operation.op, operation.target, operation.value))))
     share = f", {info.region.share:.0%} of the image" if info.region else ""
-    console.print(f"seed {info.seed}, {info.steps} steps, {info.lane}{share}")
+    console.print(f"seed {info.seed}, {info.steps} steps{share}")
+    console.print(f"lane {info.lane}, {info.lane_reason}")
     console.print("ms: " + ", ".join(f"{stage} {spent:.1f}" for stage, spent in info.milliseconds.items()))
 
 

@@ -12,8 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from retouch import board
+from retouch.lanes import Choice, choose
 from retouch.postprocess import postprocess
 from retouch.preprocess import preprocess
+from retouch.recent import Recent
 from retouch.source import Source
 from retouch.ticket import Ticket, is_last
 from retouch.types import INPUTS, EditAnswer, EditInfo, EditRequest, request_to_values
@@ -32,11 +35,13 @@ class Gate:
         self,
         call: Callable[[str, Arrays], Arrays],
         stream: Callable[[str, Arrays], Iterator[Arrays]],
-        lanes: tuple[str, ...],
+        lanes: Callable[[], tuple[str, ...]],
         versions: dict[str, str] | None = None,
+        load: Callable[[str], board.Load | None] = board.read,
     ):
-        """`versions` go into every answer's EditInfo."""
+        """`lanes()` are those loaded now, `load(lane)` is what one has to do; `versions` go into every EditInfo."""
         self._call, self._stream, self._lanes, self._versions = call, stream, lanes, versions or {}
+        self._load, self._rest = load, Recent()  # milliseconds that edits spent outside the denoiser
         self._beside = ThreadPoolExecutor(2, "beside")  # the image encoder, and the watch
 
     def edit(self, request: EditRequest, cancelled: Callable[[], bool] = lambda: False) -> Iterator[EditAnswer]:
@@ -51,7 +56,7 @@ class Gate:
 
     def _stages(self, request: EditRequest, watch: Watch) -> Iterator[EditAnswer]:
         with watch.stage("preprocess"):
-            prepared = preprocess(request, self._lanes)
+            prepared = preprocess(request, self._choose(request))
         prepared.info.versions = self._versions
         denoiser = Ticket(self._stream, f"denoiser_{prepared.info.lane}")
         watch.take_out = denoiser.take_out
@@ -72,6 +77,11 @@ class Gate:
             raise
         finally:
             watch.take_out = nothing
+
+    def _choose(self, request: EditRequest) -> Choice:
+        lanes = self._lanes()
+        loads = {lane: self._load(lane) for lane in lanes}
+        return choose(request.precision, lanes, request.steps, request.deadline_ms, self._rest.median(), loads)
 
     def _understand(self, watch: Watch, denoiser: Ticket, tensors: Arrays) -> tuple[Arrays, Arrays]:
         """At the same time the parser, and what needs the image alone: its latents and the denoiser's reference."""
@@ -97,6 +107,8 @@ class Gate:
             info = EditInfo.from_json(tensors["INFO"][0, 0])
             answer = postprocess(source, tensors["CELLS"][0], picture[0], step, info)
         answer.info.milliseconds = {**watch.milliseconds, "total": round(watch.elapsed(), 2)}
+        if answer.final:
+            self._rest.add(answer.info.milliseconds["total"] - answer.info.milliseconds["denoiser"])
         return answer
 
     def _timed(self, watch: Watch, model: str, tensors: Arrays, *names: str) -> Arrays:

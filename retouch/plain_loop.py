@@ -7,6 +7,7 @@ import numpy as np
 
 from retouch.connector import Connector
 from retouch.denoiser import Denoiser, Progress
+from retouch.lanes import choose
 from retouch.parser import Parsed, Parser
 from retouch.postprocess import postprocess
 from retouch.preprocess import preprocess, region_of
@@ -31,7 +32,7 @@ class PlainLoop:
 
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result: the very bytes that the server answers."""
-        prepared = preprocess(request, (self.lane,))
+        prepared = preprocess(request, choose(request.precision, (self.lane,)))
         knobs = (request.seed, request.steps, request.guidance, request.previews)
         parsed = self.parser.run(prepared.pixels[None], [request.instruction])[0]
         cells = region_of(prepared.mask, parsed.region)

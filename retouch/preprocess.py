@@ -1,4 +1,4 @@
-"""The first stage: a request becomes pixels at a bucket, a cell mask and a lane."""
+"""The first stage: a request becomes pixels at a bucket and a cell mask, for the lane that was chosen."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from retouch import images
+from retouch.lanes import Choice
 from retouch.source import Source
-from retouch.types import EditInfo, EditRequest, choose_lane
+from retouch.types import EditInfo, EditRequest
 
 # values of MASK: what the user said about each cell
 KEEP, EDIT, ASK = 0, 1, 2
@@ -25,12 +26,11 @@ class Prepared:
     info: EditInfo
 
 
-def preprocess(request: EditRequest, lanes: tuple[str, ...]) -> Prepared:
+def preprocess(request: EditRequest, choice: Choice) -> Prepared:
     """Decode and fit the image and the mask; RequestError."""
-    lane = choose_lane(request.precision, lanes)
     source = Source.of(request.image, request.region, request.format)
     pixels = images.fit(source.photo, source.bucket)
-    info = EditInfo("", request.seed, lane, guidance=request.guidance)
+    info = EditInfo("", request.seed, choice.lane, choice.why, guidance=request.guidance)
     return Prepared(source, pixels, _mask(source), images.key(pixels), info)
 
 

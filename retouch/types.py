@@ -33,15 +33,8 @@ DEFAULT_QUALITY = 90
 
 # -- lanes: one denoiser a precision --------------------------------------------------------------------------------
 
-LANES = ("bf16", "fp8", "fp4")
+LANES = ("bf16", "fp8", "fp4")  # the widest first
 PRECISIONS = ("auto", "draft", "balanced", "best", *LANES)
-# what a wish takes, the first that is loaded; a lane asked for by its name is never replaced by another
-PREFERENCE = {
-    "auto": ("bf16", "fp8", "fp4"),
-    "best": ("bf16", "fp8", "fp4"),
-    "balanced": ("fp8", "bf16", "fp4"),
-    "draft": ("fp4", "fp8", "bf16"),
-}
 
 # -- geometry -------------------------------------------------------------------------------------------------------
 
@@ -187,14 +180,6 @@ def parse_format(text: str) -> Format:
     return Format(name, quality, base64)
 
 
-def choose_lane(precision: str, loaded: tuple[str, ...]) -> str:
-    """The lane that serves `precision` among the loaded ones; RequestError that names them."""
-    for lane in PREFERENCE.get(precision, (precision,)):
-        if lane in loaded:
-            return lane
-    raise RequestError(f"PRECISION {precision} is not loaded on this server; loaded are {', '.join(loaded) or 'none'}")
-
-
 # what STEPS tells a denoiser of a ticket in place of a number: its edit is not wanted any more; here is its source
 TAKE_OUT, LOOK = -1, -2
 
@@ -222,11 +207,13 @@ class Region:
 
 @dataclass
 class EditInfo:
-    """The JSON beside every image. `kind` is `preview` or `final`, `milliseconds` by stage plus `total`."""
+    """The JSON beside every image. `kind` is `preview` or `final`, `lane_reason` a sentence on why this lane served
+    it, `milliseconds` by stage plus `total`."""
 
     kind: str
     seed: int
     lane: str
+    lane_reason: str = ""
     steps: int = 0
     guidance: float = 0.0
     operations: list[Operation] = field(default_factory=list)

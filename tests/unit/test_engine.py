@@ -26,11 +26,11 @@ class Edit:
 
     def running(self):
         emit = lambda step: self.order.append((self.name, step))  # noqa: E731
-        return Running(self.name, self.progress(), emit, self.end, lambda: self.gone)
+        return Running(self.name, self.progress(), emit, self.end, lambda: self.gone, self.steps)
 
 
-def run(*edits):
-    engine = Engine()
+def run(*edits, **options):
+    engine = Engine(**options)
     for edit in edits:
         engine.admit(edit.running())
     return engine
@@ -67,3 +67,20 @@ def test_a_cancelled_edit_leaves_at_once():
     other.gone = True
     assert other.over.wait(5)
     engine.stop()
+
+
+def test_what_is_told_of_the_work():
+    """After every change the edits and the steps still to take; seconds for a step and for nothing else."""
+    order, told = [], []
+    edits = Edit("a", 2, order), Edit("bad", 3, order, fail=True)
+    engine = run(edits[0], post=lambda *words: told.append(words))
+    assert edits[0].over.wait(5)
+    engine.admit(edits[1].running())
+    assert edits[1].over.wait(5)
+    look = Edit("look", 0, order)
+    engine.admit(look.running())
+    assert look.over.wait(5)
+    engine.stop()
+    counts = [(edits, steps, seconds > 0) for edits, steps, seconds in told]
+    assert counts[:4] == [(1, 2, False), (1, 1, True), (0, 0, True), (0, 0, False)], "admitted, stepped twice, gone"
+    assert counts[4:] == [(1, 3, False), (0, 0, False), (0, 0, False), (0, 0, False)], "broken, and then no edit"

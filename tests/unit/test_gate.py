@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pictures import file_of, scene
+from retouch.board import Load
 from retouch.gate import Gate
 from retouch.types import LOOK, TAKE_OUT, Cancelled, EditRequest, RequestError
 
@@ -52,9 +53,12 @@ class Stages:
                 yield {"STEP": np.array([[step, self.steps]]), "PREVIEW": preview, "LATENTS": 0}
 
 
+def gate_of(stages, **loads):
+    return Gate(stages.call, stages.stream, lambda: tuple(loads) or ("bf16",), load=loads.get)
+
+
 def edit(stages, cancelled=lambda: False, **knobs):
-    gate = Gate(stages.call, stages.stream, ("bf16",))
-    return gate.edit(EditRequest(**{"image": PHOTO, "instruction": "make it blue"} | knobs), cancelled)
+    return gate_of(stages).edit(EditRequest(**{"image": PHOTO, "instruction": "make it blue"} | knobs), cancelled)
 
 
 def test_preview_then_result():
@@ -118,3 +122,25 @@ def test_the_deadline_ends_an_edit_between_steps():
     with pytest.raises(RequestError, match="DEADLINE_MS 100 has passed") as refused:
         list(edit(stages, deadline_ms=100))
     assert refused.value.status == "DEADLINE_EXCEEDED" and stages.stopped is not None
+
+
+BUSY, IDLE = Load(3, 300, 4, 0.1), Load(0, 0, 4, 0.001)
+
+
+@pytest.mark.parametrize(("precision", "lane", "why"), [
+    ("auto", "fp8", "auto: bf16 has 3 edits before it (about 1200 ms); fp8 finishes in about 4 ms"),
+    ("bf16", "bf16", "asked for by name"),
+    ("best", "bf16", "best: the widest lane loaded"),
+])
+def test_every_answer_says_which_lane_and_why(precision, lane, why):
+    stages = Stages()
+    answers = list(gate_of(stages, bf16=BUSY, fp8=IDLE).edit(EditRequest(PHOTO, "make it blue", precision=precision)))
+    assert {(answer.info.lane, answer.info.lane_reason) for answer in answers} == {(lane, why)} and len(answers) == 2
+    assert {model for model in stages.calls if model.startswith("denoiser")} == {f"denoiser_{lane}"}
+
+
+def test_the_time_of_the_other_stages_counts_towards_the_deadline():
+    """Nothing is known of it before the first edit, and then that it is more than a thousandth of a millisecond."""
+    gate = gate_of(Stages(), bf16=Load(0, 0, 4, 2.5 - 1e-7), fp8=IDLE)
+    request = EditRequest(PHOTO, "make it blue", deadline_ms=10_000)
+    assert [list(gate.edit(request))[-1].info.lane for _ in range(2)] == ["bf16", "fp8"]

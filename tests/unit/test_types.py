@@ -58,14 +58,7 @@ def test_formats():
     assert types.parse_format("png;base64") == Format("png", types.DEFAULT_QUALITY, True)
 
 
-def test_lanes():
-    assert types.choose_lane("auto", ("bf16",)) == "bf16"
-    assert types.choose_lane("draft", ("bf16", "fp8")) == "fp8"
-    with pytest.raises(RequestError, match="fp8 is not loaded on this server; loaded are bf16"):
-        types.choose_lane("fp8", ("bf16",))
-
-
 def test_info_crosses_as_json():
-    info = EditInfo("final", 1, "bf16", 8, operations=[Operation("remove", "red circle")], milliseconds={"total": 1.5})
+    info = EditInfo("final", 1, "bf16", "asked for by name", 8, operations=[Operation("remove", "red circle")], milliseconds={"total": 1.5})
     info.region = Region([0.0, 0.0, 0.5, 0.5], 0.25)
     assert EditInfo.from_json(info.to_json()) == info

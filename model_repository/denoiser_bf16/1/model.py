@@ -1,4 +1,5 @@
 from retouch import triton
+from retouch.board import Board
 from retouch.denoiser import Denoiser
 from retouch.engine import Engine, Running
 from retouch.types import LOOK, TAKE_OUT
@@ -6,7 +7,8 @@ from retouch.types import LOOK, TAKE_OUT
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.denoiser, self.engine = Denoiser(triton.folder(args)), Engine()
+        self.denoiser, self.board = Denoiser(triton.folder(args)), Board.of(triton.folder(args))
+        self.engine = Engine(self.board.post)
 
     def execute(self, requests):
         for sender in map(triton.Sender, requests):
@@ -18,8 +20,8 @@ class TritonPythonModel:
             else:
                 # whoever has a ticket minds the edit; to ask Triton once a step takes a while
                 left = (lambda: False) if ticket else sender.left
-                work = self.look if steps == LOOK else self.edit
-                self.engine.admit(Running(ticket, work(sender.inputs, ticket), sender.send, sender.end, left))
+                work, todo = (self.look, 0) if steps == LOOK else (self.edit, int(steps) or self.board.default_steps)
+                self.engine.admit(Running(ticket, work(sender.inputs, ticket), sender.send, sender.end, left, todo))
 
     def look(self, inputs, ticket):
         yield self.denoiser.look(ticket, inputs["LATENTS"])
@@ -32,4 +34,5 @@ class TritonPythonModel:
             yield answer and answer | {name: inputs[name] for name in ("SOURCE", "CELLS", "INFO")}
 
     def finalize(self):
+        self.board.remove()
         self.engine.stop()

@@ -1,6 +1,7 @@
 import numpy as np
 
 from retouch import triton
+from retouch.lanes import choose
 from retouch.preprocess import preprocess
 
 
@@ -8,13 +9,14 @@ class TritonPythonModel:
     """Decodes, checks and fits; rows may have different sizes, so each is done by itself."""
 
     def initialize(self, args):
-        self.lanes, self.versions = triton.lanes(args), triton.versions(args)
+        self.lanes, self.versions = triton.Lanes(args), triton.versions(args)
 
     def execute(self, requests):
         return triton.per_row(requests, self.row)
 
     def row(self, inputs):
-        done = preprocess(triton.request_of(inputs), self.lanes)
+        request = triton.request_of(inputs)
+        done = preprocess(request, choose(request.precision, self.lanes()))
         done.info.versions = self.versions
         texts = {"KEY": done.key, "INFO": done.info.to_json(), "TICKET": ""}
         return {

@@ -1,0 +1,123 @@
+"""The lanes' boards: what is posted is read in another process, and what is no board of ours is nothing at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from retouch import board
+from retouch.board import Board, Load
+from retouch.server import ROOT
+
+WRITER = """
+import sys, time
+from retouch.board import Board
+board = Board("bf16", 3)
+board.post(2, 7, 0.25)
+print("posted", flush=True)
+time.sleep(float(sys.argv[1]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("RETOUCH_BOARD", f"{tmp_path}/board_")
+    return tmp_path / "board_bf16"
+
+
+def writer(seconds):
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(seconds)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "posted\n"
+    return process
+
+
+def test_another_process_is_read_as_long_as_it_lives():
+    process = writer(60)
+    load = board.read("bf16")
+    assert (load.edits, load.steps, load.default_steps, load.step_seconds) == (2, 7, 3, 0.25)
+    assert load.silent > 0
+    process.kill()
+    process.wait()
+    assert board.read("bf16") is None
+
+
+def test_a_lane_that_is_loaded_again_has_a_new_board():
+    writer(0).wait()
+    Board("bf16", 5)
+    assert board.read("bf16") == Load(0, 0, 5, 0.0)
+
+
+def test_the_figure_is_not_moved_by_one_odd_step():
+    own = Board("bf16", 3)
+    for seconds in (0.1, 0.1, 9.0, 0.1, 0.0):
+        own.post(1, 1, seconds)
+    assert board.read("bf16").step_seconds == 0.1
+
+
+def test_a_lane_without_edits_is_not_silent():
+    Board("bf16", 3).post(0, 0, 0.1)
+    assert board.read("bf16").silent == 0.0
+
+
+def test_a_board_can_be_taken_down(place):
+    own = Board("bf16", 3)
+    own.remove()
+    own.post(1, 1)
+    assert board.read("bf16") is None and not place.exists()
+
+
+@pytest.mark.parametrize("made", [
+    lambda place: None,
+    lambda place: place.write_bytes(b""),
+    lambda place: place.write_bytes(bytes(board.SIZE)),
+    lambda place: place.write_text("somebody else's file, and a longer one than any board is"),
+    lambda place: place.mkdir(),
+    lambda place: os.mkfifo(place),
+    lambda place: place.symlink_to("/dev/zero"),
+], ids=["none", "empty", "zeros", "text", "folder", "pipe", "link"])
+def test_what_is_no_board_is_unknown(place, made):
+    made(place)
+    assert board.read("bf16") is None
+
+
+def test_a_damaged_record_is_unknown(place):
+    own = Board("bf16", 3)
+    with place.open("r+b") as file:
+        file.seek(10)
+        file.write(b"\xff")
+    assert board.read("bf16") is None
+    own.post(0, 0)
+    assert board.read("bf16") is not None
+
+
+def test_without_a_place_nothing_is_known_and_nothing_fails(monkeypatch):
+    monkeypatch.setenv("RETOUCH_BOARD", "/nowhere/at/all/")
+    Board("bf16", 3).post(1, 2, 0.1)
+    assert board.read("bf16") is None
+
+
+def test_without_a_variable_it_belongs_to_the_parent_process(monkeypatch, tmp_path):
+    monkeypatch.delenv("RETOUCH_BOARD")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert board.path_of("fp8") == tmp_path / f"retouch_{os.getppid()}_board_fp8"
+
+
+def test_a_reader_never_sees_half_a_record():
+    own, over = Board("bf16", 3), threading.Event()
+
+    def post():
+        number = 0
+        while not over.is_set():
+            number = (number + 1) % 2**31
+            own.post(number, number)
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    seen = [load for _ in range(3000) if (load := board.read("bf16"))]
+    over.set()
+    thread.join()
+    assert all(load.edits == load.steps for load in seen) and len({load.edits for load in seen}) > 10
