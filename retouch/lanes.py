@@ -2,7 +2,8 @@
 
 A lane is chosen before the parser has said how large the region is, and steps on small regions are quicker than on
 the whole image: what a step takes is what it took of late over the regions that came. Edits that are still with the
-parser are on no board. So these are estimates; what an edit asks for by a lane's name is never weighed.
+parser are on no board, and lanes on one processor slow each other down, of which their boards know only afterwards. So
+these are estimates; what an edit asks for by a lane's name is never weighed.
 """
 
 from __future__ import annotations
@@ -59,21 +60,20 @@ def choose(wish: str, loaded: tuple[str, ...], steps: int = 0, deadline_ms: floa
     lanes = tuple(lane for lane in PREFERENCE.get(wish, (wish,)) if lane in loaded)
     if not lanes:
         raise RequestError(f"PRECISION {wish} is not loaded on this server; loaded are {', '.join(loaded) or 'none'}")
-    first, only = lanes[0], len(lanes) == 1
-    if only:
+    first = lanes[0]
+    if len(lanes) == 1:
         return Choice(first, "the only lane loaded" if wish in PREFERENCE else "asked for by name")
     if wish == "best":
         return Choice(first, "best: the widest lane loaded")
     expected = expect(lanes, steps, loads or {})
     if first not in expected:
-        return Choice(first, f"{wish}: {first} comes first, and how busy it is is not known yet")
+        return Choice(first, f"{wish}: {first} comes first, and its speed is not known yet")
+    weighed = list(expected.values())
     if wish == "balanced":
-        return _balanced(expected[first], list(expected.values()))
+        return _balanced(expected[first], weighed)
     if wish == "draft":
-        return _draft(list(expected.values()))
-    if deadline_ms:
-        return _in_time(list(expected.values()), deadline_ms - rest_ms)
-    return _patient(list(expected.values()))
+        return _draft(weighed)
+    return _in_time(weighed, deadline_ms - rest_ms) if deadline_ms else _patient(weighed)
 
 
 def expect(lanes: tuple[str, ...], steps: int, loads: Mapping[str, Load | None]) -> dict[str, Expected]:

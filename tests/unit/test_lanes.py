@@ -121,7 +121,7 @@ def test_more_to_do_never_draws_an_edit_to_a_lane(taken, loads, lane, edits, mor
      "auto: fp8 is the widest lane that meets the deadline, denoising in about 100 ms"),
     ("auto", 50, {"bf16": BUSY, "fp8": IDLE}, "fp8",
      "auto: no lane is expected to meet the deadline; fp8 finishes first, in about 100 ms"),
-    ("auto", 600, {"fp8": IDLE}, "bf16", "auto: bf16 comes first, and how busy it is is not known yet"),
+    ("auto", 600, {"fp8": IDLE}, "bf16", "auto: bf16 comes first, and its speed is not known yet"),
     ("best", 50, {"bf16": BUSY, "fp8": IDLE}, "bf16", "best: the widest lane loaded"),
     ("balanced", 0, {"bf16": IDLE, "fp8": IDLE}, "fp8", "balanced: fp8 comes first, and no wider lane finishes sooner"),
     ("balanced", 0, {"bf16": IDLE, "fp8": BUSY}, "bf16",
@@ -130,7 +130,7 @@ def test_more_to_do_never_draws_an_edit_to_a_lane(taken, loads, lane, edits, mor
     ("draft", 0, {"bf16": IDLE, "fp8": BUSY, "fp4": BUSY}, "bf16", "draft: bf16 finishes first, in about 100 ms"),
     ("draft", 0, {"bf16": IDLE, "fp8": NEW, "fp4": NEW}, "fp4", "draft: fp4 finishes first, in about 100 ms"),
     ("fp8", 50, {"bf16": IDLE, "fp8": BUSY}, "fp8", "asked for by name"),
-    ("auto", 50, {}, "bf16", "auto: bf16 comes first, and how busy it is is not known yet"),
+    ("auto", 50, {}, "bf16", "auto: bf16 comes first, and its speed is not known yet"),
 ])
 def test_the_lane_and_its_reason(wish, deadline, loads, lane, why):
     choice = choose(wish, LANES, 0, deadline, loads=loads)
