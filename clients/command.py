@@ -64,7 +64,7 @@ def edit(image, instruction, out, url, http, start, save_previews, region, mask,
 @click.option("--http-port", type=int, default=8000, show_default=True)
 @click.option("--grpc-port", type=int, default=8001, show_default=True)
 @click.option("--metrics-port", type=int, default=8002, show_default=True)
-@click.option("--profile", default="", help="The machine it is for: cpu, hopper or blackwell.  [default: cpu's configs]")
+@click.option("--profile", default="", help="cpu, hopper or blackwell: the machine it is for.  [default: cpu]")
 def serve(http_port: int, grpc_port: int, metrics_port: int, profile: str) -> None:
     """Run the server on 127.0.0.1 until Ctrl-C."""
     with Server(http=http_port, grpc=grpc_port, metrics=metrics_port, profile=profile) as server:

@@ -90,7 +90,7 @@ class Board:
 
 
 def read(lane: str) -> Load | None:
-    """The load of a lane; None where nothing is known: no board, one of a process that has ended, or no board of ours."""
+    """The load of a lane; None where nothing is known: no board, a dead process's, or something else in its place."""
     try:
         file = os.open(path_of(lane), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

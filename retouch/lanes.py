@@ -91,7 +91,7 @@ def _expected(lane: str, load: Load, seconds: float, steps: int) -> Expected:
     return Expected(lane, load.edits, before * 1000, (before + steps * seconds) * 1000)
 
 
-# -- the wishes, over what is expected of each lane, the widest first ---------------------------------------------------
+# -- the wishes, over what is expected of each lane, the widest first -------------------------------------------------
 
 
 def _balanced(first: Expected, lanes: list[Expected]) -> Choice:

@@ -41,7 +41,7 @@ def parameter(args: dict[str, str], name: str) -> str:
 
 
 def lanes(args: dict[str, str]) -> Callable[[], tuple[str, ...]]:
-    """What tells which of the lanes that config.pbtxt names are loaded at the moment; about 0.1 ms, not in `initialize`."""
+    """What tells which of the lanes that config.pbtxt names are loaded now; some 0.1 ms, not in `initialize`."""
     named = parameter(args, "lanes").split(",")
     return lambda: tuple(lane for lane in named if pb_utils.is_model_ready(f"denoiser_{lane}"))
 

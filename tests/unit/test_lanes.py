@@ -27,7 +27,7 @@ def finish(lanes, taken, loads):
     return {lane: expected.finish for lane, expected in expect(lanes, taken, loads).items()}
 
 
-# -- what always holds --------------------------------------------------------------------------------------------------
+# -- what always holds ------------------------------------------------------------------------------------------------
 
 
 @given(some.sampled_from(LANES), steps, some.integers(0, 10**6), anything)
@@ -106,12 +106,13 @@ def test_more_to_do_never_draws_an_edit_to_a_lane(taken, loads, lane, edits, mor
     assert choose("auto", LANES, taken, loads=loads | {lane: fuller}).lane != lane
 
 
-# -- by example -----------------------------------------------------------------------------------------------------------
+# -- by example -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("wish", "deadline", "loads", "lane", "why"), [
     ("auto", 0, {"bf16": IDLE, "fp8": IDLE}, "bf16", "auto: bf16 is the widest lane loaded, and its line is short"),
-    ("auto", 0, {"bf16": BUSY, "fp8": IDLE}, "fp8", "auto: bf16 has 5 edits before it (about 1000 ms); fp8 finishes in about 100 ms"),
+    ("auto", 0, {"bf16": BUSY, "fp8": IDLE}, "fp8",
+     "auto: bf16 has 5 edits before it (about 1000 ms); fp8 finishes in about 100 ms"),
     ("auto", 0, {"bf16": BUSY, "fp8": BUSY, "fp4": IDLE}, "fp4",
      "auto: bf16 has 5 edits before it (about 1000 ms); fp4 finishes in about 100 ms"),
     ("auto", 0, {"bf16": BUSY, "fp8": BUSY}, "bf16", "auto: bf16 is the widest lane loaded, and its line is short"),
