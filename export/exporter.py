@@ -77,7 +77,8 @@ class Exporter:
         weights = bytes_by_tier(models["step"])
         with self._publishing(part, lane, self._manifest(part, lane, weights)) as staging:
             self._write(models, staging, part, lane)
-            write_ranges(ranges, staging / CALIBRATION)
+            if ranges:
+                write_ranges(ranges, staging / CALIBRATION)
         return weights
 
     def _manifest(self, part: Part, lane: str, weights: dict[str, int]) -> Manifest:

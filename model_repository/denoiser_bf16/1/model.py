@@ -2,12 +2,14 @@ from retouch import triton
 from retouch.board import Board
 from retouch.denoiser import Denoiser
 from retouch.engine import Engine, Running
+from retouch.runners import runner_of
 from retouch.types import LOOK, TAKE_OUT
 
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.denoiser, self.board = Denoiser(triton.folder(args)), Board.of(triton.folder(args))
+        folder, runner = triton.folder(args), runner_of(triton.parameter(args, "runner"))
+        self.denoiser, self.board = Denoiser(folder, runner), Board.of(folder)
         self.engine = Engine(self.board.post)
 
     def execute(self, requests):
