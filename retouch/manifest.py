@@ -23,7 +23,8 @@ class Manifest:
 
     `checkpoint_sha256` is of the source checkpoint, `precision` the lane and `arithmetic` the number formats of its
     graphs, FLOAT32 for those that need no lowering; `files` maps a file's name to its SHA-256, `weights` a tier to the
-    bytes of its weights; `settings` is for the stage.
+    bytes of its weights; `settings` is for the stage; `plans` maps a graph to what `retouch.plan.PlanInfo` says of its
+    TensorRT plan.
     """
 
     family: str
@@ -35,6 +36,7 @@ class Manifest:
     files: dict[str, str] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    plans: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def read(folder: Path) -> Manifest:

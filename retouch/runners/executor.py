@@ -1,0 +1,146 @@
+"""Runs an engine: copies tensors by name, picks the profile, and replays CUDA graphs.
+
+A context and its graph belong to one set of shapes, as TensorRT wants it. The first run with new shapes is plain, which
+lets TensorRT set itself up; the second is captured, every further one replayed. Tensors have buffers of their own whose
+addresses stay, or else the graph is captured again.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from retouch.runners.arena import ARENA, Buffer
+from retouch.runners.cuda import DeviceArray, Graph, Stream, widened
+from retouch.runners.trt import Context, Engine, Shape
+
+MOST_GRAPHS = 8  # sets of shapes that are ready at once; the one not used for longest goes first
+
+
+@dataclass
+class Ready:
+    """A context, where its memory was when it last ran, and its graph once it is captured."""
+
+    context: Context
+    addresses: tuple[int, ...] = ()
+    warm: bool = False
+    graph: Graph | None = None
+
+
+class Executor:
+    """One engine on a stream of its own. It is a context manager; closing it frees its memory."""
+
+    def __init__(self, engine: Engine, most_graphs: int = MOST_GRAPHS):
+        self.engine, self._most = engine, most_graphs
+        self._stream = Stream()
+        self._ready: OrderedDict[tuple, Ready] = OrderedDict()
+        self._types = {**engine.inputs, **engine.outputs}
+        self._buffers = {name: Buffer() for name in self._types}
+        ARENA.join()
+        self._leave = weakref.finalize(self, ARENA.leave)
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give all memory back; a second time is no error."""
+        with ARENA.lock:
+            for ready in self._ready.values():
+                _drop(ready)
+            self._ready.clear()
+            for buffer in self._buffers.values():
+                buffer.close()
+            self._stream.close()
+            self._leave()
+            self.engine = None  # and with it the weights
+
+    def run(self, inputs: Mapping[str, np.ndarray | DeviceArray], keep: Collection[str] = ()) -> dict:
+        """Outputs by name: float32, integers or bool in numpy, and a DeviceArray for those in `keep`."""
+        with ARENA.lock:
+            ready = self._prepare(inputs)
+            self._launch(ready)
+            fetched = {name: self._fetch(name, shape, name in keep) for name, shape in ready.context.outputs.items()}
+            self._stream.synchronize()
+        return {name: value if name in keep else widened(value) for name, value in fetched.items()}
+
+    def seconds(self, inputs: Mapping[str, np.ndarray | DeviceArray]) -> float:
+        """How long the GPU runs, without the copies."""
+        with ARENA.lock:
+            ready = self._prepare(inputs)
+            return self._stream.seconds(lambda: self._launch(ready))
+
+    def _prepare(self, inputs: Mapping[str, np.ndarray | DeviceArray]) -> Ready:
+        """The context for these shapes, bound to its memory, with the inputs on the GPU."""
+        if set(inputs) != set(self.engine.inputs):
+            raise ValueError(f"{self.engine.name} takes {', '.join(self.engine.inputs)}; it got "
+                             f"{', '.join(inputs) or 'nothing'}")
+        shapes = {name: tuple(np.shape(inputs[name])) for name in self.engine.inputs}
+        ready = self._ready_for(shapes)
+        self._bind(ready, shapes)
+        for name in self.engine.inputs:
+            self._place(name, inputs[name])
+        return ready
+
+    def _ready_for(self, shapes: dict[str, Shape]) -> Ready:
+        profile = self.engine.profile_of(shapes)
+        key = profile, *shapes.values()
+        if key not in self._ready:
+            while len(self._ready) >= self._most:
+                _drop(self._ready.popitem(last=False)[1])
+            self._ready[key] = Ready(self.engine.context(profile, shapes, self._stream))
+        self._ready.move_to_end(key)
+        return self._ready[key]
+
+    def _bind(self, ready: Ready, shapes: dict[str, Shape]) -> None:
+        """Make room; what was captured with other addresses is worth nothing."""
+        room = {name: self._buffers[name].reserve(math.prod(shape) * self._types[name].itemsize)
+                for name, shape in {**shapes, **ready.context.outputs}.items()}
+        scratch = ARENA.reserve(ready.context.need)
+        if ready.addresses != (scratch, *room.values()):
+            _drop(ready)
+            ready.context.bind(scratch, room)
+            ready.addresses = scratch, *room.values()
+
+    def _place(self, name: str, value: np.ndarray | DeviceArray) -> None:
+        """An input into its buffer, unless the same kept array lies there from the run before."""
+        buffer, dtype = self._buffers[name], self._types[name]
+        if isinstance(value, DeviceArray) and value.dtype == dtype:
+            if not buffer.holds(value):
+                self._stream.move(value.memory.address, buffer.address, value.nbytes)
+            buffer.hold(value)
+        else:
+            self._stream.upload(np.ascontiguousarray(np.asarray(value).astype(dtype, copy=False)), buffer.address)
+            buffer.hold(None)
+
+    def _launch(self, ready: Ready) -> None:
+        if ready.warm and ready.graph is None:
+            ready.graph = self._stream.capture(lambda: ready.context.enqueue(self._stream))
+        if ready.graph is not None:
+            self._stream.launch(ready.graph)
+        else:
+            ready.context.enqueue(self._stream)
+            ready.warm = True
+
+    def _fetch(self, name: str, shape: Shape, stays: bool) -> np.ndarray | DeviceArray:
+        dtype, address = self._types[name], self._buffers[name].address
+        if stays:
+            kept = DeviceArray(shape, dtype)
+            self._stream.move(address, kept.memory.address, kept.nbytes)
+            return kept
+        host = np.empty(shape, dtype)
+        self._stream.download(address, host)
+        return host
+
+
+def _drop(ready: Ready) -> None:
+    if ready.graph is not None:
+        ready.graph.close()
+    ready.graph, ready.warm = None, False

@@ -1,0 +1,47 @@
+"""The runner `tensorrt`: a plan of a version folder, built on a machine like this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from retouch.manifest import read, verify
+from retouch.plan import PlanInfo
+from retouch.runners.cuda import DeviceArray
+from retouch.runners.executor import Executor
+from retouch.runners.trt import Engine, machine
+
+
+class TensorRTRunner:
+    """One plan, checked against its folder's manifest and against this machine."""
+
+    def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = ()):
+        """ArtifactError when `graph` has no plan, a changed one, or one for another GPU or TensorRT.
+
+        Outputs in `keep` stay on the GPU: another TensorRTRunner takes them as they are, np.asarray fetches them.
+        """
+        folder, plan, master = Path(folder), f"{graph}.plan", f"{graph}.onnx"
+        info = PlanInfo.of(read(folder), graph)
+        info.check(machine(), graph)
+        self.manifest = verify(folder, plan)
+        engine = Engine((folder / plan).read_bytes(), plan)
+        if info.stripped:
+            verify(folder, *(name for name in self.manifest.files if name in (master, f"{master}.data")))
+            engine.refit(folder / master)
+        self.executor = Executor(engine)
+        self._keep = keep
+
+    def __enter__(self) -> TensorRTRunner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, **inputs: np.ndarray | DeviceArray) -> dict[str, np.ndarray | DeviceArray]:
+        """The graph's outputs by name; ValueError when no profile takes the inputs' shapes."""
+        return self.executor.run(inputs, self._keep)
+
+    def close(self) -> None:
+        """Give the GPU's memory back."""
+        self.executor.close()

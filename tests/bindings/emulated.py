@@ -1,0 +1,392 @@
+"""TensorRT in a few lines: plans are ONNX files with a header, and engines run them by ONNX Runtime in a device's memory.
+
+Classes and members are named as the real ones, and `checked.Fakes` holds every call and answer against those. What a
+test can make it do wrong stands in `World`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import ModelProto, TensorProto, helper
+
+from device import Device
+from graphs import on_cpu
+
+NUMPY = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16)}
+WORDS = {"fp8": "FP8", "fp4": "FP4", "wide": "BFloat16"}
+TACTICS = {"fp8": "sm90_xmma_gemm_e4m3bf16_e4m3f32_f32_tn_n_tilesize128x128x128",
+           "fp4": "cutlass3x_sm100_bstensorop_gemm_ue4m3xe2m1_ue4m3xe2m1_f32_bf16_128x128x256",
+           "wide": "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64"}
+
+
+@dataclass
+class World:
+    """The installed TensorRT and its moods; plans keep those they were built in.
+
+    `widened` names the layers that are built wide, `noise` is added to outputs, a run takes `milliseconds`, `phases`
+    are what the builder reports, and `detailed` whether the inspector tells more than names.
+    """
+
+    real: ModuleType
+    device: Device
+    widened: tuple[str, ...] = ()
+    noise: float = 0.0
+    milliseconds: float = 1.0
+    weight_share: float = 1.0
+    phases: tuple[tuple[str, str, int], ...] = (("Building", "", 3), ("Tactics", "Building", 2))
+    fails: bool = False
+    timings: list[bytes] = field(default_factory=list)  # the timing caches that builds started with
+    alive: int = 0  # execution contexts
+
+    @property
+    def version(self) -> str:
+        return self.real.__version__
+
+    @property
+    def eleven(self) -> bool:
+        return self.version.startswith("11.")
+
+    def emulation(self) -> dict[str, type]:
+        """The classes, bound to this world."""
+        return {each.__name__: type(each.__name__, (each,), {"world": self}) for each in CLASSES}
+
+    def new(self, name: str, *arguments: Any) -> Any:
+        return self.classes[name](*arguments)
+
+    def __post_init__(self) -> None:
+        self.classes = self.emulation()
+
+    def complain(self, logger: Any, words: str) -> None:
+        logger.log(self.real.ILogger.Severity.ERROR, words)
+
+
+class Emulated:
+    world: World
+
+
+# -- building -----------------------------------------------------------------------------------------------------------
+
+
+class Builder(Emulated):
+    def __init__(self, logger: Any):
+        self.logger = logger
+
+    def create_network(self, flags: int = 0) -> Any:
+        assert flags == 1 << int(self.world.real.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+        return self.world.new("INetworkDefinition")
+
+    def create_builder_config(self) -> Any:
+        return self.world.new("IBuilderConfig")
+
+    def create_optimization_profile(self) -> Any:
+        return self.world.new("IOptimizationProfile")
+
+    def build_serialized_network(self, network: Any, config: Any) -> bytes | None:
+        if self.world.fails:
+            self.world.complain(self.logger, "[optimizer]\n  no implementation for node 7")
+            return None
+        for phase, parent, steps in self.world.phases:
+            config.progress_monitor.phase_start(phase, parent or None, steps)
+            for number in range(steps):
+                if not config.progress_monitor.step_complete(phase, number):
+                    return None
+            config.progress_monitor.phase_finish(phase)
+        names = {given.name for given in network.model.graph.input}
+        assert config.profiles and all(set(profile.shapes) == names for profile in config.profiles)
+        config.cache.blob += b"+"
+        flags = self.world.real.BuilderFlag
+        stripped = flags.STRIP_PLAN in config.flags_set
+        assert stripped == (flags.REFIT_IDENTICAL in config.flags_set)
+        header = {"version": self.world.version, "profiles": [profile.shapes for profile in config.profiles],
+                  "stripped": stripped, "widened": self.world.widened, "noise": self.world.noise,
+                  "milliseconds": self.world.milliseconds, "weight_share": self.world.weight_share,
+                  "detailed": config.profiling_verbosity == self.world.real.ProfilingVerbosity.DETAILED}
+        model = network.model
+        if stripped:
+            model = ModelProto.FromString(model.SerializeToString())
+            for tensor in model.graph.initializer:
+                if len(tensor.dims) == 2:
+                    tensor.raw_data = bytes(len(tensor.raw_data))
+        return json.dumps(header).encode() + b"\n" + model.SerializeToString()
+
+
+class INetworkDefinition(Emulated):
+    model: ModelProto
+
+
+class OnnxParser(Emulated):
+    def __init__(self, network: Any, logger: Any):
+        self.network, self.errors = network, []
+
+    def parse_from_file(self, model: str) -> bool:
+        try:
+            self.network.model = onnx.load(model)
+        except Exception as failure:
+            self.errors.append(self.world.new("ParserError", str(failure)))
+        return not self.errors
+
+    @property
+    def num_errors(self) -> int:
+        return len(self.errors)
+
+    def get_error(self, index: int) -> Any:
+        return self.errors[index]
+
+
+class ParserError(Emulated):
+    def __init__(self, words: str):
+        self.words = words
+
+    def desc(self) -> str:
+        return self.words
+
+
+class IOptimizationProfile(Emulated):
+    def __init__(self) -> None:
+        self.shapes: dict[str, list] = {}
+
+    def set_shape(self, input: str, min: Any, opt: Any, max: Any) -> None:
+        assert all(a <= b <= c for a, b, c in zip(min, opt, max))
+        self.shapes[input] = [list(min), list(opt), list(max)]
+
+
+class ITimingCache(Emulated):
+    def __init__(self, blob: bytes):
+        self.blob = blob
+
+    def serialize(self) -> bytes:
+        return self.blob
+
+
+class IBuilderConfig(Emulated):
+    def __init__(self) -> None:
+        self.flags_set, self.profiles, self.pools = set(), [], {}
+        self.progress_monitor = self.profiling_verbosity = self.builder_optimization_level = None
+
+    def set_flag(self, flag: Any) -> None:
+        self.flags_set.add(flag)
+
+    def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
+        self.pools[pool] = pool_size
+
+    def add_optimization_profile(self, profile: Any) -> int:
+        self.profiles.append(profile)
+        return len(self.profiles) - 1
+
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> Any:
+        head = self.world.version.encode()
+        return self.world.new("ITimingCache", serialized_timing_cache or head)
+
+    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> bool:
+        if not cache.blob.startswith(self.world.version.encode()):
+            return False
+        self.world.timings.append(cache.blob)
+        self.cache = cache
+        return True
+
+    def get_timing_cache(self) -> Any:
+        return self.cache
+
+
+# -- running ------------------------------------------------------------------------------------------------------------
+
+
+class Runtime(Emulated):
+    def __init__(self, logger: Any):
+        self.logger = logger
+
+    def deserialize_cuda_engine(self, serialized_engine: bytes) -> Any:
+        head, _, body = bytes(serialized_engine).partition(b"\n")
+        try:
+            return self.world.new("ICudaEngine", json.loads(head), ModelProto.FromString(body))
+        except Exception:
+            self.world.complain(self.logger, "serialization magic tag does not match")
+            return None
+
+
+class ICudaEngine(Emulated):
+    def __init__(self, header: dict, model: ModelProto):
+        self.header, self.model, self.stripped = header, model, header["stripped"]
+        self.tensors = {each.name: each for each in (*model.graph.input, *model.graph.output)}
+        self.inputs = [each.name for each in model.graph.input]
+        self.load()
+
+    def load(self) -> None:
+        content = on_cpu(self.model).SerializeToString()
+        self.session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def compute(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        names = [output.name for output in self.session.get_outputs()]
+        wide = {name: values.astype(np.float32) for name, values in inputs.items()}
+        return dict(zip(names, self.session.run(names, wide)))
+
+    def numpy(self, name: str) -> np.dtype:
+        return NUMPY[self.tensors[name].type.tensor_type.elem_type]
+
+    @property
+    def num_io_tensors(self) -> int:
+        return len(self.tensors)
+
+    @property
+    def num_optimization_profiles(self) -> int:
+        return len(self.header["profiles"])
+
+    def get_tensor_name(self, index: int) -> str:
+        return list(self.tensors)[index]
+
+    def get_tensor_mode(self, name: str) -> Any:
+        modes = self.world.real.TensorIOMode
+        return modes.INPUT if name in self.inputs else modes.OUTPUT
+
+    def get_tensor_dtype(self, name: str) -> Any:
+        types = self.world.real.DataType
+        return types.FLOAT if self.numpy(name) == np.float32 else types.BF16
+
+    def get_tensor_profile_shape(self, name: str, profile_index: int) -> list:
+        return [self.world.real.Dims(shape) for shape in self.header["profiles"][profile_index][name]]
+
+    def get_engine_stat(self, stat: Any) -> int:
+        bits = {TensorProto.FLOAT8E4M3FN: 8, TensorProto.FLOAT4E2M1: 4, TensorProto.BFLOAT16: 16}
+        total = sum(math.prod(tensor.dims) * bits.get(tensor.data_type, 32) // 8
+                    for tensor in self.model.graph.initializer)
+        return int(total * self.header["weight_share"])
+
+    def create_engine_inspector(self) -> Any:
+        return self.world.new("EngineInspector", self)
+
+    def create_execution_context(self, strategy: Any) -> Any:
+        assert strategy == self.world.real.ExecutionContextAllocationStrategy.USER_MANAGED
+        return self.world.new("IExecutionContext", self)
+
+
+class IExecutionContext(Emulated):
+    def __init__(self, engine: ICudaEngine):
+        self.owner, self.profile, self.memory = engine, None, (0, 0)
+        self.shapes: dict[str, tuple] = {}
+        self.addresses: dict[str, int] = {}
+        self.world.alive += 1
+
+    def __del__(self) -> None:
+        self.world.alive -= 1
+
+    def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+        self.profile = self.owner.header["profiles"][profile_index]
+        return stream_handle in self.world.device.streams
+
+    def set_input_shape(self, name: str, shape: Any) -> bool:
+        low, _, high = self.profile[name]
+        self.shapes[name] = tuple(shape)
+        return all(a <= b <= c for a, b, c in zip(low, shape, high))
+
+    def infer_shapes(self) -> list[str]:
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in self.shapes.items()}
+        self.results = {name: values.shape for name, values in self.owner.compute(zeros).items()}
+        return [name for name in self.owner.inputs if name not in self.shapes]
+
+    def update_device_memory_size_for_shapes(self) -> int:
+        return 256 + 4 * sum(map(math.prod, self.shapes.values()))
+
+    def get_tensor_shape(self, name: str) -> Any:
+        return self.world.real.Dims({**self.shapes, **self.results}[name])
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        assert memory % 256 == 0 and size >= self.update_device_memory_size_for_shapes()
+        self.world.device.view(memory, size)
+        self.memory = memory, size
+
+    def set_tensor_address(self, name: str, memory: int) -> bool:
+        self.addresses[name] = memory
+        return name in self.owner.tensors
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        if self.owner.stripped or set(self.addresses) != set(self.owner.tensors):
+            return False
+        device, owner, memory, addresses = self.world.device, self.owner, self.memory, dict(self.addresses)
+        shapes, results = dict(self.shapes), dict(self.results)
+
+        def look(name: str, shape: tuple) -> np.ndarray:
+            dtype = owner.numpy(name)
+            return np.frombuffer(device.view(addresses[name], math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
+
+        def work() -> None:
+            device.view(*memory)[:] = b"\xff" * memory[1]  # scratch: whatever shares it without leave is spoilt
+            answers = owner.compute({name: look(name, shape) for name, shape in shapes.items()})
+            for name, values in answers.items():
+                rough = values + owner.header["noise"] * np.random.default_rng(0).standard_normal(values.shape)
+                look(name, results[name])[...] = rough.astype(owner.numpy(name))
+            device.clock += owner.header["milliseconds"]
+
+        device.enqueue(stream_handle, work)
+        return True
+
+
+class Refitter(Emulated):
+    def __init__(self, engine: ICudaEngine, logger: Any):
+        self.engine, self.logger, self.model = engine, logger, None
+
+    def refit_cuda_engine(self) -> bool:
+        self.engine.model, self.engine.stripped = self.model, False
+        self.engine.load()
+        return True
+
+
+class OnnxParserRefitter(Emulated):
+    def __init__(self, refitter: Refitter, logger: Any):
+        self.refitter = refitter
+
+    def refit_from_file(self, model: str) -> bool:
+        loaded = onnx.load(model)
+        names = [tensor.name for tensor in self.refitter.engine.model.graph.initializer]
+        if [tensor.name for tensor in loaded.graph.initializer] != names:
+            self.world.complain(self.refitter.logger, "a weight is missing")
+            return False
+        self.refitter.model = loaded
+        return True
+
+
+class EngineInspector(Emulated):
+    def __init__(self, engine: ICudaEngine):
+        self.engine = engine
+
+    def get_engine_information(self, format: Any) -> str:
+        assert format == self.world.real.LayerInformationFormat.JSON
+        header, graph = self.engine.header, self.engine.model.graph
+        layers = [self._layer(node, f" [profile {number}]" if number else "")
+                  for number in range(len(header["profiles"])) for node in graph.node]
+        if not header["detailed"]:
+            layers = [layer["Name"] for layer in layers]
+        names = list(self.engine.tensors)
+        if not self.world.eleven:
+            return json.dumps({"Layers": layers, "Bindings": names})
+        return json.dumps({"Layers": layers, "I/O Tensors": [{"Name": name, "IOMode": "Input"} for name in names]})
+
+    def _layer(self, node: onnx.NodeProto, suffix: str) -> dict:
+        kind = None
+        if node.op_type == "MatMul":
+            last = node.input[1]
+            kind = "fp4" if last.endswith("/turned") else "fp8" if last.endswith("/wide") else "wide"
+            kind = "wide" if node.name in self.engine.header["widened"] else kind
+        layer = {"Name": (node.name or node.output[0]) + suffix, "LayerType": "gemm" if kind else "kgen",
+                 "Inputs": [self._tensor(name, kind or "wide") for name in node.input],
+                 "Outputs": [self._tensor(name, "wide") for name in node.output], "StreamId": 0, "Metadata": ""}
+        return {**layer, "TacticName": TACTICS[kind]} if kind else layer
+
+    def _tensor(self, name: str, kind: str) -> dict:
+        about = {"Name": name, "Location": "Device", "Dimensions": [1, 8, 32]}
+        if not self.world.eleven:
+            return {**about, "Format/Datatype": WORDS[kind]}
+        return {**about, "Format": "Row major linear", "DataType": WORDS[kind]}
+
+
+CLASSES = (Builder, INetworkDefinition, OnnxParser, ParserError, IOptimizationProfile, ITimingCache, IBuilderConfig,
+           Runtime, ICudaEngine, IExecutionContext, Refitter, OnnxParserRefitter, EngineInspector)

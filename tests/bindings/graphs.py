@@ -1,0 +1,82 @@
+"""Two small graphs with the denoiser's kinds of inputs, bfloat16 inside, in all three lanes."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from export.lower import lower
+from export.quantise import SCOPES, quantise
+
+WIDTH = 32
+BLOCK = "transformer_blocks.0"
+AMAX = {f"{BLOCK}.{name}": 8.0 for name in ("to_q", "to_out", "ff")}
+F32, BF16 = TensorProto.FLOAT, TensorProto.BFLOAT16
+
+
+def reference(precision: str) -> ModelProto:
+    """tokens [B, R, 32] → k [B, R, 32] bfloat16, with one linear layer of the lane."""
+    nodes = [helper.make_node("Cast", ["tokens"], ["x"], to=BF16), _linear("x", "w_q", "k", f"{BLOCK}.to_q")]
+    return _model("reference", nodes, {"tokens": (F32, ["batch", "cells", WIDTH])},
+                  {"k": (BF16, ["batch", "cells", WIDTH])}, ["w_q"], precision)
+
+
+def step(precision: str) -> ModelProto:
+    """tokens [B, N, 32], timestep [B], k [B, R, 32] bfloat16 → velocity [B, N, 32]: an embedder, attention, two layers
+    of the lane."""
+    nodes = [
+        helper.make_node("Cast", ["tokens"], ["x"], to=BF16),
+        _linear("x", "w_in", "h", "x_embedder"),
+        helper.make_node("Transpose", ["k"], ["kt"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["h", "kt"], ["scores"], name="scores"),
+        helper.make_node("Softmax", ["scores"], ["shares"], axis=-1),
+        helper.make_node("MatMul", ["shares", "k"], ["seen"], name="seen"),
+        _linear("seen", "w_out", "out", f"{BLOCK}.to_out"),
+        _linear("out", "w_ff", "ff", f"{BLOCK}.ff"),
+        helper.make_node("Cast", ["ff"], ["wide"], to=F32),
+        helper.make_node("Unsqueeze", ["timestep", "axes"], ["t"]),
+        helper.make_node("Mul", ["wide", "t"], ["velocity"]),
+    ]
+    inputs = {"tokens": (F32, ["batch", "region", WIDTH]), "timestep": (F32, ["batch"]),
+              "k": (BF16, ["batch", "cells", WIDTH])}
+    outputs = {"velocity": (F32, ["batch", "region", WIDTH])}
+    return _model("step", nodes, inputs, outputs, ["w_in", "w_out", "w_ff"], precision)
+
+
+def on_cpu(model: ModelProto) -> ModelProto:
+    """The same graph for ONNX Runtime's CPU: float32 where it was bfloat16, E2M1 in E4M3."""
+    out = ModelProto.FromString(model.SerializeToString())
+    for tensor in out.graph.initializer:
+        if tensor.data_type == BF16:
+            numbers = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(numbers, tensor.name))
+    for value in (*out.graph.input, *out.graph.output):
+        if value.type.tensor_type.elem_type == BF16:
+            value.type.tensor_type.elem_type = F32
+    for node in out.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "to" and attribute.i == BF16:
+                attribute.i = F32
+    return lower(out)
+
+
+def _linear(source: str, weight: str, output: str, module: str):
+    node = helper.make_node("MatMul", [source, weight], [output], name=module)
+    scopes = node.metadata_props.add()
+    scopes.key, scopes.value = SCOPES, repr(["", f"model.{module}", "linear"])
+    return node
+
+
+def _model(name: str, nodes: list, inputs: dict, outputs: dict, weights: list[str], precision: str) -> ModelProto:
+    rng = np.random.default_rng(0)
+    tensors = [numpy_helper.from_array(
+        (rng.standard_normal((WIDTH, WIDTH)) / np.sqrt(WIDTH)).astype(ml_dtypes.bfloat16), weight)
+        for weight in weights]
+    if any("axes" in node.input for node in nodes):
+        tensors.append(numpy_helper.from_array(np.array([1, 2]), "axes"))
+    graph = helper.make_graph(
+        nodes, name, [helper.make_tensor_value_info(each, *about) for each, about in inputs.items()],
+        [helper.make_tensor_value_info(each, *about) for each, about in outputs.items()], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return model if precision == "bf16" else quantise(model, precision, AMAX)
