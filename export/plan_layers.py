@@ -1,7 +1,8 @@
 """Whether a plan's matrix products are as narrow as its graph's: what was asked for, and what TensorRT's inspector tells.
 
-A build can succeed and run FP8 or FP4 weights in a wider type. TensorRT may merge layers or fuse attention, so a plan
-can have fewer products than its graph, but more wide ones mean that narrow layers have become wide.
+A build can succeed and run FP8 or FP4 weights in a wider type. TensorRT may merge layers, or run the two products of an
+attention as one kernel, so a plan can have fewer products than its graph, but more wide ones mean that narrow layers
+have become wide.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from retouch.manifest import ArtifactError
 
-FP8, FP4, WIDE = "fp8", "fp4", "wide"
+FP8, FP4, WIDE, ATTENTION = "fp8", "fp4", "wide", "attention"
 STORED = {TensorProto.FLOAT8E4M3FN: FP8, TensorProto.FLOAT4E2M1: FP4}  # what makes a product narrow
 BITS = {TensorProto.FLOAT4E2M1: 4, TensorProto.FLOAT8E4M3FN: 8, TensorProto.BFLOAT16: 16, TensorProto.FLOAT16: 16,
         TensorProto.FLOAT: 32, TensorProto.INT32: 32, TensorProto.INT64: 64, TensorProto.DOUBLE: 64}
@@ -25,17 +26,20 @@ PRODUCTS = ("MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum")
 CARRIERS = ("DequantizeLinear", "Cast", "Transpose", "Reshape", "Identity")  # between a weight and its product
 CODE = 64 << 20  # bytes of kernels that a plan may hold beside its weights
 
-# In the inspector's words. Block-scaled FP4 kernels name E4M3 too, for their scales: FP4 is looked for first
-NARROW = ((FP4, re.compile(r"fp4|e2m1|float4", re.I)), (FP8, re.compile(r"fp8|e4m3|float8", re.I)))
-PRODUCT = re.compile(r"gemm|matmul|matrix_?multiply|conv", re.I)
-ATTENTION = re.compile(r"mha|attention", re.I)
+# In the inspector's words
+FP4_WORDS = re.compile(r"fp4|e2m1|float4", re.I)
+FP8_WORDS = re.compile(r"fp8|e4m3|float8", re.I)
+WIDE_WORDS = re.compile(r"b?f(p|loat)?(16|32)|half|float\b", re.I)
+PRODUCT = re.compile(r"gemm|matmul|matrix_?multiply|conv(?!ert)", re.I)
+FUSED = re.compile(r"mha|attention", re.I)
 PROFILE = re.compile(r"\[profile (\d+)\]")
 TYPES = {"format/datatype", "datatype", "format"}  # TensorRT 10 has the first, 11 the other two
 
 
 @dataclass
 class Asked:
-    """A graph's products by format, the bytes of its weights, and what they were if all were wide."""
+    """A graph's products by format, where those of two activations count as attention; the bytes of its weights, and
+    what they were if all were wide."""
 
     products: Counter = field(default_factory=Counter)
     bytes: int = 0
@@ -49,9 +53,10 @@ def asked(model: ModelProto) -> Asked:
     out, narrow = Asked(), {}
     for node in model.graph.node:
         if node.op_type in PRODUCTS:
-            sources = [_source(name, weights, makers) for name in node.input[:2]]
-            stored = [tensor for tensor in sources if tensor is not None and tensor.data_type in STORED]
-            out.products[STORED[stored[0].data_type] if stored else WIDE] += 1
+            sources = [source for name in node.input[:2] for source in _source(name, weights, makers)]
+            stored = [tensor for tensor in sources if tensor.data_type in STORED]
+            wide = WIDE if sources else ATTENTION
+            out.products[STORED[stored[0].data_type] if stored else wide] += 1
             narrow.update({tensor.name: tensor for tensor in stored})
     out.bytes = sum(_bytes(tensor, BITS.get(tensor.data_type, 8)) for tensor in weights.values())
     out.wide_bytes = out.bytes + sum(
@@ -60,7 +65,10 @@ def asked(model: ModelProto) -> Asked:
 
 
 def found(report: str) -> list[Counter]:
-    """Products by format for each profile of a plan, from the inspector's JSON of TensorRT 10 or 11; ArtifactError."""
+    """Products by format for each profile of a plan, from the inspector's JSON of TensorRT 10 or 11; ArtifactError.
+
+    Attention counts where it is one kernel; otherwise its products are among the wide ones.
+    """
     try:
         layers = json.loads(report)
         layers = layers["Layers"] if isinstance(layers, dict) else layers
@@ -85,10 +93,11 @@ def check(graph: Asked, plan: list[Counter], name: str) -> None:
                 raise ArtifactError(
                     f"the plan of {name} has no {narrow.upper()} kernel, its graph has {graph.products[narrow]} "
                     f"{narrow.upper()} layers: TensorRT made them wide; use the next wider lane on this machine")
-        if counts[WIDE] > graph.products[WIDE]:
+        most = graph.products[WIDE] + max(graph.products[ATTENTION] - 2 * counts[ATTENTION], 0)
+        if counts[WIDE] > most:
             raise ArtifactError(
-                f"the plan of {name} has {counts[WIDE]} wide matrix products, its graph {graph.products[WIDE]}: "
-                "TensorRT made narrow layers wide; use the next wider lane on this machine")
+                f"the plan of {name} has {counts[WIDE]} wide matrix products, its graph {most}: TensorRT made narrow "
+                "layers wide; use the next wider lane on this machine")
 
 
 def check_size(graph: Asked, weight_bytes: int, plan_bytes: int, name: str) -> None:
@@ -103,11 +112,11 @@ def check_size(graph: Asked, weight_bytes: int, plan_bytes: int, name: str) -> N
                             "MB: narrow weights were stored wide; build fewer profiles, or use --force")
 
 
-def _source(name: str, weights: dict[str, TensorProto], makers: dict[str, NodeProto]) -> TensorProto | None:
-    """The weight that an input of a product comes from, through nodes that only unpack it."""
+def _source(name: str, weights: dict[str, TensorProto], makers: dict[str, NodeProto]) -> list[TensorProto]:
+    """The weight that an input of a product comes from, through nodes that only unpack it; empty for an activation."""
     while name in makers and makers[name].op_type in CARRIERS:
         name = makers[name].input[0]
-    return weights.get(name)
+    return [weights[name]] if name in weights else []
 
 
 def _bytes(tensor: TensorProto, bits: int) -> int:
@@ -118,15 +127,31 @@ def _bytes(tensor: TensorProto, bits: int) -> int:
 
 
 def _format(layer: dict[str, Any]) -> str | None:
-    """A product's format, None for another layer. What a product is fed decides, not what it writes."""
-    kind = " ".join(str(layer.get(key, "")) for key in ("LayerType", "ParameterType", "TacticName"))
-    if ATTENTION.search(kind) or not PRODUCT.search(kind):
+    """A product's format, None for another layer. The kernel's name decides, and what it is fed where that names none:
+    a wide kernel may unpack narrow weights, or write narrow numbers."""
+    kernel = str(layer.get("TacticName", ""))
+    kind = " ".join([str(layer.get("LayerType", "")), str(layer.get("ParameterType", "")), kernel])
+    if FUSED.search(kind):
+        return ATTENTION
+    if not PRODUCT.search(kind):
         return None
     fed = [value for entry in layer.get("Inputs", []) if isinstance(entry, dict)
            for key, value in entry.items() if key.lower() in TYPES]
     weights = layer.get("Weights") or layer.get("weights") or {}
-    told = " ".join(map(str, [layer.get("TacticName", ""), *fed, weights.get("Type", "")]))
-    return next((name for name, pattern in NARROW if pattern.search(told)), WIDE)
+    return _named(kernel) or _named(" ".join(map(str, [*fed, weights.get("Type", "")])), any_place=True) or WIDE
+
+
+def _named(words: str, any_place: bool = False) -> str | None:
+    """The format in a kernel's name, whose first type is its input's; with `any_place` a narrow one counts anywhere.
+
+    Kernels for FP4 in blocks name E4M3 first, the type of their scales.
+    """
+    if FP4_WORDS.search(words):
+        return FP4
+    narrow, wide = FP8_WORDS.search(words), WIDE_WORDS.search(words)
+    if narrow and (any_place or not wide or narrow.start() < wide.start()):
+        return FP8
+    return WIDE if wide else None
 
 
 def _products(counts: Counter) -> Counter:

@@ -48,7 +48,7 @@ def similarity(plan: Callable[[Tensors], Tensors], truth: Callable[[Tensors], Te
     for inputs in trials:
         wanted = truth(inputs)
         for name, values in plan(inputs).items():
-            least[name] = min(least.get(name, 1.0), _cosine(values, wanted[name]))
+            least[name] = float(np.minimum(least.get(name, 1.0), _cosine(values, wanted[name])))  # NaN where one is
     for name, value in least.items():
         if not value >= SIMILAR[precision]:  # a NaN is below every budget
             raise ArtifactError(

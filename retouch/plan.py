@@ -29,8 +29,9 @@ class PlanInfo:
 
     `profiles` maps, for each optimisation profile, an input to its smallest, favoured and largest shape. `bytes` are
     the plan file's, `weight_bytes` the engine's weights as TensorRT counts them. `layers` counts matrix products by
-    format. `similarity` is the least cosine to ONNX Runtime's output, by output; `milliseconds` the median of a run, by
-    lane, where lanes were compared. The weights of a `stripped` plan come from the graph's ONNX file.
+    format, and attention in one kernel. `similarity` is the least cosine to ONNX Runtime's output, by output;
+    `milliseconds` the median of a run, by lane, where lanes were compared. The weights of a `stripped` plan come from
+    the graph's ONNX file.
     """
 
     gpu: str
@@ -61,11 +62,11 @@ class PlanInfo:
     def check(self, machine: Machine, graph: str) -> None:
         """ArtifactError unless the plan can run on `machine`.
 
-        A plan without TensorRT's version compatibility, which costs the narrow kernels, loads in its own version
-        only, and holds kernels for one compute capability.
+        A plan loads in the very version of TensorRT that built it, patches included, unless it was built to be
+        compatible, which costs the narrow kernels; and it holds kernels for one compute capability.
         """
         built = Machine(self.gpu, tuple(self.capability), self.tensorrt)
-        if built.release != machine.release:
+        if built.tensorrt != machine.tensorrt:
             raise ArtifactError(f"the plan of {graph} was built by TensorRT {built.tensorrt} and this is TensorRT "
                                 f"{machine.tensorrt}; {rebuild(self.precision)}")
         if built.capability != machine.capability:

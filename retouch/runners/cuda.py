@@ -50,11 +50,11 @@ class Memory:
 
 
 class Graph:
-    """Captured work of a stream, to be launched again and again."""
+    """Captured work of a stream, to be launched again and again; destroyed with the last reference."""
 
     def __init__(self, executable: Any):
         self.executable = executable
-        self.close = weakref.finalize(self, runtime.cudaGraphExecDestroy, executable)
+        weakref.finalize(self, runtime.cudaGraphExecDestroy, executable)
 
 
 class Stream:
@@ -90,9 +90,12 @@ class Stream:
         checked("capturing", runtime.cudaStreamBeginCapture(self._raw, mode))
         try:
             work()
-        finally:  # a stream left in capture could never be used again
-            answer = runtime.cudaStreamEndCapture(self._raw)
-        captured = checked("capturing", answer)
+        except BaseException:  # a stream left in capture could never be used again
+            status, *captured = runtime.cudaStreamEndCapture(self._raw)
+            if status == runtime.cudaError_t.cudaSuccess:
+                runtime.cudaGraphDestroy(*captured)
+            raise
+        captured = checked("capturing", runtime.cudaStreamEndCapture(self._raw))
         try:
             return Graph(checked("making a graph", runtime.cudaGraphInstantiate(captured, 0)))
         finally:

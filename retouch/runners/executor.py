@@ -24,12 +24,13 @@ MOST_GRAPHS = 8  # sets of shapes that are ready at once; the one not used for l
 
 @dataclass
 class Ready:
-    """A context, where its memory was when it last ran, and its graph once it is captured."""
+    """A context, where its memory was when it last ran, and its graph once it is captured; `plain` where it cannot be."""
 
     context: Context
     addresses: tuple[int, ...] = ()
     warm: bool = False
     graph: Graph | None = None
+    plain: bool = False
 
 
 class Executor:
@@ -53,8 +54,6 @@ class Executor:
     def close(self) -> None:
         """Give all memory back; a second time is no error."""
         with ARENA.lock:
-            for ready in self._ready.values():
-                _drop(ready)
             self._ready.clear()
             for buffer in self._buffers.values():
                 buffer.close()
@@ -94,7 +93,7 @@ class Executor:
         key = profile, *shapes.values()
         if key not in self._ready:
             while len(self._ready) >= self._most:
-                _drop(self._ready.popitem(last=False)[1])
+                self._ready.popitem(last=False)
             self._ready[key] = Ready(self.engine.context(profile, shapes, self._stream))
         self._ready.move_to_end(key)
         return self._ready[key]
@@ -105,7 +104,7 @@ class Executor:
                 for name, shape in {**shapes, **ready.context.outputs}.items()}
         scratch = ARENA.reserve(ready.context.need)
         if ready.addresses != (scratch, *room.values()):
-            _drop(ready)
+            ready.graph, ready.warm = None, False
             ready.context.bind(scratch, room)
             ready.addresses = scratch, *room.values()
 
@@ -121,8 +120,11 @@ class Executor:
             buffer.hold(None)
 
     def _launch(self, ready: Ready) -> None:
-        if ready.warm and ready.graph is None:
-            ready.graph = self._stream.capture(lambda: ready.context.enqueue(self._stream))
+        if ready.warm and ready.graph is None and not ready.plain:
+            try:
+                ready.graph = self._stream.capture(lambda: ready.context.enqueue(self._stream))
+            except RuntimeError:  # not every plan can be captured; a plain run says what else is wrong
+                ready.plain = True
         if ready.graph is not None:
             self._stream.launch(ready.graph)
         else:
@@ -138,9 +140,3 @@ class Executor:
         host = np.empty(shape, dtype)
         self._stream.download(address, host)
         return host
-
-
-def _drop(ready: Ready) -> None:
-    if ready.graph is not None:
-        ready.graph.close()
-    ready.graph, ready.warm = None, False

@@ -45,6 +45,7 @@ class World:
     weight_share: float = 1.0
     phases: tuple[tuple[str, str, int], ...] = (("Building", "", 3), ("Tactics", "Building", 2))
     fails: bool = False
+    steps: int = 0  # that the builder took
     timings: list[bytes] = field(default_factory=list)  # the timing caches that builds started with
     alive: int = 0  # execution contexts
 
@@ -98,6 +99,7 @@ class Builder(Emulated):
         for phase, parent, steps in self.world.phases:
             config.progress_monitor.phase_start(phase, parent or None, steps)
             for number in range(steps):
+                self.world.steps += 1
                 if not config.progress_monitor.step_complete(phase, number):
                     return None
             config.progress_monitor.phase_finish(phase)

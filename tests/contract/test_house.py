@@ -37,6 +37,12 @@ def test_one_file_knows_triton():
     assert knowing == ["triton.py"]
 
 
+@pytest.mark.parametrize("package, file", [("tensorrt", "trt.py"), ("cuda.bindings", "cuda.py")])
+def test_one_file_knows_each_package_of_nvidia(package, file):
+    everywhere = [*PACKAGE, *(ROOT / "export").glob("*.py")]
+    assert [path.name for path in everywhere if package in set(imported(path))] == [file]
+
+
 def test_types_imports_nothing_of_ours():
     assert not any(name.split(".")[0] == "retouch" for name in imported(ROOT / "retouch" / "types.py"))
 

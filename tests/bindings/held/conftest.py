@@ -40,6 +40,7 @@ else:
         before = {name: getattr(WORLD, name) for name in
                   ("widened", "noise", "milliseconds", "weight_share", "phases", "fails")}
         WORLD.timings.clear()
+        WORLD.steps = 0
         yield WORLD
         for name, value in before.items():
             setattr(WORLD, name, value)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from lane import TABLE, export, folder_of, inputs, truth
+from lane import export, folder_of, inputs
 
 from export.tensorrt import NEEDS
 from retouch.manifest import ArtifactError, read, verify
 from retouch.plan import PlanInfo
 from retouch.runners.tensorrt import TensorRTRunner
+from retouch.runners.trt import Engine
 
 
 @pytest.fixture
@@ -68,6 +69,7 @@ def test_ctrl_c_stops_a_build(tmp_path, world):
 
     with pytest.raises(KeyboardInterrupt):
         export(tmp_path, "bf16", say=stop)
+    assert world.steps == 1
     assert not list(folder_of(tmp_path, "bf16").iterdir())
 
 
@@ -89,6 +91,13 @@ def test_options_reach_the_builder(tmp_path, world, fakes):
     for name in ("set_memory_pool_limit", "builder_optimization_level", "profiling_verbosity", "progress_monitor"):
         assert ("IBuilderConfig", name) in calls
     assert ("IBuilderConfig", "set_flag") not in calls
+
+
+def test_profiles_that_are_one_for_a_graph_count_once(tmp_path, world):
+    """`reference` has no axis `region`."""
+    small, large = ({"batch": (1, 1, 1), "cells": (8, 8, 8), "region": limits} for limits in ((1, 2, 4), (5, 8, 8)))
+    manifest = read(export(tmp_path, "bf16", profiles=[small, large]))
+    assert [len(PlanInfo.of(manifest, graph).profiles) for graph in ("reference", "step")] == [1, 2]
 
 
 def test_a_graph_that_tensorrt_does_not_take_is_refused(tmp_path, world, monkeypatch):
@@ -124,8 +133,7 @@ def test_a_plan_with_weights_stored_wide_is_refused(tmp_path, world, wide, narro
 
 
 def test_a_plan_that_tells_only_names_is_refused(tmp_path, world, monkeypatch):
-    monkeypatch.setattr("export.tensorrt.tensorrt.ProfilingVerbosity.DETAILED",
-                        world.real.ProfilingVerbosity.LAYER_NAMES_ONLY, raising=False)
+    """As the inspector does of plans that were built without detailed profiling."""
     monkeypatch.setattr(world.classes["EngineInspector"], "get_engine_information",
                         lambda self, format: '{"Layers": ["a", "b"]}')
     refused(tmp_path, "bf16", "no more than names")
@@ -186,13 +194,6 @@ def test_a_stripped_plan_takes_its_weights_from_the_graph(tmp_path, world):
 
 def test_weights_of_another_graph_are_refused(tmp_path, world):
     folder = export(tmp_path, "bf16", strip=True)
+    engine = Engine((folder / "step.plan").read_bytes(), "step.plan")
     with pytest.raises(ArtifactError, match="the weights of reference.onnx do not fit step.plan: a weight is missing"):
-        from retouch.runners.trt import Engine
-        Engine((folder / "step.plan").read_bytes(), "step.plan").refit(folder / "reference.onnx")
-
-
-def test_the_trial_is_the_graph_itself(tmp_path, world):
-    """The emulated engine rounds its bfloat16 inputs and outputs; it is otherwise what ONNX Runtime computes."""
-    folder = export(tmp_path, "bf16")
-    assert len(TABLE) == 4
-    assert set(truth(folder / "step.onnx")(inputs())) == {"velocity"}
+        engine.refit(folder / "reference.onnx")

@@ -7,7 +7,6 @@ import inspect
 import pytest
 import tensorrt
 from checked import signatures
-from emulated import CLASSES
 
 from export.tensorrt import Monitor
 from retouch.runners.cuda import runtime
@@ -75,15 +74,6 @@ def test_what_tensorrt_calls_has_its_parameters(fakes, ours, real):
     for name in overridden:
         wanted = [parameter.name for parameter in signatures(getattr(base, name))[0].parameters]
         assert list(inspect.signature(getattr(ours, name)).parameters)[1:] == wanted
-
-
-@pytest.mark.parametrize("emulated", CLASSES, ids=lambda each: each.__name__)
-def test_the_emulation_has_no_names_of_its_own(fakes, emulated):
-    """Its methods that our code can reach are the real ones, with the real parameters."""
-    real = getattr(fakes.real, emulated.__name__)
-    reached = {name for kind, name in fakes.calls if kind == emulated.__name__ and name != "__init__"}
-    for name in reached:
-        assert hasattr(real, name)
 
 
 @pytest.mark.parametrize("wrong", [

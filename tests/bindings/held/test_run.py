@@ -8,7 +8,7 @@ import json
 import ml_dtypes
 import numpy as np
 import pytest
-from lane import CELLS, export, inputs, truth
+from lane import CELLS, TABLE, export, inputs, truth
 
 from retouch.manifest import NAME, ArtifactError
 from retouch.runners.arena import ARENA
@@ -59,13 +59,18 @@ def test_any_layout_and_type_of_input_is_taken(folder, step):
     np.testing.assert_array_equal(step.run(**turned)["velocity"], straight)
 
 
-def test_the_tightest_profile_is_taken(folder):
+def test_the_tightest_profile_is_taken(folder, tmp_path):
     engine = Engine((folder / "step.plan").read_bytes(), "step.plan")
 
     def profile(batch, region, cells):
         return engine.profile_of({name: values.shape for name, values in inputs(batch, region, cells).items()})
 
     assert [profile(1, 8, 8), profile(2, 8, 8), profile(1, 2, 6), profile(4, 2, 6)] == [0, 1, 2, 3]
+    wide, tight = {"batch": (1, 1, 4), "cells": (6, 6, 8), "region": (1, 6, 8)}, TABLE[0]
+    for table in ([wide, tight], [tight, wide]):
+        both = export(tmp_path, "bf16", profiles=table)
+        engine = Engine((both / "step.plan").read_bytes(), "step.plan")
+        assert table[profile(1, 8, 8)] == tight and table[profile(2, 8, 8)] == wide
 
 
 def test_the_second_run_is_captured_and_the_next_replayed(device, step):
@@ -86,6 +91,22 @@ def test_ready_shapes_are_bounded(folder, device, world):
                 np.testing.assert_array_equal(runner.run(**given)["velocity"], wanted(folder, given))
         gc.collect()
         assert len(device.graphs) == world.alive == 3
+
+
+def test_shapes_not_used_for_longest_go_first(folder, device):
+    with TensorRTRunner(folder, "step") as runner:
+        runner.executor = Executor(runner.executor.engine, most_graphs=3)
+
+        def replayed(region):
+            before = device.launches
+            runner.run(**inputs(1, region))
+            return device.launches > before
+
+        for region in (8, 2, 3):
+            assert [replayed(region), replayed(region)] == [False, True]
+        assert replayed(8)
+        assert not replayed(4)  # in place of 2
+        assert replayed(8) and replayed(3) and not replayed(2)
 
 
 def test_kept_outputs_stay_on_the_gpu(folder, device):
@@ -115,6 +136,27 @@ def test_a_kept_array_is_copied_again_after_its_buffer_has_moved(folder, device)
         step.run(**given)
         step.run(**inputs(4, 8))  # a larger k
         np.testing.assert_array_equal(step.run(**given)["velocity"], wanted(folder, given))
+
+
+def test_a_kept_array_is_copied_again_after_another_took_its_place(folder):
+    with TensorRTRunner(folder, "reference", keep=("k",)) as look, TensorRTRunner(folder, "step") as step:
+        given = inputs()
+        kept = {**given, "k": look.run(tokens=inputs(1, CELLS)["tokens"])["k"]}
+        for each in (kept, given, kept):
+            np.testing.assert_array_equal(step.run(**each)["velocity"], wanted(folder, each))
+
+
+def test_a_kept_array_is_copied_again_after_its_buffer_was_lost(folder, device):
+    with TensorRTRunner(folder, "reference", keep=("k",)) as look, TensorRTRunner(folder, "step") as step:
+        kept = {**inputs(1, 1, 6), "k": look.run(tokens=inputs(1, 6)["tokens"])["k"]}
+        step.run(**kept)
+        device.bytes = sum(map(len, device.memory.values())) + 100
+        try:
+            with pytest.raises(CudaError):
+                step.run(**inputs(1, 1, 8))
+        finally:
+            device.bytes = 1 << 30
+        np.testing.assert_array_equal(step.run(**kept)["velocity"], wanted(folder, kept))
 
 
 def test_scratch_memory_is_shared_and_grows(folder, device):
@@ -165,17 +207,20 @@ def test_a_gpu_without_room_says_so(folder, device):
         device.bytes = 1 << 30
 
 
-def test_a_run_that_fails_while_it_is_captured_leaves_the_stream_usable(folder, device, world, monkeypatch):
-    with TensorRTRunner(folder, "step") as runner:
-        given = inputs()
-        runner.run(**given)
-        with monkeypatch.context() as patch:
-            patch.setattr(world.classes["IExecutionContext"], "execute_async_v3", lambda self, stream: False)
-            with pytest.raises(RuntimeError, match="TensorRT does not run"):
-                runner.run(**given)
-        gc.collect()
-        device.graphs.clear()  # the real runtime drops an invalid capture by itself
-        np.testing.assert_array_equal(runner.run(**given)["velocity"], wanted(folder, given))
+def test_a_plan_that_cannot_be_captured_runs_plainly(folder, step, device, world, monkeypatch):
+    context, given = world.classes["IExecutionContext"], inputs()
+    run = context.execute_async_v3
+    monkeypatch.setattr(context, "execute_async_v3",
+                        lambda self, stream_handle: not device.captures and run(self, stream_handle))
+    for _ in range(4):
+        np.testing.assert_array_equal(step.run(**given)["velocity"], wanted(folder, given))
+    assert device.launches == 0
+
+
+def test_a_run_that_fails_says_so(step, world, monkeypatch):
+    monkeypatch.setattr(world.classes["IExecutionContext"], "execute_async_v3", lambda self, stream_handle: False)
+    with pytest.raises(RuntimeError, match="TensorRT does not run: "):
+        step.run(**inputs())
 
 
 def test_a_machine_without_a_gpu_is_told_so(folder, device, monkeypatch):
