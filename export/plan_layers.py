@@ -1,4 +1,4 @@
-"""Whether a plan's matrix products are as narrow as its graph's: what was asked for, and what TensorRT's inspector tells.
+"""Whether a plan's matrix products are as narrow as its graph's: what was asked for, and what the inspector tells.
 
 A build can succeed and run FP8 or FP4 weights in a wider type. TensorRT may merge layers, or run the two products of an
 attention as one kernel, so a plan can have fewer products than its graph, but more wide ones mean that narrow layers

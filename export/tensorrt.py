@@ -1,7 +1,7 @@
 """A lane's TensorRT plans from its ONNX graphs: built, looked into, compared with the graph and with the wider lane.
 
 TensorRT 10.16 builds bf16 and fp8, TensorRT 11 all three lanes. Every name used here is held against the bindings of
-both versions by tests/bindings, and the flow runs there on an emulated engine; no plan was built by TensorRT itself yet.
+both versions by tests/bindings, where the flow runs on an emulated engine; no plan was built by TensorRT itself yet.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Options:
 
 def build_plans(folder: Path, staging: Path, precision: str, options: Options = Options(),
                 say: Say = lambda words, done: None) -> dict[str, PlanInfo]:
-    """Write `X.plan` to `staging` for every `X.onnx` in `folder` (which may be the same); what the manifest says of each.
+    """Write `X.plan` to `staging` for each `X.onnx` in `folder`, which may be the same; what the manifest says of them.
 
     A plan is written once it has passed: its kernels are as narrow as its graph, its outputs those of the graph, and a
     narrow lane's `step` is faster than the wider lane's. ArtifactError in one sentence when this machine cannot run the
@@ -221,7 +221,7 @@ def _save_timings(config: tensorrt.IBuilderConfig, path: Path) -> None:
 
 def _race(executor: Executor, rival: Path, inputs: dict[str, np.ndarray], precision: str, force: bool,
           say: Say) -> dict[str, float]:
-    """Milliseconds of a step in this lane and in the wider one, both measured now; ArtifactError when it is no faster."""
+    """Milliseconds of a step in this lane and the wider one, both measured now; ArtifactError when it is no faster."""
     wider = WIDER[precision]
     say(f"{TIMED}: measuring {precision} and {wider} in turns", None)
     with TensorRTRunner(rival, TIMED) as runner:

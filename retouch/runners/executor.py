@@ -24,7 +24,7 @@ MOST_GRAPHS = 8  # sets of shapes that are ready at once; the one not used for l
 
 @dataclass
 class Ready:
-    """A context, where its memory was when it last ran, and its graph once it is captured; `plain` where it cannot be."""
+    """A context, where its memory was when it last ran, and its graph once captured; `plain` where it cannot be."""
 
     context: Context
     addresses: tuple[int, ...] = ()

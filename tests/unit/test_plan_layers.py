@@ -17,7 +17,7 @@ FP4_KERNEL = "cutlass3x_sm100_bstensorop_s256x128x64gemm_block_scaled_ue4m3xe2m1
 
 def ten(name, kind, types, tactic="", **more):
     """A layer as TensorRT 10 tells it."""
-    inputs = [{"Name": "x", "Location": "Device", "Dimensions": [1, 8, 32], "Format/Datatype": words} for words in types]
+    inputs = [{"Name": "x", "Location": "Device", "Dimensions": [1, 8], "Format/Datatype": words} for words in types]
     return {"Name": name, "LayerType": kind, "Inputs": inputs, "Outputs": inputs[:1], "TacticName": tactic, **more}
 
 

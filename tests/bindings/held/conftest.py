@@ -14,14 +14,16 @@ if not VERSION:
 else:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+    import building
     import cuda.bindings
+    import running
     import tensorrt_bindings
     from checked import Fakes
     from device import Device, Runtime
-    from emulated import World
+    from world import World
 
     DEVICE = Device()
-    WORLD = World(tensorrt_bindings, DEVICE)
+    WORLD = World(tensorrt_bindings, DEVICE, (*building.CLASSES, *running.CLASSES))
     FAKES = Fakes(tensorrt_bindings, WORLD.classes)
     CUDA = Runtime(DEVICE)
     sys.modules["tensorrt"] = FAKES.module()

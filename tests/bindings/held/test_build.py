@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import onnx
 import pytest
-from lane import export, folder_of, inputs
+from graphs import on_cpu, step
+from lane import export, folder_of, inputs, truth
 
-from export.tensorrt import NEEDS
+from export.tensorrt import NEEDS, lowered
 from retouch.manifest import ArtifactError, read, verify
 from retouch.plan import PlanInfo
 from retouch.runners.tensorrt import TensorRTRunner
@@ -190,6 +193,13 @@ def test_a_stripped_plan_takes_its_weights_from_the_graph(tmp_path, world):
     (folder / "step.onnx").write_bytes(b"of another export")
     with pytest.raises(ArtifactError, match="step.onnx of denoiser_bf16/1 is not the file"):
         TensorRTRunner(folder, "step")
+
+
+def test_the_truth_is_the_lowered_graph_on_onnx_runtime(tmp_path):
+    onnx.save(on_cpu(step("fp8")), tmp_path / "step.onnx")
+    given = inputs()
+    np.testing.assert_array_equal(lowered(tmp_path / "step.onnx")(given)["velocity"],
+                                  truth(tmp_path / "step.onnx")(given)["velocity"])
 
 
 def test_weights_of_another_graph_are_refused(tmp_path, world):

@@ -1,206 +1,25 @@
-"""TensorRT in a few lines: plans are ONNX files with a header, and engines run them by ONNX Runtime in a device's memory.
-
-Classes and members are named as the real ones, and `checked.Fakes` holds every call and answer against those. What a
-test can make it do wrong stands in `World`.
-"""
+"""TensorRT's engines, emulated: ONNX Runtime computes on the memory of an emulated GPU."""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto
 
-from device import Device
 from graphs import on_cpu
+from world import Emulated
 
 NUMPY = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16)}
 WORDS = {"fp8": "FP8", "fp4": "FP4", "wide": "BFloat16"}
 TACTICS = {"fp8": "sm90_xmma_gemm_e4m3bf16_e4m3f32_f32_tn_n_tilesize128x128x128",
            "fp4": "cutlass3x_sm100_bstensorop_gemm_ue4m3xe2m1_ue4m3xe2m1_f32_bf16_128x128x256",
            "wide": "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64"}
-
-
-@dataclass
-class World:
-    """The installed TensorRT and its moods; plans keep those they were built in.
-
-    `widened` names the layers that are built wide, `noise` is added to outputs, a run takes `milliseconds`, `phases`
-    are what the builder reports, and `detailed` whether the inspector tells more than names.
-    """
-
-    real: ModuleType
-    device: Device
-    widened: tuple[str, ...] = ()
-    noise: float = 0.0
-    milliseconds: float = 1.0
-    weight_share: float = 1.0
-    phases: tuple[tuple[str, str, int], ...] = (("Building", "", 3), ("Tactics", "Building", 2))
-    fails: bool = False
-    steps: int = 0  # that the builder took
-    timings: list[bytes] = field(default_factory=list)  # the timing caches that builds started with
-    alive: int = 0  # execution contexts
-
-    @property
-    def version(self) -> str:
-        return self.real.__version__
-
-    @property
-    def eleven(self) -> bool:
-        return self.version.startswith("11.")
-
-    def emulation(self) -> dict[str, type]:
-        """The classes, bound to this world."""
-        return {each.__name__: type(each.__name__, (each,), {"world": self}) for each in CLASSES}
-
-    def new(self, name: str, *arguments: Any) -> Any:
-        return self.classes[name](*arguments)
-
-    def __post_init__(self) -> None:
-        self.classes = self.emulation()
-
-    def complain(self, logger: Any, words: str) -> None:
-        logger.log(self.real.ILogger.Severity.ERROR, words)
-
-
-class Emulated:
-    world: World
-
-
-# -- building -----------------------------------------------------------------------------------------------------------
-
-
-class Builder(Emulated):
-    def __init__(self, logger: Any):
-        self.logger = logger
-
-    def create_network(self, flags: int = 0) -> Any:
-        assert flags == 1 << int(self.world.real.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-        return self.world.new("INetworkDefinition")
-
-    def create_builder_config(self) -> Any:
-        return self.world.new("IBuilderConfig")
-
-    def create_optimization_profile(self) -> Any:
-        return self.world.new("IOptimizationProfile")
-
-    def build_serialized_network(self, network: Any, config: Any) -> bytes | None:
-        if self.world.fails:
-            self.world.complain(self.logger, "[optimizer]\n  no implementation for node 7")
-            return None
-        for phase, parent, steps in self.world.phases:
-            config.progress_monitor.phase_start(phase, parent or None, steps)
-            for number in range(steps):
-                self.world.steps += 1
-                if not config.progress_monitor.step_complete(phase, number):
-                    return None
-            config.progress_monitor.phase_finish(phase)
-        names = {given.name for given in network.model.graph.input}
-        assert config.profiles and all(set(profile.shapes) == names for profile in config.profiles)
-        config.cache.blob += b"+"
-        flags = self.world.real.BuilderFlag
-        stripped = flags.STRIP_PLAN in config.flags_set
-        assert stripped == (flags.REFIT_IDENTICAL in config.flags_set)
-        header = {"version": self.world.version, "profiles": [profile.shapes for profile in config.profiles],
-                  "stripped": stripped, "widened": self.world.widened, "noise": self.world.noise,
-                  "milliseconds": self.world.milliseconds, "weight_share": self.world.weight_share,
-                  "detailed": config.profiling_verbosity == self.world.real.ProfilingVerbosity.DETAILED}
-        model = network.model
-        if stripped:
-            model = ModelProto.FromString(model.SerializeToString())
-            for tensor in model.graph.initializer:
-                if len(tensor.dims) == 2:
-                    tensor.raw_data = bytes(len(tensor.raw_data))
-        return json.dumps(header).encode() + b"\n" + model.SerializeToString()
-
-
-class INetworkDefinition(Emulated):
-    model: ModelProto
-
-
-class OnnxParser(Emulated):
-    def __init__(self, network: Any, logger: Any):
-        self.network, self.errors = network, []
-
-    def parse_from_file(self, model: str) -> bool:
-        try:
-            self.network.model = onnx.load(model)
-        except Exception as failure:
-            self.errors.append(self.world.new("ParserError", str(failure)))
-        return not self.errors
-
-    @property
-    def num_errors(self) -> int:
-        return len(self.errors)
-
-    def get_error(self, index: int) -> Any:
-        return self.errors[index]
-
-
-class ParserError(Emulated):
-    def __init__(self, words: str):
-        self.words = words
-
-    def desc(self) -> str:
-        return self.words
-
-
-class IOptimizationProfile(Emulated):
-    def __init__(self) -> None:
-        self.shapes: dict[str, list] = {}
-
-    def set_shape(self, input: str, min: Any, opt: Any, max: Any) -> None:
-        assert all(a <= b <= c for a, b, c in zip(min, opt, max))
-        self.shapes[input] = [list(min), list(opt), list(max)]
-
-
-class ITimingCache(Emulated):
-    def __init__(self, blob: bytes):
-        self.blob = blob
-
-    def serialize(self) -> bytes:
-        return self.blob
-
-
-class IBuilderConfig(Emulated):
-    def __init__(self) -> None:
-        self.flags_set, self.profiles, self.pools = set(), [], {}
-        self.progress_monitor = self.profiling_verbosity = self.builder_optimization_level = None
-
-    def set_flag(self, flag: Any) -> None:
-        self.flags_set.add(flag)
-
-    def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
-        self.pools[pool] = pool_size
-
-    def add_optimization_profile(self, profile: Any) -> int:
-        self.profiles.append(profile)
-        return len(self.profiles) - 1
-
-    def create_timing_cache(self, serialized_timing_cache: bytes) -> Any:
-        head = self.world.version.encode()
-        return self.world.new("ITimingCache", serialized_timing_cache or head)
-
-    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> bool:
-        if not cache.blob.startswith(self.world.version.encode()):
-            return False
-        self.world.timings.append(cache.blob)
-        self.cache = cache
-        return True
-
-    def get_timing_cache(self) -> Any:
-        return self.cache
-
-
-# -- running ------------------------------------------------------------------------------------------------------------
 
 
 class Runtime(Emulated):
@@ -390,5 +209,4 @@ class EngineInspector(Emulated):
         return {**about, "Format": "Row major linear", "DataType": WORDS[kind]}
 
 
-CLASSES = (Builder, INetworkDefinition, OnnxParser, ParserError, IOptimizationProfile, ITimingCache, IBuilderConfig,
-           Runtime, ICudaEngine, IExecutionContext, Refitter, OnnxParserRefitter, EngineInspector)
+CLASSES = (Runtime, ICudaEngine, IExecutionContext, Refitter, OnnxParserRefitter, EngineInspector)
