@@ -1,4 +1,4 @@
-"""The command line: retouch edit | serve | demo | doctor."""
+"""The command line: retouch edit | serve | demo | export | doctor."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from clients.show import console, save, with_progress
+from export.command import export
 from retouch import types
 from retouch.client import Retouch
 from retouch.server import RUNTIME, Server, ServerError
@@ -115,6 +116,9 @@ def server_url(url: str | None, http: bool, start: bool) -> Iterator[str]:
     else:
         ports = json.loads(RUNNING.read_text()) if RUNNING.is_file() else {"http": 8000, "grpc": 8001}
         yield f"127.0.0.1:{ports['http' if http else 'grpc']}"
+
+
+retouch.add_command(export)
 
 
 def main() -> None:

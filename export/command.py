@@ -10,13 +10,14 @@ import click
 
 from export.checkpoint import Checkpoint
 from export.parts import FAMILIES, Part, checkpoint_digest, current
+from retouch.manifest import read
 
 LANES = ("bf16", "fp8", "fp4")
 
 
 @dataclass
-class Plan:
-    """What is missing: parts other than the denoiser, and lanes of the denoiser."""
+class Work:
+    """What is missing: parts other than the denoiser, lanes of the denoiser, and TensorRT plans of lanes."""
 
     checkpoint: Checkpoint
     sha256: str
@@ -24,9 +25,10 @@ class Plan:
     parts: list[Part]
     denoiser: Part | None
     lanes: list[str]
+    plans: list[str]
 
     @classmethod
-    def of(cls, folder: Path, lanes: list[str], repository: Path, only: str | None, again: bool) -> Plan:
+    def of(cls, folder: Path, asked: list[str], repository: Path, only: str | None, again: bool, tensorrt: bool) -> Work:
         """ValueError when `only` names no part; `again` counts what is there already as missing."""
         checkpoint, sha256 = Checkpoint(folder), checkpoint_digest(folder)
         parts = {part.name: part for part in FAMILIES[checkpoint.family]}
@@ -37,9 +39,14 @@ class Plan:
         def missing(part: Part, lane: str) -> bool:
             return again or not current(part.folder(repository, lane), sha256, lane)
 
+        lanes = [lane for lane in LANES if denoiser and lane in {"bf16", *asked} and missing(denoiser, lane)]
+        planned = [lane for lane in LANES if denoiser and tensorrt and lane in asked]
         return cls(checkpoint, sha256, repository,
                    [part for part in parts.values() if only in (None, part.name) and missing(part, "bf16")], denoiser,
-                   [lane for lane in LANES if denoiser and lane in {"bf16", *lanes} and missing(denoiser, lane)])
+                   lanes, [lane for lane in planned if lane in lanes or not read(denoiser.folder(repository, lane)).plans])
+
+    def __bool__(self) -> bool:
+        return bool(self.parts or self.lanes or self.plans)
 
 
 def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
@@ -58,21 +65,25 @@ def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
 @click.option("--only", metavar="PART", help="One part instead of all, for example denoiser.")
 @click.option("--calibration", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Ranges of activations, as an export writes them.  [default: measured on the checkpoint's own pairs]")
+@click.option("--tensorrt", is_flag=True, help="Build TensorRT plans of the asked lanes too, for the GPU of this machine.")
+@click.option("--strip", is_flag=True, help="Leave the weights out of the plans; the ONNX files give them at load.")
+@click.option("--force", is_flag=True, help="Register a plan that is not faster than the wider lane's, or too large.")
 @click.option("--weightless", is_flag=True, help="The denoiser's graphs and sizes, by its config alone; nothing to serve.")
 def export(checkpoint: Path, precision: list[str], repository: Path, only: str | None, calibration: Path | None,
-           weightless: bool) -> None:
+           tensorrt: bool, strip: bool, force: bool, weightless: bool) -> None:
     """Turn CHECKPOINT, a folder in diffusers layout, into ONNX in a model repository.
 
     What is there and still right is kept: an export that was stopped goes on where it was.
     """
     try:
-        plan = Plan.of(checkpoint, precision, repository, "denoiser" if weightless else only, again=weightless)
-        if not plan.parts and not plan.lanes:
+        only = "denoiser" if weightless else only
+        work = Work.of(checkpoint, precision, repository, only, again=weightless, tensorrt=tensorrt and not weightless)
+        if not work:
             click.echo(f"{repository} is up to date with {checkpoint}")
             return
-        from export.run import run  # loads torch
+        from export.run import Settings, run  # loads torch
 
-        run(plan, calibration, weightless)
+        run(work, Settings(calibration, weightless, strip, force))
     except (RuntimeError, OSError, ValueError) as failure:
         click.echo(f"error: {failure}", err=True)
         sys.exit(1)

@@ -81,6 +81,18 @@ class Exporter:
                 write_ranges(ranges, staging / CALIBRATION)
         return weights
 
+    def plans(self, part: Part, lane: str, force: bool, strip: bool) -> dict[str, int]:
+        """TensorRT plans of a lane that is exported, beside its graphs; their bytes by graph."""
+        from export.tensorrt import WIDER, Options, build_plans  # needs TensorRT and a GPU
+
+        folder, wider = part.folder(self.repository, lane), WIDER.get(lane)
+        options = Options(force=force, strip=strip, wider=part.folder(self.repository, wider) if wider else None)
+        manifest = verify(folder)
+        with self._publishing(part, lane, manifest) as staging:
+            built = build_plans(folder, staging, lane, options, lambda words, done: self.say(_with_share(words, done)))
+            manifest.plans = {name: info.words() for name, info in built.items()}
+        return {name: info.bytes for name, info in built.items()}
+
     def _manifest(self, part: Part, lane: str, weights: dict[str, int]) -> Manifest:
         settings = importlib.import_module(part.module).settings(self.checkpoint)
         return Manifest(self.checkpoint.family, self.sha256, lane, ARITHMETIC[lane], OPSET, versions(), weights=weights,
@@ -123,3 +135,7 @@ class Exporter:
                 publish(staging, folder, manifest)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _with_share(words: str, done: float | None) -> str:
+    return words if done is None else f"{words}, {done:.0%}"

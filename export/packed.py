@@ -12,6 +12,7 @@ import onnx_ir as ir
 from export.formats import BLOCK, E2M1, E4M3, fp8_scale, nvfp4_scale, to_fp8, to_nvfp4
 from export.linear import Linear
 from export.policy import Tier
+from export.weights import release
 
 CHUNK = 1 << 22  # numbers that are converted at a time: temporary arrays are several times as large
 
@@ -76,8 +77,8 @@ def _scale(linear: Linear, tier: Tier) -> np.float32:
 
 def _chunks(linear: Linear) -> Iterator[tuple[slice, np.ndarray]]:
     """The weight's rows, some at a time, as float32."""
-    whole = linear.weight.const_value.numpy()
     height = max(1, CHUNK // linear.columns)
-    for top in range(0, len(whole), height):
+    for top in range(0, linear.weight.shape[0], height):
         part = slice(top, top + height)
-        yield part, whole[part].astype(np.float32)
+        yield part, linear.weight.const_value.numpy()[part].astype(np.float32)
+    release(linear.weight.const_value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,51 +15,64 @@ from export.exporter import Exporter
 from export.quiet import quiet
 
 if TYPE_CHECKING:
-    from export.command import Plan
+    from export.command import Work
 
 
-def run(plan: Plan, calibration: Path | None, weightless: bool) -> None:
-    """Do what `plan` says; whatever a step raises ends it, and the steps before stay."""
+@dataclass(frozen=True)
+class Settings:
+    """How the work is done: the options of `retouch export` that do not say what is to be done."""
+
+    calibration: Path | None = None
+    weightless: bool = False
+    strip: bool = False
+    force: bool = False
+
+
+def run(work: Work, settings: Settings) -> None:
+    """Do the work; whatever a step raises ends it, and the steps before stay."""
     console = Console(stderr=True)
     columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("loading torch", total=len(plan.parts) + len(plan.lanes))
-        exporter = Exporter(plan.checkpoint, plan.sha256, plan.repository,
-                            lambda words: progress.update(bar, description=words), weightless)
-        for done in _steps(plan, exporter, calibration):
+        bar = progress.add_task("loading torch", total=len(work.parts) + len(work.lanes) + len(work.plans))
+        exporter = Exporter(work.checkpoint, work.sha256, work.repository,
+                            lambda words: progress.update(bar, description=words), settings.weightless)
+        for done in _steps(work, exporter, settings):
             progress.update(bar, advance=1)
             print(done, flush=True)
 
 
-def _steps(plan: Plan, exporter: Exporter, calibration: Path | None) -> Iterator[str]:
+def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
     """What was done, after each step."""
-    for part in plan.parts:
+    for part in work.parts:
         with quiet():
             exporter.whole(part)
         yield f"exported and checked {part.name}"
     ranges: calibrate.Ranges = {}
-    for lane in plan.lanes:
+    for lane in work.lanes:
         if lane == "bf16":
             with quiet():
-                sizes = exporter.typed(plan.denoiser)
+                sizes = exporter.typed(work.denoiser)
         else:
-            ranges = ranges or _ranges(plan, exporter, calibration)
-            sizes = exporter.narrow(plan.denoiser, lane, ranges)
-        yield f"exported {plan.denoiser.name}_{lane}: {_told(sizes)}"
+            ranges = ranges or _ranges(work, exporter, settings.calibration)
+            sizes = exporter.narrow(work.denoiser, lane, ranges)
+        yield f"exported {work.denoiser.name}_{lane}: {_told(sizes)}"
+    for lane in work.plans:
+        sizes = exporter.plans(work.denoiser, lane, settings.force, settings.strip)
+        yield f"built the plans of {work.denoiser.name}_{lane}: {_told(sizes)}"
 
 
-def _ranges(plan: Plan, exporter: Exporter, calibration: Path | None) -> calibrate.Ranges:
+def _ranges(work: Work, exporter: Exporter, calibration: Path | None) -> calibrate.Ranges:
     """From the file, or over the checkpoint's pairs; a graph without weights has no activations to measure."""
     if exporter.weightless:
         return {}
     if calibration:
         return calibrate.read(calibration)
-    pairs = calibrate.pairs(plan.checkpoint.folder)
+    pairs = calibrate.pairs(work.checkpoint.folder)
     said = (exporter.say(f"calibrating: pair {index + 1} of {len(pairs)}") or pair for index, pair in enumerate(pairs))
-    return calibrate.calibrate(plan.repository, said)
+    return calibrate.calibrate(work.repository, said)
 
 
 def _told(sizes: dict[str, int]) -> str:
-    """Bytes of the weights by tier and in all."""
+    """Bytes by tier, or by graph, and in all."""
     parts = ", ".join(f"{tier} {size / 1e6:,.2f} MB" for tier, size in sorted(sizes.items()))
     return f"{parts}; {sum(sizes.values()) / 1e6:,.2f} MB in all"

@@ -18,6 +18,7 @@ from torch._subclasses import FakeTensorMode
 
 from export.graph import TRACED, Graph
 from export.parts import OPSET
+from export.weights import release
 
 PARAMETERS = "model."  # how our wrappers name the network inside them
 SMALL = 256  # bytes: what is not larger stays in the graph's own file
@@ -55,8 +56,15 @@ def _turns_parameter(node: ir.Node) -> bool:
 
 def save(model: ir.Model, path: Path, say: Callable[[str], None] = lambda words: None) -> None:
     """Write `path` and, beside it, its weights as `path`.data, one tensor at a time."""
-    ir.save(model, path, external_data=f"{path.name}.data", size_threshold_bytes=SMALL,
-            callback=lambda tensor, info: say(f"{path.name}: tensor {info.index + 1} of {info.total}"))
+    written: list[ir.TensorProtocol] = []
+
+    def begin(tensor: ir.TensorProtocol, info: ir.external_data.CallbackInfo) -> None:
+        say(f"{path.name}: tensor {info.index + 1} of {info.total}")
+        if written:
+            release(written.pop())
+        written.append(tensor)
+
+    ir.save(model, path, external_data=f"{path.name}.data", size_threshold_bytes=SMALL, callback=begin)
 
 
 def save_without_weights(model: ir.Model, path: Path) -> None:

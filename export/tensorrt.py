@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 
-from export.lower import lower
 from export.plan_layers import asked, check, check_size, found
 from export.plan_trial import Tensors, compare, example, similarity
 from export.profiles import Profile, Shapes, family, shapes
 from retouch.manifest import ArtifactError, read
 from retouch.plan import Machine, PlanInfo, described
 from retouch.runners.executor import Executor
+from retouch.runners.lower import load
+from retouch.runners.onnx import session
 from retouch.runners.tensorrt import TensorRTRunner
 from retouch.runners.trt import LOG, Engine, machine, must, tensorrt  # it says in one sentence if there is none
 
@@ -53,9 +53,9 @@ NEEDS = {
 
 def lowered(path: Path) -> Callable[[Tensors], Tensors]:
     """The graph on ONNX Runtime's CPU, in the numerics of its lane."""
-    session = onnxruntime.InferenceSession(lower(onnx.load(path)).SerializeToString(), None, ["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return lambda inputs: dict(zip(names, session.run(names, dict(inputs))))
+    running = session(load(path).SerializeToString())
+    names = [output.name for output in running.get_outputs()]
+    return lambda inputs: dict(zip(names, running.run(names, dict(inputs))))
 
 
 @dataclass(frozen=True)

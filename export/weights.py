@@ -37,8 +37,13 @@ class Stored:
                                   base_dir=self.file.parent)
         if kind is WIDE:
             return there
-        return ir.LazyTensor(lambda: ir.tensor(there.numpy().astype(WIDE.numpy()), name=name), WIDE,
-                             ir.Shape(self.shape), name=name)
+
+        def rounded() -> ir.TensorProtocol:
+            numbers = there.numpy().astype(WIDE.numpy())
+            there.release()
+            return ir.tensor(numbers, name=name)
+
+        return ir.LazyTensor(rounded, WIDE, ir.Shape(self.shape), name=name)
 
 
 def stored(folder: Path) -> dict[str, Stored]:
@@ -66,6 +71,12 @@ def attach(model: ir.Model, prefix: str, tensors: Mapping[str, Stored]) -> None:
             raise CheckpointError(f"{key} has shape {list(tensors[key].shape)} in the checkpoint and "
                                   f"{list(value.shape)} by its config.json")
         value.const_value = tensors[key].tensor(name)
+
+
+def release(tensor: ir.TensorProtocol) -> None:
+    """Let go of the pages that a memory-mapped tensor has read; they count as memory in use. It may be read again."""
+    if isinstance(tensor, ir.ExternalTensor):
+        tensor.release()
 
 
 def blank(model: ir.Model, prefix: str) -> None:

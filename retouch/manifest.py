@@ -69,15 +69,28 @@ def verify(folder: Path, *files: str) -> Manifest:
 def publish(staging: Path, folder: Path, manifest: Manifest) -> None:
     """Move every file of `staging`, a folder on the same disk, into `folder` and describe them.
 
-    The old manifest goes first and the new one comes last, so an interrupted export leaves no manifest rather
-    than one that describes half of the files.
+    Files that `manifest` describes already stay beside them, all others of an earlier manifest go. The old manifest goes
+    first and the new one comes last, so an interrupted export leaves no manifest rather than one that describes half of
+    the files.
     """
-    manifest.files = {path.name: sha256(path) for path in sorted(staging.iterdir())}
+    before = _listed(folder)
+    moved = [path.name for path in sorted(staging.iterdir())]
+    manifest.files |= {name: sha256(staging / name) for name in moved}
     (staging / NAME).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
     (folder / NAME).unlink(missing_ok=True)
-    for name in manifest.files:
+    for name in moved:
         os.replace(staging / name, folder / name)
     os.replace(staging / NAME, folder / NAME)
+    for name in before - manifest.files.keys():
+        (folder / name).unlink(missing_ok=True)
+
+
+def _listed(folder: Path) -> set[str]:
+    """The files of a manifest that may be missing or damaged, as far as they are names in the folder itself."""
+    try:
+        return {name for name in read(folder).files if Path(name).name == name}
+    except ArtifactError:
+        return set()
 
 
 def sha256(path: Path) -> str:

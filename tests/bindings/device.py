@@ -167,7 +167,7 @@ class Runtime(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(runtime, name)  # AttributeError where the bindings have no such name
-        if isinstance(real, (type, int)) or name == "cudaGetErrorString":
+        if isinstance(real, (type, int, str)) or name == "cudaGetErrorString":
             return real
 
         def call(*arguments: Any, **keywords: Any) -> tuple:

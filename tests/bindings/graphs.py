@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import ml_dtypes
 import numpy as np
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+import onnx_ir as ir
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
-from export.lower import lower
-from export.quantise import SCOPES, quantise
+from export.linear import SCOPES
+from export.quantise import quantise
+from retouch.runners.lower import lower
 
 WIDTH = 32
 BLOCK = "transformer_blocks.0"
-AMAX = {f"{BLOCK}.{name}": 8.0 for name in ("to_q", "to_out", "ff")}
+RANGES = {f"{BLOCK}.{name}": 8.0 for name in ("to_q", "to_out", "ff")}
 F32, BF16 = TensorProto.FLOAT, TensorProto.BFLOAT16
 
 
 def reference(precision: str) -> ModelProto:
     """tokens [B, R, 32] → k [B, R, 32] bfloat16, with one linear layer of the lane."""
-    nodes = [helper.make_node("Cast", ["tokens"], ["x"], to=BF16), _linear("x", "w_q", "k", f"{BLOCK}.to_q")]
+    nodes = [helper.make_node("Cast", ["tokens"], ["x"], to=BF16), *_linear("x", "w_q", "k", f"{BLOCK}.to_q")]
     return _model("reference", nodes, {"tokens": (F32, ["batch", "cells", WIDTH])},
                   {"k": (BF16, ["batch", "cells", WIDTH])}, ["w_q"], precision)
 
@@ -27,13 +29,13 @@ def step(precision: str) -> ModelProto:
     of the lane."""
     nodes = [
         helper.make_node("Cast", ["tokens"], ["x"], to=BF16),
-        _linear("x", "w_in", "h", "x_embedder"),
+        *_linear("x", "w_in", "h", "x_embedder"),
         helper.make_node("Transpose", ["k"], ["kt"], perm=[0, 2, 1]),
         helper.make_node("MatMul", ["h", "kt"], ["scores"], name="scores"),
         helper.make_node("Softmax", ["scores"], ["shares"], axis=-1),
         helper.make_node("MatMul", ["shares", "k"], ["seen"], name="seen"),
-        _linear("seen", "w_out", "out", f"{BLOCK}.to_out"),
-        _linear("out", "w_ff", "ff", f"{BLOCK}.ff"),
+        *_linear("seen", "w_out", "out", f"{BLOCK}.to_out"),
+        *_linear("out", "w_ff", "ff", f"{BLOCK}.ff"),
         helper.make_node("Cast", ["ff"], ["wide"], to=F32),
         helper.make_node("Unsqueeze", ["timestep", "axes"], ["t"]),
         helper.make_node("Mul", ["wide", "t"], ["velocity"]),
@@ -45,27 +47,16 @@ def step(precision: str) -> ModelProto:
 
 
 def on_cpu(model: ModelProto) -> ModelProto:
-    """The same graph for ONNX Runtime's CPU: float32 where it was bfloat16, E2M1 in E4M3."""
-    out = ModelProto.FromString(model.SerializeToString())
-    for tensor in out.graph.initializer:
-        if tensor.data_type == BF16:
-            numbers = numpy_helper.to_array(tensor).astype(np.float32)
-            tensor.CopyFrom(numpy_helper.from_array(numbers, tensor.name))
-    for value in (*out.graph.input, *out.graph.output):
-        if value.type.tensor_type.elem_type == BF16:
-            value.type.tensor_type.elem_type = F32
-    for node in out.graph.node:
-        for attribute in node.attribute:
-            if attribute.name == "to" and attribute.i == BF16:
-                attribute.i = F32
-    return lower(out)
+    """The same graph for ONNX Runtime's CPU."""
+    return lower(ModelProto.FromString(model.SerializeToString()))
 
 
-def _linear(source: str, weight: str, output: str, module: str):
-    node = helper.make_node("MatMul", [source, weight], [output], name=module)
+def _linear(source: str, weight: str, output: str, module: str) -> list[NodeProto]:
+    turn = helper.make_node("Transpose", [weight], [f"{weight}/columns"], perm=[1, 0])
+    node = helper.make_node("MatMul", [source, f"{weight}/columns"], [output], name=module)
     scopes = node.metadata_props.add()
     scopes.key, scopes.value = SCOPES, repr(["", f"model.{module}", "linear"])
-    return node
+    return [turn, node]
 
 
 def _model(name: str, nodes: list, inputs: dict, outputs: dict, weights: list[str], precision: str) -> ModelProto:
@@ -79,4 +70,6 @@ def _model(name: str, nodes: list, inputs: dict, outputs: dict, weights: list[st
         nodes, name, [helper.make_tensor_value_info(each, *about) for each, about in inputs.items()],
         [helper.make_tensor_value_info(each, *about) for each, about in outputs.items()], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    return model if precision == "bf16" else quantise(model, precision, AMAX)
+    typed = ir.from_proto(shape_inference.infer_shapes(model))
+    quantise(typed, precision, RANGES)
+    return ir.to_proto(typed)

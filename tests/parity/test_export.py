@@ -76,6 +76,11 @@ def test_nothing_is_silently_left_wide(repository, folder, tmp_path):
     assert sum(sizes["fp8"].values()) < 0.6 * wide and sum(sizes["fp4"].values()) < 0.4 * wide
 
 
+def test_without_tensorrt_its_plans_are_one_sentence(folder, repository):
+    assert "needs TensorRT's Python package" in refused(folder, "--repository", repository, "--tensorrt")
+    assert verify(repository / "denoiser_bf16" / "1").plans == {}
+
+
 def test_what_is_no_checkpoint_is_one_sentence(tmp_path):
     assert "model_index.json" in refused(tmp_path, "--repository", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -67,6 +67,17 @@ def test_a_damaged_manifest_is_refused(folder, text):
     assert "damaged" in refusal(folder)
 
 
+def test_what_the_manifest_describes_stays_and_the_rest_of_the_last_export_goes(folder, tmp_path):
+    kept, staging = read(folder), tmp_path / "more"
+    kept.files = {"a.onnx": kept.files["a.onnx"]}
+    staging.mkdir()
+    (staging / "a.plan").write_bytes(b"plan")
+    (folder / "foreign").write_bytes(b"not of the export")
+    publish(staging, folder, kept)
+    assert set(verify(folder).files) == {"a.onnx", "a.plan"}
+    assert {path.name for path in folder.iterdir()} == {"a.onnx", "a.plan", "foreign", NAME}
+
+
 def test_an_interrupted_export_leaves_no_manifest(folder, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -6,9 +6,10 @@ import numpy as np
 import onnx
 import pytest
 from graphs import on_cpu, step
-from lane import export, folder_of, inputs, truth
+from lane import export, folder_of, inputs
 
 from export.tensorrt import NEEDS, lowered
+from export.tensorrt import lowered as truth
 from retouch.manifest import ArtifactError, read, verify
 from retouch.plan import PlanInfo
 from retouch.runners.tensorrt import TensorRTRunner

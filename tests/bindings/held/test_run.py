@@ -8,8 +8,9 @@ import json
 import ml_dtypes
 import numpy as np
 import pytest
-from lane import CELLS, TABLE, export, inputs, truth
+from lane import CELLS, TABLE, export, inputs
 
+from export.tensorrt import lowered as truth
 from retouch.manifest import NAME, ArtifactError
 from retouch.runners.arena import ARENA
 from retouch.runners.cuda import CudaError, DeviceArray
