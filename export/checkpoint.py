@@ -27,12 +27,19 @@ class Checkpoint:
             raise CheckpointError(f"{folder} holds a {name}; supported are {', '.join(FAMILIES)}")
         self.family = FAMILIES[name]
 
-    def load(self, kind: type, name: str) -> Any:
-        """The component in folder `name` as a `kind`, any diffusers or transformers model."""
+    def load(self, kind: type, name: str, rounded: bool = False) -> Any:
+        """The component in folder `name` as a `kind`, any diffusers or transformers model; with `rounded` its parameters
+        are the bfloat16 numbers that a typed graph holds."""
         import torch  # not needed to find out that a folder is no checkpoint
 
-        model = kind.from_pretrained(self.file(name), torch_dtype=torch.float32)
-        return model.eval().requires_grad_(False)
+        model = kind.from_pretrained(self.file(name), torch_dtype=torch.float32).eval().requires_grad_(False)
+        for parameter in model.parameters() if rounded else ():
+            parameter.copy_(parameter.bfloat16())
+        return model
+
+    def typed(self, kind: type, name: str, outline: bool) -> Any:
+        """The component with bfloat16 numbers for parameters, in float32, or in `outline` without any."""
+        return self.outline(kind, name) if outline else self.load(kind, name, rounded=True)
 
     def outline(self, kind: type, name: str) -> Any:
         """The same component by its config alone, in bfloat16; under torch's FakeTensorMode it takes no memory."""

@@ -48,8 +48,8 @@ class Step(nn.Module):
 
 
 def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
-    """With the checkpoint's weights in float32 or, in `outline`, without any in bfloat16."""
-    model = (checkpoint.outline if outline else checkpoint.load)(Flux2Transformer2DModel, FOLDER)
+    """With the checkpoint's weights, rounded to bfloat16, in float32 or, in `outline`, without any in bfloat16."""
+    model = checkpoint.typed(Flux2Transformer2DModel, FOLDER, outline)
     parser = checkpoint.json("parser_heads/config.json")
     queries, slots = parser["queries"], parser["slots"]
     layers = len(model.transformer_blocks) + len(model.single_transformer_blocks)

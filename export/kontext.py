@@ -38,8 +38,8 @@ class Step(nn.Module):
 
 
 def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
-    """With the checkpoint's weights in float32 or, in `outline`, without any in bfloat16."""
-    model = (checkpoint.outline if outline else checkpoint.load)(FluxTransformer2DModel, FOLDER)
+    """With the checkpoint's weights, rounded to bfloat16, in float32 or, in `outline`, without any in bfloat16."""
+    model = checkpoint.typed(FluxTransformer2DModel, FOLDER, outline)
     config = model.config
 
     def inputs(shape: Shape) -> dict[str, Tensor]:
