@@ -40,7 +40,7 @@ def changed(edited: Path) -> bool:
 def test_every_command_is_known_here():
     assert [line.split()[0:2] for line in SHELL] == [
         ["make", "demo"], ["make", "edit"], ["make", "serve"],
-        [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "edit"], ["make", "test"]]
+        [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "export"], ["make", "test"]]
 
 
 def test_the_first_two_commands():
@@ -53,6 +53,10 @@ def test_the_first_two_commands():
     assert changed(ROOT / "out" / "after.png")
     run(SHELL[1])
     assert changed(ROOT / "out" / "removed.png")
+
+
+def test_an_export_of_what_is_there():
+    assert "up to date" in run(SHELL[5])
 
 
 @pytest.fixture()
