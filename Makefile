@@ -20,7 +20,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve eval test test-unit bindings doctor bench train clean distclean
+.PHONY: help setup export demo edit serve eval test test-unit calibrate bindings doctor bench train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ test: $(EXPORT)  ## All tests, a real server among them
 test-unit: $(SETUP)  ## The quick tests: no server, no checkpoint
 	$(BIN)/python -m pytest tests/unit tests/contract
 
+calibrate: $(EXPORT)  ## Measure what a step costs on this machine, for the scheduler
+	$(BIN)/retouch calibrate
+
 bindings: $(SETUP)  ## Fetch TensorRT's Python bindings, which the tests hold our names against
 	$(BIN)/python tests/bindings/fetch.py
 
@@ -73,7 +76,7 @@ train: $(SETUP)  ## Make the checkpoint again from a seed (hours on two cores; r
 	$(BIN)/python -m training
 
 clean:  ## Remove what commands wrote, but not .venv
-	rm -rf out out.png .runtime .pytest_cache .hypothesis model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.plan model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer.json model_repository/*/1/calibration.json
+	rm -rf out out.png .runtime .pytest_cache .hypothesis model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.plan model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer.json model_repository/*/1/calibration.json model_repository/*/1/cost.json
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove .venv too

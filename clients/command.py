@@ -1,4 +1,4 @@
-"""The command line: retouch edit | serve | demo | export | doctor."""
+"""The command line: retouch edit | serve | demo | export | calibrate | doctor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from clients.show import console, save, with_progress
 from export.command import export
 from retouch import types
 from retouch.client import Retouch
-from retouch.server import RUNTIME, Server, ServerError
+from retouch.manifest import ArtifactError
+from retouch.runners import RUNNERS
+from retouch.server import REPOSITORY, RUNTIME, Server, ServerError, models
 from retouch.types import RequestError
 
 RUNNING = RUNTIME / "running.json"  # the ports of `retouch serve`, while it runs
@@ -91,6 +93,17 @@ def demo(out: Path, image: Path | None, instruction: str | None) -> None:
 
 
 @retouch.command()
+@click.option("--precision", "lanes", type=click.Choice(types.LANES), multiple=True, help="[default: all that are exported]")
+@click.option("--runner", type=click.Choice(list(RUNNERS)), default="onnx", show_default=True)
+def calibrate(lanes: tuple[str, ...], runner: str) -> None:
+    """Measure what a step costs on this machine; the scheduler reads it when a server starts."""
+    from clients.calibrate import calibrate
+
+    for lane in lanes or [name.removeprefix("denoiser_") for name in models(REPOSITORY) if name.startswith("denoiser_")]:
+        console.print(f"wrote {calibrate(REPOSITORY, lane, runner).name} of {lane}")
+
+
+@retouch.command()
 def doctor() -> None:
     """Say what this machine lacks."""
     from clients.doctor import checks
@@ -126,7 +139,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopping a service stops its server in order
     try:
         retouch(standalone_mode=False)
-    except (RequestError, ServerError) as failure:
+    except (RequestError, ServerError, ArtifactError) as failure:
         console.print(f"[red]{type(failure).__name__}[/]: {failure}")
         sys.exit(1)
     except click.ClickException as failure:

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper
 from export.linear import linears
 from retouch.manifest import verify
 from retouch.plain_loop import PlainLoop
+from retouch.runners import joined
 from retouch.runners.lower import lower
 from retouch.runners.onnx import session
 from retouch.types import EditRequest
@@ -85,8 +86,9 @@ class Watched:
         model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self._watch)
         self._session = session(lower(model).SerializeToString())
 
-    def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, **given: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
         """As `retouch.runners.onnx.OnnxRunner.run`."""
+        inputs = {name: joined(value) for name, value in given.items()}
         got = dict(zip(self.outputs + self._watch, self._session.run(self.outputs + self._watch, inputs)))
         for module, tensor in self.layers.items():
             largest = float(np.abs((got | inputs)[tensor]).max())

@@ -98,6 +98,9 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "prediction": prediction(checkpoint),
         "default_steps": checkpoint.config["default_steps"],
         "max_steps": MAX_STEPS,
+        "latent_channels": checkpoint.json("vae/config.json")["latent_channels"],
+        "conditioning": [checkpoint.json("parser_heads/config.json")["queries"],
+                         checkpoint.json(f"{FOLDER}/config.json")["joint_attention_dim"]],
     }
 
 

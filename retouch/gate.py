@@ -65,6 +65,7 @@ class Gate:
         try:
             parsed, latents = self._understand(watch, denoiser, tensors)
             tensors |= parsed | latents | self._timed(watch, "connector", parsed, "QUERIES")
+            tensors["DEADLINE_MS"] = array(watch.left(), np.int32)
             with contextlib.closing(denoiser.edit(tensors)) as steps:
                 finished = False
                 for progress in watch.each("denoiser", steps):

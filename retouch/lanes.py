@@ -49,12 +49,12 @@ class Expected:
 def choose(wish: str, loaded: tuple[str, ...], steps: int = 0, deadline_ms: float = 0.0, rest_ms: float = 0.0,
            loads: Mapping[str, Load | None] | None = None) -> Choice:
     """The lane for an edit of `steps` (0: the lane's default) that has `deadline_ms` (0: for ever), of which the other
-    stages need `rest_ms`; RequestError that names the loaded lanes when `wish` is none of them.
+    stages need `rest_ms`; RequestError that names the loaded lanes when `wish` is none of them, or when no lane is in time.
 
     A lane's name is that lane. `best` is the widest that is loaded. `balanced` is FP8, or the wider lane where that is
     sooner. `draft` is the lane that is expected to finish first. `auto` is the widest that is expected to meet the
-    deadline, and where none does the one that finishes first; without a deadline the widest that makes nobody wait
-    much longer than a narrower one would. A lane that has not taken a step yet is thought as quick as the widest that
+    deadline, and where none does the edit is refused with the estimate; without a deadline it is the widest that makes
+    nobody wait much longer than a narrower one would. A lane that has not taken a step yet is thought as quick as the widest that
     has; as long as none has, or nothing is known of the first choice, PREFERENCE holds.
     """
     lanes = tuple(lane for lane in PREFERENCE.get(wish, (wish,)) if lane in loaded)
@@ -73,7 +73,7 @@ def choose(wish: str, loaded: tuple[str, ...], steps: int = 0, deadline_ms: floa
         return _balanced(expected[first], weighed)
     if wish == "draft":
         return _draft(weighed)
-    return _in_time(weighed, deadline_ms - rest_ms) if deadline_ms else _patient(weighed)
+    return _in_time(weighed, deadline_ms, rest_ms) if deadline_ms else _patient(weighed)
 
 
 def expect(lanes: tuple[str, ...], steps: int, loads: Mapping[str, Load | None]) -> dict[str, Expected]:
@@ -107,14 +107,15 @@ def _draft(lanes: list[Expected]) -> Choice:
     return Choice(soonest.lane, f"draft: {soonest.lane} finishes first, in {_ms(soonest.finish)}")
 
 
-def _in_time(lanes: list[Expected], budget: float) -> Choice:
+def _in_time(lanes: list[Expected], deadline_ms: float, rest_ms: float) -> Choice:
     for lane in lanes:
-        if lane.finish <= budget:
+        if rest_ms + lane.finish <= deadline_ms:
             return Choice(lane.lane, f"auto: {lane.lane} is the widest lane that meets the deadline, "
                                      f"denoising in {_ms(lane.finish)}")
     soonest = min(lanes, key=lambda lane: lane.finish)
-    return Choice(soonest.lane, "auto: no lane is expected to meet the deadline; "
-                                f"{soonest.lane} finishes first, in {_ms(soonest.finish)}")
+    raise RequestError(f"DEADLINE_MS {deadline_ms:g} cannot be met: {soonest.lane}, which is the first to finish, needs "
+                       f"{_ms(rest_ms + soonest.finish)}; allow more time, ask for fewer steps or try again later",
+                       "DEADLINE_EXCEEDED")
 
 
 def _patient(lanes: list[Expected]) -> Choice:

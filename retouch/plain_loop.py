@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from retouch.connector import Connector
-from retouch.denoiser import Denoiser, Progress
+from retouch.denoiser import Denoiser
+from retouch.denoising import Progress, Wanted
 from retouch.lanes import choose
 from retouch.parser import Parsed, Parser
 from retouch.postprocess import postprocess
@@ -44,4 +45,4 @@ class PlainLoop:
         """Progress of the denoiser on uint8 [H, W, 3] of a bucket; `knobs` are seed, steps, guidance and previews."""
         latents = self.encoder.run(pixels[None])[0]
         conditioning = self.connector.run(parsed.queries[None])[0]
-        return self.denoiser.run(latents, conditioning, cells, *knobs, boxes=parsed.boxes)
+        return self.denoiser.run(Wanted(latents, conditioning, cells, *knobs, boxes=parsed.boxes))

@@ -11,13 +11,13 @@ from retouch.types import LOOK, TAKE_OUT
 
 Arrays = dict[str, np.ndarray]
 
-NAMES = ("LATENTS", "CONDITIONING", "BOXES", "CELLS", "SEED", "STEPS", "GUIDANCE", "PREVIEWS", "INFO")
+NAMES = ("LATENTS", "CONDITIONING", "BOXES", "CELLS", "SEED", "STEPS", "GUIDANCE", "PREVIEWS", "DEADLINE_MS", "INFO")
 # every input is required, also where only the ticket counts
 BLANK: Arrays = {
     "LATENTS": np.zeros((1, 1, 1, 1), np.float32), "CONDITIONING": np.zeros((1, 1, 1), np.float32),
     "BOXES": np.zeros((1, 1, 2, 4), np.float32), "CELLS": np.zeros((1, 1), bool),
     "SEED": np.zeros((1, 1), np.int64), "GUIDANCE": np.zeros((1, 1), np.float32),
-    "PREVIEWS": np.zeros((1, 1), np.int32), "INFO": np.full((1, 1), b"", object),
+    "PREVIEWS": np.zeros((1, 1), np.int32), "DEADLINE_MS": np.zeros((1, 1), np.int32), "INFO": np.full((1, 1), b"", object),
     "SOURCE": np.full((1, 3), b"", object),
 }
 

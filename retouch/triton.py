@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from retouch import types
+from retouch.denoising import Progress
 from retouch.types import Cancelled, EditAnswer, RequestError, request_from_values
 
 Arrays = dict[str, np.ndarray]
@@ -139,6 +142,24 @@ class Sender:
         wanted = {name: value[None] for name, value in outputs.items() if name in self._wanted}
         self._sender.send(_response(wanted))
 
+    def progress(self, progress: Progress) -> None:
+        """A denoiser's step, where there is something to say, with the inputs that an ensemble's last step needs again."""
+        outputs = progress.tensors()
+        if outputs is not None:
+            self.send(outputs | {name: self.inputs[name] for name in ("SOURCE", "CELLS", "INFO")})
+
+    def guard(self, begin: Callable[[], None]) -> None:
+        """End with what `begin` raises."""
+        try:
+            begin()
+        except Exception as failure:
+            self.end(failure)
+
+    def deadline(self) -> float:
+        """On the clock of `time.monotonic`; infinite for a DEADLINE_MS of 0."""
+        left = int(self.inputs["DEADLINE_MS"][0])
+        return time.monotonic() + left / 1000 if left else math.inf
+
     def end(self, failure: Exception | None = None) -> None:
         final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
         self._sender.send(*([] if failure is None else [_failed(failure)]), flags=final)
@@ -169,7 +190,10 @@ def _request(model: str, inputs: Arrays) -> Any:
 
 def _outputs(response: Any, model: str) -> Arrays:
     if response.has_error():
-        pb_utils.Logger.log_error(f"{model}: {response.error().message()}")
+        failure = response.error()
+        if failure.code() == pb_utils.TritonError.UNAVAILABLE:  # busy, or too late: its own words say so
+            raise RequestError(failure.message(), "UNAVAILABLE")
+        pb_utils.Logger.log_error(f"{model}: {failure.message()}")
         raise RequestError(FAILED, "INTERNAL")
     return {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
 

@@ -37,6 +37,10 @@ class Watch:
     def elapsed(self) -> float:
         return (time.perf_counter() - self.begin) * 1000
 
+    def left(self) -> int:
+        """Milliseconds before the deadline, one at least; 0 without a deadline."""
+        return max(1, int(self.deadline_ms - self.elapsed())) if self.deadline_ms else 0
+
     def check(self) -> None:
         """Raise when nobody waits any longer."""
         if self._left:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from retouch import images
-from retouch.denoiser import Progress
+from retouch.denoising import Progress
 from retouch.manifest import NAME, read
 from retouch.plain_loop import PlainLoop
 from retouch.types import LANES, EditRequest

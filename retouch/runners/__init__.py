@@ -23,12 +23,19 @@ class Runner(Protocol):
     """One graph of a version folder, made as `Runner(folder, graph, keep)`: see `retouch.runners.onnx.OnnxRunner`.
 
     Outputs named in `keep` may stay where the runner computes; they are inputs of other graphs of the same runner, and
-    `numpy.asarray` brings them back.
+    `numpy.asarray` brings them back. An input may be a list of arrays, which are joined along the batch.
     """
 
     manifest: Manifest
 
-    def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]: ...
+    def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]: ...
+
+
+def joined(value: np.ndarray | list[np.ndarray]) -> np.ndarray:
+    """One array of an input's rows, wherever they are."""
+    if not isinstance(value, list):
+        return value
+    return value[0] if len(value) == 1 else np.concatenate(value)
 
 
 Opener = Callable[..., Runner]

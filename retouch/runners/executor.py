@@ -22,6 +22,9 @@ from retouch.runners.trt import Context, Engine, Shape
 MOST_GRAPHS = 8  # sets of shapes that are ready at once; the one not used for longest goes first
 
 
+Given = np.ndarray | DeviceArray
+
+
 @dataclass
 class Ready:
     """A context, where its memory was when it last ran, and its graph once captured; `plain` where it cannot be."""
@@ -61,8 +64,9 @@ class Executor:
             self._leave()
             self.engine = None  # and with it the weights
 
-    def run(self, inputs: Mapping[str, np.ndarray | DeviceArray], keep: Collection[str] = ()) -> dict:
-        """Outputs by name: float32, integers or bool in numpy, and a DeviceArray for those in `keep`."""
+    def run(self, inputs: Mapping[str, Given | list[Given]], keep: Collection[str] = ()) -> dict[str, Given]:
+        """Outputs by name: float32, integers or bool in numpy, and a DeviceArray for those in `keep`. An input that is a
+        list of arrays is joined along the batch, on the GPU."""
         with ARENA.lock:
             ready = self._prepare(inputs)
             self._launch(ready)
@@ -70,18 +74,18 @@ class Executor:
             self._stream.synchronize()
         return {name: value if name in keep else widened(value) for name, value in fetched.items()}
 
-    def seconds(self, inputs: Mapping[str, np.ndarray | DeviceArray]) -> float:
+    def seconds(self, inputs: Mapping[str, Given | list[Given]]) -> float:
         """How long the GPU runs, without the copies."""
         with ARENA.lock:
             ready = self._prepare(inputs)
             return self._stream.seconds(lambda: self._launch(ready))
 
-    def _prepare(self, inputs: Mapping[str, np.ndarray | DeviceArray]) -> Ready:
+    def _prepare(self, inputs: Mapping[str, Given | list[Given]]) -> Ready:
         """The context for these shapes, bound to its memory, with the inputs on the GPU."""
         if set(inputs) != set(self.engine.inputs):
             raise ValueError(f"{self.engine.name} takes {', '.join(self.engine.inputs)}; it got "
                              f"{', '.join(inputs) or 'nothing'}")
-        shapes = {name: tuple(np.shape(inputs[name])) for name in self.engine.inputs}
+        shapes = {name: _shape(inputs[name]) for name in self.engine.inputs}
         ready = self._ready_for(shapes)
         self._bind(ready, shapes)
         for name in self.engine.inputs:
@@ -108,16 +112,24 @@ class Executor:
             ready.context.bind(scratch, room)
             ready.addresses = scratch, *room.values()
 
-    def _place(self, name: str, value: np.ndarray | DeviceArray) -> None:
+    def _place(self, name: str, value: Given | list[Given]) -> None:
         """An input into its buffer, unless the same kept array lies there from the run before."""
-        buffer, dtype = self._buffers[name], self._types[name]
+        buffer, rows = self._buffers[name], value if isinstance(value, list) else [value]
+        if len(rows) == 1 and isinstance(rows[0], DeviceArray) and buffer.holds(rows[0]):
+            return
+        address = buffer.address
+        for row in rows:
+            address += self._copy(row, self._types[name], address)
+        buffer.hold(rows[0] if len(rows) == 1 and isinstance(rows[0], DeviceArray) else None)
+
+    def _copy(self, value: Given, dtype: np.dtype, address: int) -> int:
+        """The bytes that an array takes from `address` on."""
         if isinstance(value, DeviceArray) and value.dtype == dtype:
-            if not buffer.holds(value):
-                self._stream.move(value.memory.address, buffer.address, value.nbytes)
-            buffer.hold(value)
-        else:
-            self._stream.upload(np.ascontiguousarray(np.asarray(value).astype(dtype, copy=False)), buffer.address)
-            buffer.hold(None)
+            self._stream.move(value.memory.address, address, value.nbytes)
+            return value.nbytes
+        host = np.ascontiguousarray(np.asarray(value).astype(dtype, copy=False))
+        self._stream.upload(host, address)
+        return host.nbytes
 
     def _launch(self, ready: Ready) -> None:
         if ready.warm and ready.graph is None and not ready.plain:
@@ -140,3 +152,9 @@ class Executor:
         host = np.empty(shape, dtype)
         self._stream.download(address, host)
         return host
+
+
+def _shape(value: Given | list[Given]) -> Shape:
+    if not isinstance(value, list):
+        return tuple(np.shape(value))
+    return sum(np.shape(row)[0] for row in value), *np.shape(value[0])[1:]

@@ -12,7 +12,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported;
 import onnxruntime  # noqa: E402
 
 from retouch.manifest import FLOAT32, ArtifactError, read, verify  # noqa: E402
-from retouch.runners import files_of  # noqa: E402
+from retouch.runners import files_of, joined  # noqa: E402
 
 THREADS = "RETOUCH_THREADS"  # environment: threads of one graph; small graphs lose more by waking a second than it does
 
@@ -35,9 +35,10 @@ class OnnxRunner:
             raise ArtifactError(f"{graph}.onnx cannot be loaded by {runtime}: {reason}") from None
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's outputs by name."""
-        return dict(zip(self._outputs, self._session.run(self._outputs, inputs)))
+        given = {name: joined(value) for name, value in inputs.items()}
+        return dict(zip(self._outputs, self._session.run(self._outputs, given)))
 
 
 def _lowered(path: Path, rounded: bool) -> bytes:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from retouch.manifest import read, verify
 from retouch.plan import PlanInfo
-from retouch.runners.cuda import DeviceArray
-from retouch.runners.executor import Executor
+from retouch.runners.executor import Executor, Given
 from retouch.runners.trt import Engine, machine
 
 
@@ -38,7 +35,7 @@ class TensorRTRunner:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, **inputs: np.ndarray | DeviceArray) -> dict[str, np.ndarray | DeviceArray]:
+    def run(self, **inputs: Given | list[Given]) -> dict[str, Given]:
         """The graph's outputs by name; ValueError when no profile takes the inputs' shapes."""
         return self.executor.run(inputs, self._keep)
 

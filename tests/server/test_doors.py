@@ -129,4 +129,10 @@ def test_other_sizes_come_back_in_their_own(client, size):
 
 def test_a_deadline_is_kept(client, photo):
     with pytest.raises(RequestError, match="DEADLINE_MS 1 has passed"):
+        list(client.edit(photo, SENTENCE, deadline_ms=1, steps=50, precision="bf16"))
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_at_once_with_the_estimate(client, photo):
+    list(client.edit(photo, SENTENCE, precision="bf16"))  # so that the speed of a lane is known
+    with pytest.raises(RequestError, match=r"DEADLINE_MS 1 cannot be met: .* needs about \d+ ms; allow more time"):
         list(client.edit(photo, SENTENCE, deadline_ms=1, steps=50))

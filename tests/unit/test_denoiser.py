@@ -1,4 +1,4 @@
-"""The edit's loop over graphs that are simple functions."""
+"""The denoiser over graphs that are simple functions."""
 
 from types import SimpleNamespace
 
@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from retouch.denoiser import Denoiser
+from retouch.denoising import Wanted
 from retouch.latents import pack
 from retouch.preview import PreviewMap
+from retouch.runners import joined
 
 SETTINGS = {"shift": 3.0, "default_steps": 5, "patch": 2, "slots": 2}
 CLEAN = 0.25  # what the fake transformer takes every token for
 CONDITIONING = np.zeros((4, 6), np.float32)
+WHOLE = np.ones(6, bool)
 
 
 class Graph:
@@ -21,6 +24,7 @@ class Graph:
         self.graph, self.manifest, self.fed = graph, SimpleNamespace(settings=SETTINGS), []
 
     def run(self, **inputs):
+        inputs = {name: joined(value) for name, value in inputs.items()}
         self.fed.append(inputs)
         if self.graph == "reference":
             return {"k": inputs["tokens"], "v": inputs["tokens"]}
@@ -35,12 +39,16 @@ def stage(monkeypatch):
 
 @pytest.fixture
 def latents():
-    return np.random.default_rng(0).standard_normal((3, 4, 6), np.float32)  # 2×3 cells
+    return picture(0)
+
+
+def picture(seed):
+    return np.random.default_rng(seed).standard_normal((3, 4, 6), np.float32)  # 2×3 cells
 
 
 def test_the_region_changes_and_nothing_else(stage, latents):
     region = np.array([0, 1, 0, 0, 1, 1], bool)
-    *steps, last = stage.run(latents, CONDITIONING, region, seed=1, steps=4, previews=2)
+    *steps, last = stage.run(Wanted(latents, CONDITIONING, region, seed=1, steps=4, previews=2))
     assert [(each.step, each.steps) for each in (*steps, last)] == [(i, 4) for i in (1, 2, 3, 4)]
     assert all(each.latents is None for each in steps)
     before, after = pack(latents[None], 2)[0], pack(last.latents[None], 2)[0]
@@ -54,44 +62,72 @@ def test_the_region_changes_and_nothing_else(stage, latents):
 
 def test_a_region_takes_its_rows_of_the_seeds_noise(stage, latents):
     region = np.array([0, 0, 1, 0, 0, 1], bool)
-    next(stage.run(latents, CONDITIONING, region, seed=5))
-    next(stage.run(latents, CONDITIONING, np.ones(6, bool), seed=5))
+    next(stage.run(Wanted(latents, CONDITIONING, region, seed=5)))
+    next(stage.run(Wanted(latents, CONDITIONING, WHOLE, seed=5)))
     some, whole = (fed["tokens"][0] for fed in stage._step.fed)
     np.testing.assert_array_equal(some, whole[region])
 
 
 def test_default_steps_and_closing(stage, latents):
-    progress = stage.run(latents, CONDITIONING, np.ones(6, bool), seed=1)
+    progress = stage.run(Wanted(latents, CONDITIONING, WHOLE, seed=1))
     assert next(progress).steps == SETTINGS["default_steps"]
     progress.close()
     assert len(stage._step.fed) == 1 and next(progress, None) is None
 
 
 def test_an_empty_region_is_the_source(stage, latents):
-    *_, last = stage.run(latents, CONDITIONING, np.zeros(6, bool), seed=1, steps=3)
+    *_, last = stage.run(Wanted(latents, CONDITIONING, ~WHOLE, seed=1, steps=3))
     np.testing.assert_array_equal(last.latents, latents)
-    assert not stage._step.fed
+    assert not stage._step.fed and not stage._reference.fed
 
 
-def test_a_source_that_was_seen_ahead_is_not_computed_again(stage, latents):
-    stage.look("ticket", latents)
-    *_, ahead = stage.run(latents, CONDITIONING, np.ones(6, bool), seed=1, steps=2, ticket="ticket")
+def test_a_source_is_seen_once(stage, latents):
+    stage.look(latents)
+    for seed in (1, 2):
+        *_, last = stage.run(Wanted(latents.copy(), CONDITIONING, WHOLE, seed=seed, steps=2))
     assert len(stage._reference.fed) == 1
-    *_, again = stage.run(latents, CONDITIONING, np.ones(6, bool), seed=1, steps=2, ticket="ticket")
-    assert len(stage._reference.fed) == 2, "a ticket counts once"
-    np.testing.assert_array_equal(ahead.latents, again.latents)
+    next(stage.run(Wanted(picture(1), CONDITIONING, WHOLE, seed=1)))
+    assert len(stage._reference.fed) == 2
+    assert (stage.references.counts.hits, stage.references.counts.misses) == (2, 2)
 
 
-def test_what_is_seen_ahead_for_nobody_goes(stage, latents):
-    stage.look("left", latents)
-    stage.forget("left")
-    for number in range(1000):
-        stage.look(str(number), latents)
-    assert 0 < len(stage._seen) <= 64
+def test_sources_that_nobody_uses_are_forgotten(monkeypatch, latents):
+    monkeypatch.setattr(PreviewMap, "load", lambda folder: PreviewMap(np.zeros((12, 48)), np.zeros(48)))
+    bytes_of_one = 2 * latents.nbytes
+    stage = Denoiser("folder", Graph, reference_bytes=3 * bytes_of_one)
+    running = stage.begin(Wanted(picture(0), CONDITIONING, WHOLE, seed=1))
+    stage.step([running])
+    for seed in range(1, 20):
+        stage.look(picture(seed))
+    assert stage.references.counts.bytes == 3 * bytes_of_one
+    stage.look(picture(0))
+    assert len(stage._reference.fed) == 20, "one in use stays"
+    stage.end(running)
+    stage.end(running)
+    for seed in range(20, 23):
+        stage.look(picture(seed))
+    stage.look(picture(0))
+    assert len(stage._reference.fed) == 24
+
+
+def test_edits_of_one_size_share_a_step(stage):
+    """Other sources, seeds, regions of as many cells, time steps and totals."""
+    wanted = [Wanted(picture(i), CONDITIONING + i, np.roll([1, 1, 0, 1, 0, 0], i).astype(bool), seed=i, steps=2 + i)
+              for i in range(3)]
+    alone = [list(stage.run(each)) for each in wanted]
+    fed = len(stage._step.fed)
+    edits = [stage.begin(each) for each in wanted]
+    assert len({edit.size for edit in edits}) == 1
+    stage.step([edits[2]])
+    together = stage.step(edits)
+    assert len(stage._step.fed) == fed + 2 and stage._step.fed[-1]["tokens"].shape[0] == 3
+    assert [(each.step, each.steps) for each in together] == [(1, 2), (1, 3), (2, 4)]
+    *_, last = stage.step(edits[:1])
+    np.testing.assert_array_equal(last.latents, alone[0][-1].latents)
 
 
 def test_boxes_place_the_conditioning(stage, latents):
     boxes = np.full((2, 2, 4), [0, 0, 1, 1], np.float32)
-    next(stage.run(latents, CONDITIONING, np.ones(6, bool), seed=1, boxes=boxes))
+    next(stage.run(Wanted(latents, CONDITIONING, WHOLE, seed=1, boxes=boxes)))
     ids = stage._step.fed[0]["conditioning_ids"]
     assert ids.shape == (1, 4, 4) and ids[0, :, 1:3].tolist() == [[0.5, 1.0]] * 4

@@ -1,86 +1,209 @@
-"""The denoiser's loop: turns, failures, cancellation."""
+"""The denoiser's loop: who steps, failures, cancellation, deadlines, and what is told of it."""
 
 from __future__ import annotations
 
 import threading
+import time
 
-from retouch.engine import Engine, Running
+import numpy as np
+import pytest
+
+from retouch.cost import Cost
+from retouch.denoising import Progress
+from retouch.engine import MOST_EDITS, Edit, Engine
+from retouch.scheduler import Size
+from retouch.types import RequestError
+
+FLAT = Cost(step=1e-3, edit=0.0, token=0.0, pair=0.0)  # sharing a step costs nothing
 
 
-class Edit:
-    """An edit of `steps` steps that records what came of it."""
+class State:
+    def __init__(self, steps, tokens, fail):
+        self.total = self.steps = steps
+        self.size, self.fail = Size(tokens, 64), fail
 
-    def __init__(self, name, steps, order, fail=False):
-        self.name, self.steps, self.order, self.fail = name, steps, order, fail
-        self.over, self.error, self.gone = threading.Event(), None, False
 
-    def progress(self):
-        for step in range(self.steps):
-            if self.fail:
-                raise ValueError("broken")
-            yield step
+class Denoiser:
+    """Counts, and steps when it is let."""
 
-    def end(self, error):
-        self.error = error
+    def __init__(self):
+        self.ended, self.seen, self.stepped, self.may = [], [], [], threading.Event()
+        self.may.set()
+
+    def begin(self, wanted):
+        return State(*wanted)
+
+    def end(self, state):
+        self.ended.append(state)
+
+    def look(self, latents):
+        if latents is None:
+            raise ValueError("broken")
+        self.seen.append(latents)
+
+    def step(self, states):
+        assert self.may.wait(5)
+        self.stepped.append(len(states))
+        if any(state.fail for state in states):
+            raise ValueError("broken")
+        for state in states:
+            state.steps -= 1
+        return [Progress(state.total - state.steps, state.total) for state in states]
+
+
+class Client:
+    """An edit that records what came of it."""
+
+    def __init__(self, steps=3, tokens=8, fail=False, **more):
+        self.over, self.error, self.gone, self.steps = threading.Event(), None, False, []
+        self.edit = Edit(more.pop("ticket", ""), (steps, tokens, fail), self.emit, self.end, lambda: self.gone, **more)
+
+    def emit(self, progress):
+        self.steps.append(progress.step)
+
+    def end(self, failure):
+        self.error = failure
         self.over.set()
 
-    def running(self):
-        emit = lambda step: self.order.append((self.name, step))  # noqa: E731
-        return Running(self.name, self.progress(), emit, self.end, lambda: self.gone, self.steps)
+
+@pytest.fixture
+def denoiser():
+    return Denoiser()
 
 
-def run(*edits, **options):
-    engine = Engine(**options)
-    for edit in edits:
-        engine.admit(edit.running())
-    return engine
+@pytest.fixture
+def engine(denoiser):
+    running = Engine(denoiser)
+    yield running
+    denoiser.may.set()
+    running.stop()
 
 
-def test_edits_take_turns_and_end():
-    order = []
-    edits = [Edit(name, 200, order) for name in "ab"]
-    engine = run(*edits)
-    assert all(edit.over.wait(5) for edit in edits)
+def admit(engine, *clients):
+    for client in clients:
+        engine.admit(client.edit)
+
+
+def ended(*clients):
+    return all(client.over.wait(5) for client in clients)
+
+
+def test_edits_are_stepped_to_their_end(engine, denoiser):
+    clients = [Client(steps) for steps in (5, 200, 1)]
+    admit(engine, *clients)
+    assert ended(*clients)
+    assert [client.steps for client in clients] == [list(range(1, steps + 1)) for steps in (5, 200, 1)]
+    assert len(denoiser.ended) == 3 and not any(client.error for client in clients)
+
+
+def test_a_newcomer_with_less_to_do_goes_first(engine, denoiser):
+    denoiser.may.clear()
+    large = Client(50, 64)
+    admit(engine, large)
+    time.sleep(0.05)  # it is at its first step
+    small, order = Client(2, 4), []
+    for client in (large, small):
+        client.edit.end = lambda failure, client=client: (order.append(client), client.end(failure))
+    admit(engine, small)
+    denoiser.may.set()
+    assert ended(small, large) and order == [small, large]
+
+
+def test_edits_of_one_size_share_steps_where_it_pays(denoiser):
+    denoiser.may.clear()
+    engine = Engine(denoiser, FLAT)
+    clients = [Client(4), Client(4), Client(4), Client(4, tokens=16)]
+    admit(engine, *clients)
+    denoiser.may.set()
+    assert ended(*clients)
     engine.stop()
-    assert sorted(order) == [(name, step) for name in "ab" for step in range(200)]
-    assert order.index(("b", 0)) < order.index(("a", 199))
+    assert max(denoiser.stepped) == 3 and sum(denoiser.stepped) == 16
 
 
-def test_one_failure_leaves_the_others():
-    order = []
-    bad, good = Edit("bad", 3, order, fail=True), Edit("good", 3, order)
-    engine = run(bad, good)
-    assert bad.over.wait(5) and good.over.wait(5)
-    engine.stop()
-    assert isinstance(bad.error, ValueError) and good.error is None and len(order) == 3
+def test_one_failure_leaves_the_others(engine, denoiser):
+    bad, good = Client(3, fail=True), Client(3)
+    admit(engine, bad, good)
+    assert ended(bad, good)
+    assert isinstance(bad.error, ValueError) and good.error is None and good.steps == [1, 2, 3]
+    assert len(denoiser.ended) == 2
 
 
-def test_a_cancelled_edit_leaves_at_once():
-    order = []
-    edit = Edit("a", 10**9, order)
-    engine = run(edit)
+def test_an_answer_that_cannot_be_sent_ends_its_edit_alone(engine):
+    bad, good = Client(3), Client(3)
+    bad.edit.emit = lambda progress: 1 / 0
+    admit(engine, bad, good)
+    assert ended(bad, good) and isinstance(bad.error, ZeroDivisionError) and good.steps == [1, 2, 3]
+
+
+def test_a_cancelled_edit_leaves_at_once(engine, denoiser):
+    first, second = Client(10**9, ticket="a"), Client(10**9, ticket="b")
+    admit(engine, first)
     engine.cancel("unknown")
     engine.cancel("a")
-    assert edit.over.wait(5)
-    other = Edit("b", 10**9, order)
-    engine.admit(other.running())
-    other.gone = True
-    assert other.over.wait(5)
-    engine.stop()
+    assert ended(first)
+    admit(engine, second)
+    second.gone = True
+    assert ended(second) and first.error is second.error is None and len(denoiser.ended) == 2
 
 
-def test_what_is_told_of_the_work():
+def test_cancelled_before_its_first_step(engine, denoiser):
+    denoiser.may.clear()
+    admit(engine, Client(5))
+    client = Client(5, ticket="a")
+    admit(engine, client)
+    engine.cancel("a")
+    denoiser.may.set()
+    assert ended(client) and client.steps == []
+
+
+def test_a_deadline_that_passes_ends_the_edit(engine):
+    client = Client(10**9, deadline=time.monotonic() + 0.05)
+    admit(engine, client)
+    assert ended(client)
+    assert client.error.status == "DEADLINE_EXCEEDED" and "DEADLINE_MS has passed" in str(client.error)
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_at_once(engine, denoiser):
+    known = Client(3)
+    admit(engine, known)
+    assert ended(known)
+    hasty = Client(10**6, deadline=time.monotonic() + 0.01)
+    with pytest.raises(RequestError, match="DEADLINE_MS leaves too little: denoising alone takes about") as refused:
+        admit(engine, hasty)
+    assert refused.value.status == "DEADLINE_EXCEEDED"
+
+
+def test_nothing_queues_without_bound(engine, denoiser):
+    denoiser.may.clear()
+    clients = [Client(1) for _ in range(MOST_EDITS)]
+    admit(engine, *clients)
+    with pytest.raises(RequestError, match=f"{MOST_EDITS} edits are running already; try again in") as refused:
+        admit(engine, Client(1))
+    assert refused.value.status == "UNAVAILABLE"
+    denoiser.may.set()
+    assert ended(*clients)
+    late = Client(1)
+    admit(engine, late)
+    assert ended(late)
+
+
+def test_a_source_is_remembered_between_steps(engine, denoiser):
+    over, failures = threading.Event(), []
+    admit(engine, Client(10**9, ticket="a"))
+    engine.look(None, failures.append)
+    engine.look(np.ones(3), lambda failure: over.set())
+    assert over.wait(5) and len(denoiser.seen) == 1 and isinstance(failures[0], ValueError)
+    engine.cancel("a")
+
+
+def test_what_is_told_of_the_work(denoiser):
     """After every change the edits and the steps still to take; seconds for a step and for nothing else."""
-    order, told = [], []
-    edits = Edit("a", 2, order), Edit("bad", 3, order, fail=True)
-    engine = run(edits[0], post=lambda *words: told.append(words))
-    assert edits[0].over.wait(5)
-    engine.admit(edits[1].running())
-    assert edits[1].over.wait(5)
-    look = Edit("look", 0, order)
-    engine.admit(look.running())
-    assert look.over.wait(5)
+    told = []
+    engine = Engine(denoiser, post=lambda *words: told.append(words))
+    for client in (Client(2), Client(3, fail=True)):
+        admit(engine, client)
+        assert ended(client)
     engine.stop()
     counts = [(edits, steps, seconds > 0) for edits, steps, seconds in told]
-    assert counts[:4] == [(1, 2, False), (1, 1, True), (0, 0, True), (0, 0, False)], "admitted, stepped twice, gone"
-    assert counts[4:] == [(1, 3, False), (0, 0, False), (0, 0, False), (0, 0, False)], "broken, and then no edit"
+    assert counts[:4] == [(1, 2, False), (1, 1, True), (1, 0, True), (0, 0, False)], "admitted, stepped twice, gone"
+    assert counts[4:] == [(1, 3, False), (0, 0, False)], "broken"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from retouch.denoiser import preview_steps
+from retouch.denoising import preview_steps
 from retouch.preview import PreviewMap, to_uint8
 
 

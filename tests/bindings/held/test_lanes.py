@@ -11,6 +11,7 @@ from export.checkpoint import Checkpoint
 from export.exporter import Exporter
 from export.parts import FAMILIES
 from retouch.denoiser import Denoiser
+from retouch.denoising import Wanted
 from retouch.manifest import ArtifactError, verify
 from retouch.runners import runner_of
 from retouch.runners.onnx import OnnxRunner
@@ -38,10 +39,10 @@ def latents_of(folder, runner):
     """The last latents of an edit of noise, in two steps, on a part of the smallest bucket."""
     rng = np.random.default_rng(0)
     denoiser = Denoiser(folder, runner)
-    size = denoiser._settings["patch"] * 6, denoiser._settings["patch"] * 10
+    size = denoiser.settings["patch"] * 6, denoiser.settings["patch"] * 10
     source, conditioning = rng.standard_normal((3, *size), np.float32), rng.standard_normal((8, 192), np.float32)
     region = np.arange(60) % 3 == 0
-    *_, last = denoiser.run(source, conditioning, region, seed=1, steps=2)
+    *_, last = denoiser.run(Wanted(source, conditioning, region, seed=1, steps=2))
     return last.latents
 
 
