@@ -55,7 +55,7 @@ class Board:
     """The board of `lane`, for the one process that writes it."""
 
     def __init__(self, lane: str, default_steps: int):
-        self.default_steps = default_steps
+        self.lane, self.default_steps = lane, default_steps
         self._path, self._seconds = path_of(lane), Recent()
         self._record = self._hang()
         self.post(0, 0)

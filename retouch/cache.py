@@ -37,6 +37,9 @@ class Cache:
         self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._entries
+
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value of `key`, made when there is none; two threads that miss at once both make it."""
         value = self.pin(key, make)
@@ -88,7 +91,7 @@ def key_of(*arrays: np.ndarray) -> str:
 
 
 def size_of(value: Any) -> int:
-    """Bytes of an array, or of all arrays of a dict or a tuple."""
+    """`nbytes` of a value, or of all in a dict or a tuple."""
     if isinstance(value, dict):
         return sum(map(size_of, value.values()))
     if isinstance(value, (tuple, list)):

@@ -18,6 +18,7 @@ from retouch.denoiser import Denoiser
 from retouch.denoising import Denoising, Progress, Wanted
 from retouch.recent import Recent
 from retouch.scheduler import Size, pick, work
+from retouch.tally import Tally
 from retouch.types import RequestError
 
 MOST_EDITS = 64  # at once; who comes later is told when to come again
@@ -40,6 +41,7 @@ class Edit:
     priority: int = 0
     admitted: float = field(default_factory=time.monotonic)
     cancelled: bool = False
+    previewed: bool = False
     state: Denoising | None = None
 
     @property
@@ -62,6 +64,7 @@ class Engine:
         self._coming: list[Edit] = []
         self._sources: list[tuple[Any, Callable[[Exception | None], None]]] = []
         self._running: list[Edit] = []
+        self.tally = Tally()
         self._pace = Recent()  # of the seconds that steps take to those that the cost says
         self._changed = threading.Condition()
         self._stopping = False
@@ -74,7 +77,11 @@ class Engine:
         """It starts at the next boundary. RequestError when there are too many, or its deadline cannot be met."""
         edit.state = self._denoiser.begin(edit.wanted)
         with self._changed:
-            self._refuse(edit)
+            try:
+                self._refuse(edit)
+            except RequestError:
+                self.tally.refused += 1
+                raise
             self._coming.append(edit)
             self._tell()
             self._changed.notify()
@@ -115,8 +122,10 @@ class Engine:
     def _admit(self) -> None:
         """Who has come; a source is short work, and somebody's edit waits for it."""
         with self._changed:
-            self._running += self._coming
-            self._coming = []
+            if self._coming:
+                self._running += self._coming
+                self._coming = []
+                self._tell()
             sources, self._sources = self._sources, []
         for latents, end in sources:
             end(_failure(lambda: self._denoiser.look(latents)))
@@ -133,16 +142,28 @@ class Engine:
                 for edit in edits:
                     self._step([edit])
             return
-        seconds = time.perf_counter() - begin
-        if size.tokens:
-            self._pace.add(seconds / self._cost.seconds(len(edits), size.tokens, size.reference))
-        with self._changed:
-            self._tell(seconds / len(edits))
+        self._count(len(edits), size, time.perf_counter() - begin)
         self._emit(edits, done)
+
+    def _count(self, edits: int, size: Size, seconds: float) -> None:
+        if size.tokens:
+            self._pace.add(seconds / self._cost.seconds(edits, size.tokens, size.reference))
+        tally = self.tally
+        tally.steps += 1
+        tally.stepped_edits += edits
+        tally.stepped_tokens += edits * size.tokens
+        tally.step_seconds += seconds
+        tally.tokens_kept += edits * (size.reference - size.tokens)
+        with self._changed:
+            self._tell(seconds / edits)
 
     def _emit(self, edits: list[Edit], done: list[Progress]) -> None:
         for edit, progress in zip(edits, done):
             failure = _failure(lambda: edit.emit(progress))
+            if progress.preview is not None and not edit.previewed:
+                edit.previewed = True
+                self.tally.first_previews += 1
+                self.tally.first_preview_seconds += time.monotonic() - edit.admitted
             if failure or not edit.steps:
                 self._evict(edit, failure)
 
@@ -156,6 +177,14 @@ class Engine:
                                                "DEADLINE_EXCEEDED"))
 
     def _evict(self, edit: Edit, failure: Exception | None = None) -> None:
+        tally = self.tally
+        if failure is not None:
+            tally.failed += 1
+        elif edit.steps:
+            tally.cancelled += 1
+            tally.steps_cancelled += edit.steps
+        else:
+            tally.answered += 1
         with self._changed:
             self._running.remove(edit)
             self._tell()
@@ -181,6 +210,7 @@ class Engine:
 
     def _tell(self, seconds: float = 0.0) -> None:
         edits = [*self._coming, *self._running]
+        self.tally.waiting, self.tally.running = len(self._coming), len(self._running)
         self._post(len(edits), sum(edit.steps for edit in edits), seconds)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from retouch import understanding
+from retouch.cache import Cache, key_of
 from retouch.latents import cell_centres
 from retouch.manifest import verify
 from retouch.patches import PatchLayout
@@ -16,6 +17,7 @@ from retouch.prompt import PromptWriter
 from retouch.runners.onnx import OnnxRunner
 from retouch.types import CELL, Operation
 
+SEEN_BYTES, READ_BYTES = 64 << 20, 16 << 20  # of images' tokens, and of what was understood
 VISION, LANGUAGE, TOKENIZER = "vision", "language", "tokenizer.json"
 
 
@@ -25,12 +27,18 @@ class Parsed:
 
     queries float32 [Q, D]: what the connector takes; boxes float32 [S, 2, 4]: target and value box of every
     operation slot, as shares x0, y0, x1, y1, zeros where there is none; region bool [N]: cells that change.
+    `remembered` says what of it was known before: the image, or the sentence about it too.
     """
 
     queries: np.ndarray
     boxes: np.ndarray
     operations: list[Operation]
     region: np.ndarray
+    remembered: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        return self.queries.nbytes + self.boxes.nbytes + self.region.nbytes
 
     def to_json(self) -> str:
         """Everything but the queries; the region as one digit a cell."""
@@ -49,10 +57,12 @@ class Parsed:
 
 
 class Parser:
-    """The vision tower, then the language model with meta-queries and heads."""
+    """The vision tower, then the language model with meta-queries and heads; it remembers images and what was said of
+    them."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, seen_bytes: int = SEEN_BYTES, read_bytes: int = READ_BYTES):
         """ArtifactError when an artifact is not what the folder's manifest says."""
+        self.seen, self.read = Cache(seen_bytes), Cache(read_bytes)
         self._vision, self._language = OnnxRunner(folder, VISION), OnnxRunner(folder, LANGUAGE)
         settings = verify(folder, TOKENIZER).settings
         self._writer = PromptWriter(Path(folder) / TOKENIZER, settings["queries"])
@@ -68,13 +78,20 @@ class Parser:
         return [self._parse(image[None], instruction) for image, instruction in zip(pixels, instructions)]
 
     def _parse(self, pixels: np.ndarray, instruction: str) -> Parsed:
-        height, width = pixels.shape[1:3]
-        cos, sin = self._layout.rope(height, width)
-        seen = self._vision.run(pixel_values=self._layout.patches(pixels), rope_cos=cos, rope_sin=sin)
-        grid = height // CELL, width // CELL
+        key = key_of(pixels)
+        known = {"vision": key in self.seen, "parse": (key, instruction) in self.read}
+        parsed = self.read.get((key, instruction), lambda: self._read(
+            self.seen.get(key, lambda: self._see(pixels)), (pixels.shape[1] // CELL, pixels.shape[2] // CELL), instruction))
+        return replace(parsed, remembered=known)
+
+    def _see(self, pixels: np.ndarray) -> np.ndarray:
+        cos, sin = self._layout.rope(*pixels.shape[1:3])
+        return self._vision.run(pixel_values=self._layout.patches(pixels), rope_cos=cos, rope_sin=sin)["vision_tokens"]
+
+    def _read(self, tokens: np.ndarray, grid: tuple[int, int], instruction: str) -> Parsed:
         prompt = self._writer.write([instruction], grid)
         read = self._language.run(
-            input_ids=prompt.ids, vision_tokens=seen["vision_tokens"], position_ids=prompt.positions,
+            input_ids=prompt.ids, vision_tokens=tokens, position_ids=prompt.positions,
             image_index=prompt.image_index, query_index=prompt.query_index, centres=cell_centres(grid))
         queries, labels, boxes, region = (read[name][0] for name in ("queries", "labels", "boxes", "region"))
         places = understanding.places(labels, boxes, self._fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from retouch.types import Cancelled, EditAnswer, RequestError, request_from_valu
 
 Arrays = dict[str, np.ndarray]
 
+METRICS_EVERY = 0.5  # seconds
 FAILED = "the edit failed inside the server; its log says why"
 
 # what a call between models asks back; a contract test holds it against the configs
@@ -163,6 +165,41 @@ class Sender:
     def end(self, failure: Exception | None = None) -> None:
         final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
         self._sender.send(*([] if failure is None else [_failed(failure)]), flags=final)
+
+
+# -- metrics ----------------------------------------------------------------------------------------------------------
+
+
+class Metrics:
+    """Numbers on Triton's metrics page, brought up to date by a thread of their own: to tell Triton one takes as long as a
+    call, and a loop has no time for it."""
+
+    def __init__(self, labels: dict[str, str], *groups: tuple[str, dict[str, tuple[str, str]], Any]):
+        """A group is the beginning of its metrics' names, a table of attributes with their kind (counter or gauge) and
+        words, and the object that has them."""
+        kinds = {"counter": pb_utils.MetricFamily.COUNTER, "gauge": pb_utils.MetricFamily.GAUGE}
+        self._families, self._metrics, self._told = [], [], {}
+        for prefix, table, numbers in groups:
+            for name, (kind, words) in table.items():
+                full = f"{prefix}_{name}" + "_total" * (kind == "counter")
+                family = pb_utils.MetricFamily(name=full, description=words, kind=kinds[kind])
+                self._families.append(family)  # one that is collected takes its metrics with it
+                self._metrics.append((family.Metric(labels=labels), kind, numbers, name))
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._publish, name="metrics", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _publish(self) -> None:
+        while not self._over.wait(METRICS_EVERY):
+            for metric, kind, numbers, name in self._metrics:
+                value, before = getattr(numbers, name), self._told.get(metric, 0)
+                if value != before:
+                    metric.set(value) if kind == "gauge" else metric.increment(value - before)
+                    self._told[metric] = value
 
 
 # -- calls between models ---------------------------------------------------------------------------------------------

@@ -6,17 +6,26 @@ from pathlib import Path
 
 import numpy as np
 
+from retouch.cache import Cache, key_of
 from retouch.preview import to_uint8
 from retouch.runners.onnx import OnnxRunner
 
+BYTES = 64 << 20  # of latents
+
 
 class VaeEncoder:
-    def __init__(self, folder: Path):
+    """It remembers images' latents."""
+
+    def __init__(self, folder: Path, bytes: int = BYTES):
         """ArtifactError when the artifact is not what the folder's manifest says."""
-        self._runner = OnnxRunner(folder, "model")
+        self._runner, self.seen = OnnxRunner(folder, "model"), Cache(bytes)
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
-        """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the posterior's mode."""
+        """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the posterior's mode; not to be
+        written to."""
+        return self.seen.get(key_of(pixels), lambda: self._encode(pixels))
+
+    def _encode(self, pixels: np.ndarray) -> np.ndarray:
         scaled = pixels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(127.5) - 1
         return self._runner.run(pixels=scaled)["latents"]
 

@@ -205,5 +205,20 @@ def test_what_is_told_of_the_work(denoiser):
         assert ended(client)
     engine.stop()
     counts = [(edits, steps, seconds > 0) for edits, steps, seconds in told]
+    counts = [each for each, before in zip(counts, [None, *counts]) if each != before]
     assert counts[:4] == [(1, 2, False), (1, 1, True), (1, 0, True), (0, 0, False)], "admitted, stepped twice, gone"
     assert counts[4:] == [(1, 3, False), (0, 0, False)], "broken"
+
+
+def test_the_tally(engine, denoiser):
+    done, broken, gone = Client(4), Client(2, fail=True), Client(10**6, ticket="a")
+    admit(engine, done, broken, gone)
+    assert ended(done, broken)
+    engine.cancel("a")
+    assert ended(gone)
+    tally = engine.tally
+    assert (tally.answered, tally.failed, tally.cancelled, tally.refused) == (1, 1, 1, 0)
+    assert tally.stepped_edits == 4 + len(gone.steps) >= tally.steps and tally.stepped_tokens == 8 * tally.stepped_edits
+    assert tally.steps_cancelled == 10**6 - len(gone.steps)
+    assert tally.tokens_kept == 56 * tally.stepped_edits and tally.step_seconds > 0
+    assert (tally.waiting, tally.running) == (0, 0)

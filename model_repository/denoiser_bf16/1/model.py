@@ -4,14 +4,16 @@ from retouch.denoiser import Denoiser
 from retouch.denoising import Wanted
 from retouch.engine import Edit, Engine
 from retouch.runners import runner_of
+from retouch.tally import groups
 from retouch.types import LOOK, TAKE_OUT
 
 
 class TritonPythonModel:
     def initialize(self, args):
         folder, runner = triton.folder(args), runner_of(triton.parameter(args, "runner"))
-        self.board = Board.of(folder)
-        self.engine = Engine(Denoiser(folder, runner), cost.load(folder), self.board.post)
+        denoiser, self.board = Denoiser(folder, runner), Board.of(folder)
+        self.engine = Engine(denoiser, cost.load(folder), self.board.post)
+        self.metrics = triton.Metrics({"lane": self.board.lane}, *groups(self.engine.tally, denoiser.references.counts))
 
     def execute(self, requests):
         for sender in map(triton.Sender, requests):
@@ -33,5 +35,6 @@ class TritonPythonModel:
         return Edit(ticket, wanted, sender.progress, sender.end, left, sender.deadline())
 
     def finalize(self):
+        self.metrics.stop()
         self.board.remove()
         self.engine.stop()

@@ -16,7 +16,7 @@ class TritonPythonModel:
     def row(self, inputs):
         parsed = self.stage.run(inputs["PIXELS"][None], [inputs["INSTRUCTION"][0].decode()])[0]
         info = EditInfo.from_json(inputs["INFO"][0])
-        info.operations = parsed.operations
+        info.operations, info.cache = parsed.operations, parsed.remembered
         return {
             "QUERIES": parsed.queries,
             "BOXES": parsed.boxes.astype(np.float32),

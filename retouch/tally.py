@@ -1,0 +1,60 @@
+"""What a denoiser's loop has done since it started, and what it has before it: Triton's own counts end where the loop's
+queue begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retouch.cache import Counts
+
+COUNTER, GAUGE = "counter", "gauge"
+
+
+@dataclass
+class Tally:
+    """Plain numbers, written by the loop alone. Seconds are of the wall; `first_previews` are edits that had one."""
+
+    waiting: int = 0
+    running: int = 0
+    steps: int = 0
+    stepped_edits: int = 0
+    stepped_tokens: int = 0
+    step_seconds: float = 0.0
+    first_previews: int = 0
+    first_preview_seconds: float = 0.0
+    answered: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    refused: int = 0
+    steps_cancelled: int = 0
+    tokens_kept: int = 0
+
+
+# name of a metric: kind, what it says. A rate of seconds by a rate of counts is a mean
+EDITS = {
+    "waiting": (GAUGE, "Edits that the loop has not begun"),
+    "running": (GAUGE, "Edits between their steps"),
+    "steps": (COUNTER, "Runs of the step graph"),
+    "stepped_edits": (COUNTER, "Edits in those runs: by steps, the batch size"),
+    "stepped_tokens": (COUNTER, "Target tokens in those runs"),
+    "step_seconds": (COUNTER, "Seconds in those runs"),
+    "first_previews": (COUNTER, "Edits that had a preview"),
+    "first_preview_seconds": (COUNTER, "Seconds from admission to the first preview, of all of them"),
+    "answered": (COUNTER, "Edits that were denoised to the end"),
+    "failed": (COUNTER, "Edits that ended with an error, among them passed deadlines"),
+    "cancelled": (COUNTER, "Edits whose clients left"),
+    "refused": (COUNTER, "Edits that were not admitted"),
+    "steps_cancelled": (COUNTER, "Steps that need not be taken because clients left"),
+    "tokens_kept": (COUNTER, "Target tokens that were not denoised because they lie outside of an edit's region"),
+}
+REFERENCES = {
+    "hits": (COUNTER, "Sources that were remembered"),
+    "misses": (COUNTER, "Sources whose keys and values were computed"),
+    "evictions": (COUNTER, "Sources that were forgotten"),
+    "bytes": (GAUGE, "Bytes of the sources' keys and values"),
+}
+
+
+def groups(tally: Tally, references: Counts) -> tuple[tuple[str, dict[str, tuple[str, str]], object], ...]:
+    """Beginnings of metrics' names, what they say, and where the numbers are."""
+    return ("retouch_denoiser", EDITS, tally), ("retouch_references", REFERENCES, references)

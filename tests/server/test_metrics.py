@@ -1,0 +1,57 @@
+"""The metrics page tells what the denoiser's loop does."""
+
+from __future__ import annotations
+
+import re
+import time
+import urllib.request
+
+import pytest
+
+from retouch.server import HOST
+
+SENTENCE = "make the red circle blue"
+
+
+def metrics(server):
+    """Numbers of the lane bf16 by name."""
+    with urllib.request.urlopen(f"http://{HOST}:{server.metrics}/metrics", timeout=5) as page:
+        text = page.read().decode()
+    return {name: float(value) for name, value in re.findall(r'^(retouch_\w+)\{lane="bf16"\} (\S+)$', text, re.M)}
+
+
+def eventually(server, condition):
+    """The numbers, once they fulfil `condition`: they are brought up to date now and then."""
+    for _ in range(50):
+        found = metrics(server)
+        if condition(found):
+            return found
+        time.sleep(0.1)
+    return pytest.fail(f"it did not come to be: {found}")
+
+
+def test_an_edit_is_counted(server, client, photo):
+    list(client.edit(photo, SENTENCE, precision="bf16"))
+    before = eventually(server, lambda found: found.get("retouch_denoiser_answered_total", 0) > 0)
+    list(client.edit(photo, SENTENCE, precision="bf16", steps=5, previews=2, region=b"full"))
+    after = eventually(server, lambda found: found["retouch_denoiser_answered_total"]
+                       == before["retouch_denoiser_answered_total"] + 1
+                       and found["retouch_denoiser_first_previews_total"] > before["retouch_denoiser_first_previews_total"])
+
+    def grown(name):
+        return after[name] - before[name]
+
+    assert grown("retouch_denoiser_steps_total") == grown("retouch_denoiser_stepped_edits_total") == 5
+    assert grown("retouch_denoiser_stepped_tokens_total") == 5 * 64
+    assert grown("retouch_denoiser_step_seconds_total") > 0
+    assert grown("retouch_references_misses_total") == 0 < grown("retouch_references_hits_total"), "a source is seen once"
+    assert after["retouch_denoiser_running"] == after["retouch_denoiser_waiting"] == 0
+    assert after["retouch_references_bytes"] > 0
+
+
+def test_the_second_edit_of_an_image_knows_it(client, photo):
+    *_, first = client.edit(photo, "move the red circle to the top", seed=1)
+    *_, second = client.edit(photo, "move the red circle to the bottom", seed=1)
+    *_, third = client.edit(photo, "move the red circle to the bottom", seed=2)
+    assert [answer.info.cache["vision"] for answer in (second, third)] == [True, True]
+    assert [answer.info.cache["parse"] for answer in (first, second, third)] == [False, False, True]
