@@ -11,8 +11,10 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from retouch import images
 from retouch.client import Retouch
 from retouch.plain_loop import PlainLoop
 from retouch.server import REPOSITORY, ROOT, RUNTIME, Server
@@ -24,24 +26,33 @@ SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
 def main() -> None:
     options = parse()
     loop = PlainLoop(REPOSITORY)
-    request = EditRequest(
-        options.image.read_bytes(), options.instruction, seed=0, steps=options.steps, precision=loop.lane)
     spent: dict[str, list[float]] = {"plain": [], "served": []}
     with Server(log=RUNTIME / "benchmark.log") as server, Retouch(f"127.0.0.1:{server.grpc}") as client:
-        knobs = {"seed": request.seed, "steps": request.steps, "precision": request.precision}
-        ways = {
-            "plain": lambda: loop.edit(request),
-            "served": lambda: list(client.edit(request.image, request.instruction, **knobs))[-1].image,
-        }
-        if ways["plain"]() != ways["served"]():
-            sys.exit("the served image is not the one of the plain loop")
-        for turn in range(options.warm_up + options.count):
+        ways = {"plain": loop.edit, "served": lambda request: _served(client, request)}
+        for turn, request in enumerate(requests(options)):
+            answers = {}
             for name, way in ways.items():
                 begin = time.perf_counter()
-                way()
+                answers[name] = way(request)
                 if turn >= options.warm_up:
                     spent[name].append((time.perf_counter() - begin) * 1000)
+            if answers["plain"] != answers["served"]:
+                sys.exit("the served image is not the one of the plain loop")
     report({name: statistics.median(times) for name, times in spent.items()}, options)
+
+
+def requests(options: argparse.Namespace) -> Iterator[EditRequest]:
+    """Edits of one image that differs in a pixel each time: what is remembered of an image must not help."""
+    pixels = images.decode(options.image.read_bytes()).copy()
+    for turn in range(options.warm_up + options.count):
+        pixels[0, 0] = turn % 256
+        yield EditRequest(images.encode(pixels), options.instruction, seed=0, steps=options.steps, precision="bf16")
+
+
+def _served(client: Retouch, request: EditRequest) -> bytes:
+    *_, answer = client.edit(request.image, request.instruction, seed=request.seed, steps=request.steps,
+                             precision=request.precision)
+    return answer.image
 
 
 def report(medians: dict[str, float], options: argparse.Namespace) -> None:

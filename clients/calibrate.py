@@ -17,7 +17,6 @@ from retouch import cost
 from retouch.cost import Cost, Measured
 from retouch.denoiser import Denoiser
 from retouch.denoising import Denoising, Wanted
-from retouch.manifest import read
 from retouch.runners import runner_of
 from retouch.types import BUCKETS, CELL
 

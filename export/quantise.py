@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from export.formats import BLOCK, E4M3_MAX, fp8_scale, nvfp4_scale
+from export.formats import BLOCK, fp8_scale, nvfp4_scale
 from export.linear import Linear, linears
 from export.packed import PackedWeight, scalar
 from export.policy import Tier, tier_of

@@ -11,9 +11,9 @@ from hypothesis import settings
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from pictures import file_of, scene  # noqa: E402
+
 from retouch.client import Retouch  # noqa: E402
 from retouch.server import RUNTIME, Server  # noqa: E402
-
 
 # the same cases each time, however slow the machine is, and nothing written beside them
 settings.register_profile("retouch", derandomize=True, deadline=None, database=None)

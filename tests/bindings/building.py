@@ -7,7 +7,6 @@ from typing import Any
 
 import onnx
 from onnx import ModelProto
-
 from world import Emulated
 
 

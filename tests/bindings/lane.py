@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from graphs import WIDTH, reference, step
 
 from export.profiles import family
 from export.tensorrt import Options, build_plans
-from graphs import WIDTH, reference, step
 from retouch.manifest import Manifest, publish
 
 TABLE = family(buckets=((64, 32), (32, 48)), batches=(1, 4))  # 8 and 6 cells

@@ -10,9 +10,8 @@ import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import ModelProto, TensorProto
-
 from graphs import on_cpu
+from onnx import ModelProto, TensorProto
 from world import Emulated
 
 NUMPY = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16)}

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from export.checkpoint import Checkpoint
 from exports import exported
 from tiny import make_checkpoint
+
+from export.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import sys
 
 import onnx_ir as ir
 import pytest
+from exports import exported, refused
 
 from export.parts import PARTS
 from export.quantise import bytes_by_tier
-from exports import exported, refused
 from retouch.manifest import verify
 from training.checkpoint import calibration_pairs
 

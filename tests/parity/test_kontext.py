@@ -10,10 +10,10 @@ import onnx_ir as ir
 import pytest
 import torch
 from diffusers import FluxTransformer2DModel
+from exports import exported
 
 from export.kontext import Step
 from export.quantise import bytes_by_tier
-from exports import exported
 from retouch.manifest import verify
 from retouch.runners.onnx import OnnxRunner
 

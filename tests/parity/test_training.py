@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from pictures import scene
 from PIL import Image
 
-from pictures import scene
 from retouch.pipeline import RetouchPipeline
 from training import __main__ as recipe
 from training import joint, parser, transformer, vae

@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 import pytest
-
 from pictures import file_of, scene
+
 from retouch.board import Load
 from retouch.gate import Gate
 from retouch.types import LOOK, TAKE_OUT, Cancelled, EditRequest, RequestError

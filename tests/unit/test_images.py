@@ -7,8 +7,8 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
 from pictures import file_of, huge_png, mask_file, scene
+from PIL import Image
 
 from retouch import images, types
 from retouch.types import BUCKETS, RequestError

@@ -154,40 +154,12 @@ def test_a_kept_array_is_copied_again_after_its_buffer_has_moved(folder, device)
         np.testing.assert_array_equal(step.run(**given)["velocity"], wanted(folder, given))
 
 
-def test_rows_are_joined_where_they_are(folder, device):
-    """As the denoiser gives edits that share a step: kept keys never leave the GPU."""
-    with TensorRTRunner(folder, "reference", keep=("k",)) as look, TensorRTRunner(folder, "step") as step:
-        kept = [look.run(tokens=(i + 1) * inputs()["tokens"][:, :1].repeat(CELLS, 1))["k"] for i in range(3)]
-        rows = [{**inputs(seed=i), "k": kept[i]} for i in range(3)]
-        alone = [step.run(**row)["velocity"] for row in rows]
-        uploads, moves = device.uploads, device.moves
-        for _ in range(2):
-            together = step.run(**{name: [row[name] for row in rows] for name in rows[0]})["velocity"]
-            np.testing.assert_array_equal(together, np.concatenate(alone))
-        assert device.uploads - uploads == 12 and device.moves - moves == 6
-        np.testing.assert_array_equal(step.run(**{name: [value] for name, value in rows[1].items()})["velocity"], alone[1])
-
-
 def test_a_kept_array_is_copied_again_after_another_took_its_place(folder):
     with TensorRTRunner(folder, "reference", keep=("k",)) as look, TensorRTRunner(folder, "step") as step:
         given = inputs()
         kept = {**given, "k": look.run(tokens=inputs(1, CELLS)["tokens"])["k"]}
         for each in (kept, given, kept):
             np.testing.assert_array_equal(step.run(**each)["velocity"], wanted(folder, each))
-
-
-def test_rows_are_joined_where_they_are(folder, device):
-    """As the denoiser gives edits that share a step: kept keys never leave the GPU."""
-    with TensorRTRunner(folder, "reference", keep=("k",)) as look, TensorRTRunner(folder, "step") as step:
-        kept = [look.run(tokens=(i + 1) * inputs()["tokens"][:, :1].repeat(CELLS, 1))["k"] for i in range(3)]
-        rows = [{**inputs(seed=i), "k": kept[i]} for i in range(3)]
-        alone = [step.run(**row)["velocity"] for row in rows]
-        uploads, moves = device.uploads, device.moves
-        for _ in range(2):
-            together = step.run(**{name: [row[name] for row in rows] for name in rows[0]})["velocity"]
-            np.testing.assert_array_equal(together, np.concatenate(alone))
-        assert device.uploads - uploads == 12 and device.moves - moves == 6
-        np.testing.assert_array_equal(step.run(**{name: [value] for name, value in rows[1].items()})["velocity"], alone[1])
 
 
 def test_a_kept_array_is_copied_again_after_its_buffer_was_lost(folder, device):
