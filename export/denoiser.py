@@ -9,42 +9,18 @@ import numpy as np
 import torch
 from diffusers import Flux2Transformer2DModel
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from export.checkpoint import Checkpoint
 from export.graph import Graph, Shape
 from export.vae_decoder import vae_factor
 from retouch.latents import conditioning_ids, reference_ids, target_ids
+from retouch.passes import Reference, Step
 from retouch.preview import FILE
-from retouch.transformer import reference, step
 from retouch.types import CELL, MAX_STEPS
 
 FOLDER = "transformer"
 PREDICTIONS = ("velocity", "sample")
-
-
-class Reference(nn.Module):
-    def __init__(self, model: Flux2Transformer2DModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, tokens: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        return reference(self.model, tokens.to(self.model.dtype), ids)
-
-
-class Step(nn.Module):
-    """Velocity in float32, whatever the transformer predicts: the host's Euler loop is the same for any family."""
-
-    def __init__(self, model: Flux2Transformer2DModel, prediction: str):
-        super().__init__()
-        self.model, self.prediction = model, prediction
-
-    def forward(self, tokens: Tensor, beside: Tensor, timestep: Tensor, conditioning: Tensor, ids: Tensor,
-                conditioning_ids: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        kind = self.model.dtype
-        seen = torch.cat([tokens, beside], -1).to(kind)
-        predicted = step(self.model, seen, timestep, conditioning.to(kind), ids, conditioning_ids, k, v).float()
-        return (tokens - predicted) / timestep[:, None, None] if self.prediction == "sample" else predicted
 
 
 def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
@@ -84,8 +60,8 @@ def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         "k": {0: "batch", 2: "cells"}, "v": {0: "batch", 2: "cells"},
     }
     return [
-        Graph("reference", Reference(model), source, source_axes, ("k", "v")),
-        Graph("step", Step(model, prediction(checkpoint)), target, target_axes, ("velocity",)),
+        Graph("reference", Reference(model), source, source_axes, Reference.outputs),
+        Graph("step", Step(model, prediction(checkpoint)), target, target_axes, Step.outputs),
     ]
 
 
@@ -96,6 +72,7 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "slots": checkpoint.json("parser_heads/config.json")["slots"],
         "shift": scheduler["shift"],
         "prediction": prediction(checkpoint),
+        "transformer": checkpoint.json(f"{FOLDER}/config.json"),  # for a runner that makes the network itself
         "default_steps": checkpoint.config["default_steps"],
         "max_steps": MAX_STEPS,
         "latent_channels": checkpoint.json("vae/config.json")["latent_channels"],

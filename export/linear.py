@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-SCOPES, ROOT = "pkg.torch.onnx.name_scopes", "model."  # where exports name modules, and our wrappers' own attribute
+from retouch.scopes import module_of
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,6 @@ def linears(model: ir.Model) -> Iterator[Linear]:
         weight = _weight(node)
         if weight is not None and weight.is_initializer() and len(weight.shape) == 2:
             yield Linear(node, module_of(node), weight)
-
-
-def module_of(node: ir.Node) -> str:
-    """The torch module a node comes from: the last but one of its scopes, before the operation's own."""
-    scopes = [scope for scope in ast.literal_eval(node.metadata_props.get(SCOPES, "[]")) if scope]
-    return scopes[-2].removeprefix(ROOT) if len(scopes) > 1 else ""
 
 
 def _weight(node: ir.Node) -> ir.Value | None:

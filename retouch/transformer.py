@@ -38,10 +38,14 @@ def reference(model: Flux2Transformer2DModel, tokens: Tensor, ids: Tensor) -> tu
         hidden = hidden + feed_forward[2] * block.ff(_modulate(block.norm2(hidden), feed_forward))
         keys.append(k)
         values.append(v)
-    for block in model.single_transformer_blocks:
+    *blocks, last = model.single_transformer_blocks
+    for block in blocks:
         hidden, k, v = _single(block, hidden, single_mod[0], rope)
         keys.append(k)
         values.append(v)
+    _, k, v, _ = _wide(last, hidden, single_mod[0])  # nothing follows that would need its queries
+    keys.append(_rotate(_heads(k, last.attn, last.attn.norm_k), rope))
+    values.append(_heads(v, last.attn))
     return torch.stack(keys, 1), torch.stack(values, 1)
 
 
@@ -91,12 +95,17 @@ def _double(block, text, hidden, text_mod, image_mod, rope, prefix):
 
 def _single(block, hidden, modulation, rope, prefix=None):
     attn = block.attn
-    wide = attn.to_qkv_mlp_proj(_modulate(block.norm(hidden), modulation))
-    q, k, v, mlp = torch.split(wide, [attn.inner_dim] * 3 + [wide.shape[-1] - 3 * attn.inner_dim], dim=-1)
+    q, k, v, mlp = _wide(block, hidden, modulation)
     q, k = _query(_heads(q, attn, attn.norm_q), rope), _rotate(_heads(k, attn, attn.norm_k), rope)
     v = _heads(v, attn)
     out = torch.cat([_attend(q, k, v, prefix), attn.mlp_act_fn(mlp)], -1)
     return hidden + modulation[2] * attn.to_out(out), k, v
+
+
+def _wide(block, hidden, modulation):
+    """Queries, keys, values and the MLP's input, not yet in heads."""
+    wide, inner = block.attn.to_qkv_mlp_proj(_modulate(block.norm(hidden), modulation)), block.attn.inner_dim
+    return torch.split(wide, [inner] * 3 + [wide.shape[-1] - 3 * inner], dim=-1)
 
 
 def _image_qkv(attn, x, rope):

@@ -1,0 +1,39 @@
+"""The diffusion transformer's two passes as modules: what is exported, and what the torch runner runs."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import Flux2Transformer2DModel
+from torch import Tensor, nn
+
+from retouch.transformer import reference, step
+
+
+class Reference(nn.Module):
+    """Keys and values of the source, once an image."""
+
+    outputs = ("k", "v")
+
+    def __init__(self, model: Flux2Transformer2DModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return reference(self.model, tokens.to(self.model.dtype), ids)
+
+
+class Step(nn.Module):
+    """Velocity in float32, whatever the transformer predicts: the host's Euler loop is the same for any family."""
+
+    outputs = ("velocity",)
+
+    def __init__(self, model: Flux2Transformer2DModel, prediction: str):
+        super().__init__()
+        self.model, self.prediction = model, prediction
+
+    def forward(self, tokens: Tensor, beside: Tensor, timestep: Tensor, conditioning: Tensor, ids: Tensor,
+                conditioning_ids: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        kind = self.model.dtype
+        seen = torch.cat([tokens, beside], -1).to(kind)
+        predicted = step(self.model, seen, timestep, conditioning.to(kind), ids, conditioning_ids, k, v).float()
+        return (tokens - predicted) / timestep[:, None, None] if self.prediction == "sample" else predicted

@@ -1,0 +1,117 @@
+"""The diffusion transformer in PyTorch, on a GPU without TensorRT: the module that the graphs were traced from, with the
+parameters of the lane's own graph file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import Flux2Transformer2DModel
+from torch import Tensor, nn
+
+from retouch.fp8 import Fp8Linear
+from retouch.manifest import ArtifactError, Manifest, read, verify
+from retouch.passes import Reference, Step
+from retouch.runners import files_of
+from retouch.runners.parameters import Parameters
+
+DEVICE = "RETOUCH_DEVICE"  # environment: cpu, cuda or cuda:1; a GPU where there is one when it is not set
+COMPILE = "RETOUCH_COMPILE"  # environment: 0 or 1; on a GPU 1 when it is not set
+ARITHMETIC = torch.bfloat16
+
+
+class TorchRunner:
+    """`reference` or `step` of a denoiser's folder, in bfloat16 with FP8 where the lane has it.
+
+    Compiled, the first run of a graph takes a minute; later ones of any size do without.
+    """
+
+    manifest: Manifest
+
+    def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = (), device: str = "",
+                 compiled: bool | None = None):
+        """ArtifactError when the graph is missing, changed, of a kind that PyTorch cannot run, or the device is not here.
+
+        Outputs in `keep` stay on the device. `device` and `compiled` go before the environment's.
+        """
+        self.manifest = verify(folder, *files_of(graph, read(folder).files))
+        self._device, self._keep = device_of(device or os.environ.get(DEVICE, "")), keep
+        path = Path(folder) / f"{graph}.onnx"
+        module = _module(graph, _network(path, self.manifest.settings, self._device), self.manifest.settings)
+        self._outputs = module.outputs
+        compiled = wants_compiling(self._device) if compiled is None else compiled
+        self._module = torch.compile(module, dynamic=True) if compiled else module
+
+    @torch.no_grad()
+    def run(self, **inputs: np.ndarray | Kept) -> dict[str, np.ndarray | Kept]:
+        """The graph's outputs by name, in float32."""
+        outputs = self._module(**{name: self._tensor(name, value) for name, value in inputs.items()})
+        named = zip(self._outputs, outputs if isinstance(outputs, tuple) else (outputs,))
+        return {name: Kept(value) if name in self._keep else np.asarray(Kept(value)) for name, value in named}
+
+    def _tensor(self, name: str, value: np.ndarray | Kept) -> Tensor:
+        if isinstance(value, Kept):
+            return value.tensor
+        keys = name in Reference.outputs  # of another runner: the only inputs that the graphs take in their own type
+        return torch.tensor(value, device=self._device, dtype=ARITHMETIC if keys else None)
+
+
+class Kept:
+    """An output that stays on the device, and becomes float32 when numpy asks for it."""
+
+    def __init__(self, tensor: Tensor):
+        self.tensor = tensor
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.tensor.float().cpu().numpy().astype(dtype or np.float32, copy=False)
+
+
+def device_of(wish: str) -> torch.device:
+    """The device called `wish`, or the best there is; ArtifactError when it is not on this machine."""
+    try:
+        device = torch.device(wish or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError:
+        raise ArtifactError(f"{DEVICE} is {wish!r}; it must be cpu, cuda or cuda with a number, such as cuda:1") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ArtifactError(f"the torch runner has not been tried on {device.type}; {DEVICE} must be cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ArtifactError(f"PyTorch {torch.__version__} finds no {device} here; set {DEVICE} to cpu or install a CUDA build")
+    return device
+
+
+def wants_compiling(device: torch.device) -> bool:
+    """By the environment or, where it is silent, on GPUs only; ValueError when it says neither 0 nor 1."""
+    wish = os.environ.get(COMPILE) or str(int(device.type == "cuda"))
+    if wish not in ("0", "1"):
+        raise ValueError(f"{COMPILE} is {wish!r}; it must be 0 or 1")
+    return wish == "1"
+
+
+def _module(graph: str, network: Flux2Transformer2DModel, settings: dict[str, Any]) -> nn.Module:
+    return Reference(network) if graph == "reference" else Step(network, settings["prediction"])
+
+
+def _network(path: Path, settings: dict[str, Any], device: torch.device) -> Flux2Transformer2DModel:
+    """The transformer with the parameters that the graph in `path` uses; the others have no storage."""
+    config = settings.get("transformer", {})
+    if config.get("_class_name") != Flux2Transformer2DModel.__name__ or path.stem not in ("reference", "step"):
+        raise ArtifactError(f"the torch runner knows the graphs of a Flux2Transformer2DModel only, and {path.name} is not "
+                            "described as one; run the export again")
+    with torch.device("meta"):
+        network = nn.Module.to(Flux2Transformer2DModel.from_config(config), ARITHMETIC).eval()  # diffusers' own to() warns
+    parameters = Parameters(path, device)
+    strange = parameters.strange({name for name, _ in network.named_parameters()})
+    if strange:
+        raise ArtifactError(f"{path.name} holds {strange[0]}, which the torch runner cannot multiply; it runs bf16 and fp8, "
+                            "for fp4 choose the runner tensorrt or onnx")
+    for name, layer in parameters.narrow():
+        bias = network.get_submodule(name).bias
+        bias = None if bias is None else parameters.wide(f"{name}.bias", bias)
+        network.set_submodule(name, Fp8Linear(layer.weight, layer.weight_scale, layer.scale, bias))
+    found = {name: parameters.wide(name, like) for name, like in network.named_parameters()}
+    network.load_state_dict({name: each for name, each in found.items() if each is not None}, strict=False, assign=True)
+    return network.requires_grad_(False)
