@@ -27,8 +27,9 @@ def reference(model: Flux2Transformer2DModel, tokens: Tensor, ids: Tensor) -> tu
     Returns two tensors [B, layers, R, heads, head size]. They depend on the image alone.
     """
     timestep = torch.full_like(tokens[:, 0, 0], REFERENCE_TIMESTEP)
-    image_mod, _, single_mod, _ = _modulations(model, timestep)
-    rope = _rope(model, ids)
+    emb, rope = _time(model, timestep), _rope(model, ids)
+    image_mod, single_mod = (_modulation(each, emb) for each in (model.double_stream_modulation_img,
+                                                                 model.single_stream_modulation))
     missing = model.config.in_channels - tokens.shape[-1]
     hidden, keys, values = model.x_embedder(F.pad(tokens, (0, missing))), [], []
     for block in model.transformer_blocks:
@@ -56,7 +57,9 @@ def step(model: Flux2Transformer2DModel, tokens: Tensor, timestep: Tensor, condi
     `conditioning` [B, Q, J] with ids [B, Q, 4]; `keys`, `values` as `reference` returns them. The target may be any
     subset of the image's tokens: `ids` [B, N, 4] says which.
     """
-    image_mod, text_mod, single_mod, emb = _modulations(model, timestep)
+    emb = _time(model, timestep)
+    image_mod, text_mod, single_mod = (_modulation(each, emb) for each in (
+        model.double_stream_modulation_img, model.double_stream_modulation_txt, model.single_stream_modulation))
     rope = tuple(torch.cat(pair, 1) for pair in zip(_rope(model, conditioning_ids), _rope(model, ids)))
     hidden, text, count = model.x_embedder(tokens), model.context_embedder(conditioning), conditioning.shape[1]
     prefixes = iter(zip(keys.unbind(1), values.unbind(1)))
@@ -68,13 +71,14 @@ def step(model: Flux2Transformer2DModel, tokens: Tensor, timestep: Tensor, condi
     return model.proj_out(model.norm_out(hidden[:, count:], emb))
 
 
-def _modulations(model, timestep: Tensor):
-    """Shift, scale and gate for image, text and single streams, and the time embedding."""
+def _time(model, timestep: Tensor) -> Tensor:
     embed = model.time_guidance_embed
-    emb = embed.timestep_embedder(embed.time_proj(timestep * 1000).to(model.dtype))
-    split = model.single_stream_modulation.split
-    return (split(model.double_stream_modulation_img(emb), 2), split(model.double_stream_modulation_txt(emb), 2),
-            split(model.single_stream_modulation(emb), 1), emb)
+    return embed.timestep_embedder(embed.time_proj(timestep * 1000).to(model.dtype))
+
+
+def _modulation(layer, emb: Tensor):
+    """Shift, scale and gate, once or twice."""
+    return layer.split(layer(emb), layer.mod_param_sets)
 
 
 def _double(block, text, hidden, text_mod, image_mod, rope, prefix):
