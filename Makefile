@@ -20,7 +20,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve eval test test-unit calibrate bindings doctor bench train clean distclean
+.PHONY: help setup export demo edit serve eval test test-unit test-gpu calibrate bindings doctor bench train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ test: $(EXPORT)  ## All tests, a real server among them
 
 test-unit: $(SETUP)  ## The quick tests: no server, no checkpoint
 	$(BIN)/python -m pytest tests/unit tests/contract
+
+test-gpu: $(EXPORT)  ## What needs a GPU; on a machine without one all of it is skipped
+	$(BIN)/python -m pytest tests/gpu
 
 calibrate: $(EXPORT)  ## Measure what a step costs on this machine, for the scheduler
 	$(BIN)/retouch calibrate

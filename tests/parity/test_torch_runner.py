@@ -1,0 +1,139 @@
+"""The torch runner against ONNX Runtime's on the shipped lanes, on the CPU."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from beside import GRIDS, SENTENCES, Pass, distance, distances, edited, folder_of, inputs, loop, psnr
+from retouch.fp8 import Fp8Linear
+from retouch.manifest import ArtifactError
+from retouch.plain_loop import PlainLoop
+from retouch.runners import runner_of
+from retouch.runners.onnx import OnnxRunner
+from retouch.runners.torch import COMPILE, DEVICE, TorchRunner
+from retouch.server import REPOSITORY
+
+LANES = ("bf16", "fp8")
+ROUNDING = 2**-6  # what bfloat16 may move an output by; measured are 0.003 to 0.008
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    monkeypatch.setenv(DEVICE, "cpu")
+    monkeypatch.delenv(COMPILE, raising=False)
+
+
+def test_is_the_runner_called_torch():
+    assert runner_of("torch") is TorchRunner
+
+
+@pytest.mark.parametrize("grid, count", zip(GRIDS, (20, 33, 1)))
+@pytest.mark.parametrize("lane", LANES)
+def test_is_as_near_as_rounding_allows(lane, grid, count):
+    apart, ours, theirs = distances(folder_of(lane), grid, count)
+    for name, far in theirs.items():
+        assert apart[name] <= 1.25 * far and ours[name] <= 1.25 * far, name
+        assert lane != "bf16" or apart[name] <= ROUNDING, name
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_the_same_picture(lane):
+    onnx, ours = PlainLoop(REPOSITORY, lane), loop(lane)
+    for sentence in SENTENCES:
+        assert psnr(edited(ours, sentence), edited(onnx, sentence)) >= 40
+
+
+@pytest.mark.parametrize("lane, narrow", (("bf16", 0), ("fp8", 35)))
+def test_narrow_layers_are_those_of_the_graph(lane, narrow):
+    network = TorchRunner(folder_of(lane), "step")._module.model
+    layers = [layer for layer in network.modules() if isinstance(layer, Fp8Linear)]
+    assert len(layers) == narrow
+    assert all(parameter.device.type == "cpu" for parameter in network.parameters())
+    if layers:  # queries, keys and values of a stream read one activation
+        attention = network.transformer_blocks[0].attn
+        assert attention.to_q.scale is attention.to_k.scale is attention.to_v.scale
+        assert attention.to_q.scale is not attention.add_q_proj.scale
+
+
+def test_parameters_are_the_checkpoints(folder, repository):
+    """Bit for bit, also those that the exporter folds, and shares where they are equal."""
+    stored = load_file(folder / "transformer" / "diffusion_pytorch_model.safetensors")
+    network = TorchRunner(folder_of("bf16", repository), "step")._module.model
+    found = dict(network.named_parameters())
+    assert found.keys() == stored.keys()
+    for name, each in found.items():
+        assert torch.equal(each.float(), stored[name].float()), name
+
+
+def test_the_reference_has_storage_for_what_it_uses_only():
+    network = TorchRunner(folder_of("bf16"), "reference")._module.model
+    assert network.context_embedder.weight.is_meta and not network.x_embedder.weight.is_meta
+
+
+def test_takes_keys_and_values_of_another_runner():
+    source, target = inputs((8, 8), 20)
+    ours, theirs = (Pass(kind, folder_of("bf16")) for kind in (TorchRunner, OnnxRunner))
+    kept = theirs.reference.run(**source)
+    mixed = kept | ours.step.run(**target, **kept)
+    assert mixed["velocity"].dtype == np.float32
+    assert distance(mixed, theirs.run(source, target))["velocity"] <= ROUNDING
+    kept = ours.reference.run(**source)
+    assert np.asarray(kept["k"]).dtype == np.float32
+    assert theirs.step.run(**target, **{name: np.asarray(kept[name]) for name in kept})["velocity"].shape == (1, 20, 192)
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_sizes_share_one_compilation(lane, monkeypatch):
+    """Torch's tracer decides when to compile again, whatever then compiles."""
+    compiler = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module, **options: compiler(module, **options, backend="eager"))
+    monkeypatch.setenv(COMPILE, "1")
+    torch._dynamo.reset()
+    compiled, plain = Pass(TorchRunner, folder_of(lane)), Pass(TorchRunner, folder_of(lane), compiled=False)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for grid, count in zip(GRIDS, (20, 33, 60)):
+            given = inputs(grid, count)
+            assert distance(compiled.run(*given), plain.run(*given))["velocity"] == 0
+
+
+@pytest.fixture()
+def copied(tmp_path):
+    return shutil.copytree(folder_of("fp8"), tmp_path / "denoiser_fp8" / "1", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def test_fp4_is_refused():
+    with pytest.raises(ArtifactError, match="runs bf16 and fp8, for fp4 choose"):
+        TorchRunner(folder_of("fp4"), "step")
+
+
+def test_a_changed_file_is_refused(copied):
+    with open(copied / "step.onnx.data", "r+b") as data:
+        data.write(b"\xff" * 64)
+    with pytest.raises(ArtifactError, match="is not the file its manifest.json describes"):
+        TorchRunner(copied, "step")
+
+
+def test_an_export_that_does_not_describe_the_transformer_is_refused(copied):
+    manifest = json.loads((copied / "manifest.json").read_text())
+    del manifest["settings"]["transformer"]
+    (copied / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="run the export again"):
+        TorchRunner(copied, "step")
+
+
+@pytest.mark.parametrize("device, said", (("abacus", "must be cpu, cuda"), ("meta", "not been tried on meta"),
+                                          ("cuda:99", "finds no cuda:99 here")))
+def test_a_device_that_is_not_here_is_refused(device, said, monkeypatch):
+    monkeypatch.setenv(DEVICE, device)
+    with pytest.raises(ArtifactError, match=said):
+        TorchRunner(folder_of("bf16"), "reference")
+
+
+def test_a_wish_to_compile_is_0_or_1(monkeypatch):
+    monkeypatch.setenv(COMPILE, "yes")
+    with pytest.raises(ValueError, match="must be 0 or 1"):
+        TorchRunner(folder_of("bf16"), "reference")
