@@ -13,6 +13,7 @@ import torch
 from diffusers import Flux2Transformer2DModel
 from torch import Tensor, nn
 
+from retouch import compiler
 from retouch.fp8 import Fp8Linear
 from retouch.manifest import ArtifactError, Manifest, read, verify
 from retouch.passes import Reference, Step
@@ -44,6 +45,8 @@ class TorchRunner:
         module = _module(graph, _network(path, self.manifest.settings, self._device), self.manifest.settings)
         self._outputs = module.outputs
         compiled = wants_compiling(self._device) if compiled is None else compiled
+        if compiled:
+            compiler.prepare()
         self._module = torch.compile(module, dynamic=True) if compiled else module
 
     @torch.no_grad()

@@ -1,0 +1,21 @@
+from functools import cached_property
+
+from benchmarks.flux import Flux, Settings
+from retouch import triton
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self.settings = Settings.read(triton.folder(args))
+
+    @cached_property
+    def flux(self):
+        """Made by the first request: Triton does not wait for ever for `initialize`."""
+        return Flux(self.settings)
+
+    def execute(self, requests):
+        return triton.per_row(requests, self.edit)
+
+    def edit(self, inputs):
+        steps = inputs.pop("STEPS")[0].item()
+        return {"EDITED": self.flux.edit(steps, {name.lower(): value for name, value in inputs.items()})}
