@@ -1,4 +1,4 @@
-"""FLUX.1's transformer with random weights, in bfloat16 and with FP8 blocks: diffusers' own module, at full size or tiny.
+"""FLUX.1's transformer with random weights, in bfloat16 and with FP8 blocks: diffusers' module, at full size or tiny.
 
 The reference's tokens stand behind the target's, as in FLUX.1 Kontext.
 """
@@ -82,7 +82,8 @@ class Flux:
 
     def tensors(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """Of one edit, in bfloat16 on the device, with a batch dimension."""
-        return {name: torch.tensor(each, device=self.device, dtype=torch.bfloat16)[None] for name, each in arrays.items()}
+        made = {"device": self.device, "dtype": torch.bfloat16}
+        return {name: torch.tensor(each, **made)[None] for name, each in arrays.items()}
 
     @torch.no_grad()
     def step(self, tokens: Tensor, reference: Tensor, text: Tensor, pooled: Tensor) -> Tensor:

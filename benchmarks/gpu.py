@@ -133,14 +133,15 @@ def serve(settings: Settings, options: argparse.Namespace, plain: Timing, expect
         return
     row = Served(settings.precision, way, options.steps, seconds.shared(options.steps), plain.shared(options.steps),
                  float(np.linalg.norm(edited - expected) / np.linalg.norm(expected)))
-    print(f"served {row.precision:5} {way:9} {told(row.seconds)} a step of {row.steps}; in one process {told(row.plain)}, "
-          f"error {row.error:.4f}")
+    print(f"served {row.precision:5} {way:9} {told(row.seconds)} a step of {row.steps}; "
+          f"in one process {told(row.plain)}, error {row.error:.4f}")
     yield row
 
 
 def print_row(row: Row, work: Work) -> None:
-    print(f"step   {row.precision:5} {row.way:9} {told(row.seconds)}   {work.total / row.seconds.median / 1e12:8.1f} TFLOP/s   "
-          f"{row.share:6.1%} of the peak   error {row.error:.4f}")
+    rate = work.total / row.seconds.median / 1e12
+    print(f"step   {row.precision:5} {row.way:9} {told(row.seconds)}   {rate:8.1f} TFLOP/s   {row.share:6.1%} of the peak   "
+          f"error {row.error:.4f}")
 
 
 def compare(rows: list[Row], figures: dict[str, Any]) -> None:
@@ -162,11 +163,11 @@ def clocks(device: torch.device) -> dict[str, str]:
     if device.type != "cuda":
         return {}
     try:
-        told = subprocess.run(["nvidia-smi", f"--query-gpu={CLOCKS}", "--format=csv,noheader", f"--id={device.index or 0}"],
-                              capture_output=True, text=True, timeout=30, check=True).stdout
+        query = ["nvidia-smi", f"--query-gpu={CLOCKS}", "--format=csv,noheader", f"--id={device.index or 0}"]
+        said = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return {}
-    return dict(zip(CLOCKS.split(","), (each.strip() for each in told.split(","))))
+    return dict(zip(CLOCKS.split(","), (each.strip() for each in said.split(","))))
 
 
 def release(device: torch.device) -> None:
