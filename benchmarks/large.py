@@ -33,8 +33,8 @@ SHARD = 1 << 30  # bytes
 
 
 def checkpoint(folder: Path, config: dict, weights: bool) -> int:
-    """A FLUX.1 Kontext checkpoint of that config in `folder`, with random bfloat16 weights in shards or without any; its
-    number of parameters."""
+    """A FLUX.1 Kontext checkpoint of that config in `folder`, with random bfloat16 weights in shards or without any;
+    its number of parameters."""
     with FakeTensorMode():
         model = FluxTransformer2DModel(**config)
         shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}

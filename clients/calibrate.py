@@ -1,4 +1,5 @@
-"""`retouch calibrate`: what a step costs here, measured over batch, target and reference tokens, kept for the scheduler."""
+"""`retouch calibrate`: what a step costs here, measured over batch, target and reference tokens, kept for the
+scheduler."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ REFERENCE_BYTES = 256 << 20  # of keys and values of sources that no running edi
 class Denoiser:
     """The two graphs of a K/V family: `reference`, once an image, and `step`.
 
-    The reference's keys and values depend on the image alone: they serve every step, seed and later turn on it, and stay
-    in memory under the content of its latents.
+    The reference's keys and values depend on the image alone: they serve every step, seed and later turn on it, and
+    stay in memory under the content of its latents.
     """
 
     def __init__(self, folder: Path, runner: Opener = OnnxRunner, reference_bytes: int = REFERENCE_BYTES):

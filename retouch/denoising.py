@@ -56,7 +56,8 @@ class Wanted:
 
 @dataclass
 class Denoising:
-    """An edit between its steps. `reference` are its source's keys and values, once they are known, kept under `key`."""
+    """An edit between its steps. `reference` are its source's keys and values, once they are known, kept under
+    `key`."""
 
     wanted: Wanted
     settings: dict

@@ -28,8 +28,8 @@ MOST_EDITS = 64  # at once; who comes later is told when to come again
 class Edit:
     """One admitted edit: where its progress goes, how it ends, and whether its client has left.
 
-    Times are seconds of `time.monotonic`. `emit` gets every step's progress and `end` the failure, if it was one; both are
-    called by the loop's thread.
+    Times are seconds of `time.monotonic`. `emit` gets every step's progress and `end` the failure, if it was one; both
+    are called by the loop's thread.
     """
 
     ticket: str
@@ -71,7 +71,7 @@ class Engine:
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
         self._thread.start()
 
-    # -- from other threads ---------------------------------------------------------------------------------------------
+    # -- from other threads ----------------------------------------------------------------------------------------------
 
     def admit(self, edit: Edit) -> None:
         """It starts at the next boundary. RequestError when there are too many, or its deadline cannot be met."""
@@ -105,7 +105,7 @@ class Engine:
             self._changed.notify()
         self._thread.join()
 
-    # -- the loop -------------------------------------------------------------------------------------------------------
+    # -- the loop --------------------------------------------------------------------------------------------------------
 
     def _loop(self) -> None:
         while self._wait():
@@ -191,7 +191,7 @@ class Engine:
         self._denoiser.end(edit.state)
         edit.end(failure)
 
-    # -- what there is to do ----------------------------------------------------------------------------------------------
+    # -- what there is to do --------------------------------------------------------------------------------------------
 
     @property
     def pace(self) -> float:

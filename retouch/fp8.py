@@ -18,21 +18,23 @@ def multiplies_fp8(device: torch.device) -> bool:
 
 
 def to_fp8(numbers: Tensor, scale: Tensor) -> Tensor:
-    """E4M3 numbers of `numbers` in units of `scale`: to nearest, ties to even; what is too large becomes the largest."""
+    """E4M3 numbers of `numbers` in units of `scale`: to nearest, ties to even; what is too large becomes the
+    largest."""
     return (numbers.float() / scale).clamp(-LARGEST, LARGEST).to(E4M3)
 
 
 class Fp8Linear(nn.Module):
     """[..., in] → [..., out] in the input's type: input and weight in E4M3, sums in float32, rounded once.
 
-    Scales are float32 scalars, one a tensor. Layers that share an activation should share the very tensor `scale`: then a
-    compiler sees that it need be rounded only once. With powers of two it does not matter where they are multiplied in,
-    and the two ways differ in the order of their sums only.
+    Scales are float32 scalars, one a tensor. Layers that share an activation should share the very tensor `scale`: then
+    a compiler sees that it need be rounded only once. With powers of two it does not matter where they are multiplied
+    in, and the two ways differ in the order of their sums only.
     """
 
     def __init__(self, weight: Tensor, weight_scale: Tensor, scale: Tensor, bias: Tensor | None = None,
                  native: bool | None = None):
-        """`weight` is E4M3 [out, in]. `native` is whether torch._scaled_mm multiplies; by default, where it is quick."""
+        """`weight` is E4M3 [out, in]. `native` is whether torch._scaled_mm multiplies; by default, where it is
+        quick."""
         super().__init__()
         self.rows, self.columns = weight.shape
         self.native = multiplies_fp8(weight.device) if native is None else native

@@ -49,13 +49,14 @@ class Expected:
 def choose(wish: str, loaded: tuple[str, ...], steps: int = 0, deadline_ms: float = 0.0, rest_ms: float = 0.0,
            loads: Mapping[str, Load | None] | None = None) -> Choice:
     """The lane for an edit of `steps` (0: the lane's default) that has `deadline_ms` (0: for ever), of which the other
-    stages need `rest_ms`; RequestError that names the loaded lanes when `wish` is none of them, or when no lane is in time.
+    stages need `rest_ms`; RequestError that names the loaded lanes when `wish` is none of them, or when no lane is in
+    time.
 
     A lane's name is that lane. `best` is the widest that is loaded. `balanced` is FP8, or the wider lane where that is
     sooner. `draft` is the lane that is expected to finish first. `auto` is the widest that is expected to meet the
     deadline, and where none does the edit is refused with the estimate; without a deadline it is the widest that makes
-    nobody wait much longer than a narrower one would. A lane that has not taken a step yet is thought as quick as the widest that
-    has; as long as none has, or nothing is known of the first choice, PREFERENCE holds.
+    nobody wait much longer than a narrower one would. A lane that has not taken a step yet is thought as quick as the
+    widest that has; as long as none has, or nothing is known of the first choice, PREFERENCE holds.
     """
     lanes = tuple(lane for lane in PREFERENCE.get(wish, (wish,)) if lane in loaded)
     if not lanes:
@@ -113,9 +114,9 @@ def _in_time(lanes: list[Expected], deadline_ms: float, rest_ms: float) -> Choic
             return Choice(lane.lane, f"auto: {lane.lane} is the widest lane that meets the deadline, "
                                      f"denoising in {_ms(lane.finish)}")
     soonest = min(lanes, key=lambda lane: lane.finish)
-    raise RequestError(f"DEADLINE_MS {deadline_ms:g} cannot be met: {soonest.lane}, which is the first to finish, needs "
-                       f"{_ms(rest_ms + soonest.finish)}; allow more time, ask for fewer steps or try again later",
-                       "DEADLINE_EXCEEDED")
+    raise RequestError(
+        f"DEADLINE_MS {deadline_ms:g} cannot be met: {soonest.lane}, which is the first to finish, needs "
+        f"{_ms(rest_ms + soonest.finish)}; allow more time, ask for fewer steps or try again later", "DEADLINE_EXCEEDED")
 
 
 def _patient(lanes: list[Expected]) -> Choice:

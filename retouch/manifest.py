@@ -69,9 +69,9 @@ def verify(folder: Path, *files: str) -> Manifest:
 def publish(staging: Path, folder: Path, manifest: Manifest) -> None:
     """Move every file of `staging`, a folder on the same disk, into `folder` and describe them.
 
-    Files that `manifest` describes already stay beside them, all others of an earlier manifest go. The old manifest goes
-    first and the new one comes last, so an interrupted export leaves no manifest rather than one that describes half of
-    the files.
+    Files that `manifest` describes already stay beside them, all others of an earlier manifest go. The old manifest
+    goes first and the new one comes last, so an interrupted export leaves no manifest rather than one that describes
+    half of the files.
     """
     before = _listed(folder)
     moved = [path.name for path in sorted(staging.iterdir())]

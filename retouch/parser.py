@@ -78,10 +78,10 @@ class Parser:
         return [self._parse(image[None], instruction) for image, instruction in zip(pixels, instructions)]
 
     def _parse(self, pixels: np.ndarray, instruction: str) -> Parsed:
-        key = key_of(pixels)
+        key, grid = key_of(pixels), (pixels.shape[1] // CELL, pixels.shape[2] // CELL)
         known = {"vision": key in self.seen, "parse": (key, instruction) in self.read}
         parsed = self.read.get((key, instruction), lambda: self._read(
-            self.seen.get(key, lambda: self._see(pixels)), (pixels.shape[1] // CELL, pixels.shape[2] // CELL), instruction))
+            self.seen.get(key, lambda: self._see(pixels)), grid, instruction))
         return replace(parsed, remembered=known)
 
     def _see(self, pixels: np.ndarray) -> np.ndarray:

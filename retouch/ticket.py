@@ -17,7 +17,8 @@ BLANK: Arrays = {
     "LATENTS": np.zeros((1, 1, 1, 1), np.float32), "CONDITIONING": np.zeros((1, 1, 1), np.float32),
     "BOXES": np.zeros((1, 1, 2, 4), np.float32), "CELLS": np.zeros((1, 1), bool),
     "SEED": np.zeros((1, 1), np.int64), "GUIDANCE": np.zeros((1, 1), np.float32),
-    "PREVIEWS": np.zeros((1, 1), np.int32), "DEADLINE_MS": np.zeros((1, 1), np.int32), "INFO": np.full((1, 1), b"", object),
+    "PREVIEWS": np.zeros((1, 1), np.int32), "DEADLINE_MS": np.zeros((1, 1), np.int32),
+    "INFO": np.full((1, 1), b"", object),
     "SOURCE": np.full((1, 3), b"", object),
 }
 

@@ -128,7 +128,8 @@ def _heads(x: Tensor, attn, norm=None) -> Tensor:
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, prefix=None) -> Tensor:
-    """Softmax attention over [prefix, k], q scaled already; all [B, S, heads, head size] → [B, S, heads × head size]."""
+    """Softmax attention over [prefix, k], q scaled already; all [B, S, heads, head size] → [B, S, heads × head
+    size]."""
     if prefix is not None:
         k, v = torch.cat([prefix[0], k], 1), torch.cat([prefix[1], v], 1)
     out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), scale=1.0)

@@ -145,7 +145,8 @@ class Sender:
         self._sender.send(_response(wanted))
 
     def progress(self, progress: Progress) -> None:
-        """A denoiser's step, where there is something to say, with the inputs that an ensemble's last step needs again."""
+        """A denoiser's step, where there is something to say, with the inputs that an ensemble's last step needs
+        again."""
         outputs = progress.tensors()
         if outputs is not None:
             self.send(outputs | {name: self.inputs[name] for name in ("SOURCE", "CELLS", "INFO")})
@@ -171,8 +172,8 @@ class Sender:
 
 
 class Metrics:
-    """Numbers on Triton's metrics page, brought up to date by a thread of their own: to tell Triton one takes as long as a
-    call, and a loop has no time for it."""
+    """Numbers on Triton's metrics page, brought up to date by a thread of their own: to tell Triton one takes as long
+    as a call, and a loop has no time for it."""
 
     def __init__(self, labels: dict[str, str], *groups: tuple[str, dict[str, tuple[str, str]], Any]):
         """A group is the beginning of its metrics' names, a table of attributes with their kind (counter or gauge) and

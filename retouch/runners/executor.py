@@ -65,8 +65,8 @@ class Executor:
             self.engine = None  # and with it the weights
 
     def run(self, inputs: Mapping[str, Given | list[Given]], keep: Collection[str] = ()) -> dict[str, Given]:
-        """Outputs by name: float32, integers or bool in numpy, and a DeviceArray for those in `keep`. An input that is a
-        list of arrays is joined along the batch, on the GPU."""
+        """Outputs by name: float32, integers or bool in numpy, and a DeviceArray for those in `keep`. An input that is
+        a list of arrays is joined along the batch, on the GPU."""
         with ARENA.lock:
             ready = self._prepare(inputs)
             self._launch(ready)

@@ -1,8 +1,9 @@
 """A typed graph for ONNX Runtime's CPU, which multiplies float32 only: the same numbers in wider storage.
 
 Weights become float32, narrow ones by the graph's own DequantizeLinear. TensorRT's dynamic quantisation is added to the
-model as a function of standard operators; E2M1 numbers, which this runtime does not know, travel as E4M3: all sixteen are.
-What an operator gives in bfloat16 is rounded to it, so results are those of bfloat16 hardware that sums in float32.
+model as a function of standard operators; E2M1 numbers, which this runtime does not know, travel as E4M3: all sixteen
+are. What an operator gives in bfloat16 is rounded to it, so results are those of bfloat16 hardware that sums in
+float32.
 """
 
 from __future__ import annotations

@@ -180,7 +180,8 @@ def test_lowered_bfloat16_is_within_roundings_of_the_reference(precision):
 
 @pytest.mark.parametrize("precision", ("fp8", "fp4"))
 def test_dequantised_numbers_are_bfloat16_numbers(precision):
-    """So that a kernel may scale after it sums, and nothing is lost between NVFP4's float32 and the graph's bfloat16."""
+    """So that a kernel may scale after it sums, and nothing is lost between NVFP4's float32 and the graph's
+    bfloat16."""
     made = quantised(precision, BF16)
     lowered = lower(made)
     weights = [numpy_helper.to_array(tensor) for tensor in lowered.graph.initializer if tensor.name.endswith("/wide")]
