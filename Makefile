@@ -20,7 +20,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve eval test test-unit test-gpu calibrate bindings doctor bench train clean distclean
+.PHONY: help setup export demo edit serve eval test test-unit test-gpu calibrate bindings doctor bench ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ doctor: $(SETUP)  ## Say what this machine lacks
 
 bench: $(EXPORT)  ## What serving adds to the same ONNX sessions in a plain loop
 	$(BIN)/python -m benchmarks.overhead
+
+ablation: $(EXPORT) $(LPIPS)  ## What each means against rounding brings in the FP4 lane (five minutes)
+	$(BIN)/python -m benchmarks.quantisation --pictures nearest search feedback "feedback, tail 1" --json out/ablation.json
 
 train: $(SETUP)  ## Make the checkpoint again from a seed (hours on two cores; resumable)
 	$(BIN)/python -m training

@@ -1,13 +1,11 @@
 """Ranges of the activations that enter a lane's narrow layers, over whole edits of a checkpoint's calibration pairs.
 
 A pair is an image and a sentence; every step of its edit counts, because activations grow and shrink with the noise.
-The ranges are kept as JSON: {graph: {module: largest absolute value}}.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +15,15 @@ import onnx
 import onnx_ir as ir
 from onnx import TensorProto, helper
 
+from export.feedback import products
 from export.linear import linears
+from export.ranges import Range, Ranges
 from retouch.manifest import verify
 from retouch.plain_loop import PlainLoop
 from retouch.runners import joined
 from retouch.runners.lower import lower
 from retouch.runners.onnx import session
 from retouch.types import EditRequest
-
-Ranges = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -55,25 +53,11 @@ def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int 
     loop = PlainLoop(repository, runner=runner)
     for seed, pair in enumerate(examples):
         loop.edit(EditRequest(pair.image, pair.instruction, seed=seed, steps=steps))
-    return {name: dict(graph.ranges) for name, graph in watched.items()}
-
-
-def read(path: Path) -> Ranges:
-    """Ranges that `write` wrote; ValueError."""
-    try:
-        found = json.loads(Path(path).read_text())
-        return {str(graph): {str(module): float(largest) for module, largest in ranges.items()}
-                for graph, ranges in found.items()}
-    except (ValueError, AttributeError, TypeError):
-        raise ValueError(f"{Path(path).name} is no calibration; it must be JSON, {{graph: {{module: number}}}}") from None
-
-
-def write(ranges: Ranges, path: Path) -> None:
-    path.write_text(json.dumps(ranges, indent=1, sort_keys=True) + "\n")
+    return {name: graph.ranges() for name, graph in watched.items()}
 
 
 class Watched:
-    """A graph that also answers every linear layer's input, and keeps their largest absolute values by module."""
+    """A graph that also answers every linear layer's input, and keeps what quantising the layer takes to know."""
 
     def __init__(self, folder: Path, graph: str):
         """ArtifactError when the folder is not what its manifest says."""
@@ -81,7 +65,7 @@ class Watched:
         self.layers = {linear.module: linear.activation.name for linear in linears(ir.load(path))}
         model = onnx.load(path)
         self.outputs = [output.name for output in model.graph.output]
-        self.ranges: dict[str, float] = defaultdict(float)
+        self._seen: dict[str, Range] = {}  # by tensor: several layers share one
         self._watch = sorted(set(self.layers.values()) - {each.name for each in model.graph.input} - set(self.outputs))
         model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self._watch)
         self._session = session(lower(model).SerializeToString())
@@ -90,7 +74,15 @@ class Watched:
         """As `retouch.runners.onnx.OnnxRunner.run`."""
         inputs = {name: joined(value) for name, value in given.items()}
         got = dict(zip(self.outputs + self._watch, self._session.run(self.outputs + self._watch, inputs)))
-        for module, tensor in self.layers.items():
-            largest = float(np.abs((got | inputs)[tensor]).max())
-            self.ranges[module] = max(self.ranges[module], largest)
+        for tensor in set(self.layers.values()):
+            self._see(tensor, (got | inputs)[tensor])
         return {name: got[name] for name in self.outputs}
+
+    def ranges(self) -> dict[str, Range]:
+        """Of all that was run so far, by module."""
+        return {module: self._seen[tensor] for module, tensor in self.layers.items()}
+
+    def _see(self, tensor: str, numbers: np.ndarray) -> None:
+        new = Range(float(np.abs(numbers).max()), products(numbers.reshape(-1, numbers.shape[-1])))
+        old = self._seen.get(tensor, Range(0.0, [np.float32(0)] * len(new.products)))
+        self._seen[tensor] = Range(max(old.largest, new.largest), [a + b for a, b in zip(old.products, new.products)])

@@ -64,7 +64,8 @@ def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
               show_default=True)
 @click.option("--only", metavar="PART", help="One part instead of all, for example denoiser.")
 @click.option("--calibration", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Ranges of activations, as an export writes them.  [default: measured on the checkpoint's own pairs]")
+              help="Ranges of activations, as an export writes them; FP4 is a little worse with ranges alone.  "
+                   "[default: measured on the checkpoint's own pairs]")
 @click.option("--tensorrt", is_flag=True, help="Build TensorRT plans of the asked lanes too, for the GPU of this machine.")
 @click.option("--strip", is_flag=True, help="Leave the weights out of the plans; the ONNX files give them at load.")
 @click.option("--force", is_flag=True, help="Register a plan that is not faster than the wider lane's, or too large.")

@@ -6,19 +6,21 @@ import contextlib
 import importlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
-from export.calibrate import Ranges
-from export.calibrate import write as write_ranges
 from export.checkpoint import Checkpoint
 from export.graph import check, export
 from export.linear import linears
 from export.parts import OPSET, Part, versions
+from export.policy import Tier
 from export.quantise import bytes_by_tier, quantise
+from export.ranges import Range, Ranges
+from export.ranges import write as write_ranges
+from export.recipe import Recipe, recipe_for
 from export.skeleton import save, save_without_weights, skeletons
 from export.weights import attach, blank, stored
 from retouch.manifest import FLOAT32, Manifest, publish, verify
@@ -67,15 +69,19 @@ class Exporter:
                 self._compare(module, weights, staging)
         return weights
 
-    def narrow(self, part: Part, lane: str, ranges: Ranges) -> dict[str, int]:
-        """A narrow lane of the denoiser, from its bf16 lane; its weights' bytes by tier."""
+    def narrow(self, part: Part, lane: str, ranges: Ranges, recipe: Recipe | None = None) -> dict[str, int]:
+        """A narrow lane of the denoiser, from its bf16 lane; its weights' bytes by tier. Without a `recipe`, the best for `ranges`."""
+        recipe = recipe or recipe_for(ranges)
         source = part.folder(self.repository, "bf16")
         models = {path.stem: ir.load(path) for path in sorted(source.glob("*.onnx"))}
         for name, model in models.items():
-            some = {linear.module: 1.0 for linear in linears(model)} if self.weightless else {}
-            quantise(model, lane, ranges.get(name, some))
+            some = {linear.module: Range(1.0) for linear in linears(model)} if self.weightless else {}
+            quantise(model, lane, ranges.get(name, some), recipe)
         weights = bytes_by_tier(models["step"])
-        with self._publishing(part, lane, self._manifest(part, lane, weights)) as staging:
+        manifest = self._manifest(part, lane, weights)
+        if Tier.NVFP4.value in weights:
+            manifest.settings["recipe"] = asdict(recipe)
+        with self._publishing(part, lane, manifest) as staging:
             self._write(models, staging, part, lane)
             if ranges:
                 write_ranges(ranges, staging / CALIBRATION)

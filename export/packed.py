@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import onnx_ir as ir
 
+from export.feedback import factors, importance, to_nvfp4_with_feedback
 from export.formats import BLOCK, E2M1, E4M3, fp8_scale, nvfp4_scale, to_fp8, to_nvfp4
 from export.linear import Linear
 from export.policy import Tier
+from export.ranges import Range
+from export.recipe import Recipe, Rounding
 from export.weights import release
 
 CHUNK = 1 << 22  # numbers that are converted at a time: temporary arrays are several times as large
@@ -19,9 +22,14 @@ CHUNK = 1 << 22  # numbers that are converted at a time: temporary arrays are se
 
 @dataclass(frozen=True)
 class PackedWeight:
-    """Of one layer; tensors are named after its weight: NAME/fp8, NAME/fp4, NAME/steps8 and NAME/scale."""
+    """Of one layer; tensors are named after its weight: NAME/fp8, NAME/fp4, NAME/steps8 and NAME/scale.
+
+    `range` is of the activation that meets the weight.
+    """
 
     linear: Linear
+    range: Range
+    recipe: Recipe
 
     @property
     def name(self) -> str:
@@ -49,9 +57,9 @@ class PackedWeight:
     def nvfp4(self) -> tuple[ir.TensorProtocol, ir.TensorProtocol]:
         """E2M1 [out, in] and its E4M3 block scales [out, in/16]."""
         rows, columns = self.linear.weight.shape
-        return (ir.LazyTensor(lambda: ir.tensor(_nvfp4(self.linear)[0]), ir.DataType.FLOAT4E2M1,
+        return (ir.LazyTensor(lambda: ir.tensor(_nvfp4(self)[0]), ir.DataType.FLOAT4E2M1,
                               ir.Shape([rows, columns]), name=f"{self.name}/fp4"),
-                ir.LazyTensor(lambda: ir.tensor(_nvfp4(self.linear)[1]), ir.DataType.FLOAT8E4M3FN,
+                ir.LazyTensor(lambda: ir.tensor(_nvfp4(self)[1]), ir.DataType.FLOAT8E4M3FN,
                               ir.Shape([rows, columns // BLOCK]), name=f"{self.name}/steps8"))
 
 
@@ -60,13 +68,22 @@ def scalar(name: str, number: float, dtype: ir.DataType) -> ir.TensorProtocol:
 
 
 @lru_cache(maxsize=2)  # values and block scales are written one after the other
-def _nvfp4(linear: Linear) -> tuple[np.ndarray, np.ndarray]:
-    rows, columns = linear.weight.shape
+def _nvfp4(packed: PackedWeight) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = packed.linear.weight.shape
     values, steps = np.empty((rows, columns), E2M1), np.empty((rows, columns // BLOCK), E4M3)
-    scale = _scale(linear, Tier.NVFP4)
-    for part, numbers in _chunks(linear):
-        values[part], steps[part] = to_nvfp4(numbers, scale)
+    convert = _rounding(packed, _scale(packed.linear, Tier.NVFP4))
+    for part, numbers in _chunks(packed.linear):
+        values[part], steps[part] = convert(numbers)
     return values, steps
+
+
+def _rounding(packed: PackedWeight, scale: np.float32) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """What makes values and block scales of some rows of the weight."""
+    rounding, inputs = packed.recipe.rounding, packed.range.products
+    if rounding is Rounding.FEEDBACK:
+        return partial(to_nvfp4_with_feedback, scale=scale, spread=factors(inputs))
+    weights = importance(inputs) if rounding is Rounding.WEIGHTED else None
+    return partial(to_nvfp4, scale=scale, search=rounding is not Rounding.NEAREST, importance=weights)
 
 
 @lru_cache(maxsize=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import Enum
 
 
@@ -15,7 +16,7 @@ class Tier(str, Enum):
 
 
 # the first rule that matches counts; what no rule names stays BF16: embedders, final layers, VAE, parser, connector
-BLOCK = r"(^|\.)(single_)?transformer_blocks\."
+BLOCK = r"(?:^|\.)(single_)?transformer_blocks\.(\d+)\."
 MODULATION = r"(^|\.)(double|single)_stream_modulation|transformer_blocks\.\d+\.norm\d*(_context)?\.linear$"
 RULES: dict[str, tuple[tuple[str, Tier], ...]] = {
     "bf16": (),
@@ -27,3 +28,18 @@ RULES: dict[str, tuple[tuple[str, Tier], ...]] = {
 def tier_of(module: str, precision: str) -> Tier:
     """The tier of the linear layer `module` in the lane `precision`."""
     return next((tier for pattern, tier in RULES[precision] if re.search(pattern, module)), Tier.BF16)
+
+
+def tiers(modules: Iterable[str], precision: str, tail: int = 0) -> dict[str, Tier]:
+    """Of every linear layer of a network; its `tail` last blocks are FP8 where they would be NVFP4: no block after them
+    makes up for what they lose."""
+    found = {module: tier_of(module, precision) for module in modules}
+    blocks = {module: _place(module) for module, tier in found.items() if tier is Tier.NVFP4}
+    last = sorted(set(blocks.values()))[-tail:] if tail else []
+    return found | {module: Tier.FP8 for module, place in blocks.items() if place in last}
+
+
+def _place(module: str) -> tuple[bool, int]:
+    """Of a block in its network: single-stream blocks come after the others."""
+    single, number = re.search(BLOCK, module).groups()
+    return bool(single), int(number)

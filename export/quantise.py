@@ -16,21 +16,25 @@ from onnx_ir.passes import common
 from export.formats import BLOCK, fp8_scale, nvfp4_scale
 from export.linear import Linear, linears
 from export.packed import PackedWeight, scalar
-from export.policy import Tier, tier_of
+from export.policy import Tier, tiers
+from export.ranges import Range
+from export.recipe import Recipe
 
 OPSET, IR = 23, 11  # the first in which DequantizeLinear takes E2M1
 NARROW = {ir.DataType.FLOAT4E2M1: Tier.NVFP4, ir.DataType.FLOAT8E4M3FN: Tier.FP8}
 
 
-def quantise(model: ir.Model, precision: str, ranges: dict[str, float]) -> None:
+def quantise(model: ir.Model, precision: str, ranges: dict[str, Range], recipe: Recipe) -> None:
     """Make `model` the lane `precision`.
 
-    `ranges` holds the largest absolute value of the activation that enters each narrow layer, by the layer's module, as
-    `export.calibrate` finds it; ValueError when one is missing or a layer's size does not suit its tier.
+    `ranges` describes the activation that enters each narrow layer, by the layer's module, as `export.calibrate` finds it;
+    ValueError when one is missing or a layer's size does not suit its tier. `recipe` is for the lane fp4.
     """
-    writer = _Writer(model.graph, ranges)
-    for linear in list(linears(model)):
-        tier = tier_of(linear.module, precision)
+    writer = _Writer(model.graph, ranges, recipe)
+    layers = list(linears(model))
+    tier_of = tiers((linear.module for linear in layers), precision, recipe.tail)
+    for linear in layers:
+        tier = tier_of[linear.module]
         if tier is not Tier.BF16:
             writer.narrow(linear, tier)
     common.RemoveUnusedNodesPass()(model)
@@ -56,7 +60,8 @@ class _Writer:
     """Puts nodes before the layers that need them; an activation that several layers share is quantised once a tier."""
 
     graph: ir.Graph
-    ranges: dict[str, float]
+    ranges: dict[str, Range]
+    recipe: Recipe
     done: dict[tuple[ir.Value, Tier], ir.Value] = field(default_factory=dict)
 
     def narrow(self, linear: Linear, tier: Tier) -> None:
@@ -72,6 +77,9 @@ class _Writer:
             if linear.columns % BLOCK:
                 raise ValueError(f"{linear.module} sums over {linear.columns} numbers, which NVFP4 cannot hold: its blocks "
                                  f"have {BLOCK}; give it another tier in export/policy.py")
+            if self.recipe.rounding.needs_products and not self.ranges[linear.module].products:
+                raise ValueError(f"the calibration has the range of {linear.module} alone, and {self.recipe.rounding.value} "
+                                 "needs its products; calibrate again or take another rounding")
             if key not in self.done:
                 self.done[key] = self._nvfp4_activation(linear)
             weight = self._nvfp4_weight(linear)
@@ -80,14 +88,14 @@ class _Writer:
 
     def _fp8_activation(self, linear: Linear) -> ir.Value:
         wide, name = linear.activation, linear.activation.name
-        scale = self._constant(scalar(f"{name}/scale", fp8_scale(self.ranges[linear.module]), wide.dtype))
+        scale = self._constant(scalar(f"{name}/scale", fp8_scale(self.ranges[linear.module].largest), wide.dtype))
         zero = self._constant(scalar(f"{name}/zero", 0, ir.DataType.FLOAT8E4M3FN))
         narrow = self._node(linear, "QuantizeLinear", [wide, scale, zero], f"{name}/fp8", zero.dtype)
         return self._node(linear, "DequantizeLinear", [narrow, scale, zero], f"{name}/fp8/wide", wide.dtype)
 
     def _nvfp4_activation(self, linear: Linear) -> ir.Value:
         wide, name = linear.activation, linear.activation.name
-        scale = self._constant(scalar(f"{name}/scale4", nvfp4_scale(self.ranges[linear.module]), ir.DataType.FLOAT))
+        scale = self._constant(scalar(f"{name}/scale4", nvfp4_scale(self.ranges[linear.module].largest), ir.DataType.FLOAT))
         outputs = [ir.val(f"{name}/fp4", ir.DataType.FLOAT4E2M1), ir.val(f"{name}/fp4/steps8", ir.DataType.FLOAT8E4M3FN)]
         attributes = {"axis": -1, "block_size": BLOCK, "scale_type": int(ir.DataType.FLOAT8E4M3FN)}
         self.graph.insert_before(linear.node, ir.node("TRT_FP4DynamicQuantize", [wide, scale], attributes, domain="trt",
@@ -96,12 +104,12 @@ class _Writer:
 
     def _fp8_weight(self, linear: Linear) -> ir.Value:
         """E4M3 in the order that the product reads, so that nothing lies between DequantizeLinear and it."""
-        wide, packed = linear.activation.dtype, PackedWeight(linear)
+        wide, packed = linear.activation.dtype, PackedWeight(linear, self.ranges[linear.module], self.recipe)
         inputs = [self._constant(packed.fp8()), self._constant(packed.scale(Tier.FP8, wide))]
         return self._node(linear, "DequantizeLinear", inputs, f"{linear.weight.name}/wide", wide)
 
     def _nvfp4_weight(self, linear: Linear) -> ir.Value:
-        packed = PackedWeight(linear)
+        packed = PackedWeight(linear, self.ranges[linear.module], self.recipe)
         tensors = *packed.nvfp4(), packed.scale(Tier.NVFP4, ir.DataType.FLOAT)
         out = self._nvfp4_widened(linear, *map(self._constant, tensors), linear.weight.name)
         return self._node(linear, "Transpose", [out], f"{linear.weight.name}/turned", out.dtype, perm=[1, 0]) \

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from export import calibrate
 from export.exporter import Exporter
 from export.quiet import quiet
+from export.ranges import Ranges, read
 
 if TYPE_CHECKING:
     from export.command import Work
@@ -47,7 +48,7 @@ def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
         with quiet():
             exporter.whole(part)
         yield f"exported and checked {part.name}"
-    ranges: calibrate.Ranges = {}
+    ranges: Ranges = {}
     for lane in work.lanes:
         if lane == "bf16":
             with quiet():
@@ -61,12 +62,12 @@ def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
         yield f"built the plans of {work.denoiser.name}_{lane}: {_told(sizes)}"
 
 
-def _ranges(work: Work, exporter: Exporter, calibration: Path | None) -> calibrate.Ranges:
+def _ranges(work: Work, exporter: Exporter, calibration: Path | None) -> Ranges:
     """From the file, or over the checkpoint's pairs; a graph without weights has no activations to measure."""
     if exporter.weightless:
         return {}
     if calibration:
-        return calibrate.read(calibration)
+        return read(calibration)
     pairs = calibrate.pairs(work.checkpoint.folder)
     said = (exporter.say(f"calibrating: pair {index + 1} of {len(pairs)}") or pair for index, pair in enumerate(pairs))
     return calibrate.calibrate(work.repository, said)

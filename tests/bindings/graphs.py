@@ -9,11 +9,13 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape
 
 from export.linear import SCOPES
 from export.quantise import quantise
+from export.ranges import Range
+from export.recipe import Recipe, Rounding
 from retouch.runners.lower import lower
 
 WIDTH = 32
 BLOCK = "transformer_blocks.0"
-RANGES = {f"{BLOCK}.{name}": 8.0 for name in ("to_q", "to_out", "ff")}
+RANGES = {f"{BLOCK}.{name}": Range(8.0) for name in ("to_q", "to_out", "ff")}
 F32, BF16 = TensorProto.FLOAT, TensorProto.BFLOAT16
 
 
@@ -71,5 +73,5 @@ def _model(name: str, nodes: list, inputs: dict, outputs: dict, weights: list[st
         [helper.make_tensor_value_info(each, *about) for each, about in outputs.items()], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     typed = ir.from_proto(shape_inference.infer_shapes(model))
-    quantise(typed, precision, RANGES)
+    quantise(typed, precision, RANGES, Recipe(Rounding.SEARCH, tail=0))
     return ir.to_proto(typed)

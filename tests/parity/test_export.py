@@ -52,6 +52,7 @@ def test_narrow_lanes(folder, repository):
         files = {path.name for path in made.iterdir()}
         assert files == {"step.onnx", "step.onnx.data", "reference.onnx", "reference.onnx.data", "calibration.json",
                          "preview.npz", "manifest.json"}
+    assert recipes(repository) == {"fp8": None, "fp4": {"rounding": "feedback", "tail": 1}}
     assert "up to date" in exported(*asked)
     ranges = repository / "denoiser_fp8" / "1" / "calibration.json"
     kept = shutil.copy(ranges, repository.parent / "ranges.json")
@@ -60,8 +61,14 @@ def test_narrow_lanes(folder, repository):
         shutil.rmtree(repository / f"denoiser_{lane}")
     exported(*asked, "--calibration", kept)
     assert ranges.read_text() == kept.read_text()
+    assert recipes(repository) == {"fp8": None, "fp4": {"rounding": "search", "tail": 1}}
     for lane in ("fp8", "fp4"):
         shutil.rmtree(repository / f"denoiser_{lane}")
+
+
+def recipes(repository):
+    """By what lanes were made, as their manifests have it."""
+    return {lane: verify(repository / f"denoiser_{lane}" / "1").settings.get("recipe") for lane in ("fp8", "fp4")}
 
 
 def test_nothing_is_silently_left_wide(repository, folder, tmp_path):

@@ -12,8 +12,11 @@ from onnx.reference.op_run import OpRun
 
 from export.formats import BLOCK, E2M1, E2M1_MAX, E4M3, E4M3_MAX
 from export.linear import linears
-from export.policy import Tier, tier_of
+from export.feedback import products
+from export.policy import Tier, tier_of, tiers
 from export.quantise import bytes_by_tier, quantise
+from export.ranges import Range
+from export.recipe import Recipe, Rounding, recipe_for
 from retouch.runners.lower import lower
 
 WIDTH, HIDDEN = 32, 48
@@ -72,13 +75,27 @@ def network(kind=FLOAT, grid=None):
 
 
 BLOCK0 = "transformer_blocks.0"
-RANGES = {f"{BLOCK0}.attn.to_q": 4.0, f"{BLOCK0}.attn.to_k": 4.0, f"{BLOCK0}.ff.linear_out": 8.0,
-          "single_stream_modulation.linear": 3.0}
+LARGEST = {f"{BLOCK0}.attn.to_q": 4.0, f"{BLOCK0}.attn.to_k": 4.0, f"{BLOCK0}.ff.linear_out": 8.0,
+           "single_stream_modulation.linear": 3.0}
+WIDTHS = {f"{BLOCK0}.ff.linear_out": HIDDEN}
+# the network has one block, which a tail would leave FP8
+ALL_NARROW = Recipe(tail=0)
 
 
-def quantised(precision, kind=FLOAT, grid=None, ranges=RANGES):
+def ranges(known=True):
+    """Of inputs whose channels go together, with products if they are `known`."""
+    rng = np.random.default_rng(3)
+
+    def seen(module):
+        width = WIDTHS.get(module, WIDTH)
+        return products((rng.standard_normal((64, 8)) @ rng.standard_normal((8, width))).astype(np.float32))
+
+    return {module: Range(largest, seen(module) if known else ()) for module, largest in LARGEST.items()}
+
+
+def quantised(precision, kind=FLOAT, grid=None, recipe=ALL_NARROW):
     model = ir.from_proto(network(kind, grid))
-    quantise(model, precision, ranges)
+    quantise(model, precision, ranges(), recipe)
     return ir.to_proto(model)
 
 
@@ -139,9 +156,9 @@ def test_bytes_by_tier():
     whole = 4 * WIDTH * HIDDEN  # without the embedder's and the modulation's
     square = WIDTH * WIDTH
 
-    def sizes(precision):
+    def sizes(precision, recipe=ALL_NARROW):
         model = ir.from_proto(network(BF16))
-        quantise(model, precision, RANGES)
+        quantise(model, precision, ranges(), recipe)
         return bytes_by_tier(model)
 
     narrow = 3 * WIDTH * HIDDEN
@@ -149,12 +166,13 @@ def test_bytes_by_tier():
     assert sizes("bf16") == {"bf16": 2 * (narrow + 2 * square)}
     assert sizes("fp8") == {"bf16": 2 * square, "fp8": narrow + square}
     assert sizes("fp4") == {"bf16": 2 * square, "fp8": square, "nvfp4": narrow // 2 + narrow // BLOCK}
+    assert sizes("fp4", Recipe(tail=1)) == sizes("fp8")
 
 
-@pytest.mark.parametrize("precision", ("fp8", "fp4"))
+@pytest.mark.parametrize("precision, recipe", [("fp8", ALL_NARROW)] + [("fp4", Recipe(how, tail=0)) for how in Rounding])
 @pytest.mark.parametrize("seed", (1, 2))
-def test_lowered_is_the_reference(precision, seed):
-    made, inputs = quantised(precision), feeds(seed)
+def test_lowered_is_the_reference(precision, recipe, seed):
+    made, inputs = quantised(precision, recipe=recipe), feeds(seed)
     expected = referee(made, inputs)
     assert np.abs(run(made, inputs) - expected).max() <= 1e-6 * np.abs(expected).max()
 
@@ -217,4 +235,32 @@ def test_zeros_and_large_values_pass_through_the_dynamic_quantiser():
 
 def test_an_uncalibrated_activation_is_an_error():
     with pytest.raises(ValueError, match="no range for transformer_blocks.0.attn.to_q"):
-        quantised("fp8", ranges={})
+        quantise(ir.from_proto(network()), "fp8", {}, ALL_NARROW)
+
+
+def test_feedback_without_products_is_an_error():
+    with pytest.raises(ValueError, match="has the range of transformer_blocks.0.attn.to_q alone"):
+        quantise(ir.from_proto(network()), "fp4", ranges(known=False), ALL_NARROW)
+
+
+def test_the_recipe_is_what_the_calibration_allows():
+    assert recipe_for({"step": ranges()}) == Recipe(Rounding.FEEDBACK)
+    assert recipe_for({"step": ranges(), "reference": ranges(known=False)}) == Recipe(Rounding.SEARCH)
+    assert recipe_for({}) == Recipe(Rounding.SEARCH)
+
+
+def test_the_tail_is_the_last_blocks_by_number():
+    """Of single-stream blocks, which come last, where there are any; and only in the lane that would make them NVFP4."""
+    double = [f"transformer_blocks.{number}.attn.to_q" for number in (0, 1, 9, 10)]
+    single = [f"single_transformer_blocks.{number}.attn.to_out" for number in (2, 10)]
+    others = ["proj_out", "single_transformer_blocks.10.norm.linear"]
+
+    def narrowed(modules, precision, tail):
+        return {module for module, tier in tiers(modules, precision, tail).items() if tier is Tier.NVFP4}
+
+    assert narrowed(double + single + others, "fp4", 0) == {*double, *single}
+    assert narrowed(double + single + others, "fp4", 1) == {*double, single[0]}
+    assert narrowed(double + single + others, "fp4", 3) == {*double[:3]}
+    assert narrowed(double, "fp4", 1) == {*double[:3]}
+    assert tiers(double + single, "fp4", 1)[single[1]] is Tier.FP8
+    assert tiers(double + single + others, "fp8", 1) == tiers(double + single + others, "fp8", 0)
