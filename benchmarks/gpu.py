@@ -1,9 +1,9 @@
 """A FLUX.1-sized transformer on this machine's GPU: seconds a step in BF16 and FP8, beside what its matrix units reach.
 
 Weights are random and made on the device: nothing is downloaded. 1024 × 1024 are 4096 target tokens, beside 4096 of a
-reference and 512 of text. Every figure is a median after a warm-up; the share of the peak compares with products and the
-formula in `benchmarks/work.py` of the same run. Then the same through tritonserver's Python backend. `--tiny` tries the
-script on a machine without a GPU; its figures mean nothing.
+reference and 512 of text. Every figure is a median after a warm-up; shares of the peak compare the formula in
+`benchmarks/work.py` with products timed in the same run. Then the same through tritonserver's Python backend. `--tiny`
+tries the script on a machine without a GPU; its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ CLOCKS = "clocks.sm,clocks.max.sm,power.draw,temperature.gpu"  # MHz, MHz, W, °
 class Row:
     """Seconds a step in one way.
 
-    `share` is the time that the measured peaks would take, over the measured time; `error` the norm of the difference to
-    the first row's velocity, over that one's norm.
+    `share` is the time that the measured peaks would take, over the measured time; `error` the norm of the difference
+    from the first row's velocity, over that one's norm.
     """
 
     precision: str
@@ -140,8 +140,8 @@ def serve(settings: Settings, options: argparse.Namespace, plain: Timing, expect
 
 def print_row(row: Row, work: Work) -> None:
     rate = work.total / row.seconds.median / 1e12
-    print(f"step   {row.precision:5} {row.way:9} {told(row.seconds)}   {rate:8.1f} TFLOP/s   {row.share:6.1%} of the peak   "
-          f"error {row.error:.4f}")
+    print(f"step   {row.precision:5} {row.way:9} {told(row.seconds)}   {rate:8.1f} TFLOP/s   "
+          f"{row.share:6.1%} of the peak   error {row.error:.4f}")
 
 
 def compare(rows: list[Row], figures: dict[str, Any]) -> None:

@@ -30,8 +30,8 @@ class Tokens:
 class Work:
     """Floating-point operations of one step, a multiplication with its addition counted as two.
 
-    With width D, S tokens in all and N blocks of both kinds: the blocks' linear layers take 24·D²·S·N on tokens, for both
-    kinds have 12·D² weights a token meets, and 2·D²·(12 a double block + 3 a single one) for the modulations of one row;
+    With width D, S tokens in all and N blocks of both kinds: the blocks' linear layers take 24·D²·S·N on tokens, for a
+    token meets 12·D² weights in either kind, and 2·D²·(12 a double block + 3 a single one) on one row of modulations;
     scores and weighted sums take 4·S²·D·N. `rest` is embedders and the final layers.
     """
 

@@ -70,7 +70,8 @@ class Exporter:
         return weights
 
     def narrow(self, part: Part, lane: str, ranges: Ranges, recipe: Recipe | None = None) -> dict[str, int]:
-        """A narrow lane of the denoiser, from its bf16 lane; its weights' bytes by tier. Without a `recipe`, the best for `ranges`."""
+        """A narrow lane of the denoiser, from its bf16 lane, by the best recipe that `ranges` allow or by `recipe`; its
+        weights' bytes by tier."""
         recipe = recipe or recipe_for(ranges)
         source = part.folder(self.repository, "bf16")
         models = {path.stem: ir.load(path) for path in sorted(source.glob("*.onnx"))}

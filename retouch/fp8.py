@@ -18,8 +18,7 @@ def multiplies_fp8(device: torch.device) -> bool:
 
 
 def to_fp8(numbers: Tensor, scale: Tensor) -> Tensor:
-    """E4M3 numbers of `numbers` in units of `scale`: to nearest, ties to even; what is too large becomes the
-    largest."""
+    """E4M3 numbers of `numbers` in units of `scale`: to nearest, ties to even, what is too large to the largest."""
     return (numbers.float() / scale).clamp(-LARGEST, LARGEST).to(E4M3)
 
 
@@ -33,8 +32,7 @@ class Fp8Linear(nn.Module):
 
     def __init__(self, weight: Tensor, weight_scale: Tensor, scale: Tensor, bias: Tensor | None = None,
                  native: bool | None = None):
-        """`weight` is E4M3 [out, in]. `native` is whether torch._scaled_mm multiplies; by default, where it is
-        quick."""
+        """`weight` is E4M3 [out, in]; torch._scaled_mm multiplies if `native`, by default where it is quick."""
         super().__init__()
         self.rows, self.columns = weight.shape
         self.native = multiplies_fp8(weight.device) if native is None else native

@@ -1,5 +1,5 @@
-"""The diffusion transformer in PyTorch, on a GPU without TensorRT: the module that the graphs were traced from, with the
-parameters of the lane's own graph file.
+"""The diffusion transformer in PyTorch, for a GPU without TensorRT: the module that the graphs were traced from, with
+the parameters of the lane's own graph file.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ ARITHMETIC = torch.bfloat16
 class TorchRunner:
     """`reference` or `step` of a denoiser's folder, in bfloat16 with FP8 where the lane has it.
 
-    Compiled, the first run of a graph takes a minute; later ones of any size do without.
+    Compiled, the first run of a graph takes a minute, and so do the first of several edits together and the first of a
+    single cell; later ones of any size do without. On a GPU an edit's last bits may depend on who shares its steps.
     """
 
     manifest: Manifest
 
     def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = (), device: str = "",
                  compiled: bool | None = None):
-        """ArtifactError when the graph is missing, changed, of a kind that PyTorch cannot run, or the device is not here.
+        """ArtifactError when the graph is missing, changed or none that PyTorch can run, or the device is not here.
 
         Outputs in `keep` stay on the device. `device` and `compiled` go before the environment's.
         """
@@ -50,13 +51,16 @@ class TorchRunner:
         self._module = torch.compile(module, dynamic=True) if compiled else module
 
     @torch.no_grad()
-    def run(self, **inputs: np.ndarray | Kept) -> dict[str, np.ndarray | Kept]:
-        """The graph's outputs by name, in float32."""
+    def run(self, **inputs: Given | list[Given]) -> dict[str, Given]:
+        """The graph's outputs by name, in float32. An input that is a list is joined along the batch, on the device."""
         outputs = self._module(**{name: self._tensor(name, value) for name, value in inputs.items()})
         named = zip(self._outputs, outputs if isinstance(outputs, tuple) else (outputs,))
         return {name: Kept(value) if name in self._keep else np.asarray(Kept(value)) for name, value in named}
 
-    def _tensor(self, name: str, value: np.ndarray | Kept) -> Tensor:
+    def _tensor(self, name: str, value: Given | list[Given]) -> Tensor:
+        if isinstance(value, list):
+            rows = [self._tensor(name, row) for row in value]
+            return rows[0] if len(rows) == 1 else torch.cat(rows)
         if isinstance(value, Kept):
             return value.tensor
         keys = name in Reference.outputs  # of another runner: the only inputs that the graphs take in their own type
@@ -69,8 +73,15 @@ class Kept:
     def __init__(self, tensor: Tensor):
         self.tensor = tensor
 
+    @property
+    def nbytes(self) -> int:
+        return self.tensor.nbytes
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self.tensor.float().cpu().numpy().astype(dtype or np.float32, copy=False)
+
+
+Given = np.ndarray | Kept
 
 
 def device_of(wish: str) -> torch.device:
@@ -78,11 +89,12 @@ def device_of(wish: str) -> torch.device:
     try:
         device = torch.device(wish or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError:
-        raise ArtifactError(f"{DEVICE} is {wish!r}; it must be cpu, cuda or cuda with a number, such as cuda:1") from None
+        raise ArtifactError(f"{DEVICE} is {wish!r}; it must be cpu, cuda or cuda with a number, as cuda:1") from None
     if device.type not in ("cpu", "cuda"):
         raise ArtifactError(f"the torch runner has not been tried on {device.type}; {DEVICE} must be cpu or cuda")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ArtifactError(f"PyTorch {torch.__version__} finds no {device} here; set {DEVICE} to cpu or install a CUDA build")
+        raise ArtifactError(f"PyTorch {torch.__version__} finds no {device} here; set {DEVICE} to cpu or install "
+                            "a build with CUDA")
     return device
 
 
@@ -102,15 +114,16 @@ def _network(path: Path, settings: dict[str, Any], device: torch.device) -> Flux
     """The transformer with the parameters that the graph in `path` uses; the others have no storage."""
     config = settings.get("transformer", {})
     if config.get("_class_name") != Flux2Transformer2DModel.__name__ or path.stem not in ("reference", "step"):
-        raise ArtifactError(f"the torch runner knows the graphs of a Flux2Transformer2DModel only, and {path.name} is not "
-                            "described as one; run the export again")
+        raise ArtifactError(f"the torch runner knows the graphs of a Flux2Transformer2DModel only, and {path.name} is "
+                            "not described as one; run the export again")
     with torch.device("meta"):
-        network = nn.Module.to(Flux2Transformer2DModel.from_config(config), ARITHMETIC).eval()  # diffusers' own to() warns
+        network = Flux2Transformer2DModel.from_config(config).eval()
+        nn.Module.to(network, ARITHMETIC)  # diffusers' own warns
     parameters = Parameters(path, device)
     strange = parameters.strange({name for name, _ in network.named_parameters()})
     if strange:
-        raise ArtifactError(f"{path.name} holds {strange[0]}, which the torch runner cannot multiply; it runs bf16 and fp8, "
-                            "for fp4 choose the runner tensorrt or onnx")
+        raise ArtifactError(f"{path.name} holds {strange[0]}, which the torch runner cannot multiply; it runs bf16 and "
+                            "fp8, for fp4 choose the runner tensorrt or onnx")
     for name, layer in parameters.narrow():
         bias = network.get_submodule(name).bias
         bias = None if bias is None else parameters.wide(f"{name}.bias", bias)

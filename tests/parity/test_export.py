@@ -84,7 +84,8 @@ def test_nothing_is_silently_left_wide(repository, folder, tmp_path):
 
 
 def test_without_tensorrt_its_plans_are_one_sentence(folder, repository):
-    assert "needs TensorRT's Python package" in refused(folder, "--repository", repository, "--tensorrt")
+    said = refused(folder, "--repository", repository, "--tensorrt")
+    assert "the TensorRT runner needs" in said and "pip install" in said
     assert verify(repository / "denoiser_bf16" / "1").plans == {}
 
 

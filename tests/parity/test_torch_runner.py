@@ -83,7 +83,26 @@ def test_takes_keys_and_values_of_another_runner():
     assert distance(mixed, theirs.run(source, target))["velocity"] <= ROUNDING
     kept = ours.reference.run(**source)
     assert np.asarray(kept["k"]).dtype == np.float32
-    assert theirs.step.run(**target, **{name: np.asarray(kept[name]) for name in kept})["velocity"].shape == (1, 20, 192)
+    fetched = {name: np.asarray(each) for name, each in kept.items()}
+    assert distance(fetched | theirs.step.run(**target, **fetched), mixed)["velocity"] <= ROUNDING
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_edits_share_a_step(lane):
+    """As lists of rows, kept keys and values among them; what one gets is what it gets alone, but for rounding."""
+    ours, several = Pass(TorchRunner, folder_of(lane)), [inputs((8, 8), 20, seed) for seed in range(3)]
+    rows = [target | ours.reference.run(**source) for source, target in several]
+    together = ours.step.run(**{name: [row[name] for row in rows] for name in rows[0]})["velocity"]
+    assert together.shape == (3, 20, 192)
+    far = distances(folder_of(lane), (8, 8), 20)[2]["velocity"]
+    for got, given in zip(together, several):
+        alone = ours.run(*given)["velocity"][0]
+        assert np.linalg.norm(got - alone) <= far * np.linalg.norm(alone)
+
+
+def test_kept_keys_tell_their_size():
+    kept = TorchRunner(folder_of("bf16"), "reference", keep=("k", "v")).run(**inputs((8, 8), 20)[0])
+    assert kept["k"].nbytes == 2 * np.asarray(kept["k"]).size
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -102,7 +121,8 @@ def test_sizes_share_one_compilation(lane, monkeypatch):
 
 @pytest.fixture()
 def copied(tmp_path):
-    return shutil.copytree(folder_of("fp8"), tmp_path / "denoiser_fp8" / "1", ignore=shutil.ignore_patterns("__pycache__"))
+    there = tmp_path / "denoiser_fp8" / "1"
+    return shutil.copytree(folder_of("fp8"), there, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def test_fp4_is_refused():

@@ -8,16 +8,16 @@ import sys
 from retouch.server import ROOT
 
 
-def run(*arguments, cache=None):
-    env = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(cache)}
-    return subprocess.run([sys.executable, "-m", "benchmarks.gpu", "--tiny", *map(str, arguments)], cwd=ROOT, env=env,
-                          text=True, capture_output=True, timeout=400)
+def run(*arguments, **environment):
+    return subprocess.run([sys.executable, "-m", "benchmarks.gpu", *map(str, arguments)], cwd=ROOT, text=True, timeout=400,
+                          env={**os.environ, **environment}, capture_output=True)
 
 
 def test_every_figure_is_there(tmp_path):
-    done = run("--device", "cpu", "--count", "2", "--steps", "2", "--json", tmp_path / "gpu.json", cache=tmp_path / "cache")
+    told, options = tmp_path / "gpu.json", ("--tiny", "--device", "cpu", "--count", 2, "--steps", 2)
+    done = run(*options, "--json", told, TORCHINDUCTOR_CACHE_DIR=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
-    figures = json.loads((tmp_path / "gpu.json").read_text())
+    figures = json.loads(told.read_text())
     assert figures.keys() == {"machine", "clocks", "peak", "attention", "attention_peak", "work", "steps", "served",
                               "fp8_speedup"}
     ways = [(row["precision"], row["way"]) for row in figures["steps"]]
@@ -27,12 +27,11 @@ def test_every_figure_is_there(tmp_path):
     assert [(row["precision"], row["way"], row["steps"]) for row in figures["served"]] == [
         ("bf16", "compiled", 2), ("fp8", "compiled", 2)]
     for row in figures["served"]:  # the server computes what the process beside it does
-        assert row["error"] < 1e-3
-        assert row["seconds"]["count"] == 2 and row["seconds"]["least"] <= row["seconds"]["median"] <= row["seconds"]["most"]
+        assert row["error"] < 1e-3 and row["seconds"]["count"] == 2
+        assert row["seconds"]["least"] <= row["seconds"]["median"] <= row["seconds"]["most"]
     assert "say nothing of a GPU" in done.stdout
 
 
-def test_without_a_gpu_it_says_so(tmp_path):
-    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, "-m", "benchmarks.gpu"], cwd=ROOT, env=env, text=True, capture_output=True)
+def test_without_a_gpu_it_says_so():
+    done = run(CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 1 and "finds no GPU here" in done.stderr and "Traceback" not in done.stderr
