@@ -34,7 +34,7 @@ class Progress:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Wanted:
     """What an edit asks of the denoiser.
 
@@ -54,7 +54,7 @@ class Wanted:
     boxes: np.ndarray | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Denoising:
     """An edit between its steps. `reference` are its source's keys and values, once they are known, kept under
     `key`."""

@@ -24,7 +24,7 @@ from retouch.types import RequestError
 MOST_EDITS = 64  # at once; who comes later is told when to come again
 
 
-@dataclass
+@dataclass(eq=False)  # an edit equals itself alone
 class Edit:
     """One admitted edit: where its progress goes, how it ends, and whether its client has left.
 

@@ -7,11 +7,11 @@ import numpy as np
 import onnx_ir as ir
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
-from export.linear import SCOPES
 from export.quantise import quantise
 from export.ranges import Range
 from export.recipe import Recipe, Rounding
 from retouch.runners.lower import lower
+from retouch.scopes import SCOPES
 
 WIDTH = 32
 BLOCK = "transformer_blocks.0"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retouch.cost import Cost
-from retouch.denoising import Progress
+from retouch.denoising import Progress, Wanted
 from retouch.engine import MOST_EDITS, Edit, Engine
 from retouch.scheduler import Size
 from retouch.types import RequestError
@@ -120,6 +120,18 @@ def test_edits_of_one_size_share_steps_where_it_pays(denoiser):
     assert max(denoiser.stepped) == 3 and sum(denoiser.stepped) == 16
 
 
+def test_edits_without_a_ticket_are_told_apart(engine, denoiser):
+    """As the ensemble's are; what they want has arrays, which cannot be compared."""
+    denoiser.begin = lambda wanted: State(3, 8, False)
+    clients = [Client() for _ in range(3)]
+    for client in clients:
+        client.edit.wanted = Wanted(np.zeros(2), np.zeros(2), np.zeros(2), seed=1)
+    denoiser.may.clear()
+    admit(engine, *clients)
+    denoiser.may.set()
+    assert ended(*clients) and [client.steps for client in clients] == [[1, 2, 3]] * 3
+
+
 def test_one_failure_leaves_the_others(engine, denoiser):
     bad, good = Client(3, fail=True), Client(3)
     admit(engine, bad, good)
@@ -149,7 +161,7 @@ def test_a_cancelled_edit_leaves_at_once(engine, denoiser):
 def test_cancelled_before_its_first_step(engine, denoiser):
     denoiser.may.clear()
     admit(engine, Client(5))
-    client = Client(5, ticket="a")
+    client = Client(50, tokens=64, ticket="a")  # which shares no step with the other and comes after it
     admit(engine, client)
     engine.cancel("a")
     denoiser.may.set()
