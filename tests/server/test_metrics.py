@@ -20,27 +20,28 @@ def metrics(server):
     return {name: float(value) for name, value in re.findall(r'^(retouch_\w+)\{lane="bf16"\} (\S+)$', text, re.M)}
 
 
-def eventually(server, condition):
-    """The numbers, once they fulfil `condition`: they are brought up to date now and then."""
-    for _ in range(50):
-        found = metrics(server)
-        if condition(found):
-            return found
-        time.sleep(0.1)
-    return pytest.fail(f"it did not come to be: {found}")
+def settled(server):
+    """The numbers, once all that has happened is in them: they are brought up to date every half second."""
+    before = metrics(server)
+    for _ in range(20):
+        time.sleep(1.2)
+        after = metrics(server)
+        if after == before:
+            return after
+        before = after
+    return pytest.fail(f"the numbers do not come to rest: {before}")
 
 
 def test_an_edit_is_counted(server, client, photo):
     list(client.edit(photo, SENTENCE, precision="bf16"))
-    before = eventually(server, lambda found: found.get("retouch_denoiser_answered_total", 0) > 0)
+    before = settled(server)
     list(client.edit(photo, SENTENCE, precision="bf16", steps=5, previews=2, region=b"full"))
-    after = eventually(server, lambda found: found["retouch_denoiser_answered_total"]
-                       == before["retouch_denoiser_answered_total"] + 1
-                       and found["retouch_denoiser_first_previews_total"] > before["retouch_denoiser_first_previews_total"])
+    after = settled(server)
 
     def grown(name):
         return after[name] - before[name]
 
+    assert grown("retouch_denoiser_answered_total") == grown("retouch_denoiser_first_previews_total") == 1
     assert grown("retouch_denoiser_steps_total") == grown("retouch_denoiser_stepped_edits_total") == 5
     assert grown("retouch_denoiser_stepped_tokens_total") == 5 * 64
     assert grown("retouch_denoiser_step_seconds_total") > 0
