@@ -1,0 +1,83 @@
+"""Edits that come when they come: Poisson arrivals, the same for all who serve them."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from benchmarks.pool import Prepared
+from retouch.denoising import Progress, Wanted
+from retouch.engine import Edit
+
+PATIENCE = 120.0  # seconds after the last arrival
+
+
+class Server(Protocol):
+    """Who takes edits; an Engine is one."""
+
+    def admit(self, edit: Edit) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """`at` seconds after the start; `whole` edits denoise the full frame."""
+
+    at: float
+    wanted: Wanted
+    whole: bool
+
+
+@dataclass
+class Served:
+    """One arrival's seconds from its time to its first preview and to its end."""
+
+    arrival: Arrival
+    preview: float | None = None
+    latency: float | None = None
+    failure: Exception | None = None
+
+
+def poisson(prepared: Sequence[Prepared], rate: float, count: int, whole: float, steps: int, previews: int,
+            seed: int) -> list[Arrival]:
+    """`count` edits at `rate` a second, a share `whole` of them full-frame."""
+    rng, at, found = random.Random(seed), 0.0, []
+    for number in range(count):
+        at += rng.expovariate(rate)
+        full = rng.random() < whole
+        found.append(Arrival(at, rng.choice(prepared).wanted(full, number, steps, previews), full))
+    return found
+
+
+def replay(arrivals: Sequence[Arrival], server: Server) -> list[Served]:
+    """Each edit admitted at its time; returns when all have ended, and stops the server."""
+    told, over = [Served(arrival) for arrival in arrivals], threading.Semaphore(0)
+    start = time.monotonic() + 0.05
+    for served in told:
+        due = start + served.arrival.at
+        time.sleep(max(0.0, due - time.monotonic()))
+        server.admit(_edit(served, due, over))
+    for _ in told:
+        if not over.acquire(timeout=PATIENCE):
+            raise TimeoutError(f"not all edits ended within {PATIENCE:g} s")
+    server.stop()
+    if failures := [each.failure for each in told if each.failure]:
+        raise failures[0]
+    return told
+
+
+def _edit(served: Served, due: float, over: threading.Semaphore) -> Edit:
+    def emit(progress: Progress) -> None:
+        if progress.preview is not None and served.preview is None:
+            served.preview = time.monotonic() - due
+
+    def end(failure: Exception | None) -> None:
+        served.latency, served.failure = time.monotonic() - due, failure
+        over.release()
+
+    return Edit(str(id(served)), served.arrival.wanted, emit, end)

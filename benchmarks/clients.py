@@ -1,0 +1,150 @@
+"""Eight clients, each with one edit at a time, half of them local and half full-frame: ours on tritonserver, theirs on
+LitServe."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.memory import unseen
+from benchmarks.pool import Prepared
+from benchmarks.table import AT_LEAST, AT_MOST, Row
+from benchmarks.turns import medians, quantile
+from retouch.client import Retouch
+from retouch.server import HOST, RUNTIME, Server, ServerError, free_port
+
+CLIENTS = 8
+STEPS = 12
+START_SECONDS = 120.0
+LOG = RUNTIME / "lit.log"
+LIT = "diffusers pipeline on LitServe, batching on"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One client's next edit of an image that nobody has seen."""
+
+    image: bytes
+    instruction: str
+    seed: int
+    region: str
+
+
+@dataclass
+class Run:
+    """Milliseconds of the edits that ended within `seconds`."""
+
+    seconds: float
+    latencies: list[float] = field(default_factory=list)
+
+    @property
+    def throughput(self) -> float:
+        return len(self.latencies) / self.seconds
+
+
+Edit = Callable[[Asked], object]
+
+
+def client_rows(scenes: Sequence[Prepared], checkpoint: Path, runs: int, seconds: float) -> list[Row]:
+    """`runs` times both in turns, each server alone on the machine while it is asked."""
+    told: dict[str, list[Run]] = {"ours": [], "theirs": []}
+    for number in range(runs):
+        for name, server in (("ours", ours), ("theirs", lambda: theirs(checkpoint))):
+            with server() as edit:
+                load(edit, scenes, number, min(3.0, seconds))  # warm
+                told[name].append(load(edit, scenes, number + runs, seconds))
+    work, quality = f"{CLIENTS} clients, half local, half full frame, {STEPS} steps", f"{runs} × {seconds:g} s, same checkpoint"
+    rates = medians({name: [run.throughput for run in each] for name, each in told.items()})
+    tails = medians({name: [quantile(run.latencies, 0.95) for run in each] for name, each in told.items()})
+    bound = "both use the two cores to the full, and torch and ONNX Runtime multiply the same matrices"
+    return [Row(f"{work}: throughput", LIT, rates["ours"], rates["theirs"], "edits/s", AT_LEAST, 4, quality, bound),
+            Row(f"{work}: p95", LIT, tails["ours"], tails["theirs"], "ms", AT_MOST, 0.25, quality, bound)]
+
+
+def load(edit: Edit, scenes: Sequence[Prepared], number: int, seconds: float) -> Run:
+    """All clients ask until the time is over; what ends later counts no more. The first failure is raised."""
+    run, failures, end = Run(seconds), [], time.perf_counter() + seconds
+
+    def client(which: int) -> None:
+        try:
+            for asked in requests(scenes, number * CLIENTS + which, "full" if which % 2 else "auto"):
+                begin = time.perf_counter()
+                edit(asked)
+                now = time.perf_counter()
+                if now > end:
+                    return
+                run.latencies.append((now - begin) * 1000)
+        except Exception as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=client, args=(which,)) for which in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return run
+
+
+def requests(scenes: Sequence[Prepared], client: int, region: str) -> Iterator[Asked]:
+    number = client << 10  # images of its own
+    while True:
+        scene = scenes[number % len(scenes)]
+        yield Asked(unseen(scene, number), scene.pair.instruction, number, region)
+        number += 1
+
+
+@contextlib.contextmanager
+def ours() -> Iterator[Edit]:
+    with Server(log=RUNTIME / "benchmark.log") as server, Retouch(f"{HOST}:{server.grpc}") as client:
+        yield lambda asked: list(client.edit(asked.image, asked.instruction, seed=asked.seed, steps=STEPS, precision="bf16",
+                                             region=asked.region.encode()))
+
+
+@contextlib.contextmanager
+def theirs(checkpoint: Path) -> Iterator[Edit]:
+    """LitServe in a process group of its own; ServerError when it does not start."""
+    port = free_port()
+    url = f"http://{HOST}:{port}"
+    LOG.parent.mkdir(exist_ok=True)
+    with LOG.open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "benchmarks.lit", str(port), str(checkpoint)],
+                                   stdout=log, stderr=log, start_new_session=True)
+    try:
+        _wait(f"{url}/health", process)
+        yield lambda asked: _post(f"{url}/predict", {
+            "image": base64.b64encode(asked.image).decode(), "instruction": asked.instruction, "seed": asked.seed,
+            "steps": STEPS, "region": asked.region})
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait(url: str, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            if urllib.request.urlopen(url, timeout=5).status == 200:
+                return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise ServerError(f"LitServe did not start (log: {LOG})")
+        time.sleep(0.2)
+
+
+def _post(url: str, body: dict) -> bytes:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
+        return answer.read()

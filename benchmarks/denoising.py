@@ -1,0 +1,70 @@
+"""The denoiser's table: what remembering, regions and the order of steps bring, each against its opposite in the same run.
+
+    python -m benchmarks.denoising [--quick] [--only NAME …] [--json PATH]
+
+Everything runs here, on the exported lane bf16; `memory` and `clients` start servers on loopback, and stop them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import clients, load, memory, pool, session, steps
+from benchmarks.table import Row, save, show
+from retouch.plain_loop import PlainLoop
+from retouch.server import REPOSITORY, ROOT
+
+FOLDER = REPOSITORY / "denoiser_bf16" / "1"
+CHECKPOINT = ROOT / "checkpoints" / "shapes"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How often things are done: turns of a step benchmark, judged scenes, runs and arrivals a run, sessions, images, and
+    runs and seconds of eight clients."""
+
+    turns: int = 15
+    judged: int = 120
+    runs: int = 7
+    arrivals: int = 200
+    sessions: int = 7
+    images: int = 15
+    floods: int = 5
+    seconds: float = 10.0
+
+
+QUICK = Effort(turns=5, judged=30, runs=5, arrivals=40, sessions=5, images=5, floods=1, seconds=5.0)
+
+BENCHES: dict[str, Callable[[PlainLoop, Effort], list[Row]]] = {
+    "reference": lambda loop, effort: steps.reference_rows(loop, FOLDER, effort.turns),
+    "region": lambda loop, effort: steps.region_rows(loop, FOLDER, effort.turns, effort.judged),
+    "clients": lambda loop, effort: clients.client_rows(
+        pool.prepare(loop, pool.local, load.SCENES), CHECKPOINT, effort.floods, effort.seconds),
+    "load": lambda loop, effort: load.load_rows(loop, FOLDER, effort.runs, effort.arrivals),
+    "memory": lambda loop, effort: memory.memory_rows(pool.prepare(loop, pool.local, load.SCENES), effort.images),
+    "session": lambda loop, effort: session.session_rows(REPOSITORY, loop, effort.sessions),
+}
+
+
+def main() -> None:
+    options = parse()
+    loop, effort = PlainLoop(REPOSITORY), QUICK if options.quick else Effort()
+    rows = [row for name in options.only for row in BENCHES[name](loop, effort)]
+    show("The denoiser", rows)
+    save(rows, options.json)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.denoising", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="less of everything: below three minutes")
+    parser.add_argument("--only", nargs="+", choices=BENCHES, default=list(BENCHES), metavar="NAME",
+                        help=f"of {', '.join(BENCHES)}")
+    parser.add_argument("--json", type=Path, help="write all figures here")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The scheduler under load: its latencies and those of others who serve the same arrivals with the same graphs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.arrivals import Served, poisson, replay
+from benchmarks.opponents import BATCH, WAIT, OneByOne, StaticBatches
+from benchmarks.pool import Prepared, local, prepare
+from benchmarks.table import AT_MOST, Row
+from benchmarks.turns import in_turns, medians, quantile
+from retouch import cost
+from retouch.denoiser import Denoiser
+from retouch.engine import Engine
+from retouch.plain_loop import PlainLoop
+
+STEPS, PREVIEWS = 12, 3
+WHOLE = 0.3  # share of full-frame edits
+LOAD = 0.7  # of capacity
+SCENES = 24
+ONE, STATIC = "one edit at a time, in order", f"static batches of {BATCH}, {WAIT * 1000:.0f} ms wait"
+
+Picked = Callable[[list[Served]], list[float]]
+
+
+def load_rows(loop: PlainLoop, folder: Path, seeds: int, count: int) -> list[Row]:
+    """Runs of `count` arrivals, one a seed; every figure is the median of the runs'."""
+    scenes, denoiser = prepare(loop, local, SCENES), Denoiser(folder)
+    for scene in scenes:
+        denoiser.look(scene.latents)
+    seconds = service(denoiser, scenes)
+    rate = LOAD / (WHOLE * seconds["whole"] + (1 - WHOLE) * seconds["local"])
+    servers = {"ours": lambda: Engine(denoiser, cost.load(folder)), ONE: lambda: OneByOne(denoiser),
+               STATIC: lambda: StaticBatches(denoiser)}
+    runs: dict[str, list[list[Served]]] = {name: [] for name in servers}
+    for seed in range(seeds):
+        arrivals = poisson(scenes, rate, count, WHOLE, STEPS, PREVIEWS, seed)
+        for name, server in servers.items():
+            runs[name].append(replay(arrivals, server()))
+    quality = f"the same edits; {seeds} × {count} at {rate:.1f} a second"
+    bound = (f"alone a local edit takes {seconds['local'] * 1000:.0f} ms and a full-frame one {seconds['whole'] * 1000:.0f} ms, "
+             "and that is what the fastest order leaves")
+    figures = [
+        ("mean latency", ONE, everybody, statistics.fmean, 0.6),
+        ("p99 of full-frame edits", ONE, whole, lambda values: quantile(values, 0.99), 1.3),
+        ("p95", STATIC, everybody, lambda values: quantile(values, 0.95), 0.5),
+        ("first preview, mean", STATIC, previews, statistics.fmean, 0.3),
+    ]
+    return [_row(runs, *figure, quality, bound) for figure in figures]
+
+
+def everybody(run: list[Served]) -> list[float]:
+    return [each.latency for each in run]
+
+
+def whole(run: list[Served]) -> list[float]:
+    return [each.latency for each in run if each.arrival.whole]
+
+
+def previews(run: list[Served]) -> list[float]:
+    return [each.preview for each in run]
+
+
+def service(denoiser: Denoiser, scenes: Sequence[Prepared]) -> dict[str, float]:
+    """Mean seconds of an edit that has the machine to itself; their mix is what one at a time can do at most."""
+    def way(whole: bool):
+        return lambda turn: list(denoiser.run(scenes[turn % len(scenes)].wanted(whole, turn, STEPS, PREVIEWS)))
+
+    spent = in_turns({"local": way(False), "whole": way(True)}, len(scenes))
+    return {name: statistics.fmean(times) / 1000 for name, times in spent.items()}
+
+
+def _row(runs: dict[str, list[list[Served]]], name: str, against: str, picked: Picked,
+         figure: Callable[[list[float]], float], aim: float, quality: str, bound: str) -> Row:
+    each = {who: [figure(picked(run)) * 1000 for run in runs[who]] for who in ("ours", against)}
+    middle = medians(each)
+    return Row(f"Poisson arrivals, {LOAD:.0%} of capacity: {name}", against, middle["ours"], middle[against], "ms", AT_MOST,
+               aim, quality, bound, {"runs": each})

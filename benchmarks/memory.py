@@ -1,0 +1,53 @@
+"""What goes on around the steps, on a real server: the first and the second edit of an image, by INFO's milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.pool import Prepared
+from benchmarks.table import AT_MOST, Row
+from benchmarks.turns import medians
+from retouch import images
+from retouch.client import Retouch
+from retouch.server import HOST, RUNTIME, Server
+
+STEPS_STAGE = "denoiser"
+WARM_UP = 2  # images
+
+
+def memory_rows(scenes: Sequence[Prepared], count: int) -> list[Row]:
+    """Edits of `count` images, one after the other: the first of an image, one with another sentence, the first again with
+    another seed."""
+    with Server(log=RUNTIME / "benchmark.log") as server, Retouch(f"{HOST}:{server.grpc}") as client:
+        spent = _spent(client, scenes, count)
+    middle = medians(spent)
+    bound = "what is left is decoding, the sentence, the connector, the decoder and encoding, and the calls between models"
+    rows = (("seed", "another seed"), ("sentence", "another sentence"))
+    return [Row(f"second edit of an image, {words}: all but the steps", "first edit", middle[name], middle["first"], "ms",
+                AT_MOST, 0.35, f"{count} images", bound, {"runs": spent}) for name, words in rows]
+
+
+def _spent(client: Retouch, scenes: Sequence[Prepared], count: int) -> dict[str, list[float]]:
+    spent: dict[str, list[float]] = {"first": [], "sentence": [], "seed": []}
+    for number in range(WARM_UP + count):
+        scene, other = (scenes[each % len(scenes)] for each in (number, number + 1))
+        encoded, sentence = unseen(scene, number), scene.pair.instruction
+        edits = {"first": (sentence, 1), "sentence": (other.pair.instruction, 1), "seed": (sentence, 2)}
+        for name, edit in edits.items():
+            milliseconds = besides(client, encoded, *edit)
+            if number >= WARM_UP:
+                spent[name].append(milliseconds)
+    return spent
+
+
+def unseen(scene: Prepared, number: int) -> bytes:
+    """The scene's image with a pixel of its own, so that nobody remembers it."""
+    pixels = scene.source.pixels.copy()
+    pixels[0, 0] = number % 256, number // 256, 0
+    return images.encode(pixels)
+
+
+def besides(client: Retouch, encoded: bytes, sentence: str, seed: int) -> float:
+    """Milliseconds of an edit without its steps."""
+    *_, answer = client.edit(encoded, sentence, seed=seed, precision="bf16")
+    return answer.info.milliseconds["total"] - answer.info.milliseconds[STEPS_STAGE]

@@ -1,0 +1,78 @@
+"""What a benchmark found, as rows of one table: ours, theirs, how they relate, and what was aimed at."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from rich.console import Console
+from rich.table import Table
+
+from retouch.server import ROOT
+
+FASTER, AT_MOST, AT_LEAST = "times faster", "of theirs, at most", "times theirs"
+
+
+@dataclass(frozen=True)
+class Row:
+    """`ours` and `theirs` are medians in `unit`. `kind` says what the ratio is and on which side of `aim` it should be:
+    FASTER theirs / ours, AT_MOST and AT_LEAST ours / theirs. `bound` are the numbers that bound it, in words."""
+
+    work: str
+    against: str
+    ours: float
+    theirs: float
+    unit: str
+    kind: str
+    aim: float
+    quality: str
+    bound: str = ""
+    more: dict = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float:
+        return self.theirs / self.ours if self.kind == FASTER else self.ours / self.theirs
+
+    @property
+    def met(self) -> bool:
+        return self.ratio <= self.aim if self.kind == AT_MOST else self.ratio >= self.aim
+
+
+def show(title: str, rows: Sequence[Row]) -> None:
+    table = Table(title=f"{title}\n{machine()}")
+    for name in ("work", "against", "ours", "theirs", "ratio", "aim", "quality"):
+        table.add_column(name, justify="right" if name in ("ours", "theirs", "ratio") else "left")
+    for row in rows:
+        sign = "≤" if row.kind == AT_MOST else "≥"
+        table.add_row(row.work, row.against, f"{row.ours:.1f} {row.unit}", f"{row.theirs:.1f} {row.unit}",
+                      f"{row.ratio:.2f}", f"{sign} {row.aim:g}{'' if row.met else ' missed'}", row.quality)
+    console = Console(width=max(150, Console().width))
+    console.print(table)
+    for row in rows:
+        if row.bound and not row.met:
+            console.print(f"{row.work}, {row.against}: {row.bound}")
+
+
+def save(rows: Sequence[Row], path: Path | None) -> None:
+    """All figures and what they were measured on; nothing without a path."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        told = [asdict(row) | {"ratio": row.ratio, "met": row.met} for row in rows]
+        path.write_text(json.dumps({"machine": machine(), "rows": told}, indent=1) + "\n")
+
+
+def machine() -> str:
+    """Processor, versions and commit."""
+    cpu = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")] \
+        if cpu.is_file() else [platform.processor()] * (os.cpu_count() or 1)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    return (f"{len(names)} × {names[0]}, Python {platform.python_version()}, ONNX Runtime {onnxruntime.__version__}, "
+            f"NumPy {np.__version__}, commit {commit or 'unknown'}")
