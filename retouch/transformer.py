@@ -137,14 +137,16 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, prefix=None) -> Tensor:
 
 
 def _rope(model, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [B, S, 1, head size] in float32, pairs repeated as `apply_rotary_emb` wants them."""
+    """Cosines and sines [B, S, 1, head size] in float32, pairs repeated as `apply_rotary_emb` wants them; the first
+    sine of a pair is negative, as its partner comes with a minus."""
     angles = []
     for axis, dim in enumerate(model.pos_embed.axes_dim):
         even = torch.arange(0, dim, 2, dtype=torch.float32, device=ids.device)
         frequency = torch.exp(even * (-math.log(model.pos_embed.theta) / dim))
         angles.append((ids[..., axis, None] * frequency).repeat_interleave(2, -1))
     angle = torch.cat(angles, -1)[:, :, None]
-    return angle.cos(), angle.sin()
+    sign = 1 - 2 * (torch.arange(angle.shape[-1], device=ids.device) % 2 == 0).float()
+    return angle.cos(), angle.sin() * sign
 
 
 def _query(q: Tensor, rope) -> Tensor:
@@ -154,6 +156,11 @@ def _query(q: Tensor, rope) -> Tensor:
 def _rotate(x: Tensor, rope, scale: float = 1.0) -> Tensor:
     """`x` rotated and scaled in float32, as its own type again."""
     cos, sin = rope
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    turned = x * cos + torch.stack([-odd, even], -1).flatten(-2) * sin
+    wide = x.float()
+    turned = wide * cos + wide.index_select(-1, _swapped(x)) * sin
     return (turned if scale == 1 else turned * scale).type_as(x)
+
+
+def _swapped(x: Tensor) -> Tensor:
+    """Indices that change the places of the two halves of every pair: 1, 0, 3, 2, …"""
+    return torch.arange(x.shape[-1], device=x.device) ^ 1

@@ -81,6 +81,7 @@ def lower(model: ModelProto, rounded: bool = True) -> ModelProto:
     Without `rounded` the arithmetic between is float32 throughout: to see a graph's structure without its rounding.
     """
     types = _types(model)
+    _multiply_permutations(model)
     _fold_weights(model)
     nodes = []
     for node in model.graph.node:
@@ -136,6 +137,20 @@ def _fold_weights(model: ModelProto) -> None:
     del model.graph.node[:], model.graph.initializer[:]
     model.graph.node.extend(kept)
     model.graph.initializer.extend(tensor for name, tensor in constants.items() if name in used)
+
+
+def _multiply_permutations(model: ModelProto) -> None:
+    """Every Gather that moves the numbers of the last axis becomes a product with a matrix of zeros and ones, which gives
+    the same: the runtime gathers number by number, an eighth as fast."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type != "Gather" or node.input[1] not in constants or [a.i for a in node.attribute] != [-1]:
+            continue
+        indices = numpy_helper.to_array(constants[node.input[1]])
+        if indices.ndim == 1 and np.array_equal(np.sort(indices), np.arange(len(indices))):
+            matrix = numpy_helper.from_array(np.eye(len(indices), dtype=np.float32)[:, indices], f"{node.output[0]}/moves")
+            model.graph.initializer.append(matrix)
+            node.CopyFrom(helper.make_node("MatMul", [node.input[0], matrix.name], [node.output[0]]))
 
 
 def _widen(tensor: TensorProto) -> None:

@@ -226,6 +226,23 @@ def test_without_rounding_a_bfloat16_graph_is_its_float32_self():
     assert (run(network(BF16), inputs) != run(twin, inputs)).any()
 
 
+def test_a_gather_that_only_moves_numbers_becomes_a_product_that_gives_the_same():
+    swap, half = np.array([1, 0, 3, 2]), np.array([0, 2])
+
+    def build(indices):
+        node = helper.make_node("Gather", ["x", "i"], ["y"], axis=-1)
+        x, y = (helper.make_tensor_value_info(name, FLOAT, [None, size]) for name, size in (("x", 4), ("y", len(indices))))
+        graph = helper.make_graph([node], "moves", [x], [y], [numpy_helper.from_array(indices, "i")])
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+    x = np.random.default_rng(0).standard_normal((3, 4), np.float32)
+    for indices, op in ((swap, "MatMul"), (half, "Gather")):
+        lowered = lower(build(indices))
+        assert [node.op_type for node in lowered.graph.node] == [op]
+        (y,) = onnxruntime.InferenceSession(lowered.SerializeToString()).run(None, {"x": x})
+        np.testing.assert_array_equal(y, x[:, indices])
+
+
 def test_zeros_and_large_values_pass_through_the_dynamic_quantiser():
     inputs = feeds()
     inputs["x"][0] = 0
