@@ -26,7 +26,7 @@ class Prepared:
     source: Drawing
     parsed: Parsed
     latents: np.ndarray
-    conditioning: np.ndarray
+    conditioning: dict[str, np.ndarray]
 
     @property
     def share(self) -> float:
@@ -35,7 +35,7 @@ class Prepared:
 
     def wanted(self, whole: bool = False, seed: int = 0, steps: int = 0, previews: int = 0) -> Wanted:
         region = np.ones_like(self.parsed.region) if whole else self.parsed.region
-        return Wanted(self.latents, self.conditioning, region, seed, steps, previews=previews, boxes=self.parsed.boxes)
+        return Wanted(self.latents, self.conditioning, region, seed, steps, previews=previews)
 
 
 def prepare(loop: PlainLoop, keep: Callable[[Prepared], bool], count: int) -> list[Prepared]:
@@ -45,8 +45,8 @@ def prepare(loop: PlainLoop, keep: Callable[[Prepared], bool], count: int) -> li
         if (pair.source.height, pair.source.width) == SIZE:
             source = render(pair.source)
             parsed = loop.parser.run(source.pixels[None], [pair.instruction])[0]
-            latents, conditioning = loop.encoder.run(source.pixels[None])[0], loop.connector.run(parsed.queries[None])[0]
-            prepared = Prepared(pair, source, parsed, latents, conditioning)
+            said = {"conditioning": loop.connector.run(parsed.queries[None])[0], "boxes": parsed.boxes}
+            prepared = Prepared(pair, source, parsed, loop.encoder.run(source.pixels[None])[0], said)
             found += [prepared] if keep(prepared) else []
         if len(found) == count:
             break

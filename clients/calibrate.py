@@ -73,5 +73,6 @@ def _edits(denoiser: Denoiser, batch: int, share: float, size: tuple[int, int]) 
     for seed in range(batch):
         latents = rng.standard_normal((channels, rows * patch, columns * patch), np.float32)
         region = rng.permutation(cells) < max(1, round(share * cells))
-        yield denoiser.begin(Wanted(latents, rng.standard_normal(conditioning, np.float32), region, seed,
-                                    steps=WARM_UP + REPEATS + 1))
+        said = {"conditioning": rng.standard_normal(conditioning, np.float32),
+                "boxes": np.zeros((denoiser.settings["slots"], 2, 4), np.float32)}
+        yield denoiser.begin(Wanted(latents, said, region, seed, steps=WARM_UP + REPEATS + 1))

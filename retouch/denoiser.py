@@ -9,7 +9,7 @@ import numpy as np
 
 from retouch.cache import Cache, key_of
 from retouch.denoising import Denoising, Progress, Wanted
-from retouch.latents import pack, reference_ids
+from retouch.families import Arrays, family_of
 from retouch.preview import PreviewMap
 from retouch.runners import Opener
 from retouch.runners.onnx import OnnxRunner
@@ -18,26 +18,30 @@ REFERENCE_BYTES = 256 << 20  # of keys and values of sources that no running edi
 
 
 class Denoiser:
-    """The two graphs of a K/V family: `reference`, once an image, and `step`.
+    """The graph `step` of a lane and, in a family that keeps it, `reference`, once an image.
 
-    The reference's keys and values depend on the image alone: they serve every step, seed and later turn on it, and
+    Such a reference's keys and values depend on the image alone: they serve every step, seed and later turn on it, and
     stay in memory under the content of its latents.
     """
 
     def __init__(self, folder: Path, runner: Opener = OnnxRunner, reference_bytes: int = REFERENCE_BYTES):
         """ArtifactError when a graph is not what the folder's manifest says, or cannot run here."""
-        self._reference, self._step = runner(folder, "reference", keep=("k", "v")), runner(folder, "step")
+        self._step = runner(folder, "step")
+        self.manifest = self._step.manifest
+        self.settings = self.manifest.settings
+        self.family = family_of(self.manifest.family, self.settings)
+        self._reference = runner(folder, "reference", keep=("k", "v")) if self.family.keeps else None
         self._preview = PreviewMap.load(folder)
-        self.settings = self._step.manifest.settings
         self.references = Cache(reference_bytes)
 
     def look(self, latents: np.ndarray) -> None:
         """Remember the source with `latents` [C, h, w] ahead of its edits: it waits for nothing that a parser says."""
-        self.references.get(key_of(latents), lambda: self._see(latents))
+        if self._reference:
+            self.references.get(key_of(latents), lambda: self._see(latents))
 
     def begin(self, wanted: Wanted) -> Denoising:
         """An edit before its first step; `end` must follow, however it ends."""
-        return Denoising(wanted, self.settings, self._preview, key_of(wanted.latents))
+        return Denoising(wanted, self.family, self.settings["default_steps"], self._preview, key_of(wanted.latents))
 
     def end(self, edit: Denoising) -> None:
         """Its source need not be remembered for it any longer."""
@@ -49,12 +53,10 @@ class Denoiser:
         """One step of edits of one size, in one run; what each gets does not depend on the others."""
         if not len(edits[0].cells):  # nothing to denoise: the source is the result
             return [edit.advance(np.zeros_like(edit.tokens)) for edit in edits]
-        for edit in edits:
-            if edit.reference is None:
-                edit.reference = self.references.pin(edit.key, lambda: self._see(edit.wanted.latents))
-        rows = [edit.inputs() | edit.reference for edit in edits]
-        velocity = self._step.run(**{name: [row[name] for row in rows] for name in rows[0]})["velocity"]
-        return [edit.advance(row) for edit, row in zip(edits, velocity)]
+        rows = [edit.inputs() for edit in edits]
+        # the first of all, then the second: a negative instruction need not be as long as its positive
+        velocities = [self._run(edits, [row[which] for row in rows]) for which in range(len(rows[0]))]
+        return [edit.advance(*each) for edit, each in zip(edits, zip(*velocities))]
 
     def run(self, wanted: Wanted) -> Iterator[Progress]:
         """One edit alone, one Progress a step; closing the iterator ends it."""
@@ -65,7 +67,17 @@ class Denoiser:
         finally:
             self.end(edit)
 
-    def _see(self, latents: np.ndarray) -> dict[str, np.ndarray]:
-        patch = self.settings["patch"]
-        ids = reference_ids((latents.shape[1] // patch, latents.shape[2] // patch))
-        return self._reference.run(tokens=pack(latents[None], patch), ids=ids[None])
+    def _run(self, edits: Sequence[Denoising], rows: list[Arrays]) -> np.ndarray:
+        """Velocities [B, n, width] of the edits' tokens."""
+        if self._reference:
+            rows = [row | self._kept(edit) for row, edit in zip(rows, edits)]
+        velocity = self._step.run(**{name: [row[name] for row in rows] for name in rows[0]})["velocity"]
+        return velocity[:, : len(edits[0].cells)]
+
+    def _kept(self, edit: Denoising) -> Arrays:
+        if edit.reference is None:
+            edit.reference = self.references.pin(edit.key, lambda: self._see(edit.wanted.latents))
+        return edit.reference
+
+    def _see(self, latents: np.ndarray) -> Arrays:
+        return self._reference.run(**self.family.reference(latents))

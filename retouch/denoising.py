@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from retouch import schedule
-from retouch.latents import conditioning_ids, noise, pack, target_ids, unpack
-from retouch.layout import layout
+from retouch.families import Arrays, Family
 from retouch.preview import PreviewMap
 from retouch.scheduler import Size
 
@@ -38,20 +37,22 @@ class Progress:
 class Wanted:
     """What an edit asks of the denoiser.
 
-    `latents` float32 [C, h, w] of the source, `conditioning` [Q, J], `region` bool [N] the cells to denoise: the others
-    keep the source's tokens, bit for bit. `steps` 0 is the family's default. This family has no use for `guidance`.
-    `boxes` float32 [S, 2, 4] are the parser's; they say where the conditioning stands. Previews show what the image
-    would be without its noise.
+    `latents` float32 [C, h, w] of the source, `more` those of further reference images. `conditioning` are the arrays that
+    the family's step graph is told by what to do, `negative` the same of a negative instruction, which counts by
+    `true_cfg`. `region` bool [N] the cells to denoise: the others keep the source's tokens, bit for bit. `steps` 0 is
+    the family's default. Previews show what the image would be without its noise.
     """
 
     latents: np.ndarray
-    conditioning: np.ndarray
+    conditioning: Arrays
     region: np.ndarray
     seed: int
     steps: int = 0
     guidance: float = 0.0
     previews: int = 0
-    boxes: np.ndarray | None = None
+    more: tuple[np.ndarray, ...] = ()
+    negative: Arrays | None = None
+    true_cfg: float = 1.0
 
 
 @dataclass(eq=False)
@@ -60,20 +61,21 @@ class Denoising:
     `key`."""
 
     wanted: Wanted
-    settings: dict
+    family: Family
+    default_steps: int
     preview: PreviewMap
     key: Hashable = None
     reference: dict[str, np.ndarray] | None = None
     done: int = 0
-    _fixed: dict[str, np.ndarray] = field(default_factory=dict)
+    _fixed: list[Arrays] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        wanted, self.patch = self.wanted, self.settings["patch"]
-        self.total = wanted.steps or self.settings["default_steps"]
-        self.grid = wanted.latents.shape[1] // self.patch, wanted.latents.shape[2] // self.patch
-        self.source, self.cells = pack(wanted.latents[None], self.patch)[0], np.flatnonzero(wanted.region)
-        self.tokens = noise(wanted.seed, *self.source.shape)[self.cells]
-        self._sigmas = schedule.sigmas(self.total, self.settings["shift"])
+        wanted, family = self.wanted, self.family
+        self.total = wanted.steps or self.default_steps
+        self.grid, self.source = family.grid(wanted.latents), family.pack(wanted.latents)
+        self.cells = np.flatnonzero(wanted.region)
+        self.tokens = family.noise(wanted.seed, wanted.latents)[self.cells]
+        self._sigmas = family.sigmas(self.total, len(self.source))
         self._due = preview_steps(self.total, wanted.previews)
 
     @property
@@ -83,21 +85,21 @@ class Denoising:
 
     @property
     def size(self) -> Size:
-        return Size(len(self.cells), len(self.source), self.wanted.conditioning.shape)
+        shapes = (each.shape for said in self._said for each in said.values())
+        return Size(len(self.cells), len(self.source), (*shapes, *(each.shape for each in self.wanted.more)))
 
-    def inputs(self) -> dict[str, np.ndarray]:
-        """One row of every input of the step graph but the reference."""
-        if not self._fixed:
-            wanted, ids = self.wanted, target_ids(self.grid)[self.cells][None]
-            boxes = np.zeros((self.settings["slots"], 2, 4), np.float32) if wanted.boxes is None else wanted.boxes
-            beside = np.concatenate([self.source[self.cells][None], layout(boxes[None], ids, self.grid)], -1)
-            places = conditioning_ids(boxes[None], self.grid, len(wanted.conditioning) // len(boxes))
-            self._fixed = {"beside": beside, "conditioning": wanted.conditioning[None], "ids": ids,
-                           "conditioning_ids": places}
-        return {"tokens": self.tokens[None], "timestep": self._sigmas[self.done][None], **self._fixed}
+    def inputs(self) -> list[Arrays]:
+        """One row of every input of the step graph but the reference; two where there is a negative instruction."""
+        wanted, family = self.wanted, self.family
+        self._fixed = self._fixed or [family.fixed(wanted, said, self.cells) for said in self._said]
+        varying = family.varying(wanted, self.tokens, self._sigmas[self.done])
+        return [varying | fixed for fixed in self._fixed]
 
-    def advance(self, velocity: np.ndarray) -> Progress:
-        """Take the step with `velocity` [n, width] of its tokens."""
+    def advance(self, *velocities: np.ndarray) -> Progress:
+        """Take the step with the velocity [n, width] of its tokens, one for each of `inputs`."""
+        velocity = velocities[0]
+        if len(velocities) > 1:
+            velocity = self.family.guided(*velocities, self.wanted.true_cfg)
         sigma, following = self._sigmas[self.done], self._sigmas[self.done + 1]
         clean = schedule.clean(self.tokens, velocity, sigma)
         self.tokens = schedule.euler(self.tokens, velocity, sigma, following)
@@ -106,8 +108,12 @@ class Denoising:
         if self.done in self._due:
             progress.preview = self.preview.image(self._placed(clean), self.grid)
         if self.done == self.total:
-            progress.latents = unpack(self._placed(self.tokens)[None], self.grid, self.patch)[0]
+            progress.latents = self.family.unpack(self._placed(self.tokens), self.grid)
         return progress
+
+    @property
+    def _said(self) -> list[Arrays]:
+        return [said for said in (self.wanted.conditioning, self.wanted.negative) if said is not None]
 
     def _placed(self, tokens: np.ndarray) -> np.ndarray:
         """The source's tokens [N, width] with the edited ones in their places."""

@@ -44,5 +44,5 @@ class PlainLoop:
     def denoise(self, pixels: np.ndarray, parsed: Parsed, cells: np.ndarray, *knobs: float) -> Iterator[Progress]:
         """Progress of the denoiser on uint8 [H, W, 3] of a bucket; `knobs` are seed, steps, guidance and previews."""
         latents = self.encoder.run(pixels[None])[0]
-        conditioning = self.connector.run(parsed.queries[None])[0]
-        return self.denoiser.run(Wanted(latents, conditioning, cells, *knobs, boxes=parsed.boxes))
+        said = {"conditioning": self.connector.run(parsed.queries[None])[0], "boxes": parsed.boxes}
+        return self.denoiser.run(Wanted(latents, said, cells, *knobs))

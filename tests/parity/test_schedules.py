@@ -121,8 +121,10 @@ def wanted(denoiser, kind):
     rng, patch = np.random.default_rng(kind.source), denoiser.settings["patch"]
     channels, conditioning = denoiser.settings["latent_channels"], denoiser.settings["conditioning"]
     region = np.isin(np.arange(CELLS), REGIONS[kind.region])
-    return Wanted(rng.standard_normal((channels, 8 * patch, 8 * patch), np.float32),
-                  rng.standard_normal(conditioning, np.float32), region, kind.seed, kind.steps, previews=kind.steps - 1)
+    latents = rng.standard_normal((channels, 8 * patch, 8 * patch), np.float32)
+    said = {"conditioning": rng.standard_normal(conditioning, np.float32),
+            "boxes": np.zeros((denoiser.settings["slots"], 2, 4), np.float32)}
+    return Wanted(latents, said, region, kind.seed, kind.steps, previews=kind.steps - 1)
 
 
 @pytest.mark.parametrize("lane", LANES)

@@ -13,7 +13,7 @@ from retouch.runners import joined
 
 SETTINGS = {"shift": 3.0, "default_steps": 5, "patch": 2, "slots": 2}
 CLEAN = 0.25  # what the fake transformer takes every token for
-CONDITIONING = np.zeros((4, 6), np.float32)
+CONDITIONING = {"conditioning": np.zeros((4, 6), np.float32), "boxes": np.zeros((2, 2, 4), np.float32)}
 WHOLE = np.ones(6, bool)
 
 
@@ -21,7 +21,7 @@ class Graph:
     """Stands in for an OnnxRunner and keeps what it was fed."""
 
     def __init__(self, folder, graph, keep=()):
-        self.graph, self.manifest, self.fed = graph, SimpleNamespace(settings=SETTINGS), []
+        self.graph, self.manifest, self.fed = graph, SimpleNamespace(settings=SETTINGS, family="instructx"), []
 
     def run(self, **inputs):
         inputs = {name: joined(value) for name, value in inputs.items()}
@@ -40,6 +40,10 @@ def stage(monkeypatch):
 @pytest.fixture
 def latents():
     return picture(0)
+
+
+def said(number):
+    return CONDITIONING | {"conditioning": CONDITIONING["conditioning"] + number}
 
 
 def picture(seed):
@@ -112,7 +116,7 @@ def test_sources_that_nobody_uses_are_forgotten(monkeypatch, latents):
 
 def test_edits_of_one_size_share_a_step(stage):
     """Other sources, seeds, regions of as many cells, time steps and totals."""
-    wanted = [Wanted(picture(i), CONDITIONING + i, np.roll([1, 1, 0, 1, 0, 0], i).astype(bool), seed=i, steps=2 + i)
+    wanted = [Wanted(picture(i), said(i), np.roll([1, 1, 0, 1, 0, 0], i).astype(bool), seed=i, steps=2 + i)
               for i in range(3)]
     alone = [list(stage.run(each)) for each in wanted]
     fed = len(stage._step.fed)
@@ -128,6 +132,6 @@ def test_edits_of_one_size_share_a_step(stage):
 
 def test_boxes_place_the_conditioning(stage, latents):
     boxes = np.full((2, 2, 4), [0, 0, 1, 1], np.float32)
-    next(stage.run(Wanted(latents, CONDITIONING, WHOLE, seed=1, boxes=boxes)))
+    next(stage.run(Wanted(latents, CONDITIONING | {"boxes": boxes}, WHOLE, seed=1)))
     ids = stage._step.fed[0]["conditioning_ids"]
     assert ids.shape == (1, 4, 4) and ids[0, :, 1:3].tolist() == [[0.5, 1.0]] * 4

@@ -27,9 +27,9 @@ class TritonPythonModel:
                 sender.guard(lambda: self.engine.admit(self.edit(sender, ticket)))
 
     def edit(self, sender, ticket):
-        tensors = (sender.inputs[name] for name in ("LATENTS", "CONDITIONING", "CELLS"))
+        said = {name.lower(): sender.inputs[name] for name in ("CONDITIONING", "BOXES")}
         numbers = (sender.inputs[name][0].item() for name in ("SEED", "STEPS", "GUIDANCE", "PREVIEWS"))
-        wanted = Wanted(*tensors, *numbers, boxes=sender.inputs["BOXES"])
+        wanted = Wanted(sender.inputs["LATENTS"], said, sender.inputs["CELLS"], *numbers)
         # whoever has a ticket minds the edit; to ask Triton once a step takes a while
         left = (lambda: False) if ticket else sender.left
         return Edit(ticket, wanted, sender.progress, sender.end, left, sender.deadline())

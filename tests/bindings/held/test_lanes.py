@@ -40,9 +40,10 @@ def latents_of(folder, runner):
     rng = np.random.default_rng(0)
     denoiser = Denoiser(folder, runner)
     size = denoiser.settings["patch"] * 6, denoiser.settings["patch"] * 10
-    source, conditioning = rng.standard_normal((3, *size), np.float32), rng.standard_normal((8, 192), np.float32)
+    source, boxes = rng.standard_normal((3, *size), np.float32), np.zeros((denoiser.settings["slots"], 2, 4), np.float32)
+    said = {"conditioning": rng.standard_normal((8, 192), np.float32), "boxes": boxes}
     region = np.arange(60) % 3 == 0
-    *_, last = denoiser.run(Wanted(source, conditioning, region, seed=1, steps=2))
+    *_, last = denoiser.run(Wanted(source, said, region, seed=1, steps=2))
     return last.latents
 
 

@@ -1,0 +1,69 @@
+"""The families of checkpoints: what each has its diffusion transformer fed with, step by step. numpy only.
+
+A family is chosen by the name in a lane's manifest and made of the lane's settings. The loop around it, which edits
+share a step, what is remembered and what is sent, is the same for all of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from retouch.denoising import Wanted
+
+Arrays = dict[str, np.ndarray]
+
+# name in the manifest: module and class, imported when a lane of it is loaded
+FAMILIES = {
+    "instructx": ("retouch.families.instructx", "InstructX"),
+}
+
+
+class Family(Protocol):
+    """Made as `Family(settings)` of a lane's settings. Arrays are float32 and, as edits are, without a batch dimension, but
+    for a graph's inputs, which all have it, 1, in front.
+
+    `keeps`: the reference's keys and values come from a graph of their own, `reference`, once an image; otherwise its
+    tokens are in every step's inputs. `partial`: a step can take any subset of the target's tokens.
+    """
+
+    keeps: bool
+    partial: bool
+
+    def grid(self, latents: np.ndarray) -> tuple[int, int]:
+        """Rows and columns of tokens of latents [C, h, w]."""
+
+    def pack(self, latents: np.ndarray) -> np.ndarray:
+        """Latents [C, h, w] → tokens [N, D]."""
+
+    def unpack(self, tokens: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+        """Tokens [N, D] of a grid → latents [C, h, w]."""
+
+    def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
+        """The seed's noise for a target as large as `latents` [C, h, w], as tokens [N, D]."""
+
+    def sigmas(self, steps: int, cells: int) -> np.ndarray:
+        """Noise levels [steps + 1] before each step and after the last, for a target of so many tokens."""
+
+    def reference(self, latents: np.ndarray) -> Arrays:
+        """The inputs of `reference` for a source, where the family `keeps` it."""
+
+    def fixed(self, wanted: Wanted, conditioning: Arrays, cells: np.ndarray) -> Arrays:
+        """The inputs of `step` that are the same at every step, for the target's tokens `cells`, but the kept reference."""
+
+    def varying(self, wanted: Wanted, tokens: np.ndarray, sigma: np.float32) -> Arrays:
+        """Its inputs at noise level `sigma`, for the noisy tokens [n, D]. The graph's velocity is theirs, first."""
+
+    def guided(self, positive: np.ndarray, negative: np.ndarray, scale: float) -> np.ndarray:
+        """One velocity [n, D] of those with and against the negative instruction (classifier-free guidance)."""
+
+
+def family_of(name: str, settings: dict[str, Any]) -> Family:
+    """The family called `name`; ValueError."""
+    if name not in FAMILIES:
+        raise ValueError(f"the family {name!r} is unknown; there are {', '.join(FAMILIES)}")
+    module, kind = FAMILIES[name]
+    return getattr(importlib.import_module(module), kind)(settings)

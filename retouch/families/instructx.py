@@ -1,0 +1,61 @@
+"""InstructX's diffusion transformer: the parser's meta-queries for conditioning, and reference tokens that attend to
+themselves alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retouch import schedule
+from retouch.latents import conditioning_ids, noise, pack, reference_ids, target_ids, unpack
+from retouch.layout import layout
+
+if TYPE_CHECKING:
+    from retouch.denoising import Wanted
+
+Arrays = dict[str, np.ndarray]
+
+
+class InstructX:
+    """Its conditioning are `conditioning` [Q, J] and the parser's `boxes` [S, 2, 4], which say where that stands. Beside
+    its noise every token has the source's and the layout. There is no guidance."""
+
+    keeps = partial = True
+
+    def __init__(self, settings: dict[str, Any]):
+        self.patch, self.shift = settings["patch"], settings["shift"]
+
+    def grid(self, latents: np.ndarray) -> tuple[int, int]:
+        return latents.shape[1] // self.patch, latents.shape[2] // self.patch
+
+    def pack(self, latents: np.ndarray) -> np.ndarray:
+        return pack(latents[None], self.patch)[0]
+
+    def unpack(self, tokens: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+        return unpack(tokens[None], grid, self.patch)[0]
+
+    def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
+        rows, columns = self.grid(latents)
+        return noise(seed, rows * columns, len(latents) * self.patch**2)
+
+    def sigmas(self, steps: int, cells: int) -> np.ndarray:
+        return schedule.sigmas(steps, self.shift)
+
+    def reference(self, latents: np.ndarray) -> Arrays:
+        return {"tokens": self.pack(latents)[None], "ids": reference_ids(self.grid(latents))[None]}
+
+    def fixed(self, wanted: Wanted, conditioning: Arrays, cells: np.ndarray) -> Arrays:
+        grid, said, boxes = self.grid(wanted.latents), conditioning["conditioning"], conditioning["boxes"][None]
+        ids = target_ids(grid)[cells][None]
+        return {
+            "beside": np.concatenate([self.pack(wanted.latents)[cells][None], layout(boxes, ids, grid)], -1),
+            "conditioning": said[None], "ids": ids,
+            "conditioning_ids": conditioning_ids(boxes, grid, len(said) // boxes.shape[1]),
+        }
+
+    def varying(self, wanted: Wanted, tokens: np.ndarray, sigma: np.float32) -> Arrays:
+        return {"tokens": tokens[None], "timestep": sigma[None]}
+
+    def guided(self, positive: np.ndarray, negative: np.ndarray, scale: float) -> np.ndarray:
+        raise ValueError("this family knows no negative instructions")
