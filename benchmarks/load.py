@@ -30,9 +30,9 @@ def load_rows(loop: PlainLoop, folder: Path, seeds: int, count: int) -> list[Row
     scenes, denoiser = prepare(loop, local, SCENES), Denoiser(folder)
     for scene in scenes:
         denoiser.look(scene.latents)
-    seconds = service(denoiser, scenes)
+    seconds, costs = service(denoiser, scenes), cost.load(folder)
     rate = LOAD / (WHOLE * seconds["whole"] + (1 - WHOLE) * seconds["local"])
-    servers = {"ours": lambda: Engine(denoiser, cost.load(folder)), ONE: lambda: OneByOne(denoiser),
+    servers = {"ours": lambda: Engine(denoiser, costs, costs.workers(denoiser.workers)), ONE: lambda: OneByOne(denoiser),
                STATIC: lambda: StaticBatches(denoiser)}
     runs: dict[str, list[list[Served]]] = {name: [] for name in servers}
     for seed in range(seeds):

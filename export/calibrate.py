@@ -59,6 +59,8 @@ def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int 
 class Watched:
     """A graph that also answers every linear layer's input, and keeps what quantising the layer takes to know."""
 
+    workers = 1
+
     def __init__(self, folder: Path, graph: str):
         """ArtifactError when the folder is not what its manifest says."""
         self.manifest, path = verify(folder), Path(folder) / f"{graph}.onnx"

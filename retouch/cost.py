@@ -1,4 +1,4 @@
-"""What a step costs: seconds by how many edits share it, their target tokens and their reference tokens.
+"""What a step costs: seconds and bytes by how many edits share it, their target tokens and their reference tokens.
 
 `make calibrate` measures it for a machine and a lane and writes `cost.json` beside the lane's graphs. Without that file
 the defaults hold: relations, found on two CPU cores with the shipped checkpoint, which the running loop's pace turns
@@ -29,15 +29,31 @@ class Measured:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a step, of each edit in it, of each of its target tokens, and of each pair of tokens that attend."""
+    """Seconds of a step, of each edit in it, of each of its target tokens, and of each pair of tokens that attend.
+
+    Bytes `kept` by an edit between its steps for each reference token, and `held` by a step for each token of either kind
+    that is in it. `beside` is how many times longer steps take when all workers step at once: 1 where each has a core of its
+    own, as many as there are workers where they gain nothing.
+    """
 
     step: float = 8e-4
     edit: float = 2e-4
     token: float = 5e-5
     pair: float = 5e-8
+    kept: float = 16e3
+    held: float = 64e3
+    beside: float = 1.0
 
     def seconds(self, batch: int, tokens: int, reference: int) -> float:
         return float(np.dot(_terms(batch, tokens, reference), (self.step, self.edit, self.token, self.pair)))
+
+    def bytes(self, batch: int, tokens: int, reference: int) -> float:
+        """That a step holds while it runs."""
+        return batch * (tokens + reference) * self.held
+
+    def workers(self, most: int) -> int:
+        """How many of at most so many workers step side by side at a gain."""
+        return most if self.beside < most else 1
 
     def mean_wait(self, batch: int, tokens: int, reference: int) -> float:
         """Seconds until an edit's step is done, as a mean over `batch` edits that take it one after the other."""
@@ -45,7 +61,7 @@ class Cost:
 
 
 def fit(measured: Sequence[Measured]) -> Cost:
-    """The costs, none below zero, with the least squares of relative errors; ValueError without measurements."""
+    """The seconds, none below zero, with the least squares of relative errors; ValueError without measurements."""
     if not measured:
         raise ValueError("there is nothing measured to fit a cost to")
     seconds = np.array([each.seconds for each in measured])
@@ -64,7 +80,8 @@ def fit(measured: Sequence[Measured]) -> Cost:
 def load(folder: Path) -> Cost:
     """The costs of a lane on this machine: those measured, where there are any that can be read, or the defaults."""
     try:
-        return Cost(**json.loads((Path(folder) / NAME).read_text())["seconds"])
+        text = json.loads((Path(folder) / NAME).read_text())
+        return Cost(**text["seconds"], **text.get("bytes", {}), beside=text.get("beside", 1.0))
     except (OSError, ValueError, KeyError, TypeError):
         return Cost()
 
@@ -73,7 +90,10 @@ def save(cost: Cost, measured: Sequence[Measured], machine: str, folder: Path) -
     """Write costs and what they were fitted to; the file's path."""
     path = Path(folder) / NAME
     rows = [asdict(each) | {"fitted": cost.seconds(each.batch, each.tokens, each.reference)} for each in measured]
-    path.write_text(json.dumps({"machine": machine, "seconds": asdict(cost), "measured": rows}, indent=1) + "\n")
+    costs = asdict(cost)
+    told = {"machine": machine, "seconds": {name: costs[name] for name in ("step", "edit", "token", "pair")},
+            "bytes": {name: costs[name] for name in ("kept", "held")}, "beside": cost.beside, "measured": rows}
+    path.write_text(json.dumps(told, indent=1) + "\n")
     return path
 
 

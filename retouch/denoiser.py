@@ -31,7 +31,7 @@ class Denoiser:
         self.settings = self.manifest.settings
         self.family = family_of(self.manifest.family, self.settings)
         self._reference = runner(folder, "reference", keep=("k", "v")) if self.family.keeps else None
-        self._preview = PreviewMap.load(folder)
+        self._preview, self.workers = PreviewMap.load(folder), self._step.workers
         self.references = Cache(reference_bytes)
 
     def look(self, latents: np.ndarray) -> None:
@@ -53,10 +53,10 @@ class Denoiser:
         """One step of edits of one size, in one run; what each gets does not depend on the others."""
         if not len(edits[0].cells):  # nothing to denoise: the source is the result
             return [edit.advance(np.zeros_like(edit.tokens)) for edit in edits]
-        rows = [edit.inputs() for edit in edits]
-        # the first of all, then the second: a negative instruction need not be as long as its positive
-        velocities = [self._run(edits, [row[which] for row in rows]) for which in range(len(rows[0]))]
-        return [edit.advance(*each) for edit, each in zip(edits, zip(*velocities))]
+        found = dict.fromkeys(edits, ())
+        if due := [edit for edit in edits if not edit.reuses]:
+            found |= zip(due, self._velocities(due))
+        return [edit.advance(*velocities) for edit, velocities in found.items()]
 
     def run(self, wanted: Wanted) -> Iterator[Progress]:
         """One edit alone, one Progress a step; closing the iterator ends it."""
@@ -66,6 +66,12 @@ class Denoiser:
                 yield from self.step([edit])
         finally:
             self.end(edit)
+
+    def _velocities(self, edits: Sequence[Denoising]) -> list[tuple[np.ndarray, ...]]:
+        """Of each edit's tokens [n, width], with and, where there is one, against its instruction."""
+        rows = [edit.inputs() for edit in edits]
+        # the first of all, then the second: a negative instruction need not be as long as its positive
+        return list(zip(*(self._run(edits, [row[which] for row in rows]) for which in range(len(rows[0])))))
 
     def _run(self, edits: Sequence[Denoising], rows: list[Arrays]) -> np.ndarray:
         """Velocities [B, n, width] of the edits' tokens."""

@@ -10,17 +10,21 @@ import numpy as np
 from retouch import schedule
 from retouch.families import Arrays, Family
 from retouch.preview import PreviewMap
+from retouch.region import rounded
 from retouch.scheduler import Size
+from retouch.step_cache import StepCache
 
 
 @dataclass
 class Progress:
-    """After `step` of `steps`: `preview` uint8 [H/4, W/4, 3] where due, `latents` [C, h, w] at the end."""
+    """After `step` of `steps`: `preview` uint8 [H/4, W/4, 3] where due, `latents` [C, h, w] at the end. `reused` when the
+    step was taken with a velocity from before."""
 
     step: int
     steps: int
     preview: np.ndarray | None = None
     latents: np.ndarray | None = None
+    reused: bool = False
 
     def tensors(self) -> dict[str, np.ndarray] | None:
         """What is to be sent, empty where there is none; None when nothing is."""
@@ -39,8 +43,8 @@ class Wanted:
 
     `latents` float32 [C, h, w] of the source, `more` those of further reference images. `conditioning` are the arrays that
     the family's step graph is told by what to do, `negative` the same of a negative instruction, which counts by
-    `true_cfg`. `region` bool [N] the cells to denoise: the others keep the source's tokens, bit for bit. `steps` 0 is
-    the family's default. Previews show what the image would be without its noise.
+    `true_cfg`. `region` bool [N] the cells to edit: the others keep the source's tokens, bit for bit. `steps` 0 is
+    the family's default. Previews show what the image would be without its noise. `step_cache` is a StepCache's threshold.
     """
 
     latents: np.ndarray
@@ -50,6 +54,7 @@ class Wanted:
     steps: int = 0
     guidance: float = 0.0
     previews: int = 0
+    step_cache: float = 0.0
     more: tuple[np.ndarray, ...] = ()
     negative: Arrays | None = None
     true_cfg: float = 1.0
@@ -73,10 +78,13 @@ class Denoising:
         wanted, family = self.wanted, self.family
         self.total = wanted.steps or self.default_steps
         self.grid, self.source = family.grid(wanted.latents), family.pack(wanted.latents)
-        self.cells = np.flatnonzero(wanted.region)
+        denoised = rounded(wanted.region, self.grid) if family.partial else wanted.region | wanted.region.any()
+        self.cells = np.flatnonzero(denoised)
+        self._edited = wanted.region[self.cells] if family.partial else np.ones(len(self.cells), bool)
         self.tokens = family.noise(wanted.seed, wanted.latents)[self.cells]
         self._sigmas = family.sigmas(self.total, len(self.source))
         self._due = preview_steps(self.total, wanted.previews)
+        self._cache = StepCache(wanted.step_cache)
 
     @property
     def steps(self) -> int:
@@ -95,16 +103,28 @@ class Denoising:
         varying = family.varying(wanted, self.tokens, self._sigmas[self.done])
         return [varying | fixed for fixed in self._fixed]
 
+    @property
+    def reuses(self) -> bool:
+        """Whether the next step is taken with a velocity from before: where that is allowed and near enough, and the last
+        never is."""
+        return self.steps > 1 and self._cache.serves(self.tokens)
+
     def advance(self, *velocities: np.ndarray) -> Progress:
-        """Take the step with the velocity [n, width] of its tokens, one for each of `inputs`."""
+        """Take the step with the velocity [n, width] of its tokens, one for each of `inputs`, or with that from before."""
+        if not velocities:
+            return self._advance(self._cache.velocity(self.tokens), reused=True)
         velocity = velocities[0]
         if len(velocities) > 1:
             velocity = self.family.guided(*velocities, self.wanted.true_cfg)
+        self._cache.ran(self.tokens, velocity)
+        return self._advance(velocity)
+
+    def _advance(self, velocity: np.ndarray, reused: bool = False) -> Progress:
         sigma, following = self._sigmas[self.done], self._sigmas[self.done + 1]
         clean = schedule.clean(self.tokens, velocity, sigma)
         self.tokens = schedule.euler(self.tokens, velocity, sigma, following)
         self.done += 1
-        progress = Progress(self.done, self.total)
+        progress = Progress(self.done, self.total, reused=reused)
         if self.done in self._due:
             progress.preview = self.preview.image(self._placed(clean), self.grid)
         if self.done == self.total:
@@ -116,9 +136,10 @@ class Denoising:
         return [said for said in (self.wanted.conditioning, self.wanted.negative) if said is not None]
 
     def _placed(self, tokens: np.ndarray) -> np.ndarray:
-        """The source's tokens [N, width] with the edited ones in their places."""
+        """The source's tokens [N, width] with the edited ones in their places; those that only rounded the region up are the
+        source's."""
         whole = self.source.copy()
-        whole[self.cells] = tokens
+        whole[self.cells[self._edited]] = tokens[self._edited]
         return whole
 
 

@@ -1,7 +1,8 @@
 """The denoiser's loop. At every boundary between steps: admit who has come, step whom the scheduler picks, emit what is
 due, evict who is done.
 
-It runs without Triton: answers leave by functions that each edit brings.
+It runs without Triton: answers leave by functions that each edit brings. Several workers take turns at it, where the
+machine gains from steps side by side; an edit is in the hands of one at a time.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from retouch.admission import Limits, refuse
 from retouch.cost import Cost
 from retouch.denoiser import Denoiser
 from retouch.denoising import Denoising, Progress, Wanted
 from retouch.recent import Recent
-from retouch.scheduler import Size, pick, work
+from retouch.scheduler import Size, pick
 from retouch.tally import Tally
 from retouch.types import RequestError
 
-MOST_EDITS = 64  # at once; who comes later is told when to come again
+LATE = "DEADLINE_MS has passed; allow more time or ask for fewer steps"
+
+Job = Callable[[], None]
 
 
 @dataclass(eq=False)  # an edit equals itself alone
@@ -29,7 +33,7 @@ class Edit:
     """One admitted edit: where its progress goes, how it ends, and whether its client has left.
 
     Times are seconds of `time.monotonic`. `emit` gets every step's progress and `end` the failure, if it was one; both
-    are called by the loop's thread.
+    are called by the worker that has the edit.
     """
 
     ticket: str
@@ -41,6 +45,7 @@ class Edit:
     priority: int = 0
     admitted: float = field(default_factory=time.monotonic)
     cancelled: bool = False
+    stepping: bool = False
     previewed: bool = False
     state: Denoising | None = None
 
@@ -54,31 +59,32 @@ class Edit:
 
 
 class Engine:
-    """A thread of its own that steps the running edits until `stop`."""
+    """`workers` threads that step the running edits until `stop`."""
 
-    def __init__(self, denoiser: Denoiser, cost: Cost = Cost(),
+    def __init__(self, denoiser: Denoiser, cost: Cost = Cost(), workers: int = 1, limits: Limits = Limits(),
                  post: Callable[[int, int, float], None] = lambda edits, steps, seconds: None):
-        """`post` is told of every change: how many edits run, the steps they have still to take, and the seconds of
-        an edit's step just taken, 0.0 if it was none."""
-        self._denoiser, self._cost, self._post = denoiser, cost, post
+        """`post` is told of every change: how many edits run, the steps they have still to take, and the seconds in which
+        the workers take an edit's step, 0.0 if none was just taken."""
+        self._denoiser, self._cost, self._limits, self._post = denoiser, cost, limits, post
         self._coming: list[Edit] = []
         self._sources: list[tuple[Any, Callable[[Exception | None], None]]] = []
         self._running: list[Edit] = []
         self.tally = Tally()
         self._pace = Recent()  # of the seconds that steps take to those that the cost says
-        self._changed = threading.Condition()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
-        self._thread.start()
+        self._changed = threading.Condition()  # its lock is held for whatever is shared, and never while a step runs
+        self._busy, self._stopping = 0, False
+        self._workers = [threading.Thread(target=self._work, name=f"engine {i}", daemon=True) for i in range(workers)]
+        for worker in self._workers:
+            worker.start()
 
     # -- from other threads ----------------------------------------------------------------------------------------------
 
     def admit(self, edit: Edit) -> None:
-        """It starts at the next boundary. RequestError when there are too many, or its deadline cannot be met."""
+        """It starts at the next boundary. RequestError when there is too much to do, or its deadline cannot be met."""
         edit.state = self._denoiser.begin(edit.wanted)
         with self._changed:
             try:
-                self._refuse(edit)
+                refuse(edit, [*self._coming, *self._running], self._limits, self._cost, self._pace.median(), len(self._workers))
             except RequestError:
                 self.tally.refused += 1
                 raise
@@ -102,37 +108,66 @@ class Engine:
         """Edits that run are not ended."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for worker in self._workers:
+            worker.join()
 
     # -- the loop --------------------------------------------------------------------------------------------------------
 
-    def _loop(self) -> None:
-        while self._wait():
-            self._admit()
-            self._evict_those_that_left()
-            if self._running:
-                self._step(pick(self._running, self._cost, time.monotonic(), self.pace))
+    def _work(self) -> None:
+        while job := self._next():
+            job()
+            with self._changed:
+                self._busy -= 1
 
-    def _wait(self) -> bool:
+    def _next(self) -> Job | None:
+        """What a worker does at this boundary; None when it is to stop."""
         with self._changed:
-            self._changed.wait_for(lambda: self._coming or self._sources or self._running or self._stopping)
-            return not self._stopping
+            self._changed.wait_for(lambda: self._stopping or self._sources or self._coming or self._idle())
+            if self._stopping:
+                return None
+            self._busy += 1
+            job = self._job()
+            if self._sources or self._idle():
+                self._changed.notify()  # there is more than this worker takes
+            return job
 
-    def _admit(self) -> None:
-        """Who has come; a source is short work, and somebody's edit waits for it."""
-        with self._changed:
-            if self._coming:
-                self._running += self._coming
-                self._coming = []
-                self._tell()
-            sources, self._sources = self._sources, []
-        for latents, end in sources:
-            end(_failure(lambda: self._denoiser.look(latents)))
+    def _job(self) -> Job:
+        """A source is short work, and somebody's edit waits for it; then who waits for nothing; then a step."""
+        if self._sources:
+            latents, end = self._sources.pop(0)
+            return lambda: end(_failure(lambda: self._denoiser.look(latents)))
+        if self._coming:
+            self._running += self._coming
+            self._coming = []
+            self._tell()
+        now = time.monotonic()
+        if gone := [edit for edit in self._idle() if edit.cancelled or now > edit.deadline]:
+            edits = self._taken(gone)
+            return lambda: [self._evict(edit, None if edit.cancelled else RequestError(LATE, "DEADLINE_EXCEEDED"))
+                            for edit in edits]
+        free = len(self._workers) - self._busy + 1
+        edits = self._taken(pick(self._idle(), self._cost, now, self.pace, free))
+        return lambda: self._step_those_that_stay(edits)
+
+    def _idle(self) -> list[Edit]:
+        return [edit for edit in self._running if not edit.stepping]
+
+    def _taken(self, edits: list[Edit]) -> list[Edit]:
+        for edit in edits:
+            edit.stepping = True
+        return edits
+
+    def _step_those_that_stay(self, edits: list[Edit]) -> None:
+        gone = [edit for edit in edits if edit.left()]
+        for edit in gone:
+            self._evict(edit)
+        if stay := [edit for edit in edits if edit not in gone]:
+            self._step(stay)
 
     def _step(self, edits: list[Edit]) -> None:
         """One step of edits that share it; when that fails, each alone, so that what is broken ends no other."""
-        begin, size = time.perf_counter(), edits[0].size
+        begin = time.perf_counter()
         try:
             done = self._denoiser.step([edit.state for edit in edits])
         except Exception as failure:
@@ -142,71 +177,45 @@ class Engine:
                 for edit in edits:
                     self._step([edit])
             return
-        self._count(len(edits), size, time.perf_counter() - begin)
-        self._emit(edits, done)
-
-    def _count(self, edits: int, size: Size, seconds: float) -> None:
-        if size.tokens:
-            self._pace.add(seconds / self._cost.seconds(edits, size.tokens, size.reference))
-        tally = self.tally
-        tally.steps += 1
-        tally.stepped_edits += edits
-        tally.stepped_tokens += edits * size.tokens
-        tally.step_seconds += seconds
-        tally.tokens_kept += edits * (size.reference - size.tokens)
-        with self._changed:
-            self._tell(seconds / edits)
-
-    def _emit(self, edits: list[Edit], done: list[Progress]) -> None:
+        self._count(edits, done, time.perf_counter() - begin)
         for edit, progress in zip(edits, done):
-            failure = _failure(lambda: edit.emit(progress))
+            self._emit(edit, progress)
+
+    def _emit(self, edit: Edit, progress: Progress) -> None:
+        failure = _failure(lambda: edit.emit(progress))
+        with self._changed:
             if progress.preview is not None and not edit.previewed:
                 edit.previewed = True
                 self.tally.first_previews += 1
                 self.tally.first_preview_seconds += time.monotonic() - edit.admitted
-            if failure or not edit.steps:
-                self._evict(edit, failure)
-
-    def _evict_those_that_left(self) -> None:
-        now = time.monotonic()
-        for edit in list(self._running):
-            if edit.cancelled or edit.left():
-                self._evict(edit)
-            elif now > edit.deadline:
-                self._evict(edit, RequestError("DEADLINE_MS has passed; allow more time or ask for fewer steps",
-                                               "DEADLINE_EXCEEDED"))
+            edit.stepping = failure is not None or not edit.steps
+        if edit.stepping:
+            self._evict(edit, failure)
 
     def _evict(self, edit: Edit, failure: Exception | None = None) -> None:
-        tally = self.tally
-        if failure is not None:
-            tally.failed += 1
-        elif edit.steps:
-            tally.cancelled += 1
-            tally.steps_cancelled += edit.steps
-        else:
-            tally.answered += 1
+        """An edit that this worker has taken."""
         with self._changed:
+            self.tally.ended(edit.steps, failure)
             self._running.remove(edit)
             self._tell()
         self._denoiser.end(edit.state)
         edit.end(failure)
 
-    # -- what there is to do --------------------------------------------------------------------------------------------
+    # -- what is known of it ----------------------------------------------------------------------------------------------
 
     @property
     def pace(self) -> float:
         """How many times longer steps take than the cost says."""
         return self._pace.median() or 1.0
 
-    def _refuse(self, edit: Edit) -> None:
-        edits = [*self._coming, *self._running]
-        backlog = sum(work(each, self._cost, self.pace) for each in edits)
-        if len(edits) >= MOST_EDITS:
-            raise RequestError(f"{len(edits)} edits are running already; try again in {backlog:.1f} s", "UNAVAILABLE")
-        own = work(edit, self._cost, self.pace)
-        if self._pace.median() and time.monotonic() + own > edit.deadline:
-            raise RequestError(f"DEADLINE_MS leaves too little: denoising alone takes about {own * 1000:.0f} ms; allow more "
-                               "time or ask for fewer steps", "DEADLINE_EXCEEDED")
+    def _count(self, edits: list[Edit], done: list[Progress], seconds: float) -> None:
+        """A step's `seconds`; who took it from its own memory was not in the run."""
+        size, ran = edits[0].size, sum(not progress.reused for progress in done)
+        with self._changed:
+            if size.tokens and ran:
+                self._pace.add(seconds / self._cost.seconds(ran, size.tokens, size.reference))
+            self.tally.stepped(ran, len(done) - ran, size, seconds)
+            self._tell(seconds / len(edits) / self._busy)
 
     def _tell(self, seconds: float = 0.0) -> None:
         edits = [*self._coming, *self._running]

@@ -7,6 +7,7 @@ waiting makes work shorter in this order, so that no large one starves. What wou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +16,8 @@ from retouch.cost import Cost
 
 AGEING = 0.5  # seconds that a second of waiting takes off the work that an edit is thought to have left
 URGENT = 1.5  # an edit with less time than this many times its own work goes before all others
-MOST_SHARED = 16  # edits in a step, which bounds its memory
+MOST_SHARED = 16  # edits in a step
+MOST_BYTES = 4 << 30  # that a shared step holds while it runs
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,13 @@ class Candidate(Protocol):
     priority: int
 
 
-def pick(candidates: Sequence[Candidate], cost: Cost, now: float, pace: float = 1.0) -> list[Candidate]:
-    """Those to step now, one at least; `pace` is how many times longer steps take than `cost` says."""
+def pick(candidates: Sequence[Candidate], cost: Cost, now: float, pace: float = 1.0, free: int = 1) -> list[Candidate]:
+    """Those to step now, one at least; `pace` is how many times longer steps take than `cost` says, `free` the workers that
+    have nothing to do, the one that asks among them: none shares a step that could take one by itself."""
     order = sorted(candidates, key=lambda each: _rank(each, cost, now, pace))
     first = order[0]
     fellows = [each for each in order if each.size == first.size and each.priority == first.priority]
-    return fellows[: _shared(len(fellows), first.size, cost)]
+    return fellows[: _shared(math.ceil(len(fellows) / free), first.size, cost)]
 
 
 def work(candidate: Candidate, cost: Cost, pace: float = 1.0) -> float:
@@ -62,6 +65,8 @@ def _shared(most: int, size: Size, cost: Cost) -> int:
     """How many of `most` equal edits share a step."""
     count = 1
     for more in range(2, min(most, MOST_SHARED) + 1):
+        if cost.bytes(more, size.tokens, size.reference) > MOST_BYTES:
+            break
         if cost.seconds(more, size.tokens, size.reference) <= cost.mean_wait(more, size.tokens, size.reference):
             count = more
     return count

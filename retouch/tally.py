@@ -6,13 +6,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from retouch.cache import Counts
+from retouch.scheduler import Size
 
 COUNTER, GAUGE = "counter", "gauge"
 
 
 @dataclass
 class Tally:
-    """Plain numbers, written by the loop alone. Seconds are of the wall; `first_previews` are edits that had one."""
+    """Plain numbers, written under the loop's lock alone. `first_previews` are edits that had one; seconds in steps are those
+    of all workers together."""
 
     waiting: int = 0
     running: int = 0
@@ -27,7 +29,25 @@ class Tally:
     cancelled: int = 0
     refused: int = 0
     steps_cancelled: int = 0
+    steps_reused: int = 0
     tokens_kept: int = 0
+
+    def stepped(self, edits: int, reused: int, size: Size, seconds: float) -> None:
+        """A run of `edits`, or none, beside which `reused` took their step without it."""
+        self.steps += edits > 0
+        self.stepped_edits += edits
+        self.stepped_tokens += edits * size.tokens
+        self.step_seconds += seconds
+        self.steps_reused += reused
+        self.tokens_kept += edits * (size.reference - size.tokens)
+
+    def ended(self, steps: int, failure: Exception | None) -> None:
+        """An edit with so many steps left."""
+        self.failed += failure is not None
+        if failure is None:
+            self.answered += not steps
+            self.cancelled += steps > 0
+            self.steps_cancelled += steps
 
 
 # name of a metric: kind, what it says. A rate of seconds by a rate of counts is a mean
@@ -45,6 +65,7 @@ EDITS = {
     "cancelled": (COUNTER, "Edits whose clients left"),
     "refused": (COUNTER, "Edits that were not admitted"),
     "steps_cancelled": (COUNTER, "Steps that need not be taken because clients left"),
+    "steps_reused": (COUNTER, "Steps taken with a velocity from before, where STEP_CACHE allows it"),
     "tokens_kept": (COUNTER, "Target tokens that were not denoised because they lie outside of an edit's region"),
 }
 REFERENCES = {

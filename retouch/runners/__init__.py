@@ -22,10 +22,12 @@ class Runner(Protocol):
     """One graph of a version folder, made as `Runner(folder, graph, keep)`: see `retouch.runners.onnx.OnnxRunner`.
 
     Outputs named in `keep` may stay where the runner computes; they are inputs of other graphs of the same runner, and
-    `numpy.asarray` brings them back. An input may be a list of arrays, which are joined along the batch.
+    `numpy.asarray` brings them back. An input may be a list of arrays, which are joined along the batch. As many `workers`
+    may run it side by side and gain from it.
     """
 
     manifest: Manifest
+    workers: int
 
     def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]: ...
 

@@ -34,6 +34,7 @@ class OnnxRunner:
             runtime = f"ONNX Runtime {onnxruntime.__version__}"
             raise ArtifactError(f"{graph}.onnx cannot be loaded by {runtime}: {reason}") from None
         self._outputs = [output.name for output in self._session.get_outputs()]
+        self.workers = max(1, len(os.sched_getaffinity(0)) // threads())
 
     def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's outputs by name."""

@@ -33,6 +33,7 @@ class TorchRunner:
     """
 
     manifest: Manifest
+    workers = 1
 
     def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = (), device: str = "",
                  compiled: bool | None = None):

@@ -1,5 +1,6 @@
 """The denoiser over graphs that are simple functions."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +22,7 @@ class Graph:
     """Stands in for an OnnxRunner and keeps what it was fed."""
 
     def __init__(self, folder, graph, keep=()):
-        self.graph, self.manifest, self.fed = graph, SimpleNamespace(settings=SETTINGS, family="instructx"), []
+        self.workers, self.graph, self.manifest, self.fed = 1, graph, SimpleNamespace(settings=SETTINGS, family="instructx"), []
 
     def run(self, **inputs):
         inputs = {name: joined(value) for name, value in inputs.items()}
@@ -128,6 +129,29 @@ def test_edits_of_one_size_share_a_step(stage):
     assert [(each.step, each.steps) for each in together] == [(1, 2), (1, 3), (2, 4)]
     *_, last = stage.step(edits[:1])
     np.testing.assert_array_equal(last.latents, alone[0][-1].latents)
+
+
+def test_an_edit_that_reuses_its_velocity_leaves_the_others_alone(stage):
+    """The fake network's velocity is the same all the way: with a threshold only the first two steps and the last run."""
+    plain = Wanted(picture(0), CONDITIONING, WHOLE, seed=1, steps=8, previews=3)
+    thrifty = replace(plain, seed=2, step_cache=0.2)
+    *_, alone = stage.run(plain)
+    edits, fed = [stage.begin(plain), stage.begin(thrifty)], len(stage._step.fed)
+    done = [stage.step(edits) for _ in range(8)]
+    assert [len(each["tokens"]) for each in stage._step.fed[fed:]] == [2, 2, 1, 1, 1, 1, 1, 2]
+    assert [progress.reused for _, progress in done] == [False, False, *[True] * 5, False]
+    np.testing.assert_array_equal(done[-1][0].latents, alone.latents)
+    np.testing.assert_allclose(done[-1][1].latents, CLEAN, atol=1e-5)
+    assert [progress.preview is not None for _, progress in done] == [each.preview is not None for each, _ in done]
+
+
+def test_what_only_rounds_a_region_up_comes_back_as_it_was(monkeypatch):
+    monkeypatch.setattr(PreviewMap, "load", lambda folder: PreviewMap(np.zeros((12, 48)), np.zeros(48)))
+    stage, latents = Denoiser("folder", Graph), np.random.default_rng(0).standard_normal((3, 16, 16), np.float32)
+    region = np.isin(np.arange(64), range(9))
+    *_, last = stage.run(Wanted(latents, CONDITIONING, region, seed=1, steps=2))
+    assert stage._step.fed[0]["tokens"].shape == (1, 10, 12)
+    np.testing.assert_array_equal(pack(last.latents[None], 2)[0][~region], pack(latents[None], 2)[0][~region])
 
 
 def test_boxes_place_the_conditioning(stage, latents):

@@ -8,12 +8,14 @@ import time
 import numpy as np
 import pytest
 
+from retouch.admission import Limits
 from retouch.cost import Cost
 from retouch.denoising import Progress, Wanted
-from retouch.engine import MOST_EDITS, Edit, Engine
+from retouch.engine import Edit, Engine
 from retouch.scheduler import Size
 from retouch.types import RequestError
 
+MOST = Limits().edits
 FLAT = Cost(step=1e-3, edit=0.0, token=0.0, pair=0.0)  # sharing a step costs nothing
 
 
@@ -21,6 +23,14 @@ class State:
     def __init__(self, steps, tokens, fail):
         self.total = self.steps = steps
         self.size, self.fail = Size(tokens, 64), fail
+
+
+class Sized(State):
+    """An edit of two steps on an image of so many tokens."""
+
+    def __init__(self, reference):
+        super().__init__(2, 4, False)
+        self.size = Size(4, reference)
 
 
 class Denoiser:
@@ -132,6 +142,62 @@ def test_edits_without_a_ticket_are_told_apart(engine, denoiser):
     assert ended(*clients) and [client.steps for client in clients] == [[1, 2, 3]] * 3
 
 
+def test_workers_step_side_by_side_and_share_nothing_they_need_not(denoiser):
+    """Three equal edits: two at once, and nobody shares a step as long as a worker is free."""
+    met, step = threading.Barrier(2, timeout=5), denoiser.step
+
+    def meet(states):
+        if denoiser.meet:
+            met.wait()
+        return step(states)
+
+    denoiser.step, denoiser.meet = meet, True
+    engine = Engine(denoiser, FLAT, workers=2)
+    clients = [Client(5), Client(5)]
+    denoiser.may.clear()
+    admit(engine, *clients)
+    denoiser.may.set()
+    assert ended(*clients) and denoiser.stepped == [1] * 10, "each step waited for one of the other edit's"
+    denoiser.meet = False
+    more = [Client(50), Client(50), Client(50), Client(20, fail=True), Client(30, 16)]
+    admit(engine, *more)
+    assert ended(*more)
+    engine.stop()
+    assert [client.steps for client in more] == [[*range(1, steps + 1)] for steps in (50, 50, 50, 0, 30)]
+    assert sum(client.error is not None for client in more) == 1 and len(denoiser.ended) == 7
+    assert (engine.tally.answered, engine.tally.failed, engine.tally.running) == (6, 1, 0)
+
+
+def test_many_workers_lose_nothing(denoiser):
+    """Joins, failures, cancels and leaving clients from several threads; each edit ends once, and takes its steps in
+    order."""
+    engine, ends = Engine(denoiser, FLAT, workers=4, limits=Limits(edits=10**6)), []
+    clients = [Client(1 + i % 7, 4 + i % 3, fail=i % 11 == 0, ticket=str(i)) for i in range(400)]
+    for client in clients:
+        client.edit.end = lambda failure, client=client: (ends.append(client), client.end(failure))
+
+    def come(some):
+        for client in some:
+            engine.admit(client.edit)
+            if int(client.edit.ticket) % 5 == 0:
+                engine.cancel(client.edit.ticket)
+            client.gone = int(client.edit.ticket) % 13 == 0
+
+    threads = [threading.Thread(target=come, args=(clients[i::4],)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ended(*clients)
+    engine.stop()
+    tally = engine.tally
+    assert len(ends) == len(set(map(id, ends))) == 400 == len(denoiser.ended)
+    assert tally.answered + tally.failed + tally.cancelled == 400 and tally.running == tally.waiting == 0
+    assert all(client.steps == list(range(1, len(client.steps) + 1)) for client in clients)
+    whole = [client for client in clients if not client.edit.steps]
+    assert len(whole) == tally.answered >= 200
+
+
 def test_one_failure_leaves_the_others(engine, denoiser):
     bad, good = Client(3, fail=True), Client(3)
     admit(engine, bad, good)
@@ -187,9 +253,9 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once(engine, denoiser):
 
 def test_nothing_queues_without_bound(engine, denoiser):
     denoiser.may.clear()
-    clients = [Client(1) for _ in range(MOST_EDITS)]
+    clients = [Client(1) for _ in range(MOST)]
     admit(engine, *clients)
-    with pytest.raises(RequestError, match=f"{MOST_EDITS} edits are running already; try again in") as refused:
+    with pytest.raises(RequestError, match=f"{MOST} edits are running already; try again in") as refused:
         admit(engine, Client(1))
     assert refused.value.status == "UNAVAILABLE"
     denoiser.may.set()
@@ -197,6 +263,24 @@ def test_nothing_queues_without_bound(engine, denoiser):
     late = Client(1)
     admit(engine, late)
     assert ended(late)
+
+
+def test_what_edits_keep_is_bounded(denoiser):
+    """In bytes, by the cost's word on a reference token; one alone is always taken."""
+    engine = Engine(denoiser, Cost(kept=1e6), limits=Limits(bytes=100 * 10**6))
+    denoiser.may.clear()
+    first, second, small = Client(2), Client(2), Client(2)
+    small.edit.wanted = Sized(16)
+    denoiser.begin = lambda wanted: wanted if isinstance(wanted, Sized) else State(*wanted)
+    admit(engine, first)
+    with pytest.raises(RequestError, match="1 edits are running already and keep as much as they may; try again in"):
+        admit(engine, second)
+    admit(engine, small)
+    denoiser.may.set()
+    assert ended(first, small)
+    admit(engine, second)
+    assert ended(second)
+    engine.stop()
 
 
 def test_a_source_is_remembered_between_steps(engine, denoiser):

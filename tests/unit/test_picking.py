@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given
 from hypothesis import strategies as some
 
 from retouch.cost import Cost
-from retouch.scheduler import AGEING, MOST_SHARED, Size, pick, work
+from retouch.scheduler import AGEING, MOST_BYTES, MOST_SHARED, Size, pick, work
 
 LINEAR = Cost(step=0.0, edit=0.0, token=1e-3, pair=0.0)  # sharing a step gains nothing
 FLAT = Cost(step=1e-2, edit=0.0, token=0.0, pair=0.0)  # a step costs the same for any number of edits
@@ -66,6 +66,17 @@ def test_edits_share_a_step_only_where_it_pays():
     assert len(pick(waiting, FLAT, 0)) == MOST_SHARED
     assert len(pick(waiting, LINEAR, 0)) == 1
     assert len(pick([Edit(SMALL), Edit(LARGE), Edit(SMALL)], FLAT, 0)) == 2, "of one size"
+
+
+def test_free_workers_share_the_edits_out():
+    waiting = [Edit(SMALL, 10) for _ in range(6)]
+    assert [len(pick(waiting, FLAT, 0, free=free)) for free in (1, 2, 3, 6, 9)] == [6, 3, 2, 1, 1]
+
+
+def test_a_shared_step_holds_no_more_than_it_may():
+    heavy = replace(FLAT, held=MOST_BYTES / 68 / 2.5)
+    assert len(pick([Edit(SMALL) for _ in range(9)], heavy, 0)) == 2
+    assert len(pick([Edit(SMALL)], replace(FLAT, held=MOST_BYTES), 0)) == 1
 
 
 @given(some.integers(2, 60), some.floats(0.1, 0.95), some.integers(1, 50))

@@ -12,7 +12,8 @@ class TritonPythonModel:
     def initialize(self, args):
         folder, runner = triton.folder(args), runner_of(triton.parameter(args, "runner"))
         denoiser, self.board = Denoiser(folder, runner), Board.of(folder)
-        self.engine = Engine(denoiser, cost.load(folder), self.board.post)
+        costs = cost.load(folder)
+        self.engine = Engine(denoiser, costs, costs.workers(denoiser.workers), post=self.board.post)
         self.metrics = triton.Metrics({"lane": self.board.lane}, *groups(self.engine.tally, denoiser.references.counts))
 
     def execute(self, requests):
