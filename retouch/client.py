@@ -55,6 +55,7 @@ class Retouch:
                 self.model,
                 inputs_of(request, grpc),
                 request_id=secrets.token_hex(4),
+                priority=request.priority,
                 timeout=request.deadline_ms * 1000 or None,  # microseconds in Triton's queue
             )
             while not over:

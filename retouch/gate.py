@@ -14,12 +14,13 @@ import numpy as np
 
 from retouch import board
 from retouch.lanes import Choice, choose
+from retouch.order import Order
 from retouch.postprocess import postprocess
 from retouch.preprocess import preprocess
 from retouch.recent import Recent
 from retouch.source import Source
 from retouch.ticket import Ticket, is_last
-from retouch.types import INPUTS, EditAnswer, EditInfo, EditRequest, request_to_values
+from retouch.types import EditAnswer, EditInfo, EditRequest
 from retouch.watch import Watch, nothing
 
 Arrays = dict[str, np.ndarray]
@@ -60,13 +61,13 @@ class Gate:
         prepared.info.versions = self._versions
         denoiser = Ticket(self._stream, f"denoiser_{prepared.info.lane}")
         watch.take_out = denoiser.take_out
-        tensors = arrays_of(request) | {
-            "PIXELS": prepared.pixels[None], "MASK": prepared.mask[None], "INFO": array(prepared.info.to_json())}
+        tensors = {
+            "INSTRUCTION": array(request.instruction), "PIXELS": prepared.pixels[None], "MASK": prepared.mask[None], "INFO": array(prepared.info.to_json())}
         try:
             parsed, latents = self._understand(watch, denoiser, tensors)
             tensors |= parsed | latents | self._timed(watch, "connector", parsed, "QUERIES")
-            tensors["DEADLINE_MS"] = array(watch.left(), np.int32)
-            with contextlib.closing(denoiser.edit(tensors)) as steps:
+            order = Order.of(request, deadline_ms=watch.left())
+            with contextlib.closing(denoiser.edit(order, tensors)) as steps:
                 finished = False
                 for progress in watch.each("denoiser", steps):
                     finished = is_last(progress)
@@ -118,16 +119,6 @@ class Gate:
             return self._call(model, {name: tensors[name] for name in names})
 
 
-def array(value: bytes | str | int | float, dtype: type = object) -> np.ndarray:
-    """One value as a [1, 1] array, text as bytes."""
-    value = value.encode() if isinstance(value, str) else value
-    return np.array([[value]], dtype=dtype)
-
-
-DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
-
-
-def arrays_of(request: EditRequest) -> Arrays:
-    """The door's input tensors of a request."""
-    values = request_to_values(request)
-    return {tensor.name: array(values[tensor.name], DTYPES[tensor.datatype]) for tensor in INPUTS}
+def array(text: str) -> np.ndarray:
+    """A text as a [1, 1] array of bytes."""
+    return np.array([[text.encode()]], object)

@@ -15,8 +15,9 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from retouch import types
-from retouch.denoising import Progress
-from retouch.types import Cancelled, EditAnswer, RequestError, request_from_values
+from retouch.denoising import Progress, Wanted
+from retouch.order import Order
+from retouch.types import Cancelled, EditAnswer, EditInfo, RequestError, request_from_values
 
 Arrays = dict[str, np.ndarray]
 
@@ -29,7 +30,7 @@ ANSWERS = {
     "connector": ["CONDITIONING"],
     "vae_encoder": ["LATENTS"],
     "vae_decoder": ["PIXELS"],
-    "denoiser": ["LATENTS", "PREVIEW", "STEP"],
+    "denoiser": ["LATENTS", "PREVIEW", "STEP", "INFO"],
 }
 
 # -- a model's own folder -----------------------------------------------------------------------------------------
@@ -137,7 +138,8 @@ class Sender:
         self._sender = request.get_response_sender()
         self._wanted = set(request.requested_output_names())
         self.inputs = _first_row(request)
-        self.left = self._sender.is_cancelled
+        self.order = Order()
+        self.left, self._reused = self._sender.is_cancelled, 0
 
     def send(self, outputs: Arrays) -> None:
         """One answer of arrays without a batch dimension, of which only what was asked for is sent."""
@@ -147,21 +149,32 @@ class Sender:
     def progress(self, progress: Progress) -> None:
         """A denoiser's step, where there is something to say, with the inputs that an ensemble's last step needs
         again."""
+        self._reused += progress.reused
         outputs = progress.tensors()
         if outputs is not None:
-            self.send(outputs | {name: self.inputs[name] for name in ("SOURCE", "CELLS", "INFO")})
+            info = EditInfo.from_json(self.inputs["INFO"][0])
+            info.steps_reused = self._reused
+            again = {name: self.inputs[name] for name in ("SOURCE", "CELLS")}
+            self.send(outputs | again | {"INFO": np.array([info.to_json().encode()], object)})
 
-    def guard(self, begin: Callable[[], None]) -> None:
-        """End with what `begin` raises."""
+    def begin(self, acts: dict[str, Callable[[Sender], None]]) -> None:
+        """Do what its order says; end with what that raises."""
         try:
-            begin()
+            self.order = Order.from_json(self.inputs["ORDER"][0])
+            acts[self.order.act](self)
         except Exception as failure:
             self.end(failure)
 
     def deadline(self) -> float:
-        """On the clock of `time.monotonic`; infinite for a DEADLINE_MS of 0."""
-        left = int(self.inputs["DEADLINE_MS"][0])
+        """On the clock of `time.monotonic`; infinite where there is none."""
+        left = self.order.deadline_ms
         return time.monotonic() + left / 1000 if left else math.inf
+
+    def wanted(self) -> Wanted:
+        """What a denoiser is asked for."""
+        said = {name.lower(): self.inputs[name] for name in ("CONDITIONING", "BOXES")}
+        numbers = {name: getattr(self.order, name) for name in ("seed", "steps", "guidance", "previews", "step_cache")}
+        return Wanted(self.inputs["LATENTS"], said, self.inputs["CELLS"], **numbers)
 
     def end(self, failure: Exception | None = None) -> None:
         final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL

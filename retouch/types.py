@@ -27,6 +27,7 @@ MAX_SEED = 2**63 - 1
 MAX_STEPS = 50
 MAX_GUIDANCE = 10.0
 MAX_PREVIEWS = 8
+LOWEST_PRIORITY = 2  # the doors' queues have two levels
 
 FORMATS = ("png", "jpeg", "webp")
 DEFAULT_QUALITY = 90
@@ -78,6 +79,8 @@ INPUTS = (
     Tensor("REGION", "BYTES"),
     Tensor("FORMAT", "BYTES"),
     Tensor("DEADLINE_MS", "INT32"),
+    Tensor("PRIORITY", "INT32"),
+    Tensor("STEP_CACHE", "FP32"),
 )
 ENSEMBLE_IMAGE = "EDITED"  # an ensemble cannot have an input and an output of one name
 OUTPUTS = (Tensor("IMAGE", "BYTES"), Tensor("STEP", "INT32", (2,)), Tensor("INFO", "BYTES"))
@@ -91,7 +94,8 @@ class EditRequest:
     """One edit. Field names are the input tensors' names in lower case.
 
     `region` is b"auto" (the parser's), b"full" or an encoded mask of the image's size (white = edit).
-    `steps` and `guidance` 0 mean the family's default, `deadline_ms` 0 none.
+    `steps` and `guidance` 0 mean the family's default, `deadline_ms` 0 none. `priority` 1 goes before others, as in Triton's
+    queue, 0 and 2 do not. `step_cache` is the threshold of a `retouch.step_cache.StepCache`, 0 none.
     """
 
     image: bytes
@@ -104,6 +108,8 @@ class EditRequest:
     region: bytes = b"auto"
     format: str = "png"
     deadline_ms: int = 0
+    priority: int = 0
+    step_cache: float = 0.0
 
     def validate(self) -> "EditRequest":
         """Raise RequestError at the first field out of its limits; images are looked at when they are decoded."""
@@ -127,6 +133,10 @@ class EditRequest:
             raise RequestError("REGION is empty; it must be auto, full or a mask of the image's size")
         parse_format(self.format)
         _within("DEADLINE_MS", self.deadline_ms, 0, 2**31 - 1, "0 is none")
+        _within("PRIORITY", self.priority, 0, LOWEST_PRIORITY, "0 is the default, 1 goes first")
+        if not math.isfinite(self.step_cache):
+            raise RequestError("STEP_CACHE must be a finite number from 0 (none) to 1")
+        _within("STEP_CACHE", self.step_cache, 0, 1, "0 is none")
         return self
 
 
@@ -144,6 +154,8 @@ def request_from_values(values: dict[str, Any]) -> EditRequest:
         region=bytes(values["REGION"]),
         format=texts["FORMAT"].strip().lower(),
         deadline_ms=int(values["DEADLINE_MS"]),
+        priority=int(values["PRIORITY"]),
+        step_cache=float(values["STEP_CACHE"]),
     ).validate()
 
 
@@ -180,10 +192,6 @@ def parse_format(text: str) -> Format:
     return Format(name, quality, base64)
 
 
-# what STEPS tells a denoiser of a ticket in place of a number: its edit is not wanted any more; here is its source
-TAKE_OUT, LOOK = -1, -2
-
-
 # -- answer -----------------------------------------------------------------------------------------------------------
 
 
@@ -208,13 +216,14 @@ class Region:
 @dataclass
 class EditInfo:
     """The JSON beside every image. `kind` is `preview` or `final`, `lane_reason` a sentence on why this lane served
-    it, `milliseconds` by stage plus `total`."""
+    it, `milliseconds` by stage plus `total`; `steps_reused` are those of `steps` that STEP_CACHE spared the network."""
 
     kind: str
     seed: int
     lane: str
     lane_reason: str = ""
     steps: int = 0
+    steps_reused: int = 0
     guidance: float = 0.0
     operations: list[Operation] = field(default_factory=list)
     region: Region | None = None

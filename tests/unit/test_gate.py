@@ -11,7 +11,8 @@ from pictures import file_of, scene
 
 from retouch.board import Load
 from retouch.gate import Gate
-from retouch.types import LOOK, TAKE_OUT, Cancelled, EditRequest, RequestError
+from retouch.order import LOOK, TAKE_OUT, Order
+from retouch.types import Cancelled, EditRequest, RequestError
 
 PHOTO = file_of(scene())
 
@@ -38,14 +39,16 @@ class Stages:
 
     def stream(self, model, inputs):
         self.calls.append(model)
-        if inputs["STEPS"][0, 0] == TAKE_OUT:
-            self.stopped = inputs["TICKET"][0, 0]
+        order = Order.from_json(inputs["ORDER"][0, 0])
+        if order.act == TAKE_OUT:
+            self.stopped = order.ticket
             return
-        if inputs["STEPS"][0, 0] == LOOK:
-            self.seen = inputs["TICKET"][0, 0]
+        if order.act == LOOK:
+            self.seen = order.ticket
             return
+        self.order = order
         for step in range(1, self.steps + 1):
-            if self.stopped == inputs["TICKET"][0, 0]:
+            if self.stopped == order.ticket:
                 return
             time.sleep(self.slow)
             if step in (2, self.steps):
@@ -70,6 +73,14 @@ def test_preview_then_result():
     stages = {"preprocess", "vl_parser", "vae_encoder", "reference", "connector", "denoiser", "vae_decoder",
               "postprocess", "total"}
     assert set(answers[-1].info.milliseconds) == stages
+
+
+def test_the_denoiser_gets_what_was_asked():
+    stages = Stages()
+    list(edit(stages, seed=7, steps=4, guidance=2.5, previews=1, step_cache=0.5, priority=1, deadline_ms=60_000))
+    order = stages.order
+    assert (order.seed, order.steps, order.guidance, order.previews) == (7, 4, 2.5, 1)
+    assert (order.step_cache, order.priority) == (0.5, 1) and 59_000 < order.deadline_ms <= 60_000
 
 
 @pytest.mark.parametrize("model", ["vae_encoder", "vl_parser", "connector", "vae_decoder"])

@@ -2,6 +2,7 @@ import numpy as np
 
 from retouch import triton
 from retouch.lanes import choose
+from retouch.order import Order
 from retouch.preprocess import preprocess
 
 
@@ -18,7 +19,8 @@ class TritonPythonModel:
         request = triton.request_of(inputs)
         done = preprocess(request, choose(request.precision, self.lanes()))
         done.info.versions = self.versions
-        texts = {"KEY": done.key, "INFO": done.info.to_json(), "TICKET": ""}
+        order = Order.of(request, deadline_ms=request.deadline_ms)
+        texts = {"KEY": done.key, "INFO": done.info.to_json(), "ORDER": order.to_json()}
         return {
             "PIXELS": done.pixels,
             "MASK": done.mask,
