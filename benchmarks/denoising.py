@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import clients, load, memory, pool, session, steps
+from benchmarks import clients, load, memory, pool, reuse, session, steps
 from benchmarks.table import Row, save, show
 from retouch.plain_loop import PlainLoop
 from retouch.server import REPOSITORY, ROOT
@@ -41,6 +41,7 @@ QUICK = Effort(turns=5, judged=30, runs=5, arrivals=40, sessions=5, images=5, fl
 BENCHES: dict[str, Callable[[PlainLoop, Effort], list[Row]]] = {
     "reference": lambda loop, effort: steps.reference_rows(loop, FOLDER, effort.turns),
     "region": lambda loop, effort: steps.region_rows(loop, FOLDER, effort.turns, effort.judged),
+    "reuse": lambda loop, effort: reuse.reuse_rows(loop, FOLDER, effort.turns, effort.judged),
     "clients": lambda loop, effort: clients.client_rows(
         pool.prepare(loop, pool.local, load.SCENES), CHECKPOINT, effort.floods, effort.seconds),
     "load": lambda loop, effort: load.load_rows(loop, FOLDER, effort.runs, effort.arrivals),

@@ -48,6 +48,8 @@ def retouch() -> None:
 @click.option("--mask", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="White = may change.")
 @click.option("--format", "format_", help="png, jpeg, webp or `jpeg;quality=90`.  [default: by the name of --out]")
 @click.option("--deadline-ms", type=int, default=0, help="Give up after so many milliseconds; 0: never.")
+@click.option("--priority", type=int, default=0, help="1: before others.")
+@click.option("--step-cache", type=float, default=0.0, help="Reuse a step's result while it changes by less; 0: never, 1 at most.")
 def edit(image, instruction, out, url, http, start, save_previews, region, mask, format_, seed, **knobs) -> None:
     """Change IMAGE as INSTRUCTION says, for example: retouch edit photo.png "make the red circle blue" -o out.png"""
     knobs["region"] = mask.read_bytes() if mask else region.encode()

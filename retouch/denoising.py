@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from retouch import schedule
+from retouch.cache import size_of
 from retouch.families import Arrays, Family
 from retouch.preview import PreviewMap
 from retouch.region import rounded
@@ -95,6 +96,11 @@ class Denoising:
     def size(self) -> Size:
         shapes = (each.shape for said in self._said for each in said.values())
         return Size(len(self.cells), len(self.source), (*shapes, *(each.shape for each in self.wanted.more)))
+
+    @property
+    def nbytes(self) -> int:
+        """What it keeps between its steps, its source's keys and values among it."""
+        return size_of([self.source, self.tokens, *self._fixed, *self._said, self.reference or {}])
 
     def inputs(self) -> list[Arrays]:
         """One row of every input of the step graph but the reference; two where there is a negative instruction."""

@@ -37,6 +37,7 @@ class Kind:
     region: int
     seed: int
     steps: int
+    cache: float
 
 
 @dataclass(eq=False)
@@ -59,7 +60,8 @@ class Running:
         return self.state.size
 
 
-kinds = some.builds(Kind, some.integers(0, 1), some.integers(0, 2), some.integers(0, 1), some.integers(1, 3))
+kinds = some.builds(Kind, some.integers(0, 1), some.integers(0, 2), some.integers(0, 1), some.sampled_from([1, 2, 3, 7]),
+                    some.sampled_from([0.0, 1.0]))
 numbers = some.integers(0, 63)
 joins = some.tuples(some.just("join"), kinds, some.none())
 cancels = some.tuples(some.just("cancel"), numbers, some.none())
@@ -124,7 +126,8 @@ def wanted(denoiser, kind):
     latents = rng.standard_normal((channels, 8 * patch, 8 * patch), np.float32)
     said = {"conditioning": rng.standard_normal(conditioning, np.float32),
             "boxes": np.zeros((denoiser.settings["slots"], 2, 4), np.float32)}
-    return Wanted(latents, said, region, kind.seed, kind.steps, previews=kind.steps - 1)
+    return Wanted(latents, said, region, kind.seed, kind.steps, previews=kind.steps - 1,
+                  step_cache=kind.cache)
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -132,7 +135,7 @@ def test_every_edit_gets_what_it_gets_alone(lanes, lane):
     denoiser = Denoiser(lanes / f"denoiser_{lane}" / "1", reference_bytes=FORGETFUL)
     lonely = Denoiser(lanes / f"denoiser_{lane}" / "1")
     alone = cache(lambda kind: list(lonely.run(wanted(lonely, kind))))
-    counted = {"schedules": 0, "whole": 0, "left": 0, "shared": 0}
+    counted = {"schedules": 0, "whole": 0, "left": 0, "shared": 0, "reused": 0}
 
     @settings(max_examples=SCHEDULES[lane], deadline=None, derandomize=True)
     @given(schedules, some.sampled_from([Cost(), Cost(step=1.0)]))  # the second shares whatever can be shared
@@ -145,11 +148,13 @@ def test_every_edit_gets_what_it_gets_alone(lanes, lane):
             assert_equal(edit.given, alone(edit.kind)[: len(edit.given)])
         assert denoiser.references.counts.bytes <= FORGETFUL, "nobody holds a source any longer"
         whole = sum(not edit.steps for edit in schedule.over)
-        for name, count in zip(counted, (1, whole, len(schedule.over) - whole, schedule.shared)):
+        reused = sum(progress.reused for edit in schedule.over for progress in edit.given)
+        for name, count in zip(counted, (1, whole, len(schedule.over) - whole, schedule.shared, reused)):
             counted[name] += count
 
     check()
-    assert counted["schedules"] >= SCHEDULES[lane] and min(counted.values()) >= SCHEDULES[lane] / 4, counted
+    assert counted["schedules"] >= SCHEDULES[lane] and counted.pop("reused") > 0
+    assert min(counted.values()) >= SCHEDULES[lane] / 4, counted
 
 
 def assert_equal(given, expected):

@@ -5,8 +5,16 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
+import numpy as np
+import pytest
+import tritonclient.grpc as grpc
+from counts import settled
 from pictures import file_of, scene
+
+from retouch import images
+from retouch.client import Retouch, inputs_of
+from retouch.server import HOST
+from retouch.types import EditRequest
 
 PHOTO = file_of(scene())
 
@@ -42,19 +50,62 @@ def test_alone_or_among_seven_others(client):
             assert all(each.result() for each in noise)
 
 
-def cpu_seconds(server):
-    tree = [psutil.Process(server.process.pid)]
-    tree += tree[0].children(recursive=True)
-    return sum(sum(process.cpu_times()[:2]) for process in tree)
+LONG = {"steps": 50, "previews": 8, "region": b"full", "precision": "bf16"}
 
 
-def test_a_client_that_leaves_frees_the_denoiser(server, client):
-    left = [client.edit(PHOTO, "make the red circle blue", steps=50, previews=8, region=b"full") for _ in range(4)]
-    for answers in left:
+@pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
+def test_a_client_that_leaves_frees_its_slot(server, http):
+    """Between previews: it is counted as cancelled, most of its steps are not taken, and nothing runs on."""
+    client, before = Retouch(f"{HOST}:{server.http if http else server.grpc}", http), settled(server)
+    for _ in range(4):
+        answers = client.edit(PHOTO, "make the red circle blue", **LONG)
         next(answers)
-    for answers in left:
         answers.close()
-    time.sleep(0.5)
-    before = cpu_seconds(server)
-    time.sleep(1)
-    assert cpu_seconds(server) - before < 0.3, "the server still computes for nobody"
+    after = settled(server)
+    assert after["retouch_denoiser_cancelled_total"] - before["retouch_denoiser_cancelled_total"] == 4
+    assert after["retouch_denoiser_steps_cancelled_total"] - before["retouch_denoiser_steps_cancelled_total"] > 4 * 10
+    assert after["retouch_denoiser_running"] == 0
+
+
+def test_a_client_that_leaves_in_the_parser_is_not_denoised(server, client):
+    """Before the first answer, with an image that nobody remembers."""
+    before, pixels = settled(server), scene().copy()
+    for number in range(6):
+        pixels[0, 0] = number + 100
+        request = EditRequest(file_of(pixels), "make the red circle blue", **LONG)
+        stream = grpc.InferenceServerClient(f"{HOST}:{server.grpc}")
+        stream.start_stream(lambda result, error: None)
+        stream.async_stream_infer("edit", inputs_of(request, grpc))
+        time.sleep(0.002 * number)
+        stream.stop_stream(cancel_requests=True)
+        stream.close()
+    after = settled(server)
+    taken = after["retouch_denoiser_stepped_edits_total"] - before["retouch_denoiser_stepped_edits_total"]
+    assert taken < 6 * 50 / 2, "edits were denoised that nobody waited for"
+    assert after["retouch_denoiser_running"] == after["retouch_denoiser_waiting"] == 0
+    assert after["retouch_denoiser_answered_total"] == before["retouch_denoiser_answered_total"]
+    assert image_of(client, 11)
+
+
+def test_a_priority_goes_first(server):
+    """Among edits that the denoiser has at once: those of 50 steps that came first end after the urgent one."""
+    def ended(priority):
+        with Retouch(f"{HOST}:{server.grpc}") as own:
+            *_, answer = own.edit(PHOTO, "make the red circle blue", priority=priority, **(LONG | {"previews": 0}))
+            return time.monotonic(), answer.info.milliseconds["denoiser"]
+
+    with ThreadPoolExecutor(4) as threads:
+        others = [threads.submit(ended, 0) for _ in range(3)]
+        time.sleep(0.15)
+        urgent = threads.submit(ended, 1)
+        assert urgent.result()[0] < max(other.result()[0] for other in others)
+        assert urgent.result()[1] < max(other.result()[1] for other in others)
+
+
+def test_a_step_cache_spares_steps_and_says_how_many(client):
+    whole = {"steps": 24, "region": b"full", "precision": "bf16", "seed": 3}
+    *_, exact = client.edit(PHOTO, "make the red circle blue", **whole)
+    *_, near = client.edit(PHOTO, "make the red circle blue", step_cache=0.05, **whole)
+    assert exact.info.steps_reused == 0 < near.info.steps_reused < 22
+    away = np.abs(images.decode(exact.image).astype(float) - images.decode(near.image))
+    assert away.mean() < 3, "a picture like the exact one"

@@ -1,0 +1,182 @@
+"""Ten thousand edits of random sizes, steps and regions on a real server, of which many are left half-way: none may be
+lost, and memory must not grow.
+
+    python -m benchmarks.soak [--count 10000] [--json PATH]
+
+Every edit is of another image. Resident memory is that of the server and all its stubs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import tritonclient.grpc as grpc
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from benchmarks.table import machine
+from retouch import images
+from retouch.client import Retouch, inputs_of
+from retouch.server import HOST, RUNTIME, Server
+from retouch.types import LANES, EditRequest, RequestError
+from training.render import render
+from training.scenes import Pair, held_out
+
+CLIENTS = 6
+WARM = 0.1  # of all edits: after these, memory is taken for what it is going to be
+ALLOWED = 0.03  # that it may have grown by at the end
+LEAVE = {"at once": 0.1, "at the first answer": 0.2}  # shares of edits that are not waited for
+ANSWERED, FAILED, CANCELLED = "answered", "failed", "cancelled"
+
+
+@dataclass
+class Soak:
+    """What came of the edits, as their clients saw it; resident bytes by how many had ended."""
+
+    count: int
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    resident: dict[int, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _sent: int = 0
+
+    def numbers(self) -> Iterator[int]:
+        """Of the edits to send, each to one client."""
+        while True:
+            with self._lock:
+                if self._sent == self.count:
+                    return
+                self._sent += 1
+                number = self._sent
+            yield number
+
+    def ended(self, outcome: str, reason: str = "") -> None:
+        with self._lock:
+            self.outcomes[outcome] += 1
+            if reason:
+                self.reasons[reason] += 1
+
+    @property
+    def accepted(self) -> int:
+        return self._sent
+
+    @property
+    def growth(self) -> float:
+        """Of resident memory from when WARM of the edits had ended to the end, as a share."""
+        warm = min((ended for ended in self.resident if ended >= self.count * WARM), default=0)
+        return self.resident[max(self.resident)] / self.resident[warm] - 1
+
+    @property
+    def whole(self) -> bool:
+        return self.accepted == sum(self.outcomes.values()) == self.count
+
+
+def main() -> None:
+    options = parse()
+    pairs = [pair for pair, _ in zip(held_out(), range(64))]
+    with Server(log=RUNTIME / "soak.log") as server:
+        begin, soak = time.perf_counter(), Soak(options.count)
+        clients = [threading.Thread(target=client, args=(server, soak, pairs)) for _ in range(CLIENTS)]
+        for each in clients:
+            each.start()
+        watch(server, soak, clients)
+        seconds = time.perf_counter() - begin
+        *_, last = Retouch(f"{HOST}:{server.grpc}").edit(images.encode(render(pairs[0].source).pixels), pairs[0].instruction)
+    report(soak, seconds, options.json)
+    sys.exit(0 if soak.whole and soak.growth <= ALLOWED and last.final else 1)
+
+
+def client(server: Server, soak: Soak, pairs: list[Pair]) -> None:
+    """One edit after the other, until all are sent."""
+    with Retouch(f"{HOST}:{server.grpc}") as connection:
+        for number in soak.numbers():
+            try:
+                soak.ended(edit(connection, pairs, number))
+            except RequestError as refusal:
+                soak.ended(FAILED, re.sub(r"\d+(\.\d+)?", "N", str(refusal)))
+
+
+def edit(connection: Retouch, pairs: list[Pair], number: int) -> str:
+    """One random edit, and what came of it."""
+    rng = random.Random(number)
+    pair, leave = rng.choice(pairs), rng.random()
+    pixels = images.fit(render(pair.source).pixels, (rng.randint(48, 200), rng.randint(48, 180))).copy()
+    pixels[0, 0] = number % 256, number // 256 % 256, number // 65536
+    request = EditRequest(
+        images.encode(pixels), pair.instruction, seed=number, steps=rng.randint(1, 6), previews=rng.randint(0, 3),
+        precision=rng.choice(LANES), region=rng.choice((b"auto", b"auto", b"full")), priority=rng.randint(0, 2),
+        step_cache=rng.choice((0.0, 0.1)), deadline_ms=rng.choice((0, 0, 0, 60, 5000)))
+    if leave < LEAVE["at once"]:
+        leave_unread(connection.url, request, rng.random() / 20)
+        return CANCELLED
+    answers = connection.edit(**vars(request))
+    for answer in answers:
+        if answer.final:
+            return ANSWERED
+        if leave < sum(LEAVE.values()):
+            answers.close()
+            return CANCELLED
+    raise RequestError("a stream ended without a final answer", "LOST")
+
+
+def leave_unread(url: str, request: EditRequest, seconds: float) -> None:
+    """Send a request, and leave after so many seconds, whatever has come."""
+    connection = grpc.InferenceServerClient(url)
+    connection.start_stream(lambda result, error: None)
+    connection.async_stream_infer("edit", inputs_of(request, grpc))
+    time.sleep(seconds)
+    connection.stop_stream(cancel_requests=True)
+    connection.close()
+
+
+def watch(server: Server, soak: Soak, clients: list[threading.Thread]) -> None:
+    """Show how far it is, and note resident memory now and then, until the clients are done."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("edits", total=soak.count)
+        while any(each.is_alive() for each in clients):
+            ended = sum(soak.outcomes.values())
+            bar.update(task, completed=ended)
+            if ended - max(soak.resident, default=-soak.count) >= soak.count / 100:
+                soak.resident[ended] = resident(server)
+            time.sleep(0.2)
+    time.sleep(2)  # what was left half-way is over
+    soak.resident[soak.count] = resident(server)
+
+
+def resident(server: Server) -> int:
+    root = psutil.Process(server.process.pid)
+    return sum(process.memory_info().rss for process in (root, *root.children(recursive=True)))
+
+
+def report(soak: Soak, seconds: float, path: Path | None) -> None:
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(soak.outcomes.items()))
+    print(machine())
+    print(f"{soak.accepted} edits in {seconds:.0f} s: {counts}" + ("" if soak.whole else "; SOME ARE LOST"))
+    for reason, count in soak.reasons.most_common():
+        print(f"  {count} times: {reason}")
+    print(f"resident memory after {WARM:.0%} of them and at the end: {soak.growth:+.2%}")
+    if path:
+        path.write_text(json.dumps({"machine": machine(), "seconds": seconds, "outcomes": soak.outcomes, "failures": soak.reasons,
+                                    "growth": soak.growth, "resident": soak.resident}, indent=1) + "\n")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
