@@ -6,6 +6,7 @@ doors (`edit`, `edit_sync`, `edit_ensemble`): a contract test holds every config
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import secrets
@@ -27,6 +28,7 @@ MAX_SEED = 2**63 - 1
 MAX_STEPS = 50
 MAX_GUIDANCE = 10.0
 MAX_PREVIEWS = 8
+MAX_REFERENCES = 3  # images beside the edited one
 LOWEST_PRIORITY = 2  # the doors' queues have two levels
 
 FORMATS = ("png", "jpeg", "webp")
@@ -81,6 +83,9 @@ INPUTS = (
     Tensor("DEADLINE_MS", "INT32"),
     Tensor("PRIORITY", "INT32"),
     Tensor("STEP_CACHE", "FP32"),
+    Tensor("NEGATIVE", "BYTES"),
+    Tensor("TRUE_CFG", "FP32"),
+    Tensor("REFERENCES", "BYTES"),
 )
 ENSEMBLE_IMAGE = "EDITED"  # an ensemble cannot have an input and an output of one name
 OUTPUTS = (Tensor("IMAGE", "BYTES"), Tensor("STEP", "INT32", (2,)), Tensor("INFO", "BYTES"))
@@ -95,7 +100,9 @@ class EditRequest:
 
     `region` is b"auto" (the parser's), b"full" or an encoded mask of the image's size (white = edit).
     `steps` and `guidance` 0 mean the family's default, `deadline_ms` 0 none. `priority` 1 goes before others, as in Triton's
-    queue, 0 and 2 do not. `step_cache` is the threshold of a `retouch.step_cache.StepCache`, 0 none.
+    queue, 0 and 2 do not. `step_cache` is the threshold of a `retouch.step_cache.StepCache`, 0 none. `negative` says what the result
+    should not be, "" is the family's default, and `true_cfg` how strongly, 0 the family's default; `references` are further
+    images that the instruction may speak of, in the order in which a family's templates number them.
     """
 
     image: bytes
@@ -110,6 +117,9 @@ class EditRequest:
     deadline_ms: int = 0
     priority: int = 0
     step_cache: float = 0.0
+    negative: str = ""
+    true_cfg: float = 0.0
+    references: tuple[bytes, ...] = ()
 
     def validate(self) -> "EditRequest":
         """Raise RequestError at the first field out of its limits; images are looked at when they are decoded."""
@@ -123,8 +133,6 @@ class EditRequest:
             )
         _within("SEED", self.seed, 0, MAX_SEED)
         _within("STEPS", self.steps, 0, MAX_STEPS, "0 is the default")
-        if not math.isfinite(self.guidance):
-            raise RequestError(f"GUIDANCE must be a finite number from 0 (the default) to {MAX_GUIDANCE:g}")
         _within("GUIDANCE", self.guidance, 0, MAX_GUIDANCE, "0 is the default")
         _within("PREVIEWS", self.previews, 0, MAX_PREVIEWS)
         if self.precision not in PRECISIONS:
@@ -134,15 +142,18 @@ class EditRequest:
         parse_format(self.format)
         _within("DEADLINE_MS", self.deadline_ms, 0, 2**31 - 1, "0 is none")
         _within("PRIORITY", self.priority, 0, LOWEST_PRIORITY, "0 is the default, 1 goes first")
-        if not math.isfinite(self.step_cache):
-            raise RequestError("STEP_CACHE must be a finite number from 0 (none) to 1")
         _within("STEP_CACHE", self.step_cache, 0, 1, "0 is none")
+        if len(self.negative) > MAX_INSTRUCTION:
+            raise RequestError(f"NEGATIVE has {len(self.negative)} characters; at most {MAX_INSTRUCTION} are allowed")
+        _within("TRUE_CFG", self.true_cfg, 0, MAX_GUIDANCE, "0 is the default, 1 is none")
+        if len(self.references) > MAX_REFERENCES:
+            raise RequestError(f"REFERENCES holds {len(self.references)} images; at most {MAX_REFERENCES} are allowed")
         return self
 
 
 def request_from_values(values: dict[str, Any]) -> EditRequest:
     """EditRequest of one value per input tensor (bytes for BYTES), validated; RequestError."""
-    texts = {name: _text(name, values[name]) for name in ("INSTRUCTION", "PRECISION", "FORMAT")}
+    texts = {name: _text(name, values[name]) for name in ("INSTRUCTION", "PRECISION", "FORMAT", "NEGATIVE")}
     return EditRequest(
         image=bytes(values["IMAGE"]),
         instruction=texts["INSTRUCTION"],
@@ -156,12 +167,17 @@ def request_from_values(values: dict[str, Any]) -> EditRequest:
         deadline_ms=int(values["DEADLINE_MS"]),
         priority=int(values["PRIORITY"]),
         step_cache=float(values["STEP_CACHE"]),
+        negative=texts["NEGATIVE"],
+        true_cfg=float(values["TRUE_CFG"]),
+        references=tuple(bytes(values["REFERENCES"]).split()),
     ).validate()
 
 
 def request_to_values(request: EditRequest) -> dict[str, Any]:
-    """The other way round: one plain value per input tensor, texts as bytes."""
+    """The other way round: one plain value per input tensor, texts as bytes; references become base64 texts with spaces
+    between."""
     values = {tensor.name: getattr(request, tensor.name.lower()) for tensor in INPUTS}
+    values["REFERENCES"] = b" ".join(map(base64.b64encode, request.references))
     return {name: value.encode() if isinstance(value, str) else value for name, value in values.items()}
 
 
@@ -259,9 +275,10 @@ class EditAnswer:
 
 
 def _within(name: str, value: float, low: float, high: float, note: str = "") -> None:
-    if not low <= value <= high:
+    if not low <= value <= high:  # nor is nan
         allowed = f"from {low:g} to {high if isinstance(high, int) else format(high, 'g')}"
-        raise RequestError(f"{name} is {value}; it must be {allowed}" + (f" ({note})" if note else ""))
+        finite = "" if math.isfinite(value) else "a finite number "
+        raise RequestError(f"{name} is {value}; it must be {finite}{allowed}" + (f" ({note})" if note else ""))
 
 
 def _text(name: str, value: Any) -> str:

@@ -1,0 +1,104 @@
+"""Whether the autoencoder could decode an edit's region alone: how far a crop with so much margin is from the whole image's
+decoding, in grey levels, and what it saves.
+
+    python -m benchmarks.crop [--json PATH]
+
+A decoder whose norms or attention see the whole image decodes a crop otherwise, however wide its margin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.pool import Prepared, local, prepare
+from benchmarks.table import machine
+from benchmarks.turns import in_turns
+from retouch.plain_loop import PlainLoop
+from retouch.server import REPOSITORY
+from retouch.types import CELL
+
+SCENES, MARGINS, ALLOWED = 40, (0, 1, 2, 3, 4), 1  # grey levels
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Of so many cells around a region's box: the largest difference in any scene, its median, and how many scenes are
+    within ALLOWED; milliseconds of the crop and of the whole image."""
+
+    cells: int
+    worst: int
+    median: float
+    within: float
+    crop_ms: float
+    whole_ms: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.crop", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    loop = PlainLoop(REPOSITORY)
+    scenes = [(scene, latents(loop, scene, seed)) for seed, scene in enumerate(prepare(loop, local, SCENES))]
+    found = [measure(loop, scenes, margin) for margin in MARGINS]
+    table = Table("margin, cells", "worst, grey levels", "median of scenes", f"within {ALLOWED}", "crop", "whole image",
+                  title=f"Decoding the region alone\n{machine()}")
+    for row in found:
+        table.add_row(str(row.cells), str(row.worst), f"{row.median:g}", f"{row.within:.0%}", f"{row.crop_ms:.1f} ms",
+                      f"{row.whole_ms:.1f} ms")
+    Console().print(table)
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine(), "margins": [*map(asdict, found)]}, indent=1) + "\n")
+
+
+def latents(loop: PlainLoop, scene: Prepared, seed: int) -> np.ndarray:
+    """Of the edited image, [1, C, h, w]."""
+    *_, last = loop.denoiser.run(scene.wanted(seed=seed))
+    return last.latents[None]
+
+
+def measure(loop: PlainLoop, scenes: list[tuple[Prepared, np.ndarray]], margin: int) -> Margin:
+    away = [difference(loop, *scene, margin) for scene in scenes]
+    crops = [(whole, box_of(scene, margin)) for scene, whole in scenes]
+    spent = in_turns({"crop": lambda turn: loop.decoder.run(cropped(*crops[turn % len(crops)])),
+                      "whole": lambda turn: loop.decoder.run(crops[turn % len(crops)][0])}, len(crops))
+    return Margin(margin, max(away), statistics.median(away), float(np.mean([each <= ALLOWED for each in away])),
+                  statistics.median(spent["crop"]), statistics.median(spent["whole"]))
+
+
+def difference(loop: PlainLoop, scene: Prepared, whole: np.ndarray, margin: int) -> int:
+    """The largest of any pixel in the region's box, whatever is decoded around it."""
+    (top, bottom, left, right), (y, x) = box_of(scene, 0), box_of(scene, margin)[::2]
+    expected = loop.decoder.run(whole)[0, top * CELL : bottom * CELL, left * CELL : right * CELL]
+    crop = loop.decoder.run(cropped(whole, box_of(scene, margin)))[0]
+    crop = crop[(top - y) * CELL :, (left - x) * CELL :][: len(expected), : expected.shape[1]]
+    return int(np.abs(crop.astype(int) - expected).max())
+
+
+def box_of(scene: Prepared, margin: int) -> tuple[int, int, int, int]:
+    """First and last + 1 row and column of the region, in cells, with a margin as far as the image goes."""
+    rows, columns = (side // CELL for side in scene.source.pixels.shape[:2])
+    cells = scene.parsed.region.reshape(rows, columns)
+    found = []
+    for axis, most in ((1, rows), (0, columns)):
+        there = np.flatnonzero(cells.any(axis))
+        found += [max(0, there[0] - margin), min(most, there[-1] + 1 + margin)]
+    return tuple(found)
+
+
+def cropped(whole: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Latents [1, C, h, w] of a box in cells of the 128-pixel image that `whole` is of."""
+    size = whole.shape[2] * CELL // 128
+    top, bottom, left, right = (side * size for side in box)
+    return np.ascontiguousarray(whole[:, :, top:bottom, left:right])
+
+
+if __name__ == "__main__":
+    main()
