@@ -14,7 +14,7 @@ from retouch.preview import PreviewMap
 from retouch.runners import Opener
 from retouch.runners.onnx import OnnxRunner
 
-REFERENCE_BYTES = 256 << 20  # of keys and values of sources that no running edit needs
+REFERENCE_BYTES = 64 << 20  # of keys and values of sources that no running edit needs
 
 
 class Denoiser:

@@ -17,7 +17,7 @@ from retouch.prompt import PromptWriter
 from retouch.runners.onnx import OnnxRunner
 from retouch.types import CELL, Operation
 
-SEEN_BYTES, READ_BYTES = 64 << 20, 16 << 20  # of images' tokens, and of what was understood
+SEEN_BYTES, READ_BYTES = 32 << 20, 8 << 20  # of images' tokens, and of what was understood
 VISION, LANGUAGE, TOKENIZER = "vision", "language", "tokenizer.json"
 
 

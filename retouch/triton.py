@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import math
 import threading
@@ -21,7 +22,10 @@ from retouch.types import Cancelled, EditAnswer, EditInfo, RequestError, request
 
 Arrays = dict[str, np.ndarray]
 
+faulthandler.enable()  # when native code ends a stub, the server's log has the Python stacks
+
 METRICS_EVERY = 0.5  # seconds
+STATUS = " | "  # between an error's status and its sentence, from a denoiser to a door
 FAILED = "the edit failed inside the server; its log says why"
 
 # what a call between models asks back; a contract test holds it against the configs
@@ -177,7 +181,11 @@ class Sender:
         return Wanted(self.inputs["LATENTS"], said, self.inputs["CELLS"], **numbers)
 
     def end(self, failure: Exception | None = None) -> None:
+        """The door that has a ticket reads the status before the sentence: an error's code does not survive a call between
+        models that stream."""
         final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+        if self.order.ticket and isinstance(failure, RequestError):
+            failure = RequestError(f"{failure.status}{STATUS}{failure}", failure.status)
         self._sender.send(*([] if failure is None else [_failed(failure)]), flags=final)
 
 
@@ -242,7 +250,10 @@ def _request(model: str, inputs: Arrays) -> Any:
 def _outputs(response: Any, model: str) -> Arrays:
     if response.has_error():
         failure = response.error()
-        if failure.code() == pb_utils.TritonError.UNAVAILABLE:  # busy, or too late: its own words say so
+        status, told, words = failure.message().partition(STATUS)
+        if told:
+            raise RequestError(words, status)
+        if failure.code() == pb_utils.TritonError.UNAVAILABLE:  # a full queue: its own words say so
             raise RequestError(failure.message(), "UNAVAILABLE")
         pb_utils.Logger.log_error(f"{model}: {failure.message()}")
         raise RequestError(FAILED, "INTERNAL")

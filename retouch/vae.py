@@ -10,7 +10,7 @@ from retouch.cache import Cache, key_of
 from retouch.preview import to_uint8
 from retouch.runners.onnx import OnnxRunner
 
-BYTES = 64 << 20  # of latents
+BYTES = 32 << 20  # of latents
 
 
 class VaeEncoder:

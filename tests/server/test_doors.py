@@ -132,6 +132,13 @@ def test_a_deadline_is_kept(client, photo):
         list(client.edit(photo, SENTENCE, deadline_ms=1, steps=50, precision="bf16"))
 
 
+def test_a_deadline_that_the_denoiser_refuses_is_told_in_its_words(client, photo):
+    """By then the other stages have taken what there was; a region that is known leaves the estimate to the loop."""
+    list(client.edit(photo, SENTENCE, precision="bf16", steps=50, region=b"full"))
+    with pytest.raises(RequestError, match="DEADLINE_MS"):
+        list(client.edit(photo, SENTENCE, deadline_ms=150, steps=50, region=b"full", precision="bf16"))
+
+
 def test_a_deadline_that_cannot_be_met_is_refused_at_once_with_the_estimate(client, photo):
     list(client.edit(photo, SENTENCE, precision="bf16"))  # so that the speed of a lane is known
     with pytest.raises(RequestError, match=r"DEADLINE_MS 1 cannot be met: .* needs about \d+ ms; allow more time"):

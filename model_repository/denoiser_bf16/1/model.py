@@ -10,7 +10,8 @@ from retouch.tally import groups
 class TritonPythonModel:
     def initialize(self, args):
         folder, runner = triton.folder(args), runner_of(triton.parameter(args, "runner"))
-        denoiser, self.board, costs = Denoiser(folder, runner), Board.of(folder), cost.load(folder)
+        denoiser = Denoiser(folder, runner, int(triton.parameter(args, "reference_bytes")))
+        self.board, costs = Board.of(folder), cost.load(folder)
         self.engine = Engine(denoiser, costs, costs.workers(denoiser.workers), post=self.board.post)
         self.metrics = triton.Metrics({"lane": self.board.lane}, *groups(self.engine.tally, denoiser.references.counts))
 
