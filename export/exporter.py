@@ -23,7 +23,7 @@ from export.ranges import write as write_ranges
 from export.recipe import Recipe, recipe_for
 from export.skeleton import save, save_without_weights, skeletons
 from export.weights import attach, blank, stored
-from retouch.manifest import FLOAT32, Manifest, publish, verify
+from retouch.manifest import FLOAT32, Manifest, publish, read, verify
 
 ARITHMETIC = {"bf16": "bfloat16", "fp8": "E4M3, bfloat16", "fp4": "E2M1, E4M3, bfloat16"}
 CALIBRATION = "calibration.json"
@@ -68,6 +68,7 @@ class Exporter:
         with self._publishing(part, "bf16", self._manifest(part, "bf16", weights)) as staging:
             self._write(models, staging, part, "bf16")
             if not self.weightless:
+                module.files(self.checkpoint, staging)
                 self._compare(module, weights, staging)
         return weights
 
@@ -86,6 +87,8 @@ class Exporter:
             manifest.settings["recipe"] = asdict(recipe)
         with self._publishing(part, lane, manifest) as staging:
             self._write(models, staging, part, lane)
+            if not self.weightless:
+                _copy_beside(source, staging)
             if ranges:
                 write_ranges(ranges, staging / CALIBRATION)
         return weights
@@ -115,8 +118,6 @@ class Exporter:
             else:
                 save(model, path, lambda words: self.say(f"{part.name}_{lane}: {words}"))
                 onnx.checker.check_model(str(path))
-        if not self.weightless:
-            importlib.import_module(part.module).files(self.checkpoint, staging)
 
     def _compare(self, module, weights: dict[str, int], staging: Path) -> None:
         """Structure against torch in float32, where a graph can hold its weights so."""
@@ -147,6 +148,13 @@ class Exporter:
                 publish(staging, folder, manifest)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _copy_beside(source: Path, staging: Path) -> None:
+    """What a lane's folder has beside its graphs and plans is the same for all lanes."""
+    for name in read(source).files:
+        if not name.endswith((".onnx", ".onnx.data", ".plan")):
+            shutil.copyfile(source / name, staging / name)
 
 
 def _with_share(words: str, done: float | None) -> str:

@@ -11,7 +11,14 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedTokenizerBase, T5EncoderModel, T5TokenizerFast
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    PreTrainedTokenizerBase,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
 from export.checkpoint import Checkpoint
 from export.graph import Graph, Shape
@@ -71,7 +78,7 @@ def lengths(checkpoint: Checkpoint) -> tuple[int, int]:
     """Tokens of a sentence for CLIP and for T5, by the tokenizers' own settings."""
     said = (checkpoint.json(f"{name}/tokenizer_config.json").get("model_max_length") for name in ("tokenizer", "tokenizer_2"))
     clip, t5 = (LONGEST if length is None else int(length) for length in said)
-    positions = checkpoint.json("text_encoder/config.json")["max_position_embeddings"]
+    positions = CLIPTextConfig.from_pretrained(checkpoint.file("text_encoder")).max_position_embeddings
     return min(clip, positions), min(t5, LONGEST)
 
 

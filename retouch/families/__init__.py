@@ -34,6 +34,9 @@ class Family(Protocol):
     keeps: bool
     partial: bool
 
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """The height and width in pixels at which an image of that height and width is edited."""
+
     def grid(self, latents: np.ndarray) -> tuple[int, int]:
         """Rows and columns of tokens of latents [C, h, w]."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retouch.images import bucket
 from retouch.latents import conditioning_ids, noise, pack, reference_ids, target_ids, unpack
 from retouch.layout import layout
 from retouch.schedule import Schedule
@@ -25,6 +26,9 @@ class InstructX:
 
     def __init__(self, settings: dict[str, Any]):
         self.patch, self.schedule = settings["patch"], Schedule(settings["shift"])
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        return bucket(height, width)
 
     def grid(self, latents: np.ndarray) -> tuple[int, int]:
         return latents.shape[1] // self.patch, latents.shape[2] // self.patch
