@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxKontextPipeline, FluxTransformer2DModel
@@ -42,11 +41,6 @@ def make_pipeline(seed: int = 0, **transformer) -> FluxKontextPipeline:
         part.eval().requires_grad_(False)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-def make_checkpoint(path: Path, **transformer) -> Path:
-    make_pipeline(**transformer).save_pretrained(path)
-    return path
 
 
 def autoencoder() -> AutoencoderKL:
