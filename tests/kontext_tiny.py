@@ -26,7 +26,7 @@ def make_pipeline(seed: int = 0, **transformer) -> FluxKontextPipeline:
     clip_words, t5_words = clip_tokenizer(), t5_tokenizer()
     pipeline = FluxKontextPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(**SCHEDULER), vae=autoencoder(),
-        # 2, which is no word's, has CLIP look for the largest id, as FLUX.1's does
+        # an end with id 2, as FLUX.1's config has it, makes CLIP take the largest id in a sentence for its end
         text_encoder=CLIPTextModel(CLIPTextConfig(
             vocab_size=len(clip_words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
             max_position_embeddings=CLIP_LENGTH, hidden_act="quick_gelu", projection_dim=32, eos_token_id=2,
