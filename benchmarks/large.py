@@ -18,7 +18,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
-from diffusers import FluxTransformer2DModel
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 from rich.console import Console
 from rich.table import Table
 from safetensors.numpy import save_file
@@ -28,20 +28,27 @@ from export.quantise import bytes_by_tier
 
 FLUX = {"guidance_embeds": True}  # the class's own defaults are FLUX.1's
 RANDOM = FLUX | {"num_layers": 3, "num_single_layers": 3}
+VAE = {"block_out_channels": (128, 256, 512, 512), "down_block_types": ("DownEncoderBlock2D",) * 4,
+       "up_block_types": ("UpDecoderBlock2D",) * 4, "layers_per_block": 2, "latent_channels": 16,
+       "use_quant_conv": False, "use_post_quant_conv": False, "shift_factor": 0.1159, "scaling_factor": 0.3611}
 LANES = ("bf16", "fp8", "fp4")
 SHARD = 1 << 30  # bytes
 
 
 def checkpoint(folder: Path, config: dict, weights: bool) -> int:
-    """A FLUX.1 Kontext checkpoint of that config in `folder`, with random bfloat16 weights in shards or without any;
-    its number of parameters."""
+    """A FLUX.1 Kontext checkpoint of that config in `folder`, without its text encoders, with random weights, the
+    transformer's in bfloat16 and in shards, or without any; the transformer's number of parameters."""
     with FakeTensorMode():
         model = FluxTransformer2DModel(**config)
         shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    (folder / "transformer").mkdir(parents=True)
+    model.save_config(folder / "transformer")
+    FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True).save_pretrained(folder / "scheduler")
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "FluxKontextPipeline"}))
-    (folder / "transformer" / "config.json").write_text(json.dumps(dict(model.config)))
-    if weights:
+    vae = AutoencoderKL(**VAE)
+    if not weights:
+        vae.save_config(folder / "vae")
+    else:
+        vae.save_pretrained(folder / "vae")
         _shards(folder / "transformer", shapes)
     return sum(int(np.prod(shape)) for shape in shapes.values())
 
@@ -70,7 +77,7 @@ def export(source: Path, out: Path, options: list[str]) -> tuple[float, float]:
     """Seconds and the largest resident memory, in bytes, of an export with all lanes."""
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-W", "ignore", "-m", "export", str(source), "--repository", str(out),
-                    "--precision", ",".join(LANES), *options], check=True)
+                    "--only", "denoiser", "--precision", ",".join(LANES), *options], check=True)
     return time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024.0
 
 

@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from export.checkpoint import Checkpoint
-from export.graph import check, export
+from export.graph import LARGEST, check, export
 from export.linear import linears
 from export.parts import OPSET, Part, versions
 from export.policy import Tier
@@ -23,11 +23,10 @@ from export.ranges import write as write_ranges
 from export.recipe import Recipe, recipe_for
 from export.skeleton import save, save_without_weights, skeletons
 from export.weights import attach, blank, stored
-from retouch.manifest import FLOAT32, Manifest, publish, verify
+from retouch.manifest import FLOAT32, Manifest, publish, read, verify
 
 ARITHMETIC = {"bf16": "bfloat16", "fp8": "E4M3, bfloat16", "fp4": "E2M1, E4M3, bfloat16"}
 CALIBRATION = "calibration.json"
-COMPARED = 1_000_000_000  # parameters: above, the float32 twin that a graph is compared with is more than 4 GB
 
 Say = Callable[[str], None]
 
@@ -51,7 +50,10 @@ class Exporter:
             for graph in module.graphs(self.checkpoint):
                 self.say(f"{part.name}: {graph.file}")
                 export(graph, staging / graph.file)
-                check(graph, staging / graph.file)
+                if graph.parameters > LARGEST:
+                    self._say_uncompared(graph.parameters)
+                else:
+                    check(graph, staging / graph.file)
             module.files(self.checkpoint, staging)
 
     def typed(self, part: Part) -> dict[str, int]:
@@ -66,6 +68,7 @@ class Exporter:
         with self._publishing(part, "bf16", self._manifest(part, "bf16", weights)) as staging:
             self._write(models, staging, part, "bf16")
             if not self.weightless:
+                module.files(self.checkpoint, staging)
                 self._compare(module, weights, staging)
         return weights
 
@@ -84,6 +87,8 @@ class Exporter:
             manifest.settings["recipe"] = asdict(recipe)
         with self._publishing(part, lane, manifest) as staging:
             self._write(models, staging, part, lane)
+            if not self.weightless:
+                _copy_beside(source, staging)
             if ranges:
                 write_ranges(ranges, staging / CALIBRATION)
         return weights
@@ -113,17 +118,18 @@ class Exporter:
             else:
                 save(model, path, lambda words: self.say(f"{part.name}_{lane}: {words}"))
                 onnx.checker.check_model(str(path))
-        if not self.weightless:
-            importlib.import_module(part.module).files(self.checkpoint, staging)
 
     def _compare(self, module, weights: dict[str, int], staging: Path) -> None:
-        """Structure against torch in float32, where a second copy of the weights in float32 is no burden."""
-        if weights["bf16"] // 2 > COMPARED:
-            self.say(f"not compared with torch: in float32 the weights take {weights['bf16'] * 2 / 1e9:.0f} GB")
+        """Structure against torch in float32, where a graph can hold its weights so."""
+        if weights["bf16"] // 2 > LARGEST:
+            self._say_uncompared(weights["bf16"] // 2)
             return
         for graph in module.graphs(self.checkpoint):
             self.say(f"{graph.file} against torch")
             check(graph, staging / graph.file)
+
+    def _say_uncompared(self, parameters: int) -> None:
+        self.say(f"not compared with torch: in float32 the weights take {parameters * 4 / 1e9:.0f} GB")
 
     @contextlib.contextmanager
     def _publishing(self, part: Part, lane: str, manifest: Manifest) -> Iterator[Path]:
@@ -142,6 +148,13 @@ class Exporter:
                 publish(staging, folder, manifest)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _copy_beside(source: Path, staging: Path) -> None:
+    """What a lane's folder has beside its graphs and plans is the same for all lanes."""
+    for name in read(source).files:
+        if not name.endswith((".onnx", ".onnx.data", ".plan")):
+            shutil.copyfile(source / name, staging / name)
 
 
 def _with_share(words: str, done: float | None) -> str:

@@ -13,7 +13,7 @@ OPSET = 20
 TOOLS = ("torch", "diffusers", "transformers", "peft", "onnx", "onnxruntime", "onnxscript")
 ROOT = Path(__file__).parent.parent
 # what the artifacts are made by: a change here makes those that exist old
-SOURCES = ("export/*.py", "retouch/networks.py", "retouch/passes.py", "retouch/reading.py", "retouch/scopes.py",
+SOURCES = ("export/**/*.py", "retouch/networks.py", "retouch/passes.py", "retouch/reading.py", "retouch/scopes.py",
            "retouch/transformer.py", "retouch/runners/lower.py")
 
 
@@ -40,7 +40,13 @@ PARTS = (
     Part("vae_decoder", "export.vae_decoder"),
     Part("denoiser", "export.denoiser"),
 )
-FAMILIES = {"instructx": PARTS, "flux-kontext": (Part("denoiser", "export.kontext"),)}
+KONTEXT = (
+    Part("text_encoder", "export.kontext.text"),
+    Part("vae_encoder", "export.vae_encoder"),
+    Part("vae_decoder", "export.vae_decoder"),
+    Part("denoiser", "export.kontext.denoiser"),
+)
+FAMILIES = {"instructx": PARTS, "flux-kontext": KONTEXT}
 
 
 def versions() -> dict[str, str]:

@@ -19,6 +19,7 @@ Arrays = dict[str, np.ndarray]
 # name in the manifest: module and class, imported when a lane of it is loaded
 FAMILIES = {
     "instructx": ("retouch.families.instructx", "InstructX"),
+    "flux-kontext": ("retouch.families.kontext", "Kontext"),
 }
 
 
@@ -32,6 +33,9 @@ class Family(Protocol):
 
     keeps: bool
     partial: bool
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """The height and width in pixels at which an image of that height and width is edited."""
 
     def grid(self, latents: np.ndarray) -> tuple[int, int]:
         """Rows and columns of tokens of latents [C, h, w]."""

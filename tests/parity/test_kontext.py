@@ -1,105 +1,305 @@
-"""FLUX.1 Kontext's transformer: a tiny one for real, and what the real one weighs."""
+"""FLUX.1 Kontext against FluxKontextPipeline, stage by stage and as a whole.
+
+By two ways: the exported modules in torch and float32, and the graphs of the bf16 lane, in float32 too, against a
+pipeline whose transformer has bfloat16 numbers for weights.
+"""
 
 from __future__ import annotations
 
 import copy
-import json
+import io
+from functools import partial
 
 import numpy as np
-import onnx_ir as ir
 import pytest
 import torch
-from diffusers import FluxTransformer2DModel
+from beside import psnr
+from diffusers import FluxKontextPipeline
 from exports import exported
+from kontext_tiny import T5_LENGTH, TRANSFORMER, make_pipeline
+from kontext_theirs import Case, Theirs
+from PIL import Image
+from tiny import round_weights
 
-from export.kontext import Step
-from export.quantise import bytes_by_tier
+from export.kontext.denoiser import Step
+from export.preview import smooth_images
+from retouch.denoiser import Denoiser
+from retouch.denoising import Wanted
+from retouch.families import kontext
+from retouch.families.kontext import Kontext
 from retouch.manifest import verify
+from retouch.reader_loop import ReaderLoop
+from retouch.runners import joined
 from retouch.runners.onnx import OnnxRunner
+from retouch.types import EditRequest
 
-TINY = dict(in_channels=64, num_layers=1, num_single_layers=2, attention_head_dim=32, num_attention_heads=2,
-            joint_attention_dim=64, pooled_projection_dim=32, guidance_embeds=True, axes_dims_rope=(8, 12, 12))
-FULL_BLOCKS, FULL_SINGLE_BLOCKS = 19, 38
-FULL_GIGABYTES = {"bf16": 23.8, "fp8": 12.0, "fp4": 8.2}
+SIZES = (64, 64), (48, 96), (112, 48)  # height and width: 16, 18 and 21 tokens
+PLAIN = [Case(size, seed=5, steps=3) for size in SIZES]
+TRUE_CFG = [Case(size, seed=2**33 + 7, steps=6, guidance=4.0, negative="blurry", true_cfg=3.0) for size in SIZES]
+CASES = PLAIN + TRUE_CFG
+SENTENCES = ("make the red circle blue", "", "  Replace\tTHE green square, s'il vous plaît: été → 夏!", "the star " * 60,
+             "an <|endoftext|> inside </s> and <extra_id_0>")
+every = pytest.mark.parametrize("case", CASES, ids=str)
 
 
-def write(folder, **config):
-    """A checkpoint without weights."""
-    (folder / "transformer").mkdir(parents=True)
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "FluxKontextPipeline"}))
-    (folder / "transformer" / "config.json").write_text(json.dumps(config))
-    return folder
+class TorchStep:
+    """The step graph's module itself, behind the denoiser."""
+
+    def __init__(self, model, folder, graph, keep=()):
+        self.manifest, self.module = verify(folder), Step(model)
+
+    @torch.no_grad()
+    def run(self, **inputs):
+        return {"velocity": self.module(**{name: torch.from_numpy(joined(value)) for name, value in inputs.items()}).numpy()}
 
 
 @pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    return FluxTransformer2DModel(**TINY).eval().requires_grad_(False)
+def pipeline():
+    return make_pipeline()
 
 
 @pytest.fixture(scope="module")
-def lanes(model, tmp_path_factory):
-    """Its lanes, from shards in float32 and a calibration file."""
+def rounded(pipeline):
+    """The same pipeline with the weights that the lanes begin with."""
+    parts = pipeline.components | {"transformer": copy.deepcopy(pipeline.transformer)}
+    round_weights(parts["transformer"])
+    made = FluxKontextPipeline(**parts)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@pytest.fixture(scope="module")
+def theirs(pipeline):
+    return Theirs(pipeline)
+
+
+@pytest.fixture(scope="module")
+def theirs_rounded(rounded):
+    return Theirs(rounded)
+
+
+@pytest.fixture(scope="module")
+def repository(pipeline, tmp_path_factory):
     folder = tmp_path_factory.mktemp("kontext")
-    write(folder / "checkpoint", **TINY)
-    model.save_pretrained(folder / "checkpoint" / "transformer", max_shard_size="100KB")
-    assert len(list((folder / "checkpoint" / "transformer").glob("*.safetensors"))) > 2
-    names = [name for name, _ in model.named_modules()]
-    (folder / "ranges.json").write_text(json.dumps({"step": dict.fromkeys(names, 4.0)}))
-    exported(folder / "checkpoint", "--repository", folder / "repository", "--precision", "bf16,fp8,fp4",
-             "--calibration", folder / "ranges.json")
+    pipeline.save_pretrained(folder / "checkpoint")
+    exported(folder / "checkpoint", "--repository", folder / "repository")
     return folder / "repository"
 
 
-def inputs(batch, cells, words):
-    generator = torch.Generator().manual_seed(batch * cells + words)
-    return {"tokens": torch.randn(batch, cells, 64, generator=generator),
-            "text": torch.randn(batch, words, 64, generator=generator),
-            "pooled": torch.randn(batch, 32, generator=generator), "timestep": torch.linspace(0.9, 0.2, batch),
-            "guidance": torch.full((batch,), 2.5), "ids": torch.arange(cells * 3).reshape(cells, 3).float() % 7,
-            "text_ids": torch.zeros(words, 3)}
+@pytest.fixture(scope="module")
+def graphs(repository):
+    return ReaderLoop(repository, runner=partial(OnnxRunner, rounded=False))
 
 
-@pytest.mark.parametrize("shape", [(1, 24, 9), (3, 50, 3)])
-def test_every_lane_is_near_diffusers(model, lanes, shape):
-    """In bfloat16 too: diffusers multiplies the timestep and the guidance by 1000 in the network's own type."""
-    given = inputs(*shape)
-    expected = Step(copy.deepcopy(model).bfloat16())(*given.values()).numpy()
-
-    def error(lane):
-        runner = OnnxRunner(lanes / f"denoiser_{lane}" / "1", "step")
-        got = runner.run(**{name: value.numpy() for name, value in given.items()})["velocity"]
-        return np.linalg.norm(got - expected) / np.linalg.norm(expected)
-
-    errors = {lane: error(lane) for lane in ("bf16", "fp8", "fp4")}
-    assert errors["bf16"] < 0.02 and errors["fp8"] < 0.08 and errors["fp4"] < 0.25
-    assert errors["bf16"] < errors["fp8"] < errors["fp4"]
+@pytest.fixture(scope="module")
+def modules(repository, pipeline):
+    return Denoiser(repository / "denoiser_bf16" / "1", partial(TorchStep, pipeline.transformer))
 
 
-def test_a_lane_says_what_it_is(lanes):
-    manifest = verify(lanes / "denoiser_fp4" / "1")
-    assert (manifest.family, manifest.precision) == ("flux-kontext", "fp4")
-    assert set(manifest.weights) == {"bf16", "fp8", "nvfp4"}
+@pytest.fixture(scope="module")
+def family(modules) -> Kontext:
+    return modules.family
 
 
-def sizes(folder, blocks, single_blocks):
-    """Bytes of each lane's weights by tier, at FLUX.1's width."""
-    checkpoint = write(folder / f"{blocks} {single_blocks}", num_layers=blocks, num_single_layers=single_blocks,
-                       guidance_embeds=True)
-    exported(checkpoint, "--repository", checkpoint, "--precision", "fp8,fp4", "--weightless")
-    return {lane: bytes_by_tier(ir.load(checkpoint / f"denoiser_{lane}" / "1" / "step.onnx")) for lane in FULL_GIGABYTES}
+def asked(case, run) -> Wanted:
+    """The case with the pipeline's own conditioning and source: only what comes after these is ours."""
+    said = [{"text": call["encoder_hidden_states"][0].numpy(), "pooled": call["pooled_projections"][0].numpy()}
+            for call in run.calls[:2]]
+    negative = said[1] if case.negative is not None else None
+    return Wanted(run.source, said[0], np.ones(len(run.latents), bool), case.seed, case.steps, case.guidance,
+                  negative=negative, true_cfg=case.true_cfg)
 
 
-def test_the_real_one_has_the_bytes_that_its_lanes_promise(tmp_path):
-    """By a block more of each kind: blocks of a kind are alike. `python -m benchmarks.large flux` exports all 57."""
-    small, double, single = sizes(tmp_path, 1, 1), sizes(tmp_path, 2, 1), sizes(tmp_path, 1, 2)
+def close(ours, theirs, tolerance=1e-5):
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance)
 
-    def whole(lane, tier):
-        base = small[lane].get(tier, 0)
-        return (base + (FULL_BLOCKS - 1) * (double[lane].get(tier, 0) - base)
-                + (FULL_SINGLE_BLOCKS - 1) * (single[lane].get(tier, 0) - base))
 
-    full = {lane: {tier: whole(lane, tier) for tier in ("bf16", "fp8", "nvfp4")} for lane in FULL_GIGABYTES}
-    for lane, gigabytes in FULL_GIGABYTES.items():
-        assert sum(full[lane].values()) / 1e9 == pytest.approx(gigabytes, rel=0.05)
-    assert full["fp8"]["bf16"] == full["fp4"]["bf16"] < 0.01 * full["bf16"]["bf16"], "embedders and final layers alone"
+def relative(ours, theirs):
+    return np.abs(ours - theirs).max() / np.abs(theirs).max()
+
+
+# -- text ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_tokens(pipeline, graphs, sentence):
+    options = dict(padding="max_length", truncation=True, return_tensors="np")
+    clip, t5 = graphs.reader.ids(sentence)
+    np.testing.assert_array_equal(clip, pipeline.tokenizer(sentence, max_length=77, **options).input_ids[0])
+    np.testing.assert_array_equal(t5, pipeline.tokenizer_2(sentence, max_length=T5_LENGTH, **options).input_ids[0])
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+@torch.no_grad()
+def test_conditioning(pipeline, graphs, sentence):
+    text, pooled, _ = pipeline.encode_prompt(sentence, None, max_sequence_length=T5_LENGTH)
+    said = graphs.reader.read(sentence, [])
+    close(said["text"], text[0].numpy())
+    close(said["pooled"], pooled[0].numpy())
+
+
+# -- what comes before the first step -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(64, 64), (1000, 700), (333, 1999), (17, 16), (2048, 512), (875, 1200)])
+def test_size(pipeline, family, size, monkeypatch):
+    """What the pipeline scales a photo to."""
+    scaled = []
+
+    def resize(image, height, width):
+        scaled.append((height, width))
+        raise InterruptedError
+
+    monkeypatch.setattr(pipeline.image_processor, "resize", resize)
+    with pytest.raises(InterruptedError):
+        pipeline(Image.new("RGB", size[::-1]), "x", max_sequence_length=T5_LENGTH)
+    assert [family.size(*size)] == scaled
+
+
+@every
+def test_latents_of_the_photo(theirs, graphs, case):
+    close(graphs.encoder.run(case.pixels[None])[0], theirs.run(case).source)
+
+
+@every
+def test_noise(theirs, family, case):
+    run = theirs.run(case)
+    close(family.noise(case.seed, run.source), run.calls[0]["hidden_states"][0, :len(run.latents)].numpy(), 1e-6)
+
+
+@every
+def test_packing(theirs, family, case):
+    run = theirs.run(case)
+    tokens = run.calls[0]["hidden_states"][0, len(run.latents):].numpy()
+    np.testing.assert_array_equal(family.pack(run.source), tokens)
+    np.testing.assert_array_equal(family.unpack(tokens, family.grid(run.source)), run.source)
+
+
+@every
+def test_levels(theirs, family, case):
+    """Noise levels, and what of them the network is told."""
+    run = theirs.run(case)
+    sigmas = family.sigmas(case.steps, len(run.latents))
+    np.testing.assert_array_equal(sigmas, run.sigmas)
+    told = [call["timestep"].item() for call in run.calls[::1 + (case.negative is not None)]]
+    np.testing.assert_array_equal(torch.from_numpy(sigmas[:-1]) * 1000 / 1000, torch.tensor(told))
+
+
+@every
+def test_inputs_that_stay(theirs, family, case):
+    """Position ids and guidance."""
+    run = theirs.run(case)
+    wanted = asked(case, run)
+    fixed = family.fixed(wanted, wanted.conditioning, np.flatnonzero(wanted.region))
+    for ours, name in (("ids", "img_ids"), ("text_ids", "txt_ids")):
+        np.testing.assert_array_equal(fixed[ours][0], run.calls[0][name].numpy())
+    np.testing.assert_array_equal(fixed["guidance"], run.calls[0]["guidance"].numpy())
+
+
+# -- steps ----------------------------------------------------------------------------------------------------------
+
+
+@every
+def test_one_velocity(theirs, modules, case):
+    run = theirs.run(case)
+    edit = modules.begin(asked(case, run))
+    for row, velocity in zip(edit.inputs(), run.velocities):
+        close(modules._run([edit], [row])[0], velocity[0, :len(run.latents)].numpy())
+
+
+@every
+def test_latents_in_torch(theirs, modules, case):
+    run = theirs.run(case)
+    *_, last = modules.run(asked(case, run))
+    close(modules.family.pack(last.latents), run.latents)
+
+
+@every
+def test_latents_by_the_graphs(theirs_rounded, graphs, case):
+    """The whole way from the photo, by all exported graphs."""
+    run = theirs_rounded.run(case)
+    *_, last = graphs.denoiser.run(our_wish(graphs, case))
+    assert relative(graphs.denoiser.family.pack(last.latents), run.latents) < 1e-3
+
+
+@pytest.mark.parametrize("cases", (PLAIN, TRUE_CFG), ids=("plain", "true cfg"))
+@pytest.mark.parametrize("way", ("modules", "graphs"))
+def test_three_edits_share_their_steps(theirs, theirs_rounded, modules, graphs, cases, way):
+    """Other photos, sentences, seeds, numbers of steps and strengths; each gets what the pipeline makes of it alone."""
+    denoiser, pipelines, tolerance = {
+        "modules": (modules, theirs, 1e-5), "graphs": (graphs.denoiser, theirs_rounded, 1e-3)}[way]
+    cases = [cases[1].another(number) for number in range(3)]
+    runs = [pipelines.run(case) for case in cases]
+    edits = [denoiser.begin(asked(case, run)) for case, run in zip(cases, runs)]
+    assert len({edit.size for edit in edits}) == 1 and len({edit.total for edit in edits}) > 1
+    results = {}
+    while running := [edit for edit in edits if edit.steps]:
+        results |= dict(zip(map(id, running), denoiser.step(running)))
+    for edit, run in zip(edits, runs):
+        assert relative(denoiser.family.pack(results[id(edit)].latents), run.latents) < tolerance
+
+
+def test_a_row_is_the_same_alone_and_among_others(graphs, theirs):
+    """Bit for bit, by the graph of the lane."""
+    cases = [PLAIN[1].another(number) for number in range(3)]
+    edits = [graphs.denoiser.begin(asked(case, theirs.run(case))) for case in cases]
+    rows = [edit.inputs()[0] for edit in edits]
+    together = graphs.denoiser._run(edits, rows)
+    for edit, row, velocity in zip(edits, rows, together):
+        np.testing.assert_array_equal(graphs.denoiser._run([edit], [row])[0], velocity)
+
+
+def test_a_network_without_guidance(tmp_path):
+    """As FLUX.1 schnell's: it is told no strength, and true guidance is all there is."""
+    bare = make_pipeline(guidance_embeds=False)
+    assert TRANSFORMER["guidance_embeds"] and not bare.transformer.config.guidance_embeds
+    bare.save_pretrained(tmp_path / "checkpoint")
+    exported(tmp_path / "checkpoint", "--repository", tmp_path, "--only", "denoiser")
+    folder, case = tmp_path / "denoiser_bf16" / "1", TRUE_CFG[0]
+    run = Theirs(bare).run(case)
+    *_, last = Denoiser(folder, partial(TorchStep, bare.transformer)).run(asked(case, run))
+    close(Kontext(verify(folder).settings).pack(last.latents), run.latents)
+    *_, last = Denoiser(folder).run(asked(case, run))
+    assert relative(Kontext(verify(folder).settings).pack(last.latents), run.latents) < 0.1
+
+
+# -- the image ------------------------------------------------------------------------------------------------------
+
+
+def our_wish(loop, case) -> Wanted:
+    return loop.wanted(case.pixels, case.sentence, case.seed, case.steps, case.guidance, case.negative, case.true_cfg)
+
+
+@every
+def test_image(theirs_rounded, graphs, case):
+    *_, last = graphs.denoiser.run(our_wish(graphs, case))
+    ours = graphs.decoder.run(last.latents[None])[0]
+    assert np.abs(ours.astype(int) - theirs_rounded.run(case).image).max() <= 1
+
+
+@every
+def test_image_of_the_lane(theirs, repository, case):
+    """As it is served, with all its roundings, beside the pipeline in float32."""
+    lane = ReaderLoop(repository)
+    *_, last = lane.denoiser.run(our_wish(lane, case))
+    assert psnr(lane.decoder.run(last.latents[None])[0], theirs.run(case).image) > 40
+
+
+def test_an_edit_by_request(repository, graphs, monkeypatch):
+    """From bytes to bytes, at the size that the family chooses; the checkpoint's own steps and guidance."""
+    monkeypatch.setattr(kontext, "SIZES", SIZES)
+    lane, photo = ReaderLoop(repository), io.BytesIO()
+    Image.fromarray(PLAIN[0].pixels).resize((200, 101)).save(photo, "PNG")
+    with Image.open(io.BytesIO(lane.edit(EditRequest(photo.getvalue(), SENTENCES[0], seed=3)))) as edited:
+        assert edited.size == (96, 48)
+    pixels = PLAIN[0].pixels
+    assert lane.denoiser.begin(lane.wanted(pixels, SENTENCES[0], seed=3)).total == 28
+
+
+def test_previews_are_fitted_to_the_autoencoder(graphs):
+    """Its weights are random and say little of an image; a map of other weights would say less than the mean colour."""
+    family, images = graphs.denoiser.family, list(smooth_images())
+    latents = [graphs.encoder.run(pixels[None])[0] for pixels in images]
+    shown = [graphs.denoiser._preview.image(family.pack(each), family.grid(each)) for each in latents]
+    small = np.stack([pixels.reshape(32, 4, 32, 4, 3).mean((1, 3)) for pixels in images])
+    assert np.square(np.stack(shown) - small).mean() < 0.85 * np.square(small - small.mean((0, 1, 2))).mean()

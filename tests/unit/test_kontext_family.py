@@ -1,0 +1,48 @@
+"""What FLUX.1 Kontext's adapter refuses, and its sizes; that it does what diffusers does is tested beside the parities."""
+
+import numpy as np
+import pytest
+
+from retouch.denoising import Wanted
+from retouch.families import family_of
+from retouch.families.kontext import SIZES
+from retouch.manifest import Manifest, publish
+from retouch.readers import reader_of
+
+SETTINGS = {"scheduler": {"use_dynamic_shifting": True}, "cell": 16, "guidance_embeds": True, "default_guidance": 2.5}
+LATENTS = np.zeros((16, 4, 6), np.float32)
+SAID = {"text": np.zeros((5, 8), np.float32), "pooled": np.zeros(4, np.float32)}
+EVERYWHERE = np.ones(6, bool)
+
+
+@pytest.fixture
+def family():
+    return family_of("flux-kontext", SETTINGS)
+
+
+def test_every_size_is_its_own(family):
+    assert [family.size(*size) for size in SIZES] == list(SIZES)
+    assert family.size(4096, 1024) == (1568, 672)
+
+
+def test_guidance_is_the_edits_or_the_checkpoints(family):
+    for asked, told in ((0.0, 2.5), (4.0, 4.0)):
+        wanted = Wanted(LATENTS, SAID, EVERYWHERE, seed=1, guidance=asked)
+        assert family.fixed(wanted, SAID, np.arange(6))["guidance"].tolist() == [told]
+
+
+def test_one_image_is_edited(family):
+    with pytest.raises(ValueError, match="no further references"):
+        family.fixed(Wanted(LATENTS, SAID, EVERYWHERE, seed=1, more=(LATENTS,)), SAID, np.arange(6))
+
+
+def test_another_scheduler_is_refused():
+    with pytest.raises(ValueError, match="use_karras_sigmas"):
+        family_of("flux-kontext", SETTINGS | {"scheduler": {"use_karras_sigmas": True}})
+
+
+def test_a_family_without_a_reader_says_so(tmp_path):
+    (tmp_path / "staging").mkdir()
+    publish(tmp_path / "staging", tmp_path, Manifest("instructx", "", "", "", 20))
+    with pytest.raises(ValueError, match="'instructx' has no reader"):
+        reader_of(tmp_path)
