@@ -56,15 +56,9 @@ def lanes(args: dict[str, str]) -> Callable[[], tuple[str, ...]]:
     return lambda: tuple(lane for lane in named if pb_utils.is_model_ready(f"denoiser_{lane}"))
 
 
-def versions(args: dict[str, str]) -> dict[str, str]:
-    """Of this package and, as far as it is exported, of the checkpoint behind the lanes."""
-    repository, found = Path(args["model_repository"]).parent, {"retouch": types.VERSION}
-    for lane in parameter(args, "lanes").split(","):
-        manifest = repository / f"denoiser_{lane}" / "1" / "manifest.json"
-        if manifest.is_file():
-            about = json.loads(manifest.read_text())
-            return found | {"family": about["family"], "checkpoint": about["checkpoint_sha256"][:12]}
-    return found
+def repository(args: dict[str, str]) -> Path:
+    """The folder of all models."""
+    return Path(args["model_repository"]).parent
 
 
 # -- stages that answer each request once ---------------------------------------------------------------------------
@@ -233,10 +227,16 @@ def call(model: str, inputs: Arrays) -> Arrays:
 
 
 def stream(model: str, inputs: Arrays) -> Iterator[Arrays]:
-    """The answers of a decoupled model; iterate to the end, they cannot be dropped on 2.51."""
-    for response in _request(model, inputs).exec(decoupled=True):
-        if response.has_error() or response.output_tensors():
-            yield _outputs(response, model)
+    """The answers of a decoupled model. Whoever leaves early waits for its end: on 2.51 answers that are dropped, behind an
+    error too, corrupt the stub's memory."""
+    responses = iter(_request(model, inputs).exec(decoupled=True))
+    try:
+        for response in responses:
+            if response.has_error() or response.output_tensors():
+                yield _outputs(response, model)
+    finally:
+        for _ in responses:
+            pass
 
 
 def _request(model: str, inputs: Arrays) -> Any:

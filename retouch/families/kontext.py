@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retouch.latents import grid_ids, pack, unpack
+from retouch.families.defaults import Defaults
+from retouch.latents import grid_ids
 from retouch.schedule import Schedule
 from retouch.torch_noise import randn
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
-PATCH = 2  # latents a token covers in each direction
 TARGET, REFERENCE = 0, 1  # first position ids
 # (height, width) in pixels that the network was trained at: diffusers' PREFERRED_KONTEXT_RESOLUTIONS
 SIZES = ((1568, 672), (1504, 688), (1456, 720), (1392, 752), (1328, 800), (1248, 832), (1184, 880), (1104, 944),
@@ -23,11 +23,9 @@ SIZES = ((1568, 672), (1504, 688), (1456, 720), (1392, 752), (1328, 800), (1248,
          (672, 1568))
 
 
-class Kontext:
-    """Its conditioning are `text` [T, J] and `pooled` [P], as `retouch.readers.kontext` reads them. Guidance is distilled:
+class Kontext(Defaults):
+    """Its conditioning are `conditioning` [T, J] and `pooled` [P], as `retouch.readers.kontext` reads them. Guidance is distilled:
     a number that the network is told; a negative instruction adds the true one. The target is as large as the source."""
-
-    keeps = partial = False
 
     def __init__(self, settings: dict[str, Any]):
         """ValueError for a scheduler that is not known here."""
@@ -40,28 +38,14 @@ class Kontext:
         _, columns, rows = min((abs(aspect - columns / rows), columns, rows) for rows, columns in SIZES)
         return rows // self.cell * self.cell, columns // self.cell * self.cell
 
-    def grid(self, latents: np.ndarray) -> tuple[int, int]:
-        return latents.shape[1] // PATCH, latents.shape[2] // PATCH
-
-    def pack(self, latents: np.ndarray) -> np.ndarray:
-        return pack(latents[None], PATCH)[0]
-
-    def unpack(self, tokens: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-        return unpack(tokens[None], grid, PATCH)[0]
-
     def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
         return self.pack(randn(seed, latents.shape))
 
     def sigmas(self, steps: int, cells: int) -> np.ndarray:
         return self.schedule.sigmas(steps, self.schedule.mu(cells))
 
-    def reference(self, latents: np.ndarray) -> Arrays:
-        raise ValueError("this family keeps no reference: its tokens are in every step")
-
     def fixed(self, wanted: Wanted, conditioning: Arrays, cells: np.ndarray) -> Arrays:
-        if wanted.more:
-            raise ValueError("this family edits one image and takes no further references")
-        text, guidance = conditioning["text"], wanted.guidance or self.guidance
+        text, guidance = conditioning["conditioning"], wanted.guidance or self.guidance
         given = {
             "text": text[None], "pooled": conditioning["pooled"][None],
             "ids": step_ids(self.grid(wanted.latents), cells)[None], "text_ids": np.zeros((1, len(text), 3), np.float32),
@@ -70,9 +54,6 @@ class Kontext:
 
     def varying(self, wanted: Wanted, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         return {"tokens": np.concatenate([tokens, self.pack(wanted.latents)])[None], "timestep": sigma[None]}
-
-    def guided(self, positive: np.ndarray, negative: np.ndarray, scale: float) -> np.ndarray:
-        return negative + np.float32(scale) * (positive - negative)
 
 
 def step_ids(grid: tuple[int, int], cells: np.ndarray | slice = slice(None)) -> np.ndarray:

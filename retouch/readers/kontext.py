@@ -24,9 +24,9 @@ class Reader:
         self._tokenizers = [Tokenizer.from_file(str(Path(folder) / name)) for name in (CLIP_TOKENIZER, T5_TOKENIZER)]
 
     def read(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """`text` [T, J] and `pooled` [P]."""
+        """`conditioning` [T, J] and `pooled` [P]."""
         clip, t5 = self.ids(instruction)
-        return {"text": self._t5.run(input_ids=t5[None])["text"][0],
+        return {"conditioning": self._t5.run(input_ids=t5[None])["text"][0],
                 "pooled": self._clip.run(input_ids=clip[None])["pooled"][0]}
 
     def ids(self, instruction: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-from retouch import triton
+from retouch import repository, triton
 from retouch.gate import Gate
 
 
@@ -6,7 +6,7 @@ class TritonPythonModel:
     """The same edits with exactly one response each."""
 
     def initialize(self, args):
-        self.gate = Gate(triton.call, triton.stream, triton.lanes(args), triton.versions(args))
+        self.gate = Gate(triton.call, triton.stream, triton.lanes(args), repository.versions(triton.repository(args)))
 
     def execute(self, requests):
         return triton.last_answers(requests, self.gate.edit)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from retouch import triton
+from retouch import repository, triton
 from retouch.lanes import choose
 from retouch.order import Order
 from retouch.preprocess import preprocess
@@ -10,7 +10,7 @@ class TritonPythonModel:
     """Decodes, checks and fits; rows may have different sizes, so each is done by itself."""
 
     def initialize(self, args):
-        self.lanes, self.versions = triton.lanes(args), triton.versions(args)
+        self.lanes, self.versions = triton.lanes(args), repository.versions(triton.repository(args))
 
     def execute(self, requests):
         return triton.per_row(requests, self.row)
