@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from export.checkpoint import Checkpoint
+from export.faults import check
 from export.parts import FAMILIES, Part, checkpoint_digest, current
 from retouch.manifest import read
 
@@ -28,12 +29,18 @@ class Work:
     plans: list[str]
 
     @classmethod
-    def of(cls, folder: Path, asked: list[str], repository: Path, only: str | None, again: bool, tensorrt: bool) -> Work:
-        """ValueError when `only` names no part; `again` counts what is there already as missing."""
-        checkpoint, sha256 = Checkpoint(folder), checkpoint_digest(folder)
+    def of(cls, folder: Path, asked: list[str], repository: Path, only: str | None, again: bool, tensorrt: bool,
+           weights: bool = True) -> Work:
+        """CheckpointError when the folder cannot be exported, ValueError when `only` names no part; `again` counts what is
+        there already as missing, without `weights` none are looked at."""
+        checkpoint = Checkpoint(folder)
+        if checkpoint.family not in FAMILIES:
+            raise ValueError(f"the export of {checkpoint.family} is not built yet; there are {', '.join(FAMILIES)}")
         parts = {part.name: part for part in FAMILIES[checkpoint.family]}
         if only not in (None, *parts):
             raise ValueError(f"--only {only} is no part of this checkpoint; it must be {', '.join(parts)}")
+        check(checkpoint, weights, whole=only is None)
+        sha256 = checkpoint_digest(folder)
         denoiser = parts.pop("denoiser") if only in (None, "denoiser") else None
 
         def missing(part: Part, lane: str) -> bool:
@@ -78,7 +85,8 @@ def export(checkpoint: Path, precision: list[str], repository: Path, only: str |
     """
     try:
         only = "denoiser" if weightless else only
-        work = Work.of(checkpoint, precision, repository, only, again=weightless, tensorrt=tensorrt and not weightless)
+        work = Work.of(checkpoint, precision, repository, only, weightless, tensorrt and not weightless,
+                       not weightless)
         if not work:
             click.echo(f"{repository} is up to date with {checkpoint}")
             return

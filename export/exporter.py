@@ -22,7 +22,8 @@ from export.ranges import Range, Ranges
 from export.ranges import write as write_ranges
 from export.recipe import Recipe, recipe_for
 from export.skeleton import save, save_without_weights, skeletons
-from export.weights import attach, blank, stored
+from export.stored import stored
+from export.weights import attach, blank
 from retouch.manifest import FLOAT32, Manifest, publish, verify
 
 ARITHMETIC = {"bf16": "bfloat16", "fp8": "E4M3, bfloat16", "fp4": "E2M1, E4M3, bfloat16"}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from export.hashes import sha256
 from retouch.manifest import ArtifactError, verify
 
 OPSET = 20
@@ -53,7 +54,7 @@ def digest(folder: Path, *patterns: str) -> str:
     total = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
         total.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+        total.update(bytes.fromhex(sha256(path)))
     return total.hexdigest()
 
 
