@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from export.pipelines import PIPELINES
+
+if TYPE_CHECKING:
+    from export.adapter import Adapter
 
 INDEX = "model_index.json"
 POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs has not replaced yet
@@ -17,7 +20,10 @@ class CheckpointError(RuntimeError):
 
 
 class Checkpoint:
-    """`config` is `model_index.json`: the pipeline's class, its components, and its own settings."""
+    """`config` is `model_index.json`: the pipeline's class, its components, and its own settings. An `adapter` that is
+    given to it is merged into what is loaded of it."""
+
+    adapter: Adapter | None = None
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
@@ -49,8 +55,12 @@ class Checkpoint:
         import torch  # not needed to find out that a folder is no checkpoint
 
         model = kind.from_pretrained(self.file(name), torch_dtype=torch.float32).eval().requires_grad_(False)
-        for parameter in model.parameters() if rounded else ():
-            parameter.copy_(parameter.bfloat16())
+        changes = self.adapter.changes if self.adapter and name == self.adapter.component else {}
+        for key, parameter in model.named_parameters():
+            if key in changes:
+                parameter += torch.from_numpy(changes[key].numbers())
+            if rounded:
+                parameter.copy_(parameter.bfloat16())
         return model
 
     def typed(self, kind: type, name: str, outline: bool) -> Any:

@@ -7,6 +7,7 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import ml_dtypes
 import numpy as np
@@ -16,6 +17,15 @@ from export.checkpoint import CheckpointError, is_pointer, read_json
 STEMS = ("diffusion_pytorch_model", "model")  # of weight files, as diffusers and transformers call them
 TYPES = {"BF16": np.dtype(ml_dtypes.bfloat16), "F16": np.dtype(np.float16), "F32": np.dtype(np.float32)}
 METADATA = "__metadata__"  # the entry of a header that is no tensor
+
+
+class Source(Protocol):
+    """What gives a parameter's numbers: `Stored` from a file, `export.adapter.Merged` with an adapter's change."""
+
+    shape: tuple[int, ...]
+
+    def numbers(self) -> np.ndarray:
+        """As float32, made now."""
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
 
 from export.checkpoint import CheckpointError
-from export.stored import Stored
+from export.stored import Source, Stored
 
 WIDE = ir.DataType.BFLOAT16
-
-
-class Source(Protocol):
-    """What gives a parameter's numbers: `export.stored.Stored` from a file, `export.adapter.Merged` with an adapter."""
-
-    shape: tuple[int, ...]
-
-    def numbers(self) -> np.ndarray:
-        """As float32, made now."""
 
 
 def tensor_of(source: Source, name: str) -> ir.TensorProtocol:

@@ -16,6 +16,7 @@ import triton_python_backend_utils as pb_utils
 
 from retouch import types
 from retouch.denoising import Progress
+from retouch.lanes import adapted
 from retouch.types import Cancelled, EditAnswer, RequestError, request_from_values
 
 Arrays = dict[str, np.ndarray]
@@ -46,9 +47,19 @@ def parameter(args: dict[str, str], name: str) -> str:
 
 
 def lanes(args: dict[str, str]) -> Callable[[], tuple[str, ...]]:
-    """What tells which of the lanes that config.pbtxt names are loaded now; some 0.1 ms, not in `initialize`."""
-    named = parameter(args, "lanes").split(",")
-    return lambda: tuple(lane for lane in named if pb_utils.is_model_ready(f"denoiser_{lane}"))
+    """What tells which lanes are loaded now: of those that config.pbtxt names, and of those that the repository has with
+    an adapter in one of these precisions; some 0.1 ms, not in `initialize`."""
+    repository, plain = Path(args["model_repository"]).parent, parameter(args, "lanes").split(",")
+    return lambda: _ready([*plain, *(lane for lane in adapted(repository) if types.precision_of(lane) in plain)])
+
+
+def wired(args: dict[str, str]) -> Callable[[], tuple[str, ...]]:
+    """The same before an ensemble, which can serve by no lanes but those that config.pbtxt names."""
+    return lambda: _ready(parameter(args, "lanes").split(","))
+
+
+def _ready(named: list[str]) -> tuple[str, ...]:
+    return tuple(lane for lane in named if pb_utils.is_model_ready(f"denoiser_{lane}"))
 
 
 def versions(args: dict[str, str]) -> dict[str, str]:

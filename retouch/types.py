@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import secrets
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -31,10 +32,11 @@ MAX_PREVIEWS = 8
 FORMATS = ("png", "jpeg", "webp")
 DEFAULT_QUALITY = 90
 
-# -- lanes: one denoiser a precision --------------------------------------------------------------------------------
+# -- lanes: one denoiser a precision, and one more for each adapter that is merged into it ---------------------------
 
 LANES = ("bf16", "fp8", "fp4")  # the widest first
 PRECISIONS = ("auto", "draft", "balanced", "best", *LANES)
+ADAPTER = r"(?=.{1,40}$)[a-z0-9]+(?:-[a-z0-9]+)*"  # an adapter's name; the lane of `sketch` in bf16 is bf16-sketch
 
 # -- geometry -------------------------------------------------------------------------------------------------------
 
@@ -121,13 +123,25 @@ class EditRequest:
             raise RequestError(f"GUIDANCE must be a finite number from 0 (the default) to {MAX_GUIDANCE:g}")
         _within("GUIDANCE", self.guidance, 0, MAX_GUIDANCE, "0 is the default")
         _within("PREVIEWS", self.previews, 0, MAX_PREVIEWS)
-        if self.precision not in PRECISIONS:
-            raise RequestError(f"PRECISION {_short(self.precision)} is unknown; it must be {_one_of(PRECISIONS)}")
+        if self.precision not in PRECISIONS and not is_adapted(self.precision):
+            raise RequestError(f"PRECISION {_short(self.precision)} is unknown; it must be {_one_of(PRECISIONS)}, or one of "
+                               "the last three with an adapter's name, as bf16-sketch")
         if not self.region:
             raise RequestError("REGION is empty; it must be auto, full or a mask of the image's size")
         parse_format(self.format)
         _within("DEADLINE_MS", self.deadline_ms, 0, 2**31 - 1, "0 is none")
         return self
+
+
+def precision_of(lane: str) -> str:
+    """The number format of a lane: bf16 of bf16 and of bf16-sketch."""
+    return lane.partition("-")[0]
+
+
+def is_adapted(lane: str) -> bool:
+    """Whether it is a lane's name with an adapter's, loaded or not."""
+    precision, hyphen, adapter = lane.partition("-")
+    return bool(precision in LANES and hyphen and re.fullmatch(ADAPTER, adapter))
 
 
 def request_from_values(values: dict[str, Any]) -> EditRequest:

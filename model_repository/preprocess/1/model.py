@@ -9,7 +9,7 @@ class TritonPythonModel:
     """Decodes, checks and fits; rows may have different sizes, so each is done by itself."""
 
     def initialize(self, args):
-        self.lanes, self.versions = triton.lanes(args), triton.versions(args)
+        self.lanes, self.versions = triton.wired(args), triton.versions(args)
 
     def execute(self, requests):
         return triton.per_row(requests, self.row)
