@@ -1,4 +1,4 @@
-"""The command line: retouch edit | serve | demo | export | calibrate | doctor."""
+"""The command line: retouch edit | serve | demo | export | inspect | calibrate | doctor."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from clients.show import console, save, with_progress
+from export.checkpoint import CheckpointError
 from export.command import export
 from retouch import types
 from retouch.client import Retouch
@@ -104,6 +105,21 @@ def calibrate(lanes: tuple[str, ...], runner: str) -> None:
 
 
 @retouch.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--hashes", is_flag=True, help="Read all files and compare them with the hashes that the folder carries.")
+@click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here as well.")
+def inspect(checkpoint: Path, hashes: bool, out: Path | None) -> None:
+    """Say what CHECKPOINT is, how large its lanes are, which GPUs they fit and what it lacks."""
+    from clients.inspect import show
+    from export.summary import summary
+
+    found = summary(checkpoint, hashes)
+    show(found)
+    if out:
+        out.write_text(json.dumps(found.words(), indent=2) + "\n")
+
+
+@retouch.command()
 def doctor() -> None:
     """Say what this machine lacks."""
     from clients.doctor import checks
@@ -139,7 +155,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopping a service stops its server in order
     try:
         retouch(standalone_mode=False)
-    except (RequestError, ServerError, ArtifactError) as failure:
+    except (RequestError, ServerError, ArtifactError, CheckpointError) as failure:
         console.print(f"[red]{type(failure).__name__}[/]: {failure}")
         sys.exit(1)
     except click.ClickException as failure:

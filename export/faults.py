@@ -41,9 +41,10 @@ def check(checkpoint: Checkpoint, weights: bool = True, whole: bool = True) -> N
         raise CheckpointError(fault)
 
 
-def network(name: str) -> bool:
-    """Whether a component of this name has weights."""
-    return _settings(name) is None
+def networks(checkpoint: Checkpoint) -> dict[str, str]:
+    """The components that have weights, and the transformer where it is not listed: their classes by their folders."""
+    listed = {name: kind for name, (_, kind) in checkpoint.components.items() if _settings(name) is None}
+    return listed if "transformer" in listed or not (checkpoint.folder / "transformer").is_dir() else listed | {"transformer": ""}
 
 
 def _of_component(checkpoint: Checkpoint, name: str, weights: bool) -> Iterator[str]:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import ml_dtypes
 import numpy as np
 
 from export.checkpoint import CheckpointError, is_pointer, read_json
 
 STEMS = ("diffusion_pytorch_model", "model")  # of weight files, as diffusers and transformers call them
-TYPES = {"BF16": np.dtype(ml_dtypes.bfloat16), "F16": np.dtype(np.float16), "F32": np.dtype(np.float32)}
+TYPES = {"BF16": np.dtype("<u2"), "F16": np.dtype("<f2"), "F32": np.dtype("<f4")}  # numpy has no bfloat16: its bits
 METADATA = "__metadata__"  # the entry of a header that is no tensor
 
 
@@ -45,7 +44,7 @@ class Stored:
 
     @property
     def dtype(self) -> np.dtype:
-        """CheckpointError when it is none that can be exported."""
+        """numpy's, of what lies in the file; CheckpointError when it is none that can be exported."""
         if self.kind not in TYPES:
             raise CheckpointError(f"{self.file.name} holds numbers of type {self.kind}; supported are {', '.join(TYPES)}")
         return TYPES[self.kind]
@@ -53,6 +52,8 @@ class Stored:
     def numbers(self) -> np.ndarray:
         """As float32, read now."""
         flat = np.fromfile(self.file, self.dtype, count=self.count, offset=self.offset)
+        if self.kind == "BF16":  # the upper half of a float32
+            return (flat.astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
         return flat.astype(np.float32).reshape(self.shape)
 
 

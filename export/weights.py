@@ -15,7 +15,7 @@ WIDE = ir.DataType.BFLOAT16
 
 def tensor_of(source: Source, name: str) -> ir.TensorProtocol:
     """As bfloat16, memory-mapped where it is stored so; CheckpointError when its type cannot be read."""
-    if isinstance(source, Stored) and source.dtype == WIDE.numpy():
+    if isinstance(source, Stored) and source.kind == "BF16":
         return ir.ExternalTensor(source.file.name, source.offset, source.length, WIDE, shape=ir.Shape(source.shape),
                                  name=name, base_dir=source.file.parent)
     return ir.LazyTensor(lambda: ir.tensor(source.numbers().astype(WIDE.numpy()), name=name), WIDE,
