@@ -44,7 +44,8 @@ def retouch() -> None:
 @click.option("--guidance", type=float, default=0.0, help="0: the model's default.")
 @click.option("--previews", type=int, default=4, show_default=True, help=f"0 to {types.MAX_PREVIEWS}.")
 @click.option("--save-previews", is_flag=True, help="Write them beside the result.")
-@click.option("--precision", default="auto", show_default=True, help=", ".join(types.PRECISIONS) + ", or a lane with an adapter, as bf16-sketch.")
+@click.option("--precision", default="auto", show_default=True,
+              help=f"{', '.join(types.PRECISIONS)}, or a lane with an adapter, as bf16-sketch.")
 @click.option("--region", default="auto", show_default=True, help="auto or full.")
 @click.option("--mask", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="White = may change.")
 @click.option("--format", "format_", help="png, jpeg, webp or `jpeg;quality=90`.  [default: by the name of --out]")

@@ -29,8 +29,9 @@ def _networks(networks: list[Network]) -> Table:
     table = Table("part", "class", "parameters", "stored as")
     table.columns[2].justify = "right"
     for each in networks:
-        kinds = ", ".join(f"{kind}{'' if len(each.dtypes) == 1 else f' {count:,}'}" for kind, count in each.dtypes.items())
-        table.add_row(each.name, each.kind, f"{each.parameters:,}", kinds or "no weights: by its config")
+        counts = (f"{count:,} {kind}" for kind, count in each.dtypes.items())
+        stored = ", ".join(counts if len(each.dtypes) > 1 else each.dtypes) or "no weights: by its config"
+        table.add_row(each.name, each.kind, f"{each.parameters:,}", stored)
     return table
 
 

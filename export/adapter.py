@@ -1,7 +1,7 @@
 """A LoRA adapter and how it is merged: W' = W + scale · factor · B A, one weight at a time as it is written.
 
-Nothing is merged ahead: a weight with its change is a source of numbers like any stored tensor, so memory grows neither with
-the checkpoint nor with the adapter. The sum is taken in float32 and rounded once.
+Nothing is merged ahead: a weight with its change is a source of numbers like any stored tensor, so memory grows neither
+with the checkpoint nor with the adapter. The sum is taken in float32 and rounded once.
 """
 
 from __future__ import annotations
@@ -45,11 +45,7 @@ class LowRank:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """AdapterError when the two do not fit each other."""
-        (rank, columns), (rows, other) = self.down.shape, self.up.shape
-        if rank != other:
-            raise AdapterError(f"the ranks {rank} and {other} differ")
-        return rows, columns
+        return self.up.shape[0], self.down.shape[1]
 
     def numbers(self) -> np.ndarray:
         return np.float32(self.factor) * (self.up.numbers() @ self.down.numbers())
@@ -94,11 +90,11 @@ class Adapter:
         for name, change in self.changes.items():
             module = name.removesuffix(".weight")
             if name not in weights:
-                raise AdapterError(f"the adapter changes {module}, which this checkpoint's {COMPONENT} does not have; it was "
-                                   "trained on another network")
+                raise AdapterError(f"the adapter changes {module}, which this checkpoint's {COMPONENT} does not have; "
+                                   "it was trained on another network")
             if change.shape != tuple(weights[name].shape):
-                raise AdapterError(f"the adapter's change of {module} has shape {list(change.shape)} and the checkpoint's "
-                                   f"weight {list(weights[name].shape)}; it was trained on another network")
+                raise AdapterError(f"the adapter's change of {module} has shape {list(change.shape)} and the "
+                                   f"checkpoint's weight {list(weights[name].shape)}; it was trained on another network")
 
     def merged(self, weights: Mapping[str, Source]) -> dict[str, Source]:
         return {name: Merged(weight, self.changes[name]) if name in self.changes else weight

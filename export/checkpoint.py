@@ -28,7 +28,7 @@ class Checkpoint:
     def __init__(self, folder: Path):
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise CheckpointError(f"{folder} is no folder; give that of a checkpoint in diffusers layout, which has a {INDEX}"
+            raise CheckpointError(f"{folder} is no folder; give that of a checkpoint in diffusers layout, with its {INDEX}"
                                   if self.folder.exists() else f"there is no {folder}")
         if not (self.folder / INDEX).is_file():
             raise CheckpointError(f"{folder} is no checkpoint: it has no {INDEX}; give the folder of a whole diffusers "

@@ -19,8 +19,8 @@ from retouch.types import LANES
 
 @dataclass
 class Work:
-    """What is missing: parts other than the denoiser, lanes of the denoiser by their precision, and TensorRT plans of them.
-    The lanes are those of the checkpoint's adapter, where it has one."""
+    """What is missing: parts other than the denoiser, lanes of the denoiser by precision, and TensorRT plans of lanes. The
+    lanes are those of the checkpoint's adapter, where it has one."""
 
     checkpoint: Checkpoint
     sha256: str
@@ -49,13 +49,15 @@ class Work:
         def missing(part: Part, lane: str, about: dict[str, Any] | None = None) -> bool:
             return weightless or not current(part.folder(repository, lane), sha256, lane, about)
 
+        def planless(lane: str) -> bool:
+            return lane in lanes or not read(denoiser.folder(repository, named[lane])).plans
+
         named = {lane: adapter.lane(lane) if adapter else lane for lane in LANES}
         lanes = [lane for lane in LANES if denoiser and lane in {"bf16", *asked}
                  and missing(denoiser, named[lane], adapter and adapter.about())]
-        planned = [lane for lane in LANES if denoiser and tensorrt and lane in asked]
-        return cls(checkpoint, sha256, repository,
-                   [part for part in parts.values() if only in (None, part.name) and missing(part, "bf16")], denoiser, lanes,
-                   [lane for lane in planned if lane in lanes or not read(denoiser.folder(repository, named[lane])).plans])
+        plans = [lane for lane in LANES if denoiser and tensorrt and lane in asked and planless(lane)]
+        others = [part for part in parts.values() if only in (None, part.name) and missing(part, "bf16")]
+        return cls(checkpoint, sha256, repository, others, denoiser, lanes, plans)
 
     def __bool__(self) -> bool:
         return bool(self.parts or self.lanes or self.plans)

@@ -36,8 +36,8 @@ Say = Callable[[str], None]
 
 @dataclass
 class Exporter:
-    """`say` is told what is being done; `weightless` writes graphs only, which no server loads. Where the checkpoint has an
-    adapter, the lanes are the adapter's."""
+    """`say` is told what is being done; `weightless` writes graphs only, which no server loads. Where the checkpoint has
+    an adapter, the lanes are the adapter's."""
 
     checkpoint: Checkpoint
     sha256: str
@@ -103,7 +103,8 @@ class Exporter:
 
         lane, wider = self.lane(precision), WIDER.get(precision)
         folder = part.folder(self.repository, lane)
-        options = Options(force=force, strip=strip, wider=part.folder(self.repository, self.lane(wider)) if wider else None)
+        rival = part.folder(self.repository, self.lane(wider)) if wider else None
+        options = Options(force=force, strip=strip, wider=rival)
         manifest = verify(folder)
         with self._publishing(part, lane, manifest) as staging:
             built = build_plans(folder, staging, precision, options, lambda words, done: self.say(_with_share(words, done)))
@@ -112,8 +113,9 @@ class Exporter:
 
     def _manifest(self, part: Part, precision: str, weights: dict[str, int]) -> Manifest:
         settings, adapter = importlib.import_module(part.module).settings(self.checkpoint), self.checkpoint.adapter
-        return Manifest(self.checkpoint.family, self.sha256, self.lane(precision), ARITHMETIC[precision], OPSET, versions(),
-                        weights=weights, settings=settings | ({"adapter": adapter.about()} if adapter else {}))
+        about = {"adapter": adapter.about()} if adapter else {}
+        return Manifest(self.checkpoint.family, self.sha256, self.lane(precision), ARITHMETIC[precision], OPSET,
+                        versions(), weights=weights, settings=settings | about)
 
     def _write(self, models: dict[str, ir.Model], staging: Path, part: Part, precision: str) -> None:
         for name, model in models.items():

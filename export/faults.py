@@ -1,4 +1,4 @@
-"""What is wrong with a checkpoint's files, found before any long work: one sentence a fault, the first that matters first."""
+"""What is wrong with a checkpoint's files, found before any long work: one sentence a fault."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from export import hashes
 from export.checkpoint import Checkpoint, CheckpointError
 from export.stored import Stored, stored
 
+TRANSFORMER = "transformer"
 UNFINISHED = (".incomplete", ".part", ".aria2", ".crdownload")  # what downloads are called before they end
 # a component whose name begins so is no network, and has one of these
 TOKENIZER = ("tokenizer.json", "vocab.json", "spiece.model", "tekken.json")
@@ -41,10 +42,11 @@ def check(checkpoint: Checkpoint, weights: bool = True, whole: bool = True) -> N
         raise CheckpointError(fault)
 
 
-def networks(checkpoint: Checkpoint) -> dict[str, str]:
-    """The components that have weights, and the transformer where it is not listed: their classes by their folders."""
-    listed = {name: kind for name, (_, kind) in checkpoint.components.items() if _settings(name) is None}
-    return listed if "transformer" in listed or not (checkpoint.folder / "transformer").is_dir() else listed | {"transformer": ""}
+def networks(checkpoint: Checkpoint) -> list[str]:
+    """The names of the components that have weights, and of a transformer that is there without being listed."""
+    listed = [name for name in checkpoint.components if _settings(name) is None]
+    unlisted = [TRANSFORMER] if TRANSFORMER not in listed and (checkpoint.folder / TRANSFORMER).is_dir() else []
+    return listed + unlisted
 
 
 def _of_component(checkpoint: Checkpoint, name: str, weights: bool) -> Iterator[str]:

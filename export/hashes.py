@@ -1,8 +1,8 @@
 """The hashes that a checkpoint's folder carries of its own files, and whether they still hold.
 
 Three sources are known: a list as `sha256sum` writes it, the notes that `hf download --local-dir` leaves under
-`.cache/huggingface`, and the cache of the Hugging Face Hub, where a file is a link to a blob that is named by its hash. The
-Hub's is SHA-256 for what git-lfs stores and for the rest git's own, the SHA-1 of "blob", the length and the content.
+`.cache/huggingface`, and the cache of the Hugging Face Hub, where a file is a link to a blob that is named by its hash.
+The Hub's is SHA-256 for what git-lfs stores and for the rest git's own, the SHA-1 of "blob", the length and the content.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def wrong(folder: Path, names: dict[str, str]) -> Iterator[str]:
         if path.is_file():
             found = sha256(path) if len(expected) == SHA256 else _git(path)
             if found != expected.lower():
-                yield f"{name} is not the file that its hash describes ({found[:12]} is not {expected[:12]}); download it again"
+                yield (f"{name} is not the file that its hash describes ({found[:12]} is not {expected[:12]}); download it "
+                       "again")
 
 
 def sha256(path: Path) -> str:
@@ -59,7 +60,7 @@ def _listed(folder: Path) -> Iterator[tuple[str, str]]:
             for line in filter(str.strip, path.read_text(errors="replace").splitlines()):
                 found = LINE.fullmatch(line.strip())
                 if not found:
-                    raise CheckpointError(f"{path.name} is damaged: a line is no SHA-256 with a file's name; copy it again")
+                    raise CheckpointError(f"{path.name} is damaged: a line is no SHA-256 and a file's name; copy it again")
                 yield found[2].removeprefix("./"), found[1].lower()
 
 

@@ -23,11 +23,12 @@ FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 CONFIG = "adapter_config.json"
 METADATA = "lora_adapter_metadata"  # where diffusers keeps peft's settings in a file's header
 PREFIXES = (f"base_model.model.{COMPONENT}.", "base_model.model.", f"{COMPONENT}.")
-PART = re.compile(r"(?P<module>.+)\.(?P<side>lora_A|lora_B|lora\.down|lora\.up)(\.default)?\.weight|(?P<scaled>.+)\.alpha")
+PART = re.compile(r"(?P<module>.+)\.(?P<side>lora_A|lora_B|lora\.down|lora\.up)(\.default)?\.weight"
+                  r"|(?P<scaled>.+)\.alpha")
 DOWN = ("lora_A", "lora.down")
 # names of layers that diffusers does not use itself
-FOREIGN = re.compile(r"lora_unet_|lora_transformer_|lora_te\d?_|diffusion_model\.|(base_model\.model\.)?(double|single)_blocks\."
-                     r"|.*\.processor\.|.*\.lora_down\.")
+FOREIGN = re.compile(r"lora_unet_|lora_transformer_|lora_te\d?_|diffusion_model\.|.*\.processor\.|.*\.lora_down\."
+                     r"|(base_model\.model\.)?(double|single)_blocks\.")
 UNSUPPORTED = {
     "lora_magnitude_vector": "DoRA", "dora_scale": "DoRA", "lokr_": "LoKr", "hada_": "LoHa", "oft_": "OFT", "ia3_": "IA3",
     "vera_": "VeRA", "lora_mid": "a LoRA of convolutions", "lora_embedding_": "a LoRA of embeddings",
@@ -47,8 +48,8 @@ class AdapterFile:
     def __post_init__(self) -> None:
         """ValueError."""
         if not re.fullmatch(ADAPTER, self.name):
-            raise ValueError(f"--lora-name {self.name!r} is no name of a lane; it must be lower-case letters and digits, with "
-                             "single hyphens between, at most 40 characters")
+            raise ValueError(f"--lora-name {self.name!r} is no name of a lane; it must be lower-case letters and digits, "
+                             "with single hyphens between, at most 40 characters")
         if not math.isfinite(self.scale) or self.scale == 0:
             raise ValueError(f"--lora-scale is {self.scale}; it must be a finite number other than 0")
 
@@ -65,10 +66,9 @@ class AdapterFile:
             from export.converted import converted  # loads torch
 
             tensors = converted(file, checkpoint.pipeline.family)
-        weights = stored(checkpoint.file(COMPONENT))
         changes = _changes(tensors, settings, self.scale)
-        adapter = Adapter(self.name, self.scale, _digest(file), {f"{name}.weight": each for name, each in changes.items()})
-        adapter.check(weights)
+        adapter = Adapter(self.name, self.scale, _digest(file), changes)
+        adapter.check(stored(checkpoint.file(COMPONENT)))
         return adapter
 
 
@@ -120,43 +120,46 @@ def _refuse_kinds(names: Mapping[str, Source]) -> None:
 
 
 def _changes(tensors: Mapping[str, Source], settings: dict[str, Any], scale: float) -> dict[str, LowRank]:
-    """By module."""
+    """By the parameter that they change."""
     sides: dict[str, dict[bool, Source]] = {}
     alphas: dict[str, float] = {}
     for name, tensor in tensors.items():
         if name.startswith("text_encoder"):
-            raise AdapterError(f"the adapter changes {name.split('.')[0]} too, and only those of the {COMPONENT} alone can be "
-                               "merged; train it without")
+            raise AdapterError(f"the adapter changes {name.split('.')[0]} too, and only those of the {COMPONENT} alone can "
+                               "be merged; train it without")
         found = PART.fullmatch(_bare(name))
         if not found:
             raise AdapterError(f"the adapter holds {name}, which is no part of a LoRA")
         if found["scaled"]:
             alphas[found["scaled"]] = float(tensor.numbers())
         elif len(tensor.shape) != 2:
-            raise AdapterError(f"the adapter's {name} has {len(tensor.shape)} dimensions; only LoRA of linear layers can be "
-                               "merged")
+            raise AdapterError(f"the adapter's {name} has {len(tensor.shape)} dimensions; only LoRA of linear layers can "
+                               "be merged")
         else:
             sides.setdefault(found["module"], {})[found["side"] in DOWN] = tensor
     if not sides:
         raise AdapterError("the adapter holds no LoRA")
-    for module, found in sides.items():
-        if len(found) < 2:
-            raise AdapterError(f"the adapter has only one of the two matrices of {module}; copy it again")
-    return {module: LowRank(found[True], found[False], scale * _factor(module, found[True].shape[0], settings, alphas))
+    return {f"{module}.weight": _change(module, found, scale, _alpha(module, settings, alphas), settings)
             for module, found in sides.items()}
 
 
-def _factor(module: str, rank: int, settings: dict[str, Any], alphas: dict[str, float]) -> float:
-    """peft's scaling: alpha / r, or alpha / √r (rsLoRA); 1 where nothing is said, as diffusers has it."""
-    alpha = _matching(settings.get("alpha_pattern") or {}, module) or settings.get("lora_alpha") or alphas.get(module)
-    if alpha is None:
-        return 1.0
-    return float(alpha) / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+def _change(module: str, sides: dict[bool, Source], scale: float, alpha: float | None, settings: dict[str, Any]) -> LowRank:
+    """With peft's scaling: alpha / r, or alpha / √r (rsLoRA); 1 where there is no alpha, as diffusers has it."""
+    if len(sides) < 2:
+        raise AdapterError(f"the adapter has only one of the two matrices of {module}; copy it again")
+    down, up = sides[True], sides[False]
+    rank = down.shape[0]
+    if up.shape[1] != rank:
+        raise AdapterError(f"the adapter's two matrices of {module} have ranks {rank} and {up.shape[1]}; copy it again")
+    factor = 1.0 if alpha is None else alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+    return LowRank(down, up, scale * factor)
 
 
-def _matching(patterns: Mapping[str, float], module: str) -> float | None:
-    """peft's rule: a pattern is the end of a module's name."""
-    return next((value for pattern, value in patterns.items() if re.fullmatch(rf"(.*\.)?({pattern})", module)), None)
+def _alpha(module: str, settings: dict[str, Any], alphas: dict[str, float]) -> float | None:
+    """The layer's own or the adapter's; peft's patterns are the ends of modules' names."""
+    own = [value for pattern, value in (settings.get("alpha_pattern") or {}).items()
+           if re.fullmatch(rf"(.*\.)?({pattern})", module)]
+    return next((float(value) for value in (*own, settings.get("lora_alpha"), alphas.get(module)) if value is not None), None)
 
 
 def _bare(name: str) -> str:

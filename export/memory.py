@@ -5,7 +5,7 @@ With B edits of side × side pixels in a step, D the transformer's width and L i
     weights    the lane's bytes, by tier
     beside     2 bytes a number of the text encoders, the VAE and what else the checkpoint has, all in bfloat16
     step       B · S · D · 2 bytes · COPIES; S = text + target + reference tokens, a token being 16 × 16 pixels
-    kept       B · L · 2 · R · D · 2 bytes of keys and values of the R reference tokens, where they are kept and not in S
+    kept       B · L · 2 · R · D · 2 bytes: keys and values of the R reference tokens, where they are kept and not in S
     decoding   side² · C · 2 bytes · DECODED, one image at a time; C the VAE's channels at full resolution
     reserve    RESERVE for CUDA itself, workspaces, the text encoder's activations and remembered references
 
@@ -82,10 +82,11 @@ class Sizes:
 
 
 # what a config that does not say has, as the classes of diffusers 0.42.1
+HEADS = {"num_attention_heads": 24, "attention_head_dim": 128}
 DEFAULTS = {
-    "FluxTransformer2DModel": {"num_layers": 19, "num_single_layers": 38, "num_attention_heads": 24, "attention_head_dim": 128},
-    "Flux2Transformer2DModel": {"num_layers": 8, "num_single_layers": 48, "num_attention_heads": 48, "attention_head_dim": 128},
-    "QwenImageTransformer2DModel": {"num_layers": 60, "num_attention_heads": 24, "attention_head_dim": 128},
+    "FluxTransformer2DModel": {"num_layers": 19, "num_single_layers": 38, **HEADS},
+    "Flux2Transformer2DModel": {"num_layers": 8, "num_single_layers": 48, **HEADS, "num_attention_heads": 48},
+    "QwenImageTransformer2DModel": {"num_layers": 60, **HEADS},
 }
 
 

@@ -18,10 +18,11 @@ def outline(library: str, kind: str, config: dict[str, Any]) -> dict[str, tuple[
     such or the config does not suit it."""
     found = getattr(importlib.import_module(library), kind, None) if library in LIBRARIES else None
     if found is None:
-        raise CheckpointError(f"{library} has no {kind or 'class'} that is known here: it cannot be counted by its config")
+        raise CheckpointError(f"{library} has no {kind or 'class'} that is known here; it cannot be counted by its config")
     try:
         with quiet(), torch.device("meta"):
-            made = found.from_config(config) if hasattr(found, "from_config") else found(found.config_class.from_dict(config))
+            by_config = hasattr(found, "from_config")  # diffusers
+            made = found.from_config(config) if by_config else found(found.config_class.from_dict(config))
     except Exception as failure:  # whatever a class does with numbers it was not made for
         words = (str(failure).splitlines() or [type(failure).__name__])[0]
         raise CheckpointError(f"{kind} cannot be made by its config.json: {words[:200]}") from None

@@ -1,4 +1,4 @@
-"""The pipelines that are recognised by their class's name in `model_index.json`, and what is known of each by it alone."""
+"""The pipelines that are recognised by their class's name in `model_index.json`, and what is known by it alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Pipeline:
     """`components` are those without which the pipeline cannot be made. `steps` and `guidance` are the defaults of the
     class's `__call__` in diffusers 0.42.1.
 
-    `steps` 0: the checkpoint says. `guidance` 0: the class takes none. With `twice` it is true classifier-free guidance, and
-    every step runs the transformer a second time. `text` is how many tokens of conditioning a step has at most: the
+    `steps` 0: the checkpoint says. `guidance` 0: the class takes none. With `twice` it is true classifier-free guidance,
+    and every step runs the transformer a second time. `text` is how many tokens of conditioning a step has at most: the
     prompt's, and those of the images that Qwen2.5-VL sees with it. With `keeps` the reference's keys and values are
     computed once an image; otherwise its tokens are in every step. `sides` are those of usual square images, in pixels.
     """

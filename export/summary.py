@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from export.checkpoint import Checkpoint, CheckpointError
-from export.faults import faults, networks
+from export.faults import TRANSFORMER, faults, networks
 from export.memory import GPUS, Demand, Sizes, demand
 from export.sizes import Network, Shapes, lane_bytes, measured
 from retouch.types import LANES
 
-TRANSFORMER = "transformer"
 PAIRS = "calibration/pairs.jsonl"
 
 
@@ -32,8 +31,8 @@ class Fit:
 
 @dataclass(frozen=True)
 class Summary:
-    """`lanes` are the transformer's bytes by lane and tier, `steps` and `guidance` the defaults (0: none), `twice` whether a
-    step runs the transformer twice for it; `missing` are sentences."""
+    """`lanes` are the transformer's bytes by lane and tier, `steps` and `guidance` the defaults (0: none), `twice`
+    whether a step runs the transformer twice for it; `missing` are sentences."""
 
     pipeline: str
     family: str
@@ -66,9 +65,9 @@ def summary(folder: Path, hashed: bool = False) -> Summary:
     shapes = found[TRANSFORMER][1] if TRANSFORMER in found else {}
     lanes = {lane: lane_bytes(shapes, lane) for lane in LANES} if shapes else {}
     others = sum(network.parameters for name, (network, _) in found.items() if name != TRANSFORMER)
+    steps = pipeline.steps or int(checkpoint.config.get("default_steps", 0))
     return Summary(
-        checkpoint.config["_class_name"], pipeline.family, pipeline.steps or int(checkpoint.config.get("default_steps", 0)),
-        pipeline.guidance, pipeline.twice, [network for network, _ in found.values()], lanes,
+        checkpoint.config["_class_name"], pipeline.family, steps, pipeline.guidance, pipeline.twice, [network for network, _ in found.values()], lanes,
         list(_fits(checkpoint, lanes, others)) if lanes else [], missing)
 
 
@@ -95,4 +94,4 @@ def _missing(checkpoint: Checkpoint, hashed: bool) -> Iterator[str]:
     if unlisted:
         yield f"model_index.json lists no {', '.join(unlisted)}, which a {checkpoint.config['_class_name']} has"
     if not (checkpoint.folder / PAIRS).is_file():
-        yield f"{PAIRS}: fp8 and fp4 need images and sentences to find the ranges of activations with, or a --calibration file"
+        yield f"{PAIRS}: fp8 and fp4 need images and sentences to measure activations with, or a --calibration file"

@@ -32,8 +32,8 @@ TRIFLE_MS = 250.0
 
 def adapted(repository: Path) -> list[str]:
     """The lanes with an adapter that are exported into a model repository, by name."""
-    lanes = (path.parent.parent.name.removeprefix("denoiser_") for path in repository.glob("denoiser_*-*/1/manifest.json"))
-    return sorted(filter(is_adapted, lanes))
+    manifests = repository.glob("denoiser_*-*/1/manifest.json")
+    return sorted(filter(is_adapted, (path.parts[-3].removeprefix("denoiser_") for path in manifests)))
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,8 @@ class EditRequest:
         _within("GUIDANCE", self.guidance, 0, MAX_GUIDANCE, "0 is the default")
         _within("PREVIEWS", self.previews, 0, MAX_PREVIEWS)
         if self.precision not in PRECISIONS and not is_adapted(self.precision):
-            raise RequestError(f"PRECISION {_short(self.precision)} is unknown; it must be {_one_of(PRECISIONS)}, or one of "
-                               "the last three with an adapter's name, as bf16-sketch")
+            raise RequestError(f"PRECISION {_short(self.precision)} is unknown; it must be {_one_of(PRECISIONS)}, or one "
+                               "of the last three with an adapter's name, as bf16-sketch")
         if not self.region:
             raise RequestError("REGION is empty; it must be auto, full or a mask of the image's size")
         parse_format(self.format)

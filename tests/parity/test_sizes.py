@@ -1,4 +1,4 @@
-"""Numbers of `retouch inspect` against the libraries': parameters by configs, bytes by an export, defaults, peaks of memory."""
+"""Numbers of `retouch inspect` against the libraries': parameters, bytes of an export, defaults, peaks of memory."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def test_headers_and_configs_say_the_same(tmp_path):
 
 def test_a_lane_has_the_bytes_of_its_graph(tmp_path):
     """But for constants that a graph has beside the parameters."""
-    folder = described(tmp_path / "tiny", KONTEXT, "FluxTransformer2DModel", **TINY | {"attention_head_dim": 128, "axes_dims_rope": (16, 56, 56)})
+    wide = TINY | {"attention_head_dim": 128, "axes_dims_rope": (16, 56, 56)}
+    folder = described(tmp_path / "tiny", KONTEXT, "FluxTransformer2DModel", **wide)
     exported(folder, "--repository", tmp_path / "out", "--precision", "fp8,fp4", "--weightless")
     shapes = measured(Checkpoint(folder), "transformer")[1]
     for lane in ("bf16", "fp8", "fp4"):
@@ -173,8 +174,9 @@ def test_copies_are_what_a_step_takes_at_its_peak(make, run, tokens, width):
 
 @pytest.mark.parametrize("make, channels", [
     (lambda: AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=16, down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4, use_quant_conv=False, use_post_quant_conv=False), 128),
+        block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=16, use_quant_conv=False,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        use_post_quant_conv=False), 128),
     (AutoencoderKLQwenImage, 96)], ids=["kl", "qwen"])
 def test_what_decoding_takes_at_its_peak(make, channels):
     with FakeTensorMode():

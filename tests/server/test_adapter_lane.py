@@ -27,11 +27,12 @@ def repository(tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapter")
     torch.manual_seed(0)
     model = Flux2Transformer2DModel.from_pretrained(CHECKPOINT / "transformer", torch_dtype=torch.float32)
-    get_peft_model(model, LoraConfig(r=4, target_modules=["attn.to_q", "attn.to_v"], init_lora_weights=False)).save_pretrained(
-        folder / "adapter")
+    settings = LoraConfig(r=4, target_modules=["attn.to_q", "attn.to_v"], init_lora_weights=False)
+    get_peft_model(model, settings).save_pretrained(folder / "adapter")
     copy = shutil.copytree(REPOSITORY, folder / "repository", symlinks=True,
                            ignore=shutil.ignore_patterns("__pycache__", "denoiser_fp4", "denoiser_*-*"))
-    told = exported(CHECKPOINT, "--repository", copy, "--lora", folder / "adapter", "--lora-name", "sketch", "--lora-scale", 0.2)
+    adapter = "--lora", folder / "adapter", "--lora-name", "sketch", "--lora-scale", 0.2
+    told = exported(CHECKPOINT, "--repository", copy, *adapter)
     assert told.startswith(f"exported denoiser_{LANE}") and len(told.splitlines()) == 1
     return copy
 
@@ -69,7 +70,8 @@ def test_no_wish_takes_it(client, photo):
 
 
 def test_an_error_lists_it(client, photo):
-    with pytest.raises(RequestError, match="PRECISION fp8-sketch is not loaded on this server; loaded are bf16, fp8, bf16-sketch"):
+    loaded = "bf16, fp8, bf16-sketch"
+    with pytest.raises(RequestError, match=f"PRECISION fp8-sketch is not loaded on this server; loaded are {loaded}"):
         edited(client, photo, "fp8-sketch")
 
 

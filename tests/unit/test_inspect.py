@@ -70,8 +70,8 @@ def test_a_half_copied_checkpoint_is_described_as_far_as_it_goes(tmp_path):
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     found = summary(tmp_path)
     assert (found.networks, found.lanes, found.fits, found.steps, found.guidance) == ([], {}, [], 28, 3.5)
-    for words in ("lacks vae/config.json", "lacks the folder scheduler", "lacks the folder transformer", "calibration/pairs.jsonl",
-                  "lists no text_encoder, tokenizer, text_encoder_2, tokenizer_2, which a FluxKontextPipeline has"):
+    for words in ("lacks vae/config.json", "lacks the folder scheduler", "lacks the folder transformer",
+                  "calibration/pairs.jsonl", "lists no text_encoder, tokenizer, text_encoder_2, tokenizer_2, which a FluxKontextPipeline has"):
         assert sum(words in sentence for sentence in found.missing) == 1, (words, found.missing)
     done = inspected(tmp_path)
     assert done.returncode == 0 and done.stdout.count("missing") == len(found.missing)
@@ -82,9 +82,10 @@ def test_a_half_copied_checkpoint_is_described_as_far_as_it_goes(tmp_path):
 
 def test_bytes_of_a_lane():
     """Two single blocks, of which the last stays FP8 in fp4; a modulation; an embedder; a norm and a bias."""
-    shapes = {"x_embedder.weight": (32, 16), "x_embedder.bias": (32,), "single_transformer_blocks.0.norm.linear.weight": (96, 32),
-              "single_transformer_blocks.0.proj_mlp.weight": (128, 32), "single_transformer_blocks.1.proj_mlp.weight": (128, 32),
-              "single_transformer_blocks.0.attn.norm_q.weight": (16,)}
+    first, last = "single_transformer_blocks.0", "single_transformer_blocks.1"
+    shapes = {"x_embedder.weight": (32, 16), "x_embedder.bias": (32,), f"{first}.norm.linear.weight": (96, 32),
+              f"{first}.proj_mlp.weight": (128, 32), f"{last}.proj_mlp.weight": (128, 32),
+              f"{first}.attn.norm_q.weight": (16,)}
     wide = 2 * (512 + 32 + 16)
     assert lane_bytes(shapes, "bf16") == {"bf16": wide + 2 * (3072 + 4096 + 4096)}
     assert lane_bytes(shapes, "fp8") == {"bf16": wide, "fp8": 3072 + 4096 + 4096}
@@ -92,7 +93,7 @@ def test_bytes_of_a_lane():
 
 
 def test_what_an_edit_takes():
-    """FLUX.1 at 1024 × 1024: 512 + 4,096 + 4,096 tokens of width 3,072; FLUX.2 klein keeps keys and values of 32 blocks."""
+    """FLUX.1 at 1024 × 1024 has 512 + 4,096 + 4,096 tokens of width 3,072; klein keeps keys and values of 32 blocks."""
     flux = Sizes("FluxTransformer2DModel", 3072, 57)
     kontext = demand(PIPELINES["FluxKontextPipeline"], flux, 1024, weights=23.8e9, others=5_000_000_000)
     assert kontext.edit == pytest.approx(8704 * 3072 * 2 * 17.3)
