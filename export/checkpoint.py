@@ -35,8 +35,9 @@ class Checkpoint:
                                   "pipeline")
         self.config = self.json(INDEX)
         name = self.config.get("_class_name")
-        if name not in PIPELINES:
-            raise CheckpointError(f"{folder} holds a {name}; supported are {', '.join(PIPELINES)}")
+        if not isinstance(name, str) or name not in PIPELINES:
+            what = f"a {name}" if isinstance(name, str) else "a pipeline that no class of diffusers is named for"
+            raise CheckpointError(f"{folder} holds {what}; supported are {', '.join(PIPELINES)}")
         self.pipeline = PIPELINES[name]
 
     @property

@@ -20,9 +20,11 @@ from export.checkpoint import Checkpoint
 from export.graph import relative_error
 from export.kontext import Step
 from export.lora import AdapterFile
+from export.sizes import lane_bytes, measured
 from retouch.manifest import verify
 from retouch.runners.onnx import OnnxRunner
 from retouch.server import ROOT
+from retouch.types import LANES
 from test_kontext import TINY, inputs, write
 
 LINEARS = ["attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_k_proj", "ff.net.0.proj", "ff.net.2",
@@ -182,7 +184,7 @@ def test_a_lane_is_the_model_with_the_adapter_fused(base, checkpoint, tmp_path):
 def test_lanes_with_an_adapter(base, checkpoint, tmp_path):
     """All precisions, beside the plain lanes; again only when the adapter, its strength or the checkpoint is another."""
     repository, path = tmp_path / "out", saved_by_diffusers(base, tmp_path / "adapter")
-    for name in ("bf16", "fp8", "fp4"):
+    for name in LANES:
         shutil.copytree(ROOT / "model_repository" / f"denoiser_{name}", repository / f"denoiser_{name}", symlinks=True,
                         ignore=shutil.ignore_patterns("*.onnx*", "manifest.json", "*.json", "*.npz", "__pycache__"))
     names = [name for name, _ in base.named_modules()]
@@ -191,15 +193,19 @@ def test_lanes_with_an_adapter(base, checkpoint, tmp_path):
     adapter = "--lora", path, "--lora-name", "sketch"
     exported(*asked)
     told = exported(*asked, *adapter)
-    assert all(f"exported denoiser_{lane}-sketch" in told for lane in ("bf16", "fp8", "fp4"))
+    assert all(f"exported denoiser_{lane}-sketch" in told for lane in LANES)
     assert "up to date" in exported(*asked, *adapter) and "up to date" in exported(*asked)
     assert "exported denoiser_fp8-sketch" in exported(*asked, *adapter, "--lora-scale", 0.5)
     manifest = verify(repository / "denoiser_fp8-sketch" / "1")
     assert manifest.precision == "fp8-sketch" and manifest.arithmetic == "E4M3, bfloat16"
     assert {name: manifest.settings["adapter"][name] for name in ("name", "scale")} == {"name": "sketch", "scale": 0.5}
+    shapes = measured(Checkpoint(checkpoint), "transformer")[1]
+    for lane in LANES:  # as `retouch inspect` tells, but for the constants that a graph has and parameters that it shares
+        weights = verify(repository / f"denoiser_{lane}" / "1").weights
+        assert weights == pytest.approx(lane_bytes(shapes, lane), rel=0.01)
     plain = verify(repository / "denoiser_fp8" / "1")
     assert manifest.weights == plain.weights and "adapter" not in plain.settings
-    for lane in ("bf16", "fp8", "fp4"):
+    for lane in LANES:
         ours, theirs = repository / f"denoiser_{lane}-sketch", repository / f"denoiser_{lane}"
         assert (ours / "1/model.py").resolve() == (repository / "denoiser_bf16/1/model.py").resolve()
         assert os.readlink(ours / "configs/cpu.pbtxt") == "../config.pbtxt"

@@ -1,4 +1,4 @@
-"""Numbers of `retouch inspect` against the libraries': parameters, bytes of an export, defaults, peaks of memory."""
+"""Numbers of `retouch inspect` against the libraries': parameters, defaults, peaks of memory."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import json
 import weakref
 
 import diffusers
-import onnx_ir as ir
 import pytest
 import torch
 from diffusers import (
     AutoencoderKL, AutoencoderKLQwenImage, Flux2Transformer2DModel, FluxTransformer2DModel, QwenImageTransformer2DModel)
-from exports import exported
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -20,8 +18,7 @@ from torch.utils._pytree import tree_leaves
 from export.checkpoint import Checkpoint
 from export.memory import COPIES, DECODED, DEFAULTS
 from export.pipelines import PIPELINES
-from export.quantise import bytes_by_tier
-from export.sizes import lane_bytes, measured
+from export.sizes import measured
 from export.summary import summary
 from test_kontext import TINY
 
@@ -60,20 +57,6 @@ def test_headers_and_configs_say_the_same(tmp_path):
     network, shapes = measured(Checkpoint(folder), "transformer")
     assert dict(shapes) == dict(by_config[1]) and network.parameters == by_config[0].parameters
     assert network.dtypes == {"F32": network.parameters}
-
-
-def test_a_lane_has_the_bytes_of_its_graph(tmp_path):
-    """But for constants that a graph has beside the parameters."""
-    wide = TINY | {"attention_head_dim": 128, "axes_dims_rope": (16, 56, 56)}
-    folder = described(tmp_path / "tiny", KONTEXT, "FluxTransformer2DModel", **wide)
-    exported(folder, "--repository", tmp_path / "out", "--precision", "fp8,fp4", "--weightless")
-    shapes = measured(Checkpoint(folder), "transformer")[1]
-    for lane in ("bf16", "fp8", "fp4"):
-        graph = bytes_by_tier(ir.load(tmp_path / "out" / f"denoiser_{lane}" / "1" / "step.onnx"))
-        ours = lane_bytes(shapes, lane)
-        assert set(ours) == set(graph)
-        for tier in ours:
-            assert ours[tier] == pytest.approx(graph[tier], rel=0.01), (lane, tier)
 
 
 def test_a_config_that_suits_no_class_is_told(tmp_path):
