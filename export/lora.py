@@ -22,7 +22,8 @@ from retouch.types import ADAPTER
 FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 CONFIG = "adapter_config.json"
 METADATA = "lora_adapter_metadata"  # where diffusers keeps peft's settings in a file's header
-PREFIXES = (f"base_model.model.{COMPONENT}.", "base_model.model.", f"{COMPONENT}.")
+PEFT = "base_model.model."  # how peft's names begin
+PREFIXES = (f"{PEFT}{COMPONENT}.", PEFT, f"{COMPONENT}.")
 PART = re.compile(r"(?P<module>.+)\.(?P<side>lora_A|lora_B|lora\.down|lora\.up)(\.default)?\.weight"
                   r"|(?P<scaled>.+)\.alpha")
 DOWN = ("lora_A", "lora.down")
@@ -61,12 +62,16 @@ class AdapterFile:
         except CheckpointError as failure:
             raise AdapterError(str(failure)) from None
         _refuse_kinds(tensors)
-        settings = _settings(file, metadata)
         if any(map(FOREIGN.match, tensors)):
             from export.converted import converted  # loads torch
 
-            tensors = converted(file, checkpoint.pipeline.family)
-        changes = _changes(tensors, settings, self.scale)
+            tensors, settings = converted(file, checkpoint.family), {}
+        else:
+            settings = _settings(file, metadata, peft=any(name.startswith(PEFT) for name in tensors))
+        try:
+            changes = _changes(tensors, settings, self.scale)
+        except (ValueError, TypeError, re.error):
+            raise AdapterError(f"{file.name} says how strong it is by what are no numbers; copy it again") from None
         adapter = Adapter(self.name, self.scale, _digest(file), changes)
         adapter.check(stored(checkpoint.file(COMPONENT)))
         return adapter
@@ -81,12 +86,12 @@ def _file(path: Path) -> Path:
     return found[0]
 
 
-def _settings(file: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """peft's, of the file beside the weights or out of their header; {} where there are none. AdapterError."""
-    beside = file.parent / CONFIG
+def _settings(file: Path, metadata: Mapping[str, str], peft: bool) -> dict[str, Any]:
+    """peft's, of the file beside the weights in its own layout, or out of their header; {} where there are none.
+    AdapterError."""
     try:
-        if file.name == FILES[1]:
-            found = json.loads(beside.read_text())
+        if peft:
+            found = json.loads((file.parent / CONFIG).read_text())
         else:
             found = {name.removeprefix(f"{COMPONENT}."): value
                      for name, value in json.loads(metadata.get(METADATA, "{}")).items()}
@@ -95,8 +100,7 @@ def _settings(file: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     except OSError:
         raise AdapterError(f"{file.name} lies without its {CONFIG}, which says how strong it is; copy both") from None
     except (ValueError, AttributeError, TypeError):
-        raise AdapterError(f"the adapter's settings ({CONFIG if file.name == FILES[1] else METADATA}) are damaged; copy it "
-                           "again") from None
+        raise AdapterError(f"the adapter's settings ({CONFIG if peft else METADATA}) are damaged; copy it again") from None
 
 
 def _refuse_settings(found: dict[str, Any]) -> None:

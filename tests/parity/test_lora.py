@@ -299,6 +299,8 @@ CASES = {
     "another kind by its settings": (configured(peft_type="IA3"), "of the kind IA3"),
     "biases": (configured(bias="all"), "a LoRA with biases"),
     "whole modules": (configured(modules_to_save=["proj_out"]), "a LoRA with whole modules"),
+    "no numbers": (configured(lora_alpha="strong"), "says how strong it is by what are no numbers"),
+    "no pattern": (configured(alpha_pattern={"(": 2}), "says how strong it is by what are no numbers"),
     "PiSSA": (configured(init_lora_weights="pissa_niter_4"), "began with pissa_niter_4"),
     "no settings": (without_config, "lies without its adapter_config.json"),
     "damaged settings": (damaged_config, "settings (adapter_config.json) are damaged"),
