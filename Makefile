@@ -82,7 +82,7 @@ train: $(SETUP)  ## Make the checkpoint again from a seed (hours on two cores; r
 	$(BIN)/python -m training
 
 clean:  ## Remove what commands wrote, but not .venv
-	rm -rf out out.png .runtime .pytest_cache .hypothesis model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.plan model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer*.json model_repository/*/1/calibration.json model_repository/*/1/cost.json
+	rm -rf out out.png .runtime .pytest_cache .hypothesis model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.plan model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer*.json model_repository/*/1/calibration.json model_repository/*/1/cost.json model_repository/denoiser_*-*
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove .venv too

@@ -1,4 +1,4 @@
-"""The command line: retouch edit | serve | demo | export | calibrate | doctor."""
+"""The command line: retouch edit | serve | demo | export | inspect | calibrate | doctor."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from clients.show import console, save, with_progress
+from export.checkpoint import CheckpointError
 from export.command import export
 from retouch import types
 from retouch.client import Retouch
@@ -43,7 +44,8 @@ def retouch() -> None:
 @click.option("--guidance", type=float, default=0.0, help="0: the model's default.")
 @click.option("--previews", type=int, default=4, show_default=True, help=f"0 to {types.MAX_PREVIEWS}.")
 @click.option("--save-previews", is_flag=True, help="Write them beside the result.")
-@click.option("--precision", default="auto", show_default=True, help=", ".join(types.PRECISIONS))
+@click.option("--precision", default="auto", show_default=True,
+              help=f"{', '.join(types.PRECISIONS)}, or a lane with an adapter, as bf16-sketch.")
 @click.option("--region", default="auto", show_default=True, help="auto or full.")
 @click.option("--mask", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="White = may change.")
 @click.option("--format", "format_", help="png, jpeg, webp or `jpeg;quality=90`.  [default: by the name of --out]")
@@ -95,7 +97,7 @@ def demo(out: Path, image: Path | None, instruction: str | None) -> None:
 
 
 @retouch.command()
-@click.option("--precision", "lanes", type=click.Choice(types.LANES), multiple=True, help="[default: all that are exported]")
+@click.option("--precision", "lanes", multiple=True, help="A lane's name.  [default: all that are exported]")
 @click.option("--runner", type=click.Choice(list(RUNNERS)), default="onnx", show_default=True)
 def calibrate(lanes: tuple[str, ...], runner: str) -> None:
     """Measure what a step costs on this machine; the scheduler reads it when a server starts."""
@@ -103,6 +105,21 @@ def calibrate(lanes: tuple[str, ...], runner: str) -> None:
 
     for lane in lanes or [name.removeprefix("denoiser_") for name in models(REPOSITORY) if name.startswith("denoiser_")]:
         console.print(f"wrote {calibrate(REPOSITORY, lane, runner).name} of {lane}")
+
+
+@retouch.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--hashes", is_flag=True, help="Read all files and compare them with the hashes that the folder carries.")
+@click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here as well.")
+def inspect(checkpoint: Path, hashes: bool, out: Path | None) -> None:
+    """Say what CHECKPOINT is, how large its lanes are, which GPUs they fit and what it lacks."""
+    from clients.inspect import show
+    from export.summary import summary
+
+    found = summary(checkpoint, hashes)
+    show(found)
+    if out:
+        out.write_text(json.dumps(found.words(), indent=2) + "\n")
 
 
 @retouch.command()
@@ -141,7 +158,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopping a service stops its server in order
     try:
         retouch(standalone_mode=False)
-    except (RequestError, ServerError, ArtifactError) as failure:
+    except (RequestError, ServerError, ArtifactError, CheckpointError) as failure:
         console.print(f"[red]{type(failure).__name__}[/]: {failure}")
         sys.exit(1)
     except click.ClickException as failure:

@@ -44,16 +44,16 @@ def pairs(checkpoint: Path) -> list[CalibrationPair]:
     return [CalibrationPair((index.parent / row["image"]).read_bytes(), row["instruction"]) for row in rows]
 
 
-def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int = 0) -> Ranges:
-    """Ranges over edits of `examples` by the bf16 lane of `repository`."""
+def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int = 0, lane: str = "bf16") -> Ranges:
+    """Ranges over edits of `examples` by a bf16 lane of `repository`."""
     watched: dict[str, Watched] = {}
 
     def runner(folder: Path, graph: str, keep: tuple[str, ...] = ()) -> Watched:
         watched[graph] = Watched(folder, graph)
         return watched[graph]
 
-    family = read(Path(repository) / "denoiser_bf16" / "1").family
-    loop = (ReaderLoop if family in READERS else PlainLoop)(repository, runner=runner)
+    family = read(Path(repository) / f"denoiser_{lane}" / "1").family
+    loop = (ReaderLoop if family in READERS else PlainLoop)(repository, lane, runner)
     for seed, pair in enumerate(examples):
         loop.edit(EditRequest(pair.image, pair.instruction, seed=seed, steps=steps))
     return {name: graph.ranges() for name, graph in watched.items()}

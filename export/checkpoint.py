@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-FAMILIES = {"RetouchPipeline": "instructx", "FluxKontextPipeline": "flux-kontext"}
+from export.pipelines import PIPELINES
+
+if TYPE_CHECKING:
+    from export.adapter import Adapter
+
+INDEX = "model_index.json"
+POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs has not replaced yet
 
 
 class CheckpointError(RuntimeError):
@@ -14,18 +20,35 @@ class CheckpointError(RuntimeError):
 
 
 class Checkpoint:
-    """`config` is `model_index.json`: the pipeline's class, its components, and its own settings."""
+    """`config` is `model_index.json`: the pipeline's class, its components, and its own settings. An `adapter` that is
+    given to it is merged into what is loaded of it."""
+
+    adapter: Adapter | None = None
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        index = self.folder / "model_index.json"
-        if not index.is_file():
-            raise CheckpointError(f"{folder} is no checkpoint: it has no model_index.json")
-        self.config = _json(index, index.name)
+        if not self.folder.is_dir():
+            raise CheckpointError(f"{folder} is no folder; give that of a checkpoint in diffusers layout, with its {INDEX}"
+                                  if self.folder.exists() else f"there is no {folder}")
+        if not (self.folder / INDEX).is_file():
+            raise CheckpointError(f"{folder} is no checkpoint: it has no {INDEX}; give the folder of a whole diffusers "
+                                  "pipeline")
+        self.config = self.json(INDEX)
         name = self.config.get("_class_name")
-        if name not in FAMILIES:
-            raise CheckpointError(f"{folder} holds a {name}; supported are {', '.join(FAMILIES)}")
-        self.family = FAMILIES[name]
+        if not isinstance(name, str) or name not in PIPELINES:
+            what = f"a {name}" if isinstance(name, str) else "a pipeline that no class of diffusers is named for"
+            raise CheckpointError(f"{folder} holds {what}; supported are {', '.join(PIPELINES)}")
+        self.pipeline = PIPELINES[name]
+
+    @property
+    def family(self) -> str:
+        return self.pipeline.family
+
+    @property
+    def components(self) -> dict[str, tuple[str, str]]:
+        """Library and class of each component that the pipeline lists and has, by the name of its folder."""
+        listed = {name: value for name, value in self.config.items() if isinstance(value, list) and len(value) == 2}
+        return {name: tuple(value) for name, value in listed.items() if all(isinstance(each, str) for each in value)}
 
     def load(self, kind: type, name: str, rounded: bool = False) -> Any:
         """The component in folder `name` as a `kind`, any diffusers or transformers model; with `rounded` its parameters
@@ -33,8 +56,12 @@ class Checkpoint:
         import torch  # not needed to find out that a folder is no checkpoint
 
         model = kind.from_pretrained(self.file(name), torch_dtype=torch.float32).eval().requires_grad_(False)
-        for parameter in model.parameters() if rounded else ():
-            parameter.copy_(parameter.bfloat16())
+        changes = self.adapter.changes if self.adapter and name == self.adapter.component else {}
+        for key, parameter in model.named_parameters():
+            if key in changes:
+                parameter += torch.from_numpy(changes[key].numbers())
+            if rounded:
+                parameter.copy_(parameter.bfloat16())
         return model
 
     def typed(self, kind: type, name: str, outline: bool) -> Any:
@@ -61,11 +88,21 @@ class Checkpoint:
 
     def json(self, name: str) -> dict[str, Any]:
         """A component's settings; CheckpointError when they cannot be read."""
-        return _json(self.file(name), name)
+        return read_json(self.file(name), name)
 
 
-def _json(path: Path, name: str) -> dict[str, Any]:
+def read_json(path: Path, name: str) -> dict[str, Any]:
+    """An object of a checkpoint's file `name`; CheckpointError."""
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
+        if isinstance(found, dict):
+            return found
     except ValueError:
-        raise CheckpointError(f"{name} of the checkpoint is damaged; copy it again") from None
+        if is_pointer(path):
+            raise CheckpointError(f"{name} is a git-lfs pointer; run `git lfs pull` in the checkpoint") from None
+    raise CheckpointError(f"{name} of the checkpoint is damaged; copy it again")
+
+
+def is_pointer(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(POINTER)) == POINTER

@@ -5,19 +5,22 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from export.checkpoint import Checkpoint
+from export.faults import check
+from export.lora import AdapterFile
 from export.parts import FAMILIES, Part, checkpoint_digest, current
 from retouch.manifest import read
-
-LANES = ("bf16", "fp8", "fp4")
+from retouch.types import LANES
 
 
 @dataclass
 class Work:
-    """What is missing: parts other than the denoiser, lanes of the denoiser, and TensorRT plans of lanes."""
+    """What is missing: parts other than the denoiser, lanes of the denoiser by precision, and TensorRT plans of lanes. The
+    lanes are those of the checkpoint's adapter, where it has one."""
 
     checkpoint: Checkpoint
     sha256: str
@@ -28,25 +31,49 @@ class Work:
     plans: list[str]
 
     @classmethod
-    def of(cls, folder: Path, asked: list[str], repository: Path, only: str | None, again: bool, tensorrt: bool) -> Work:
-        """ValueError when `only` names no part; `again` counts what is there already as missing."""
-        checkpoint, sha256 = Checkpoint(folder), checkpoint_digest(folder)
+    def of(cls, folder: Path, asked: list[str], repository: Path, only: str | None, tensorrt: bool, weightless: bool,
+           lora: AdapterFile | None) -> Work:
+        """CheckpointError or AdapterError when one of the two cannot be exported, ValueError when `only` names no part.
+        What is there already counts as missing where it is to be `weightless`."""
+        checkpoint = Checkpoint(folder)
+        if checkpoint.family not in FAMILIES:
+            raise ValueError(f"the export of {checkpoint.family} is not built yet; there are {', '.join(FAMILIES)}")
         parts = {part.name: part for part in FAMILIES[checkpoint.family]}
         if only not in (None, *parts):
             raise ValueError(f"--only {only} is no part of this checkpoint; it must be {', '.join(parts)}")
+        check(checkpoint, weights=not weightless, whole=only is None)
+        checkpoint.adapter = lora.read(checkpoint) if lora else None
+        adapter, sha256 = checkpoint.adapter, checkpoint_digest(folder)
         denoiser = parts.pop("denoiser") if only in (None, "denoiser") else None
 
-        def missing(part: Part, lane: str) -> bool:
-            return again or not current(part.folder(repository, lane), sha256, lane)
+        def missing(part: Part, lane: str, about: dict[str, Any] | None = None) -> bool:
+            return weightless or not current(part.folder(repository, lane), sha256, lane, about)
 
-        lanes = [lane for lane in LANES if denoiser and lane in {"bf16", *asked} and missing(denoiser, lane)]
-        planned = [lane for lane in LANES if denoiser and tensorrt and lane in asked]
-        return cls(checkpoint, sha256, repository,
-                   [part for part in parts.values() if only in (None, part.name) and missing(part, "bf16")], denoiser,
-                   lanes, [lane for lane in planned if lane in lanes or not read(denoiser.folder(repository, lane)).plans])
+        def planless(lane: str) -> bool:
+            return lane in lanes or not read(denoiser.folder(repository, named[lane])).plans
+
+        named = {lane: adapter.lane(lane) if adapter else lane for lane in LANES}
+        lanes = [lane for lane in LANES if denoiser and lane in {"bf16", *asked}
+                 and missing(denoiser, named[lane], adapter and adapter.about())]
+        plans = [lane for lane in LANES if denoiser and tensorrt and lane in asked and planless(lane)]
+        others = [part for part in parts.values() if only in (None, part.name) and missing(part, "bf16")]
+        return cls(checkpoint, sha256, repository, others, denoiser, lanes, plans)
 
     def __bool__(self) -> bool:
         return bool(self.parts or self.lanes or self.plans)
+
+
+def _lora(path: Path | None, name: str | None, scale: float, only: str | None, weightless: bool) -> AdapterFile | None:
+    """ValueError when the options on an adapter do not fit each other."""
+    if path is None and (name is not None or scale != 1.0):
+        raise ValueError("--lora-name and --lora-scale are of an adapter; name its file with --lora")
+    if path is None:
+        return None
+    if name is None:
+        raise ValueError("--lora wants a --lora-name: its lanes are called by it, as bf16-NAME")
+    if weightless or only not in (None, "denoiser"):
+        raise ValueError("--lora changes the denoiser's weights; leave out --weightless, and --only other parts")
+    return AdapterFile(path, name, scale)
 
 
 def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
@@ -69,16 +96,22 @@ def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
 @click.option("--tensorrt", is_flag=True, help="Build TensorRT plans of the asked lanes too, for the GPU of this machine.")
 @click.option("--strip", is_flag=True, help="Leave the weights out of the plans; the ONNX files give them at load.")
 @click.option("--force", is_flag=True, help="Register a plan that is not faster than the wider lane's, or too large.")
+@click.option("--lora", type=click.Path(exists=True, path_type=Path),
+              help="An adapter, a file or a folder: the lanes are made with it merged, beside those without.")
+@click.option("--lora-name", metavar="NAME", help="The lanes are called by it: bf16-NAME, fp8-NAME, fp4-NAME.")
+@click.option("--lora-scale", type=float, default=1.0, show_default=True, help="How strong the adapter is.")
 @click.option("--weightless", is_flag=True, help="The denoiser's graphs and sizes, by its config alone; nothing to serve.")
 def export(checkpoint: Path, precision: list[str], repository: Path, only: str | None, calibration: Path | None,
-           tensorrt: bool, strip: bool, force: bool, weightless: bool) -> None:
+           tensorrt: bool, strip: bool, force: bool, lora: Path | None, lora_name: str | None, lora_scale: float,
+           weightless: bool) -> None:
     """Turn CHECKPOINT, a folder in diffusers layout, into ONNX in a model repository.
 
     What is there and still right is kept: an export that was stopped goes on where it was.
     """
     try:
+        adapter = _lora(lora, lora_name, lora_scale, only, weightless)
         only = "denoiser" if weightless else only
-        work = Work.of(checkpoint, precision, repository, only, again=weightless, tensorrt=tensorrt and not weightless)
+        work = Work.of(checkpoint, precision, repository, only, tensorrt and not weightless, weightless, adapter)
         if not work:
             click.echo(f"{repository} is up to date with {checkpoint}")
             return

@@ -21,8 +21,10 @@ from export.quantise import bytes_by_tier, quantise
 from export.ranges import Range, Ranges
 from export.ranges import write as write_ranges
 from export.recipe import Recipe, recipe_for
+from export.registration import register
 from export.skeleton import save, save_without_weights, skeletons
-from export.weights import attach, blank, stored
+from export.stored import stored
+from export.weights import attach, blank
 from retouch.manifest import FLOAT32, Manifest, publish, read, verify
 
 ARITHMETIC = {"bf16": "bfloat16", "fp8": "E4M3, bfloat16", "fp4": "E2M1, E4M3, bfloat16"}
@@ -33,7 +35,8 @@ Say = Callable[[str], None]
 
 @dataclass
 class Exporter:
-    """`say` is told what is being done; `weightless` writes graphs only, which no server loads."""
+    """`say` is told what is being done; `weightless` writes graphs only, which no server loads. Where the checkpoint has
+    an adapter, the lanes are the adapter's."""
 
     checkpoint: Checkpoint
     sha256: str
@@ -56,67 +59,76 @@ class Exporter:
                     check(graph, staging / graph.file)
             module.files(self.checkpoint, staging)
 
+    def lane(self, precision: str) -> str:
+        """The name of the denoiser's lane."""
+        adapter = self.checkpoint.adapter
+        return adapter.lane(precision) if adapter else precision
+
     def typed(self, part: Part) -> dict[str, int]:
         """The denoiser's bf16 lane; its weights' bytes by tier."""
-        module = importlib.import_module(part.module)
+        module, adapter = importlib.import_module(part.module), self.checkpoint.adapter
         parameters = {} if self.weightless else stored(self.checkpoint.folder / module.FOLDER)
+        parameters = adapter.merged(parameters) if adapter else parameters
         give = (lambda model: blank(model, "model.")) if self.weightless else (
             lambda model: attach(model, "model.", parameters))
-        self.say(f"{part.name}_bf16: tracing")
+        self.say(f"{part.name}_{self.lane('bf16')}: tracing")
         models = skeletons(lambda: module.graphs(self.checkpoint, outline=True), give)
         weights = bytes_by_tier(models["step"])
-        with self._publishing(part, "bf16", self._manifest(part, "bf16", weights)) as staging:
+        with self._publishing(part, self.lane("bf16"), self._manifest(part, "bf16", weights)) as staging:
             self._write(models, staging, part, "bf16")
             if not self.weightless:
                 module.files(self.checkpoint, staging)
                 self._compare(module, weights, staging)
         return weights
 
-    def narrow(self, part: Part, lane: str, ranges: Ranges, recipe: Recipe | None = None) -> dict[str, int]:
+    def narrow(self, part: Part, precision: str, ranges: Ranges, recipe: Recipe | None = None) -> dict[str, int]:
         """A narrow lane of the denoiser, from its bf16 lane, by the best recipe that `ranges` allow or by `recipe`; its
         weights' bytes by tier."""
         recipe = recipe or recipe_for(ranges)
-        source = part.folder(self.repository, "bf16")
+        source = part.folder(self.repository, self.lane("bf16"))
         models = {path.stem: ir.load(path) for path in sorted(source.glob("*.onnx"))}
         for name, model in models.items():
             some = {linear.module: Range(1.0) for linear in linears(model)} if self.weightless else {}
-            quantise(model, lane, ranges.get(name, some), recipe)
+            quantise(model, precision, ranges.get(name, some), recipe)
         weights = bytes_by_tier(models["step"])
-        manifest = self._manifest(part, lane, weights)
+        manifest = self._manifest(part, precision, weights)
         if Tier.NVFP4.value in weights:
             manifest.settings["recipe"] = asdict(recipe)
-        with self._publishing(part, lane, manifest) as staging:
-            self._write(models, staging, part, lane)
+        with self._publishing(part, self.lane(precision), manifest) as staging:
+            self._write(models, staging, part, precision)
             if not self.weightless:
                 _copy_beside(source, staging)
             if ranges:
                 write_ranges(ranges, staging / CALIBRATION)
         return weights
 
-    def plans(self, part: Part, lane: str, force: bool, strip: bool) -> dict[str, int]:
+    def plans(self, part: Part, precision: str, force: bool, strip: bool) -> dict[str, int]:
         """TensorRT plans of a lane that is exported, beside its graphs; their bytes by graph."""
         from export.tensorrt import WIDER, Options, build_plans  # needs TensorRT and a GPU
 
-        folder, wider = part.folder(self.repository, lane), WIDER.get(lane)
-        options = Options(force=force, strip=strip, wider=part.folder(self.repository, wider) if wider else None)
+        lane, wider = self.lane(precision), WIDER.get(precision)
+        folder = part.folder(self.repository, lane)
+        rival = part.folder(self.repository, self.lane(wider)) if wider else None
+        options = Options(force=force, strip=strip, wider=rival)
         manifest = verify(folder)
         with self._publishing(part, lane, manifest) as staging:
-            built = build_plans(folder, staging, lane, options, lambda words, done: self.say(_with_share(words, done)))
+            built = build_plans(folder, staging, precision, options, lambda words, done: self.say(_with_share(words, done)))
             manifest.plans = {name: info.words() for name, info in built.items()}
         return {name: info.bytes for name, info in built.items()}
 
-    def _manifest(self, part: Part, lane: str, weights: dict[str, int]) -> Manifest:
-        settings = importlib.import_module(part.module).settings(self.checkpoint)
-        return Manifest(self.checkpoint.family, self.sha256, lane, ARITHMETIC[lane], OPSET, versions(), weights=weights,
-                        settings=settings)
+    def _manifest(self, part: Part, precision: str, weights: dict[str, int]) -> Manifest:
+        settings, adapter = importlib.import_module(part.module).settings(self.checkpoint), self.checkpoint.adapter
+        about = {"adapter": adapter.about()} if adapter else {}
+        return Manifest(self.checkpoint.family, self.sha256, self.lane(precision), ARITHMETIC[precision], OPSET,
+                        versions(), weights=weights, settings=settings | about)
 
-    def _write(self, models: dict[str, ir.Model], staging: Path, part: Part, lane: str) -> None:
+    def _write(self, models: dict[str, ir.Model], staging: Path, part: Part, precision: str) -> None:
         for name, model in models.items():
             path = staging / f"{name}.onnx"
             if self.weightless:
                 save_without_weights(model, path)
             else:
-                save(model, path, lambda words: self.say(f"{part.name}_{lane}: {words}"))
+                save(model, path, lambda words: self.say(f"{part.name}_{self.lane(precision)}: {words}"))
                 onnx.checker.check_model(str(path))
 
     def _compare(self, module, weights: dict[str, int], staging: Path) -> None:
@@ -146,6 +158,7 @@ class Exporter:
                     path.replace(folder / path.name)
             else:
                 publish(staging, folder, manifest)
+                register(self.repository, part, lane)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 

@@ -6,7 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+from export.hashes import sha256
 from retouch.manifest import ArtifactError, verify
 
 OPSET = 20
@@ -28,9 +30,9 @@ class Part:
     name: str
     module: str
 
-    def folder(self, repository: Path, precision: str) -> Path:
-        """The version folder; a denoiser has one model a precision."""
-        return repository / (f"{self.name}_{precision}" if self.name == "denoiser" else self.name) / "1"
+    def folder(self, repository: Path, lane: str) -> Path:
+        """The version folder; a denoiser has one model a lane."""
+        return repository / (f"{self.name}_{lane}" if self.name == "denoiser" else self.name) / "1"
 
 
 PARTS = (
@@ -59,7 +61,7 @@ def digest(folder: Path, *patterns: str) -> str:
     total = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
         total.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+        total.update(bytes.fromhex(sha256(path)))
     return total.hexdigest()
 
 
@@ -68,11 +70,11 @@ def checkpoint_digest(checkpoint: Path) -> str:
     return digest(checkpoint, "**/*.safetensors", "**/*.json")
 
 
-def current(folder: Path, checkpoint_sha256: str, precision: str) -> bool:
-    """Whether `folder` holds a whole export of this checkpoint, made by these tools."""
+def current(folder: Path, checkpoint_sha256: str, lane: str, adapter: dict[str, Any] | None = None) -> bool:
+    """Whether `folder` holds a whole export of this checkpoint, made by these tools, with this adapter's `about`."""
     try:
         manifest = verify(folder)
     except ArtifactError:
         return False
     found = manifest.checkpoint_sha256, manifest.precision, manifest.opset, manifest.versions
-    return found == (checkpoint_sha256, precision, OPSET, versions())
+    return found == (checkpoint_sha256, lane, OPSET, versions()) and manifest.settings.get("adapter") == adapter

@@ -56,10 +56,10 @@ def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
         else:
             ranges = ranges or _ranges(work, exporter, settings.calibration)
             sizes = exporter.narrow(work.denoiser, lane, ranges)
-        yield f"exported {work.denoiser.name}_{lane}: {_told(sizes)}"
+        yield f"exported {work.denoiser.name}_{exporter.lane(lane)}: {_told(sizes)}"
     for lane in work.plans:
         sizes = exporter.plans(work.denoiser, lane, settings.force, settings.strip)
-        yield f"built the plans of {work.denoiser.name}_{lane}: {_told(sizes)}"
+        yield f"built the plans of {work.denoiser.name}_{exporter.lane(lane)}: {_told(sizes)}"
 
 
 def _ranges(work: Work, exporter: Exporter, calibration: Path | None) -> Ranges:
@@ -70,7 +70,7 @@ def _ranges(work: Work, exporter: Exporter, calibration: Path | None) -> Ranges:
         return read(calibration)
     pairs = calibrate.pairs(work.checkpoint.folder)
     said = (exporter.say(f"calibrating: pair {index + 1} of {len(pairs)}") or pair for index, pair in enumerate(pairs))
-    return calibrate.calibrate(work.repository, said)
+    return calibrate.calibrate(work.repository, said, lane=exporter.lane("bf16"))
 
 
 def _told(sizes: dict[str, int]) -> str:

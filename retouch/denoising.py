@@ -14,6 +14,7 @@ from retouch.preview import PreviewMap
 from retouch.region import rounded
 from retouch.scheduler import Size
 from retouch.step_cache import StepCache
+from retouch.types import RequestError
 
 
 @dataclass
@@ -77,6 +78,8 @@ class Denoising:
 
     def __post_init__(self) -> None:
         wanted, family = self.wanted, self.family
+        if len(wanted.more) > family.references:
+            raise RequestError(f"this checkpoint takes {family.references} reference images beside the edited one")
         self.total = wanted.steps or self.default_steps
         self.grid, self.source = family.grid(wanted.latents), family.pack(wanted.latents)
         denoised = rounded(wanted.region, self.grid) if family.partial else wanted.region | wanted.region.any()

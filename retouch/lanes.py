@@ -3,16 +3,18 @@
 A lane is chosen before the parser has said how large the region is, and steps on small regions are quicker than on
 the whole image: what a step takes is what it took of late over the regions that came. Edits that are still with the
 parser are on no board, and lanes on one processor slow each other down, of which their boards know only afterwards. So
-these are estimates; what an edit asks for by a lane's name is never weighed.
+these are estimates; what an edit asks for by a lane's name is never weighed. A lane with an adapter is another network:
+it serves those that name it, and no wish takes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from retouch.board import Load
-from retouch.types import LANES, RequestError
+from retouch.types import LANES, RequestError, is_adapted
 
 # what a wish takes, the first that is loaded, as long as nothing is known of the lanes
 PREFERENCE = {
@@ -26,6 +28,12 @@ PREFERENCE = {
 # longer than a person would notice: equal requests should not change lanes for trifles
 PATIENCE = 1.0
 TRIFLE_MS = 250.0
+
+
+def adapted(repository: Path) -> list[str]:
+    """The lanes with an adapter that are exported into a model repository, by name."""
+    manifests = repository.glob("denoiser_*-*/1/manifest.json")
+    return sorted(filter(is_adapted, (path.parts[-3].removeprefix("denoiser_") for path in manifests)))
 
 
 @dataclass(frozen=True)

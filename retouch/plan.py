@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from retouch.manifest import ArtifactError, Manifest
+from retouch.types import precision_of
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def described(machine: Machine) -> str:
     return f"{machine.gpu} (compute capability {major}.{minor})"
 
 
-def rebuild(precision: str) -> str:
+def rebuild(lane: str) -> str:
     """What to do when a plan is of no use here."""
-    return f"build it here with: retouch export CHECKPOINT --precision {precision} --tensorrt"
+    adapter = lane.removeprefix(precision_of(lane))[1:]
+    options = f"{precision_of(lane)}{f' --lora ADAPTER --lora-name {adapter}' if adapter else ''} --tensorrt"
+    return f"build it here with: retouch export CHECKPOINT --precision {options}"

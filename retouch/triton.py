@@ -17,8 +17,10 @@ import triton_python_backend_utils as pb_utils
 
 from retouch import types
 from retouch.denoising import Progress, Wanted
+from retouch.lanes import adapted
 from retouch.order import Order
-from retouch.types import Cancelled, EditAnswer, EditInfo, RequestError, request_from_values
+from retouch.types import Cancelled, EditInfo, RequestError
+from retouch.wire import request_of, tensors_of
 
 Arrays = dict[str, np.ndarray]
 
@@ -51,9 +53,19 @@ def parameter(args: dict[str, str], name: str) -> str:
 
 
 def lanes(args: dict[str, str]) -> Callable[[], tuple[str, ...]]:
-    """What tells which of the lanes that config.pbtxt names are loaded now; some 0.1 ms, not in `initialize`."""
-    named = parameter(args, "lanes").split(",")
-    return lambda: tuple(lane for lane in named if pb_utils.is_model_ready(f"denoiser_{lane}"))
+    """What tells which lanes are loaded now: of those that config.pbtxt names, and of those that the repository has with
+    an adapter in one of these precisions; some 0.1 ms, not in `initialize`."""
+    plain = parameter(args, "lanes").split(",")
+    return lambda: _ready([*plain, *(lane for lane in adapted(repository(args)) if types.precision_of(lane) in plain)])
+
+
+def wired(args: dict[str, str]) -> Callable[[], tuple[str, ...]]:
+    """The same before an ensemble, which can serve by no lanes but those that config.pbtxt names."""
+    return lambda: _ready(parameter(args, "lanes").split(","))
+
+
+def _ready(named: list[str]) -> tuple[str, ...]:
+    return tuple(lane for lane in named if pb_utils.is_model_ready(f"denoiser_{lane}"))
 
 
 def repository(args: dict[str, str]) -> Path:
@@ -107,23 +119,6 @@ def last_answers(requests: list, edit: Callable) -> list:
         return tensors_of(answer)
 
     return [_guarded(last, request) for request in requests]
-
-
-def request_of(row: dict[str, Any]) -> types.EditRequest:
-    """EditRequest of one row of a door's inputs; RequestError."""
-    for tensor in types.INPUTS:
-        if row[tensor.name].shape != tensor.dims:
-            raise RequestError(f"{tensor.name} must hold {tensor.dims[0]} value")
-    return request_from_values({name: value[0] for name, value in row.items()})
-
-
-def tensors_of(answer: EditAnswer) -> Arrays:
-    """A door's outputs."""
-    return {
-        "IMAGE": np.array([[answer.image]], object),
-        "STEP": np.array([answer.step], np.int32),
-        "INFO": np.array([[answer.info.to_json().encode()]], object),
-    }
 
 
 # -- the denoiser's senders -------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import secrets
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -34,10 +35,11 @@ LOWEST_PRIORITY = 2  # the doors' queues have two levels
 FORMATS = ("png", "jpeg", "webp")
 DEFAULT_QUALITY = 90
 
-# -- lanes: one denoiser a precision --------------------------------------------------------------------------------
+# -- lanes: one denoiser a precision, and one more for each adapter that is merged into it ---------------------------
 
 LANES = ("bf16", "fp8", "fp4")  # the widest first
 PRECISIONS = ("auto", "draft", "balanced", "best", *LANES)
+ADAPTER = r"(?=.{1,40}$)[a-z0-9]+(?:-[a-z0-9]+)*"  # an adapter's name; the lane of `sketch` in bf16 is bf16-sketch
 
 # -- geometry -------------------------------------------------------------------------------------------------------
 
@@ -135,8 +137,9 @@ class EditRequest:
         _within("STEPS", self.steps, 0, MAX_STEPS, "0 is the default")
         _within("GUIDANCE", self.guidance, 0, MAX_GUIDANCE, "0 is the default")
         _within("PREVIEWS", self.previews, 0, MAX_PREVIEWS)
-        if self.precision not in PRECISIONS:
-            raise RequestError(f"PRECISION {_short(self.precision)} is unknown; it must be {_one_of(PRECISIONS)}")
+        if self.precision not in PRECISIONS and not is_adapted(self.precision):
+            raise RequestError(f"PRECISION {_short(self.precision)} is unknown; it must be {_one_of(PRECISIONS)}, or one "
+                               "of the last three with an adapter's name, as bf16-sketch")
         if not self.region:
             raise RequestError("REGION is empty; it must be auto, full or a mask of the image's size")
         parse_format(self.format)
@@ -149,6 +152,17 @@ class EditRequest:
         if len(self.references) > MAX_REFERENCES:
             raise RequestError(f"REFERENCES holds {len(self.references)} images; at most {MAX_REFERENCES} are allowed")
         return self
+
+
+def precision_of(lane: str) -> str:
+    """The number format of a lane: bf16 of bf16 and of bf16-sketch."""
+    return lane.partition("-")[0]
+
+
+def is_adapted(lane: str) -> bool:
+    """Whether it is a lane's name with an adapter's, loaded or not."""
+    precision, hyphen, adapter = lane.partition("-")
+    return bool(precision in LANES and hyphen and re.fullmatch(ADAPTER, adapter))
 
 
 def request_from_values(values: dict[str, Any]) -> EditRequest:

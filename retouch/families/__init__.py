@@ -28,11 +28,18 @@ class Family(Protocol):
     for a graph's inputs, which all have it, 1, in front.
 
     `keeps`: the reference's keys and values come from a graph of their own, `reference`, once an image; otherwise its
-    tokens are in every step's inputs. `partial`: a step can take any subset of the target's tokens.
+    tokens are in every step's inputs. `partial`: a step can take any subset of the target's tokens. `negatives`: it can be
+    led away from an instruction, `negative` and by `true_cfg` where a request says nothing (1: not at all). At most so many
+    `references` beside the edited image. Pixels that an edit moves by fewer grey levels than `keep_below` are the source's.
     """
 
     keeps: bool
     partial: bool
+    negatives: bool
+    negative: str
+    true_cfg: float
+    references: int
+    keep_below: int
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """The height and width in pixels at which an image of that height and width is edited."""

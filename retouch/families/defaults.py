@@ -10,10 +10,11 @@ Arrays = dict[str, np.ndarray]
 
 
 class Defaults:
-    """Full attention over target and reference, no negative instruction, one image; latents in patches of `patch` by
-    `patch` are a token."""
+    """Full attention over target and reference, one image; a negative instruction counts where a request brings one;
+    latents in patches of `patch` by `patch` are a token."""
 
     keeps = partial = False
+    negatives = True
     negative, true_cfg = "", 1.0
     references = 0
     keep_below = 0

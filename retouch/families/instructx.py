@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retouch.families.defaults import Defaults
 from retouch.images import bucket
-from retouch.latents import conditioning_ids, noise, pack, reference_ids, target_ids, unpack
+from retouch.latents import conditioning_ids, noise, reference_ids, target_ids
 from retouch.layout import layout
 from retouch.schedule import Schedule
+from retouch.types import KEEP_BELOW
 
 if TYPE_CHECKING:
     from retouch.denoising import Wanted
@@ -18,26 +20,19 @@ if TYPE_CHECKING:
 Arrays = dict[str, np.ndarray]
 
 
-class InstructX:
+class InstructX(Defaults):
     """Its conditioning are `conditioning` [Q, J] and the parser's `boxes` [S, 2, 4], which say where that stands. Beside
     its noise every token has the source's and the layout. There is no guidance."""
 
     keeps = partial = True
+    negatives = False
+    keep_below = KEEP_BELOW
 
     def __init__(self, settings: dict[str, Any]):
         self.patch, self.schedule = settings["patch"], Schedule(settings["shift"])
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         return bucket(height, width)
-
-    def grid(self, latents: np.ndarray) -> tuple[int, int]:
-        return latents.shape[1] // self.patch, latents.shape[2] // self.patch
-
-    def pack(self, latents: np.ndarray) -> np.ndarray:
-        return pack(latents[None], self.patch)[0]
-
-    def unpack(self, tokens: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-        return unpack(tokens[None], grid, self.patch)[0]
 
     def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
         rows, columns = self.grid(latents)
@@ -60,6 +55,3 @@ class InstructX:
 
     def varying(self, wanted: Wanted, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         return {"tokens": tokens[None], "timestep": sigma[None]}
-
-    def guided(self, positive: np.ndarray, negative: np.ndarray, scale: float) -> np.ndarray:
-        raise ValueError("this family knows no negative instructions")

@@ -134,7 +134,7 @@ def test_tokens(pipeline, graphs, sentence):
 def test_conditioning(pipeline, graphs, sentence):
     text, pooled, _ = pipeline.encode_prompt(sentence, None, max_sequence_length=T5_LENGTH)
     said = graphs.reader.read(sentence, [])
-    close(said["text"], text[0].numpy())
+    close(said["conditioning"], text[0].numpy())
     close(said["pooled"], pooled[0].numpy())
 
 

@@ -40,7 +40,8 @@ def changed(edited: Path) -> bool:
 def test_every_command_is_known_here():
     assert [line.split()[0:2] for line in SHELL] == [
         ["make", "demo"], ["make", "edit"], ["make", "serve"],
-        [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "export"], ["make", "test"]]
+        [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "export"],
+        [".venv/bin/retouch", "inspect"], ["make", "test"]]
 
 
 def test_the_first_two_commands():
@@ -57,6 +58,11 @@ def test_the_first_two_commands():
 
 def test_an_export_of_what_is_there():
     assert "up to date" in run(SHELL[5])
+
+
+def test_a_look_at_the_checkpoint():
+    told = run(SHELL[6])
+    assert "instructx" in told and "9.43 MB" in told and "missing" not in told
 
 
 @pytest.fixture()

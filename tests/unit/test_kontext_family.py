@@ -11,7 +11,7 @@ from retouch.readers import reader_of
 
 SETTINGS = {"scheduler": {"use_dynamic_shifting": True}, "cell": 16, "guidance_embeds": True, "default_guidance": 2.5}
 LATENTS = np.zeros((16, 4, 6), np.float32)
-SAID = {"text": np.zeros((5, 8), np.float32), "pooled": np.zeros(4, np.float32)}
+SAID = {"conditioning": np.zeros((5, 8), np.float32), "pooled": np.zeros(4, np.float32)}
 EVERYWHERE = np.ones(6, bool)
 
 
@@ -29,11 +29,6 @@ def test_guidance_is_the_edits_or_the_checkpoints(family):
     for asked, told in ((0.0, 2.5), (4.0, 4.0)):
         wanted = Wanted(LATENTS, SAID, EVERYWHERE, seed=1, guidance=asked)
         assert family.fixed(wanted, SAID, np.arange(6))["guidance"].tolist() == [told]
-
-
-def test_one_image_is_edited(family):
-    with pytest.raises(ValueError, match="no further references"):
-        family.fixed(Wanted(LATENTS, SAID, EVERYWHERE, seed=1, more=(LATENTS,)), SAID, np.arange(6))
 
 
 def test_another_scheduler_is_refused():

@@ -2,6 +2,7 @@ from retouch import triton
 from retouch.postprocess import postprocess
 from retouch.source import Source
 from retouch.types import EditInfo
+from retouch.wire import tensors_of
 
 
 class TritonPythonModel:
@@ -18,4 +19,4 @@ class TritonPythonModel:
         source, step = Source.of(image, region, format.decode()), tuple(inputs["STEP"].tolist())
         picture = inputs["PIXELS"] if inputs["PIXELS"].size else inputs["PREVIEW"]
         answer = postprocess(source, inputs["CELLS"], picture, step, EditInfo.from_json(inputs["INFO"][0]))
-        return {name: value[0] for name, value in triton.tensors_of(answer).items()}
+        return {name: value[0] for name, value in tensors_of(answer).items()}

@@ -1,0 +1,97 @@
+"""What a checkpoint is, how large it becomes, where it fits and what it lacks: all that can be told before an export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from export.checkpoint import Checkpoint, CheckpointError
+from export.faults import TRANSFORMER, faults, networks
+from export.memory import GPUS, Demand, Sizes, demand
+from export.sizes import Network, Shapes, lane_bytes, measured
+from retouch.types import LANES
+
+PAIRS = "calibration/pairs.jsonl"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How many edits of side × side pixels a step of `lane` can have: with all networks on the `gpu`, and with the
+    transformer `alone` there. None where the GPU has no kernels of the lane."""
+
+    gpu: str
+    gigabytes: int
+    lane: str
+    side: int
+    whole: int | None
+    alone: int | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`lanes` are the transformer's bytes by lane and tier, `steps` and `guidance` the defaults (0: none), `twice`
+    whether a step runs the transformer twice for it; `missing` are sentences."""
+
+    pipeline: str
+    family: str
+    steps: int
+    guidance: float
+    twice: bool
+    networks: list[Network]
+    lanes: dict[str, dict[str, int]]
+    fits: list[Fit]
+    missing: list[str]
+
+    def words(self) -> dict[str, Any]:
+        """As JSON, under stable names."""
+        return asdict(self)
+
+
+def summary(folder: Path, hashed: bool = False) -> Summary:
+    """CheckpointError when the folder is no checkpoint of a supported class. With `hashed` the files are read through and
+    compared with the hashes that the folder carries."""
+    checkpoint = Checkpoint(folder)
+    pipeline, missing = checkpoint.pipeline, list(_missing(checkpoint, hashed))
+    found: dict[str, tuple[Network, Shapes]] = {}
+    for name in networks(checkpoint):
+        if not (checkpoint.folder / name / "config.json").is_file():
+            continue  # told as missing
+        try:
+            found[name] = measured(checkpoint, name)
+        except CheckpointError as failure:
+            missing += [] if str(failure) in missing else [str(failure)]
+    shapes = found[TRANSFORMER][1] if TRANSFORMER in found else {}
+    lanes = {lane: lane_bytes(shapes, lane) for lane in LANES} if shapes else {}
+    others = sum(network.parameters for name, (network, _) in found.items() if name != TRANSFORMER)
+    steps = pipeline.steps or int(checkpoint.config.get("default_steps", 0))
+    return Summary(
+        checkpoint.config["_class_name"], pipeline.family, steps, pipeline.guidance, pipeline.twice, [network for network, _ in found.values()], lanes,
+        list(_fits(checkpoint, lanes, others)) if lanes else [], missing)
+
+
+def _fits(checkpoint: Checkpoint, lanes: dict[str, dict[str, int]], others: int) -> Iterator[Fit]:
+    try:
+        vae = checkpoint.json("vae/config.json") if (checkpoint.folder / "vae").is_dir() else {}
+        sizes = Sizes.of(checkpoint.json(f"{TRANSFORMER}/config.json"), vae)
+    except (CheckpointError, ValueError):
+        return  # told as missing
+    for gpu in GPUS:
+        for lane, weights in lanes.items():
+            for side in checkpoint.pipeline.sides:
+                asked = demand(checkpoint.pipeline, sizes, side, sum(weights.values()), others)
+                yield Fit(gpu.name, gpu.gigabytes, lane, side, *_batches(asked, gpu.gigabytes, lane in gpu.lanes))
+
+
+def _batches(asked: Demand, gigabytes: int, able: bool) -> tuple[int | None, int | None]:
+    return (asked.batch(gigabytes, whole=True), asked.batch(gigabytes, whole=False)) if able else (None, None)
+
+
+def _missing(checkpoint: Checkpoint, hashed: bool) -> Iterator[str]:
+    yield from faults(checkpoint, hashed=hashed)
+    unlisted = [name for name in checkpoint.pipeline.components if name not in checkpoint.components]
+    if unlisted:
+        yield f"model_index.json lists no {', '.join(unlisted)}, which a {checkpoint.config['_class_name']} has"
+    if not (checkpoint.folder / PAIRS).is_file():
+        yield f"{PAIRS}: fp8 and fp4 need images and sentences to measure activations with, or a --calibration file"
