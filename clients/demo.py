@@ -8,9 +8,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from clients.show import console, save, with_progress
+from retouch.answer import EditAnswer
 from retouch.client import Retouch
 from retouch.server import ROOT, RUNTIME, Server
-from retouch.types import EditAnswer
 
 SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
 TILE, GAP, CAPTION = 256, 12, 28

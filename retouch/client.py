@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from retouch.types import ENSEMBLE_IMAGE, INPUTS, EditAnswer, EditInfo, EditRequest, RequestError, request_to_values
+from retouch.answer import EditAnswer, EditInfo
+from retouch.types import ENSEMBLE_IMAGE, INPUTS, EditRequest, RequestError, request_to_values
 
 DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from retouch import board
+from retouch.answer import EditAnswer, EditInfo
 from retouch.lanes import Choice, choose
 from retouch.order import Order
 from retouch.postprocess import postprocess
@@ -20,7 +21,7 @@ from retouch.preprocess import preprocess
 from retouch.recent import Recent
 from retouch.source import Source
 from retouch.ticket import Ticket, is_last
-from retouch.types import EditAnswer, EditInfo, EditRequest
+from retouch.types import EditRequest
 from retouch.watch import Watch, nothing
 
 Arrays = dict[str, np.ndarray]

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from retouch import understanding
+from retouch.answer import Operation
 from retouch.cache import Cache, key_of
 from retouch.latents import cell_centres
 from retouch.manifest import verify
 from retouch.patches import PatchLayout
 from retouch.prompt import PromptWriter
 from retouch.runners.onnx import OnnxRunner
-from retouch.types import CELL, Operation
+from retouch.types import CELL
 
 SEEN_BYTES, READ_BYTES = 32 << 20, 8 << 20  # of images' tokens, and of what was understood
 VISION, LANGUAGE, TOKENIZER = "vision", "language", "tokenizer.json"

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
 from retouch import images, understanding
+from retouch.answer import Operation
 from retouch.latents import cell_centres, conditioning_ids, noise, pack, reference_ids, target_ids, unpack
 from retouch.layout import layout
 from retouch.networks import Connector, MetaQueries, ParserHeads
@@ -22,7 +23,7 @@ from retouch.patches import PatchLayout
 from retouch.prompt import PromptWriter
 from retouch.reading import read, see
 from retouch.transformer import reference, step
-from retouch.types import CELL, Operation
+from retouch.types import CELL
 
 ADAPTER = "text_encoder_lora"
 

@@ -7,8 +7,8 @@ import base64
 import numpy as np
 
 from retouch import images
+from retouch.answer import EditAnswer, EditInfo, Region
 from retouch.source import Source
-from retouch.types import EditAnswer, EditInfo, Region
 
 
 def postprocess(source: Source, cells: np.ndarray, picture: np.ndarray, step: tuple[int, int],

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from retouch import images
+from retouch.answer import EditInfo
 from retouch.lanes import Choice
 from retouch.source import Source
-from retouch.types import EditInfo, EditRequest
+from retouch.types import EditRequest
 
 # values of MASK: what the user said about each cell
 KEEP, EDIT, ASK = 0, 1, 2

@@ -16,10 +16,11 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from retouch import types
+from retouch.answer import EditInfo
 from retouch.denoising import Progress, Wanted
 from retouch.lanes import adapted
 from retouch.order import Order
-from retouch.types import Cancelled, EditInfo, RequestError
+from retouch.types import Cancelled, RequestError
 from retouch.wire import request_of, tensors_of
 
 Arrays = dict[str, np.ndarray]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from retouch import types
-from retouch.types import EditAnswer, RequestError, request_from_values
+from retouch.answer import EditAnswer
+from retouch.types import RequestError, request_from_values
 
 
 def request_of(row: dict[str, Any]) -> types.EditRequest:

@@ -69,7 +69,7 @@ def test_a_half_copied_checkpoint_is_described_as_far_as_it_goes(tmp_path):
              "transformer": ["diffusers", "FluxTransformer2DModel"]}
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     found = summary(tmp_path)
-    assert (found.networks, found.lanes, found.fits, found.steps, found.guidance) == ([], {}, [], 28, 3.5)
+    assert (found.networks, found.lanes, found.fits, found.steps, found.guidance) == ([], {}, [], 28, 2.5)
     for words in ("lacks vae/config.json", "lacks the folder scheduler", "lacks the folder transformer",
                   "calibration/pairs.jsonl", "lists no text_encoder, tokenizer, text_encoder_2, tokenizer_2, which a FluxKontextPipeline has"):
         assert sum(words in sentence for sentence in found.missing) == 1, (words, found.missing)

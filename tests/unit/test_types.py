@@ -7,7 +7,8 @@ import math
 import pytest
 
 from retouch import types
-from retouch.types import EditInfo, EditRequest, Format, Operation, Region, RequestError
+from retouch.answer import EditInfo, Operation, Region
+from retouch.types import EditRequest, Format, RequestError
 
 
 def ask(**changes):

@@ -3,8 +3,8 @@
 import numpy as np
 
 from retouch import understanding
+from retouch.answer import Operation
 from retouch.parser import Parsed
-from retouch.types import Operation
 
 FIELDS = {
     "op": ["none", "recolour", "remove", "replace", "add", "move", "resize", "background"],

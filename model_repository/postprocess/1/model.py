@@ -1,7 +1,7 @@
 from retouch import triton
+from retouch.answer import EditInfo
 from retouch.postprocess import postprocess
 from retouch.source import Source
-from retouch.types import EditInfo
 from retouch.wire import tensors_of
 
 

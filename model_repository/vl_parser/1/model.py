@@ -1,9 +1,9 @@
 import numpy as np
 
 from retouch import triton
+from retouch.answer import EditInfo
 from retouch.parser import Parser
 from retouch.preprocess import region_of
-from retouch.types import EditInfo
 
 
 class TritonPythonModel:
