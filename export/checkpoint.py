@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-FAMILIES = {"RetouchPipeline": "instructx", "FluxKontextPipeline": "flux-kontext"}
+FAMILIES = {"RetouchPipeline": "instructx", "FluxKontextPipeline": "flux-kontext", "Flux2KleinKVPipeline": "flux2-klein-kv"}
 
 
 class CheckpointError(RuntimeError):
@@ -45,10 +45,11 @@ class Checkpoint:
         """The same component by its config alone, in bfloat16; under torch's FakeTensorMode it takes no memory."""
         import torch
 
-        before = torch.get_default_dtype()
+        config, before = self.json(f"{name}/config.json"), torch.get_default_dtype()
+        make = kind.from_config if hasattr(kind, "from_config") else lambda found: kind(kind.config_class(**found))
         torch.set_default_dtype(torch.bfloat16)
         try:
-            return kind.from_config(self.json(f"{name}/config.json")).eval().requires_grad_(False)
+            return make(config).eval().requires_grad_(False)
         finally:
             torch.set_default_dtype(before)
 

@@ -42,8 +42,12 @@ class Exporter:
     say: Say = print
     weightless: bool = False
 
+    def around(self, part: Part) -> None:
+        """A part around the denoiser."""
+        (self.typed if hasattr(importlib.import_module(part.module), "FOLDER") else self.whole)(part)
+
     def whole(self, part: Part) -> None:
-        """A part around the denoiser, in float32."""
+        """A part in float32, its weights in its graphs."""
         module = importlib.import_module(part.module)
         with self._publishing(part, "bf16", Manifest(
                 self.checkpoint.family, self.sha256, "bf16", FLOAT32, OPSET, versions(),
@@ -55,14 +59,14 @@ class Exporter:
             module.files(self.checkpoint, staging)
 
     def typed(self, part: Part) -> dict[str, int]:
-        """The denoiser's bf16 lane; its weights' bytes by tier."""
+        """The denoiser's bf16 lane, or another part whose weights stream; its weights' bytes by tier."""
         module = importlib.import_module(part.module)
         parameters = {} if self.weightless else stored(self.checkpoint.folder / module.FOLDER)
         give = (lambda model: blank(model, "model.")) if self.weightless else (
             lambda model: attach(model, "model.", parameters))
-        self.say(f"{part.name}_bf16: tracing")
+        self.say(f"{part.name}: tracing")
         models = skeletons(lambda: module.graphs(self.checkpoint, outline=True), give)
-        weights = bytes_by_tier(models["step"])
+        weights = _weights(models)
         with self._publishing(part, "bf16", self._manifest(part, "bf16", weights)) as staging:
             self._write(models, staging, part, "bf16")
             if not self.weightless:
@@ -78,7 +82,7 @@ class Exporter:
         for name, model in models.items():
             some = {linear.module: Range(1.0) for linear in linears(model)} if self.weightless else {}
             quantise(model, lane, ranges.get(name, some), recipe)
-        weights = bytes_by_tier(models["step"])
+        weights = _weights(models)
         manifest = self._manifest(part, lane, weights)
         if Tier.NVFP4.value in weights:
             manifest.settings["recipe"] = asdict(recipe)
@@ -142,6 +146,11 @@ class Exporter:
                 publish(staging, folder, manifest)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _weights(models: dict[str, ir.Model]) -> dict[str, int]:
+    """Bytes by tier of a denoiser's step, or of a part's only graph."""
+    return bytes_by_tier(models["step"] if "step" in models else next(iter(models.values())))
 
 
 def _with_share(words: str, done: float | None) -> str:

@@ -19,6 +19,7 @@ Arrays = dict[str, np.ndarray]
 # name in the manifest: module and class, imported when a lane of it is loaded
 FAMILIES = {
     "instructx": ("retouch.families.instructx", "InstructX"),
+    "flux2-klein-kv": ("retouch.families.klein", "Flux2KleinKV"),
 }
 
 
@@ -32,6 +33,9 @@ class Family(Protocol):
 
     keeps: bool
     partial: bool
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in pixels at which an image of that size is edited."""
 
     def grid(self, latents: np.ndarray) -> tuple[int, int]:
         """Rows and columns of tokens of latents [C, h, w]."""
@@ -48,8 +52,9 @@ class Family(Protocol):
     def sigmas(self, steps: int, cells: int) -> np.ndarray:
         """Noise levels [steps + 1] before each step and after the last, for a target of so many tokens."""
 
-    def reference(self, latents: np.ndarray) -> Arrays:
-        """The inputs of `reference` for a source, where the family `keeps` it."""
+    def reference(self, latents: np.ndarray, *more: np.ndarray) -> Arrays:
+        """The inputs of `reference` for a source and further images, where the family `keeps` it; ValueError when it
+        knows no further ones."""
 
     def fixed(self, wanted: Wanted, conditioning: Arrays, cells: np.ndarray) -> Arrays:
         """The inputs of `step` that are the same at every step, for the target's tokens `cells`, but the kept reference."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retouch import schedule
+from retouch.images import bucket
 from retouch.latents import conditioning_ids, noise, pack, reference_ids, target_ids, unpack
 from retouch.layout import layout
+from retouch.schedule import Schedule
 
 if TYPE_CHECKING:
     from retouch.denoising import Wanted
@@ -24,7 +25,10 @@ class InstructX:
     keeps = partial = True
 
     def __init__(self, settings: dict[str, Any]):
-        self.patch, self.shift = settings["patch"], settings["shift"]
+        self.patch, self.schedule = settings["patch"], Schedule.of(settings["scheduler"])
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        return bucket(height, width)
 
     def grid(self, latents: np.ndarray) -> tuple[int, int]:
         return latents.shape[1] // self.patch, latents.shape[2] // self.patch
@@ -40,9 +44,11 @@ class InstructX:
         return noise(seed, rows * columns, len(latents) * self.patch**2)
 
     def sigmas(self, steps: int, cells: int) -> np.ndarray:
-        return schedule.sigmas(steps, self.shift)
+        return self.schedule.sigmas(steps)
 
-    def reference(self, latents: np.ndarray) -> Arrays:
+    def reference(self, latents: np.ndarray, *more: np.ndarray) -> Arrays:
+        if more:
+            raise ValueError("this family takes one image")
         return {"tokens": self.pack(latents)[None], "ids": reference_ids(self.grid(latents))[None]}
 
     def fixed(self, wanted: Wanted, conditioning: Arrays, cells: np.ndarray) -> Arrays:

@@ -6,6 +6,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from retouch import schedule
+from retouch.schedule import Schedule
 
 
 @pytest.mark.parametrize("steps", (1, 4, 12, 50))
@@ -13,7 +14,7 @@ from retouch import schedule
 def test_whole_walk(steps, shift):
     theirs = FlowMatchEulerDiscreteScheduler(shift=shift)
     theirs.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps).tolist())
-    sigmas = schedule.sigmas(steps, shift)
+    sigmas = Schedule(shift).sigmas(steps)
     np.testing.assert_array_equal(sigmas, theirs.sigmas.numpy())
     x = np.random.default_rng(0).standard_normal((5, 64), np.float32)
     y = torch.from_numpy(x)
