@@ -19,7 +19,7 @@ from export.feedback import products
 from export.linear import linears
 from export.ranges import Range, Ranges
 from retouch.manifest import verify
-from retouch.plain_loop import PlainLoop
+from retouch.reader_loop import loop_of
 from retouch.runners import joined
 from retouch.runners.lower import lower
 from retouch.runners.onnx import session
@@ -50,7 +50,7 @@ def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int 
         watched[graph] = Watched(folder, graph)
         return watched[graph]
 
-    loop = PlainLoop(repository, runner=runner)
+    loop = loop_of(repository, runner)
     for seed, pair in enumerate(examples):
         loop.edit(EditRequest(pair.image, pair.instruction, seed=seed, steps=steps))
     return {name: graph.ranges() for name, graph in watched.items()}

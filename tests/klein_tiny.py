@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -66,16 +67,10 @@ def make_tokenizer() -> Qwen2TokenizerFast:
     learnt.train_from_iterator([*SENTENCES, "user assistant"] * 4, trainers.BpeTrainer(
         vocab_size=400, special_tokens=list(SPECIAL), show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
-    words, merges = learnt.get_vocab(), learnt.to_str()
-    made = Qwen2TokenizerFast(vocab=words, merges=_merges(merges), additional_special_tokens=list(SPECIAL[1:3]))
+    merges = [tuple(pair) for pair in json.loads(learnt.to_str())["model"]["merges"]]
+    made = Qwen2TokenizerFast(vocab=learnt.get_vocab(), merges=merges, additional_special_tokens=list(SPECIAL[1:3]))
     made.chat_template = TEMPLATE
     return made
-
-
-def _merges(written: str) -> list[tuple[str, str]]:
-    import json
-
-    return [tuple(pair) for pair in json.loads(written)["model"]["merges"]]
 
 
 def photo(size: tuple[int, int], seed: int = 0) -> Image.Image:
