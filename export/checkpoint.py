@@ -6,7 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-FAMILIES = {"RetouchPipeline": "instructx", "FluxKontextPipeline": "flux-kontext", "Flux2KleinKVPipeline": "flux2-klein-kv"}
+FAMILIES = {
+    "RetouchPipeline": "instructx",
+    "FluxKontextPipeline": "flux-kontext",
+    "Flux2KleinKVPipeline": "flux2-klein-kv",
+}
 
 
 class CheckpointError(RuntimeError):

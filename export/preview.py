@@ -14,7 +14,7 @@ from retouch.preview import FILE, SIDE
 from retouch.types import CELL
 
 COUNT, PIXELS = 16, 256  # pictures, and the side of each
-RIDGE = 1e-4  # of a token's mean square: keeps the map small along channels that hardly move
+RIDGE = 1e-6  # of a token's mean square: keeps the map small along channels that hardly move
 
 
 def write(folder: Path, encode: Callable[[Tensor], Tensor]) -> None:

@@ -55,7 +55,7 @@ class Schedule:
             sigma = factor / (factor + (1 / sigma - 1))
         else:
             sigma = self.shift * sigma / (1 + (self.shift - 1) * sigma)
-        if self.terminal:
+        if self.terminal and steps > 1:  # of one step, the noise before it is the noise before the last
             left = 1 - sigma
             sigma = 1 - left / (left[-1] / (1 - self.terminal))
         return np.append(sigma, np.float32(0)).astype(np.float32)

@@ -22,5 +22,5 @@ def factor(checkpoint: Checkpoint) -> int:
 
 def mean_and_std(vae: AutoencoderKLFlux2) -> tuple[Tensor, Tensor]:
     """Of every channel of a patch, [1, 4C, 1, 1]."""
-    norm = vae.bn
-    return tuple(each.view(1, -1, 1, 1) for each in (norm.running_mean, (norm.running_var + vae.config.batch_norm_eps).sqrt()))
+    mean, variance = (each.view(1, -1, 1, 1) for each in (vae.bn.running_mean, vae.bn.running_var))
+    return mean, (variance + vae.config.batch_norm_eps).sqrt()
