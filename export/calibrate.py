@@ -18,8 +18,10 @@ from onnx import TensorProto, helper
 from export.feedback import products
 from export.linear import linears
 from export.ranges import Range, Ranges
-from retouch.manifest import verify
-from retouch.reader_loop import loop_of
+from retouch.manifest import read, verify
+from retouch.plain_loop import PlainLoop
+from retouch.reader_loop import ReaderLoop
+from retouch.readers import READERS
 from retouch.runners import joined
 from retouch.runners.lower import lower
 from retouch.runners.onnx import session
@@ -50,7 +52,8 @@ def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int 
         watched[graph] = Watched(folder, graph)
         return watched[graph]
 
-    loop = loop_of(repository, runner)
+    family = read(Path(repository) / "denoiser_bf16" / "1").family
+    loop = (ReaderLoop if family in READERS else PlainLoop)(repository, runner=runner)
     for seed, pair in enumerate(examples):
         loop.edit(EditRequest(pair.image, pair.instruction, seed=seed, steps=steps))
     return {name: graph.ranges() for name, graph in watched.items()}

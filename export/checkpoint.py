@@ -49,11 +49,12 @@ class Checkpoint:
         """The same component by its config alone, in bfloat16; under torch's FakeTensorMode it takes no memory."""
         import torch
 
-        config, before = self.json(f"{name}/config.json"), torch.get_default_dtype()
-        make = kind.from_config if hasattr(kind, "from_config") else lambda found: kind(kind.config_class(**found))
+        before = torch.get_default_dtype()
         torch.set_default_dtype(torch.bfloat16)
         try:
-            return make(config).eval().requires_grad_(False)
+            config = self.json(f"{name}/config.json")
+            made = kind.from_config(config) if hasattr(kind, "from_config") else kind(kind.config_class.from_dict(config))
+            return made.eval().requires_grad_(False)
         finally:
             torch.set_default_dtype(before)
 

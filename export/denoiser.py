@@ -41,10 +41,11 @@ def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    scheduler = checkpoint.json("scheduler/scheduler_config.json")
     return {
         "patch": CELL // vae_factor(checkpoint.json("vae/config.json")),
         "slots": checkpoint.json("parser_heads/config.json")["slots"],
-        "scheduler": checkpoint.json("scheduler/scheduler_config.json"),
+        "shift": scheduler["shift"],
         "prediction": prediction(checkpoint),
         "transformer": checkpoint.json(f"{FOLDER}/config.json"),  # for a runner that makes the network itself
         "default_steps": checkpoint.config["default_steps"],

@@ -46,7 +46,7 @@ def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
     """What was done, after each step."""
     for part in work.parts:
         with quiet():
-            exporter.around(part)
+            exporter.whole(part)
         yield f"exported and checked {part.name}"
     ranges: Ranges = {}
     for lane in work.lanes:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from export.checkpoint import CheckpointError
 
 TYPES = {"BF16": ir.DataType.BFLOAT16, "F16": ir.DataType.FLOAT16, "F32": ir.DataType.FLOAT}
-STEMS = "diffusion_pytorch_model", "model"  # of diffusers' files, and of transformers'
+STEMS = ("diffusion_pytorch_model", "model")  # diffusers' and transformers'
 WIDE = ir.DataType.BFLOAT16
 
 
@@ -48,7 +48,7 @@ class Stored:
 
 def stored(folder: Path) -> dict[str, Stored]:
     """The tensors of a part's folder by name, of one file or of the shards that its index names; CheckpointError."""
-    stem = next((stem for stem in STEMS if list(folder.glob(f"{stem}*.safetensors*"))), STEMS[0])
+    stem = next((stem for stem in STEMS if list(folder.glob(f"{stem}.safetensors*"))), STEMS[0])
     index = folder / f"{stem}.safetensors.index.json"
     if not index.is_file():
         return _header(folder / f"{stem}.safetensors")

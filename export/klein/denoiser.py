@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import Flux2Transformer2DModel
 from torch import Tensor
@@ -47,4 +48,9 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def files(checkpoint: Checkpoint, folder: Path) -> None:
     encoder = encoders(checkpoint)[0].module
-    preview.write(folder, lambda pixels: encoder(pixels).flatten(2).transpose(1, 2))
+
+    def tokens_of(pixels: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return encoder(torch.from_numpy(pixels[None])).flatten(2)[0].T.numpy()
+
+    preview.write(folder, tokens_of)

@@ -35,7 +35,7 @@ class Family(Protocol):
     partial: bool
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in pixels at which an image of that size is edited."""
+        """The height and width in pixels at which an image of that height and width is edited."""
 
     def grid(self, latents: np.ndarray) -> tuple[int, int]:
         """Rows and columns of tokens of latents [C, h, w]."""

@@ -25,7 +25,7 @@ class InstructX:
     keeps = partial = True
 
     def __init__(self, settings: dict[str, Any]):
-        self.patch, self.schedule = settings["patch"], Schedule.of(settings["scheduler"])
+        self.patch, self.schedule = settings["patch"], Schedule(settings["shift"])
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         return bucket(height, width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,6 +20,7 @@ from retouch.denoising import Wanted
 from retouch.families.klein import Flux2KleinKV, empirical_mu
 from retouch.manifest import verify
 from retouch.reader_loop import ReaderLoop
+from retouch.readers import reader_of
 from retouch.runners import joined
 from retouch.runners.onnx import OnnxRunner
 from retouch.runners.torch import TorchRunner
@@ -68,7 +70,9 @@ def repository(folder, tmp_path_factory):
 def plain(repository):
     """In float32, as the pipeline is: bfloat16 would round each at other places."""
     exact = partial(OnnxRunner, rounded=False)
-    return ReaderLoop(repository, runner=exact, text=exact)
+    loop = ReaderLoop(repository, runner=exact)
+    loop.reader = reader_of(repository / "text_encoder" / "1", exact)
+    return loop
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +256,7 @@ def test_several_references(pipeline, torched, plain):
     edit = wanted(pipeline, 5, size, more=tuple(wanted(pipeline, *each).latents for each in enumerate(others)))
     *_, last = torched.run(edit)
     assert np.abs(torched.family.pack(last.latents) - theirs).max() <= EXACT
-    *_, last = plain.denoise(list(map(np.asarray, photos)), SENTENCE, 5, 2)
+    *_, last = plain.denoiser.run(edit)
     assert relative(torched.family.pack(last.latents), theirs) <= EXPORTED
     assert np.abs(alone - theirs).max() > 100 * EXACT
 
@@ -262,16 +266,18 @@ def test_a_whole_edit(pipeline, plain, repository, size):
     """From photo and sentence to pixels; the rounded lane is near."""
     seed, pixels = 11, np.asarray(photo(size, 11))
     theirs = edited(pipeline, seed, size, steps=4)[1]
-    *_, last = plain.denoise([pixels], SENTENCE, seed, 4)
+    *_, last = plain.denoiser.run(plain.wanted(pixels, SENTENCE, seed, 4))
     ours = plain.decoder.run(last.latents[None])[0]
     assert np.abs(ours - np.rint(theirs * 255)).max() <= 1
-    *_, last = ReaderLoop(repository).denoise([pixels], SENTENCE, seed, 4)
+    rounded = ReaderLoop(repository)
+    *_, last = rounded.denoiser.run(rounded.wanted(pixels, SENTENCE, seed, 4))
     assert psnr(plain.decoder.run(last.latents[None])[0] / 255, theirs) >= 35
 
 
 def test_previews(plain):
     """Of the clean tokens, as the folder's map has them."""
-    *steps, _ = plain.denoise([np.asarray(photo(SIZES[1]))], SENTENCE, 0, 4, 0.0, 3)
+    wanted = plain.wanted(np.asarray(photo(SIZES[1])), SENTENCE, seed=0, steps=4)
+    *steps, _ = plain.denoiser.run(replace(wanted, previews=3))
     assert [each.preview.shape for each in steps] == [(16, 28, 3)] * 3
 
 
@@ -299,6 +305,6 @@ def test_narrow_lanes(pipeline, repository):
 def test_the_torch_runner(plain, repository, lane, limit):
     """What it rounds otherwise is as small as what rounding does."""
     loop = ReaderLoop(repository, lane, runner=partial(TorchRunner, device="cpu", compiled=False))
-    *_, ours = loop.denoise([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2)
-    *_, theirs = plain.denoise([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2)
+    *_, ours = loop.denoiser.run(loop.wanted(np.asarray(photo(SIZES[0])), SENTENCE, 4, 2))
+    *_, theirs = plain.denoiser.run(plain.wanted(np.asarray(photo(SIZES[0])), SENTENCE, 4, 2))
     assert np.linalg.norm(ours.latents - theirs.latents) <= limit * np.linalg.norm(theirs.latents)

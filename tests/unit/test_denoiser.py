@@ -11,7 +11,7 @@ from retouch.latents import pack
 from retouch.preview import PreviewMap
 from retouch.runners import joined
 
-SETTINGS = {"scheduler": {"shift": 3.0}, "default_steps": 5, "patch": 2, "slots": 2}
+SETTINGS = {"shift": 3.0, "default_steps": 5, "patch": 2, "slots": 2}
 CLEAN = 0.25  # what the fake transformer takes every token for
 CONDITIONING = {"conditioning": np.zeros((4, 6), np.float32), "boxes": np.zeros((2, 2, 4), np.float32)}
 WHOLE = np.ones(6, bool)

@@ -29,3 +29,13 @@ def test_the_true_velocity_leads_to_the_clean_image():
         x = schedule.euler(x, velocity, sigma, following)
     np.testing.assert_allclose(x, clean, atol=1e-5)
     assert x.dtype == np.float32
+
+
+@pytest.mark.parametrize("config, said", [
+    ({"_class_name": "DDIMScheduler"}, "is DDIMScheduler"), ({"use_karras_sigmas": True}, "with use_karras_sigmas"),
+    ({"use_beta_sigmas": True}, "with use_beta_sigmas"), ({"stochastic_sampling": True}, "with stochastic_sampling"),
+    ({"num_train_timesteps": 100}, "num_train_timesteps 1000"), ({"time_shift_type": "cosine"}, "exponential or linear"),
+])
+def test_what_is_not_known_is_refused(config, said):
+    with pytest.raises(ValueError, match=said):
+        Schedule.of(config)
