@@ -21,9 +21,9 @@ SOURCES = ("export/**/*.py", "retouch/networks.py", "retouch/passes.py", "retouc
 class Part:
     """One model of the repository.
 
-    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest. One that can
-    give its graphs in outline too names the FOLDER that its parameters lie in: they stream from there, as bfloat16. A
-    denoiser must.
+    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest. That of a
+    denoiser or of a large text model can give its graphs in outline too, and names the FOLDER that its parameters lie
+    in; where those are called otherwise than in the graphs, `parameter(name)` says how.
     """
 
     name: str

@@ -1,5 +1,5 @@
-"""The two graphs of a Flux2Transformer2DModel in K/V mode: `reference`, once an image, and `step`, which has its keys and
-values for a prefix."""
+"""The two graphs of a Flux2Transformer2DModel in K/V mode: `reference`, once an image, and `step`, which has its keys
+and values for a prefix."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ TARGET_AXES = {
 
 
 def prefixed(model: Flux2Transformer2DModel, prediction: str, said: Said) -> list[Graph]:
-    """`said(shape, count)` makes what a family tells `count` target tokens: `conditioning` [B, Q, J], `conditioning_ids`
-    [B, Q, 4] and, where the transformer has channels for it, `beside` [B, count, …]."""
+    """`said(shape, count)` makes what a family tells `count` target tokens: `conditioning` [B, Q, J],
+    `conditioning_ids` [B, Q, 4] and, where the transformer has channels for it, `beside` [B, count, …]."""
     layers = len(model.transformer_blocks) + len(model.single_transformer_blocks)
     heads, size, width = model.config.num_attention_heads, model.config.attention_head_dim, model.out_channels
 

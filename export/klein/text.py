@@ -19,8 +19,8 @@ SAID = "{instruction}"  # stands for the sentence when the chat template is take
 
 
 class Text(nn.Module):
-    """`ids` and `mask` int64 [B, T] → conditioning float32 [B, T, len(LAYERS) · width]. The padding's hidden states count
-    too: the transformer has no mask."""
+    """`ids` and `mask` int64 [B, T] → conditioning float32 [B, T, len(LAYERS) · width]. The padding's hidden states
+    count too: the transformer has no mask."""
 
     def __init__(self, model: Qwen3ForCausalLM):
         super().__init__()
@@ -93,7 +93,8 @@ def _tokenizer(checkpoint: Checkpoint) -> Qwen2TokenizerFast:
 
 def _check(config) -> None:
     if config.num_hidden_layers <= max(LAYERS):
-        raise CheckpointError(f"the text encoder has {config.num_hidden_layers} layers; more than {max(LAYERS)} are needed")
+        raise CheckpointError(f"the text encoder has {config.num_hidden_layers} layers; it must have more than "
+                              f"{max(LAYERS)}")
     strange = config.rope_parameters.get("rope_type", "default") != "default"
     if strange or set(config.layer_types) != {"full_attention"}:
-        raise CheckpointError("the text encoder has scaled rotary positions or sliding windows, which are not supported")
+        raise CheckpointError("the text encoder has scaled rotary positions or sliding windows; neither is supported")

@@ -16,8 +16,8 @@ from export.klein.latents import PATCH, factor, mean_and_std
 
 
 class Encoder(nn.Module):
-    """`pixels` [B, 3, H, W] → latents [B, 4C, H/16, W/16]: the channels of a patch of two by two, after the statistics of
-    the autoencoder's batch norm."""
+    """`pixels` [B, 3, H, W] → latents [B, 4C, H/16, W/16]: the channels of a patch of two by two, after the
+    statistics of the autoencoder's batch norm."""
 
     def __init__(self, vae: AutoencoderKLFlux2):
         super().__init__()

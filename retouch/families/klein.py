@@ -1,8 +1,9 @@
 """FLUX.2 klein with kept references (`Flux2KleinKVPipeline`): few steps, no guidance, reference tokens that attend to
 themselves alone.
 
-Its latents are the autoencoder's in patches of two by two, normalised by its batch norm's statistics, one token each. The
-pipeline crops an image to whole tokens; here `size` says what is left, and the image is scaled to that.
+Its latents are the autoencoder's in patches of two by two, normalised by its batch norm's statistics, one token each.
+The pipeline crops an image to whole tokens; here `size` says what is left, and the image is scaled to that. Time steps
+stay in float32 where a pipeline in bfloat16 rounds them.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ THOUSAND = np.float32(1000)
 
 
 class Flux2KleinKV:
-    """Its conditioning is the text encoder's `conditioning` [T, J]. The network has not been trained on parts of an image:
-    that a step can take any of the target's tokens is what its graph can do."""
+    """Its conditioning is the text encoder's `conditioning` [T, J]. That a step can take any of the target's tokens is
+    what its graph can do; the network has not been trained on parts of an image."""
 
     keeps = partial = True
 

@@ -133,7 +133,7 @@ def test_conditioning(pipeline, plain, sentence):
     assert relative(ours, theirs) <= 1e-4
 
 
-# -- what the transformer is fed with -----------------------------------------------------------------------------------
+# -- what the transformer is fed with ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -178,8 +178,8 @@ def test_latents(pipeline, plain, size):
     np.testing.assert_array_equal(plain.denoiser.family.unpack(packed.numpy(), edit.latents.shape[1:]), edit.latents)
 
 
-@pytest.mark.parametrize("size, edited_at", (((1024, 1024), (1024, 1024)), ((100, 130), (96, 128)), ((64, 65), (64, 64)),
-                                             ((3000, 2000), (1248, 832)), ((700, 2500), (528, 1920))))
+@pytest.mark.parametrize("size, edited_at", (((1024, 1024), (1024, 1024)), ((100, 130), (96, 128)),
+                                             ((64, 65), (64, 64)), ((3000, 2000), (1248, 832)), ((700, 2500), (528, 1920))))
 def test_size(pipeline, monkeypatch, size, edited_at):
     """The pipeline's, seen at what it cuts an image to."""
     assert Flux2KleinKV({"scheduler": {}}).size(*size) == edited_at
@@ -195,7 +195,7 @@ def test_size(pipeline, monkeypatch, size, edited_at):
     assert seen["size"] == edited_at
 
 
-# -- the way ------------------------------------------------------------------------------------------------------------
+# -- the way ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -281,7 +281,7 @@ def test_previews(plain):
     assert [each.preview.shape for each in steps] == [(16, 28, 3)] * 3
 
 
-# -- lanes --------------------------------------------------------------------------------------------------------------
+# -- lanes ------------------------------------------------------------------------------------------------------------
 
 
 def test_narrow_lanes(pipeline, repository):
