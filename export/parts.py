@@ -23,8 +23,9 @@ SOURCES = ("export/**/*.py", "retouch/networks.py", "retouch/passes.py", "retouc
 class Part:
     """One model of the repository.
 
-    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest; a denoiser's
-    can give its graphs in outline too, and names the FOLDER that its parameters lie in.
+    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest. That of a
+    denoiser or of a large text model can give its graphs in outline too, and names the FOLDER that its parameters lie
+    in; where those are called otherwise than in the graphs, `parameter(name)` says how.
     """
 
     name: str
@@ -48,7 +49,13 @@ KONTEXT = (
     Part("vae_decoder", "export.vae_decoder"),
     Part("denoiser", "export.kontext.denoiser"),
 )
-FAMILIES = {"instructx": PARTS, "flux-kontext": KONTEXT}
+KLEIN = (
+    Part("text_encoder", "export.klein.text"),
+    Part("vae_encoder", "export.klein.vae_encoder"),
+    Part("vae_decoder", "export.klein.vae_decoder"),
+    Part("denoiser", "export.klein.denoiser"),
+)
+FAMILIES = {"instructx": PARTS, "flux-kontext": KONTEXT, "flux2-klein-kv": KLEIN}
 
 
 def versions() -> dict[str, str]:

@@ -41,7 +41,8 @@ class Denoiser:
 
     def begin(self, wanted: Wanted) -> Denoising:
         """An edit before its first step; `end` must follow, however it ends."""
-        return Denoising(wanted, self.family, self.settings["default_steps"], self._preview, key_of(wanted.latents))
+        return Denoising(wanted, self.family, self.settings["default_steps"], self._preview,
+                         key_of(wanted.latents, *wanted.more))
 
     def end(self, edit: Denoising) -> None:
         """Its source need not be remembered for it any longer."""
@@ -82,8 +83,8 @@ class Denoiser:
 
     def _kept(self, edit: Denoising) -> Arrays:
         if edit.reference is None:
-            edit.reference = self.references.pin(edit.key, lambda: self._see(edit.wanted.latents))
+            edit.reference = self.references.pin(edit.key, lambda: self._see(edit.wanted.latents, *edit.wanted.more))
         return edit.reference
 
-    def _see(self, latents: np.ndarray) -> Arrays:
-        return self._reference.run(**self.family.reference(latents))
+    def _see(self, *images: np.ndarray) -> Arrays:
+        return self._reference.run(**self.family.reference(*images))

@@ -23,7 +23,10 @@ class Reference(nn.Module):
 
 
 class Step(nn.Module):
-    """Velocity in float32, whatever the transformer predicts: the host's Euler loop is the same for any family."""
+    """Velocity in float32, whatever the transformer predicts: the host's Euler loop is the same for any family.
+
+    `beside` are the channels that a token has beside its noise, in a transformer that takes some.
+    """
 
     outputs = ("velocity",)
 
@@ -31,9 +34,9 @@ class Step(nn.Module):
         super().__init__()
         self.model, self.prediction = model, prediction
 
-    def forward(self, tokens: Tensor, beside: Tensor, timestep: Tensor, conditioning: Tensor, ids: Tensor,
-                conditioning_ids: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, timestep: Tensor, conditioning: Tensor, ids: Tensor, conditioning_ids: Tensor,
+                k: Tensor, v: Tensor, beside: Tensor | None = None) -> Tensor:
         kind = self.model.dtype
-        seen = torch.cat([tokens, beside], -1).to(kind)
+        seen = (tokens if beside is None else torch.cat([tokens, beside], -1)).to(kind)
         predicted = step(self.model, seen, timestep, conditioning.to(kind), ids, conditioning_ids, k, v).float()
         return (tokens - predicted) / timestep[:, None, None] if self.prediction == "sample" else predicted

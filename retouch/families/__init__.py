@@ -20,6 +20,7 @@ Arrays = dict[str, np.ndarray]
 FAMILIES = {
     "instructx": ("retouch.families.instructx", "InstructX"),
     "flux-kontext": ("retouch.families.kontext", "Kontext"),
+    "flux2-klein-kv": ("retouch.families.klein", "Flux2KleinKV"),
 }
 
 
@@ -59,8 +60,9 @@ class Family(Protocol):
     def sigmas(self, steps: int, cells: int) -> np.ndarray:
         """Noise levels [steps + 1] before each step and after the last, for a target of so many tokens."""
 
-    def reference(self, latents: np.ndarray) -> Arrays:
-        """The inputs of `reference` for a source, where the family `keeps` it."""
+    def reference(self, latents: np.ndarray, *more: np.ndarray) -> Arrays:
+        """The inputs of `reference` for a source and further images, where the family `keeps` it; ValueError when it
+        knows no further ones."""
 
     def fixed(self, wanted: Wanted, conditioning: Arrays, cells: np.ndarray) -> Arrays:
         """The inputs of `step` that are the same at every step, for the target's tokens `cells`, but the kept reference."""

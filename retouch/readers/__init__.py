@@ -1,7 +1,5 @@
-"""The readers: what an instruction becomes on the host before a family's transformer sees it. numpy only.
-
-A reader is for the families that have no parser: it runs the checkpoint's text encoder and answers the conditioning.
-"""
+"""The text side of a checkpoint on the host: an instruction, and photos where the text model sees them, to what the
+diffusion transformer is told. numpy only."""
 
 from __future__ import annotations
 
@@ -12,23 +10,27 @@ from typing import Protocol
 import numpy as np
 
 from retouch.manifest import read
+from retouch.runners import Opener
+from retouch.runners.onnx import OnnxRunner
 
-# family: module, imported when it is asked for; the class is its `Reader`
+# family in the manifest: module and class
 READERS = {
-    "flux-kontext": "retouch.readers.kontext",
+    "flux-kontext": ("retouch.readers.kontext", "Reader"),
+    "flux2-klein-kv": ("retouch.readers.klein", "Reader"),
 }
 
 
 class Reader(Protocol):
-    """Made as `Reader(folder)` of the exported text encoder's folder; ArtifactError."""
+    """Made as `Reader(folder, runner)` of the version folder that the text encoder was exported to."""
 
     def read(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """The family's conditioning, float32 without a batch dimension, of a sentence about photos uint8 [H, W, 3]."""
+        """The family's conditioning, without a batch dimension; `photos` uint8 [H, W, 3] as they are edited."""
 
 
-def reader_of(folder: Path) -> Reader:
-    """The reader of the family that `folder` was exported for; ArtifactError, ValueError."""
+def reader_of(folder: Path, runner: Opener = OnnxRunner) -> Reader:
+    """The reader of the folder's family; ArtifactError, ValueError when the family has none."""
     family = read(folder).family
     if family not in READERS:
         raise ValueError(f"the family {family!r} has no reader; there are {', '.join(READERS)}")
-    return importlib.import_module(READERS[family]).Reader(folder)
+    module, kind = READERS[family]
+    return getattr(importlib.import_module(module), kind)(folder, runner)

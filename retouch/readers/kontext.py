@@ -8,6 +8,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from retouch.manifest import verify
+from retouch.runners import Opener
 from retouch.runners.onnx import OnnxRunner
 
 CLIP, T5 = "clip", "t5"
@@ -17,9 +18,9 @@ CLIP_TOKENIZER, T5_TOKENIZER = "tokenizer.json", "tokenizer_2.json"
 class Reader:
     """As `FluxKontextPipeline.encode_prompt`; the tokenizers cut and fill a sentence to their encoders' lengths."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, runner: Opener = OnnxRunner):
         """ArtifactError when an artifact is not what the folder's manifest says."""
-        self._clip, self._t5 = OnnxRunner(folder, CLIP), OnnxRunner(folder, T5)
+        self._clip, self._t5 = runner(folder, CLIP), runner(folder, T5)
         verify(folder, CLIP_TOKENIZER, T5_TOKENIZER)
         self._tokenizers = [Tokenizer.from_file(str(Path(folder) / name)) for name in (CLIP_TOKENIZER, T5_TOKENIZER)]
 

@@ -1,0 +1,1 @@
+"""FLUX.2 klein with kept references, as diffusers' Flux2KleinKVPipeline has it."""

@@ -1,0 +1,56 @@
+"""FLUX.2 klein's transformer: `reference`, once an image, and `step`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import Flux2Transformer2DModel
+from torch import Tensor
+
+from export import preview
+from export.checkpoint import Checkpoint
+from export.graph import Graph, Shape
+from export.klein.vae_encoder import graphs as encoders
+from export.prefixed import prefixed
+from retouch.families.klein import text_ids
+from retouch.readers.klein import LENGTH
+from retouch.types import MAX_STEPS
+
+FOLDER = "transformer"
+
+
+def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+    """With the checkpoint's weights, rounded to bfloat16, in float32 or, in `outline`, without any in bfloat16."""
+    model = checkpoint.typed(Flux2Transformer2DModel, FOLDER, outline)
+
+    def said(shape: Shape, count: int) -> dict[str, Tensor]:
+        return {"conditioning": torch.randn(shape.batch, LENGTH, model.config.joint_attention_dim),
+                "conditioning_ids": torch.from_numpy(text_ids(LENGTH)).repeat(shape.batch, 1, 1)}
+
+    return prefixed(model, "velocity", said)
+
+
+def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    transformer = checkpoint.json(f"{FOLDER}/config.json")
+    return {
+        "scheduler": checkpoint.json("scheduler/scheduler_config.json"),
+        "prediction": "velocity",
+        "transformer": transformer,  # for a runner that makes the network itself
+        "default_steps": 4,  # the pipeline's
+        "max_steps": MAX_STEPS,
+        "latent_channels": transformer["in_channels"],
+        "conditioning": [LENGTH, transformer["joint_attention_dim"]],
+    }
+
+
+def files(checkpoint: Checkpoint, folder: Path) -> None:
+    encoder = encoders(checkpoint)[0].module
+
+    def tokens_of(pixels: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return encoder(torch.from_numpy(pixels[None])).flatten(2)[0].T.numpy()
+
+    preview.write(folder, tokens_of)

@@ -1,0 +1,46 @@
+"""FLUX.2's encoder: pixels to normalised patches of the posterior's mode, one for every token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKLFlux2
+from torch import Tensor, nn
+
+from export.checkpoint import Checkpoint
+from export.graph import Graph, Shape
+from export.klein.latents import PATCH, factor, mean_and_std
+
+
+class Encoder(nn.Module):
+    """`pixels` [B, 3, H, W] → latents [B, 4C, H/16, W/16]: the channels of a patch of two by two, after the
+    statistics of the autoencoder's batch norm."""
+
+    def __init__(self, vae: AutoencoderKLFlux2):
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        mean, std = mean_and_std(self.vae)
+        return (F.pixel_unshuffle(self.vae.encode(pixels).latent_dist.mode(), PATCH) - mean) / std
+
+
+def graphs(checkpoint: Checkpoint) -> list[Graph]:
+    encoder = Encoder(checkpoint.load(AutoencoderKLFlux2, "vae"))
+
+    def inputs(shape: Shape) -> dict[str, Tensor]:
+        return {"pixels": torch.rand(shape.batch, 3, shape.height, shape.width) * 2 - 1}
+
+    axes = {"pixels": {0: "batch", 2: "height", 3: "width"}}
+    return [Graph("model", encoder, inputs, axes, ("latents",))]
+
+
+def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {"factor": factor(checkpoint)}
+
+
+def files(checkpoint: Checkpoint, folder: Path) -> None:
+    """No files beside the graph."""

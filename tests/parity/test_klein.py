@@ -1,0 +1,310 @@
+"""FLUX.2 klein with kept references against diffusers' Flux2KleinKVPipeline, stage by stage, on a tiny checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from diffusers import Flux2KleinKVPipeline
+from diffusers.pipelines.flux2.pipeline_flux2_klein_kv import compute_empirical_mu
+from exports import exported
+from klein_tiny import SENTENCES, make_checkpoint, photo
+
+from export.checkpoint import Checkpoint
+from export.klein import denoiser as exporting
+from retouch.denoiser import Denoiser
+from retouch.denoising import Wanted
+from retouch.families.klein import Flux2KleinKV, empirical_mu
+from retouch.manifest import verify
+from retouch.reader_loop import ReaderLoop
+from retouch.readers import reader_of
+from retouch.runners import joined
+from retouch.runners.onnx import OnnxRunner
+from retouch.runners.torch import TorchRunner
+from training.checkpoint import calibration_pairs
+
+SIZES = ((128, 128), (64, 112), (112, 80))
+SENTENCE = SENTENCES[0]
+EXACT, EXPORTED = 1e-5, 1e-3  # largest errors of latents: in torch, and relative of the float32 run of the bf16 lane
+
+
+class Torch:
+    """Stands in for a runner: the module that is exported, in float32."""
+
+    def __init__(self, checkpoint: Checkpoint, folder, graph, keep=()):
+        self.manifest = verify(folder)
+        self.graph = next(each for each in exporting.graphs(checkpoint) if each.name == graph)
+
+    @torch.no_grad()
+    def run(self, **inputs):
+        given = {name: torch.from_numpy(joined(value)) for name, value in inputs.items()}
+        got = self.graph.module(**given)
+        return dict(zip(self.graph.outputs, (each.numpy() for each in (got if isinstance(got, tuple) else (got,)))))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_checkpoint(tmp_path_factory.mktemp("klein"))
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder):
+    made = Flux2KleinKVPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@pytest.fixture(scope="module")
+def repository(folder, tmp_path_factory):
+    """All lanes, calibrated on the checkpoint's own pairs."""
+    path = tmp_path_factory.mktemp("klein repository")
+    calibration_pairs(folder / "calibration", count=2)
+    exported(folder, "--repository", path, "--precision", "bf16,fp8,fp4")
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(repository):
+    """In float32, as the pipeline is: bfloat16 would round each at other places."""
+    exact = partial(OnnxRunner, rounded=False)
+    loop = ReaderLoop(repository, runner=exact)
+    loop.reader = reader_of(repository / "text_encoder" / "1", exact)
+    return loop
+
+
+@pytest.fixture(scope="module")
+def torched(folder, repository):
+    return Denoiser(repository / "denoiser_bf16" / "1", partial(Torch, Checkpoint(folder)))
+
+
+@torch.no_grad()
+def wanted(pipeline, seed, size, sentence=SENTENCE, steps=2, **knobs):
+    """What an edit asks of the denoiser, made by the pipeline's own stages."""
+    latents = pipeline._encode_vae_image(pipeline.image_processor.preprocess(photo(size, seed)), None)[0].numpy()
+    said = pipeline.encode_prompt(sentence)[0][0].numpy()
+    region = np.ones(latents[0].size, bool)
+    return Wanted(latents, {"conditioning": said}, region, seed, steps, **knobs)
+
+
+def edited(pipeline, seed, size, sentence=SENTENCE, steps=2, images=None):
+    """The pipeline's packed latents after each step, and its image in 0..1."""
+    seen = []
+
+    def keep(pipe, step, time, given):
+        seen.append(given["latents"][0].numpy())
+        return {}
+
+    image = pipeline(images or photo(size, seed), sentence, num_inference_steps=steps, output_type="np",
+                     generator=torch.Generator().manual_seed(seed), callback_on_step_end=keep)
+    return seen, image.images[0]
+
+
+def relative(ours, theirs):
+    return np.abs(ours - theirs).max() / np.abs(theirs).max()
+
+
+def psnr(ours, theirs):
+    return 10 * np.log10(1 / np.square(ours - theirs).mean())
+
+
+# -- text -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sentence", SENTENCES, ids=("plain", "strange", "long"))
+def test_tokens(pipeline, plain, sentence):
+    """Also with line ends, with a chat's token spelt out, and where the sentence is cut."""
+    seen = {}
+    with pipeline.text_encoder.register_forward_pre_hook(lambda _, args, given: seen.update(given), with_kwargs=True):
+        pipeline.encode_prompt(sentence)
+    ids, mask = plain.reader.tokens(sentence)
+    np.testing.assert_array_equal(ids, seen["input_ids"][0])
+    np.testing.assert_array_equal(mask, seen["attention_mask"][0])
+
+
+@pytest.mark.parametrize("sentence", SENTENCES, ids=("plain", "strange", "long"))
+@torch.no_grad()
+def test_conditioning(pipeline, plain, sentence):
+    """The padding's too."""
+    ours, theirs = plain.reader.read(sentence, [])["conditioning"], pipeline.encode_prompt(sentence)[0][0].numpy()
+    assert ours.shape == theirs.shape == (512, 96)
+    assert relative(ours, theirs) <= 1e-4
+
+
+# -- what the transformer is fed with ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_position_ids(pipeline, torched, size):
+    edit, further = wanted(pipeline, 0, size), wanted(pipeline, 1, (64, 80)).latents
+    ours = torched.family.reference(edit.latents, further)["ids"]
+    images = [torch.from_numpy(each[None]) for each in (edit.latents, further)]
+    np.testing.assert_array_equal(ours, pipeline._prepare_image_ids(images))
+    fixed = torched.family.fixed(edit, edit.conditioning, np.flatnonzero(edit.region))
+    np.testing.assert_array_equal(fixed["ids"], pipeline._prepare_latent_ids(images[0]))
+    np.testing.assert_array_equal(fixed["conditioning_ids"], pipeline.encode_prompt(SENTENCE)[1])
+
+
+@pytest.mark.parametrize("steps", (1, 4, 9))
+@pytest.mark.parametrize("cells", (20, 4096, 5000))
+def test_sigmas_and_timesteps(pipeline, torched, steps, cells):
+    mu = compute_empirical_mu(cells, steps)
+    assert empirical_mu(cells, steps) == mu
+    pipeline.scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=mu)
+    sigmas = torched.family.sigmas(steps, cells)
+    np.testing.assert_array_equal(sigmas, pipeline.scheduler.sigmas)
+    times = [torched.family.varying(None, np.zeros((1, 1)), sigma)["timestep"][0] for sigma in sigmas[:-1]]
+    np.testing.assert_array_equal(times, pipeline.scheduler.timesteps / 1000)
+
+
+@pytest.mark.parametrize("seed", (0, 2**40 + 3))
+@pytest.mark.parametrize("size", SIZES)
+def test_noise(pipeline, torched, seed, size):
+    edit = wanted(pipeline, seed % 2**31, size)
+    generator = torch.Generator().manual_seed(seed)
+    theirs, _ = pipeline.prepare_latents(1, len(edit.latents) // 4, *size, torch.float32, "cpu", generator)
+    np.testing.assert_allclose(torched.family.noise(seed, edit.latents), theirs[0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_latents(pipeline, plain, size):
+    ours = plain.encoder.run(np.asarray(photo(size))[None])[0]
+    edit = wanted(pipeline, 0, size)
+    assert relative(ours, edit.latents) <= 1e-4
+    packed = pipeline._pack_latents(torch.from_numpy(edit.latents[None]))[0]
+    np.testing.assert_array_equal(plain.denoiser.family.pack(edit.latents), packed)
+    np.testing.assert_array_equal(plain.denoiser.family.unpack(packed.numpy(), edit.latents.shape[1:]), edit.latents)
+
+
+@pytest.mark.parametrize("size, edited_at", (((1024, 1024), (1024, 1024)), ((100, 130), (96, 128)),
+                                             ((64, 65), (64, 64)), ((3000, 2000), (1248, 832)), ((700, 2500), (528, 1920))))
+def test_size(pipeline, monkeypatch, size, edited_at):
+    """The pipeline's, seen at what it cuts an image to."""
+    assert Flux2KleinKV({"scheduler": {}}).size(*size) == edited_at
+    seen = {}
+
+    def stop(image, height, width, resize_mode):
+        seen["size"] = height, width
+        raise InterruptedError
+
+    monkeypatch.setattr(pipeline.image_processor, "preprocess", stop)
+    with pytest.raises(InterruptedError):
+        pipeline(photo(size), prompt_embeds=torch.zeros(1, 512, 96))
+    assert seen["size"] == edited_at
+
+
+# -- the way ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+@torch.no_grad()
+def test_one_velocity(pipeline, torched, plain, size):
+    """Of the first step, in which the pipeline runs reference and target together."""
+    edit, seen = wanted(pipeline, 3, size), {}
+
+    def keep(network, args, result):
+        seen.setdefault("first", result[0].numpy())
+
+    with pipeline.transformer.register_forward_hook(keep):
+        edited(pipeline, 3, size)
+    for denoiser, limit in ((torched, EXACT), (plain.denoiser, EXPORTED)):
+        running = denoiser.begin(edit)
+        ours = denoiser._run([running], running.inputs())
+        denoiser.end(running)
+        assert relative(ours, seen["first"]) <= limit
+
+
+@pytest.mark.parametrize("steps", (2, 4))
+@pytest.mark.parametrize("seed", (1, 7))
+@pytest.mark.parametrize("size", SIZES)
+def test_an_edits_latents(pipeline, torched, plain, size, seed, steps):
+    """After every step in torch, and of the exported lane at the end."""
+    edit = wanted(pipeline, seed, size, steps=steps)
+    theirs, _ = edited(pipeline, seed, size, steps=steps)
+    running = torched.begin(edit)
+    for packed in theirs:
+        progress, = torched.step([running])
+        assert np.abs(running.tokens - packed).max() <= EXACT
+    assert progress.latents is not None
+    torched.end(running)
+    *_, last = plain.denoiser.run(edit)
+    assert relative(plain.denoiser.family.pack(last.latents), theirs[-1]) <= EXPORTED
+
+
+@pytest.mark.parametrize("kind, limit", (("torched", EXACT), ("plain", EXPORTED)))
+def test_three_edits_share_their_steps(request, pipeline, kind, limit):
+    """Of other images, sentences and seeds."""
+    denoiser = request.getfixturevalue(kind)
+    denoiser, size = getattr(denoiser, "denoiser", denoiser), SIZES[1]
+    running = [denoiser.begin(wanted(pipeline, seed, size, sentence)) for seed, sentence in enumerate(SENTENCES)]
+    assert len({each.size for each in running}) == 1
+    for _ in range(2):
+        progress = denoiser.step(running)
+    for seed, (sentence, each) in enumerate(zip(SENTENCES, progress)):
+        theirs = edited(pipeline, seed, size, sentence)[0][-1]
+        assert relative(denoiser.family.pack(each.latents), theirs) <= limit
+
+
+def test_several_references(pipeline, torched, plain):
+    """Of other sizes; what is kept of them is kept for them together."""
+    size, others = SIZES[0], ((64, 80), (80, 64))
+    photos = [photo(size, 5), *(photo(other, seed) for seed, other in enumerate(others))]
+    theirs = edited(pipeline, 5, size, images=photos)[0][-1]
+    alone = edited(pipeline, 5, size)[0][-1]
+    edit = wanted(pipeline, 5, size, more=tuple(wanted(pipeline, *each).latents for each in enumerate(others)))
+    *_, last = torched.run(edit)
+    assert np.abs(torched.family.pack(last.latents) - theirs).max() <= EXACT
+    *_, last = plain.denoiser.run(edit)
+    assert relative(torched.family.pack(last.latents), theirs) <= EXPORTED
+    assert np.abs(alone - theirs).max() > 100 * EXACT
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_whole_edit(pipeline, plain, repository, size):
+    """From photo and sentence to pixels; the rounded lane is near."""
+    seed, pixels = 11, np.asarray(photo(size, 11))
+    theirs = edited(pipeline, seed, size, steps=4)[1]
+    *_, last = plain.denoiser.run(plain.wanted(pixels, SENTENCE, seed, 4))
+    ours = plain.decoder.run(last.latents[None])[0]
+    assert np.abs(ours - np.rint(theirs * 255)).max() <= 1
+    rounded = ReaderLoop(repository)
+    *_, last = rounded.denoiser.run(rounded.wanted(pixels, SENTENCE, seed, 4))
+    assert psnr(plain.decoder.run(last.latents[None])[0] / 255, theirs) >= 35
+
+
+def test_previews(plain):
+    """Of the clean tokens, as the folder's map has them."""
+    wanted = plain.wanted(np.asarray(photo(SIZES[1])), SENTENCE, seed=0, steps=4)
+    *steps, _ = plain.denoiser.run(replace(wanted, previews=3))
+    assert [each.preview.shape for each in steps] == [(16, 28, 3)] * 3
+
+
+# -- lanes ------------------------------------------------------------------------------------------------------------
+
+
+def test_narrow_lanes(pipeline, repository):
+    """Calibrated over whole edits, so that FP4 has its best recipe; errors grow as lanes get narrower."""
+    theirs = edited(pipeline, 2, SIZES[0], steps=4)[0][-1]
+
+    def error(lane):
+        denoiser = Denoiser(repository / f"denoiser_{lane}" / "1")
+        *_, last = denoiser.run(wanted(pipeline, 2, SIZES[0], steps=4))
+        return np.linalg.norm(denoiser.family.pack(last.latents) - theirs) / np.linalg.norm(theirs)
+
+    errors = {lane: error(lane) for lane in ("bf16", "fp8", "fp4")}
+    assert errors["bf16"] < errors["fp8"] < errors["fp4"]
+    assert errors["bf16"] < 0.02 and errors["fp8"] < 0.1 and errors["fp4"] < 0.3
+    manifest = verify(repository / "denoiser_fp4" / "1")
+    assert manifest.settings["recipe"] == {"rounding": "feedback", "tail": 1}
+    assert (manifest.family, set(manifest.weights)) == ("flux2-klein-kv", {"bf16", "fp8", "nvfp4"})
+
+
+@pytest.mark.parametrize("lane, limit", (("bf16", 0.02), ("fp8", 0.1)))
+def test_the_torch_runner(plain, repository, lane, limit):
+    """What it rounds otherwise is as small as what rounding does."""
+    loop = ReaderLoop(repository, lane, runner=partial(TorchRunner, device="cpu", compiled=False))
+    *_, ours = loop.denoiser.run(loop.wanted(np.asarray(photo(SIZES[0])), SENTENCE, 4, 2))
+    *_, theirs = plain.denoiser.run(plain.wanted(np.asarray(photo(SIZES[0])), SENTENCE, 4, 2))
+    assert np.linalg.norm(ours.latents - theirs.latents) <= limit * np.linalg.norm(theirs.latents)
