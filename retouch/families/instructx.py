@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retouch import schedule
 from retouch.latents import conditioning_ids, noise, pack, reference_ids, target_ids, unpack
 from retouch.layout import layout
+from retouch.schedule import Schedule
 
 if TYPE_CHECKING:
     from retouch.denoising import Wanted
@@ -24,7 +24,7 @@ class InstructX:
     keeps = partial = True
 
     def __init__(self, settings: dict[str, Any]):
-        self.patch, self.shift = settings["patch"], settings["shift"]
+        self.patch, self.schedule = settings["patch"], Schedule(settings["shift"])
 
     def grid(self, latents: np.ndarray) -> tuple[int, int]:
         return latents.shape[1] // self.patch, latents.shape[2] // self.patch
@@ -40,7 +40,7 @@ class InstructX:
         return noise(seed, rows * columns, len(latents) * self.patch**2)
 
     def sigmas(self, steps: int, cells: int) -> np.ndarray:
-        return schedule.sigmas(steps, self.shift)
+        return self.schedule.sigmas(steps)
 
     def reference(self, latents: np.ndarray) -> Arrays:
         return {"tokens": self.pack(latents)[None], "ids": reference_ids(self.grid(latents))[None]}
