@@ -66,7 +66,7 @@ class Schedule:
             levels = shift / (shift + (1 / levels - 1))
         else:
             levels = self.shift * levels / (1 + (self.shift - 1) * levels)
-        if self.terminal:
+        if self.terminal and steps > 1:  # a single level is the first, and stays 1
             cleanness = 1 - levels
             levels = 1 - cleanness / (cleanness[-1] / (1 - self.terminal))
         return np.append(levels, 0).astype(np.float32)

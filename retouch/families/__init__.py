@@ -19,6 +19,7 @@ Arrays = dict[str, np.ndarray]
 # name in the manifest: module and class, imported when a lane of it is loaded
 FAMILIES = {
     "instructx": ("retouch.families.instructx", "InstructX"),
+    "qwen-image-edit": ("retouch.families.qwen_image_edit", "QwenImageEdit"),
 }
 
 

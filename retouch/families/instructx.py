@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retouch.latents import conditioning_ids, noise, pack, reference_ids, target_ids, unpack
+from retouch.families.cells import Cells
+from retouch.latents import conditioning_ids, noise, reference_ids, target_ids
 from retouch.layout import layout
 from retouch.schedule import Schedule
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 Arrays = dict[str, np.ndarray]
 
 
-class InstructX:
+class InstructX(Cells):
     """Its conditioning are `conditioning` [Q, J] and the parser's `boxes` [S, 2, 4], which say where that stands. Beside
     its noise every token has the source's and the layout. There is no guidance."""
 
@@ -25,15 +26,6 @@ class InstructX:
 
     def __init__(self, settings: dict[str, Any]):
         self.patch, self.schedule = settings["patch"], Schedule(settings["shift"])
-
-    def grid(self, latents: np.ndarray) -> tuple[int, int]:
-        return latents.shape[1] // self.patch, latents.shape[2] // self.patch
-
-    def pack(self, latents: np.ndarray) -> np.ndarray:
-        return pack(latents[None], self.patch)[0]
-
-    def unpack(self, tokens: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-        return unpack(tokens[None], grid, self.patch)[0]
 
     def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
         rows, columns = self.grid(latents)
