@@ -1,6 +1,7 @@
 """What the export of a large checkpoint takes: seconds, memory, bytes of every lane's weights.
 
     python -m benchmarks.large flux     # FLUX.1 Kontext's 12 B parameters, by its config alone
+    python -m benchmarks.large qwen     # Qwen-Image-Edit's 20 B parameters, likewise
     python -m benchmarks.large random   # 1.5 B random parameters, exported and quantised for real
 """
 
@@ -13,12 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
-from diffusers import FluxTransformer2DModel
+from diffusers import (AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel,
+                       QwenImageTransformer2DModel)
 from rich.console import Console
 from rich.table import Table
 from safetensors.numpy import save_file
@@ -26,22 +30,39 @@ from torch._subclasses import FakeTensorMode
 
 from export.quantise import bytes_by_tier
 
-FLUX = {"guidance_embeds": True}  # the class's own defaults are FLUX.1's
-RANDOM = FLUX | {"num_layers": 3, "num_single_layers": 3}
+
+@dataclass(frozen=True)
+class Large:
+    """A checkpoint to be made: its pipeline, the class of its transformer with a config beyond the class's defaults,
+    which are those of the real ones, with `weights` or without, and `others`, parts that an export reads the config of."""
+
+    pipeline: str
+    kind: type
+    config: dict[str, Any]
+    weights: bool = False
+    others: dict[str, type] = field(default_factory=dict)
+
+
+FLUX = {"guidance_embeds": True}
+QWEN = {"vae": AutoencoderKLQwenImage, "scheduler": FlowMatchEulerDiscreteScheduler}
+CHECKPOINTS = {
+    "flux": Large("FluxKontextPipeline", FluxTransformer2DModel, FLUX),
+    "qwen": Large("QwenImageEditPlusPipeline", QwenImageTransformer2DModel, {}, others=QWEN),
+    "random": Large("FluxKontextPipeline", FluxTransformer2DModel, FLUX | {"num_layers": 3, "num_single_layers": 3}, True),
+}
 LANES = ("bf16", "fp8", "fp4")
 SHARD = 1 << 30  # bytes
 
 
-def checkpoint(folder: Path, config: dict, weights: bool) -> int:
-    """A FLUX.1 Kontext checkpoint of that config in `folder`, with random bfloat16 weights in shards or without any;
-    its number of parameters."""
+def checkpoint(folder: Path, large: Large) -> int:
+    """Make it in `folder`, with random bfloat16 weights in shards or without any; its number of parameters."""
     with FakeTensorMode():
-        model = FluxTransformer2DModel(**config)
+        model = large.kind(**large.config)
         shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    (folder / "transformer").mkdir(parents=True)
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "FluxKontextPipeline"}))
-    (folder / "transformer" / "config.json").write_text(json.dumps(dict(model.config)))
-    if weights:
+    for name, part in ({"transformer": model} | {name: kind() for name, kind in large.others.items()}).items():
+        part.save_config(folder / name)
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": large.pipeline}))
+    if large.weights:
         _shards(folder / "transformer", shapes)
     return sum(int(np.prod(shape)) for shape in shapes.values())
 
@@ -59,10 +80,10 @@ def _shards(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
     (folder / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
 
 
-def ranges(config: dict) -> dict[str, dict[str, float]]:
+def ranges(large: Large) -> dict[str, dict[str, float]]:
     """A calibration that allows every layer the same: random weights have nothing to calibrate."""
     with FakeTensorMode():
-        names = [name for name, _ in FluxTransformer2DModel(**config).named_modules()]
+        names = [name for name, _ in large.kind(**large.config).named_modules()]
     return {"step": dict.fromkeys(names, 8.0)}
 
 
@@ -76,12 +97,12 @@ def export(source: Path, out: Path, options: list[str]) -> tuple[float, float]:
 
 def measure(which: str) -> dict[str, object]:
     """Figures of one export, under stable names."""
-    config = FLUX if which == "flux" else RANDOM
+    large = CHECKPOINTS[which]
     with tempfile.TemporaryDirectory() as folder:
         source, out, calibration = Path(folder, "checkpoint"), Path(folder, "repository"), Path(folder, "ranges.json")
-        parameters = checkpoint(source, config, weights=which == "random")
-        calibration.write_text(json.dumps(ranges(config)))
-        options = ["--weightless"] if which == "flux" else ["--calibration", str(calibration)]
+        parameters = checkpoint(source, large)
+        calibration.write_text(json.dumps(ranges(large)))
+        options = ["--calibration", str(calibration)] if large.weights else ["--weightless"]
         seconds, peak = export(source, out, options)
         graphs = {lane: ir.load(out / f"denoiser_{lane}" / "1" / "step.onnx") for lane in LANES}
         return {"parameters": parameters, "seconds": seconds, "peak_bytes": peak,
@@ -101,7 +122,7 @@ def show(figures: dict[str, object]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=("flux", "random"))
+    parser.add_argument("which", choices=CHECKPOINTS)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     chosen = parser.parse_args()
     figures = measure(chosen.which)

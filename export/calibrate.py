@@ -18,8 +18,10 @@ from onnx import TensorProto, helper
 from export.feedback import products
 from export.linear import linears
 from export.ranges import Range, Ranges
-from retouch.manifest import verify
+from retouch.manifest import read, verify
 from retouch.plain_loop import PlainLoop
+from retouch.readers import READERS
+from retouch.reading_loop import ReadingLoop
 from retouch.runners import joined
 from retouch.runners.lower import lower
 from retouch.runners.onnx import session
@@ -50,10 +52,16 @@ def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int 
         watched[graph] = Watched(folder, graph)
         return watched[graph]
 
-    loop = PlainLoop(repository, runner=runner)
+    loop = loop_of(repository)(repository, runner=runner)
     for seed, pair in enumerate(examples):
         loop.edit(EditRequest(pair.image, pair.instruction, seed=seed, steps=steps))
     return {name: graph.ranges() for name, graph in watched.items()}
+
+
+def loop_of(repository: Path) -> type:
+    """What edits with the stages of a repository: a family has a parser or a reader."""
+    family = read(Path(repository) / "denoiser_bf16" / "1").family
+    return ReadingLoop if family in READERS else PlainLoop
 
 
 class Watched:

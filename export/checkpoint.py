@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-FAMILIES = {"RetouchPipeline": "instructx", "FluxKontextPipeline": "flux-kontext"}
+FAMILIES = {"RetouchPipeline": "instructx", "FluxKontextPipeline": "flux-kontext",
+            "QwenImageEditPipeline": "qwen-image-edit", "QwenImageEditPlusPipeline": "qwen-image-edit"}
 
 
 class CheckpointError(RuntimeError):
@@ -48,7 +49,9 @@ class Checkpoint:
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.bfloat16)
         try:
-            return kind.from_config(self.json(f"{name}/config.json")).eval().requires_grad_(False)
+            config = self.json(f"{name}/config.json")
+            made = kind.from_config(config) if hasattr(kind, "from_config") else kind(kind.config_class.from_dict(config))
+            return made.eval().requires_grad_(False)
         finally:
             torch.set_default_dtype(before)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from export.quantise import bytes_by_tier, quantise
 from export.ranges import Range, Ranges
 from export.ranges import write as write_ranges
 from export.recipe import Recipe, recipe_for
-from export.skeleton import save, save_without_weights, skeletons
+from export.skeleton import PARAMETERS, save, save_without_weights, skeletons
 from export.weights import attach, blank, stored
 from retouch.manifest import FLOAT32, Manifest, publish, verify
 
@@ -43,8 +44,11 @@ class Exporter:
     weightless: bool = False
 
     def whole(self, part: Part) -> None:
-        """A part around the denoiser, in float32."""
+        """A part around the denoiser: in float32, or typed where it can be given in outline."""
         module = importlib.import_module(part.module)
+        if hasattr(module, "FOLDER"):
+            self.typed(part)
+            return
         with self._publishing(part, "bf16", Manifest(
                 self.checkpoint.family, self.sha256, "bf16", FLOAT32, OPSET, versions(),
                 settings=module.settings(self.checkpoint))) as staging:
@@ -55,14 +59,11 @@ class Exporter:
             module.files(self.checkpoint, staging)
 
     def typed(self, part: Part) -> dict[str, int]:
-        """The denoiser's bf16 lane; its weights' bytes by tier."""
+        """A part in bfloat16, the denoiser's bf16 lane above all; its weights' bytes by tier."""
         module = importlib.import_module(part.module)
-        parameters = {} if self.weightless else stored(self.checkpoint.folder / module.FOLDER)
-        give = (lambda model: blank(model, "model.")) if self.weightless else (
-            lambda model: attach(model, "model.", parameters))
         self.say(f"{part.name}_bf16: tracing")
-        models = skeletons(lambda: module.graphs(self.checkpoint, outline=True), give)
-        weights = bytes_by_tier(models["step"])
+        models = skeletons(lambda: module.graphs(self.checkpoint, outline=True), self._giving(module))
+        weights = _bytes(models)
         with self._publishing(part, "bf16", self._manifest(part, "bf16", weights)) as staging:
             self._write(models, staging, part, "bf16")
             if not self.weightless:
@@ -78,7 +79,7 @@ class Exporter:
         for name, model in models.items():
             some = {linear.module: Range(1.0) for linear in linears(model)} if self.weightless else {}
             quantise(model, lane, ranges.get(name, some), recipe)
-        weights = bytes_by_tier(models["step"])
+        weights = _bytes(models)
         manifest = self._manifest(part, lane, weights)
         if Tier.NVFP4.value in weights:
             manifest.settings["recipe"] = asdict(recipe)
@@ -99,6 +100,14 @@ class Exporter:
             built = build_plans(folder, staging, lane, options, lambda words, done: self.say(_with_share(words, done)))
             manifest.plans = {name: info.words() for name, info in built.items()}
         return {name: info.bytes for name, info in built.items()}
+
+    def _giving(self, module) -> Callable[[ir.Model], None]:
+        """What gives a graph of the part the numbers that its parameters have in the checkpoint."""
+        if self.weightless:
+            return lambda model: blank(model, PARAMETERS)
+        renamed = getattr(module, "parameter", str)
+        parameters = {renamed(name): each for name, each in stored(self.checkpoint.folder / module.FOLDER).items()}
+        return lambda model: attach(model, PARAMETERS, parameters)
 
     def _manifest(self, part: Part, lane: str, weights: dict[str, int]) -> Manifest:
         settings = importlib.import_module(part.module).settings(self.checkpoint)
@@ -142,6 +151,12 @@ class Exporter:
                 publish(staging, folder, manifest)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _bytes(models: dict[str, ir.Model]) -> dict[str, int]:
+    """Of the weights by tier; those of a denoiser's `reference` are among its `step`'s."""
+    counted = [models["step"]] if "step" in models else models.values()
+    return dict(sum((Counter(bytes_by_tier(model)) for model in counted), Counter()))
 
 
 def _with_share(words: str, done: float | None) -> str:

@@ -13,7 +13,7 @@ OPSET = 20
 TOOLS = ("torch", "diffusers", "transformers", "peft", "onnx", "onnxruntime", "onnxscript")
 ROOT = Path(__file__).parent.parent
 # what the artifacts are made by: a change here makes those that exist old
-SOURCES = ("export/*.py", "retouch/networks.py", "retouch/passes.py", "retouch/reading.py", "retouch/scopes.py",
+SOURCES = ("export/**/*.py", "retouch/networks.py", "retouch/passes.py", "retouch/reading.py", "retouch/scopes.py",
            "retouch/transformer.py", "retouch/runners/lower.py")
 
 
@@ -21,8 +21,9 @@ SOURCES = ("export/*.py", "retouch/networks.py", "retouch/passes.py", "retouch/r
 class Part:
     """One model of the repository.
 
-    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest; a denoiser's
-    can give its graphs in outline too, and names the FOLDER that its parameters lie in.
+    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest. That of a
+    denoiser or of a large text model can give its graphs in outline too, and names the FOLDER that its parameters lie
+    in; where those are called otherwise than in the graphs, `parameter(name)` says how.
     """
 
     name: str
@@ -40,7 +41,13 @@ PARTS = (
     Part("vae_decoder", "export.vae_decoder"),
     Part("denoiser", "export.denoiser"),
 )
-FAMILIES = {"instructx": PARTS, "flux-kontext": (Part("denoiser", "export.kontext"),)}
+QWEN_IMAGE_EDIT = (
+    Part("text_encoder", "export.qwen_image_edit.text"),
+    Part("vae_encoder", "export.qwen_image_edit.vae_encoder"),
+    Part("vae_decoder", "export.qwen_image_edit.vae_decoder"),
+    Part("denoiser", "export.qwen_image_edit.denoiser"),
+)
+FAMILIES = {"instructx": PARTS, "flux-kontext": (Part("denoiser", "export.kontext"),), "qwen-image-edit": QWEN_IMAGE_EDIT}
 
 
 def versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from export.checkpoint import CheckpointError
 
 TYPES = {"BF16": ir.DataType.BFLOAT16, "F16": ir.DataType.FLOAT16, "F32": ir.DataType.FLOAT}
-STEM = "diffusion_pytorch_model"
+STEMS = ("diffusion_pytorch_model", "model")  # diffusers' and transformers'
 WIDE = ir.DataType.BFLOAT16
 
 
@@ -48,9 +48,10 @@ class Stored:
 
 def stored(folder: Path) -> dict[str, Stored]:
     """The tensors of a part's folder by name, of one file or of the shards that its index names; CheckpointError."""
-    index = folder / f"{STEM}.safetensors.index.json"
+    stem = next((stem for stem in STEMS if list(folder.glob(f"{stem}.safetensors*"))), STEMS[0])
+    index = folder / f"{stem}.safetensors.index.json"
     if not index.is_file():
-        return _header(folder / f"{STEM}.safetensors")
+        return _header(folder / f"{stem}.safetensors")
     places = json.loads(index.read_text())["weight_map"]
     found = {name: tensor for shard in sorted(set(places.values())) for name, tensor in _header(folder / shard).items()}
     missing = sorted(set(places) - set(found))
