@@ -35,7 +35,7 @@ $(SETUP): requirements.txt requirements-3.10.txt pyproject.toml
 	@touch $@
 
 export: $(EXPORT)  ## Turn the checkpoint into ONNX in model_repository/
-$(EXPORT): $(SETUP) $(wildcard $(CHECKPOINT)/*) $(wildcard $(CHECKPOINT)/*/*) $(wildcard export/*.py)
+$(EXPORT): $(SETUP) $(wildcard $(CHECKPOINT)/*) $(wildcard $(CHECKPOINT)/*/*) $(wildcard export/*.py export/*/*.py)
 	$(BIN)/python -m export $(CHECKPOINT) --precision $(LANES)
 	@mkdir -p $(@D) && touch $@
 
