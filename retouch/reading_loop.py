@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from retouch.denoiser import Denoiser
-from retouch.denoising import Progress, Wanted
+from retouch.denoising import Wanted
 from retouch.images import decode, encode, fit
 from retouch.readers import reader_of
 from retouch.runners import Opener
@@ -31,20 +30,19 @@ class ReadingLoop:
 
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result, as large as the family edits it."""
-        *_, last = self.denoise([decode(request.image)], request.instruction, request.seed, request.steps)
+        photos = [decode(image) for image in (request.image, *request.references)]
+        *_, last = self.denoiser.run(self.wanted(
+            photos, request.instruction, request.seed, request.steps, request.negative, request.true_cfg))
         return encode(self.decoder.run(last.latents[None])[0])
 
-    def denoise(self, photos: list[np.ndarray], instruction: str, seed: int, steps: int = 0,
-                true_cfg: float = 0.0) -> Iterator[Progress]:
-        """Progress of the denoiser on photos uint8 [H, W, 3], of which the first is edited."""
-        return self.denoiser.run(self.wanted(photos, instruction, seed, steps, true_cfg))
-
-    def wanted(self, photos: list[np.ndarray], instruction: str, seed: int, steps: int = 0, true_cfg: float = 0.0) -> Wanted:
-        """`true_cfg` 0 is the family's default; above 1 a negative instruction is read too."""
-        family, settings = self.denoiser.family, self.denoiser.settings
-        true_cfg = true_cfg or settings.get("default_true_cfg", 1.0)
-        negative = self.reader.read(settings["negative"], photos) if true_cfg > 1 else None
+    def wanted(self, photos: list[np.ndarray], instruction: str, seed: int, steps: int = 0, negative: str = "",
+               true_cfg: float = 0.0) -> Wanted:
+        """An edit of the first of `photos`, uint8 [H, W, 3]; `negative` "" and `true_cfg` 0 are the family's defaults, and a
+        negative instruction is read where it counts for more than 1."""
+        family = self.denoiser.family
+        true_cfg = true_cfg or family.true_cfg
+        against = self.reader.read(negative or family.negative, photos) if true_cfg > 1 else None
         source, *more = (self.encoder.run(fit(photo, family.size(*photo.shape[:2]))[None])[0] for photo in photos)
         rows, columns = family.grid(source)
         return Wanted(source, self.reader.read(instruction, photos), np.ones(rows * columns, bool), seed, steps,
-                      more=tuple(more), negative=negative, true_cfg=true_cfg)
+                      more=tuple(more), negative=against, true_cfg=true_cfg)

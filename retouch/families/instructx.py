@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retouch.families.cells import Cells
+from retouch.families.defaults import Defaults
 from retouch.latents import conditioning_ids, noise, reference_ids, target_ids
 from retouch.layout import layout
 from retouch.schedule import Schedule
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Arrays = dict[str, np.ndarray]
 
 
-class InstructX(Cells):
+class InstructX(Defaults):
     """Its conditioning are `conditioning` [Q, J] and the parser's `boxes` [S, 2, 4], which say where that stands. Beside
     its noise every token has the source's and the layout. There is no guidance."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retouch.families.cells import Cells
+from retouch.families.defaults import Defaults
 from retouch.schedule import TRAINED_STEPS, Schedule
 from retouch.torch_noise import randn
 
@@ -27,18 +27,14 @@ def dimensions(area: int, height: int, width: int) -> tuple[int, int]:
     return round(wide / ratio / CELL) * CELL, round(wide / CELL) * CELL
 
 
-class QwenImageEdit(Cells):
+class QwenImageEdit(Defaults):
     """Its conditioning is `text` [T, J]. References are the source and, after it, `Wanted.more`, each of a size of its own;
-    the target is as large as the source.
-
-    `negative` is the instruction that stands for none, `default_true_cfg` how strongly the velocity is led away from it.
-    """
-
-    keeps = partial = False
+    the target is as large as the source."""
 
     def __init__(self, settings: dict[str, Any]):
         self.patch, self.area, self.axes = settings["patch"], settings["area"], settings["axes"]
-        self.negative, self.default_true_cfg = settings["negative"], settings["default_true_cfg"]
+        self.negative, self.true_cfg = settings["negative"], settings["default_true_cfg"]
+        self.references = settings["photos"] - 1
         self.schedule = Schedule.of(settings["scheduler"])
 
     def size(self, height: int, width: int) -> tuple[int, int]:
@@ -50,9 +46,6 @@ class QwenImageEdit(Cells):
 
     def sigmas(self, steps: int, cells: int) -> np.ndarray:
         return self.schedule.sigmas(steps, self.schedule.mu(cells))
-
-    def reference(self, latents: np.ndarray) -> Arrays:
-        raise ValueError("this family's references are in every step's inputs")
 
     def fixed(self, wanted: Wanted, conditioning: Arrays, cells: np.ndarray) -> Arrays:
         references = [wanted.latents, *wanted.more]
@@ -69,7 +62,7 @@ class QwenImageEdit(Cells):
 
     def guided(self, positive: np.ndarray, negative: np.ndarray, scale: float) -> np.ndarray:
         """As long as the positive velocity at every token, as `QwenImageEditPipeline` has it."""
-        led = negative + np.float32(scale) * (positive - negative)
+        led = super().guided(positive, negative, scale)
         lengths = (np.linalg.norm(velocity, axis=-1, keepdims=True) for velocity in (positive, led))
         return led * np.divide(*lengths)
 

@@ -65,7 +65,7 @@ class Stages:
         return self.loop.encoder.run(fit(photo, self.family.size(*photo.shape[:2]))[None])[0]
 
     def wanted(self, photos, sentence=SENTENCE, seed=0, steps=2, true_cfg=1.0):
-        return self.loop.wanted(photos, sentence, seed, steps, true_cfg)
+        return self.loop.wanted(photos, sentence, seed, steps, NEGATIVE, true_cfg)
 
     def final(self, **knobs):
         """Latents after a whole edit."""

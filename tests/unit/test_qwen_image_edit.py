@@ -6,7 +6,7 @@ from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import calculate
 
 from retouch.families import family_of
 
-SETTINGS = {"patch": 2, "area": 1024 * 1024, "axes": [16, 56, 56], "scheduler": {}, "negative": " ",
+SETTINGS = {"patch": 2, "area": 1024 * 1024, "axes": [16, 56, 56], "scheduler": {}, "photos": 3, "negative": " ",
             "default_true_cfg": 4.0}
 
 
@@ -29,6 +29,7 @@ def test_guidance_keeps_the_positive_velocitys_length(family):
     assert led.dtype == np.float32 and not np.allclose(led, positive, atol=0.1)
 
 
-def test_there_is_no_reference_to_keep(family):
-    with pytest.raises(ValueError, match="every step's inputs"):
+def test_what_it_takes(family):
+    assert (family.references, family.negative, family.true_cfg) == (2, " ", 4.0)
+    with pytest.raises(ValueError, match="in every step"):
         family.reference(np.zeros((16, 8, 8), np.float32))
