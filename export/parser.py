@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
 
 from export.checkpoint import Checkpoint
 from export.graph import Graph, Shape
@@ -24,12 +25,15 @@ from retouch.types import CELL
 
 
 class Vision(nn.Module):
-    def __init__(self, visual: nn.Module):
-        super().__init__()
-        self.visual = visual
+    """The tower of `model`; inputs as `PatchLayout.inputs` makes them."""
 
-    def forward(self, pixel_values: Tensor, rope_cos: Tensor, rope_sin: Tensor) -> Tensor:
-        return see(self.visual, pixel_values, rope_cos, rope_sin)
+    def __init__(self, model: Qwen2_5_VLModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: Tensor, rope_cos: Tensor, rope_sin: Tensor, real: Tensor | None = None,
+                restore: Tensor | None = None) -> Tensor:
+        return see(self.model.visual, pixel_values, rope_cos, rope_sin, real, restore).float()
 
 
 class Language(nn.Module):
@@ -49,14 +53,14 @@ def graphs(checkpoint: Checkpoint) -> list[Graph]:
     model = language_model(checkpoint)
     heads = checkpoint.load(ParserHeads, "parser_heads")
     meta_queries = checkpoint.load(MetaQueries, "meta_queries")
-    layout, width = patch_layout(model), model.config.text_config.hidden_size
+    layout = PatchLayout.of(model.config.vision_config.to_dict())
+    width = model.config.text_config.hidden_size
     writer = PromptWriter(tokenizer_file(checkpoint), meta_queries.config.count)
 
     def patches(shape: Shape) -> dict[str, Tensor]:
         size = shape.batch, shape.height, shape.width, 3
         pixels = np.random.default_rng(0).integers(0, 256, size, np.uint8)
-        arrays = layout.patches(pixels), *layout.rope(shape.height, shape.width)
-        return dict(zip(("pixel_values", "rope_cos", "rope_sin"), map(torch.from_numpy, arrays)))
+        return {name: torch.from_numpy(array) for name, array in layout.inputs(pixels).items()}
 
     def prompts(shape: Shape) -> dict[str, Tensor]:
         grid = shape.height // CELL, shape.width // CELL
@@ -70,15 +74,13 @@ def graphs(checkpoint: Checkpoint) -> list[Graph]:
             "centres": torch.from_numpy(cell_centres(grid)),
         }
 
-    patch_axes = {
-        "pixel_values": {0: "batch", 1: "patches"}, "rope_cos": {0: "patches"}, "rope_sin": {0: "patches"}}
     prompt_axes = {
         "input_ids": {0: "batch", 1: "length"}, "vision_tokens": {0: "batch", 1: "cells"},
         "position_ids": {1: "batch", 2: "length"}, "image_index": {0: "batch", 1: "cells"},
         "query_index": {0: "batch"}, "centres": {0: "cells"},
     }
     return [
-        Graph(VISION, Vision(model.model.visual), patches, patch_axes, ("vision_tokens",)),
+        Graph(VISION, Vision(model.model), patches, vision_axes(layout), ("vision_tokens",)),
         Graph(LANGUAGE, Language(model, meta_queries, heads), prompts, prompt_axes,
               ("queries", "labels", "boxes", "region")),
     ]
@@ -90,10 +92,7 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "queries": heads["queries"],
         "fields": heads["fields"],
-        "patches": {
-            "patch": vision["patch_size"], "merge": vision["spatial_merge_size"],
-            "temporal": vision["temporal_patch_size"], "head": vision["hidden_size"] // vision["num_heads"],
-        },
+        "patches": asdict(PatchLayout.of(vision)),
         "region_threshold": checkpoint.config["region_threshold"],
     }
 
@@ -114,10 +113,11 @@ def language_model(checkpoint: Checkpoint) -> Qwen2_5_VLForConditionalGeneration
     return model.eval().requires_grad_(False)
 
 
-def patch_layout(model: Qwen2_5_VLForConditionalGeneration) -> PatchLayout:
-    vision = model.config.vision_config
-    return PatchLayout(vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size,
-                       vision.hidden_size // vision.num_heads)
+def vision_axes(layout: PatchLayout) -> dict[str, dict[int, str]]:
+    """The dynamic axes of what `layout.inputs` makes."""
+    many = {0: "batch", 1: "windows" if layout.window else "patches"}
+    axes = dict.fromkeys(("pixel_values", "rope_cos", "rope_sin"), many)
+    return axes | ({"real": many, "restore": {0: "batch", 1: "cells"}} if layout.window else {})
 
 
 def tokenizer_file(checkpoint: Checkpoint) -> Path:

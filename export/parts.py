@@ -44,18 +44,24 @@ PARTS = (
     Part("denoiser", "export.denoiser"),
 )
 KONTEXT = (
-    Part("text_encoder", "export.kontext.text"),
+    Part("vl_parser", "export.kontext.text"),
     Part("vae_encoder", "export.vae_encoder"),
     Part("vae_decoder", "export.vae_decoder"),
     Part("denoiser", "export.kontext.denoiser"),
 )
 KLEIN = (
-    Part("text_encoder", "export.klein.text"),
+    Part("vl_parser", "export.klein.text"),
     Part("vae_encoder", "export.klein.vae_encoder"),
     Part("vae_decoder", "export.klein.vae_decoder"),
     Part("denoiser", "export.klein.denoiser"),
 )
-FAMILIES = {"instructx": PARTS, "flux-kontext": KONTEXT, "flux2-klein-kv": KLEIN}
+QWEN_IMAGE_EDIT = (
+    Part("vl_parser", "export.qwen_image_edit.text"),
+    Part("vae_encoder", "export.qwen_image_edit.vae_encoder"),
+    Part("vae_decoder", "export.qwen_image_edit.vae_decoder"),
+    Part("denoiser", "export.qwen_image_edit.denoiser"),
+)
+FAMILIES = {"instructx": PARTS, "flux-kontext": KONTEXT, "flux2-klein-kv": KLEIN, "qwen-image-edit": QWEN_IMAGE_EDIT}
 
 
 def versions() -> dict[str, str]:

@@ -61,13 +61,12 @@ class Gate:
             prepared = preprocess(request, self._choose(request))
         prepared.info.versions = self._versions
         denoiser = Ticket(self._stream, f"denoiser_{prepared.info.lane}")
-        watch.take_out = denoiser.take_out
         tensors = {
             "INSTRUCTION": array(request.instruction), "PIXELS": prepared.pixels[None], "MASK": prepared.mask[None], "INFO": array(prepared.info.to_json())}
         try:
             parsed, latents = self._understand(watch, denoiser, tensors)
             tensors |= parsed | latents | self._timed(watch, "connector", parsed, "QUERIES")
-            order = Order.of(request, deadline_ms=watch.left())
+            order, watch.take_out = Order.of(request, deadline_ms=watch.left()), denoiser.take_out
             with contextlib.closing(denoiser.edit(order, tensors)) as steps:
                 finished = False
                 for progress in watch.each("denoiser", steps):
@@ -75,9 +74,6 @@ class Gate:
                     yield self._answer(watch, prepared.source, tensors | progress)
             if not finished:
                 watch.check()  # says why it was taken out
-        except BaseException:
-            denoiser.take_out()
-            raise
         finally:
             watch.take_out = nothing
 

@@ -86,8 +86,7 @@ class Parser:
         return replace(parsed, remembered=known)
 
     def _see(self, pixels: np.ndarray) -> np.ndarray:
-        cos, sin = self._layout.rope(*pixels.shape[1:3])
-        return self._vision.run(pixel_values=self._layout.patches(pixels), rope_cos=cos, rope_sin=sin)["vision_tokens"]
+        return self._vision.run(**self._layout.inputs(pixels))["vision_tokens"]
 
     def _read(self, tokens: np.ndarray, grid: tuple[int, int], instruction: str) -> Parsed:
         prompt = self._writer.write([instruction], grid)

@@ -75,11 +75,8 @@ class RetouchPipeline(DiffusionPipeline):
     def parse(self, pixels: np.ndarray, instruction: str) -> Reading:
         """uint8 [H, W, 3] of a bucket's size and a sentence."""
         height, width, _ = pixels.shape
-        grid, config = (height // CELL, width // CELL), self.text_encoder.config.vision_config
-        layout = PatchLayout(config.patch_size, config.spatial_merge_size, config.temporal_patch_size,
-                             config.hidden_size // config.num_heads)
-        tables = [torch.from_numpy(table) for table in layout.rope(height, width)]
-        seen = see(self.text_encoder.model.visual, torch.from_numpy(layout.patches(pixels[None])), *tables)
+        grid, layout = (height // CELL, width // CELL), PatchLayout.of(self.text_encoder.config.vision_config.to_dict())
+        seen = see(self.text_encoder.model.visual, *map(torch.from_numpy, layout.inputs(pixels[None]).values()))
         writer = PromptWriter(self.tokenizer.backend_tokenizer, self.meta_queries.config.count)
         prompts = writer.write([instruction], grid)
         arrays = (prompts.ids, prompts.positions, prompts.image_index, prompts.query_index)

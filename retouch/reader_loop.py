@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,32 +20,34 @@ from retouch.vae import VaeDecoder, VaeEncoder
 class ReaderLoop:
     """The stages of a model repository, one after the other."""
 
-    def __init__(self, repository: Path, lane: str = "bf16", runner: Opener = OnnxRunner):
-        """`runner` is the denoiser's; ArtifactError, ValueError."""
+    def __init__(self, repository: Path, lane: str = "bf16", runner: Opener = OnnxRunner, others: Opener = OnnxRunner):
+        """`runner` is the denoiser's, `others` the other stages'; ArtifactError, ValueError."""
         def folder(name: str) -> Path:
             return Path(repository) / name / "1"
 
-        self.reader = reader_of(folder("text_encoder"))
-        self.encoder, self.decoder = VaeEncoder(folder("vae_encoder")), VaeDecoder(folder("vae_decoder"))
+        self.reader = reader_of(folder("vl_parser"), others)
+        self.encoder = VaeEncoder(folder("vae_encoder"), runner=others)
+        self.decoder = VaeDecoder(folder("vae_decoder"), others)
         self.denoiser = Denoiser(folder(f"denoiser_{lane}"), runner)
 
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result, as large as the family edits an image of that shape."""
-        photo = images.decode(request.image)
-        pixels = images.fit(photo, self.denoiser.family.size(*photo.shape[:2]))
-        wanted = self.wanted(pixels, request.instruction, request.seed, request.steps, request.guidance)
-        *_, last = self.denoiser.run(wanted)
+        photos = [images.decode(image) for image in (request.image, *request.references)]
+        *_, last = self.denoiser.run(self.wanted(photos, request.instruction, request.seed, request.steps,
+                                                 request.guidance, request.negative, request.true_cfg))
         chosen = parse_format(request.format)
         return images.encode(self.decoder.run(last.latents[None])[0], chosen.name, chosen.quality)
 
-    def wanted(self, pixels: np.ndarray, instruction: str, seed: int, steps: int = 0, guidance: float = 0.0,
-               negative: str | None = None, true_cfg: float = 1.0) -> Wanted:
-        """What the denoiser is asked to do with uint8 [H, W, 3] of a size that the family edits at.
+    def wanted(self, photos: Sequence[np.ndarray], instruction: str, seed: int, steps: int = 0, guidance: float = 0.0,
+               negative: str = "", true_cfg: float = 0.0) -> Wanted:
+        """What the denoiser is asked to do with the first of `photos`, uint8 [H, W, 3]; the others are references.
 
-        A `negative` instruction counts when `true_cfg` is above 1, as in diffusers.
+        `negative` "" and `true_cfg` 0 are the family's defaults; a negative instruction counts for more than 1 only.
         """
-        latents = self.encoder.run(pixels[None])[0]
-        rows, columns = self.denoiser.family.grid(latents)
-        against = self.reader.read(negative, [pixels]) if negative is not None and true_cfg > 1 else None
-        return Wanted(latents, self.reader.read(instruction, [pixels]), np.ones(rows * columns, bool), seed, steps,
-                      guidance, negative=against, true_cfg=true_cfg)
+        family = self.denoiser.family
+        true_cfg, negative = true_cfg or family.true_cfg, negative or family.negative
+        against = self.reader.read(negative, photos) if negative and true_cfg > 1 else None
+        source, *more = (self.encoder.run(images.fit(photo, family.size(*photo.shape[:2]))[None])[0] for photo in photos)
+        rows, columns = family.grid(source)
+        return Wanted(source, self.reader.read(instruction, photos), np.ones(rows * columns, bool), seed, steps, guidance,
+                      more=tuple(more), negative=against, true_cfg=true_cfg)

@@ -32,19 +32,20 @@ class Ticket:
         self._tell(LOOK, latents)
 
     def edit(self, order: Order, tensors: Arrays) -> Iterator[Arrays]:
-        """Its answers: previews where they are due, then the last. Closing the iterator takes the edit out."""
+        """Its answers: previews where they are due, then the last. Closing the iterator takes the edit out; one that has ended
+        by itself, in whichever way, need not be."""
         order = replace(order, ticket=self._name)
         inputs = {name: tensors[name] for name in NAMES} | {"SOURCE": BLANK["SOURCE"], "ORDER": _array(order)}
-        stream, last = self._stream(self._model, inputs), False
-        try:
-            for progress in stream:
-                last = is_last(progress)
+        stream = self._stream(self._model, inputs)
+        for progress in stream:
+            try:
                 yield progress
-        finally:
-            if not last:
-                self.take_out()
+            except GeneratorExit:
+                if not is_last(progress):
+                    self.take_out()
                 for _ in stream:
                     pass
+                raise
 
     def take_out(self) -> None:
         """Before its next step; where there is nothing to take out, nothing happens."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from retouch.cache import Cache, key_of
 from retouch.preview import to_uint8
+from retouch.runners import Opener
 from retouch.runners.onnx import OnnxRunner
 
 BYTES = 32 << 20  # of latents
@@ -16,9 +17,9 @@ BYTES = 32 << 20  # of latents
 class VaeEncoder:
     """It remembers images' latents."""
 
-    def __init__(self, folder: Path, bytes: int = BYTES):
+    def __init__(self, folder: Path, bytes: int = BYTES, runner: Opener = OnnxRunner):
         """ArtifactError when the artifact is not what the folder's manifest says."""
-        self._runner, self.seen = OnnxRunner(folder, "model"), Cache(bytes)
+        self._runner, self.seen = runner(folder, "model"), Cache(bytes)
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
         """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the posterior's mode; not to be
@@ -31,9 +32,9 @@ class VaeEncoder:
 
 
 class VaeDecoder:
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, runner: Opener = OnnxRunner):
         """ArtifactError when the artifact is not what the folder's manifest says."""
-        self._runner = OnnxRunner(folder, "model")
+        self._runner = runner(folder, "model")
 
     def run(self, latents: np.ndarray) -> np.ndarray:
         """Latents float32 [B, C, h, w] → images uint8 [B, factor · h, factor · w, 3]."""

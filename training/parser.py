@@ -76,10 +76,10 @@ class Batch:
 
 def batch_of(writer: PromptWriter, pixels: np.ndarray, instructions: list[str]) -> Batch:
     """Images uint8 [B, H, W, 3] of one size and their sentences, as the parser takes them."""
-    layout, (height, width) = PatchLayout(), pixels.shape[1:3]
-    prompts = writer.write(instructions, (height // CELL, width // CELL))
-    arrays = (layout.patches(pixels), *layout.rope(height, width), prompts.ids, prompts.positions,
-              prompts.image_index, prompts.query_index, cell_centres((height // CELL, width // CELL)))
+    grid = pixels.shape[1] // CELL, pixels.shape[2] // CELL
+    prompts = writer.write(instructions, grid)
+    arrays = (*PatchLayout().inputs(pixels).values(), prompts.ids, prompts.positions,
+              prompts.image_index, prompts.query_index, cell_centres(grid))
     return Batch(*map(torch.from_numpy, arrays))
 
 

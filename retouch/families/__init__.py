@@ -21,6 +21,7 @@ FAMILIES = {
     "instructx": ("retouch.families.instructx", "InstructX"),
     "flux-kontext": ("retouch.families.kontext", "Kontext"),
     "flux2-klein-kv": ("retouch.families.klein", "Flux2KleinKV"),
+    "qwen-image-edit": ("retouch.families.qwen_image_edit", "QwenImageEdit"),
 }
 
 

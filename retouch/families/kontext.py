@@ -30,12 +30,13 @@ class Kontext(Defaults):
     def __init__(self, settings: dict[str, Any]):
         """ValueError for a scheduler that is not known here."""
         self.schedule, self.cell = Schedule.of(settings["scheduler"]), settings["cell"]
+        self.sizes = settings.get("sizes", SIZES)
         self.guidance = settings["default_guidance"] if settings["guidance_embeds"] else None
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Of `SIZES` the one whose aspect ratio is nearest to that of whole cells of the image."""
+        """Of its sizes, which are `SIZES` where the settings have no others, the one whose aspect ratio is nearest to that of whole cells of the image."""
         aspect = (width - width % self.cell) / (height - height % self.cell)
-        _, columns, rows = min((abs(aspect - columns / rows), columns, rows) for rows, columns in SIZES)
+        _, columns, rows = min((abs(aspect - columns / rows), columns, rows) for rows, columns in self.sizes)
         return rows // self.cell * self.cell, columns // self.cell * self.cell
 
     def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:

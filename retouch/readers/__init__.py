@@ -17,6 +17,7 @@ from retouch.runners.onnx import OnnxRunner
 READERS = {
     "flux-kontext": ("retouch.readers.kontext", "Reader"),
     "flux2-klein-kv": ("retouch.readers.klein", "Reader"),
+    "qwen-image-edit": ("retouch.readers.qwen_image_edit", "Reader"),
 }
 
 
@@ -24,7 +25,8 @@ class Reader(Protocol):
     """Made as `Reader(folder, runner)` of the version folder that the text encoder was exported to."""
 
     def read(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """The family's conditioning, without a batch dimension; `photos` uint8 [H, W, 3] as they are edited."""
+        """The family's conditioning, without a batch dimension; `conditioning` [T, J] is what the network attends to. `photos`
+        uint8 [H, W, 3] of any size; ValueError for more or fewer than the family takes."""
 
 
 def reader_of(folder: Path, runner: Opener = OnnxRunner) -> Reader:

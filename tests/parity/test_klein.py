@@ -71,7 +71,7 @@ def plain(repository):
     """In float32, as the pipeline is: bfloat16 would round each at other places."""
     exact = partial(OnnxRunner, rounded=False)
     loop = ReaderLoop(repository, runner=exact)
-    loop.reader = reader_of(repository / "text_encoder" / "1", exact)
+    loop.reader = reader_of(repository / "vl_parser" / "1", exact)
     return loop
 
 
@@ -266,17 +266,17 @@ def test_a_whole_edit(pipeline, plain, repository, size):
     """From photo and sentence to pixels; the rounded lane is near."""
     seed, pixels = 11, np.asarray(photo(size, 11))
     theirs = edited(pipeline, seed, size, steps=4)[1]
-    *_, last = plain.denoiser.run(plain.wanted(pixels, SENTENCE, seed, 4))
+    *_, last = plain.denoiser.run(plain.wanted([pixels], SENTENCE, seed, 4))
     ours = plain.decoder.run(last.latents[None])[0]
     assert np.abs(ours - np.rint(theirs * 255)).max() <= 1
     rounded = ReaderLoop(repository)
-    *_, last = rounded.denoiser.run(rounded.wanted(pixels, SENTENCE, seed, 4))
+    *_, last = rounded.denoiser.run(rounded.wanted([pixels], SENTENCE, seed, 4))
     assert psnr(plain.decoder.run(last.latents[None])[0] / 255, theirs) >= 35
 
 
 def test_previews(plain):
     """Of the clean tokens, as the folder's map has them."""
-    wanted = plain.wanted(np.asarray(photo(SIZES[1])), SENTENCE, seed=0, steps=4)
+    wanted = plain.wanted([np.asarray(photo(SIZES[1]))], SENTENCE, seed=0, steps=4)
     *steps, _ = plain.denoiser.run(replace(wanted, previews=3))
     assert [each.preview.shape for each in steps] == [(16, 28, 3)] * 3
 
@@ -305,6 +305,6 @@ def test_narrow_lanes(pipeline, repository):
 def test_the_torch_runner(plain, repository, lane, limit):
     """What it rounds otherwise is as small as what rounding does."""
     loop = ReaderLoop(repository, lane, runner=partial(TorchRunner, device="cpu", compiled=False))
-    *_, ours = loop.denoiser.run(loop.wanted(np.asarray(photo(SIZES[0])), SENTENCE, 4, 2))
-    *_, theirs = plain.denoiser.run(plain.wanted(np.asarray(photo(SIZES[0])), SENTENCE, 4, 2))
+    *_, ours = loop.denoiser.run(loop.wanted([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))
+    *_, theirs = plain.denoiser.run(plain.wanted([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))
     assert np.linalg.norm(ours.latents - theirs.latents) <= limit * np.linalg.norm(theirs.latents)

@@ -78,6 +78,14 @@ def theirs_rounded(rounded):
     return Theirs(rounded)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """The cases' sizes in place of the network's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kontext, "SIZES", SIZES)
+        yield
+
+
 @pytest.fixture(scope="module")
 def repository(pipeline, tmp_path_factory):
     folder = tmp_path_factory.mktemp("kontext")
@@ -267,7 +275,7 @@ def test_a_network_without_guidance(tmp_path):
 
 
 def our_wish(loop, case) -> Wanted:
-    return loop.wanted(case.pixels, case.sentence, case.seed, case.steps, case.guidance, case.negative, case.true_cfg)
+    return loop.wanted([case.pixels], case.sentence, case.seed, case.steps, case.guidance, case.negative or "", case.true_cfg)
 
 
 @every
@@ -285,15 +293,14 @@ def test_image_of_the_lane(theirs, repository, case):
     assert psnr(lane.decoder.run(last.latents[None])[0], theirs.run(case).image) > 40
 
 
-def test_an_edit_by_request(repository, graphs, monkeypatch):
+def test_an_edit_by_request(repository, graphs):
     """From bytes to bytes, at the size that the family chooses; the checkpoint's own steps and guidance."""
-    monkeypatch.setattr(kontext, "SIZES", SIZES)
     lane, photo = ReaderLoop(repository), io.BytesIO()
     Image.fromarray(PLAIN[0].pixels).resize((200, 101)).save(photo, "PNG")
     with Image.open(io.BytesIO(lane.edit(EditRequest(photo.getvalue(), SENTENCES[0], seed=3)))) as edited:
         assert edited.size == (96, 48)
     pixels = PLAIN[0].pixels
-    assert lane.denoiser.begin(lane.wanted(pixels, SENTENCES[0], seed=3)).total == 28
+    assert lane.denoiser.begin(lane.wanted([pixels], SENTENCES[0], seed=3)).total == 28
 
 
 def test_previews_are_fitted_to_the_autoencoder(graphs):

@@ -94,7 +94,7 @@ def test_a_lane_says_what_it_is(lanes):
 
 
 def test_what_a_graph_cannot_hold_lies_beside_it(lanes):
-    files = {path.name for path in (lanes / "text_encoder" / "1").iterdir()}
+    files = {path.name for path in (lanes / "vl_parser" / "1").iterdir()}
     assert files == {"clip.onnx", "t5.onnx", "t5.onnx.data", "tokenizer.json", "tokenizer_2.json", "manifest.json"}
     said = ReaderLoop(lanes).reader.read(SENTENCES[0], [])
     assert {name: value.shape for name, value in said.items()} == {"text": (40, 64), "pooled": (32,)}

@@ -46,15 +46,15 @@ def test_hidden_states(writer, size):
         torch.from_numpy, (prompts.ids, prompts.positions, prompts.image_index, prompts.query_index))
     layout = PatchLayout()
     pixels = np.random.default_rng(1).integers(0, 256, (3, *size, 3), np.uint8)
-    patches = torch.from_numpy(layout.patches(pixels))
+    inputs = {name: torch.from_numpy(array) for name, array in layout.inputs(pixels).items()}
     rows = torch.arange(3)[:, None]
     with torch.no_grad():
-        tokens = see(model.model.visual, patches, *map(torch.from_numpy, layout.rope(*size)))
+        tokens = see(model.model.visual, *inputs.values())
         ours = read(model, queries, tokens, ids, positions, image_index, query_index)
         embedded = model.get_input_embeddings()(ids)
         embedded[rows, query_index] = queries.weight
         hidden = model.model(
             input_ids=ids, inputs_embeds=embedded, attention_mask=mask, position_ids=positions,
-            pixel_values=patches.flatten(0, 1), image_grid_thw=grid).last_hidden_state
+            pixel_values=inputs["pixel_values"].flatten(0, 1), image_grid_thw=grid).last_hidden_state
     torch.testing.assert_close(ours[0], hidden[rows, query_index], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ours[1], hidden[rows, image_index], rtol=1e-4, atol=1e-5)

@@ -88,7 +88,7 @@ def test_a_refusing_stage_ends_the_edit(model):
     stages = Stages(refuse=model)
     with pytest.raises(RequestError, match="no"):
         list(edit(stages))
-    assert stages.stopped is not None, "the denoiser was not told"
+    assert stages.stopped is None, "there is nothing to take out"
 
 
 def test_a_broken_image_is_refused_before_any_work():

@@ -281,3 +281,22 @@ def test_the_tail_is_the_last_blocks_by_number():
     assert narrowed(double, "fp4", 1) == {*double[:3]}
     assert tiers(double + single, "fp4", 1)[single[1]] is Tier.FP8
     assert tiers(double + single + others, "fp8", 1) == tiers(double + single + others, "fp8", 0)
+
+
+def test_qwen_images_policy():
+    names = ("attn.to_q", "attn.add_q_proj", "img_mlp.net.0.proj", "img_mlp.net.2", "txt_mlp.net.2", "img_mod.1", "txt_mod.1")
+    modules = ["img_in", "txt_in", "time_text_embed.timestep_embedder.linear_1", "norm_out.linear", "proj_out",
+               *(f"transformer_blocks.{block}.{name}" for block in range(7) for name in names)]
+
+    def found(precision, tail=0):
+        by_tier = {tier: set() for tier in Tier}
+        for module, tier in tiers(modules, precision, tail).items():
+            by_tier[tier].add(module.removeprefix("transformer_blocks."))
+        return by_tier
+
+    fp8, fp4 = found("fp8"), found("fp4", tail=1)
+    assert fp8[Tier.BF16] == {*modules[:5], *(f"{block}.{name}" for block in range(7)
+                                              for name in ("img_mlp.net.2", "img_mod.1", "txt_mod.1"))}
+    assert fp4[Tier.BF16] == {*modules[:5], *(f"{block}.{name}" for block in (0, 1, 5, 6) for name in names)}
+    assert fp4[Tier.NVFP4] == {f"{block}.{name}" for block in (2, 3) for name in names[:5]}
+    assert fp4[Tier.FP8] == {f"{block}.{name}" for block in (2, 3) for name in names[5:]} | {f"4.{name}" for name in names}

@@ -1,0 +1,95 @@
+"""Qwen-Image-Edit's transformer: one graph, because its references are in full attention with the target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import QwenImageTransformer2DModel
+from torch import Tensor, nn
+
+from export.checkpoint import Checkpoint
+from export.graph import Graph, Shape
+from export.preview import write
+from export.qwen_image_edit.frame import factor, load
+from export.qwen_image_edit.pipelines import pipeline_of
+from export.qwen_image_edit.transformer import step
+from export.qwen_image_edit.vae_encoder import Encoder
+from retouch.families.qwen_image_edit import QwenImageEdit
+from retouch.types import CELL, MAX_STEPS
+
+FOLDER = "transformer"
+# options of the class that no checkpoint for editing has
+UNKNOWN = ("guidance_embeds", "use_additional_t_cond", "use_layer3d_rope")
+
+
+class Step(nn.Module):
+    """The velocity [B, N, C] in float32 of the target's `tokens` [B, N, C] beside `references` [B, R, C].
+
+    Inputs as `export.qwen_image_edit.transformer.step` takes them, but `timestep` [B] is 1000 σ, rounded to the network's
+    type before it is divided, as the pipelines do.
+    """
+
+    def __init__(self, model: QwenImageTransformer2DModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, references: Tensor, text: Tensor, timestep: Tensor, rope: Tensor,
+                text_rope: Tensor) -> Tensor:
+        kind = self.model.dtype
+        latents = tokens.to(kind), references.to(kind)
+        return step(self.model, *latents, text.to(kind), timestep.to(kind) / 1000, rope, text_rope).float()
+
+
+def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+    """With the checkpoint's weights, rounded to bfloat16, in float32 or, in `outline`, without any in bfloat16;
+    ValueError for a transformer that is not Qwen-Image-Edit's."""
+    asked = [name for name in UNKNOWN if checkpoint.json(f"{FOLDER}/config.json").get(name)]
+    if asked:
+        raise ValueError(f"the checkpoint's transformer has {asked[0]}, which is not supported")
+    model = checkpoint.typed(QwenImageTransformer2DModel, FOLDER, outline)
+    config = model.config
+
+    def inputs(shape: Shape) -> dict[str, Tensor]:
+        cells = shape.height // CELL * (shape.width // CELL)
+
+        def turns(count: int) -> Tensor:
+            angle = torch.rand(shape.batch, count, config.attention_head_dim // 2) * 6
+            return torch.stack([angle.cos(), angle.sin()], 2)
+
+        return {
+            "tokens": torch.randn(shape.batch, cells, config.in_channels),
+            "references": torch.randn(shape.batch, shape.region, config.in_channels),
+            "text": torch.randn(shape.batch, shape.text, config.joint_attention_dim),
+            "timestep": torch.linspace(1000, 100, shape.batch),
+            "rope": turns(cells + shape.region), "text_rope": turns(shape.text),
+        }
+
+    words = {0: "batch", 1: "words"}
+    axes = {"tokens": {0: "batch", 1: "cells"}, "references": {0: "batch", 1: "others"}, "text": words,
+            "timestep": {0: "batch"}, "rope": {0: "batch", 1: "all"}, "text_rope": words}
+    return [Graph("step", Step(model), inputs, axes, ("velocity",))]
+
+
+def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    config, vae = checkpoint.json(f"{FOLDER}/config.json"), checkpoint.json("vae/config.json")
+    pipeline = pipeline_of(checkpoint)
+    return {
+        "patch": config["patch_size"], "axes": config["axes_dims_rope"], "factor": factor(vae),
+        "latent_channels": vae["z_dim"], "conditioning": config["joint_attention_dim"],
+        "area": pipeline.area, "photos": pipeline.photos,
+        "scheduler": checkpoint.json("scheduler/scheduler_config.json"),
+        "default_steps": 50, "max_steps": MAX_STEPS, "default_true_cfg": 4.0, "negative": " ",
+    }
+
+
+def files(checkpoint: Checkpoint, folder: Path) -> None:
+    encoder, family = Encoder(load(checkpoint)), QwenImageEdit(settings(checkpoint))
+
+    @torch.no_grad()
+    def tokens(pixels: np.ndarray) -> np.ndarray:
+        return family.pack(encoder(torch.from_numpy(pixels)[None])[0].numpy())
+
+    write(folder, tokens)

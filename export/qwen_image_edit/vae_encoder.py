@@ -1,0 +1,42 @@
+"""The autoencoder's encoder: pixels to the normalised mode of the posterior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLQwenImage
+from torch import Tensor, nn
+
+from export.checkpoint import Checkpoint
+from export.graph import Graph, Shape
+from export.qwen_image_edit.frame import Normal, factor, load
+
+
+class Encoder(nn.Module):
+    def __init__(self, vae: AutoencoderKLQwenImage):
+        super().__init__()
+        self.encoder, self.quant, self.normal = vae.encoder, vae.quant_conv, Normal(vae)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        mode, _ = self.quant(self.encoder(pixels.unsqueeze(2))).chunk(2, 1)
+        return self.normal(mode.squeeze(2))
+
+
+def graphs(checkpoint: Checkpoint) -> list[Graph]:
+    encoder = Encoder(load(checkpoint))
+
+    def inputs(shape: Shape) -> dict[str, Tensor]:
+        return {"pixels": torch.rand(shape.batch, 3, shape.height, shape.width) * 2 - 1}
+
+    axes = {"pixels": {0: "batch", 2: "height", 3: "width"}}
+    return [Graph("model", encoder, inputs, axes, ("latents",))]
+
+
+def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {"factor": factor(checkpoint.json("vae/config.json"))}
+
+
+def files(checkpoint: Checkpoint, folder: Path) -> None:
+    """No files beside the graph."""
