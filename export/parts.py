@@ -43,19 +43,23 @@ PARTS = (
     Part("vae_decoder", "export.vae_decoder"),
     Part("denoiser", "export.denoiser"),
 )
+CONNECTOR = Part("connector", "export.passthrough")
 KONTEXT = (
+    CONNECTOR,
     Part("vl_parser", "export.kontext.text"),
     Part("vae_encoder", "export.vae_encoder"),
     Part("vae_decoder", "export.vae_decoder"),
     Part("denoiser", "export.kontext.denoiser"),
 )
 KLEIN = (
+    CONNECTOR,
     Part("vl_parser", "export.klein.text"),
     Part("vae_encoder", "export.klein.vae_encoder"),
     Part("vae_decoder", "export.klein.vae_decoder"),
     Part("denoiser", "export.klein.denoiser"),
 )
 QWEN_IMAGE_EDIT = (
+    CONNECTOR,
     Part("vl_parser", "export.qwen_image_edit.text"),
     Part("vae_encoder", "export.qwen_image_edit.vae_encoder"),
     Part("vae_decoder", "export.qwen_image_edit.vae_decoder"),

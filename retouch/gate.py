@@ -7,13 +7,15 @@ arrays with a leading batch dimension of 1, and raise RequestError when the stag
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from retouch import board
 from retouch.answer import EditAnswer, EditInfo
+from retouch.families import Family
 from retouch.lanes import Choice, choose
 from retouch.order import Order
 from retouch.postprocess import postprocess
@@ -38,11 +40,14 @@ class Gate:
         call: Callable[[str, Arrays], Arrays],
         stream: Callable[[str, Arrays], Iterator[Arrays]],
         lanes: Callable[[], tuple[str, ...]],
+        family: Callable[[], Family],
         versions: dict[str, str] | None = None,
         load: Callable[[str], board.Load | None] = board.read,
     ):
-        """`lanes()` are those loaded now, `load(lane)` is what one has to do; `versions` go into every EditInfo."""
+        """`lanes()` are those loaded now and `family()` is their checkpoint's, `load(lane)` is what one has to do; `versions`
+        go into every EditInfo."""
         self._call, self._stream, self._lanes, self._versions = call, stream, lanes, versions or {}
+        self._family = functools.cache(family)
         self._load, self._rest = load, Recent()  # milliseconds that edits spent outside the denoiser
         self._beside = ThreadPoolExecutor(2, "beside")  # the image encoder, and the watch
 
@@ -58,15 +63,19 @@ class Gate:
 
     def _stages(self, request: EditRequest, watch: Watch) -> Iterator[EditAnswer]:
         with watch.stage("preprocess"):
-            prepared = preprocess(request, self._choose(request))
+            prepared = preprocess(request, self._choose(request), self._family())
         prepared.info.versions = self._versions
         denoiser = Ticket(self._stream, f"denoiser_{prepared.info.lane}")
         tensors = {
-            "INSTRUCTION": array(request.instruction), "PIXELS": prepared.pixels[None], "MASK": prepared.mask[None], "INFO": array(prepared.info.to_json())}
+            "INSTRUCTION": array(request.instruction), "NEGATIVE": array(prepared.negative),
+            "PHOTOS": np.array([[request.image, *request.references]], object), "PIXELS": prepared.pixels[None],
+            "MASK": prepared.mask[None], "INFO": array(prepared.info.to_json())}
         try:
             parsed, latents = self._understand(watch, denoiser, tensors)
-            tensors |= parsed | latents | self._timed(watch, "connector", parsed, "QUERIES")
-            order, watch.take_out = Order.of(request, deadline_ms=watch.left()), denoiser.take_out
+            more = [self._timed(watch, "vae_encoder", {"PIXELS": each[None]}, "PIXELS")["LATENTS"][0]
+                    for each in prepared.references]
+            tensors |= parsed | latents | self._timed(watch, "connector", parsed, "QUERIES") | {"MORE": flat(more)}
+            order, watch.take_out = Order.of(request, watch.left(), prepared.true_cfg, more), denoiser.take_out
             with contextlib.closing(denoiser.edit(order, tensors)) as steps:
                 finished = False
                 for progress in watch.each("denoiser", steps):
@@ -86,7 +95,7 @@ class Gate:
         """At the same time the parser, and what needs the image alone: its latents and the denoiser's reference."""
         latents = self._beside.submit(self._see, watch, denoiser, tensors)
         try:
-            parsed = self._timed(watch, "vl_parser", tensors, "PIXELS", "INSTRUCTION", "MASK", "INFO")
+            parsed = self._timed(watch, "vl_parser", tensors, "PIXELS", "PHOTOS", "INSTRUCTION", "NEGATIVE", "MASK", "INFO")
         finally:
             latents.exception()  # waits: no call outlives its edit
         return parsed, latents.result()
@@ -119,3 +128,8 @@ class Gate:
 def array(text: str) -> np.ndarray:
     """A text as a [1, 1] array of bytes."""
     return np.array([[text.encode()]], object)
+
+
+def flat(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """All numbers of some arrays, float32 [1, -1]: a model's tensors have one shape each."""
+    return np.concatenate([np.zeros(0, np.float32), *(array.ravel() for array in arrays)])[None]

@@ -87,11 +87,12 @@ def mask_of_cells(cells: np.ndarray, size: tuple[int, int], height: int, width: 
     return grid[rows][:, columns]
 
 
-def paste_back(source: np.ndarray, edited: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def paste_back(source: np.ndarray, edited: np.ndarray, mask: np.ndarray,
+               keep_below: int = types.KEEP_BELOW) -> np.ndarray:
     """The edit at the source's size, with the source's own pixels wherever `mask` [H, W] is False, and where the edit
-    differs by so little that nothing was meant to change."""
+    differs by fewer than `keep_below` grey levels, so that nothing was meant to change."""
     edited = fit(edited, source.shape[:2])
-    moved = np.abs(edited.astype(np.int16) - source).max(axis=2) >= types.KEEP_BELOW
+    moved = np.abs(edited.astype(np.int16) - source).max(axis=2) >= keep_below
     return np.where((mask & moved)[:, :, None], edited, source)
 
 

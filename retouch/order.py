@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+
+import numpy as np
 
 from retouch.types import EditRequest, RequestError
 
@@ -14,7 +18,7 @@ EDIT, LOOK, TAKE_OUT = "edit", "look", "take out"
 @dataclass(frozen=True)
 class Order:
     """Fields are EditRequest's. `ticket` is the name by which the edit can be taken out, or empty; `deadline_ms` is what is
-    left of it, 0 where there is none."""
+    left of it, 0 where there is none. `more` are the shapes [C, h, w] of further references' latents."""
 
     act: str = EDIT
     ticket: str = ""
@@ -25,11 +29,25 @@ class Order:
     step_cache: float = 0.0
     priority: int = 0
     deadline_ms: int = 0
+    true_cfg: float = 1.0
+    more: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
-    def of(cls, request: EditRequest, ticket: str = "", deadline_ms: int = 0) -> Order:
+    def of(cls, request: EditRequest, deadline_ms: int = 0, true_cfg: float = 1.0,
+           more: Sequence[np.ndarray] = ()) -> Order:
+        """Of a request, with `more` references' latents."""
         shared = ("seed", "steps", "guidance", "previews", "step_cache", "priority")
-        return cls(EDIT, ticket, **{name: getattr(request, name) for name in shared}, deadline_ms=deadline_ms)
+        return cls(**{name: getattr(request, name) for name in shared}, deadline_ms=deadline_ms, true_cfg=true_cfg,
+                   more=tuple(latents.shape for latents in more))
+
+    def unpacked(self, flat: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The latents of further references, which travel as one array float32 [-1]; RequestError when it is not as long
+        as their shapes say."""
+        sizes = [math.prod(shape) for shape in self.more]
+        if sum(sizes) != len(flat):
+            raise RequestError(f"MORE holds {len(flat)} numbers; the shapes in ORDER say {sum(sizes)}")
+        parts = np.split(flat, np.cumsum(sizes[:-1])) if sizes else []
+        return tuple(part.reshape(shape) for part, shape in zip(parts, self.more))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))
@@ -38,9 +56,10 @@ class Order:
     def from_json(cls, text: str | bytes) -> Order:
         """RequestError when it is none."""
         try:
-            order = cls(**json.loads(text))
+            told = json.loads(text)
+            order = cls(**told | {"more": tuple(map(tuple, told.get("more", ())))})
             if order.act not in (EDIT, LOOK, TAKE_OUT):
                 raise ValueError(order.act)
             return order
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             raise RequestError(f"ORDER must be a JSON object with some of {', '.join(each.name for each in fields(cls))}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -28,7 +29,9 @@ class Parsed:
 
     queries float32 [Q, D]: what the connector takes; boxes float32 [S, 2, 4]: target and value box of every
     operation slot, as shares x0, y0, x1, y1, zeros where there is none; region bool [N]: cells that change.
-    `remembered` says what of it was known before: the image, or the sentence about it too.
+    `remembered` says what of it was known before: the image, or the sentence about it too. `pooled` [P] is one vector for
+    the whole sentence, `against` [T, D] and `against_pooled` the same of a negative instruction, all empty where a family
+    or an edit has none.
     """
 
     queries: np.ndarray
@@ -36,6 +39,9 @@ class Parsed:
     operations: list[Operation]
     region: np.ndarray
     remembered: dict[str, bool] = field(default_factory=dict)
+    pooled: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    against: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    against_pooled: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @property
     def nbytes(self) -> int:
@@ -69,6 +75,10 @@ class Parser:
         self._writer = PromptWriter(Path(folder) / TOKENIZER, settings["queries"])
         self._layout = PatchLayout(**settings["patches"])
         self._fields, self._threshold = settings["fields"], settings["region_threshold"]
+
+    def parse(self, files: Sequence[bytes], pixels: np.ndarray, instruction: str, negative: str) -> Parsed:
+        """Of one image uint8 [H, W, 3], which has been decoded already; this family knows no negative instruction."""
+        return self.run(pixels[None], [instruction])[0]
 
     def run(self, pixels: np.ndarray, instructions: list[str]) -> list[Parsed]:
         """Images uint8 [B, H, W, 3] of one size and a sentence for each.

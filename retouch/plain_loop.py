@@ -33,7 +33,7 @@ class PlainLoop:
 
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result: the very bytes that the server answers."""
-        prepared = preprocess(request, choose(request.precision, (self.lane,)))
+        prepared = preprocess(request, choose(request.precision, (self.lane,)), self.denoiser.family)
         knobs = (request.seed, request.steps, request.guidance, request.previews)
         parsed = self.parser.run(prepared.pixels[None], [request.instruction])[0]
         cells = region_of(prepared.mask, parsed.region)

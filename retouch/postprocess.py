@@ -22,7 +22,7 @@ def postprocess(source: Source, cells: np.ndarray, picture: np.ndarray, step: tu
     info.kind, info.steps = "preview", step[1]
     if step[0] == step[1]:
         info.kind = "final"
-        picture = images.paste_back(source.photo, picture, source.editable(cells))
+        picture = images.paste_back(source.photo, picture, source.editable(cells), source.keep_below)
     info.region = _extent(cells.reshape(source.grid))
     encoded = images.encode(picture, source.format.name, source.format.quality)
     return EditAnswer(base64.b64encode(encoded) if source.format.base64 else encoded, step, info)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retouch import images
+from retouch.families import Family
 from retouch.types import CELL, Format, parse_format
 
 WORDS = (b"auto", b"full")  # of REGION; anything else is a mask
@@ -14,23 +15,22 @@ WORDS = (b"auto", b"full")  # of REGION; anything else is a mask
 
 @dataclass(frozen=True)
 class Source:
-    """`photo` uint8 [H, W, 3]; `region` is "auto", "full" or the user's mask, bool [H, W]."""
+    """`photo` uint8 [H, W, 3]; `region` is "auto", "full" or the user's mask, bool [H, W]; it is edited at the (height,
+    width) `bucket`, and what moves by fewer grey levels than `keep_below` stays as it was."""
 
     photo: np.ndarray
     region: str | np.ndarray
     format: Format
+    bucket: tuple[int, int]
+    keep_below: int
 
     @classmethod
-    def of(cls, image: bytes, region: bytes, format: str) -> "Source":
+    def of(cls, image: bytes, region: bytes, format: str, family: Family) -> "Source":
         """Decode IMAGE, REGION and FORMAT of a request; RequestError."""
         photo, word = images.decode(image), region.strip().lower()
         shape = photo.shape[:2]
-        return cls(photo, word.decode() if word in WORDS else images.decode_mask(region, *shape), parse_format(format))
-
-    @property
-    def bucket(self) -> tuple[int, int]:
-        """The (height, width) at which it is edited."""
-        return images.bucket(*self.photo.shape[:2])
+        mask = word.decode() if word in WORDS else images.decode_mask(region, *shape)
+        return cls(photo, mask, parse_format(format), family.size(*shape), family.keep_below)
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -12,10 +12,12 @@ from retouch.order import LOOK, TAKE_OUT, Order
 
 Arrays = dict[str, np.ndarray]
 
-NAMES = ("LATENTS", "CONDITIONING", "BOXES", "CELLS", "INFO")
+NAMES = ("LATENTS", "CONDITIONING", "POOLED", "AGAINST", "AGAINST_POOLED", "MORE", "BOXES", "CELLS", "INFO")
 # every input is required, also where only the order counts
 BLANK: Arrays = {
-    "LATENTS": np.zeros((1, 1, 1, 1), np.float32), "CONDITIONING": np.zeros((1, 1, 1), np.float32),
+    "LATENTS": np.zeros((1, 1, 1, 1), np.float32),
+    **{name: np.zeros((1, 0, 0), np.float32) for name in ("CONDITIONING", "AGAINST")},
+    **{name: np.zeros((1, 0), np.float32) for name in ("POOLED", "AGAINST_POOLED", "MORE")},
     "BOXES": np.zeros((1, 1, 2, 4), np.float32), "CELLS": np.zeros((1, 1), bool),
     "INFO": np.full((1, 1), b"", object), "SOURCE": np.full((1, 3), b"", object),
 }

@@ -33,7 +33,7 @@ FAILED = "the edit failed inside the server; its log says why"
 
 # what a call between models asks back; a contract test holds it against the configs
 ANSWERS = {
-    "vl_parser": ["QUERIES", "BOXES", "CELLS", "INFO"],
+    "vl_parser": ["QUERIES", "BOXES", "CELLS", "POOLED", "AGAINST", "AGAINST_POOLED", "INFO"],
     "connector": ["CONDITIONING"],
     "vae_encoder": ["LATENTS"],
     "vae_decoder": ["PIXELS"],
@@ -166,9 +166,11 @@ class Sender:
 
     def wanted(self) -> Wanted:
         """What a denoiser is asked for."""
-        said = {name.lower(): self.inputs[name] for name in ("CONDITIONING", "BOXES")}
-        numbers = {name: getattr(self.order, name) for name in ("seed", "steps", "guidance", "previews", "step_cache")}
-        return Wanted(self.inputs["LATENTS"], said, self.inputs["CELLS"], **numbers)
+        names = ("seed", "steps", "guidance", "previews", "step_cache", "true_cfg")
+        told, numbers = self.inputs, {name: getattr(self.order, name) for name in names}
+        said = {"conditioning": told["CONDITIONING"], "pooled": told["POOLED"], "boxes": told["BOXES"]}
+        against = {"conditioning": told["AGAINST"], "pooled": told["AGAINST_POOLED"]} if told["AGAINST"].size else None
+        return Wanted(told["LATENTS"], said, told["CELLS"], more=self.order.unpacked(told["MORE"]), negative=against, **numbers)
 
     def end(self, failure: Exception | None = None) -> None:
         """The door that has a ticket reads the status before the sentence: an error's code does not survive a call between

@@ -10,6 +10,7 @@ import pytest
 from pictures import file_of, scene
 
 from retouch.board import Load
+from retouch.families import family_of
 from retouch.gate import Gate
 from retouch.order import LOOK, TAKE_OUT, Order
 from retouch.types import Cancelled, EditRequest, RequestError
@@ -31,7 +32,8 @@ class Stages:
         if model == self.refuse:
             raise RequestError("no")
         return {
-            "vl_parser": {"QUERIES": 0, "BOXES": 0, "CELLS": np.ones((1, 64), bool), "INFO": inputs.get("INFO")},
+            "vl_parser": {**dict.fromkeys(("QUERIES", "POOLED", "AGAINST", "AGAINST_POOLED", "BOXES"), 0),
+                          "CELLS": np.ones((1, 64), bool), "INFO": inputs.get("INFO")},
             "vae_encoder": {"LATENTS": 0},
             "connector": {"CONDITIONING": 0},
             "vae_decoder": {"PIXELS": np.zeros((1, 128, 128, 3), np.uint8)},
@@ -57,7 +59,8 @@ class Stages:
 
 
 def gate_of(stages, **loads):
-    return Gate(stages.call, stages.stream, lambda: tuple(loads) or ("bf16",), load=loads.get)
+    family = family_of("instructx", {"patch": 8, "shift": 3.0})
+    return Gate(stages.call, stages.stream, lambda: tuple(loads) or ("bf16",), lambda: family, load=loads.get)
 
 
 def edit(stages, cancelled=lambda: False, **knobs):

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+from retouch.gate import flat
 from retouch.order import LOOK, Order
 from retouch.types import EditRequest, RequestError
+
+LATENTS = [np.arange(16, dtype=np.float32).reshape(1, 4, 4), np.arange(24, dtype=np.float32).reshape(2, 2, 6)]
 
 
 def test_there_and_back():
     request = EditRequest(b"x", "y", seed=2**63 - 1, steps=7, guidance=1.5, previews=3, priority=1, step_cache=0.25)
-    order = Order.of(request, "ticket", 900)
+    order = replace(Order.of(request, 900, 4.0, LATENTS), ticket="ticket")
     assert Order.from_json(order.to_json()) == order == Order.from_json(order.to_json().encode())
     assert (order.seed, order.deadline_ms, order.ticket) == (2**63 - 1, 900, "ticket")
     assert Order.from_json('{"act": "look"}') == Order(LOOK)
+
+
+def test_references_of_several_sizes_travel_as_one_array():
+    order = Order.from_json(Order.of(EditRequest(b"x", "y"), more=LATENTS).to_json())
+    for ours, theirs in zip(order.unpacked(flat(LATENTS)[0]), LATENTS, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert Order().unpacked(flat([])[0]) == ()
+    with pytest.raises(RequestError, match="MORE holds 3 numbers; the shapes in ORDER say 40"):
+        order.unpacked(np.zeros(3, np.float32))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"act": "dance"}', '{"tikcet": "a"}', b"\xff"])

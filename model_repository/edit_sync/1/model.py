@@ -6,7 +6,9 @@ class TritonPythonModel:
     """The same edits with exactly one response each."""
 
     def initialize(self, args):
-        self.gate = Gate(triton.call, triton.stream, triton.lanes(args), repository.versions(triton.repository(args)))
+        models = triton.repository(args)
+        self.gate = Gate(triton.call, triton.stream, triton.lanes(args), lambda: repository.family(models),
+                         repository.versions(models))
 
     def execute(self, requests):
         return triton.last_answers(requests, self.gate.edit)

@@ -4,6 +4,7 @@ from retouch import repository, triton
 from retouch.lanes import choose
 from retouch.order import Order
 from retouch.preprocess import preprocess
+from retouch.types import RequestError
 from retouch.wire import request_of
 
 
@@ -11,20 +12,25 @@ class TritonPythonModel:
     """Decodes, checks and fits; rows may have different sizes, so each is done by itself."""
 
     def initialize(self, args):
-        self.lanes, self.versions = triton.wired(args), repository.versions(triton.repository(args))
+        models = triton.repository(args)
+        self.lanes, self.versions, self.family = triton.wired(args), repository.versions(models), repository.family(models)
 
     def execute(self, requests):
         return triton.per_row(requests, self.row)
 
     def row(self, inputs):
         request = request_of(inputs)
-        done = preprocess(request, choose(request.precision, self.lanes()))
+        if request.references:
+            raise RequestError("edit_ensemble takes one image; send REFERENCES to edit or edit_sync")
+        done = preprocess(request, choose(request.precision, self.lanes()), self.family)
         done.info.versions = self.versions
-        order = Order.of(request, deadline_ms=request.deadline_ms)
-        texts = {"KEY": done.key, "INFO": done.info.to_json(), "ORDER": order.to_json()}
+        order = Order.of(request, request.deadline_ms, done.true_cfg)
+        texts = {"KEY": done.key, "INFO": done.info.to_json(), "ORDER": order.to_json(), "AGAINST": done.negative}
         return {
             "PIXELS": done.pixels,
             "MASK": done.mask,
+            "MORE": np.zeros(0, np.float32),
+            "PHOTOS": np.array([request.image], object),
             "SOURCE": np.array([inputs[name][0] for name in ("IMAGE", "REGION", "FORMAT")], object),
             **{name: np.array([text.encode()], object) for name, text in texts.items()},
         }
