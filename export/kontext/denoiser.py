@@ -15,7 +15,7 @@ from export.checkpoint import Checkpoint
 from export.graph import Graph, Shape
 from export.vae_decoder import vae_factor
 from export.vae_encoder import Encoder
-from retouch.families.kontext import PATCH, step_ids
+from retouch.families.kontext import Kontext, step_ids
 from retouch.latents import pack
 from retouch.schedule import TRAINED_STEPS, Schedule
 from retouch.types import CELL, MAX_STEPS
@@ -76,7 +76,7 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "scheduler": scheduler,
         "transformer": transformer,
-        "cell": PATCH * vae_factor(vae),
+        "cell": Kontext.patch * vae_factor(vae),
         "latent_channels": vae["latent_channels"],
         "guidance_embeds": transformer.get("guidance_embeds", False),
         "default_guidance": GUIDANCE,
@@ -91,6 +91,6 @@ def files(checkpoint: Checkpoint, folder: Path) -> None:
 
     @torch.no_grad()
     def tokens(pixels: np.ndarray) -> np.ndarray:
-        return pack(encoder(torch.from_numpy(pixels[None])).numpy(), PATCH)[0]
+        return pack(encoder(torch.from_numpy(pixels[None])).numpy(), Kontext.patch)[0]
 
     preview.write(folder, tokens)

@@ -13,6 +13,7 @@ from retouch.manifest import Manifest
 # the parameter `runner` of a config.pbtxt: module and class; imported when it is asked for
 RUNNERS = {
     "onnx": ("retouch.runners.onnx", "OnnxRunner"),
+    "onnx-float32": ("retouch.runners.onnx", "Float32Runner"),
     "tensorrt": ("retouch.runners.tensorrt", "TensorRTRunner"),
     "torch": ("retouch.runners.torch", "TorchRunner"),
 }

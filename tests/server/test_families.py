@@ -1,0 +1,165 @@
+"""Each family on a real server: a tiny checkpoint by diffusers' own `save_pretrained`, exported, and edits that come back as
+the pipeline gives them from the same seed."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import klein_tiny
+import kontext_tiny
+import numpy as np
+import pytest
+import qwen_image_edit_tiny
+import torch
+from diffusers import Flux2KleinKVPipeline, FluxKontextPipeline
+from exports import exported
+from kontext_theirs import Case, Theirs
+from PIL import Image
+from tiny import round_weights
+
+from retouch import images
+from retouch.client import Retouch
+from retouch.server import HOST, REPOSITORY, Server
+from retouch.types import RequestError
+
+SIZE, SENTENCE, SEED, STEPS = (64, 96), "make the red circle blue", 2**33 + 7, 4
+NEAR = 50  # dB of the served PNG to the pipeline's
+
+
+@dataclass(frozen=True)
+class Served:
+    """A family's checkpoint, what its pipeline makes of photos, and what a request may ask beyond a plain one."""
+
+    checkpoint: Path
+    settings: dict[str, dict]  # by model: those of the real sizes that the tiny one's replace
+    negatives: bool = False
+    references: int = 0
+
+    def theirs(self, photos: list[np.ndarray], **more) -> np.ndarray:
+        raise NotImplementedError
+
+
+class Kontext(Served):
+    def theirs(self, photos, negative=None, true_cfg=1.0):
+        case = Case(SIZE, seed=SEED, steps=STEPS, guidance=2.5, negative=negative, true_cfg=true_cfg)
+        assert case.sentence == SENTENCE and np.array_equal(case.pixels, photos[0])
+        pipeline = FluxKontextPipeline.from_pretrained(self.checkpoint)  # not made again: its tokenizers learn otherwise
+        pipeline.set_progress_bar_config(disable=True)
+        return Theirs(pipeline).run(case).image
+
+
+class Klein(Served):
+    def theirs(self, photos):
+        pipeline = Flux2KleinKVPipeline.from_pretrained(self.checkpoint)
+        pipeline.set_progress_bar_config(disable=True)
+        return np.asarray(pipeline([*map(Image.fromarray, photos)], SENTENCE, num_inference_steps=STEPS,
+                                   generator=torch.Generator().manual_seed(SEED)).images[0])
+
+
+class Qwen(Served):
+    def theirs(self, photos, negative=" ", true_cfg=4.0):
+        pipeline = qwen_image_edit_tiny.load_pipeline(self.checkpoint, several=True)
+        return np.asarray(pipeline([*map(Image.fromarray, photos)], SENTENCE, negative_prompt=negative,
+                                   true_cfg_scale=true_cfg, num_inference_steps=STEPS, height=SIZE[0], width=SIZE[1],
+                                   generator=torch.Generator().manual_seed(SEED)).images[0])
+
+
+@pytest.fixture(scope="module", params=["flux-kontext", "flux2-klein-kv", "qwen-image-edit"])
+def family(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "flux-kontext":
+            # weights are bfloat16 numbers, as a real checkpoint's and the other families' here are
+            pipeline = kontext_tiny.make_pipeline()
+            round_weights(pipeline.transformer)
+            pipeline.save_pretrained(folder)
+            yield Kontext(folder, {"denoiser_bf16": {"sizes": [SIZE]}}, negatives=True)
+        elif request.param == "flux2-klein-kv":
+            yield Klein(klein_tiny.make_checkpoint(folder), {}, references=1)
+        else:
+            qwen_image_edit_tiny.small_images(patch)
+            area = {"area": qwen_image_edit_tiny.AREA}
+            yield Qwen(qwen_image_edit_tiny.make_checkpoint(folder, several=True),
+                       {"denoiser_bf16": area, "vl_parser": {"seen_area": qwen_image_edit_tiny.SEEN_AREA}}, True, 1)
+
+
+@pytest.fixture(scope="module")
+def client(family, tmp_path_factory):
+    """A server of its own, with the lane bf16 in float32, as the pipelines are here."""
+    folder = tmp_path_factory.mktemp("repository")
+    artifacts = shutil.ignore_patterns("*.onnx", "*.data", "*.npz", "manifest.json", "tokenizer*.json", "c*.json", "denoiser_*-*",
+                                       "denoiser_fp?", "__pycache__")
+    repository = shutil.copytree(REPOSITORY, folder / "models", symlinks=False, ignore=artifacts)
+    exported(family.checkpoint, "--repository", repository)
+    for model, settings in family.settings.items():
+        manifest = repository / model / "1" / "manifest.json"
+        told = json.loads(manifest.read_text())
+        told["settings"] |= settings
+        manifest.write_text(json.dumps(told))
+    config = repository / "denoiser_bf16" / "config.pbtxt"
+    config.write_text(re.sub(r'(key: "runner"\s+value \{ string_value: )"onnx"', r'\1"onnx-float32"', config.read_text()))
+    with Server(repository, log=folder / "server.log") as server, Retouch(f"{HOST}:{server.grpc}") as kept:
+        yield kept
+
+
+def photos_of(count: int) -> list[np.ndarray]:
+    return [np.random.default_rng(number).integers(0, 256, (*SIZE, 3), np.uint8) for number in range(count)]
+
+
+def ours(client, photos, model="edit", **knobs):
+    door = Retouch(client.url, model=model)
+    asked = {"seed": SEED, "steps": STEPS, "precision": "bf16"} | knobs
+    return list(door.edit(images.encode(photos[0]), SENTENCE, references=tuple(map(images.encode, photos[1:])), **asked))
+
+
+def psnr(encoded: bytes, theirs: np.ndarray) -> float:
+    error = np.mean((np.asarray(Image.open(io.BytesIO(encoded))).astype(float) - theirs) ** 2)
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def test_an_edit_is_the_pipelines(family, client):
+    *previews, last = ours(client, photos_of(1), previews=2)
+    assert len(previews) == 2 and last.final and last.info.steps == STEPS
+    assert psnr(last.image, family.theirs(photos_of(1))) >= NEAR
+
+
+def test_the_ensemble_gives_the_same(client):
+    assert ours(client, photos_of(1), model="edit_ensemble")[-1].image == ours(client, photos_of(1))[-1].image
+
+
+def test_a_negative_instruction(family, client):
+    if not family.negatives:
+        with pytest.raises(RequestError, match="NEGATIVE is not known to this checkpoint"):
+            ours(client, photos_of(1), negative="blurry", true_cfg=3.0)
+        return
+    *_, last = ours(client, photos_of(1), negative="blurry", true_cfg=3.0)
+    assert psnr(last.image, family.theirs(photos_of(1), negative="blurry", true_cfg=3.0)) >= NEAR
+    with pytest.raises(RequestError, match="NEGATIVE counts with a TRUE_CFG above 1 only"):
+        ours(client, photos_of(1), negative="blurry", true_cfg=1.0)
+
+
+def test_references(family, client):
+    if not family.references:
+        with pytest.raises(RequestError, match="REFERENCES holds 1 images; this checkpoint takes 0"):
+            ours(client, photos_of(2))
+        return
+    *_, last = ours(client, photos_of(2))
+    assert psnr(last.image, family.theirs(photos_of(2))) >= NEAR
+    with pytest.raises(RequestError, match="edit_ensemble takes one image"):
+        ours(client, photos_of(2), model="edit_ensemble")
+
+
+def test_a_mask_holds_to_the_pixel(client):
+    mask = np.zeros((*SIZE, 3), np.uint8)
+    mask[:40, 20:70] = 255
+    (photo,) = photos_of(1)
+    edited = images.decode(ours(client, [photo], region=images.encode(mask))[-1].image)
+    outside = mask[..., 0] == 0
+    np.testing.assert_array_equal(edited[outside], photo[outside])
+    assert (edited != photo)[~outside].any(-1).mean() > 0.5
