@@ -2,6 +2,8 @@
 
     python -m benchmarks.large flux     # FLUX.1 Kontext's 12 B parameters, by its config alone
     python -m benchmarks.large qwen     # Qwen-Image-Edit's 20 B parameters, likewise
+    python -m benchmarks.large klein    # FLUX.2 klein's 9 B, likewise
+    python -m benchmarks.large instructx  # InstructX with a transformer of that size and 256 meta-queries, likewise
     python -m benchmarks.large random   # 1.5 B random parameters, exported and quantised for real
 """
 
@@ -21,34 +23,53 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
-from diffusers import (AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel,
-                       QwenImageTransformer2DModel)
+from diffusers import (AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler,
+                       Flux2Transformer2DModel, FluxTransformer2DModel, QwenImageTransformer2DModel)
 from rich.console import Console
 from rich.table import Table
 from safetensors.numpy import save_file
 from torch._subclasses import FakeTensorMode
 
 from export.quantise import bytes_by_tier
+from retouch.layout import CHANNELS as LAYOUT
 
 
 @dataclass(frozen=True)
 class Large:
     """A checkpoint to be made: its pipeline, the class of its transformer with a config beyond the class's defaults,
-    which are those of the real ones, with `weights` or without, and `others`, parts that an export reads the config of."""
+    which are those of the real ones, with `weights` or without, the class and config of its `vae`, and `more` that its
+    model_index.json says and json files that an export reads."""
 
     pipeline: str
     kind: type
     config: dict[str, Any]
+    vae: tuple[type, dict[str, Any]]
     weights: bool = False
-    others: dict[str, type] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, Any] = field(default_factory=dict)
 
 
+CHANNELS = {"block_out_channels": (128, 256, 512, 512), "down_block_types": ("DownEncoderBlock2D",) * 4,
+            "up_block_types": ("UpDecoderBlock2D",) * 4, "layers_per_block": 2}
+KONTEXT_VAE = AutoencoderKL, CHANNELS | {"latent_channels": 16, "use_quant_conv": False, "use_post_quant_conv": False,
+                                         "shift_factor": 0.1159, "scaling_factor": 0.3611}
 FLUX = {"guidance_embeds": True}
-QWEN = {"vae": AutoencoderKLQwenImage, "scheduler": FlowMatchEulerDiscreteScheduler}
+# FLUX.2 klein 9B: 8 + 24 blocks of 32 heads, told by three hidden states of a Qwen3 8B; the rest is as in FLUX.2
+KLEIN = {"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32, "joint_attention_dim": 3 * 4096,
+         "guidance_embeds": False}
+KLEIN_VAE = AutoencoderKLFlux2, {}
+QUERIES, SLOTS = 256, 4
+BESIDE = 128 + SLOTS * 2 * LAYOUT  # channels of the source's token and of the layout
 CHECKPOINTS = {
-    "flux": Large("FluxKontextPipeline", FluxTransformer2DModel, FLUX),
-    "qwen": Large("QwenImageEditPlusPipeline", QwenImageTransformer2DModel, {}, others=QWEN),
-    "random": Large("FluxKontextPipeline", FluxTransformer2DModel, FLUX | {"num_layers": 3, "num_single_layers": 3}, True),
+    "flux": Large("FluxKontextPipeline", FluxTransformer2DModel, FLUX, KONTEXT_VAE),
+    "qwen": Large("QwenImageEditPlusPipeline", QwenImageTransformer2DModel, {}, (AutoencoderKLQwenImage, {})),
+    "klein": Large("Flux2KleinKVPipeline", Flux2Transformer2DModel, KLEIN, KLEIN_VAE),
+    "instructx": Large("RetouchPipeline", Flux2Transformer2DModel,
+                       KLEIN | {"in_channels": 128 + BESIDE, "out_channels": 128}, KLEIN_VAE,
+                       more={"prediction": "velocity", "default_steps": 8},
+                       files={"parser_heads/config.json": {"queries": QUERIES, "slots": SLOTS}}),
+    "random": Large("FluxKontextPipeline", FluxTransformer2DModel, FLUX | {"num_layers": 3, "num_single_layers": 3},
+                    KONTEXT_VAE, weights=True),
 }
 LANES = ("bf16", "fp8", "fp4")
 SHARD = 1 << 30  # bytes
@@ -59,10 +80,15 @@ def checkpoint(folder: Path, large: Large) -> int:
     with FakeTensorMode():
         model = large.kind(**large.config)
         shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    for name, part in ({"transformer": model} | {name: kind() for name, kind in large.others.items()}).items():
+        empty = large.vae[0](**large.vae[1])
+    for name, part in {"transformer": model, "vae": empty}.items():
         part.save_config(folder / name)
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": large.pipeline}))
+    FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True).save_pretrained(folder / "scheduler")
+    for name, told in ({"model_index.json": {"_class_name": large.pipeline} | large.more} | large.files).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(json.dumps(told))
     if large.weights:
+        large.vae[0](**large.vae[1]).save_pretrained(folder / "vae")  # a preview's map is fitted to it
         _shards(folder / "transformer", shapes)
     return sum(int(np.prod(shape)) for shape in shapes.values())
 

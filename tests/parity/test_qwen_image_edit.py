@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,85 +12,23 @@ import torch
 from beside import psnr
 from exports import exported
 from PIL import Image
+from qwen_image_edit_stages import SENTENCE, Stages
 from qwen_image_edit_tiny import load_pipeline, make_checkpoint, small_images, torch_loop
 
 from export.checkpoint import Checkpoint
 from export.parts import QWEN_IMAGE_EDIT
-from retouch.images import encode, fit
+from retouch.images import encode
 from retouch.manifest import verify
 from retouch.readers import chat
 from retouch.reader_loop import ReaderLoop
 from retouch.runners.onnx import OnnxRunner
 
 TOLERANCE, ONNX_TOLERANCE = 1e-5, 1e-3  # of our torch path, and relative of the graphs
-SENTENCE, NEGATIVE = "make the red circle blue", " "
 INSTRUCTIONS = ("", " ", SENTENCE, "\n\n two lines\nof text\n", "é ½ 汉字 " * 40)
 # (height, width) of photos; of several, the first is edited
 PHOTOS = ([(60, 100)], [(100, 60)], [(83, 79)], [(45, 141)])
 MORE = ([(61, 97), (100, 60)], [(90, 90), (50, 150), (75, 64)])
 KINDS = {"one": (False, False), "several": (True, False), "several-2511": (True, True)}
-
-
-@dataclass
-class Stages:
-    """Our stages, beside diffusers' `pipeline` of the same checkpoint."""
-
-    path: Path
-    pipeline: object
-    loop: ReaderLoop
-
-    @property
-    def reader(self):
-        return self.loop.reader
-
-    @property
-    def denoiser(self):
-        return self.loop.denoiser
-
-    @property
-    def family(self):
-        return self.denoiser.family
-
-    @property
-    def several(self):
-        return self.denoiser.settings["photos"] > 1
-
-    def photos(self, sizes, seed=0):
-        rng = np.random.default_rng(seed)
-        return [rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
-
-    def latents(self, photo):
-        return self.loop.encoder.run(fit(photo, self.family.size(*photo.shape[:2]))[None])[0]
-
-    def wanted(self, photos, sentence=SENTENCE, seed=0, steps=2, true_cfg=1.0):
-        return self.loop.wanted(photos, sentence, seed, steps, 0.0, NEGATIVE, true_cfg)
-
-    def final(self, **knobs):
-        """Latents after a whole edit."""
-        *_, last = self.denoiser.run(self.wanted(**knobs))
-        return last.latents
-
-    def theirs(self, photos, sentence=SENTENCE, seed=0, steps=2, true_cfg=1.0, output_type="latent"):
-        """What the pipeline answers: packed latents [N, D], or pixels [H, W, 3]."""
-        height, width = self.family.size(*photos[0].shape[:2])
-        return self.pipeline(
-            image=self.given(photos), prompt=sentence, negative_prompt=NEGATIVE if true_cfg > 1 else None,
-            true_cfg_scale=true_cfg, height=height, width=width, num_inference_steps=steps, output_type=output_type,
-            generator=torch.Generator().manual_seed(seed)).images[0]
-
-    def given(self, photos):
-        """Photos as the pipeline takes them."""
-        images = [Image.fromarray(photo) for photo in photos]
-        return images if self.several else images[0]
-
-    def seen(self, photos):
-        """Photos as the pipeline hands them to its text model."""
-        pipeline, images = self.pipeline, [Image.fromarray(photo) for photo in photos]
-        module = __import__(type(pipeline).__module__, fromlist=["calculate_dimensions"])
-        area = getattr(module, "CONDITION_IMAGE_SIZE", 0)
-        sizes = [module.calculate_dimensions(area, image.width / image.height)[:2] for image in images]
-        resized = [pipeline.image_processor.resize(image, height, width) for image, (width, height) in zip(images, sizes)]
-        return resized if self.several else resized[0]
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +57,9 @@ def close(ours, theirs, tolerance=TOLERANCE):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * max(1, np.abs(theirs).max()))
 
 
-def sizes_for(stages, *more):
+def sizes_for(stages):
     """Photos that its pipeline takes."""
-    return [*PHOTOS, *(MORE if stages.several else ()), *more]
+    return [*PHOTOS, *(MORE if stages.several else ())]
 
 
 def test_what_the_text_model_is_given(stages):
