@@ -134,7 +134,7 @@ def test_latents_noise_and_positions(stages):
         close(family.noise(3, latents[0]), noise[0].numpy(), 2e-6)
         shapes = [[(1, *family.grid(each)) for each in (latents[0], *latents)]]
         image, words = pipeline.transformer.pos_embed(shapes, max_txt_seq_len=77, device=torch.device("cpu"))
-        fixed = family.fixed(SimpleNamespace(latents=latents[0], more=latents[1:]), {"text": np.zeros((77, 48))}, None)
+        fixed = family.fixed(SimpleNamespace(latents=latents[0], more=latents[1:]), {"conditioning": np.zeros((77, 48))}, None)
         for ours, theirs in ((fixed["rope"], image), (fixed["text_rope"], words)):
             close(ours[0], np.stack([theirs.real, theirs.imag], 1))
 
