@@ -17,15 +17,15 @@ from safetensors.torch import load_file, save_file
 
 from export.adapter import Held
 from export.checkpoint import Checkpoint
-from export.graph import relative_error
-from export.kontext import Step
+from export.graph import Shape, relative_error
+from export.kontext.denoiser import Step, graphs
 from export.lora import AdapterFile
 from export.sizes import lane_bytes, measured
 from retouch.manifest import verify
 from retouch.runners.onnx import OnnxRunner
 from retouch.server import ROOT
 from retouch.types import LANES
-from test_kontext import TINY, inputs, write
+from kontext_tiny import TRANSFORMER as TINY, make_pipeline
 
 LINEARS = ["attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_k_proj", "ff.net.0.proj", "ff.net.2",
            "norm1.linear", "proj_mlp", "proj_out", "x_embedder", "context_embedder"]
@@ -43,7 +43,9 @@ def model():
 @pytest.fixture(scope="module")
 def checkpoint(model, tmp_path_factory):
     """In bfloat16, as checkpoints are, in several shards."""
-    folder = write(tmp_path_factory.mktemp("kontext") / "checkpoint", **TINY)
+    folder = tmp_path_factory.mktemp("kontext") / "checkpoint"
+    make_pipeline().save_pretrained(folder)
+    shutil.rmtree(folder / "transformer")
     copy.deepcopy(model).bfloat16().save_pretrained(folder / "transformer", max_shard_size="200KB")
     return folder
 
@@ -172,7 +174,7 @@ def test_a_lane_is_the_model_with_the_adapter_fused(base, checkpoint, tmp_path):
     told = exported(checkpoint, "--repository", tmp_path / "out", *adapter)
     assert "exported denoiser_bf16-sketch" in told
     assert [each.name for each in (tmp_path / "out").iterdir()] == ["denoiser_bf16-sketch"]
-    given = inputs(2, 24, 9)
+    given = graphs(Checkpoint(checkpoint))[0].inputs(Shape(2, 48, 64, 9, 0))
     lane = OnnxRunner(tmp_path / "out" / "denoiser_bf16-sketch" / "1", "step", rounded=False)
     got = lane.run(**{name: value.numpy() for name, value in given.items()})["velocity"]
     with torch.no_grad():

@@ -20,7 +20,7 @@ from export.memory import COPIES, DECODED, DEFAULTS
 from export.pipelines import PIPELINES
 from export.sizes import measured
 from export.summary import summary
-from test_kontext import TINY
+from kontext_tiny import TRANSFORMER as TINY
 
 KONTEXT, QWEN, KLEIN = "FluxKontextPipeline", "QwenImageEditPlusPipeline", "Flux2KleinKVPipeline"
 THEIRS = {name: getattr(diffusers, name) for name in PIPELINES if name != "RetouchPipeline"}
