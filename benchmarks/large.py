@@ -23,8 +23,15 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
-from diffusers import (AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler,
-                       Flux2Transformer2DModel, FluxTransformer2DModel, QwenImageTransformer2DModel)
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderKLFlux2,
+    AutoencoderKLQwenImage,
+    FlowMatchEulerDiscreteScheduler,
+    Flux2Transformer2DModel,
+    FluxTransformer2DModel,
+    QwenImageTransformer2DModel,
+)
 from rich.console import Console
 from rich.table import Table
 from safetensors.numpy import save_file

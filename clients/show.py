@@ -1,7 +1,6 @@
 """What a person sees of an edit in the terminal: a bar while it runs, what was understood, the lane and the times."""
 
 from __future__ import annotations
-from retouch.answer import EditAnswer
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from retouch.answer import EditAnswer
 
 console = Console(highlight=False)
 

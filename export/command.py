@@ -56,7 +56,8 @@ class Work:
         lanes = [lane for lane in LANES if denoiser and lane in {"bf16", *asked}
                  and missing(denoiser, named[lane], adapter and adapter.about())]
         plans = [lane for lane in LANES if denoiser and tensorrt and lane in asked and planless(lane)]
-        others = [part for part in parts.values() if only in (None, part.name) and missing(part, "bf16")]
+        others = [part for part in parts.values()
+                  if not adapter and only in (None, part.name) and missing(part, "bf16")]
         return cls(checkpoint, sha256, repository, others, denoiser, lanes, plans)
 
     def __bool__(self) -> bool:

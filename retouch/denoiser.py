@@ -31,8 +31,13 @@ class Denoiser:
         self.settings = self.manifest.settings
         self.family = family_of(self.manifest.family, self.settings)
         self._reference = runner(folder, "reference", keep=("k", "v")) if self.family.keeps else None
-        self._preview, self.workers = PreviewMap.load(folder), self._step.workers
+        self._preview = PreviewMap.load(folder)
         self.references = Cache(reference_bytes)
+
+    @property
+    def workers(self) -> int:
+        """How many steps gain from running side by side."""
+        return self._step.workers
 
     def look(self, latents: np.ndarray) -> None:
         """Remember the source with `latents` [C, h, w] ahead of its edits: it waits for nothing that a parser says."""

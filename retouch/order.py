@@ -62,4 +62,5 @@ class Order:
                 raise ValueError(order.act)
             return order
         except (ValueError, TypeError, AttributeError):
-            raise RequestError(f"ORDER must be a JSON object with some of {', '.join(each.name for each in fields(cls))}") from None
+            names = ", ".join(each.name for each in fields(cls))
+            raise RequestError(f"ORDER must be a JSON object with some of {names}") from None

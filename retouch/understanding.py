@@ -1,10 +1,10 @@
 """The parser's logits in words: operations, and the cells that change."""
 
 from __future__ import annotations
-from retouch.answer import Operation
 
 import numpy as np
 
+from retouch.answer import Operation
 
 NONE = "none"
 MARGIN = 0.02  # around a box, as a share of the image: the parser may be off by so much

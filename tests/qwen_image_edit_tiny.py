@@ -10,10 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import (AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, QwenImageEditPipeline,
-                       QwenImageEditPlusPipeline, QwenImageTransformer2DModel)
+from diffusers import (
+    AutoencoderKLQwenImage,
+    FlowMatchEulerDiscreteScheduler,
+    QwenImageEditPipeline,
+    QwenImageEditPlusPipeline,
+    QwenImageTransformer2DModel,
+)
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit as single
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as plus
+from tiny import round_weights, shake
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer, Qwen2VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -25,7 +31,6 @@ from export.qwen_image_edit import pipelines
 from retouch.manifest import Manifest, publish, read
 from retouch.reader_loop import ReaderLoop
 from retouch.runners import joined
-from tiny import round_weights, shake
 
 AREA, SEEN_AREA = 64 * 96, 84 * 84  # in place of 1024² and 384²
 WORDS = 48  # of the text model's hidden states

@@ -24,8 +24,8 @@ SIZES = ((1568, 672), (1504, 688), (1456, 720), (1392, 752), (1328, 800), (1248,
 
 
 class Kontext(Defaults):
-    """Its conditioning are `conditioning` [T, J] and `pooled` [P], as `retouch.readers.kontext` reads them. Guidance is distilled:
-    a number that the network is told; a negative instruction adds the true one. The target is as large as the source."""
+    """Its conditioning are `conditioning` [T, J] and `pooled` [P], as `retouch.readers.kontext` reads them. Guidance is
+    distilled: a number that the network is told; a negative instruction adds the true one. The target is as large as the source."""
 
     def __init__(self, settings: dict[str, Any]):
         """ValueError for a scheduler that is not known here."""
@@ -34,7 +34,8 @@ class Kontext(Defaults):
         self.guidance = settings["default_guidance"] if settings["guidance_embeds"] else None
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Of its sizes, which are `SIZES` where the settings have no others, the one whose aspect ratio is nearest to that of whole cells of the image."""
+        """Of its sizes, which are `SIZES` where the settings have no others, the one whose aspect ratio is nearest to that of
+        whole cells of the image."""
         aspect = (width - width % self.cell) / (height - height % self.cell)
         _, columns, rows = min((abs(aspect - columns / rows), columns, rows) for rows, columns in self.sizes)
         return rows // self.cell * self.cell, columns // self.cell * self.cell

@@ -28,8 +28,8 @@ def dimensions(area: int, height: int, width: int) -> tuple[int, int]:
 
 
 class QwenImageEdit(Defaults):
-    """Its conditioning is `conditioning` [T, J]. References are the source and, after it, `Wanted.more`, each of a size of its own;
-    the target is as large as the source."""
+    """Its conditioning is `conditioning` [T, J]. References are the source and, after it, `Wanted.more`, each of a size of
+    its own; the target is as large as the source."""
 
     def __init__(self, settings: dict[str, Any]):
         self.patch, self.area, self.axes = settings["patch"], settings["area"], settings["axes"]

@@ -13,6 +13,8 @@ from retouch.runners.trt import Engine, machine
 class TensorRTRunner:
     """One plan, checked against its folder's manifest and against this machine."""
 
+    workers = 1
+
     def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = ()):
         """ArtifactError when `graph` has no plan, a changed one, or one for another GPU or TensorRT.
 

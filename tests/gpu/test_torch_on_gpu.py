@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from beside import GRIDS, SENTENCES, Pass, distances, edited, folder_of, inputs, loop, psnr
+
 from retouch.fp8 import E4M3, Fp8Linear, multiplies_fp8
 from retouch.plain_loop import PlainLoop
 from retouch.runners.torch import TorchRunner

@@ -16,8 +16,8 @@ import torch
 from beside import psnr
 from diffusers import FluxKontextPipeline
 from exports import exported
-from kontext_tiny import T5_LENGTH, TRANSFORMER, make_pipeline
 from kontext_theirs import Case, Theirs
+from kontext_tiny import T5_LENGTH, TRANSFORMER, make_pipeline
 from PIL import Image
 from tiny import round_weights
 
@@ -111,7 +111,7 @@ def family(modules) -> Kontext:
 
 def asked(case, run) -> Wanted:
     """The case with the pipeline's own conditioning and source: only what comes after these is ours."""
-    said = [{"text": call["encoder_hidden_states"][0].numpy(), "pooled": call["pooled_projections"][0].numpy()}
+    said = [{"conditioning": call["encoder_hidden_states"][0].numpy(), "pooled": call["pooled_projections"][0].numpy()}
             for call in run.calls[:2]]
     negative = said[1] if case.negative is not None else None
     return Wanted(run.source, said[0], np.ones(len(run.latents), bool), case.seed, case.steps, case.guidance,

@@ -11,14 +11,14 @@ import pytest
 import torch
 from diffusers import FluxTransformer2DModel
 from exports import exported
-from kontext_tiny import SCHEDULER, make_pipeline
 from kontext_theirs import SENTENCES, Case
+from kontext_tiny import SCHEDULER, make_pipeline
 from PIL import Image
 
 from export import graph as graph_module
-from export.kontext.denoiser import Step, graphs
 from export.checkpoint import Checkpoint
 from export.graph import Shape
+from export.kontext.denoiser import Step, graphs
 from export.quantise import bytes_by_tier
 from retouch.families import kontext
 from retouch.manifest import verify
@@ -97,7 +97,7 @@ def test_what_a_graph_cannot_hold_lies_beside_it(lanes):
     files = {path.name for path in (lanes / "vl_parser" / "1").iterdir()}
     assert files == {"clip.onnx", "t5.onnx", "t5.onnx.data", "tokenizer.json", "tokenizer_2.json", "manifest.json"}
     said = ReaderLoop(lanes).reader.read(SENTENCES[0], [])
-    assert {name: value.shape for name, value in said.items()} == {"text": (40, 64), "pooled": (32,)}
+    assert {name: value.shape for name, value in said.items()} == {"conditioning": (40, 64), "pooled": (32,)}
 
 
 def sizes(folder, blocks, single_blocks):

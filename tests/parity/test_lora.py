@@ -11,6 +11,8 @@ import pytest
 import torch
 from diffusers import FluxKontextPipeline, FluxTransformer2DModel
 from exports import exported, refused
+from kontext_tiny import TRANSFORMER as TINY
+from kontext_tiny import make_pipeline
 from peft import LoraConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
@@ -25,7 +27,6 @@ from retouch.manifest import verify
 from retouch.runners.onnx import OnnxRunner
 from retouch.server import ROOT
 from retouch.types import LANES
-from kontext_tiny import TRANSFORMER as TINY, make_pipeline
 
 LINEARS = ["attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_k_proj", "ff.net.0.proj", "ff.net.2",
            "norm1.linear", "proj_mlp", "proj_out", "x_embedder", "context_embedder"]

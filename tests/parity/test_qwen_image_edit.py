@@ -19,8 +19,8 @@ from export.checkpoint import Checkpoint
 from export.parts import QWEN_IMAGE_EDIT
 from retouch.images import encode
 from retouch.manifest import verify
-from retouch.readers import chat
 from retouch.reader_loop import ReaderLoop
+from retouch.readers import chat
 from retouch.runners.onnx import OnnxRunner
 
 TOLERANCE, ONNX_TOLERANCE = 1e-5, 1e-3  # of our torch path, and relative of the graphs

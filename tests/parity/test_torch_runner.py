@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from beside import GRIDS, SENTENCES, Pass, distance, distances, edited, folder_of, inputs, loop, psnr
 from safetensors.torch import load_file
 
-from beside import GRIDS, SENTENCES, Pass, distance, distances, edited, folder_of, inputs, loop, psnr
 from retouch.fp8 import Fp8Linear
 from retouch.manifest import ArtifactError
 from retouch.plain_loop import PlainLoop

@@ -7,9 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
+from beside import psnr
 from PIL import Image
 
-from beside import psnr
 from retouch.client import Retouch
 from retouch.runners.torch import DEVICE
 from retouch.server import REPOSITORY, Server

@@ -10,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
+from export.feedback import products
 from export.formats import BLOCK, E2M1, E2M1_MAX, E4M3, E4M3_MAX
 from export.linear import linears
-from export.feedback import products
 from export.policy import Tier, tier_of, tiers
 from export.quantise import bytes_by_tier, quantise
 from export.ranges import Range
