@@ -55,7 +55,7 @@ $(LPIPS): $(SETUP) requirements-eval.txt
 	@touch $@
 
 test: $(EXPORT)  ## All tests, a real server among them
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 test-unit: $(SETUP)  ## The quick tests: no server, no checkpoint
 	$(BIN)/python -m pytest tests/unit tests/contract

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,7 +24,8 @@ settings.load_profile("retouch")
 @pytest.fixture(scope="session")
 def server():
     """One real tritonserver on loopback."""
-    with Server(log=RUNTIME / "test.log") as running:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    with Server(log=RUNTIME / f"test{worker}.log") as running:
         yield running
 
 
