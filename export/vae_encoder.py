@@ -25,7 +25,11 @@ class Encoder(nn.Module):
 
 
 def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    encoder = Encoder(checkpoint.load(AutoencoderKL, "vae"))
+    return encoding(Encoder(checkpoint.load(AutoencoderKL, "vae")))
+
+
+def encoding(encoder: nn.Module) -> list[Graph]:
+    """The graph of any family's encoder, which makes latents of `pixels` [B, 3, H, W] in −1 to 1."""
 
     def inputs(shape: Shape) -> dict[str, Tensor]:
         return {"pixels": torch.rand(shape.batch, 3, shape.height, shape.width) * 2 - 1}

@@ -102,8 +102,9 @@ class Gate:
 
     def _see(self, watch: Watch, denoiser: Ticket, tensors: Arrays) -> Arrays:
         latents = self._timed(watch, "vae_encoder", tensors, "PIXELS")
-        with watch.stage("reference"):
-            denoiser.look(latents)
+        if tensors["PHOTOS"].shape[1] == 1:  # with further references it is seen together with them, when all are known
+            with watch.stage("reference"):
+                denoiser.look(latents)
         return latents
 
     def _answer(self, watch: Watch, source: Source, tensors: Arrays) -> EditAnswer:

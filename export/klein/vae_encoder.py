@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLFlux2
 from torch import Tensor, nn
 
 from export.checkpoint import Checkpoint
-from export.graph import Graph, Shape
+from export.graph import Graph
 from export.klein.latents import PATCH, factor, mean_and_std
+from export.vae_encoder import encoding
 
 
 class Encoder(nn.Module):
@@ -29,13 +29,7 @@ class Encoder(nn.Module):
 
 
 def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    encoder = Encoder(checkpoint.load(AutoencoderKLFlux2, "vae"))
-
-    def inputs(shape: Shape) -> dict[str, Tensor]:
-        return {"pixels": torch.rand(shape.batch, 3, shape.height, shape.width) * 2 - 1}
-
-    axes = {"pixels": {0: "batch", 2: "height", 3: "width"}}
-    return [Graph("model", encoder, inputs, axes, ("latents",))]
+    return encoding(Encoder(checkpoint.load(AutoencoderKLFlux2, "vae")))
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers import AutoencoderKLQwenImage
 from torch import Tensor, nn
 
 from export.checkpoint import Checkpoint
-from export.graph import Graph, Shape
+from export.graph import Graph
 from export.qwen_image_edit.frame import Normal, factor, load
+from export.vae_encoder import encoding
 
 
 class Encoder(nn.Module):
@@ -25,13 +25,7 @@ class Encoder(nn.Module):
 
 
 def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    encoder = Encoder(load(checkpoint))
-
-    def inputs(shape: Shape) -> dict[str, Tensor]:
-        return {"pixels": torch.rand(shape.batch, 3, shape.height, shape.width) * 2 - 1}
-
-    axes = {"pixels": {0: "batch", 2: "height", 3: "width"}}
-    return [Graph("model", encoder, inputs, axes, ("latents",))]
+    return encoding(Encoder(load(checkpoint)))
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
