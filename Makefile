@@ -12,6 +12,8 @@ LANES ?= bf16,fp8,fp4
 SETUP := .venv/.setup
 EXPORT := .runtime/.export
 LPIPS := .venv/.lpips
+WEB := .venv/.web
+CHECKS := .venv/.checks
 
 IMAGE ?= $(CHECKPOINT)/sample.png
 INSTRUCTION ?= $(shell cat $(CHECKPOINT)/sample.txt 2>/dev/null)
@@ -54,10 +56,17 @@ $(LPIPS): $(SETUP) requirements-eval.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-eval.txt
 	@touch $@
 
-test: $(EXPORT)  ## All tests, a real server among them
+$(WEB): $(SETUP) requirements-web.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-web.txt
+	@touch $@
+$(CHECKS): $(WEB) requirements-test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-test.txt
+	@touch $@
+
+test: $(EXPORT) $(CHECKS)  ## All tests, a real server among them
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 
-test-unit: $(SETUP)  ## The quick tests: no server, no checkpoint
+test-unit: $(CHECKS)  ## The quick tests: no server, no checkpoint
 	$(BIN)/python -m pytest tests/unit tests/contract
 
 test-gpu: $(EXPORT)  ## What needs a GPU; on a machine without one all of it is skipped
