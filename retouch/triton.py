@@ -8,6 +8,7 @@ import math
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,19 @@ from retouch.denoising import Progress, Wanted
 from retouch.lanes import adapted
 from retouch.order import Order
 from retouch.types import Cancelled, RequestError
-from retouch.wire import request_of, tensors_of
+from retouch.wire import outputs_of, request_of, tensors_of
 
 Arrays = dict[str, np.ndarray]
 
 faulthandler.enable()  # when native code ends a stub, the server's log has the Python stacks
 
+# streams that are over: on 2.51 a thread of the stub lets go of one some time after its end, and if it were the last to do so,
+# would free Python's objects without holding the interpreter (`Stub::SendCleanupId`, `PbTensor::~PbTensor`)
+_HELD: deque = deque(maxlen=16)
+
 METRICS_EVERY = 0.5  # seconds
 STATUS = " | "  # between an error's status and its sentence, from a denoiser to a door
 FAILED = "the edit failed inside the server; its log says why"
-
-# what a call between models asks back; a contract test holds it against the configs
-ANSWERS = {
-    "vl_parser": ["QUERIES", "BOXES", "CELLS", "POOLED", "AGAINST", "AGAINST_POOLED", "INFO"],
-    "connector": ["CONDITIONING"],
-    "vae_encoder": ["LATENTS"],
-    "vae_decoder": ["PIXELS"],
-    "denoiser": ["LATENTS", "PREVIEW", "STEP", "INFO"],
-}
 
 # -- a model's own folder -----------------------------------------------------------------------------------------
 
@@ -225,9 +221,10 @@ def call(model: str, inputs: Arrays) -> Arrays:
 
 
 def stream(model: str, inputs: Arrays) -> Iterator[Arrays]:
-    """The answers of a decoupled model. Whoever leaves early waits for its end: on 2.51 answers that are dropped, behind an
-    error too, corrupt the stub's memory."""
+    """The answers of a decoupled model. Whoever leaves early waits for its end: answers that are dropped, behind an error too,
+    would end in a thread that does not hold the interpreter."""
     responses = iter(_request(model, inputs).exec(decoupled=True))
+    _HELD.append(responses)
     try:
         for response in responses:
             if response.has_error() or response.output_tensors():
@@ -240,7 +237,7 @@ def stream(model: str, inputs: Arrays) -> Iterator[Arrays]:
 def _request(model: str, inputs: Arrays) -> Any:
     return pb_utils.InferenceRequest(
         model_name=model,
-        requested_output_names=ANSWERS[model.split("_")[0] if model.startswith("denoiser") else model],
+        requested_output_names=outputs_of(model),
         inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],
     )
 
