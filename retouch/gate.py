@@ -106,6 +106,7 @@ class Gate:
         if tensors["PHOTOS"].shape[1] == 1:  # with further references it is seen together with them, when all are known
             with watch.stage("reference"):
                 denoiser.look(latents)
+            watch.ask()  # or the next stream would, when everything waits for it (`retouch/settling.py`)
         return latents
 
     def _answer(self, watch: Watch, source: Source, tensors: Arrays) -> EditAnswer:

@@ -8,7 +8,6 @@ import math
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,14 @@ from retouch.answer import EditInfo
 from retouch.denoising import Progress, Wanted
 from retouch.lanes import adapted
 from retouch.order import Order
+from retouch.settling import Settling
 from retouch.types import Cancelled, RequestError
 from retouch.wire import outputs_of, request_of, tensors_of
 
 Arrays = dict[str, np.ndarray]
 
 faulthandler.enable()  # when native code ends a stub, the server's log has the Python stacks
-
-# streams that are over: on 2.51 a thread of the stub lets go of one some time after its end, and if it were the last to do so,
-# would free Python's objects without holding the interpreter (`Stub::SendCleanupId`, `PbTensor::~PbTensor`)
-_HELD: deque = deque(maxlen=16)
+_settling = Settling()
 
 METRICS_EVERY = 0.5  # seconds
 STATUS = " | "  # between an error's status and its sentence, from a denoiser to a door
@@ -99,7 +96,7 @@ def stream_edits(requests: list, edit: Callable) -> None:
     for request in requests:
         sender = request.get_response_sender()
         try:
-            for answer in edit(request_of(_first_row(request)), sender.is_cancelled):
+            for answer in edit(request_of(_first_row(request)), _settling.asking(sender.is_cancelled)):
                 sender.send(_response(tensors_of(answer)))
             sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
         except Exception as failure:
@@ -112,7 +109,7 @@ def last_answers(requests: list, edit: Callable) -> list:
     def last(request: Any) -> Arrays:
         wanted = request_of(_first_row(request))
         wanted.previews = 0  # nobody would see them
-        *_, answer = edit(wanted, request.is_cancelled)
+        *_, answer = edit(wanted, _settling.asking(request.is_cancelled))
         return tensors_of(answer)
 
     return [_guarded(last, request) for request in requests]
@@ -221,17 +218,10 @@ def call(model: str, inputs: Arrays) -> Arrays:
 
 
 def stream(model: str, inputs: Arrays) -> Iterator[Arrays]:
-    """The answers of a decoupled model. Whoever leaves early waits for its end: answers that are dropped, behind an error too,
-    would end in a thread that does not hold the interpreter."""
-    responses = iter(_request(model, inputs).exec(decoupled=True))
-    _HELD.append(responses)
-    try:
-        for response in responses:
-            if response.has_error() or response.output_tensors():
-                yield _outputs(response, model)
-    finally:
-        for _ in responses:
-            pass
+    """The answers of a decoupled model. Whoever leaves early waits for its end."""
+    for response in _settling.stream(lambda: iter(_request(model, inputs).exec(decoupled=True))):
+        if response.has_error() or response.output_tensors():
+            yield _outputs(response, model)
 
 
 def _request(model: str, inputs: Arrays) -> Any:
