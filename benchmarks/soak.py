@@ -26,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.table import machine
 from retouch import images
-from retouch.client import Retouch, inputs_of
+from retouch.client import Retouch, Retries, inputs_of
 from retouch.server import HOST, RUNTIME, Server
 from retouch.types import LANES, EditRequest, RequestError
 from training.render import render
@@ -99,7 +99,7 @@ def main() -> None:
 
 def client(server: Server, soak: Soak, pairs: list[Pair]) -> None:
     """One edit after the other, until all are sent."""
-    with Retouch(f"{HOST}:{server.grpc}") as connection:
+    with Retouch(f"{HOST}:{server.grpc}", retries=Retries(attempts=1)) as connection:
         for number in soak.numbers():
             try:
                 soak.ended(edit(connection, pairs, number))

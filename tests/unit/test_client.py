@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import numpy as np
 import tritonclient.grpc
@@ -12,6 +13,8 @@ from pictures import file_of, scene
 from clients.command import retouch
 from clients.demo import sheet
 from retouch import client
+from retouch.client import messages
+from retouch.client.failures import failure_of
 from retouch.types import INPUTS, EditRequest
 
 
@@ -28,14 +31,14 @@ def test_defaults_leave_the_choice_to_the_family():
 
 
 def test_files_go_as_text_over_http():
-    text = client._as_text(EditRequest(b"\xff", "a", region=b"\xfe", format="webp"))
-    assert (base64.b64decode(text.image), base64.b64decode(text.region)) == (b"\xff", b"\xfe")
-    assert text.format == "webp;base64"
+    text = json.loads(messages.body_of(EditRequest(b"\xff", "a", region=b"\xfe", format="webp")))
+    assert (base64.b64decode(text["IMAGE"]), base64.b64decode(text["REGION"])) == (b"\xff", b"\xfe")
+    assert text["FORMAT"] == "webp;base64"
 
 
 def test_the_request_id_is_no_part_of_the_words():
-    assert client._words("[request id: ab12] STEPS is -1") == "STEPS is -1"
-    assert client._words("STEPS is -1") == "STEPS is -1"
+    assert str(failure_of("[request id: ab12] STEPS is -1")) == "STEPS is -1"
+    assert str(failure_of("STEPS is -1")) == "STEPS is -1"
 
 
 def test_the_sheet_holds_all_pictures():
