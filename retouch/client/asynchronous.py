@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from retouch.answer import EditAnswer
-from retouch.client.over_grpc import AsyncOverGrpc
-from retouch.client.over_http import AsyncOverHttp
 from retouch.client.retries import Patience, Retries
 from retouch.types import EditRequest, RequestError
 
@@ -20,7 +18,11 @@ class AsyncRetouch:
     def __init__(self, url: str = "127.0.0.1:8001", http: bool = False, model: str = "edit", *,
                  timeout: float | None = None, retries: Retries = Retries()):
         self.url, self.http, self.model, self.timeout, self.retries = url, http, model, timeout, retries
-        self._over = (AsyncOverHttp if http else AsyncOverGrpc)(url, model)
+        if http:  # a protocol's packages are loaded where it is wanted
+            from retouch.client.over_http import AsyncOverHttp as Over
+        else:
+            from retouch.client.over_grpc import AsyncOverGrpc as Over
+        self._over = Over(url, model)
 
     async def __aenter__(self) -> AsyncRetouch:
         return self

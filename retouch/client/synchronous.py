@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from retouch.answer import EditAnswer
-from retouch.client.over_grpc import OverGrpc
-from retouch.client.over_http import OverHttp
 from retouch.client.retries import Patience, Retries
 from retouch.types import EditRequest, RequestError
 
@@ -25,7 +23,11 @@ class Retouch:
     def __init__(self, url: str = "127.0.0.1:8001", http: bool = False, model: str = "edit", *,
                  timeout: float | None = None, retries: Retries = Retries()):
         self.url, self.http, self.model, self.timeout, self.retries = url, http, model, timeout, retries
-        self._over = (OverHttp if http else OverGrpc)(url, model)
+        if http:  # a protocol's packages are loaded where it is wanted
+            from retouch.client.over_http import OverHttp as Over
+        else:
+            from retouch.client.over_grpc import OverGrpc as Over
+        self._over = Over(url, model)
 
     def __enter__(self) -> Retouch:
         self._over.keeps = True
