@@ -22,7 +22,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve eval test test-unit test-gpu calibrate bindings doctor bench ablation train clean distclean
+.PHONY: help setup export demo edit serve eval test test-unit test-gpu calibrate bindings monitor doctor bench ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ calibrate: $(EXPORT)  ## Measure what a step costs on this machine, for the sche
 
 bindings: $(SETUP)  ## Fetch TensorRT's Python bindings, which the tests hold our names against
 	$(BIN)/python tests/bindings/fetch.py
+
+monitor: $(SETUP)  ## Watch a running server by Prometheus and Grafana until Ctrl-C
+	$(BIN)/retouch monitor
 
 doctor: $(SETUP)  ## Say what this machine lacks
 	$(BIN)/retouch doctor

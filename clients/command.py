@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from clients.monitor import MonitorError
 from clients.show import console, save, with_progress
 from export.checkpoint import CheckpointError
 from export.command import export
@@ -123,6 +124,21 @@ def inspect(checkpoint: Path, hashes: bool, out: Path | None) -> None:
 
 
 @retouch.command()
+@click.option("--port", type=int, default=9090, show_default=True, help="Of Prometheus.")
+@click.option("--grafana-port", type=int, default=3000, show_default=True)
+def monitor(port: int, grafana_port: int) -> None:
+    """Watch a running server by Prometheus and Grafana, until Ctrl-C."""
+    from clients import monitor
+
+    tools = [monitor.prometheus(port), *filter(None, [monitor.grafana(grafana_port)])]
+    for tool in tools:
+        console.print(f"{tool.name}: {tool.page}", soft_wrap=True)
+    if len(tools) == 1:
+        console.print(monitor.NO_GRAFANA, soft_wrap=True)
+    monitor.watch(tools)
+
+
+@retouch.command()
 def doctor() -> None:
     """Say what this machine lacks."""
     from clients.doctor import checks
@@ -158,7 +174,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopping a service stops its server in order
     try:
         retouch(standalone_mode=False)
-    except (RequestError, ServerError, ArtifactError, CheckpointError) as failure:
+    except (RequestError, ServerError, ArtifactError, CheckpointError, MonitorError) as failure:
         console.print(f"[red]{type(failure).__name__}[/]: {failure}")
         sys.exit(1)
     except click.ClickException as failure:
