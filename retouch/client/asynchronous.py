@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from retouch.answer import EditAnswer
+from retouch.client.failures import host_port
 from retouch.client.retries import Patience, Retries
 from retouch.types import EditRequest, RequestError
 
@@ -17,7 +18,7 @@ class AsyncRetouch:
 
     def __init__(self, url: str = "127.0.0.1:8001", http: bool = False, model: str = "edit", *,
                  timeout: float | None = None, retries: Retries = Retries()):
-        self.url, self.http, self.model, self.timeout, self.retries = url, http, model, timeout, retries
+        self.url, self.http, self.model, self.timeout, self.retries = host_port(url), http, model, timeout, retries
         if http:  # a protocol's packages are loaded where it is wanted
             from retouch.client.over_http import AsyncOverHttp as Over
         else:
@@ -59,7 +60,7 @@ class AsyncRetouch:
         return answer
 
     async def lanes(self) -> tuple[str, ...]:
-        """The lanes that are loaded, by name; RequestError when no server answers."""
+        """The lanes that are loaded, by name, the widest first; RequestError when no server answers."""
         return await self._over.lanes()
 
     async def ready(self) -> bool:

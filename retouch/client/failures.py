@@ -22,16 +22,24 @@ STATUSES = (  # how a sentence begins, or what it holds, and what that means; th
 )
 OF_HTTP = {400: "INVALID_ARGUMENT", 404: "UNAVAILABLE", 408: "DEADLINE_EXCEEDED", 499: "CANCELLED", 503: "UNAVAILABLE",
            504: "DEADLINE_EXCEEDED"}
-REQUEST_ID = re.compile(r"^\[request id: [^]]*\] ")
+BEFORE = re.compile(r"^(\[request id: [^]]*\] )?(in ensemble '[^']*', )?")  # what Triton puts before our words
 
 
 def failure_of(message: str, told: str = "") -> RequestError:
     """Of a server's words; `told` is the status that came with them, empty or UNKNOWN where none did."""
-    words = REQUEST_ID.sub("", message or "").strip() or "the server gave no reason"
+    words = BEFORE.sub("", message or "").strip() or "the server gave no reason"
     # the words first: Triton has no code for a deadline, and HTTP answers 400 whatever ends a stream
     status = next((meant for pattern, meant in STATUSES if pattern.search(words)), told.removeprefix("StatusCode."))
     hint = HINT.search(words)
     return RequestError(words, status if status not in ("", "UNKNOWN") else "INVALID_ARGUMENT", float(hint[1]) if hint else None)
+
+
+def host_port(url: str) -> str:
+    """The address as it is; RequestError when it is none."""
+    host, _, port = url.rpartition(":")
+    if not host or "/" in host or not (port.isascii() and port.isdigit()):
+        raise RequestError(f"{url!r} is not an address; it must be host:port, as 127.0.0.1:8001")
+    return url
 
 
 def nobody(url: str) -> RequestError:

@@ -11,7 +11,7 @@ import numpy as np
 
 from retouch.answer import EditAnswer, EditInfo
 from retouch.client.failures import failure_of
-from retouch.types import ENSEMBLE_IMAGE, INPUTS, EditRequest, request_to_values
+from retouch.types import ENSEMBLE_IMAGE, INPUTS, LANES, EditRequest, request_to_values
 
 DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 LANE = "denoiser_"  # how the models' names begin that are lanes
@@ -67,7 +67,8 @@ def words_of(body: bytes) -> str:
 
 
 def lanes_of(index: dict[str, Any] | list) -> tuple[str, ...]:
-    """The lanes that are loaded, by a repository index as JSON of either protocol."""
+    """The lanes that are loaded, the widest first and those with an adapter last, by a repository index as JSON of either
+    protocol."""
     models = index.get("models", []) if isinstance(index, dict) else index
-    return tuple(sorted(each["name"].removeprefix(LANE) for each in models
-                        if each["name"].startswith(LANE) and each.get("state") == "READY"))
+    names = {each["name"].removeprefix(LANE) for each in models if each["name"].startswith(LANE) and each.get("state") == "READY"}
+    return (*(lane for lane in LANES if lane in names), *sorted(names - set(LANES)))

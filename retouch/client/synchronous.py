@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from retouch.answer import EditAnswer
+from retouch.client.failures import host_port
 from retouch.client.retries import Patience, Retries
 from retouch.types import EditRequest, RequestError
 
@@ -22,7 +23,7 @@ class Retouch:
 
     def __init__(self, url: str = "127.0.0.1:8001", http: bool = False, model: str = "edit", *,
                  timeout: float | None = None, retries: Retries = Retries()):
-        self.url, self.http, self.model, self.timeout, self.retries = url, http, model, timeout, retries
+        self.url, self.http, self.model, self.timeout, self.retries = host_port(url), http, model, timeout, retries
         if http:  # a protocol's packages are loaded where it is wanted
             from retouch.client.over_http import OverHttp as Over
         else:
@@ -54,7 +55,7 @@ class Retouch:
         return answer
 
     def lanes(self) -> tuple[str, ...]:
-        """The lanes that are loaded, by name; RequestError when no server answers."""
+        """The lanes that are loaded, by name, the widest first; RequestError when no server answers."""
         return self._over.lanes()
 
     def ready(self) -> bool:

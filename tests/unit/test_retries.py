@@ -116,6 +116,7 @@ def test_pauses_grow_and_heed_the_server():
     ("[request id: a1] 3 edits are running already; try again in 1.5 s", "", "UNAVAILABLE", 1.5),
     ("DEADLINE_MS has passed; allow more time or ask for fewer steps", "UNAVAILABLE", "DEADLINE_EXCEEDED", None),
     ("DEADLINE_MS 40 has passed; allow more time or ask for fewer steps", "UNKNOWN", "DEADLINE_EXCEEDED", None),
+    ("[request id: a] in ensemble 'edit_ensemble', DEADLINE_MS 40 has passed; allow more time", "", "DEADLINE_EXCEEDED", None),
     ("DEADLINE_MS is -1; it must be from 0 to 2147483647", "", "INVALID_ARGUMENT", None),
     ("Exceeds maximum queue size", "", "UNAVAILABLE", None),
     ("the edit failed inside the server; its log says why", "", "INTERNAL", None),
