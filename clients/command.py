@@ -17,6 +17,7 @@ from clients.commands.doctor import doctor
 from clients.commands.edit import edit
 from clients.commands.inspect import inspect
 from clients.commands.monitor import monitor
+from clients.commands.openai import openai
 from clients.commands.serve import serve
 from clients.commands.web import web
 from clients.exits import EPILOG, Exit, exit_of
@@ -50,7 +51,7 @@ def retouch() -> None:
     """Edit images by sentences."""
 
 
-for command in (edit, batch, serve, web, demo, bench, export, inspect, calibrate, monitor, doctor, completion):
+for command in (edit, batch, serve, openai, web, demo, bench, export, inspect, calibrate, monitor, doctor, completion):
     retouch.add_command(command)
 
 
