@@ -52,7 +52,7 @@ def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
     for lane in work.lanes:
         if lane == "bf16":
             with quiet():
-                sizes = exporter.typed(work.denoiser)
+                sizes = exporter.streamed(work.denoiser)
         else:
             ranges = ranges or _ranges(work, exporter, settings.calibration)
             sizes = exporter.narrow(work.denoiser, lane, ranges)
