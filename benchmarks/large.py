@@ -3,7 +3,7 @@
     python -m benchmarks.large flux     # FLUX.1 Kontext's 12 B parameters, by its config alone
     python -m benchmarks.large qwen     # Qwen-Image-Edit's 20 B parameters, likewise
     python -m benchmarks.large klein    # FLUX.2 klein's 9 B, likewise
-    python -m benchmarks.large instructx  # InstructX with a transformer of that size and 256 meta-queries, likewise
+    python -m benchmarks.large instructx  # InstructX with a Qwen2.5-VL 3B, 256 meta-queries and 9 B, likewise
     python -m benchmarks.large random   # 1.5 B random parameters, exported and quantised for real
 """
 
@@ -39,13 +39,14 @@ from torch._subclasses import FakeTensorMode
 
 from export.quantise import bytes_by_tier
 from retouch.layout import CHANNELS as LAYOUT
+from training.labels import FIELDS
 
 
 @dataclass(frozen=True)
 class Large:
     """A checkpoint to be made: its pipeline, the class of its transformer with a config beyond the class's defaults,
-    which are those of the real ones, with `weights` or without, the class and config of its `vae`, and `more` that its
-    model_index.json says and json files that an export reads."""
+    which are those of the real ones, with `weights` or without, the class and config of its `vae`, `more` that its
+    model_index.json says, json files that an export reads, and the `only` part that is exported, or None."""
 
     pipeline: str
     kind: type
@@ -54,6 +55,7 @@ class Large:
     weights: bool = False
     more: dict[str, Any] = field(default_factory=dict)
     files: dict[str, Any] = field(default_factory=dict)
+    only: str | None = "denoiser"
 
 
 CHANNELS = {"block_out_channels": (128, 256, 512, 512), "down_block_types": ("DownEncoderBlock2D",) * 4,
@@ -65,16 +67,31 @@ FLUX = {"guidance_embeds": True}
 KLEIN = {"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32, "joint_attention_dim": 3 * 4096,
          "guidance_embeds": False}
 KLEIN_VAE = AutoencoderKLFlux2, {}
-QUERIES, SLOTS = 256, 4
-BESIDE = 128 + SLOTS * 2 * LAYOUT  # channels of the source's token and of the layout
+# InstructX: Qwen2.5-VL 3B as its config.json has it, and a transformer of klein's size on FLUX.1's latents, which sees the
+# source's token and the layout beside its noise
+QUERIES, SLOTS, TOKEN, SAID = 256, 4, 64, 4096
+PARSER = {
+    "model_type": "qwen2_5_vl", "image_token_id": 151655, "video_token_id": 151656, "vision_start_token_id": 151652,
+    "vision_end_token_id": 151653, "tie_word_embeddings": True,
+    "text_config": {
+        "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,
+        "num_key_value_heads": 2, "vocab_size": 151936, "max_position_embeddings": 128000, "rms_norm_eps": 1e-6,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}},
+    "vision_config": {
+        "depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 2048, "patch_size": 14,
+        "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31]}}
+PARSED = {"text_encoder/config.json": PARSER, "meta_queries/config.json": {"count": QUERIES, "width": 2048},
+          "parser_heads/config.json": {"queries": QUERIES, "slots": SLOTS, "width": 2048,
+                                       "fields": {name: list(words) for name, words in FIELDS.items()}}}
 CHECKPOINTS = {
     "flux": Large("FluxKontextPipeline", FluxTransformer2DModel, FLUX, KONTEXT_VAE),
     "qwen": Large("QwenImageEditPlusPipeline", QwenImageTransformer2DModel, {}, (AutoencoderKLQwenImage, {})),
     "klein": Large("Flux2KleinKVPipeline", Flux2Transformer2DModel, KLEIN, KLEIN_VAE),
     "instructx": Large("RetouchPipeline", Flux2Transformer2DModel,
-                       KLEIN | {"in_channels": 128 + BESIDE, "out_channels": 128}, KLEIN_VAE,
-                       more={"prediction": "velocity", "default_steps": 8},
-                       files={"parser_heads/config.json": {"queries": QUERIES, "slots": SLOTS}}),
+                       KLEIN | {"in_channels": 2 * TOKEN + SLOTS * 2 * LAYOUT, "out_channels": TOKEN,
+                                "joint_attention_dim": SAID}, KONTEXT_VAE,
+                       more={"prediction": "velocity", "default_steps": 8, "region_threshold": 0.5}, files=PARSED,
+                       only=None),
     "random": Large("FluxKontextPipeline", FluxTransformer2DModel, FLUX | {"num_layers": 3, "num_single_layers": 3},
                     KONTEXT_VAE, weights=True),
 }
@@ -136,9 +153,10 @@ def measure(which: str) -> dict[str, object]:
         parameters = checkpoint(source, large)
         calibration.write_text(json.dumps(ranges(large)))
         options = ["--calibration", str(calibration)] if large.weights else ["--weightless"]
-        seconds, peak = export(source, out, options)
+        seconds, peak = export(source, out, options + (["--only", large.only] if large.only else []))
         graphs = {lane: ir.load(out / f"denoiser_{lane}" / "1" / "step.onnx") for lane in LANES}
-        return {"parameters": parameters, "seconds": seconds, "peak_bytes": peak,
+        parser = [sum(bytes_by_tier(ir.load(path)).values()) for path in sorted((out / "vl_parser" / "1").glob("*.onnx"))]
+        return {"parameters": parameters, "seconds": seconds, "peak_bytes": peak, "parser_bytes": sum(parser),
                 "bytes": {lane: bytes_by_tier(graph) for lane, graph in graphs.items()}}
 
 
@@ -150,6 +168,8 @@ def show(figures: dict[str, object]) -> None:
     for lane, tiers in figures["bytes"].items():
         table.add_row(lane, *(f"{size / 1e9:.2f}" for size in (sum(tiers.values()), *map(
             lambda tier: tiers.get(tier, 0), ("bf16", "fp8", "nvfp4")))))
+    if figures["parser_bytes"]:
+        table.caption = f"and the parser's {figures['parser_bytes'] / 1e9:.2f} GB"
     Console().print(table)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from export import preview
 from export.checkpoint import Checkpoint
 from export.graph import Graph, Shape
+from export.kontext.text import lengths
 from export.vae_decoder import vae_factor
 from export.vae_encoder import Encoder
 from retouch.families.kontext import Kontext, step_ids
@@ -77,6 +78,7 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "scheduler": scheduler,
         "transformer": transformer,
         "cell": Kontext.patch * vae_factor(vae),
+        "words": lengths(checkpoint)[1],
         "latent_channels": vae["latent_channels"],
         "guidance_embeds": transformer.get("guidance_embeds", False),
         "default_guidance": GUIDANCE,

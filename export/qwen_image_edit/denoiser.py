@@ -17,6 +17,7 @@ from export.qwen_image_edit.frame import factor, load
 from export.qwen_image_edit.pipelines import pipeline_of
 from export.qwen_image_edit.transformer import step
 from export.qwen_image_edit.vae_encoder import Encoder
+from export.qwen_vl import patch_layout
 from retouch.families.qwen_image_edit import QwenImageEdit
 from retouch.types import CELL, MAX_STEPS
 
@@ -79,7 +80,8 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "patch": config["patch_size"], "axes": config["axes_dims_rope"], "factor": factor(vae),
         "latent_channels": vae["z_dim"], "conditioning": config["joint_attention_dim"],
-        "area": pipeline.area, "photos": pipeline.photos,
+        "area": pipeline.area, "photos": pipeline.photos, "seen": pipeline.seen_area // patch_layout(checkpoint).cell**2,
+        "transformer": config,  # for a runner that makes the network itself
         "scheduler": checkpoint.json("scheduler/scheduler_config.json"),
         "default_steps": 50, "max_steps": MAX_STEPS, "default_true_cfg": 4.0, "negative": " ",
     }

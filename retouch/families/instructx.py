@@ -12,12 +12,13 @@ from retouch.images import bucket
 from retouch.latents import conditioning_ids, noise, reference_ids, target_ids
 from retouch.layout import layout
 from retouch.schedule import Schedule
-from retouch.types import BUCKETS, KEEP_BELOW
+from retouch.types import BUCKETS, CELL, KEEP_BELOW
 
 if TYPE_CHECKING:
     from retouch.denoising import Wanted
 
 Arrays = dict[str, np.ndarray]
+Size = tuple[int, int]
 
 
 class InstructX(Defaults):
@@ -30,7 +31,22 @@ class InstructX(Defaults):
 
     def __init__(self, settings: dict[str, Any]):
         self.patch, self.schedule = settings["patch"], Schedule(settings["shift"])
+        self._settings = settings
         self.sizes, self.beside = [tuple(size) for size in settings.get("sizes", BUCKETS)], settings.get("beside", True)
+
+    @property
+    def spans(self) -> list[tuple[Size, Size, Size]]:
+        """One for each number of cells: sizes that have as many as one another share it."""
+        areas = {height * width: (height, width) for height, width in reversed(self.sizes)}
+        return [(areas[area],) * 3 for area in sorted(areas, reverse=True)]
+
+    @property
+    def words(self) -> tuple[int, int, int]:
+        return (self._settings["conditioning"][0],) * 3
+
+    def shapes(self, size: Size, words: int) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+        latents = self._settings["latent_channels"], *(side // CELL * self.patch for side in size)
+        return latents, {"conditioning": (words, self._settings["conditioning"][1]), "boxes": (self._settings["slots"], 2, 4)}
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         return bucket(height, width, self.sizes)
