@@ -15,7 +15,7 @@ OPSET = 20
 TOOLS = ("torch", "diffusers", "transformers", "peft", "onnx", "onnxruntime", "onnxscript")
 ROOT = Path(__file__).parent.parent
 # what the artifacts are made by: a change here makes those that exist old
-SOURCES = ("export/**/*.py", "retouch/networks.py", "retouch/passes.py", "retouch/reading.py", "retouch/scopes.py",
+SOURCES = ("export/**/*.py", "retouch/networks.py", "retouch/passes/*.py", "retouch/reading.py", "retouch/scopes.py",
            "retouch/transformer.py", "retouch/runners/lower.py")
 
 
