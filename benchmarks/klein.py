@@ -21,7 +21,7 @@ from diffusers import Flux2Transformer2DModel
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.large import KLEIN
+from benchmarks.checkpoints import KLEIN
 from benchmarks.timing import timed
 from retouch.families.klein import text_ids
 from retouch.latents import reference_ids, target_ids

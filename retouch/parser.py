@@ -71,8 +71,8 @@ class Parser:
     """The vision tower, then the language model with meta-queries and heads; it remembers images and what was said of
     them.
 
-    It sees an image at a size of its own, in tokens that need not be the transformer's cells: what it finds is in shares of
-    the image.
+    It sees an image at a size of its own, in tokens that need not be the transformer's cells: what it finds is in shares
+    of the image.
     """
 
     def __init__(self, folder: Path, seen_bytes: int = SEEN_BYTES, read_bytes: int = READ_BYTES,

@@ -43,8 +43,8 @@ class PatchLayout:
 
     @classmethod
     def of_checkpoint(cls, vision: dict[str, Any], folder: Path) -> PatchLayout:
-        """With the limits of the image processor in a checkpoint's folder, or the defaults, which are Qwen2-VL's; ValueError
-        when it scales colours otherwise than CLIP's."""
+        """With the limits of the image processor in a checkpoint's folder, or the defaults, which are Qwen2-VL's;
+        ValueError when it scales colours otherwise than CLIP's."""
         paths = (Path(folder) / name / file for name in FOLDERS for file in FILES)
         said = next((json.loads(path.read_text()) for path in paths if path.is_file()), {})
         said = said.get("image_processor", said)

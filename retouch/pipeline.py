@@ -60,8 +60,8 @@ class RetouchPipeline(DiffusionPipeline):
                  prediction: str = "sample", default_steps: int = 8, region_threshold: float = 0.5,
                  sizes: Sequence[tuple[int, int]] = BUCKETS):
         """`prediction` is what the transformer says: "sample" (the clean tokens) or "velocity". `sizes` are the (height,
-        width) in pixels at which images are edited, of whole cells; the parser sees them at a size of its own, within the
-        limits of the image processor that lies in the checkpoint."""
+        width) in pixels at which images are edited, of whole cells; the parser sees them at a size of its own, within
+        the limits of the image processor that lies in the checkpoint."""
         super().__init__()
         self.register_modules(
             vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, meta_queries=meta_queries,

@@ -37,7 +37,8 @@ class PromptWriter:
         self._query = self.tokenizer.token_to_id(QUERY) or self._id(END)
 
     def write(self, instructions: list[str], grid: tuple[int, int]) -> Prompts:
-        """Prompts for images of `grid` (rows, columns) tokens each; ValueError when the tokenizer lacks a special token."""
+        """Prompts for images of `grid` (rows, columns) tokens each; ValueError when the tokenizer lacks a special
+        token."""
         cells = grid[0] * grid[1]
         texts = [self._text(instruction) for instruction in instructions]
         length = max(len(text) for text in texts) + cells + 1 + self.queries

@@ -21,8 +21,8 @@ class Rope:
         """That of a language model with transformers' config `text`; ValueError for one that is not as Qwen2.5-VL's."""
         said = text.rope_parameters
         if said["rope_type"] != "default" or text.use_sliding_window:
-            raise ValueError(f"the text model has {said['rope_type']} rotary positions or a sliding window, which is not "
-                             "supported")
+            raise ValueError(f"the text model has {said['rope_type']} rotary positions or a sliding window, which is "
+                             "not supported")
         return cls(text.hidden_size // text.num_attention_heads, said["rope_theta"], tuple(said["mrope_section"]))
 
     def tables(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

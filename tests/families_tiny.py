@@ -21,7 +21,8 @@ from retouch.denoising import Wanted
 from retouch.runners.onnx import OnnxRunner
 
 NAMES = ("instructx", "flux-kontext", "flux2-klein-kv", "qwen-image-edit")
-SIZES = {"flux-kontext": {"sizes": [[64, 96], [96, 64], [80, 80]]}, "qwen-image-edit": {"area": qwen_image_edit_tiny.AREA}}
+SIZES = {"flux-kontext": {"sizes": [[64, 96], [96, 64], [80, 80]]},
+         "qwen-image-edit": {"area": qwen_image_edit_tiny.AREA}}
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ def export_family(name: str, path: Path) -> Exported:
     denoiser = checkpoint, "--repository", repository, "--only", "denoiser", "--precision"
     exported(*denoiser, "bf16")
     found = Exported(name, repository)
-    (path / "ranges.json").write_text(json.dumps({
-        graph.stem: {linear.module: 8.0 for linear in linears(ir.load(graph))} for graph in found.folder().glob("*.onnx")}))
+    graphs = found.folder().glob("*.onnx")
+    ranges = {graph.stem: {linear.module: 8.0 for linear in linears(ir.load(graph))} for graph in graphs}
+    (path / "ranges.json").write_text(json.dumps(ranges))
     exported(*denoiser, "fp8", "--calibration", path / "ranges.json")
     for lane in ("bf16", "fp8"):
         manifest = found.folder(lane) / "manifest.json"

@@ -31,8 +31,8 @@ QWEN = {"depth": 4, "patch_size": 14, "spatial_merge_size": 2, "window_size": 56
 
 @dataclass(frozen=True)
 class Made:
-    """`vision` is the tower's config. `beside`: the transformer sees the source and the layout beside its noise. `pixels` are the
-    image processor's limits, `adapted`: the language model has an adapter."""
+    """`vision` is the tower's config. `beside`: the transformer sees the source and the layout beside its noise.
+    `pixels` are the image processor's limits. `adapted`: the language model has an adapter."""
 
     vision: dict[str, Any]
     queries: int = 256
@@ -53,7 +53,8 @@ def make_checkpoint(path: Path, tokenizer: PreTrainedTokenizerBase, made: Made) 
     pipeline = RetouchPipeline(
         vae=autoencoder(), text_encoder=language, transformer=transformer(made), tokenizer=tokenizer,
         meta_queries=MetaQueries(made.queries, LANGUAGE), connector=Connector(LANGUAGE, 100, SAID, made.share),
-        parser_heads=ParserHeads({name: list(values) for name, values in FIELDS.items()}, made.slots, made.queries, LANGUAGE),
+        parser_heads=ParserHeads({name: list(values) for name, values in FIELDS.items()}, made.slots, made.queries,
+                                 LANGUAGE),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0), prediction="velocity", default_steps=3, sizes=made.sizes)
     for part in pipeline.components.values():
         if isinstance(part, nn.Module):

@@ -28,13 +28,14 @@ FAMILIES = {
 
 
 class Family(Protocol):
-    """Made as `Family(settings)` of a lane's settings. Arrays are float32 and, as edits are, without a batch dimension, but
-    for a graph's inputs, which all have it, 1, in front.
+    """Made as `Family(settings)` of a lane's settings. Arrays are float32 and, as edits are, without a batch dimension,
+    but for a graph's inputs, which all have it, 1, in front.
 
     `keeps`: the reference's keys and values come from a graph of their own, `reference`, once an image; otherwise its
-    tokens are in every step's inputs. `partial`: a step can take any subset of the target's tokens. `negatives`: it can be
-    led away from an instruction, `negative` and by `true_cfg` where a request says nothing (1: not at all). At most so many
-    `references` beside the edited image. Pixels that an edit moves by fewer grey levels than `keep_below` are the source's.
+    tokens are in every step's inputs. `partial`: a step can take any subset of the target's tokens. `negatives`: it can
+    be led away from an instruction, `negative` and by `true_cfg` where a request says nothing (1: not at all). At most
+    so many `references` beside the edited image. Pixels that an edit moves by fewer grey levels than `keep_below` are
+    the source's.
 
     What is planned or measured for ahead: `spans` are the smallest, the usual and the largest size at which images are
     edited, of each kind of size that deserves a plan of its own, the largest kind first; `words` are the tokens of a

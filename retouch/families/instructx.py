@@ -22,8 +22,9 @@ Size = tuple[int, int]
 
 
 class InstructX(Defaults):
-    """Its conditioning are `conditioning` [Q, J] and the parser's `boxes` [S, 2, 4], which say where that stands. Beside
-    its noise every token has the source's and the layout, where the network has channels for them. There is no guidance."""
+    """Its conditioning are `conditioning` [Q, J] and the parser's `boxes` [S, 2, 4], which say where that stands.
+    Beside its noise every token has the source's and the layout, where the network has channels for them. There is no
+    guidance."""
 
     keeps = partial = True
     negatives = False
@@ -46,7 +47,8 @@ class InstructX(Defaults):
 
     def shapes(self, size: Size, words: int) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
         latents = self._settings["latent_channels"], *(side // CELL * self.patch for side in size)
-        return latents, {"conditioning": (words, self._settings["conditioning"][1]), "boxes": (self._settings["slots"], 2, 4)}
+        told = words, self._settings["conditioning"][1]
+        return latents, {"conditioning": told, "boxes": (self._settings["slots"], 2, 4)}
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         return bucket(height, width, self.sizes)

@@ -48,7 +48,8 @@ class Kontext(Defaults):
     def shapes(self, size: Size, words: int) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
         latents = self._settings["latent_channels"], *(side // self.cell * self.patch for side in size)
         network = self._settings["transformer"]
-        return latents, {"conditioning": (words, network["joint_attention_dim"]), "pooled": (network["pooled_projection_dim"],)}
+        return latents, {"conditioning": (words, network["joint_attention_dim"]),
+                         "pooled": (network["pooled_projection_dim"],)}
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Of its sizes, which are `SIZES` where the settings have no others, the one whose aspect ratio is nearest to that of

@@ -21,7 +21,8 @@ Size = tuple[int, int]
 CELL = 32  # pixels: both sides of an image are a multiple of it
 THETA = 10000.0
 PROPORTIONS = 1001  # that are tried between the narrowest and the widest
-FEWEST, ROUNDING = 32, 0.25  # words of a sentence and of the template after it; by how much a photo has more tokens than asked for
+FEWEST = 32  # tokens of a short sentence and of the template after it
+ROUNDING = 0.25  # by how much a photo has more tokens than asked for, at most
 
 
 def dimensions(area: int, height: int, width: int) -> tuple[int, int]:

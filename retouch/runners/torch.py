@@ -1,5 +1,5 @@
-"""A diffusion transformer in PyTorch, for a GPU without TensorRT: the module that the lane's graphs were traced from, with
-the parameters of the lane's own graph file.
+"""A diffusion transformer in PyTorch, for a GPU without TensorRT: the module that the lane's graphs were traced from,
+with the parameters of the lane's own graph file.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def _module(path: Path, settings: dict[str, Any], device: torch.device) -> nn.Mo
     config = settings.get("transformer", {})
     kind = config.get("_class_name", "")
     if path.stem not in PASSES.get(kind, {}):
-        raise ArtifactError(f"the torch runner knows the graphs of {', '.join(PASSES)}, and {path.name} is not described as "
-                            "one; run the export again")
+        raise ArtifactError(f"the torch runner knows the graphs of {', '.join(PASSES)}, and {path.name} is not described "
+                            "as one; run the export again")
     return PASSES[kind][path.stem](_network(path, getattr(diffusers, kind), config, device), settings)
 
 

@@ -1,4 +1,4 @@
-"""What holds for every family alike: the torch runner, plans' profiles and the cost of a step, by what its adapter says."""
+"""What holds for every family alike: the torch runner, plans' profiles and the cost of a step, by its adapter."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def far(ours, theirs):
     return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
 
 
-# -- the torch runner -----------------------------------------------------------------------------------------------------
+# -- the torch runner -------------------------------------------------------------------------------------------------
 
 
 def latents(family, lane, runner, which, share, more):
@@ -50,7 +50,8 @@ def latents(family, lane, runner, which, share, more):
     return last.latents
 
 
-@pytest.mark.parametrize("which, share, more", ((0, 1.0, 0), (-1, 0.4, 0), (0, 1.0, 1)), ids=("whole", "part", "references"))
+@pytest.mark.parametrize("which, share, more", ((0, 1.0, 0), (-1, 0.4, 0), (0, 1.0, 1)),
+                         ids=("whole", "part", "references"))
 @pytest.mark.parametrize("lane", LANES)
 def test_torch_is_as_near_as_rounding_allows(family, lane, which, share, more):
     """A whole edit in four steps, of the lane in torch, on ONNX Runtime, and there with no rounding in between."""
@@ -90,7 +91,7 @@ def test_edits_share_a_step_in_torch(family):
         assert far(progress.latents, alone.latents) <= 0.02
 
 
-# -- TensorRT's profiles --------------------------------------------------------------------------------------------------
+# -- TensorRT's profiles ----------------------------------------------------------------------------------------------
 
 
 def graphs(family):
@@ -100,7 +101,8 @@ def graphs(family):
 def test_every_dynamic_axis_has_limits(family):
     adapter = family.denoiser().family
     for model in graphs(family).values():
-        dynamic = {axis.dim_param for each in model.graph.input for axis in each.type.tensor_type.shape.dim if axis.dim_param}
+        axes = [axis for each in model.graph.input for axis in each.type.tensor_type.shape.dim]
+        dynamic = {axis.dim_param for axis in axes if axis.dim_param}
         table = profiles(model, adapter)
         assert len(table) == 2 * len(adapter.spans)
         for profile in table:
@@ -113,7 +115,8 @@ def test_every_dynamic_axis_has_limits(family):
 @pytest.mark.parametrize("batch", (1, 3))
 @pytest.mark.parametrize("which", (0, 1, 2))
 def test_inputs_of_edits_fit_a_profile(family, batch, which):
-    """What the denoiser gives its graphs, of sizes, texts and references at the ends and in the middle of their ranges."""
+    """What the denoiser gives its graphs, of sizes, texts and references at the ends and in the middle of their
+    ranges."""
     seen = {}
 
     class Watched(OnnxRunner):
@@ -128,22 +131,23 @@ def test_inputs_of_edits_fit_a_profile(family, batch, which):
 
     denoiser = family.denoiser(runner=Watched)
     adapter = denoiser.family
-    size, words, more = sizes(adapter)[which % len(sizes(adapter))], adapter.words[which], adapter.references if which == 2 else 0
-    edits = [denoiser.begin(wanted(adapter, size, words, seed, share=(0.2, 0.6, 1.0)[which], more=more)) for seed in range(batch)]
-    denoiser.step(edits)
+    size, more = sizes(adapter)[which % len(sizes(adapter))], adapter.references if which == 2 else 0
+    asked = [wanted(adapter, size, adapter.words[which], seed, (0.2, 0.6, 1.0)[which], more) for seed in range(batch)]
+    denoiser.step([denoiser.begin(each) for each in asked])
     for name, model in graphs(family).items():
         table = [shapes(model, profile) for profile in profiles(model, adapter)]
 
         def fits(limits):
             return all(len(value.shape) == len(limits[each][0])
-                       and all(low <= side <= high for low, side, high in zip(limits[each][0], value.shape, limits[each][2]))
+                       and all(low <= side <= high
+                               for low, side, high in zip(limits[each][0], value.shape, limits[each][2]))
                        for each, value in seen[name].items())
 
         assert set(seen[name]) == set(table[0])
         assert any(map(fits, table)), {each: value.shape for each, value in seen[name].items()}
 
 
-# -- the cost of a step ---------------------------------------------------------------------------------------------------
+# -- the cost of a step -----------------------------------------------------------------------------------------------
 
 
 def test_a_step_is_measured(family, monkeypatch):

@@ -31,7 +31,8 @@ def model(**inputs):
     return helper.make_model(helper.make_graph([], "g", given, []))
 
 
-STEP = model(tokens=["batch", "region", 192], ids=["batch", "region", 4], k=["batch", 6, "cells", 6, 32], timestep=["batch"])
+STEP = model(tokens=["batch", "region", 192], ids=["batch", "region", 4], k=["batch", 6, "cells", 6, 32],
+             timestep=["batch"])
 
 
 def instructx(**settings):

@@ -97,14 +97,17 @@ def test_region_holds_the_cells_that_a_box_touches():
     assert np.argwhere(found).tolist() == [[2, 1], [2, 2]]
 
 
-@pytest.mark.parametrize("seen, grid", [((4, 6), (7, 10)), ((5, 5), (9, 9)), ((37, 20), (64, 36)), ((8, 8), (8, 8)), ((3, 9), (2, 4))])
+@pytest.mark.parametrize("seen, grid", [
+    ((4, 6), (7, 10)), ((5, 5), (9, 9)), ((37, 20), (64, 36)), ((8, 8), (8, 8)), ((3, 9), (2, 4))])
 def test_a_cell_changes_when_any_token_over_it_does(seen, grid):
     """Held against shares of the image in whole fractions, token by token."""
     changing = np.random.default_rng(0).random(seen) < 0.1
-    found = understanding.region(np.where(changing, 9.0, -9.0).ravel(), 0.5, np.zeros((2, 2, 4), np.float32), seen, grid)
+    logits, nowhere = np.where(changing, 9.0, -9.0).ravel(), np.zeros((2, 2, 4), np.float32)
+    found = understanding.region(logits, 0.5, nowhere, seen, grid)
 
     def meet(cell, cells, token, tokens):
-        return Fraction(cell, cells) < Fraction(token + 1, tokens) and Fraction(token, tokens) < Fraction(cell + 1, cells)
+        begins = Fraction(cell, cells) < Fraction(token + 1, tokens)
+        return begins and Fraction(token, tokens) < Fraction(cell + 1, cells)
 
     for index, cell in enumerate(np.ndindex(grid)):
         over = any(all(map(meet, cell, grid, token, seen)) for token in np.argwhere(changing).tolist())
