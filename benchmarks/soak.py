@@ -26,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.table import machine
 from retouch import images
-from retouch.client import Retouch, inputs_of
+from retouch.client import Retouch, Retries, inputs_of
 from retouch.server import HOST, RUNTIME, Server
 from retouch.types import LANES, EditRequest, RequestError
 from training.render import render
@@ -35,6 +35,7 @@ from training.scenes import Pair, held_out
 CLIENTS = 6
 WARM = 0.1  # of all edits: after these, memory is taken for what it is going to be
 ALLOWED = 0.03  # that it may have grown by at the end
+PATIENCE = 60.0  # seconds without an edit's end, after which the others are lost
 LEAVE = {"at once": 0.1, "at the first answer": 0.2}  # shares of edits that are not waited for
 ANSWERED, FAILED, CANCELLED = "answered", "failed", "cancelled"
 
@@ -86,7 +87,7 @@ def main() -> None:
     pairs = [pair for pair, _ in zip(held_out(), range(64))]
     with Server(log=RUNTIME / "soak.log") as server:
         begin, soak = time.perf_counter(), Soak(options.count)
-        clients = [threading.Thread(target=client, args=(server, soak, pairs)) for _ in range(CLIENTS)]
+        clients = [threading.Thread(target=client, args=(server, soak, pairs), daemon=True) for _ in range(CLIENTS)]
         for each in clients:
             each.start()
         watch(server, soak, clients)
@@ -98,7 +99,7 @@ def main() -> None:
 
 def client(server: Server, soak: Soak, pairs: list[Pair]) -> None:
     """One edit after the other, until all are sent."""
-    with Retouch(f"{HOST}:{server.grpc}") as connection:
+    with Retouch(f"{HOST}:{server.grpc}", retries=Retries(attempts=1)) as connection:
         for number in soak.numbers():
             try:
                 soak.ended(edit(connection, pairs, number))
@@ -140,12 +141,14 @@ def leave_unread(url: str, request: EditRequest, seconds: float) -> None:
 
 
 def watch(server: Server, soak: Soak, clients: list[threading.Thread]) -> None:
-    """Show how far it is, and note resident memory now and then, until the clients are done."""
+    """Show how far it is, and note resident memory now and then, until the clients are done or wait in vain."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, transient=True) as bar:
         task = bar.add_task("edits", total=soak.count)
-        while any(each.is_alive() for each in clients):
-            ended = sum(soak.outcomes.values())
+        ended, since = 0, time.monotonic()
+        while any(each.is_alive() for each in clients) and time.monotonic() - since < PATIENCE:
+            if ended != sum(soak.outcomes.values()):
+                ended, since = sum(soak.outcomes.values()), time.monotonic()
             bar.update(task, completed=ended)
             if ended - max(soak.resident, default=-soak.count) >= soak.count / 100:
                 soak.resident[ended] = resident(server)

@@ -5,38 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from retouch.answer import EditAnswer
 
 console = Console(highlight=False)
+aside = Console(highlight=False, stderr=True)  # errors, and all words where standard output is for a machine
 
 
-def with_progress(answers: Iterator[EditAnswer]) -> Iterator[EditAnswer]:
+def with_progress(answers: Iterator[EditAnswer], to: Console = console) -> Iterator[EditAnswer]:
     """The answers, while a bar shows the steps; then what was done and the milliseconds of each stage."""
     columns = (TextColumn("editing"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
     answer = None
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=to) as bar:
         task = bar.add_task("edit", total=None)
         for answer in answers:
             bar.update(task, completed=answer.step[0], total=answer.step[1])
             yield answer
     if answer is not None:
-        report(answer)
+        report(answer, to)
 
 
-def report(answer: EditAnswer) -> None:
+def report(answer: EditAnswer, to: Console = console) -> None:
     info = answer.info
     for operation in info.operations:
-        console.print("understood: " + " ".join(filter(None, (operation.op, operation.target, operation.value))))
+        to.print("understood: " + " ".join(filter(None, (operation.op, operation.target, operation.value))))
     share = f", {info.region.share:.0%} of the image" if info.region else ""
-    console.print(f"seed {info.seed}, {info.steps} steps{share}")
-    console.print(f"lane {info.lane}, {info.lane_reason}")
-    console.print("ms: " + ", ".join(f"{stage} {spent:.1f}" for stage, spent in info.milliseconds.items()))
+    to.print(f"seed {info.seed}, {info.steps} steps{share}")
+    to.print(f"lane {info.lane}, {info.lane_reason}")
+    to.print("ms: " + ", ".join(f"{stage} {spent:.1f}" for stage, spent in info.milliseconds.items()))
 
 
-def save(path: Path, answer: EditAnswer) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(answer.image)
-    console.print(f"wrote {path}")
+def save(path: Path, answer: EditAnswer, to: Console = console) -> None:
+    write(path, answer.image)
+    to.print(f"wrote {path}", soft_wrap=True)
+
+
+def write(path: Path, data: bytes) -> None:
+    """The file, whole or not at all, with its folder; click.FileError."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as failure:
+        raise click.FileError(str(path), failure.strerror) from None

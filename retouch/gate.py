@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from retouch import board
+from retouch import board, mailbox
 from retouch.answer import EditAnswer, EditInfo
 from retouch.families import Family
 from retouch.lanes import Choice, choose
@@ -43,12 +43,13 @@ class Gate:
         family: Callable[[], Family],
         versions: dict[str, str] | None = None,
         load: Callable[[str], board.Load | None] = board.read,
+        leave: Callable[[str, str], None] = mailbox.drop,
     ):
-        """`lanes()` are those loaded now and `family()` is their checkpoint's, `load(lane)` is what one has to do; `versions`
-        go into every EditInfo."""
+        """`lanes()` are those loaded now and `family()` is their checkpoint's, `load(lane)` is what one has to do and
+        `leave(lane, ticket)` takes an edit out there; `versions` go into every EditInfo."""
         self._call, self._stream, self._lanes, self._versions = call, stream, lanes, versions or {}
         self._family = functools.cache(family)
-        self._load, self._rest = load, Recent()  # milliseconds that edits spent outside the denoiser
+        self._load, self._leave, self._rest = load, leave, Recent()  # milliseconds that edits spent outside the denoiser
         self._beside = ThreadPoolExecutor(2, "beside")  # the image encoder, and the watch
 
     def edit(self, request: EditRequest, cancelled: Callable[[], bool] = lambda: False) -> Iterator[EditAnswer]:
@@ -65,7 +66,7 @@ class Gate:
         with watch.stage("preprocess"):
             prepared = preprocess(request, self._choose(request), self._family())
         prepared.info.versions = self._versions
-        denoiser = Ticket(self._stream, f"denoiser_{prepared.info.lane}")
+        denoiser = Ticket(self._stream, self._leave, prepared.info.lane)
         tensors = {
             "INSTRUCTION": array(request.instruction), "NEGATIVE": array(prepared.negative),
             "PHOTOS": np.array([[request.image, *request.references]], object), "PIXELS": prepared.pixels[None],
@@ -105,6 +106,7 @@ class Gate:
         if tensors["PHOTOS"].shape[1] == 1:  # with further references it is seen together with them, when all are known
             with watch.stage("reference"):
                 denoiser.look(latents)
+            watch.ask()  # or the next stream would, when everything waits for it (`retouch/settling.py`)
         return latents
 
     def _answer(self, watch: Watch, source: Source, tensors: Arrays) -> EditAnswer:

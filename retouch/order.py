@@ -11,8 +11,7 @@ import numpy as np
 
 from retouch.types import EditRequest, RequestError
 
-# edit, or remember the source's latents ahead of the edit, or leave the edit with this ticket
-EDIT, LOOK, TAKE_OUT = "edit", "look", "take out"
+EDIT, LOOK = "edit", "look"  # look: remember the source's latents ahead of the edit
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Order:
         try:
             told = json.loads(text)
             order = cls(**told | {"more": tuple(map(tuple, told.get("more", ())))})
-            if order.act not in (EDIT, LOOK, TAKE_OUT):
+            if order.act not in (EDIT, LOOK):
                 raise ValueError(order.act)
             return order
         except (ValueError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""One edit at a denoiser: it is announced, carried out and, if need be, taken out under one ticket."""
+"""One edit at a lane's denoiser: its source is announced, it is carried out and, if need be, taken out under one ticket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from retouch.order import LOOK, TAKE_OUT, Order
+from retouch.order import LOOK, Order
 
 Arrays = dict[str, np.ndarray]
 
@@ -24,14 +24,16 @@ BLANK: Arrays = {
 
 
 class Ticket:
-    """`stream(model, inputs)` reaches the denoiser `model` and yields its answers; it cannot be dropped half-way."""
+    """`stream(model, inputs)` reaches a denoiser and yields its answers; it cannot be dropped half-way. `leave(lane, ticket)`
+    takes an edit out."""
 
-    def __init__(self, stream: Callable[[str, Arrays], Iterator[Arrays]], model: str):
-        self._stream, self._model, self._name = stream, model, secrets.token_hex(8)
+    def __init__(self, stream: Callable[[str, Arrays], Iterator[Arrays]], leave: Callable[[str, str], None], lane: str):
+        self._stream, self._leave, self._lane, self._name = stream, leave, lane, secrets.token_hex(8)
 
     def look(self, latents: Arrays) -> None:
         """Let it see the source ahead of the edit."""
-        self._tell(LOOK, latents)
+        for _ in self._stream(self._model, BLANK | latents | {"ORDER": _array(Order(LOOK, self._name))}):
+            pass
 
     def edit(self, order: Order, tensors: Arrays) -> Iterator[Arrays]:
         """Its answers: previews where they are due, then the last. Closing the iterator takes the edit out; one that has ended
@@ -51,11 +53,11 @@ class Ticket:
 
     def take_out(self) -> None:
         """Before its next step; where there is nothing to take out, nothing happens."""
-        self._tell(TAKE_OUT, {})
+        self._leave(self._lane, self._name)
 
-    def _tell(self, act: str, tensors: Arrays) -> None:
-        for _ in self._stream(self._model, BLANK | tensors | {"ORDER": _array(Order(act, self._name))}):
-            pass
+    @property
+    def _model(self) -> str:
+        return f"denoiser_{self._lane}"
 
 
 def is_last(progress: Arrays) -> bool:

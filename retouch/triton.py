@@ -20,25 +20,18 @@ from retouch.answer import EditInfo
 from retouch.denoising import Progress, Wanted
 from retouch.lanes import adapted
 from retouch.order import Order
+from retouch.settling import Settling
 from retouch.types import Cancelled, RequestError
-from retouch.wire import request_of, tensors_of
+from retouch.wire import outputs_of, request_of, tensors_of
 
 Arrays = dict[str, np.ndarray]
 
 faulthandler.enable()  # when native code ends a stub, the server's log has the Python stacks
+_settling = Settling()
 
 METRICS_EVERY = 0.5  # seconds
 STATUS = " | "  # between an error's status and its sentence, from a denoiser to a door
 FAILED = "the edit failed inside the server; its log says why"
-
-# what a call between models asks back; a contract test holds it against the configs
-ANSWERS = {
-    "vl_parser": ["QUERIES", "BOXES", "CELLS", "POOLED", "AGAINST", "AGAINST_POOLED", "INFO"],
-    "connector": ["CONDITIONING"],
-    "vae_encoder": ["LATENTS"],
-    "vae_decoder": ["PIXELS"],
-    "denoiser": ["LATENTS", "PREVIEW", "STEP", "INFO"],
-}
 
 # -- a model's own folder -----------------------------------------------------------------------------------------
 
@@ -103,7 +96,7 @@ def stream_edits(requests: list, edit: Callable) -> None:
     for request in requests:
         sender = request.get_response_sender()
         try:
-            for answer in edit(request_of(_first_row(request)), sender.is_cancelled):
+            for answer in edit(request_of(_first_row(request)), _settling.asking(sender.is_cancelled)):
                 sender.send(_response(tensors_of(answer)))
             sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
         except Exception as failure:
@@ -116,7 +109,7 @@ def last_answers(requests: list, edit: Callable) -> list:
     def last(request: Any) -> Arrays:
         wanted = request_of(_first_row(request))
         wanted.previews = 0  # nobody would see them
-        *_, answer = edit(wanted, request.is_cancelled)
+        *_, answer = edit(wanted, _settling.asking(request.is_cancelled))
         return tensors_of(answer)
 
     return [_guarded(last, request) for request in requests]
@@ -225,22 +218,16 @@ def call(model: str, inputs: Arrays) -> Arrays:
 
 
 def stream(model: str, inputs: Arrays) -> Iterator[Arrays]:
-    """The answers of a decoupled model. Whoever leaves early waits for its end: on 2.51 answers that are dropped, behind an
-    error too, corrupt the stub's memory."""
-    responses = iter(_request(model, inputs).exec(decoupled=True))
-    try:
-        for response in responses:
-            if response.has_error() or response.output_tensors():
-                yield _outputs(response, model)
-    finally:
-        for _ in responses:
-            pass
+    """The answers of a decoupled model. Whoever leaves early waits for its end."""
+    for response in _settling.stream(lambda: iter(_request(model, inputs).exec(decoupled=True))):
+        if response.has_error() or response.output_tensors():
+            yield _outputs(response, model)
 
 
 def _request(model: str, inputs: Arrays) -> Any:
     return pb_utils.InferenceRequest(
         model_name=model,
-        requested_output_names=ANSWERS[model.split("_")[0] if model.startswith("denoiser") else model],
+        requested_output_names=outputs_of(model),
         inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],
     )
 

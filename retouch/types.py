@@ -50,9 +50,10 @@ BUCKETS = ((128, 128), (96, 160), (160, 96))  # (height, width) in pixels the sh
 class RequestError(ValueError):
     """A request that cannot be served: one sentence that says what was wrong and what is allowed."""
 
-    def __init__(self, message: str, status: str = "INVALID_ARGUMENT"):
+    def __init__(self, message: str, status: str = "INVALID_ARGUMENT", retry_after: float | None = None):
         super().__init__(message)
-        self.status = status  # INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL
+        self.status = status  # INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE, CANCELLED or INTERNAL
+        self.retry_after = retry_after  # seconds, of an UNAVAILABLE that says when to come again
 
 
 class Cancelled(Exception):

@@ -51,11 +51,15 @@ class Watch:
                 "DEADLINE_EXCEEDED",
             )
 
+    def ask(self) -> None:
+        """Ask Triton for the client."""
+        self._left = self._left or self._cancelled()
+
     def mind(self) -> None:
         """Until the edit has ended, take it out where it is when nobody waits any longer. That is repeated: it may be
         in a stage's queue still, where nobody knows it."""
         while not self.ended.wait(MIND_EVERY):
-            self._left = self._left or self._cancelled()
+            self.ask()
             try:
                 self.check()
             except (Cancelled, RequestError):

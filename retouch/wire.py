@@ -1,4 +1,5 @@
-"""A door's tensors and what they mean: a request from its inputs, and the outputs of an answer."""
+"""Tensors between the models and what they mean: a request from a door's inputs, the outputs of its answer, and those that it asks
+of a stage."""
 
 from __future__ import annotations
 
@@ -9,6 +10,16 @@ import numpy as np
 from retouch import types
 from retouch.answer import EditAnswer
 from retouch.types import RequestError, request_from_values
+
+
+# what a call between models asks back; a contract test holds it against the configs
+ANSWERS = {
+    "vl_parser": ["QUERIES", "BOXES", "CELLS", "POOLED", "AGAINST", "AGAINST_POOLED", "INFO"],
+    "connector": ["CONDITIONING"],
+    "vae_encoder": ["LATENTS"],
+    "vae_decoder": ["PIXELS"],
+    "denoiser": ["LATENTS", "PREVIEW", "STEP", "INFO"],
+}
 
 
 def request_of(row: dict[str, Any]) -> types.EditRequest:
@@ -26,3 +37,8 @@ def tensors_of(answer: EditAnswer) -> dict[str, np.ndarray]:
         "STEP": np.array([answer.step], np.int32),
         "INFO": np.array([[answer.info.to_json().encode()]], object),
     }
+
+
+def outputs_of(model: str) -> list[str]:
+    """The outputs that a call asks of a stage, which every lane's denoiser has alike."""
+    return ANSWERS["denoiser" if model.startswith("denoiser_") else model]

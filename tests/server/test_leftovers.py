@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
 
+import psutil
 import pytest
 from pictures import file_of, scene
 
-from retouch.server import ROOT
+from retouch.client import Retouch
+from retouch.server import ROOT, Server
+from retouch.types import RequestError
 
 
 class Command:
@@ -107,3 +112,38 @@ def test_after_a_kill(tmp_path, arguments):
     command.process.kill()
     command.process.communicate(timeout=60)
     command.nothing_left(seconds=40)
+
+
+def test_a_server_whose_stub_has_died_ends_and_leaves_no_client_waiting(tmp_path):
+    """Of several edits, each gets its answer or an error; the server would go on without the stub, and keep one waiting."""
+    ends, photo = queue.Queue(), file_of(scene())
+
+    def edit(seed: int) -> None:
+        try:
+            answers = Retouch(f"127.0.0.1:{server.grpc}").edit(photo, "make it blue", seed=seed, steps=50)
+            ends.put([answer.final for answer in answers])
+        except RequestError as failure:
+            ends.put(failure)
+
+    with Server(log=tmp_path / "server.log") as server:
+        clients = [threading.Thread(target=edit, args=(seed,), daemon=True) for seed in range(8)]
+        for client in clients:
+            client.start()
+        time.sleep(0.5)
+        stubs = psutil.Process(server.process.pid).children(recursive=True)
+        next(stub for stub in stubs if "edit/1/model.py" in " ".join(stub.cmdline())).kill()
+        outcomes = [ends.get(timeout=60) for _ in clients]
+        server.process.wait(60)
+    assert any(isinstance(each, RequestError) for each in outcomes), "that of the stub at least"
+    assert "has died; the server is stopped" in (tmp_path / "server.log").read_text()
+
+
+def test_after_ctrl_c_of_the_page(tmp_path):
+    pytest.importorskip("gradio", reason="the page needs Gradio (make web installs it)")
+    command = Command(tmp_path, "web", "--port", "0")
+    command.wait_for("the page is ready: http://127.0.0.1:")
+    assert any(name.startswith("retouch-web-") for name in os.listdir(command.temporary))
+    command.process.send_signal(signal.SIGINT)
+    command.process.communicate(timeout=60)
+    assert command.process.returncode == 130
+    command.nothing_left()

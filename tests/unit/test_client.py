@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import numpy as np
+import pytest
 import tritonclient.grpc
-from click.testing import CliRunner
 from pictures import file_of, scene
 
-from clients.command import retouch
 from clients.demo import sheet
 from retouch import client
-from retouch.types import INPUTS, EditRequest
+from retouch.client import messages
+from retouch.client.failures import failure_of
+from retouch.types import INPUTS, EditRequest, RequestError
 
 
 def test_every_input_is_sent_with_its_shape():
@@ -28,22 +30,30 @@ def test_defaults_leave_the_choice_to_the_family():
 
 
 def test_files_go_as_text_over_http():
-    text = client._as_text(EditRequest(b"\xff", "a", region=b"\xfe", format="webp"))
-    assert (base64.b64decode(text.image), base64.b64decode(text.region)) == (b"\xff", b"\xfe")
-    assert text.format == "webp;base64"
+    text = json.loads(messages.body_of(EditRequest(b"\xff", "a", region=b"\xfe", format="webp")))
+    assert (base64.b64decode(text["IMAGE"]), base64.b64decode(text["REGION"])) == (b"\xff", b"\xfe")
+    assert text["FORMAT"] == "webp;base64"
 
 
 def test_the_request_id_is_no_part_of_the_words():
-    assert client._words("[request id: ab12] STEPS is -1") == "STEPS is -1"
-    assert client._words("STEPS is -1") == "STEPS is -1"
+    assert str(failure_of("[request id: ab12] STEPS is -1")) == "STEPS is -1"
+    assert str(failure_of("STEPS is -1")) == "STEPS is -1"
+    assert str(failure_of("[request id: ab12] in ensemble 'edit_ensemble', STEPS is -1")) == "STEPS is -1"
+
+
+def test_lanes_come_in_their_order():
+    index = [{"name": name, "state": "READY"} for name in ("denoiser_fp4", "edit", "denoiser_bf16-sketch", "denoiser_bf16")]
+    gone = {"name": "denoiser_fp8", "state": "UNAVAILABLE"}
+    assert messages.lanes_of([*index, gone]) == messages.lanes_of({"models": [*index, gone]}) == ("bf16", "fp4", "bf16-sketch")
+
+
+@pytest.mark.parametrize("url", ["localhost", "http://127.0.0.1:8000", "127.0.0.1:", ":8001", "127.0.0.1:grpc"])
+@pytest.mark.parametrize("kind", [client.Retouch, client.AsyncRetouch])
+def test_what_is_no_address_is_told(kind, url):
+    with pytest.raises(RequestError, match="must be host:port"):
+        kind(url)
 
 
 def test_the_sheet_holds_all_pictures():
     paper = sheet("title", ["before", "after"], [file_of(scene()), file_of(scene(160, 96))])
     assert paper.height > 256 and paper.width > 2 * 256 and np.asarray(paper).std() > 10
-
-
-def test_commands_explain_themselves():
-    for command in ("edit", "serve", "demo", "doctor"):
-        result = CliRunner().invoke(retouch, [command, "--help"])
-        assert result.exit_code == 0 and "Usage" in result.output

@@ -12,7 +12,7 @@ from pictures import file_of, scene
 from retouch.board import Load
 from retouch.families import family_of
 from retouch.gate import Gate
-from retouch.order import LOOK, TAKE_OUT, Order
+from retouch.order import LOOK, Order
 from retouch.types import Cancelled, EditRequest, RequestError
 
 PHOTO = file_of(scene())
@@ -39,12 +39,13 @@ class Stages:
             "vae_decoder": {"PIXELS": np.zeros((1, 128, 128, 3), np.uint8)},
         }[model]
 
+    def leave(self, lane, ticket):
+        assert f"denoiser_{lane}" in self.calls
+        self.stopped = ticket
+
     def stream(self, model, inputs):
         self.calls.append(model)
         order = Order.from_json(inputs["ORDER"][0, 0])
-        if order.act == TAKE_OUT:
-            self.stopped = order.ticket
-            return
         if order.act == LOOK:
             self.seen = order.ticket
             return
@@ -60,7 +61,8 @@ class Stages:
 
 def gate_of(stages, **loads):
     family = family_of("instructx", {"patch": 8, "shift": 3.0})
-    return Gate(stages.call, stages.stream, lambda: tuple(loads) or ("bf16",), lambda: family, load=loads.get)
+    return Gate(stages.call, stages.stream, lambda: tuple(loads) or ("bf16",), lambda: family, load=loads.get,
+                leave=stages.leave)
 
 
 def edit(stages, cancelled=lambda: False, **knobs):

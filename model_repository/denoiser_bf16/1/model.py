@@ -2,7 +2,8 @@ from retouch import cost, triton
 from retouch.board import Board
 from retouch.denoiser import Denoiser
 from retouch.engine import Edit, Engine
-from retouch.order import EDIT, LOOK, TAKE_OUT
+from retouch.mailbox import Mailbox
+from retouch.order import EDIT, LOOK
 from retouch.runners import runner_of
 from retouch.tally import groups
 
@@ -13,11 +14,12 @@ class TritonPythonModel:
         denoiser = Denoiser(folder, runner, int(triton.parameter(args, "reference_bytes")))
         self.board, costs = Board.of(folder), cost.load(folder)
         self.engine = Engine(denoiser, costs, costs.workers(denoiser.workers), post=self.board.post)
+        self.mailbox = Mailbox(self.board.lane, self.engine.cancel)
         self.metrics = triton.Metrics({"lane": self.board.lane}, *groups(self.engine.tally, denoiser.references.counts))
 
     def execute(self, requests):
         for sender in map(triton.Sender, requests):
-            sender.begin({EDIT: self.edit, LOOK: self.look, TAKE_OUT: self.take_out})
+            sender.begin({EDIT: self.edit, LOOK: self.look})
 
     def edit(self, sender):
         ticket, high = sender.order.ticket, sender.order.priority == 1
@@ -29,11 +31,8 @@ class TritonPythonModel:
     def look(self, sender):
         self.engine.look(sender.inputs["LATENTS"], sender.end)
 
-    def take_out(self, sender):
-        self.engine.cancel(sender.order.ticket)
-        sender.end()
-
     def finalize(self):
         self.metrics.stop()
         self.board.remove()
+        self.mailbox.remove()
         self.engine.stop()

@@ -1,0 +1,72 @@
+"""The edits of a batch, several at a time, each noted in the journal when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clients.batch.job import Job
+from clients.batch.journal import DONE, FAILED, Journal
+from clients.show import write
+from retouch.client import AsyncRetouch
+from retouch.types import EditRequest, RequestError
+
+
+@dataclass
+class Run:
+    """How many edits were done now and in earlier runs, and what the server or the files said of the others."""
+
+    done: int = 0
+    before: int = 0
+    failed: list[tuple[Job, RequestError]] = field(default_factory=list)
+
+
+async def run(jobs: list[Job], folder: Path, client: AsyncRetouch, journal: Journal, workers: int,
+              tell: Callable[[Run], None]) -> Run:
+    """All jobs, `workers` at a time; `tell` is called after each. Results are written to `folder`.
+
+    An edit that fails does not end the others, but a server that is away would fail them all: its RequestError
+    (UNAVAILABLE) is raised. Whatever ends the run, what is in the journal is whole.
+    """
+    found, waiting = Run(), iter(jobs)
+    async with client:
+        working = [asyncio.create_task(_work(waiting, folder, client, journal, found, tell)) for _ in range(workers)]
+        try:
+            await asyncio.gather(*working)
+        finally:
+            for worker in working:
+                worker.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+    return found
+
+
+async def _work(waiting: Iterator[Job], folder: Path, client: AsyncRetouch, journal: Journal, found: Run,
+                tell: Callable[[Run], None]) -> None:
+    for job in waiting:
+        try:
+            request = job.request()
+            key = job.key(request)
+            if journal.done(key):
+                found.before += 1
+            else:
+                await _edit(job, key, request, folder, client, journal)
+                found.done += 1
+        except RequestError as failure:
+            if failure.status == "UNAVAILABLE":
+                raise
+            found.failed.append((job, failure))
+        tell(found)
+
+
+async def _edit(job: Job, key: str, request: EditRequest, folder: Path, client: AsyncRetouch, journal: Journal) -> None:
+    told = {"image": str(job.image), "instruction": job.instruction, "out": job.out, "seed": request.seed}
+    try:
+        answer = await client.edit_one(**vars(request))
+    except RequestError as failure:
+        journal.add(key, status=FAILED, **told, code=failure.status, error=str(failure))
+        raise
+    write(folder / job.out, answer.image)
+    info = answer.info
+    journal.add(key, status=DONE, **told, lane=info.lane, steps=info.steps, milliseconds=info.milliseconds.get("total"))

@@ -1,0 +1,24 @@
+"""`retouch doctor`: what this machine lacks."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from clients.address import address, running_url
+from clients.exits import Exit
+from clients.show import console
+
+
+@click.command(short_help="Say what this machine lacks.")
+@address
+def doctor(url: str | None, http: bool) -> None:
+    """Say what this machine lacks, and how to mend it. What only some commands need does not count."""
+    from clients.doctor import checks
+
+    found = list(checks(running_url(url, http), http))
+    for check in found:
+        mark = "[green]ok[/]" if check.good else "[yellow]--[/]" if check.optional else "[red]NO[/]"
+        console.print(f"{mark}  {check.what}" + ("" if check.good else f": {check.advice}"), soft_wrap=True)
+    sys.exit(Exit.OK if all(check.good or check.optional for check in found) else Exit.FAILED)

@@ -1,0 +1,23 @@
+"""`retouch inspect`: what a checkpoint is, before it is exported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Say what a checkpoint is and what it lacks.")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--hashes", is_flag=True, help="Read all files and compare them with the hashes that the folder carries.")
+@click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here as well.")
+def inspect(checkpoint: Path, hashes: bool, out: Path | None) -> None:
+    """Say what CHECKPOINT is, how large its lanes are, which GPUs they fit and what it lacks."""
+    from clients.inspect import show
+    from export.summary import summary
+
+    found = summary(checkpoint, hashes)
+    show(found)
+    if out:
+        out.write_text(json.dumps(found.words(), indent=2) + "\n")

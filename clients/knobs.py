@@ -1,0 +1,72 @@
+"""What an edit may be asked for beside its sentence, as options: the same for every command that edits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retouch import types
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}  # by format
+
+OPTIONS = (
+    click.option("--seed", type=int, help="The same seed gives the same image.  [default: another for each edit, told]"),
+    click.option("--steps", type=int, default=0, help="0: the model's default."),
+    click.option("--guidance", type=float, default=0.0, help="0: the model's default."),
+    click.option("--precision", default="auto", show_default=True,
+                 help=f"{', '.join(types.PRECISIONS)}, or a lane with an adapter, as bf16-sketch."),
+    click.option("--region", default="auto", show_default=True, help="auto or full."),
+    click.option("--mask", type=FILE, help="White = may change."),
+    click.option("--negative", default="", help="What the result should not be; counts with --true-cfg above 1."),
+    click.option("--true-cfg", type=float, default=0.0, help="0: the model's default; 1: none."),
+    click.option("--reference", "references", type=FILE, multiple=True,
+                 help=f"A further image that the sentence speaks of; up to {types.MAX_REFERENCES} times."),
+    click.option("--format", help="png, jpeg, webp or `jpeg;quality=90`.  [default: by the name of the result, or png]"),
+    click.option("--deadline-ms", type=int, default=0, help="The server gives up after so many milliseconds; 0: never."),
+    click.option("--priority", type=int, default=0, help="1: before others."),
+    click.option("--step-cache", type=float, default=0.0,
+                 help="Reuse a step's result while it changes by less; 0: never, 1 at most."),
+)
+TIMEOUT = click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+                       help="Give an edit up after so long, all tries together.")
+
+
+def knobs(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with all OPTIONS, which `asked` makes the request's fields of."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def asked(options: dict[str, Any], format_: str = "png") -> dict[str, Any]:
+    """EditRequest's fields by the values of OPTIONS; files stay paths until they are `read`. `format_` is the default."""
+    fields = dict(options)
+    mask, region = fields.pop("mask"), fields["region"]
+    fields |= {"region": mask or region.encode(), "format": fields["format"] or format_}
+    if fields["seed"] is None:
+        del fields["seed"]
+    return fields
+
+
+def read(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the files' bytes in place of their paths."""
+    def bytes_of(value: Any) -> Any:
+        if isinstance(value, (tuple, list)):
+            return tuple(map(bytes_of, value))
+        return value.read_bytes() if isinstance(value, Path) else value
+
+    return {name: bytes_of(value) for name, value in fields.items()}
+
+
+def suffix_of(format_: str) -> str:
+    """A file name's end by a FORMAT; RequestError."""
+    return SUFFIXES[types.parse_format(format_).name]
+
+
+def format_of(path: Path) -> str:
+    """A FORMAT by a file name's end; png where it says nothing."""
+    return {".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}.get(path.suffix.lower(), "png")

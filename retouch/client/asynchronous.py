@@ -1,0 +1,68 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from retouch.answer import EditAnswer
+from retouch.client.failures import host_port
+from retouch.client.retries import Patience, Retries
+from retouch.types import EditRequest, RequestError
+
+
+class AsyncRetouch:
+    """As `Retouch`, with which it shares its arguments, errors and rules; any number of edits may run at once."""
+
+    def __init__(self, url: str = "127.0.0.1:8001", http: bool = False, model: str = "edit", *,
+                 timeout: float | None = None, retries: Retries = Retries()):
+        self.url, self.http, self.model, self.timeout, self.retries = host_port(url), http, model, timeout, retries
+        if http:  # a protocol's packages are loaded where it is wanted
+            from retouch.client.over_http import AsyncOverHttp as Over
+        else:
+            from retouch.client.over_grpc import AsyncOverGrpc as Over
+        self._over = Over(url, model)
+
+    async def __aenter__(self) -> AsyncRetouch:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._over.close()
+
+    async def edit(self, image: bytes, instruction: str, **knobs: Any) -> AsyncIterator[EditAnswer]:
+        """Answers as they come, the final one last. `aclose()` of the iterator cancels the edit, as does cancelling the task
+        that waits for it."""
+        request, patience = EditRequest(image, instruction, **knobs).validate(), Patience(self.timeout)
+        tried, answered = 0, False
+        while True:
+            tried += 1
+            try:
+                async with contextlib.aclosing(self._over.answers(request, patience)) as answers:
+                    async for answer in answers:
+                        answered = True
+                        yield answer
+                return
+            except RequestError as failure:
+                pause = None if answered else self.retries.pause(failure, tried)
+                if pause is None or not patience.outlasts(pause):
+                    raise
+            await asyncio.sleep(pause)
+
+    async def edit_one(self, image: bytes, instruction: str, **knobs: Any) -> EditAnswer:
+        """The final answer alone."""
+        async for answer in self.edit(image, instruction, **knobs):
+            pass
+        return answer
+
+    async def lanes(self) -> tuple[str, ...]:
+        """The lanes that are loaded, by name, the widest first; RequestError when no server answers."""
+        return await self._over.lanes()
+
+    async def ready(self) -> bool:
+        """Whether edits would be taken."""
+        return await self._over.ready()

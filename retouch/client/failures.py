@@ -1,0 +1,52 @@
+"""What a server's error means: RequestError with a status, and when to come again.
+
+Errors inside a stream carry a sentence alone, for tritonserver tells no code there (`triton_grpc_error`, which would, crashes
+release 24.10 when a stream is cancelled). So the status is read from the sentence, of which the server's own are few.
+"""
+
+from __future__ import annotations
+
+import re
+
+from retouch.types import RequestError
+
+HINT = re.compile(r"try again in (\d+(?:\.\d+)?) s")
+STATUSES = (  # how a sentence begins, or what it holds, and what that means; the first that fits
+    (HINT, "UNAVAILABLE"),
+    (re.compile(r"^DEADLINE_MS( \S+)? (has passed|leaves|cannot be met)"), "DEADLINE_EXCEEDED"),
+    (re.compile(r"[Ee]xceeds? maximum queue size|[Uu]navailable|is not (ready|found)|unknown model|no available versions"),
+     "UNAVAILABLE"),
+    (re.compile(r"[Rr]equest timeout expired"), "UNAVAILABLE"),
+    (re.compile(r"^the server gave no reason|^the stream has ended|^the edit failed inside the server|[Ss]tub process|not healthy"), "INTERNAL"),
+    (re.compile(r"^the client has left"), "CANCELLED"),
+)
+OF_HTTP = {400: "INVALID_ARGUMENT", 404: "UNAVAILABLE", 408: "DEADLINE_EXCEEDED", 499: "CANCELLED", 503: "UNAVAILABLE",
+           504: "DEADLINE_EXCEEDED"}
+BEFORE = re.compile(r"^(\[request id: [^]]*\] )?(in ensemble '[^']*', )?")  # what Triton puts before our words
+
+
+def failure_of(message: str, told: str = "") -> RequestError:
+    """Of a server's words; `told` is the status that came with them, empty or UNKNOWN where none did."""
+    words = BEFORE.sub("", message or "").strip() or "the server gave no reason"
+    # the words first: Triton has no code for a deadline, and HTTP answers 400 whatever ends a stream
+    status = next((meant for pattern, meant in STATUSES if pattern.search(words)), told.removeprefix("StatusCode."))
+    hint = HINT.search(words)
+    return RequestError(words, status if status not in ("", "UNKNOWN") else "INVALID_ARGUMENT", float(hint[1]) if hint else None)
+
+
+def host_port(url: str) -> str:
+    """The address as it is; RequestError when it is none."""
+    host, _, port = url.rpartition(":")
+    if not host or "/" in host or not (port.isascii() and port.isdigit()):
+        raise RequestError(f"{url!r} is not an address; it must be host:port, as 127.0.0.1:8001")
+    return url
+
+
+def nobody(url: str) -> RequestError:
+    """Where no server answers."""
+    return RequestError(f"no server answers at {url}; start one with `retouch serve`, or say where it is", "UNAVAILABLE")
+
+
+def too_late(seconds: float) -> RequestError:
+    """When a client's patience ends."""
+    return RequestError(f"no result within {seconds:g} s; allow more time or ask for fewer steps", "DEADLINE_EXCEEDED")

@@ -1,0 +1,74 @@
+"""Requests and answers as the protocols carry them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from retouch.answer import EditAnswer, EditInfo
+from retouch.client.failures import failure_of
+from retouch.types import ENSEMBLE_IMAGE, INPUTS, LANES, EditRequest, request_to_values
+
+DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
+LANE = "denoiser_"  # how the models' names begin that are lanes
+
+
+def inputs_of(request: EditRequest, protocol: Any) -> list:
+    """The request as InferInput objects of tritonclient.grpc or tritonclient.http."""
+    values = request_to_values(request)
+    inputs = []
+    for tensor in INPUTS:
+        value = np.array([[values[tensor.name]]], DTYPES[tensor.datatype])
+        infer_input = protocol.InferInput(tensor.name, value.shape, tensor.datatype)
+        infer_input.set_data_from_numpy(value)
+        inputs.append(infer_input)
+    return inputs
+
+
+def answer_of(result: Any) -> EditAnswer:
+    """An InferResult of either protocol as EditAnswer."""
+    image = result.as_numpy("IMAGE")
+    if image is None:
+        image = result.as_numpy(ENSEMBLE_IMAGE)
+    step, info = result.as_numpy("STEP")[0], result.as_numpy("INFO")[0]
+    return EditAnswer(image[0, 0], tuple(step.tolist()), EditInfo.from_json(info[0]))
+
+
+def body_of(request: EditRequest) -> str:
+    """The request as JSON for generate_stream. JSON carries no bytes: files go and come as base64 text."""
+    region = request.region if request.region in (b"auto", b"full") else base64.b64encode(request.region)
+    text = replace(request, image=base64.b64encode(request.image), region=region, format=f"{request.format};base64")
+    values = request_to_values(text)
+    return json.dumps({name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()})
+
+
+def answer_of_line(line: bytes) -> EditAnswer | None:
+    """A line of generate_stream's events; None when it says nothing, RequestError when it tells of an error."""
+    if not line.startswith(b"data:"):
+        return None
+    event = json.loads(line[5:])
+    if "error" in event:
+        raise failure_of(event["error"])
+    info = event["INFO"] if isinstance(event["INFO"], str) else json.dumps(event["INFO"])
+    image = event.get("IMAGE", event.get(ENSEMBLE_IMAGE))
+    return EditAnswer(base64.b64decode(image), tuple(event["STEP"]), EditInfo.from_json(info))
+
+
+def words_of(body: bytes) -> str:
+    """The error in the body of an HTTP answer, which may be an event of a stream that did not begin."""
+    try:
+        return json.loads(body.removeprefix(b"data:"))["error"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def lanes_of(index: dict[str, Any] | list) -> tuple[str, ...]:
+    """The lanes that are loaded, the widest first and those with an adapter last, by a repository index as JSON of either
+    protocol."""
+    models = index.get("models", []) if isinstance(index, dict) else index
+    names = {each["name"].removeprefix(LANE) for each in models if each["name"].startswith(LANE) and each.get("state") == "READY"}
+    return (*(lane for lane in LANES if lane in names), *sorted(names - set(LANES)))

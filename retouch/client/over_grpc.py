@@ -1,0 +1,156 @@
+"""gRPC: one stream an edit, kept open for the next one where edits follow each other."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc as grpc_core
+import tritonclient.grpc as grpc
+import tritonclient.grpc.aio as grpc_aio
+
+from retouch.answer import EditAnswer
+from retouch.client.failures import failure_of, nobody
+from retouch.client.messages import answer_of, inputs_of, lanes_of
+from retouch.client.retries import Patience
+from retouch.types import EditRequest, RequestError
+
+
+class OverGrpc:
+    """Blocking calls to the server at `url`, to its door `model`."""
+
+    def __init__(self, url: str, model: str):
+        self._url, self._model, self.keeps = url, model, False  # an open stream's threads would keep a process from ending
+        self._idle: list[_Stream] = []  # between edits; each carries one edit at a time
+
+    def answers(self, request: EditRequest, patience: Patience) -> Iterator[EditAnswer]:
+        """Closing the iterator cancels the edit."""
+        stream, over = self._idle.pop() if self._idle else _Stream(self._url), False
+        try:
+            stream.send(told(self._model, request))
+            while not over:
+                try:
+                    result, error = stream.answers.get(timeout=patience.left())
+                except queue.Empty:
+                    raise patience.over() from None
+                if error is not None:
+                    raise _failure(error, self._url)
+                answer = answer_of(result)
+                over = answer.final
+                yield answer
+        finally:
+            if over and self.keeps:
+                self._idle.append(stream)
+            else:
+                stream.close(cancel=not over)
+
+    def lanes(self) -> tuple[str, ...]:
+        with grpc.InferenceServerClient(self._url) as client:
+            try:
+                return lanes_of(client.get_model_repository_index(as_json=True))
+            except grpc.InferenceServerException as error:
+                raise _failure(error, self._url) from None
+
+    def ready(self) -> bool:
+        with grpc.InferenceServerClient(self._url) as client:
+            try:
+                return client.is_model_ready(self._model)
+            except grpc.InferenceServerException:
+                return False
+
+    def close(self) -> None:
+        self.keeps = False
+        while self._idle:
+            self._idle.pop().close()
+
+
+class _Stream:
+    """One gRPC stream to a server and the answers that have come from it."""
+
+    def __init__(self, url: str):
+        self.answers: queue.Queue = queue.Queue()
+        self.client = grpc.InferenceServerClient(url)
+        # without the header triton_grpc_error: with it a cancelled stream crashes tritonserver 2.51
+        self.client.start_stream(lambda result, error: self.answers.put((result, error)))
+
+    def send(self, inputs: dict[str, Any]) -> None:
+        try:
+            self.client.async_stream_infer(**inputs)
+        except grpc.InferenceServerException:  # it has ended before, and why is among the answers
+            pass
+
+    def close(self, cancel: bool = False) -> None:
+        self.client.stop_stream(cancel_requests=cancel)
+        self.client.close()
+
+
+class AsyncOverGrpc:
+    """The same for asyncio; all edits share one connection."""
+
+    def __init__(self, url: str, model: str):
+        self._url, self._model = url, model
+        self._kept: grpc_aio.InferenceServerClient | None = None
+
+    async def answers(self, request: EditRequest, patience: Patience) -> AsyncIterator[EditAnswer]:
+        """Closing the iterator cancels the edit, as does cancelling the task that waits for it."""
+        stream, over = self._client.stream_infer(_once(told(self._model, request)), stream_timeout=patience.left()), False
+        try:
+            while not over:
+                result, error = await anext(stream, (None, failure_of("the stream has ended without a result", "INTERNAL")))
+                if error is not None:
+                    raise error if isinstance(error, RequestError) else _failure(error, self._url)
+                answer = answer_of(result)
+                over = answer.final
+                yield answer
+        except grpc_core.RpcError as error:
+            if error.code() == grpc_core.StatusCode.DEADLINE_EXCEEDED:
+                raise patience.over() from None
+            raise _of_call(error.code().name, error.details(), self._url) from None
+        finally:
+            if not over:
+                stream.cancel()
+
+    async def lanes(self) -> tuple[str, ...]:
+        try:
+            return lanes_of(await self._client.get_model_repository_index(as_json=True))
+        except grpc.InferenceServerException as error:
+            raise _failure(error, self._url) from None
+
+    async def ready(self) -> bool:
+        try:
+            return await self._client.is_model_ready(self._model)
+        except grpc.InferenceServerException:
+            return False
+
+    async def close(self) -> None:
+        client, self._kept = self._kept, None
+        if client:
+            await client.close()
+
+    @property
+    def _client(self) -> grpc_aio.InferenceServerClient:
+        """Made when it is first wanted, inside the loop that it belongs to."""
+        self._kept = self._kept or grpc_aio.InferenceServerClient(self._url)
+        return self._kept
+
+
+def told(model: str, request: EditRequest) -> dict[str, Any]:
+    """What both kinds of stream are given for an edit."""
+    return {"model_name": model, "inputs": inputs_of(request, grpc), "request_id": secrets.token_hex(4),
+            "priority": request.priority, "timeout": request.deadline_ms * 1000 or None}  # microseconds in Triton's queue
+
+
+async def _once(item: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    yield item
+
+
+def _failure(error: grpc.InferenceServerException, url: str) -> RequestError:
+    return _of_call(str(error.status() or "").removeprefix("StatusCode."), error.message(), url)
+
+
+def _of_call(status: str, message: str, url: str) -> RequestError:
+    if status == "UNAVAILABLE" and any(words in message for words in ("onnect", "Socket closed", "GOAWAY", "recvmsg")):
+        return nobody(url)
+    return failure_of(message, status)

@@ -1,0 +1,79 @@
+"""The client for ordinary code."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from retouch.answer import EditAnswer
+from retouch.client.failures import host_port
+from retouch.client.retries import Patience, Retries
+from retouch.types import EditRequest, RequestError
+
+
+class Retouch:
+    """A server at `url` (host:port), over gRPC or, with `http`, over HTTP's generate_stream.
+
+    `timeout` is how many seconds an edit may take with all its attempts, None without end; `retries` says when an edit that the
+    server could not take is sent again. In a `with` block gRPC streams stay open between edits, which saves a few milliseconds
+    each. Images travel in the messages; shared memory is not used. One object may serve several threads.
+    """
+
+    def __init__(self, url: str = "127.0.0.1:8001", http: bool = False, model: str = "edit", *,
+                 timeout: float | None = None, retries: Retries = Retries()):
+        self.url, self.http, self.model, self.timeout, self.retries = host_port(url), http, model, timeout, retries
+        if http:  # a protocol's packages are loaded where it is wanted
+            from retouch.client.over_http import OverHttp as Over
+        else:
+            from retouch.client.over_grpc import OverGrpc as Over
+        self._over = Over(url, model)
+
+    def __enter__(self) -> Retouch:
+        self._over.keeps = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._over.close()
+
+    def edit(self, image: bytes, instruction: str, **knobs: Any) -> Iterator[EditAnswer]:
+        """Answers as they come, the final one last; knobs are EditRequest's fields, left-out ones its defaults.
+
+        RequestError says what was wrong: INVALID_ARGUMENT before anything is sent, where it can be seen here; DEADLINE_EXCEEDED,
+        also when `timeout` is over; UNAVAILABLE when no attempt was taken on; INTERNAL. Leaving the iterator early cancels
+        the edit.
+        """
+        return self._attempts(EditRequest(image, instruction, **knobs).validate())
+
+    def edit_one(self, image: bytes, instruction: str, **knobs: Any) -> EditAnswer:
+        """The final answer alone."""
+        *_, answer = self.edit(image, instruction, **knobs)
+        return answer
+
+    def lanes(self) -> tuple[str, ...]:
+        """The lanes that are loaded, by name, the widest first; RequestError when no server answers."""
+        return self._over.lanes()
+
+    def ready(self) -> bool:
+        """Whether edits would be taken."""
+        return self._over.ready()
+
+    def _attempts(self, request: EditRequest) -> Iterator[EditAnswer]:
+        patience, tried, answered = Patience(self.timeout), 0, False
+        while True:
+            tried += 1
+            try:
+                with contextlib.closing(self._over.answers(request, patience)) as answers:
+                    for answer in answers:
+                        answered = True
+                        yield answer
+                return
+            except RequestError as failure:
+                pause = None if answered else self.retries.pause(failure, tried)
+                if pause is None or not patience.outlasts(pause):
+                    raise
+            time.sleep(pause)
