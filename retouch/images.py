@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import io
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -85,16 +86,17 @@ def key(pixels: np.ndarray) -> str:
 # -- geometry -------------------------------------------------------------------------------------------------------
 
 
-def bucket(height: int, width: int) -> tuple[int, int]:
-    """The bucket (height, width) whose aspect ratio is nearest."""
-    return min(BUCKETS, key=lambda size: abs(math.log(size[0] / size[1]) - math.log(height / width)))
+def bucket(height: int, width: int, sizes: Sequence[tuple[int, int]] = BUCKETS) -> tuple[int, int]:
+    """The one of `sizes` (height, width) whose aspect ratio is nearest."""
+    return min(sizes, key=lambda size: abs(math.log(size[0] / size[1]) - math.log(height / width)))
 
 
-def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def fit(pixels: np.ndarray, size: tuple[int, int],
+        by: Image.Resampling = Image.Resampling.LANCZOS) -> np.ndarray:
     """Pixels at `size` (height, width); the very same array when they have it already."""
     if pixels.shape[:2] == tuple(size):
         return pixels
-    image = Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    image = Image.fromarray(pixels).resize((size[1], size[0]), by)
     return np.asarray(image)
 
 
