@@ -10,10 +10,12 @@ import time
 import urllib.parse
 import urllib.request
 
+import httpx
 import promql_parser
 import pytest
 import yaml
 
+from benchmarks.openai_server import openai_server
 from clients import monitor
 from retouch.server import HOST, ROOT, free_port
 
@@ -40,12 +42,25 @@ def matches(labels, wanted):
 
 
 @pytest.fixture(scope="module")
-def exposed(server, client, photo):
-    """Samples after an edit by each lane, when the loops' numbers have been published."""
+def door(server):
+    """host:port of an OpenAI door."""
+    with openai_server(f"{HOST}:{server.grpc}") as base:
+        yield base.removeprefix("http://").removesuffix("/v1")
+
+
+@pytest.fixture(scope="module")
+def exposed(server, client, photo, door):
+    """Samples after an edit by each lane, when the loops' numbers have been published, and one by the OpenAI door."""
     for lane in client.lanes():
         client.edit_one(photo, "make the red circle blue", steps=4, previews=2, precision=lane)
+    edit_by(door, photo)
     time.sleep(1.5)
-    return SAMPLE.findall(get(f"http://{HOST}:{server.metrics}/metrics"))
+    return SAMPLE.findall(get(f"http://{HOST}:{server.metrics}/metrics") + get(f"http://{door}/metrics"))
+
+
+def edit_by(door, photo):
+    form = {"files": {"image": ("photo.png", photo)}, "data": {"prompt": "make the red circle blue"}}
+    assert httpx.post(f"http://{door}/v1/images/edits", timeout=60, **form).status_code == 200
 
 
 def get(url):
@@ -62,14 +77,15 @@ def test_a_query_selects_what_is_exposed(exposed, query):
 
 
 @pytest.fixture(scope="module")
-def asked(server, client, photo, exposed, tmp_path_factory):
-    """A real Prometheus that has read the server a few times, with edits between."""
+def asked(server, client, photo, exposed, door, tmp_path_factory):
+    """A real Prometheus that has read the servers a few times, with edits between."""
     if not shutil.which("prometheus"):
         pytest.skip("Prometheus is not on PATH (apt-get install prometheus)")
     folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
     scrape = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
     scrape["global"] = {"scrape_interval": "1s"}
-    scrape["scrape_configs"][0]["static_configs"] = [{"targets": [f"{HOST}:{server.metrics}"]}]
+    for job, target in zip(scrape["scrape_configs"], (f"{HOST}:{server.metrics}", door), strict=True):
+        job["static_configs"] = [{"targets": [target]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(scrape))
     tool = monitor.prometheus(port)
     command = [tool.command[0], f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
@@ -78,6 +94,7 @@ def asked(server, client, photo, exposed, tmp_path_factory):
         end = time.monotonic() + 8
         while time.monotonic() < end:
             client.edit_one(photo, "make the red circle blue", steps=4, previews=2)
+            edit_by(door, photo)
         yield lambda query: json.loads(get(f"http://{HOST}:{port}/api/v1/query?query={urllib.parse.quote(query)}"))
 
 
