@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from clients.openai_api.job import Job
+from clients.openai_api.pictures import size_of
 from clients.openai_api.usage import Usage
-from retouch import images
 from retouch.answer import EditAnswer, EditInfo
 from retouch.types import precision_of
 
@@ -80,7 +80,7 @@ def told(info: EditInfo) -> Told:
 
 
 def _seen(job: Job, answer: EditAnswer) -> dict[str, str]:
-    width, height = images.stored_size(answer.image)
+    width, height = size_of(answer.image)
     quality = job.quality if job.quality != "auto" else QUALITIES[precision_of(answer.info.lane)]
     return {"output_format": job.format.name, "quality": quality, "size": f"{width}x{height}"}
 

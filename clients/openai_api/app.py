@@ -108,7 +108,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas = document["components"]["schemas"]
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
-        for event in schema.EVENTS:
+        for event in schema.EVENTS.values():
             described = event.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= described.pop("$defs", {}) | {event.__name__: described}
         app.openapi_schema = document

@@ -63,7 +63,7 @@ def _of_json(body: bytes) -> Order:
         raise invalid("The body is not valid JSON.", None, "invalid_json") from None
     if not isinstance(fields, dict):
         raise invalid("The body must be a JSON object.", None, "invalid_json")
-    pictures = [decoded(source, name) for name in ("image", "images") for source in _listed(fields.pop(name, None))]
+    pictures = [decoded(source, name) for name in ("image", "images") if name in fields for source in _listed(fields.pop(name), name)]
     masks = [decoded(source, "mask") for source in (fields.pop("mask", None),) if source is not None]
     return _order(fields, pictures, masks, text=False)
 
@@ -79,5 +79,7 @@ def _order(fields: Mapping[str, Any], pictures: list[bytes], masks: list[bytes],
     return Order(parameters, pictures[0], tuple(pictures[1:]), masks[0] if masks else None)
 
 
-def _listed(source: Any) -> list[Any]:
-    return [] if source is None else source if isinstance(source, list) else [source]
+def _listed(source: Any, name: str) -> list[Any]:
+    if source == []:
+        raise invalid(f"Invalid '{name}': it holds no image.", name)
+    return source if isinstance(source, list) else [source]

@@ -13,7 +13,7 @@ from clients.openai_api import lanes
 from clients.openai_api.body import Order
 from clients.openai_api.errors import invalid
 from clients.openai_api.parameters import WISHES
-from clients.openai_api.pictures import finished, region_of
+from clients.openai_api.pictures import finished, region_of, size_of
 from clients.openai_api.usage import Usage, usage
 from retouch import images
 from retouch.answer import EditAnswer
@@ -48,7 +48,7 @@ class Job:
 
     def usage(self, results: list[EditAnswer]) -> Usage:
         parameters = self.order.parameters
-        sizes = [images.stored_size(each.image) for each in results]
+        sizes = [size_of(each.image) for each in results]
         return usage((parameters.prompt, parameters.negative_prompt or ""), self.sent, sizes)
 
     async def answers(self, client: Client, seed: int) -> AsyncIterator[EditAnswer]:
@@ -108,8 +108,8 @@ def _planned(order: Order) -> Job:
 
 async def _precision(order: Order, client: Client) -> str:
     """The lane of the model's name, or what the quality wishes."""
-    model, quality = order.parameters.model or lanes.MODEL, order.parameters.quality or "auto"
-    if model == lanes.MODEL:
+    model, quality = order.parameters.model, order.parameters.quality or "auto"
+    if model in (None, lanes.MODEL):
         return WISHES[quality]
     lane = lanes.lane_of(model, await client.lanes())
     if quality != "auto":

@@ -79,7 +79,7 @@ class Parameters(BaseModel):
     @classmethod
     def of(cls, values: Mapping[str, Any], text: bool) -> Parameters:
         """Of a body's fields but the pictures; `text` says that numbers come as text, as in a form. ApiError."""
-        values = {name: value for name, value in values.items() if value is not None}
+        values = {name: _whole(value) for name, value in values.items() if value is not None}
         _refuse(values)
         try:
             return cls.model_validate(values, strict=not text)._together()
@@ -109,6 +109,11 @@ class Parameters(BaseModel):
     @property
     def told_back(self) -> str | None:
         return self.safety_identifier or self.user or None
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 7.0 is 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _refuse(values: Mapping[str, Any]) -> None:

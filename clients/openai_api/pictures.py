@@ -48,6 +48,12 @@ def region_of(mask: bytes, size: tuple[int, int]) -> bytes:
     return images.encode_mask(images.decode_transparency(mask, height, width, "MASK"))
 
 
+def size_of(result: bytes) -> tuple[int, int]:
+    """(width, height) of a picture that was made here or by the doors."""
+    with Image.open(io.BytesIO(result)) as image:
+        return image.size
+
+
 def finished(file: bytes, size: tuple[int, int], format: Format) -> bytes:
     """A picture of the doors at `size` (width, height) in a format: the very bytes when they are so already, else scaled until
     it covers the size and cut about its middle."""

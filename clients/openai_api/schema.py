@@ -53,19 +53,21 @@ BODY = {"required": True, "content": {
         }, _FORM_PARAMETERS) | {"anyOf": _EITHER},
         "encoding": {name: {"contentType": "image/png, image/jpeg, image/webp"} for name in ("image", "image[]", "mask")}},
     JSON: {"schema": _with({
-        "image": {"anyOf": [PICTURE, PICTURES, {"type": "null"}], "description": "The first is edited, further ones are references."},
-        "images": {"anyOf": [PICTURE, PICTURES, {"type": "null"}], "description": "The same."},
+        "image": {"anyOf": [PICTURE, PICTURES], "description": "The first is edited, further ones are references."},
+        "images": {"anyOf": [PICTURE, PICTURES], "description": "The same."},
         "mask": {"anyOf": [PICTURE, {"type": "null"}], "description": "Transparent where the image may change."},
     }, _PARAMETERS) | {"anyOf": [{"required": [name]} for name in ("image", "images")]}},
 }}
 
-_EVENTS = {"schema": {"type": "string", "description": (
-    "Server-sent events: `image_edit.partial_image` (PartialImage), then `image_edit.completed` (Completed) or `error` (ErrorBody).")}}
+EVENTS = {"image_edit.partial_image": PartialImage, "image_edit.completed": Completed, "error": ErrorBody}
+_STREAM = {"itemSchema": {  # as OpenAPI 3.2 and FastAPI tell of events
+    "type": "object", "required": ["event", "data"], "description": "Partial images, then the result or an error.",
+    "oneOf": [{"properties": {"event": {"const": name}, "data": {
+        "type": "string", "contentMediaType": "application/json", "contentSchema": {"$ref": f"#/components/schemas/{event.__name__}"}}}}
+        for name, event in EVENTS.items()]}}
 
 EDITED = errors(*REASONS) | {200: {
     "description": "The results, or with `stream` their events",
-    "content": {"text/event-stream": _EVENTS},
+    "content": {"text/event-stream": _STREAM},
     "headers": {"Server-Timing": {"description": "Milliseconds by stage; of a stream, in its last event.", "schema": {"type": "string"}}},
 }}
-
-EVENTS = (PartialImage, Completed)  # nothing refers to them but words

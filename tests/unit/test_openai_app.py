@@ -74,7 +74,7 @@ def test_an_answer():
 
 def test_all_of_ours_reaches_the_doors():
     doors = FakeDoors()
-    ours = dict(seed=3, steps=9, guidance=2.5, negative_prompt="blurred", true_cfg_scale=4.0, step_cache=0.25, deadline_ms=900, priority=1)
+    ours = dict(seed=3, steps=9.0, guidance=2.5, negative_prompt="blurred", true_cfg_scale=4.0, step_cache=0.25, deadline_ms=900, priority=1)
     for answer in (form(doors, **{name: str(value) for name, value in ours.items()}), sent(doors, **ours)):
         assert answer.status_code == 200, answer.text
     for asked in doors.asked:
@@ -100,7 +100,7 @@ def test_a_model_is_a_lane():
     told = sent(doors, model="retouch-fp8").json()
     assert doors.asked[0].precision == "fp8" == told["data"][0]["retouch"]["lane"] and told["quality"] == "medium"
     refused(sent(doors, model="retouch-fp8", quality="low"), 400, "quality", "invalid_value")
-    for model in ("retouch-fp4", "gpt-image-2", "retouch-", "fp8"):
+    for model in ("retouch-fp4", "gpt-image-2", "retouch-", "fp8", ""):
         assert "there are retouch, retouch-bf16, retouch-fp8" in refused(sent(doors, model=model), 404, "model", "model_not_found")
 
 
@@ -132,7 +132,7 @@ def test_sizes_are_kept_without_distortion():
     assert answer.json()["size"] == "128x128"
     cut = images.decode(picture(answer))
     assert cut.shape == (128, 128, 3) and (cut[8:120, 8:120] == 255).all(), "the middle, twice as large"
-    assert sent(size="auto").json()["size"] == "160x96"
+    assert sent(size="auto").json()["size"] == "160x96" and sent(size="1600x32").json()["size"] == "1600x32"
     for size in ("15x20", "4097x16", "big", "128", "128X128", "-1x5"):
         refused(sent(size=size), 400, "size", "invalid_value")
 
@@ -188,6 +188,7 @@ def test_images_that_are_none(image, words):
     ({"output_format": "gif"}, "output_format", "unsupported_value"), ({"output_format": "bmp"}, "output_format", "invalid_value"),
     ({"quality": "max"}, "quality", "unsupported_value"), ({"partial_images": 2}, "partial_images", "invalid_value"),
     ({"stream": True, "partial_images": 4}, "partial_images", "invalid_value"), ({"stream": True, "n": 2}, "n", "invalid_value"),
+    ({"image": None}, "image", "invalid_type"), ({"images": []}, "images", "invalid_value"), ({"n": 1.5}, "n", "invalid_type"),
     ({"seed": -1}, "seed", "invalid_value"), ({"guidance": 11}, "guidance", "invalid_value"), ({"priority": 3}, "priority", "invalid_value")])
 def test_parameters_that_are_refused(fields, param, code):
     doors = FakeDoors()
