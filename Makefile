@@ -22,7 +22,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve eval test test-unit test-gpu calibrate bindings doctor bench ablation train clean distclean
+.PHONY: help setup export demo edit serve openai web eval test test-unit test-gpu calibrate bindings monitor doctor bench ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,12 @@ edit: $(EXPORT)  ## Edit one image: make edit IMAGE=photo.png INSTRUCTION="make 
 
 serve: $(EXPORT)  ## Run the server on 127.0.0.1:8000 (HTTP) and :8001 (gRPC) until Ctrl-C
 	$(BIN)/retouch serve
+
+openai: $(EXPORT) $(WEB)  ## Serve OpenAI's image editing API on 127.0.0.1:8080, with a server when none runs, until Ctrl-C
+	$(BIN)/retouch openai --start
+
+web: $(EXPORT) $(WEB)  ## Serve the web page on 127.0.0.1, with a server when none runs, until Ctrl-C
+	$(BIN)/retouch web
 
 eval: $(EXPORT) $(LPIPS)  ## All lanes over the 500 held-out scenes: make eval, or PRECISION="fp8" for one beside bf16
 	$(BIN)/python -m training.evaluate --precision $(PRECISION) --worst out/worst.png --json out/eval.json $(EVAL)
@@ -77,6 +83,9 @@ calibrate: $(EXPORT)  ## Measure what a step costs on this machine, for the sche
 
 bindings: $(SETUP)  ## Fetch TensorRT's Python bindings, which the tests hold our names against
 	$(BIN)/python tests/bindings/fetch.py
+
+monitor: $(SETUP)  ## Watch a running server by Prometheus and Grafana until Ctrl-C
+	$(BIN)/retouch monitor
 
 doctor: $(SETUP)  ## Say what this machine lacks
 	$(BIN)/retouch doctor

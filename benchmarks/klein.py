@@ -21,11 +21,11 @@ from diffusers import Flux2Transformer2DModel
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.large import KLEIN
+from benchmarks.checkpoints import KLEIN
 from benchmarks.timing import timed
 from retouch.families.klein import text_ids
 from retouch.latents import reference_ids, target_ids
-from retouch.passes import Reference, Step
+from retouch.passes.flux2 import Reference, Step
 from retouch.types import CELL
 
 SIDES, SHARES, BATCHES, WORDS = (512, 1024), (0.05, 0.15, 0.5, 1.0), (1, 2, 4, 8), 512

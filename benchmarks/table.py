@@ -17,13 +17,13 @@ from rich.table import Table
 
 from retouch.server import ROOT
 
-FASTER, AT_MOST, AT_LEAST = "times faster", "of theirs, at most", "times theirs"
+FASTER, AT_MOST, AT_LEAST, MORE = "times faster", "of theirs, at most", "times theirs", "more than theirs, at most"
 
 
 @dataclass(frozen=True)
 class Row:
     """`ours` and `theirs` are medians in `unit`. `kind` says what the ratio is and on which side of `aim` it should be:
-    FASTER theirs / ours, AT_MOST and AT_LEAST ours / theirs. `bound` are the numbers that bound it, in words."""
+    FASTER theirs / ours, AT_MOST and AT_LEAST ours / theirs; of MORE it is no ratio but ours - theirs in `unit`. `bound` are the numbers that bound it, in words."""
 
     work: str
     against: str
@@ -38,11 +38,13 @@ class Row:
 
     @property
     def ratio(self) -> float:
+        if self.kind == MORE:
+            return self.ours - self.theirs
         return self.theirs / self.ours if self.kind == FASTER else self.ours / self.theirs
 
     @property
     def met(self) -> bool:
-        return self.ratio <= self.aim if self.kind == AT_MOST else self.ratio >= self.aim
+        return self.ratio <= self.aim if self.kind in (AT_MOST, MORE) else self.ratio >= self.aim
 
 
 def show(title: str, rows: Sequence[Row]) -> None:
@@ -50,9 +52,11 @@ def show(title: str, rows: Sequence[Row]) -> None:
     for name in ("work", "against", "ours", "theirs", "ratio", "aim", "quality"):
         table.add_column(name, justify="right" if name in ("ours", "theirs", "ratio") else "left")
     for row in rows:
-        sign = "≤" if row.kind == AT_MOST else "≥"
+        sign = "≤" if row.kind in (AT_MOST, MORE) else "≥"
+        unit = f" {row.unit}" if row.kind == MORE else ""
         table.add_row(row.work, row.against, f"{row.ours:.1f} {row.unit}", f"{row.theirs:.1f} {row.unit}",
-                      f"{row.ratio:.2f}", f"{sign} {row.aim:g}{'' if row.met else ' missed'}", row.quality)
+                      f"+{row.ratio:.1f}{unit}" if unit else f"{row.ratio:.2f}",
+                      f"{sign} {row.aim:g}{unit}{'' if row.met else ' missed'}", row.quality)
     console = Console(width=max(150, Console().width))
     console.print(table)
     for row in rows:

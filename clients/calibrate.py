@@ -22,8 +22,8 @@ from retouch import cost
 from retouch.cost import Cost, Measured
 from retouch.denoiser import Denoiser
 from retouch.denoising import Denoising, Wanted
+from retouch.families import Family, Size
 from retouch.runners import runner_of
-from retouch.types import BUCKETS, CELL
 
 BATCHES, SHARES = (1, 2, 4, 8), (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
 REPEATS, WARM_UP = 7, 2
@@ -34,16 +34,23 @@ def calibrate(repository: Path, lane: str, runner: str = "onnx") -> Path:
     folder = repository / f"denoiser_{lane}" / "1"
     denoiser = Denoiser(folder, runner_of(runner))
     kept, held = sizes(denoiser)  # first: a runtime keeps the memory that it once took
-    points = [(batch, share, size) for size in BUCKETS[:2] for share in SHARES for batch in BATCHES]
+    points = list(points_of(denoiser.family))
     measured = [measure(denoiser, *point) for point in track(points, f"measuring {lane}", console=console, transient=True)]
     found = replace(cost.fit(measured), kept=kept, held=held, beside=beside(denoiser))
     show(lane, found, measured, denoiser.workers)
     return cost.save(found, measured, f"{platform.processor() or platform.machine()}, {runner}", folder)
 
 
+def points_of(family: Family) -> Iterator[tuple[int, float, Size]]:
+    """Batches, shares of an image and its sizes that are measured; some families edit whole images only."""
+    for size in dict.fromkeys(size for span in family.spans for size in span):
+        for share in SHARES if family.partial else (1,):
+            yield from ((batch, share, size) for batch in BATCHES)
+
+
 def sizes(denoiser: Denoiser) -> tuple[float, float]:
     """Bytes that an edit keeps for each reference token, and that a step holds for each token of either kind."""
-    with edits(denoiser, BATCHES[-1], 1, BUCKETS[0]) as several:
+    with edits(denoiser, BATCHES[-1], 1, usual(denoiser)) as several:
         for edit in several:  # their references are not the step's
             denoiser.look(edit.wanted.latents)
         held = footprint(lambda: denoiser.step(several))
@@ -55,12 +62,16 @@ def beside(denoiser: Denoiser) -> float:
     """How many times longer a step takes when all workers step."""
     def spent(workers: int) -> float:
         with ThreadPoolExecutor(workers) as threads:
-            return statistics.median(threads.map(lambda _: measure(denoiser, 1, 1, BUCKETS[0]).seconds, range(workers)))
+            return statistics.median(threads.map(lambda _: measure(denoiser, 1, 1, usual(denoiser)).seconds, range(workers)))
 
     return statistics.median(spent(denoiser.workers) / spent(1) for _ in range(REPEATS)) if denoiser.workers > 1 else 1.0
 
 
-def measure(denoiser: Denoiser, batch: int, share: float, size: tuple[int, int]) -> Measured:
+def usual(denoiser: Denoiser) -> Size:
+    return denoiser.family.spans[0][1]
+
+
+def measure(denoiser: Denoiser, batch: int, share: float, size: Size) -> Measured:
     """The median of some steps of `batch` edits of a `share` of an image of `size` pixels (height, width)."""
     seconds = []
     with edits(denoiser, batch, share, size) as several:
@@ -73,7 +84,7 @@ def measure(denoiser: Denoiser, batch: int, share: float, size: tuple[int, int])
 
 
 @contextlib.contextmanager
-def edits(denoiser: Denoiser, batch: int, share: float, size: tuple[int, int]) -> Iterator[list[Denoising]]:
+def edits(denoiser: Denoiser, batch: int, share: float, size: Size) -> Iterator[list[Denoising]]:
     several = list(_edits(denoiser, batch, share, size))
     try:
         yield several
@@ -97,14 +108,14 @@ def show(lane: str, found: Cost, measured: list[Measured], workers: int) -> None
     console.print(table)
 
 
-def _edits(denoiser: Denoiser, batch: int, share: float, size: tuple[int, int]) -> Iterator[Denoising]:
-    """Edits of noise, in more steps than are taken."""
-    rng, (rows, columns) = np.random.default_rng(0), (size[0] // CELL, size[1] // CELL)
-    patch, cells = denoiser.settings["patch"], rows * columns
-    channels, conditioning = (denoiser.settings[name] for name in ("latent_channels", "conditioning"))
+def _edits(denoiser: Denoiser, batch: int, share: float, size: Size) -> Iterator[Denoising]:
+    """Edits of noise, in more steps than are taken; with a negative instruction where a family's edits usually have one."""
+    rng, family = np.random.default_rng(0), denoiser.family
+    shape, told = family.shapes(size, family.words[1])
     for seed in range(batch):
-        latents = rng.standard_normal((channels, rows * patch, columns * patch), np.float32)
+        latents = rng.standard_normal(shape, np.float32)
+        said = {name: rng.standard_normal(each, np.float32) for name, each in told.items()}
+        cells = len(family.pack(latents))
         region = rng.permutation(cells) < max(1, round(share * cells))
-        said = {"conditioning": rng.standard_normal(conditioning, np.float32),
-                "boxes": np.zeros((denoiser.settings["slots"], 2, 4), np.float32)}
-        yield denoiser.begin(Wanted(latents, said, region, seed, steps=WARM_UP + REPEATS + 1))
+        yield denoiser.begin(Wanted(latents, said, region, seed, steps=WARM_UP + REPEATS + 1, true_cfg=family.true_cfg,
+                                    negative=said if family.true_cfg > 1 else None))

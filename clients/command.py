@@ -16,8 +16,12 @@ from clients.commands.demo import demo
 from clients.commands.doctor import doctor
 from clients.commands.edit import edit
 from clients.commands.inspect import inspect
+from clients.commands.monitor import monitor
+from clients.commands.openai import openai
 from clients.commands.serve import serve
+from clients.commands.web import web
 from clients.exits import EPILOG, Exit, exit_of
+from clients.monitor import MonitorError
 from clients.show import aside
 from export.checkpoint import CheckpointError
 from export.command import export
@@ -33,7 +37,7 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (RequestError, ServerError, ArtifactError, CheckpointError) as failure:
+        except (RequestError, ServerError, ArtifactError, CheckpointError, MonitorError) as failure:
             aside.print(f"[red]{type(failure).__name__}[/]: {escape(str(failure))}", soft_wrap=True)
             context.exit(exit_of(failure))
         except (KeyboardInterrupt, click.Abort):
@@ -47,7 +51,7 @@ def retouch() -> None:
     """Edit images by sentences."""
 
 
-for command in (edit, batch, serve, demo, bench, export, inspect, calibrate, doctor, completion):
+for command in (edit, batch, serve, openai, web, demo, bench, export, inspect, calibrate, monitor, doctor, completion):
     retouch.add_command(command)
 
 

@@ -68,12 +68,13 @@ class Checkpoint:
         """The component with bfloat16 numbers for parameters, in float32, or in `outline` without any."""
         return self.outline(kind, name) if outline else self.load(kind, name, rounded=True)
 
-    def outline(self, kind: type, name: str) -> Any:
-        """The same component by its config alone, in bfloat16; under torch's FakeTensorMode it takes no memory."""
+    def outline(self, kind: type, name: str, dtype: Any = None) -> Any:
+        """The same component by its config alone, in bfloat16 or in torch's `dtype`; under torch's FakeTensorMode it takes no
+        memory."""
         import torch
 
         before = torch.get_default_dtype()
-        torch.set_default_dtype(torch.bfloat16)
+        torch.set_default_dtype(dtype or torch.bfloat16)
         try:
             config = self.json(f"{name}/config.json")
             made = kind.from_config(config) if hasattr(kind, "from_config") else kind(kind.config_class.from_dict(config))

@@ -34,14 +34,14 @@ class Work:
     def of(cls, folder: Path, asked: list[str], repository: Path, only: str | None, tensorrt: bool, weightless: bool,
            lora: AdapterFile | None) -> Work:
         """CheckpointError or AdapterError when one of the two cannot be exported, ValueError when `only` names no part.
-        What is there already counts as missing where it is to be `weightless`."""
+        What is there already counts as missing where it is to be `weightless`, and parts that must be loaded do not."""
         checkpoint = Checkpoint(folder)
         if checkpoint.family not in FAMILIES:
             raise ValueError(f"the export of {checkpoint.family} is not built yet; there are {', '.join(FAMILIES)}")
         parts = {part.name: part for part in FAMILIES[checkpoint.family]}
         if only not in (None, *parts):
             raise ValueError(f"--only {only} is no part of this checkpoint; it must be {', '.join(parts)}")
-        check(checkpoint, weights=not weightless, whole=only is None)
+        check(checkpoint, weights=not weightless, whole=only is None and not weightless)
         checkpoint.adapter = lora.read(checkpoint) if lora else None
         adapter, sha256 = checkpoint.adapter, checkpoint_digest(folder)
         denoiser = parts.pop("denoiser") if only in (None, "denoiser") else None
@@ -56,8 +56,8 @@ class Work:
         lanes = [lane for lane in LANES if denoiser and lane in {"bf16", *asked}
                  and missing(denoiser, named[lane], adapter and adapter.about())]
         plans = [lane for lane in LANES if denoiser and tensorrt and lane in asked and planless(lane)]
-        others = [part for part in parts.values()
-                  if not adapter and only in (None, part.name) and missing(part, "bf16")]
+        others = [part for part in parts.values() if not adapter and only in (None, part.name)
+                  and (part.streams or not weightless) and missing(part, "bf16")]
         return cls(checkpoint, sha256, repository, others, denoiser, lanes, plans)
 
     def __bool__(self) -> bool:
@@ -101,7 +101,8 @@ def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
               help="An adapter, a file or a folder: the lanes are made with it merged, beside those without.")
 @click.option("--lora-name", metavar="NAME", help="The lanes are called by it: bf16-NAME, fp8-NAME, fp4-NAME.")
 @click.option("--lora-scale", type=float, default=1.0, show_default=True, help="How strong the adapter is.")
-@click.option("--weightless", is_flag=True, help="The denoiser's graphs and sizes, by its config alone; nothing to serve.")
+@click.option("--weightless", is_flag=True, help="Graphs and sizes of the denoiser, and of text models whose weights are streamed, by their configs "
+                                           "alone; nothing to serve.")
 def export(checkpoint: Path, precision: list[str], repository: Path, only: str | None, calibration: Path | None,
            tensorrt: bool, strip: bool, force: bool, lora: Path | None, lora_name: str | None, lora_scale: float,
            weightless: bool) -> None:
@@ -111,7 +112,6 @@ def export(checkpoint: Path, precision: list[str], repository: Path, only: str |
     """
     try:
         adapter = _lora(lora, lora_name, lora_scale, only, weightless)
-        only = "denoiser" if weightless else only
         work = Work.of(checkpoint, precision, repository, only, tensorrt and not weightless, weightless, adapter)
         if not work:
             click.echo(f"{repository} is up to date with {checkpoint}")

@@ -7,19 +7,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import Flux2Transformer2DModel
+from diffusers import AutoencoderKL, Flux2Transformer2DModel
 from safetensors.torch import load_file
 from torch import Tensor
 
-from export.checkpoint import Checkpoint
+from export import preview
+from export.checkpoint import Checkpoint, CheckpointError
 from export.graph import Graph, Shape
 from export.prefixed import grid, prefixed
 from export.vae_decoder import vae_factor
-from retouch.latents import conditioning_ids
+from export.vae_encoder import Encoder
+from retouch.latents import conditioning_ids, pack
+from retouch.layout import CHANNELS
 from retouch.preview import FILE
-from retouch.types import CELL, MAX_STEPS
+from retouch.types import BUCKETS, CELL, MAX_STEPS
 
-FOLDER = "transformer"
+FOLDER, PREVIEW = "transformer", "preview.safetensors"
 PREDICTIONS = ("velocity", "sample")
 
 
@@ -31,19 +34,21 @@ def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
 
     def said(shape: Shape, count: int) -> dict[str, Tensor]:
         boxes = np.random.default_rng(0).random((shape.batch, slots, 2, 4), np.float32)
-        return {
-            "conditioning": torch.randn(shape.batch, queries, model.config.joint_attention_dim),
-            "conditioning_ids": torch.from_numpy(conditioning_ids(boxes, grid(shape), queries // slots)),
-            "beside": torch.randn(shape.batch, count, model.config.in_channels - model.out_channels),
-        }
+        told = {"conditioning": torch.randn(shape.batch, queries, model.config.joint_attention_dim),
+                "conditioning_ids": torch.from_numpy(conditioning_ids(boxes, grid(shape), queries // slots))}
+        channels = beside(checkpoint)
+        return told | ({"beside": torch.randn(shape.batch, count, channels)} if channels else {})
 
     return prefixed(model, prediction(checkpoint), said)
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """CheckpointError when the parts' sizes do not fit one another."""
     scheduler = checkpoint.json("scheduler/scheduler_config.json")
     return {
-        "patch": CELL // vae_factor(checkpoint.json("vae/config.json")),
+        "patch": patch(checkpoint),
+        "beside": bool(beside(checkpoint)),
+        "sizes": sizes(checkpoint),
         "slots": checkpoint.json("parser_heads/config.json")["slots"],
         "shift": scheduler["shift"],
         "prediction": prediction(checkpoint),
@@ -57,8 +62,56 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def files(checkpoint: Checkpoint, folder: Path) -> None:
-    preview = load_file(checkpoint.file("preview.safetensors"))
-    np.savez(folder / FILE, **{name: preview[name].float().numpy() for name in ("weight", "bias")})
+    """The map for previews: the checkpoint's, or one that is fitted to its autoencoder."""
+    if (checkpoint.folder / PREVIEW).is_file():
+        found = load_file(checkpoint.file(PREVIEW))
+        np.savez(folder / FILE, **{name: found[name].float().numpy() for name in ("weight", "bias")})
+        return
+    encoder, side = Encoder(checkpoint.load(AutoencoderKL, "vae")), patch(checkpoint)
+
+    @torch.no_grad()
+    def tokens(pixels: np.ndarray) -> np.ndarray:
+        return pack(encoder(torch.from_numpy(pixels[None])).numpy(), side)[0]
+
+    preview.write(folder, tokens)
+
+
+def patch(checkpoint: Checkpoint) -> int:
+    """Latents of a token in each direction; CheckpointError when such a token is no cell of ours or none of the
+    transformer's."""
+    vae, transformer = checkpoint.json("vae/config.json"), checkpoint.json(f"{FOLDER}/config.json")
+    found, rest = divmod(CELL, vae_factor(vae))
+    if rest or not found:
+        raise CheckpointError(f"the autoencoder makes a latent of {vae_factor(vae)} pixels in each direction; a token has "
+                              f"{CELL}, which must be a multiple of it")
+    width = vae["latent_channels"] * found**2
+    if _width(transformer) != width:
+        raise CheckpointError(f"the transformer answers {_width(transformer)} channels a token; the autoencoder's latents of "
+                              f"{CELL} x {CELL} pixels are {width}")
+    return found
+
+
+def beside(checkpoint: Checkpoint) -> int:
+    """Channels that a token has beside its noise: the source's and the layout's, or 0; CheckpointError for others."""
+    transformer, slots = checkpoint.json(f"{FOLDER}/config.json"), checkpoint.json("parser_heads/config.json")["slots"]
+    width = _width(transformer)
+    found, whole = transformer["in_channels"] - width, width + slots * 2 * CHANNELS
+    if found not in (0, whole):
+        raise CheckpointError(f"the transformer takes {found} channels beside a token's {width}; it must be 0, or {whole} for "
+                              "the source's token and the layout")
+    return found
+
+
+def sizes(checkpoint: Checkpoint) -> list[tuple[int, int]]:
+    """(height, width) in pixels at which images are edited; CheckpointError when they are no whole cells."""
+    found = checkpoint.config.get("sizes", BUCKETS)
+    if not found or any(side % CELL or side < CELL for size in found for side in size):
+        raise CheckpointError(f"the sizes in model_index.json are {found}; sides must be multiples of {CELL}")
+    return [tuple(size) for size in found]
+
+
+def _width(transformer: dict[str, Any]) -> int:
+    return transformer.get("out_channels") or transformer["in_channels"]
 
 
 def prediction(checkpoint: Checkpoint) -> str:
@@ -67,4 +120,3 @@ def prediction(checkpoint: Checkpoint) -> str:
     if kind not in PREDICTIONS:
         raise ValueError(f"the checkpoint's prediction is {kind!r}; it must be {' or '.join(PREDICTIONS)}")
     return kind
-

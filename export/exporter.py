@@ -23,11 +23,12 @@ from export.ranges import Range, Ranges
 from export.ranges import write as write_ranges
 from export.recipe import Recipe, recipe_for
 from export.registration import register
-from export.skeleton import PARAMETERS, save, save_without_weights, skeletons
-from export.stored import stored
+from export.skeleton import save, save_without_weights, skeletons
+from export.stored import Source, stored
 from export.weights import attach, blank
 from retouch.manifest import FLOAT32, Manifest, publish, read, verify
 
+PREFIX = "model."  # how our wrappers name the network inside them
 ARITHMETIC = {"bf16": "bfloat16", "fp8": "E4M3, bfloat16", "fp4": "E2M1, E4M3, bfloat16"}
 CALIBRATION = "calibration.json"
 
@@ -46,10 +47,10 @@ class Exporter:
     weightless: bool = False
 
     def whole(self, part: Part) -> None:
-        """A part around the denoiser: in float32, or typed where it can be given in outline."""
+        """A part around the denoiser."""
         module = importlib.import_module(part.module)
-        if hasattr(module, "FOLDER"):
-            self.typed(part)
+        if part.streams:
+            self.streamed(part)
             return
         with self._publishing(part, "bf16", Manifest(
                 self.checkpoint.family, self.sha256, "bf16", FLOAT32, OPSET, versions(),
@@ -68,8 +69,8 @@ class Exporter:
         adapter = self.checkpoint.adapter
         return adapter.lane(precision) if adapter else precision
 
-    def typed(self, part: Part) -> dict[str, int]:
-        """A part in bfloat16, the denoiser's bf16 lane above all; its weights' bytes by tier."""
+    def streamed(self, part: Part) -> dict[str, int]:
+        """A part whose weights are not loaded, the denoiser's bf16 lane above all; their bytes by tier."""
         module = importlib.import_module(part.module)
         self.say(f"{part.name}_{self.lane('bf16')}: tracing")
         models = skeletons(lambda: module.graphs(self.checkpoint, outline=True), self._giving(module))
@@ -118,18 +119,25 @@ class Exporter:
 
     def _giving(self, module) -> Callable[[ir.Model], None]:
         """What gives a graph of the part the numbers that its parameters have in the checkpoint."""
+        prefixes = getattr(module, "PREFIXES", (PREFIX,))
         if self.weightless:
-            return lambda model: blank(model, PARAMETERS)
+            return lambda model: blank(model, prefixes)
+        parameters = module.parameters(self.checkpoint) if hasattr(module, "parameters") else self._parameters(module)
+        return lambda model: attach(model, prefixes, parameters)
+
+    def _parameters(self, module) -> dict[str, Source]:
+        """Of a part's only folder, by their names in its graphs."""
         renamed, adapter = getattr(module, "parameter", str), self.checkpoint.adapter
         there = stored(self.checkpoint.folder / module.FOLDER)
-        parameters = {renamed(name): each for name, each in (adapter.merged(there) if adapter else there).items()}
-        return lambda model: attach(model, PARAMETERS, parameters)
+        return {PREFIX + renamed(name): each for name, each in (adapter.merged(there) if adapter else there).items()}
 
     def _manifest(self, part: Part, precision: str, weights: dict[str, int]) -> Manifest:
-        settings, adapter = importlib.import_module(part.module).settings(self.checkpoint), self.checkpoint.adapter
+        module, adapter = importlib.import_module(part.module), self.checkpoint.adapter
+        settings = {} if self.weightless else module.settings(self.checkpoint)
         about = {"adapter": adapter.about()} if adapter else {}
-        return Manifest(self.checkpoint.family, self.sha256, self.lane(precision), ARITHMETIC[precision], OPSET,
-                        versions(), weights=weights, settings=settings | about)
+        return Manifest(self.checkpoint.family, self.sha256, self.lane(precision),
+                        getattr(module, "ARITHMETIC", ARITHMETIC[precision]), OPSET, versions(), weights=weights,
+                        settings=settings | about)
 
     def _write(self, models: dict[str, ir.Model], staging: Path, part: Part, precision: str) -> None:
         for name, model in models.items():

@@ -57,24 +57,30 @@ class AdapterFile:
     def read(self, checkpoint: Checkpoint) -> Adapter:
         """AdapterError when it is none, of an unsupported kind, or for another network than the checkpoint's."""
         file = _file(self.path)
-        try:
-            tensors, metadata = header(file)
-        except CheckpointError as failure:
-            raise AdapterError(str(failure)) from None
-        _refuse_kinds(tensors)
-        if any(map(FOREIGN.match, tensors)):
-            from export.converted import converted  # loads torch
-
-            tensors, settings = converted(file, checkpoint.family), {}
-        else:
-            settings = _settings(file, metadata, peft=any(name.startswith(PEFT) for name in tensors))
-        try:
-            changes = _changes(tensors, settings, self.scale)
-        except (ValueError, TypeError, re.error):
-            raise AdapterError(f"{file.name} says how strong it is by what are no numbers; copy it again") from None
-        adapter = Adapter(self.name, self.scale, _digest(file), changes)
+        adapter = Adapter(self.name, self.scale, _digest(file), changes(file, self.scale, checkpoint.family))
         adapter.check(stored(checkpoint.file(COMPONENT)))
         return adapter
+
+
+def changes(path: Path, scale: float = 1.0, family: str = "") -> dict[str, LowRank]:
+    """What an adapter, a file or a folder, changes of a network, by parameter; `family` is the checkpoint's, for names that
+    are not diffusers' nor peft's. AdapterError when it is none, or of an unsupported kind."""
+    file = _file(path)
+    try:
+        tensors, metadata = header(file)
+    except CheckpointError as failure:
+        raise AdapterError(str(failure)) from None
+    _refuse_kinds(tensors)
+    if any(map(FOREIGN.match, tensors)):
+        from export.converted import converted  # loads torch
+
+        tensors, settings = converted(file, family), {}
+    else:
+        settings = _settings(file, metadata, peft=any(name.startswith(PEFT) for name in tensors))
+    try:
+        return _changes(tensors, settings, scale)
+    except (ValueError, TypeError, re.error):
+        raise AdapterError(f"{file.name} says how strong it is by what are no numbers; copy it again") from None
 
 
 def _file(path: Path) -> Path:

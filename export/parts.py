@@ -15,7 +15,7 @@ OPSET = 20
 TOOLS = ("torch", "diffusers", "transformers", "peft", "onnx", "onnxruntime", "onnxscript")
 ROOT = Path(__file__).parent.parent
 # what the artifacts are made by: a change here makes those that exist old
-SOURCES = ("export/**/*.py", "retouch/networks.py", "retouch/passes.py", "retouch/reading.py", "retouch/scopes.py",
+SOURCES = ("export/**/*.py", "retouch/networks.py", "retouch/passes/*.py", "retouch/reading.py", "retouch/scopes.py",
            "retouch/transformer.py", "retouch/runners/lower.py")
 
 
@@ -23,13 +23,15 @@ SOURCES = ("export/**/*.py", "retouch/networks.py", "retouch/passes.py", "retouc
 class Part:
     """One model of the repository.
 
-    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest. That of a
-    denoiser or of a large text model can give its graphs in outline too, and names the FOLDER that its parameters lie
-    in; where those are called otherwise than in the graphs, `parameter(name)` says how.
+    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest. That of a part
+    which `streams`, as the denoiser and large text models, can give its graphs in outline too, and names the FOLDER that its
+    parameters lie in; where those are called otherwise than in the graphs, `parameter(name)` says how. One with parameters
+    of several folders has `parameters(checkpoint)` instead, and their PREFIXES.
     """
 
     name: str
     module: str
+    streams: bool = False
 
     def folder(self, repository: Path, lane: str) -> Path:
         """The version folder; a denoiser has one model a lane."""
@@ -37,11 +39,11 @@ class Part:
 
 
 PARTS = (
-    Part("vl_parser", "export.parser"),
+    Part("vl_parser", "export.parser", streams=True),
     Part("connector", "export.connector"),
     Part("vae_encoder", "export.vae_encoder"),
     Part("vae_decoder", "export.vae_decoder"),
-    Part("denoiser", "export.denoiser"),
+    Part("denoiser", "export.denoiser", streams=True),
 )
 CONNECTOR = Part("connector", "export.passthrough")
 KONTEXT = (
@@ -49,21 +51,21 @@ KONTEXT = (
     Part("vl_parser", "export.kontext.text"),
     Part("vae_encoder", "export.vae_encoder"),
     Part("vae_decoder", "export.vae_decoder"),
-    Part("denoiser", "export.kontext.denoiser"),
+    Part("denoiser", "export.kontext.denoiser", streams=True),
 )
 KLEIN = (
     CONNECTOR,
-    Part("vl_parser", "export.klein.text"),
+    Part("vl_parser", "export.klein.text", streams=True),
     Part("vae_encoder", "export.klein.vae_encoder"),
     Part("vae_decoder", "export.klein.vae_decoder"),
-    Part("denoiser", "export.klein.denoiser"),
+    Part("denoiser", "export.klein.denoiser", streams=True),
 )
 QWEN_IMAGE_EDIT = (
     CONNECTOR,
-    Part("vl_parser", "export.qwen_image_edit.text"),
+    Part("vl_parser", "export.qwen_image_edit.text", streams=True),
     Part("vae_encoder", "export.qwen_image_edit.vae_encoder"),
     Part("vae_decoder", "export.qwen_image_edit.vae_decoder"),
-    Part("denoiser", "export.qwen_image_edit.denoiser"),
+    Part("denoiser", "export.qwen_image_edit.denoiser", streams=True),
 )
 FAMILIES = {"instructx": PARTS, "flux-kontext": KONTEXT, "flux2-klein-kv": KLEIN, "qwen-image-edit": QWEN_IMAGE_EDIT}
 

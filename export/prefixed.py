@@ -11,7 +11,7 @@ from torch import Tensor
 
 from export.graph import Graph, Shape
 from retouch.latents import reference_ids, target_ids
-from retouch.passes import Reference, Step
+from retouch.passes.flux2 import Reference, Step
 from retouch.types import CELL
 
 Said = Callable[[Shape, int], dict[str, Tensor]]

@@ -47,12 +47,12 @@ def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
     for part in work.parts:
         with quiet():
             exporter.whole(part)
-        yield f"exported and checked {part.name}"
+        yield f"exported {part.name}" if exporter.weightless else f"exported and checked {part.name}"
     ranges: Ranges = {}
     for lane in work.lanes:
         if lane == "bf16":
             with quiet():
-                sizes = exporter.typed(work.denoiser)
+                sizes = exporter.streamed(work.denoiser)
         else:
             ranges = ranges or _ranges(work, exporter, settings.calibration)
             sizes = exporter.narrow(work.denoiser, lane, ranges)

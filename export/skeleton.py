@@ -1,4 +1,4 @@
-"""A graph in bfloat16 from a torch module without storage: no checkpoint is too large for the machine that exports it.
+"""A graph from a torch module without storage: no checkpoint is too large for the machine that exports it.
 
 The module is made and traced under torch's FakeTensorMode, so parameters have shapes only; `export.weights` then points
 each one at its place in the checkpoint, and what is written streams from there.
@@ -18,14 +18,13 @@ from torch._subclasses import FakeTensorMode
 
 from export.graph import TRACED, Graph
 from export.parts import OPSET
-from export.weights import release
+from export.weights import STORED, release
 
-PARAMETERS = "model."  # how our wrappers name the network inside them
 SMALL = 256  # bytes: what is not larger stays in the graph's own file
 
 
 def skeletons(make: Callable[[], list[Graph]], attach: Callable[[ir.Model], None]) -> dict[str, ir.Model]:
-    """The graphs that `make` describes, by name, typed bfloat16; `attach` gives each its parameters."""
+    """The graphs that `make` describes, by name; `attach` gives each its parameters."""
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         return {graph.name: _traced(graph, mode, attach) for graph in make()}
 
@@ -43,15 +42,17 @@ def _traced(graph: Graph, mode: FakeTensorMode, attach: Callable[[ir.Model], Non
 
 def _simplify(model: ir.Model) -> None:
     """Fold what is constant, but no parameter: those stay as the checkpoint has them, [out, in], under its names."""
-    optimizer.fold_constants(model, should_fold=lambda node: False if _turns_parameter(node) else None)
+    optimizer.fold_constants(model, should_fold=lambda node: False if _of_parameter(node) else None)
     rewriter.rewrite(model)
     for each in (common.RemoveUnusedNodesPass(), common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
                  common.DeduplicateInitializersPass(), common.CommonSubexpressionEliminationPass(), common.NameFixPass()):
         each(model)
 
 
-def _turns_parameter(node: ir.Node) -> bool:
-    return node.op_type == "Transpose" and node.inputs[0].is_initializer()
+def _of_parameter(node: ir.Node) -> bool:
+    """Whether it turns or widens one."""
+    return node.op_type == "Transpose" and node.inputs[0].is_initializer() or (
+        node.op_type == "Cast" and node.inputs[0].name.endswith(STORED))
 
 
 def save(model: ir.Model, path: Path, say: Callable[[str], None] = lambda words: None) -> None:

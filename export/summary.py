@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from export.checkpoint import Checkpoint, CheckpointError
 from export.faults import TRANSFORMER, faults, networks
 from export.memory import GPUS, Demand, Sizes, demand
+from export.pipelines import Pipeline
 from export.sizes import Network, Shapes, lane_bytes, measured
 from retouch.types import LANES
 
-PAIRS = "calibration/pairs.jsonl"
+PAIRS, QUERIES = "calibration/pairs.jsonl", "meta_queries/config.json"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def summary(folder: Path, hashed: bool = False) -> Summary:
     """CheckpointError when the folder is no checkpoint of a supported class. With `hashed` the files are read through and
     compared with the hashes that the folder carries."""
     checkpoint = Checkpoint(folder)
-    pipeline, missing = checkpoint.pipeline, list(_missing(checkpoint, hashed))
+    pipeline, missing = _pipeline(checkpoint), list(_missing(checkpoint, hashed))
     found: dict[str, tuple[Network, Shapes]] = {}
     for name in networks(checkpoint):
         if not (checkpoint.folder / name / "config.json").is_file():
@@ -68,10 +70,20 @@ def summary(folder: Path, hashed: bool = False) -> Summary:
     steps = pipeline.steps or int(checkpoint.config.get("default_steps", 0))
     return Summary(
         checkpoint.config["_class_name"], pipeline.family, steps, pipeline.guidance, pipeline.twice, [network for network, _ in found.values()], lanes,
-        list(_fits(checkpoint, lanes, others)) if lanes else [], missing)
+        list(_fits(checkpoint, pipeline, lanes, others)) if lanes else [], missing)
 
 
-def _fits(checkpoint: Checkpoint, lanes: dict[str, dict[str, int]], others: int) -> Iterator[Fit]:
+def _pipeline(checkpoint: Checkpoint) -> Pipeline:
+    """What is known by its class and, of our own, by what the checkpoint itself says."""
+    pipeline = checkpoint.pipeline
+    if sizes := checkpoint.config.get("sizes"):
+        pipeline = replace(pipeline, sides=(round(max(map(math.prod, sizes)) ** 0.5),))
+    if (checkpoint.folder / QUERIES).is_file():
+        pipeline = replace(pipeline, text=checkpoint.json(QUERIES).get("count", pipeline.text))
+    return pipeline
+
+
+def _fits(checkpoint: Checkpoint, pipeline: Pipeline, lanes: dict[str, dict[str, int]], others: int) -> Iterator[Fit]:
     try:
         vae = checkpoint.json("vae/config.json") if (checkpoint.folder / "vae").is_dir() else {}
         sizes = Sizes.of(checkpoint.json(f"{TRANSFORMER}/config.json"), vae)
@@ -79,8 +91,8 @@ def _fits(checkpoint: Checkpoint, lanes: dict[str, dict[str, int]], others: int)
         return  # told as missing
     for gpu in GPUS:
         for lane, weights in lanes.items():
-            for side in checkpoint.pipeline.sides:
-                asked = demand(checkpoint.pipeline, sizes, side, sum(weights.values()), others)
+            for side in pipeline.sides:
+                asked = demand(pipeline, sizes, side, sum(weights.values()), others)
                 yield Fit(gpu.name, gpu.gigabytes, lane, side, *_batches(asked, gpu.gigabytes, lane in gpu.lanes))
 
 

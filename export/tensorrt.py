@@ -17,7 +17,8 @@ import onnx
 
 from export.plan_layers import asked, check, check_size, found
 from export.plan_trial import Tensors, compare, example, similarity
-from export.profiles import Profile, Shapes, family, shapes
+from export.profiles import Profile, Shapes, profiles, shapes
+from retouch.families import Family, family_of
 from retouch.manifest import ArtifactError, read
 from retouch.plan import Machine, PlanInfo, described
 from retouch.runners.executor import Executor
@@ -130,7 +131,7 @@ def _plan(path: Path, staging: Path, precision: str, options: Options, rival: Pa
           say: Say) -> PlanInfo:
     """One graph's plan, built, tried and written."""
     name, model = path.stem, onnx.load(path, load_external_data=False)
-    graph, table = asked(model), _table(model, options.profiles or family())
+    graph, table = asked(model), _table(model, options.profiles or profiles(model, _family(path.parent)))
     plan = build(path, table, options, here, say)
     size = memoryview(plan).nbytes
     engine = Engine(plan, f"{name}.plan")
@@ -152,6 +153,11 @@ def _plan(path: Path, staging: Path, precision: str, options: Options, rival: Pa
         here.gpu, here.capability, here.tensorrt, precision,
         [{given: [list(shape) for shape in limits] for given, limits in profile.items()} for profile in table],
         size, weights, dict(layers[0]), options.strip, similar, times)
+
+
+def _family(folder: Path) -> Family:
+    manifest = read(folder)
+    return family_of(manifest.family, manifest.settings)
 
 
 def _rounded(inputs: dict[str, np.ndarray], engine: Engine) -> dict[str, np.ndarray]:

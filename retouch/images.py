@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import io
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -39,8 +40,36 @@ def decode_mask(data: bytes, height: int, width: int, name: str = "REGION") -> n
     return mask
 
 
+def decode_transparency(data: bytes, height: int, width: int, name: str) -> np.ndarray:
+    """An encoded image → bool [height, width], True where it is transparent; RequestError when it is nowhere."""
+    image = _open(data, name)
+    if image.size != (width, height):
+        raise RequestError(f"{name} is {image.width} x {image.height} pixels; it must be the image's {width} x {height}")
+    if not image.has_transparency_data:
+        raise RequestError(f"{name} has no alpha channel; send one that is transparent where the image may change")
+    mask = np.asarray(image.convert("RGBA").getchannel("A")) < 128
+    if not mask.any():
+        raise RequestError(f"{name} is opaque all over; make transparent what may change")
+    return mask
+
+
+def stored_size(data: bytes, name: str = "IMAGE") -> tuple[int, int]:
+    """(width, height) of an encoded image as its header tells it, whichever way it stands; RequestError."""
+    return _header(data, name).size
+
+
+def upright_size(data: bytes, name: str = "IMAGE") -> tuple[int, int]:
+    """(width, height) of an encoded image as `decode` sees it; RequestError."""
+    return _open(data, name).size  # all of it: a PNG may tell how it stands after its pixels
+
+
+def encode_mask(mask: np.ndarray) -> bytes:
+    """bool [H, W] → a PNG, white where True."""
+    return encode(mask.astype(np.uint8) * 255)
+
+
 def encode(pixels: np.ndarray, format: str = "png", quality: int = types.DEFAULT_QUALITY) -> bytes:
-    """uint8 [H, W, 3] → encoded bytes; `quality` (1 to 100) counts for jpeg and webp."""
+    """uint8 [H, W, 3] or [H, W] → encoded bytes; `quality` (1 to 100) counts for jpeg and webp."""
     out = io.BytesIO()
     options = {} if format == "png" else {"quality": quality}
     Image.fromarray(pixels).save(out, format.upper(), **options)
@@ -57,16 +86,17 @@ def key(pixels: np.ndarray) -> str:
 # -- geometry -------------------------------------------------------------------------------------------------------
 
 
-def bucket(height: int, width: int) -> tuple[int, int]:
-    """The bucket (height, width) whose aspect ratio is nearest."""
-    return min(BUCKETS, key=lambda size: abs(math.log(size[0] / size[1]) - math.log(height / width)))
+def bucket(height: int, width: int, sizes: Sequence[tuple[int, int]] = BUCKETS) -> tuple[int, int]:
+    """The one of `sizes` (height, width) whose aspect ratio is nearest."""
+    return min(sizes, key=lambda size: abs(math.log(size[0] / size[1]) - math.log(height / width)))
 
 
-def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def fit(pixels: np.ndarray, size: tuple[int, int],
+        by: Image.Resampling = Image.Resampling.LANCZOS) -> np.ndarray:
     """Pixels at `size` (height, width); the very same array when they have it already."""
     if pixels.shape[:2] == tuple(size):
         return pixels
-    image = Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    image = Image.fromarray(pixels).resize((size[1], size[0]), by)
     return np.asarray(image)
 
 
@@ -103,8 +133,8 @@ def _starts(pixels: int, cells: int) -> np.ndarray:
 # -- decoding ---------------------------------------------------------------------------------------------------------
 
 
-def _open(data: bytes, name: str) -> Image.Image:
-    """A loaded, upright image; size, sides, aspect and frames are judged from the header, before any pixel."""
+def _header(data: bytes, name: str) -> Image.Image:
+    """An image of which no pixel is read yet; its size, sides, aspect and frames are allowed."""
     data = _plain(data, name)
     try:
         image = Image.open(io.BytesIO(data), formats=types.IMAGE_FORMATS)
@@ -113,6 +143,12 @@ def _open(data: bytes, name: str) -> Image.Image:
     except Exception:
         raise RequestError(f"{name} is not a readable PNG, JPEG or WebP file") from None
     _check(image, name)
+    return image
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    """A loaded, upright image."""
+    image = _header(data, name)
     try:
         image.load()
     except Exception:

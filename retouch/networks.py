@@ -72,7 +72,8 @@ class ParserHeads(ModelMixin, ConfigMixin):
         shapes = torch.cat([centres + offset.tanh() / 2, extent.sigmoid() / 2], -1)
         target = sought.softmax(-1) @ shapes
         own, blend = self.place(slots).sigmoid().chunk(2, -1)
-        value = torch.lerp(own * own.new_tensor([1, 1, 0.5, 0.5]), target, blend)
+        middle, side = own.chunk(2, -1)
+        value = torch.lerp(torch.cat([middle, side / 2], -1), target, blend)
         region = self.cell(cells)[..., 0] + sought.logsumexp(1)
         return Understanding(self.labels(slots), _corners(torch.stack([target, value], -2)), region)
 

@@ -8,14 +8,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Resampling
 
 from retouch import understanding
 from retouch.answer import Operation
 from retouch.cache import Cache, key_of
+from retouch.images import fit
 from retouch.latents import cell_centres
 from retouch.manifest import verify
 from retouch.patches import PatchLayout
 from retouch.prompt import PromptWriter
+from retouch.rope import Rope
+from retouch.runners import Opener
 from retouch.runners.onnx import OnnxRunner
 from retouch.types import CELL
 
@@ -65,15 +69,20 @@ class Parsed:
 
 class Parser:
     """The vision tower, then the language model with meta-queries and heads; it remembers images and what was said of
-    them."""
+    them.
 
-    def __init__(self, folder: Path, seen_bytes: int = SEEN_BYTES, read_bytes: int = READ_BYTES):
+    It sees an image at a size of its own, in tokens that need not be the transformer's cells: what it finds is in shares
+    of the image.
+    """
+
+    def __init__(self, folder: Path, seen_bytes: int = SEEN_BYTES, read_bytes: int = READ_BYTES,
+                 runner: Opener = OnnxRunner):
         """ArtifactError when an artifact is not what the folder's manifest says."""
         self.seen, self.read = Cache(seen_bytes), Cache(read_bytes)
-        self._vision, self._language = OnnxRunner(folder, VISION), OnnxRunner(folder, LANGUAGE)
+        self._vision, self._language = runner(folder, VISION), runner(folder, LANGUAGE)
         settings = verify(folder, TOKENIZER).settings
         self._writer = PromptWriter(Path(folder) / TOKENIZER, settings["queries"])
-        self._layout = PatchLayout(**settings["patches"])
+        self._layout, self._rope = PatchLayout(**settings["patches"]), Rope(**settings["rope"])
         self._fields, self._threshold = settings["fields"], settings["region_threshold"]
 
     def parse(self, files: Sequence[bytes], pixels: np.ndarray, instruction: str, negative: str) -> Parsed:
@@ -89,22 +98,27 @@ class Parser:
         return [self._parse(image[None], instruction) for image, instruction in zip(pixels, instructions)]
 
     def _parse(self, pixels: np.ndarray, instruction: str) -> Parsed:
-        key, grid = key_of(pixels), (pixels.shape[1] // CELL, pixels.shape[2] // CELL)
+        key = key_of(pixels)
         known = {"vision": key in self.seen, "parse": (key, instruction) in self.read}
         parsed = self.read.get((key, instruction), lambda: self._read(
-            self.seen.get(key, lambda: self._see(pixels)), grid, instruction))
+            self.seen.get(key, lambda: self._see(pixels)), pixels.shape[1:3], instruction))
         return replace(parsed, remembered=known)
 
     def _see(self, pixels: np.ndarray) -> np.ndarray:
-        return self._vision.run(**self._layout.inputs(pixels))["vision_tokens"]
+        """The tokens of images [1, H, W, 3]."""
+        seen = fit(pixels[0], self._layout.size(*pixels.shape[1:3]), Resampling.BICUBIC)
+        return self._vision.run(**self._layout.inputs(seen[None]))["vision_tokens"]
 
-    def _read(self, tokens: np.ndarray, grid: tuple[int, int], instruction: str) -> Parsed:
-        prompt = self._writer.write([instruction], grid)
+    def _read(self, tokens: np.ndarray, size: tuple[int, int], instruction: str) -> Parsed:
+        """Of an image that is edited at `size` in pixels."""
+        seen, grid = self._layout.grid(*self._layout.size(*size)), (size[0] // CELL, size[1] // CELL)
+        prompt = self._writer.write([instruction], seen)
+        cos, sin = self._rope.tables(prompt.positions)
         read = self._language.run(
-            input_ids=prompt.ids, vision_tokens=tokens, position_ids=prompt.positions,
-            image_index=prompt.image_index, query_index=prompt.query_index, centres=cell_centres(grid))
+            input_ids=prompt.ids, vision_tokens=tokens, image_index=prompt.image_index, query_index=prompt.query_index,
+            rope_cos=cos, rope_sin=sin, centres=cell_centres(seen))
         queries, labels, boxes, region = (read[name][0] for name in ("queries", "labels", "boxes", "region"))
         places = understanding.places(labels, boxes, self._fields)
         return Parsed(
             queries, places, understanding.operations(labels, boxes, self._fields),
-            understanding.region(region, self._threshold, places, grid))
+            understanding.region(region, self._threshold, places, seen, grid))

@@ -3,14 +3,18 @@ its attention is kept to (numpy only)."""
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)  # of CLIP, as Qwen2VLImageProcessor has them
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
+# where a checkpoint says how its images are prepared; the second file has it among a processor's other parts
+FOLDERS, FILES = ("processor", "image_processor"), ("preprocessor_config.json", "processor_config.json")
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,21 @@ class PatchLayout:
         return cls(vision["patch_size"], vision["spatial_merge_size"], vision["temporal_patch_size"],
                    vision["hidden_size"] // vision["num_heads"], window=vision["window_size"] if windowed else 0, **limits)
 
+    @classmethod
+    def of_checkpoint(cls, vision: dict[str, Any], folder: Path) -> PatchLayout:
+        """With the limits of the image processor in a checkpoint's folder, or the defaults, which are Qwen2-VL's;
+        ValueError when it scales colours otherwise than CLIP's."""
+        paths = (Path(folder) / name / file for name in FOLDERS for file in FILES)
+        said = next((json.loads(path.read_text()) for path in paths if path.is_file()), {})
+        said = said.get("image_processor", said)
+        colours = said.get("image_mean", MEAN), said.get("image_std", STD)
+        if not np.allclose(colours, [MEAN, STD]):
+            raise ValueError("the checkpoint's image processor has another image_mean or image_std than CLIP's")
+        size = said.get("size") or {}
+        limits = {"smallest": size.get("shortest_edge") or said.get("min_pixels"),
+                  "largest": size.get("longest_edge") or said.get("max_pixels")}
+        return cls.of(vision, **{name: limit for name, limit in limits.items() if limit})
+
     @property
     def cell(self) -> int:
         """Pixels along one side of what becomes one token."""
@@ -53,6 +72,10 @@ class PatchLayout:
             grow = math.sqrt(self.smallest / area)
             return tuple(math.ceil(side * grow / cell) * cell for side in (height, width))
         return sides
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of tokens of an image seen at that size."""
+        return height // self.cell, width // self.cell
 
     def inputs(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """What the exported vision tower takes for images uint8 [B, H, W, 3] of whole cells, each with the batch first.

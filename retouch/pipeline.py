@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from retouch.networks import Connector, MetaQueries, ParserHeads
 from retouch.patches import PatchLayout
 from retouch.prompt import PromptWriter
 from retouch.reading import read, see
+from retouch.rope import Rope
 from retouch.transformer import reference, step
-from retouch.types import CELL
+from retouch.types import BUCKETS, CELL
 
 ADAPTER = "text_encoder_lora"
 
@@ -56,13 +57,18 @@ class RetouchPipeline(DiffusionPipeline):
     def __init__(self, vae: AutoencoderKL, text_encoder: Qwen2_5_VLForConditionalGeneration,
                  tokenizer: PreTrainedTokenizerFast, meta_queries: MetaQueries, parser_heads: ParserHeads,
                  connector: Connector, transformer: Flux2Transformer2DModel, scheduler: FlowMatchEulerDiscreteScheduler,
-                 prediction: str = "sample", default_steps: int = 8, region_threshold: float = 0.5):
-        """`prediction` is what the transformer says: "sample" (the clean tokens) or "velocity"."""
+                 prediction: str = "sample", default_steps: int = 8, region_threshold: float = 0.5,
+                 sizes: Sequence[tuple[int, int]] = BUCKETS):
+        """`prediction` is what the transformer says: "sample" (the clean tokens) or "velocity". `sizes` are the (height,
+        width) in pixels at which images are edited, of whole cells; the parser sees them at a size of its own, within
+        the limits of the image processor that lies in the checkpoint."""
         super().__init__()
         self.register_modules(
             vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, meta_queries=meta_queries,
             parser_heads=parser_heads, connector=connector, transformer=transformer, scheduler=scheduler)
-        self.register_to_config(prediction=prediction, default_steps=default_steps, region_threshold=region_threshold)
+        self.register_to_config(prediction=prediction, default_steps=default_steps, region_threshold=region_threshold,
+                                sizes=[list(size) for size in sizes])
+        self.layout = PatchLayout.of(text_encoder.config.vision_config.to_dict())
 
     # -- the stages ---------------------------------------------------------------------------------------------
 
@@ -75,19 +81,22 @@ class RetouchPipeline(DiffusionPipeline):
     def parse(self, pixels: np.ndarray, instruction: str) -> Reading:
         """uint8 [H, W, 3] of a bucket's size and a sentence."""
         height, width, _ = pixels.shape
-        grid, layout = (height // CELL, width // CELL), PatchLayout.of(self.text_encoder.config.vision_config.to_dict())
-        seen = see(self.text_encoder.model.visual, *map(torch.from_numpy, layout.inputs(pixels[None]).values()))
+        size, model = self.layout.size(height, width), self.text_encoder.model
+        seen, grid = self.layout.grid(*size), (height // CELL, width // CELL)
+        patches = self.layout.inputs(images.fit(pixels, size, Image.Resampling.BICUBIC)[None])
+        tokens = see(model.visual, *map(torch.from_numpy, patches.values()))
         writer = PromptWriter(self.tokenizer.backend_tokenizer, self.meta_queries.config.count)
-        prompts = writer.write([instruction], grid)
-        arrays = (prompts.ids, prompts.positions, prompts.image_index, prompts.query_index)
-        queries, cells = read(self.text_encoder, self.meta_queries, seen, *map(torch.from_numpy, arrays))
-        understood = self.parser_heads(queries, cells, torch.from_numpy(cell_centres(grid)))
+        prompts, rope = writer.write([instruction], seen), Rope.of(self.text_encoder.config.text_config)
+        arrays = prompts.ids, prompts.image_index, prompts.query_index, *rope.tables(prompts.positions)
+        queries, said = read(model, self.meta_queries, tokens, *map(torch.from_numpy, arrays))
+        understood = self.parser_heads(queries, said, torch.from_numpy(cell_centres(seen)))
         heads = self.parser_heads.config
         labels, boxes = understood.labels[0].numpy(), understood.boxes[0].numpy()
         places = understanding.places(labels, boxes, heads.fields)
         return Reading(self.connector(queries), places[None],
                        understanding.operations(labels, boxes, heads.fields),
-                       understanding.region(understood.region[0].numpy(), self.config.region_threshold, places, grid))
+                       understanding.region(understood.region[0].numpy(), self.config.region_threshold, places,
+                                            seen, grid))
 
     @torch.no_grad()
     def encode(self, pixels: np.ndarray) -> np.ndarray:
@@ -112,7 +121,8 @@ class RetouchPipeline(DiffusionPipeline):
         everywhere = torch.from_numpy(reference_ids(grid)[None])
         keys, values = reference(self.transformer, torch.from_numpy(source), everywhere)
         ids = target_ids(grid)[cells][None]
-        beside = torch.from_numpy(np.concatenate([source[:, cells], layout(reading.boxes, ids, grid)], -1))
+        beside = np.concatenate([source[:, cells], layout(reading.boxes, ids, grid)], -1)
+        beside = torch.from_numpy(beside[..., : self.transformer.config.in_channels - self.transformer.out_channels])
         per_slot = reading.conditioning.shape[1] // reading.boxes.shape[1]
         positions = torch.from_numpy(ids), torch.from_numpy(conditioning_ids(reading.boxes, grid, per_slot))
         tokens = torch.from_numpy(noise(seed, *source.shape[1:])[cells][None])
@@ -136,7 +146,7 @@ class RetouchPipeline(DiffusionPipeline):
         `output_type` "latent" gives the latents before decoding. Outside the region the source's pixels come back.
         """
         whole = np.asarray(image.convert("RGB"))
-        size = images.bucket(*whole.shape[:2])
+        size = images.bucket(*whole.shape[:2], self.config.sizes)
         pixels = images.fit(whole, size)
         reading = self.parse(pixels, instruction)
         cells = _cells(region, reading.region)
@@ -165,6 +175,8 @@ class RetouchPipeline(DiffusionPipeline):
         """As diffusers does, in float32 unless told otherwise; the language model's adapter, if any, is put on."""
         options = {"torch_dtype": torch.float32} | options
         pipeline = super().from_pretrained(pretrained_model_name_or_path, **options)
+        vision = pipeline.text_encoder.config.vision_config.to_dict()
+        pipeline.layout = PatchLayout.of_checkpoint(vision, Path(pretrained_model_name_or_path))
         adapter = Path(pretrained_model_name_or_path) / ADAPTER
         if adapter.is_dir():
             pipeline.text_encoder.load_adapter(str(adapter))

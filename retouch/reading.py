@@ -7,7 +7,7 @@ exporter can follow. Here a batch holds images of one size, and windows come pad
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
+from transformers import Qwen2_5_VLModel
 
 from retouch.networks import MetaQueries
 
@@ -30,16 +30,13 @@ def see(visual, patches: Tensor, cos: Tensor, sin: Tensor, real: Tensor | None =
     return merged if restore is None else _gather(merged, restore)
 
 
-def read(model: Qwen2_5_VLForConditionalGeneration, meta_queries: MetaQueries, vision_tokens: Tensor, ids: Tensor,
-         positions: Tensor, image_index: Tensor, query_index: Tensor) -> tuple[Tensor, Tensor]:
-    """Hidden states at the meta-queries [B, Q, width] and at the image's cells [B, V, width]; inputs as `Prompts`."""
-    width = vision_tokens.shape[-1]
-    embedded = model.get_input_embeddings()(ids)
-    embedded = embedded.scatter(1, image_index[..., None].expand(-1, -1, width), vision_tokens)
+def read(model: Qwen2_5_VLModel, meta_queries: MetaQueries, vision_tokens: Tensor, ids: Tensor, image_index: Tensor,
+         query_index: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+    """Hidden states at the meta-queries [B, Q, width] and at the image's tokens [B, V, width]; inputs as `Prompts`, with
+    the tables of their positions. Causal attention alone: a row may be padded on the right only."""
+    hidden = _placed(model.language_model.embed_tokens(ids), image_index, vision_tokens)
     queries = meta_queries.weight.expand(ids.shape[0], -1, -1)
-    embedded = embedded.scatter(1, query_index[..., None].expand(-1, -1, width), queries)
-    said = model.model.language_model(inputs_embeds=embedded, position_ids=positions, use_cache=False)
-    hidden = said.last_hidden_state
+    hidden = _last(model, _placed(hidden, query_index, queries), cos, sin)
     return _gather(hidden, query_index), _gather(hidden, image_index)
 
 
@@ -47,14 +44,19 @@ def hear(model: Qwen2_5_VLModel, ids: Tensor, vision_tokens: Tensor, image_index
          sin: Tensor) -> Tensor:
     """The last hidden states [B, T, width] of prompts `ids` [B, T] with images' tokens [B, V, width] at `image_index`
     [B, V]; rotary tables [B, T, head size]. Causal attention alone: no row may be padded on the left."""
-    language = model.language_model
-    hidden = language.embed_tokens(ids)
-    index = image_index[..., None].expand(-1, -1, hidden.shape[-1])
-    hidden = hidden.scatter(1, index, vision_tokens.to(hidden.dtype))
+    return _last(model, _placed(model.language_model.embed_tokens(ids), image_index, vision_tokens), cos, sin)
+
+
+def _last(model: Qwen2_5_VLModel, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     tables = cos.to(hidden.dtype), sin.to(hidden.dtype)
-    for layer in language.layers:
+    for layer in model.language_model.layers:
         hidden = layer(hidden, attention_mask=None, position_embeddings=tables)
-    return language.norm(hidden)
+    return model.language_model.norm(hidden)
+
+
+def _placed(hidden: Tensor, index: Tensor, tokens: Tensor) -> Tensor:
+    """`hidden` [B, T, width] with `tokens` [B, N, width] at `index` [B, N]."""
+    return hidden.scatter(1, index[..., None].expand(-1, -1, hidden.shape[-1]), tokens.to(hidden.dtype))
 
 
 def _gather(hidden: Tensor, index: Tensor) -> Tensor:

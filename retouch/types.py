@@ -42,9 +42,9 @@ ADAPTER = r"(?=.{1,40}$)[a-z0-9]+(?:-[a-z0-9]+)*"  # an adapter's name; the lane
 
 # -- geometry -------------------------------------------------------------------------------------------------------
 
-CELL = 16  # pixels: one target token, one reference token, one parser token
+CELL = 16  # pixels: one target token, one reference token
 KEEP_BELOW = 24  # grey levels: a pixel that an edit moves less keeps the source's value
-BUCKETS = ((128, 128), (96, 160), (160, 96))  # (height, width) in pixels the networks run at
+BUCKETS = ((128, 128), (96, 160), (160, 96))  # (height, width) in pixels the shipped checkpoint runs at
 
 
 class RequestError(ValueError):

@@ -57,14 +57,27 @@ def places(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) 
     return out
 
 
-def region(logits: np.ndarray, threshold: float, boxes: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """The cells [N] of `grid` (rows, columns) that may change: those that do with a probability above `threshold`, and
-    those that a box of an operation touches.
+def region(logits: np.ndarray, threshold: float, boxes: np.ndarray, seen: tuple[int, int],
+           grid: tuple[int, int]) -> np.ndarray:
+    """The cells [N] of `grid` (rows, columns) that may change: those over which the parser's tokens do with a
+    probability above `threshold`, and those that a box of an operation touches.
 
-    `boxes` [S, 2, 4] as `places` has them. A cell too many costs little, for what need not change is drawn as it was; a
-    cell too few cuts a piece off the result.
+    `logits` [V] are of the tokens of the grid `seen` over the same image; `boxes` [S, 2, 4] as `places` has them. A cell
+    too many costs little, for what need not change is drawn as it was; a cell too few cuts a piece off the result.
     """
-    return (logits > np.log(threshold / (1 - threshold))) | _touched(boxes.reshape(-1, 4), grid)
+    changing = (logits > np.log(threshold / (1 - threshold))).reshape(seen)
+    return _covered(changing, grid).ravel() | _touched(boxes.reshape(-1, 4), grid)
+
+
+def _covered(tokens: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Cells bool [rows, columns] of `grid` that lie over a token of bool [rows, columns], be it by an edge; the same
+    where both grids are one."""
+    for axis, (count, cells) in enumerate(zip(tokens.shape, grid)):
+        cell = np.arange(cells)
+        first, last = cell * count // cells, -(-(cell + 1) * count // cells)  # whole: shares may round over an edge
+        before = np.insert(tokens.cumsum(axis), 0, 0, axis)
+        tokens = before.take(last, axis) > before.take(first, axis)
+    return tokens
 
 
 def _touched(boxes: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

@@ -15,6 +15,7 @@ from retouch.networks import MetaQueries, ParserHeads, Understanding
 from retouch.patches import PatchLayout
 from retouch.prompt import PromptWriter
 from retouch.reading import read, see
+from retouch.rope import Rope
 from retouch.types import CELL
 from training.labels import FIELDS, SLOTS, DrawnPair, boxes, changed_cells, contents, fields
 from training.loop import Plan, train
@@ -22,6 +23,8 @@ from training.render import COLOURS, KINDS
 from training.scenes import BUCKETS, draw_pair
 
 WIDTH, QUERIES = 192, 8
+HEADS, THETA, SECTIONS = 6, 10.0, (4, 6, 6)
+ROPE = Rope(WIDTH // HEADS, THETA, SECTIONS)
 PLAN = Plan(steps=6000, rate=1.2e-3, average=0.99, decay_from=0.5, save_every=50)
 BATCH = 32
 
@@ -33,8 +36,8 @@ def make_language_model(vocabulary: int) -> Qwen2_5_VLForConditionalGeneration:
     columns would look alike.
     """
     text = {"vocab_size": vocabulary, "hidden_size": WIDTH, "intermediate_size": 384, "num_hidden_layers": 3,
-            "num_attention_heads": 6, "num_key_value_heads": 2, "max_position_embeddings": 2048,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10.0, "mrope_section": [4, 6, 6]},
+            "num_attention_heads": HEADS, "num_key_value_heads": 2, "max_position_embeddings": 2048,
+            "rope_parameters": {"rope_type": "default", "rope_theta": THETA, "mrope_section": [*SECTIONS]},
             "tie_word_embeddings": True, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     vision = {"depth": 2, "hidden_size": 96, "intermediate_size": 256, "num_heads": 3, "patch_size": 8,
               "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112, "out_hidden_size": WIDTH,
@@ -57,8 +60,8 @@ class ParserNetworks(nn.Module):
     def forward(self, batch: "Batch") -> tuple[Tensor, Understanding, Tensor]:
         """Hidden states at the meta-queries [B, Q, WIDTH], what the heads make of them, and the cells' contents."""
         tokens = see(self.text_encoder.model.visual, batch.patches, batch.cos, batch.sin)
-        queries, cells = read(self.text_encoder, self.meta_queries, tokens, batch.ids, batch.positions,
-                              batch.image_index, batch.query_index)
+        queries, cells = read(self.text_encoder.model, self.meta_queries, tokens, batch.ids, batch.image_index,
+                              batch.query_index, batch.rope_cos, batch.rope_sin)
         return queries, self.heads(queries, cells, batch.centres), self.contents(tokens)
 
 
@@ -68,9 +71,10 @@ class Batch:
     cos: Tensor
     sin: Tensor
     ids: Tensor
-    positions: Tensor
     image_index: Tensor
     query_index: Tensor
+    rope_cos: Tensor
+    rope_sin: Tensor
     centres: Tensor
 
 
@@ -78,8 +82,8 @@ def batch_of(writer: PromptWriter, pixels: np.ndarray, instructions: list[str]) 
     """Images uint8 [B, H, W, 3] of one size and their sentences, as the parser takes them."""
     grid = pixels.shape[1] // CELL, pixels.shape[2] // CELL
     prompts = writer.write(instructions, grid)
-    arrays = (*PatchLayout().inputs(pixels).values(), prompts.ids, prompts.positions,
-              prompts.image_index, prompts.query_index, cell_centres(grid))
+    arrays = (*PatchLayout().inputs(pixels).values(), prompts.ids, prompts.image_index, prompts.query_index,
+              *ROPE.tables(prompts.positions), cell_centres(grid))
     return Batch(*map(torch.from_numpy, arrays))
 
 

@@ -8,41 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from export import preview
 from export.checkpoint import Checkpoint
 from export.graph import Graph, Shape
+from export.kontext.text import lengths
 from export.vae_decoder import vae_factor
 from export.vae_encoder import Encoder
 from retouch.families.kontext import Kontext, step_ids
 from retouch.latents import pack
-from retouch.schedule import TRAINED_STEPS, Schedule
+from retouch.passes.kontext import Step
+from retouch.schedule import Schedule
 from retouch.types import CELL, MAX_STEPS
 
 FOLDER = "transformer"
 STEPS, GUIDANCE = 28, 2.5  # the pipeline's number of steps, and the guidance of its own example
-
-
-class Step(nn.Module):
-    """`tokens` [B, S, C] are the target's, then the reference's; the velocity [B, S, C] counts for the target's.
-
-    `ids` [B, S, 3] and `text_ids` [B, T, 3] are diffusers', which has one set for the batch: the first row's count.
-    `guidance` [B] is the distilled one's strength, of a network that has it embedded. `timestep` [B] is the noise level;
-    `FluxKontextPipeline` rounds a thousand times it to the network's type, and so a share of 1 comes to the network.
-    """
-
-    def __init__(self, model: FluxTransformer2DModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, tokens: Tensor, text: Tensor, pooled: Tensor, timestep: Tensor, ids: Tensor, text_ids: Tensor,
-                guidance: Tensor | None = None) -> Tensor:
-        kind = self.model.dtype
-        return self.model(
-            hidden_states=tokens.to(kind), encoder_hidden_states=text.to(kind), pooled_projections=pooled.to(kind),
-            timestep=(timestep * TRAINED_STEPS).to(kind) / TRAINED_STEPS, guidance=guidance, img_ids=ids[0],
-            txt_ids=text_ids[0], return_dict=False)[0].float()
 
 
 def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
@@ -77,6 +58,7 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "scheduler": scheduler,
         "transformer": transformer,
         "cell": Kontext.patch * vae_factor(vae),
+        "words": lengths(checkpoint)[1],
         "latent_channels": vae["latent_channels"],
         "guidance_embeds": transformer.get("guidance_embeds", False),
         "default_guidance": GUIDANCE,

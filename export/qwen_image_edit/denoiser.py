@@ -8,39 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import QwenImageTransformer2DModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from export.checkpoint import Checkpoint
 from export.graph import Graph, Shape
 from export.preview import write
 from export.qwen_image_edit.frame import factor, load
 from export.qwen_image_edit.pipelines import pipeline_of
-from export.qwen_image_edit.transformer import step
 from export.qwen_image_edit.vae_encoder import Encoder
+from export.qwen_vl import patch_layout
 from retouch.families.qwen_image_edit import QwenImageEdit
+from retouch.passes.qwen_image_edit import Step
 from retouch.types import CELL, MAX_STEPS
 
 FOLDER = "transformer"
 # options of the class that no checkpoint for editing has
 UNKNOWN = ("guidance_embeds", "use_additional_t_cond", "use_layer3d_rope")
-
-
-class Step(nn.Module):
-    """The velocity [B, N, C] in float32 of the target's `tokens` [B, N, C] beside `references` [B, R, C].
-
-    Inputs as `export.qwen_image_edit.transformer.step` takes them, but `timestep` [B] is 1000 σ, rounded to the network's
-    type before it is divided, as the pipelines do.
-    """
-
-    def __init__(self, model: QwenImageTransformer2DModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, tokens: Tensor, references: Tensor, text: Tensor, timestep: Tensor, rope: Tensor,
-                text_rope: Tensor) -> Tensor:
-        kind = self.model.dtype
-        latents = tokens.to(kind), references.to(kind)
-        return step(self.model, *latents, text.to(kind), timestep.to(kind) / 1000, rope, text_rope).float()
 
 
 def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
@@ -79,7 +62,8 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "patch": config["patch_size"], "axes": config["axes_dims_rope"], "factor": factor(vae),
         "latent_channels": vae["z_dim"], "conditioning": config["joint_attention_dim"],
-        "area": pipeline.area, "photos": pipeline.photos,
+        "area": pipeline.area, "photos": pipeline.photos, "seen": pipeline.seen_area // patch_layout(checkpoint).cell**2,
+        "transformer": config,  # for a runner that makes the network itself
         "scheduler": checkpoint.json("scheduler/scheduler_config.json"),
         "default_steps": 50, "max_steps": MAX_STEPS, "default_true_cfg": 4.0, "negative": " ",
     }

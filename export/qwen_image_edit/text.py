@@ -9,20 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
 
 from export.checkpoint import Checkpoint
 from export.graph import Graph, Shape
-from export.parser import Vision, vision_axes
 from export.qwen_image_edit.pipelines import pipeline_of
-from retouch.patches import MEAN, STD, PatchLayout
-from retouch.readers.chat import Rope
+from export.qwen_vl import FOLDER, Vision, parameter, patch_layout, rope_of, vision_axes
 from retouch.readers.qwen_image_edit import LANGUAGE, TOKENIZER, VISION
 from retouch.reading import hear
 from retouch.types import CELL
 
-FOLDER = "text_encoder"
+__all__ = ["FOLDER", "files", "graphs", "parameter", "settings"]
 
 
 class Language(nn.Module):
@@ -40,7 +37,7 @@ class Language(nn.Module):
 def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
     """With the checkpoint's weights, rounded to bfloat16, in float32 or, in `outline`, without any in bfloat16."""
     model = checkpoint.typed(Qwen2_5_VLForConditionalGeneration, FOLDER, outline).model
-    layout, rope, words = patch_layout(checkpoint), rope_of(config_of(checkpoint)), model.config.text_config
+    layout, rope, words = patch_layout(checkpoint), rope_of(checkpoint), model.config.text_config
 
     def photos(shape: Shape) -> dict[str, Tensor]:
         size = shape.height // CELL * layout.cell, shape.width // CELL * layout.cell
@@ -63,17 +60,11 @@ def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
             Graph(LANGUAGE, Language(model), chats, axes, ("hidden",))]
 
 
-def parameter(name: str) -> str:
-    """What a tensor of the checkpoint is called in a Qwen2_5_VLModel: transformers has renamed them over the years."""
-    name = name.removeprefix("model.")
-    return name if name.startswith(("visual.", "language_model.", "lm_head.")) else f"language_model.{name}"
-
-
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
     pipeline = pipeline_of(checkpoint)
     return {
         "patches": asdict(patch_layout(checkpoint)),
-        "rope": asdict(rope_of(config_of(checkpoint))),
+        "rope": asdict(rope_of(checkpoint)),
         "template": pipeline.template, "picture": pipeline.picture, "drop": pipeline.drop,
         "photos": pipeline.photos, "seen_area": pipeline.seen_area,
     }
@@ -82,26 +73,3 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
 def files(checkpoint: Checkpoint, folder: Path) -> None:
     source = checkpoint.file("processor/tokenizer_config.json", "tokenizer/tokenizer_config.json").parent
     AutoTokenizer.from_pretrained(source).backend_tokenizer.save(str(folder / TOKENIZER))
-
-
-def config_of(checkpoint: Checkpoint) -> Qwen2_5_VLConfig:
-    return Qwen2_5_VLConfig.from_dict(checkpoint.json(f"{FOLDER}/config.json"))
-
-
-def rope_of(config: Qwen2_5_VLConfig) -> Rope:
-    """Of the language model; ValueError for one that is not as Qwen2.5-VL's."""
-    words = config.text_config
-    said = words.rope_parameters
-    if said["rope_type"] != "default" or words.use_sliding_window:
-        raise ValueError(f"the text model has {said['rope_type']} rotary positions or a sliding window, which is not "
-                         "supported")
-    return Rope(words.hidden_size // words.num_attention_heads, said["rope_theta"], tuple(said["mrope_section"]))
-
-
-def patch_layout(checkpoint: Checkpoint) -> PatchLayout:
-    """How the checkpoint's processor cuts photos; ValueError when it does not scale colours as CLIP's."""
-    processor = Qwen2VLImageProcessorPil.from_pretrained(checkpoint.file("processor", "image_processor"))
-    if not np.allclose([processor.image_mean, processor.image_std], [MEAN, STD]):
-        raise ValueError("the checkpoint's image processor has another image_mean or image_std than CLIP's")
-    return PatchLayout.of(config_of(checkpoint).vision_config.to_dict(), smallest=processor.size["shortest_edge"],
-                          largest=processor.size["longest_edge"])

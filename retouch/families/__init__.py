@@ -7,6 +7,7 @@ share a step, what is remembered and what is sent, is the same for all of them.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from retouch.denoising import Wanted
 
 Arrays = dict[str, np.ndarray]
+Size = tuple[int, int]  # height and width in pixels
 
 # name in the manifest: module and class, imported when a lane of it is loaded
 FAMILIES = {
@@ -26,13 +28,18 @@ FAMILIES = {
 
 
 class Family(Protocol):
-    """Made as `Family(settings)` of a lane's settings. Arrays are float32 and, as edits are, without a batch dimension, but
-    for a graph's inputs, which all have it, 1, in front.
+    """Made as `Family(settings)` of a lane's settings. Arrays are float32 and, as edits are, without a batch dimension,
+    but for a graph's inputs, which all have it, 1, in front.
 
     `keeps`: the reference's keys and values come from a graph of their own, `reference`, once an image; otherwise its
-    tokens are in every step's inputs. `partial`: a step can take any subset of the target's tokens. `negatives`: it can be
-    led away from an instruction, `negative` and by `true_cfg` where a request says nothing (1: not at all). At most so many
-    `references` beside the edited image. Pixels that an edit moves by fewer grey levels than `keep_below` are the source's.
+    tokens are in every step's inputs. `partial`: a step can take any subset of the target's tokens. `negatives`: it can
+    be led away from an instruction, `negative` and by `true_cfg` where a request says nothing (1: not at all). At most
+    so many `references` beside the edited image. Pixels that an edit moves by fewer grey levels than `keep_below` are
+    the source's.
+
+    What is planned or measured for ahead: `spans` are the smallest, the usual and the largest size at which images are
+    edited, of each kind of size that deserves a plan of its own, the largest kind first; `words` are the tokens of a
+    conditioning at least, usually and at most.
     """
 
     keeps: bool
@@ -42,8 +49,13 @@ class Family(Protocol):
     true_cfg: float
     references: int
     keep_below: int
+    spans: Sequence[tuple[Size, Size, Size]]
+    words: tuple[int, int, int]
 
-    def size(self, height: int, width: int) -> tuple[int, int]:
+    def shapes(self, size: Size, words: int) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+        """Of the latents of an image edited at `size`, and of a conditioning of so many tokens, by name."""
+
+    def size(self, height: int, width: int) -> Size:
         """The height and width in pixels at which an image of that height and width is edited."""
 
     def grid(self, latents: np.ndarray) -> tuple[int, int]:

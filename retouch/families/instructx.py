@@ -12,17 +12,19 @@ from retouch.images import bucket
 from retouch.latents import conditioning_ids, noise, reference_ids, target_ids
 from retouch.layout import layout
 from retouch.schedule import Schedule
-from retouch.types import KEEP_BELOW
+from retouch.types import BUCKETS, CELL, KEEP_BELOW
 
 if TYPE_CHECKING:
     from retouch.denoising import Wanted
 
 Arrays = dict[str, np.ndarray]
+Size = tuple[int, int]
 
 
 class InstructX(Defaults):
-    """Its conditioning are `conditioning` [Q, J] and the parser's `boxes` [S, 2, 4], which say where that stands. Beside
-    its noise every token has the source's and the layout. There is no guidance."""
+    """Its conditioning are `conditioning` [Q, J] and the parser's `boxes` [S, 2, 4], which say where that stands.
+    Beside its noise every token has the source's and the layout, where the network has channels for them. There is no
+    guidance."""
 
     keeps = partial = True
     negatives = False
@@ -30,9 +32,26 @@ class InstructX(Defaults):
 
     def __init__(self, settings: dict[str, Any]):
         self.patch, self.schedule = settings["patch"], Schedule(settings["shift"])
+        self._settings = settings
+        self.sizes, self.beside = [tuple(size) for size in settings.get("sizes", BUCKETS)], settings.get("beside", True)
+
+    @property
+    def spans(self) -> list[tuple[Size, Size, Size]]:
+        """One for each number of cells: sizes that have as many as one another share it."""
+        areas = {height * width: (height, width) for height, width in reversed(self.sizes)}
+        return [(areas[area],) * 3 for area in sorted(areas, reverse=True)]
+
+    @property
+    def words(self) -> tuple[int, int, int]:
+        return (self._settings["conditioning"][0],) * 3
+
+    def shapes(self, size: Size, words: int) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+        latents = self._settings["latent_channels"], *(side // CELL * self.patch for side in size)
+        told = words, self._settings["conditioning"][1]
+        return latents, {"conditioning": told, "boxes": (self._settings["slots"], 2, 4)}
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        return bucket(height, width)
+        return bucket(height, width, self.sizes)
 
     def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
         rows, columns = self.grid(latents)
@@ -47,11 +66,14 @@ class InstructX(Defaults):
     def fixed(self, wanted: Wanted, conditioning: Arrays, cells: np.ndarray) -> Arrays:
         grid, said, boxes = self.grid(wanted.latents), conditioning["conditioning"], conditioning["boxes"][None]
         ids = target_ids(grid)[cells][None]
-        return {
-            "beside": np.concatenate([self.pack(wanted.latents)[cells][None], layout(boxes, ids, grid)], -1),
+        given = {
             "conditioning": said[None], "ids": ids,
             "conditioning_ids": conditioning_ids(boxes, grid, len(said) // boxes.shape[1]),
         }
+        if not self.beside:
+            return given
+        source = self.pack(wanted.latents)[cells][None]
+        return given | {"beside": np.concatenate([source, layout(boxes, ids, grid)], -1)}
 
     def varying(self, wanted: Wanted, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         return {"tokens": tokens[None], "timestep": sigma[None]}

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from retouch.denoising import Wanted
 
 Arrays = dict[str, np.ndarray]
+Size = tuple[int, int]
 
-LARGEST = 1024 * 1024  # pixels
+SIDE, MIDDLE = 1024, (512, 512)
+LARGEST = SIDE * SIDE  # pixels
 THOUSAND = np.float32(1000)
 
 
@@ -36,10 +38,20 @@ class Flux2KleinKV(Defaults):
     negatives = False
     references = MAX_REFERENCES
     patch = 1
+    # a single token up to the middle, and from there to the largest
+    spans = (MIDDLE, (SIDE, SIDE), (SIDE, SIDE)), ((CELL, CELL), MIDDLE, MIDDLE)
 
     def __init__(self, settings: dict[str, Any]):
         """ValueError when the checkpoint's scheduler is none that is followed."""
-        self.schedule = Schedule.of(settings["scheduler"])
+        self.schedule, self._settings = Schedule.of(settings["scheduler"]), settings
+
+    @property
+    def words(self) -> tuple[int, int, int]:
+        return (self._settings["conditioning"][0],) * 3
+
+    def shapes(self, size: Size, words: int) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+        latents = self._settings["latent_channels"], *(side // CELL for side in size)
+        return latents, {"conditioning": (words, self._settings["conditioning"][1])}
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         if height * width > LARGEST:

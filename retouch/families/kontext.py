@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from retouch.denoising import Wanted
 
 Arrays = dict[str, np.ndarray]
+Size = tuple[int, int]
 
 TARGET, REFERENCE = 0, 1  # first position ids
 # (height, width) in pixels that the network was trained at: diffusers' PREFERRED_KONTEXT_RESOLUTIONS
 SIZES = ((1568, 672), (1504, 688), (1456, 720), (1392, 752), (1328, 800), (1248, 832), (1184, 880), (1104, 944),
          (1024, 1024), (944, 1104), (880, 1184), (832, 1248), (800, 1328), (752, 1392), (720, 1456), (688, 1504),
          (672, 1568))
+SQUARE = 1024, 1024
 
 
 class Kontext(Defaults):
@@ -30,8 +33,23 @@ class Kontext(Defaults):
     def __init__(self, settings: dict[str, Any]):
         """ValueError for a scheduler that is not known here."""
         self.schedule, self.cell = Schedule.of(settings["scheduler"]), settings["cell"]
-        self.sizes = settings.get("sizes", SIZES)
+        self.sizes, self._settings = settings.get("sizes", SIZES), settings
         self.guidance = settings["default_guidance"] if settings["guidance_embeds"] else None
+
+    @property
+    def spans(self) -> list[tuple[Size, Size, Size]]:
+        sizes = sorted((self.size(*size) for size in self.sizes), key=math.prod)
+        return [(sizes[0], self.size(*SQUARE), sizes[-1])]
+
+    @property
+    def words(self) -> tuple[int, int, int]:
+        return (self._settings["words"],) * 3
+
+    def shapes(self, size: Size, words: int) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+        latents = self._settings["latent_channels"], *(side // self.cell * self.patch for side in size)
+        network = self._settings["transformer"]
+        return latents, {"conditioning": (words, network["joint_attention_dim"]),
+                         "pooled": (network["pooled_projection_dim"],)}
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Of its sizes, which are `SIZES` where the settings have no others, the one whose aspect ratio is nearest to that of

@@ -10,14 +10,19 @@ import numpy as np
 from retouch.families.defaults import Defaults
 from retouch.schedule import TRAINED_STEPS, Schedule
 from retouch.torch_noise import randn
+from retouch.types import MAX_ASPECT, MAX_INSTRUCTION
 
 if TYPE_CHECKING:
     from retouch.denoising import Wanted
 
 Arrays = dict[str, np.ndarray]
+Size = tuple[int, int]
 
 CELL = 32  # pixels: both sides of an image are a multiple of it
 THETA = 10000.0
+PROPORTIONS = 1001  # that are tried between the narrowest and the widest
+FEWEST = 32  # tokens of a short sentence and of the template after it
+ROUNDING = 0.25  # by how much a photo has more tokens than asked for, at most
 
 
 def dimensions(area: int, height: int, width: int) -> tuple[int, int]:
@@ -35,7 +40,24 @@ class QwenImageEdit(Defaults):
         self.patch, self.area, self.axes = settings["patch"], settings["area"], settings["axes"]
         self.negative, self.true_cfg = settings["negative"], settings["default_true_cfg"]
         self.references = settings["photos"] - 1
-        self.schedule = Schedule.of(settings["scheduler"])
+        self.schedule, self._settings = Schedule.of(settings["scheduler"]), settings
+
+    @property
+    def spans(self) -> list[tuple[Size, Size, Size]]:
+        """Of images of about the same area: what rounding leaves of them in all proportions that are taken."""
+        ratios = np.geomspace(1 / MAX_ASPECT, MAX_ASPECT, PROPORTIONS)
+        sizes = sorted({dimensions(self.area, 1, ratio) for ratio in ratios}, key=math.prod)
+        return [(sizes[0], self.size(1, 1), sizes[-1])]
+
+    @property
+    def words(self) -> tuple[int, int, int]:
+        """The tokens of one photo as it is seen, more or less by what rounding leaves of it, and a sentence's."""
+        seen, photos = self._settings["seen"], self.references + 1
+        return min(FEWEST, seen), seen + FEWEST, round(photos * seen * (1 + ROUNDING)) + MAX_INSTRUCTION
+
+    def shapes(self, size: Size, words: int) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+        latents = self._settings["latent_channels"], *(side // self._settings["factor"] for side in size)
+        return latents, {"conditioning": (words, self._settings["conditioning"])}
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """The pixels at which an image of that size is edited or referred to."""

@@ -74,20 +74,3 @@ def photo_positions(grid: tuple[int, int], start: int) -> np.ndarray:
     from `start` and its longer side."""
     row, column = np.divmod(np.arange(grid[0] * grid[1]), grid[1])
     return start + np.stack([np.zeros_like(row), row, column])
-
-
-@dataclass(frozen=True)
-class Rope:
-    """The language model's rotary embedding: `sections` of the frequencies of a `head` turn by time, row and column."""
-
-    head: int
-    theta: float
-    sections: tuple[int, ...]
-
-    def tables(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cosines and sines float32 [T, head] of positions [3, T]."""
-        exponents = np.arange(0, self.head, 2, dtype=np.float32) / np.float32(self.head)
-        axis = np.repeat(np.arange(len(self.sections)) % 3, self.sections)
-        angles = positions[axis].T.astype(np.float32) * (np.float32(1) / np.float32(self.theta) ** exponents)
-        angles = np.concatenate([angles, angles], 1)
-        return np.cos(angles), np.sin(angles)

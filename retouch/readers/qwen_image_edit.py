@@ -6,14 +6,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL.Image import Resampling
 
 from retouch.cache import Cache, key_of
 from retouch.families.qwen_image_edit import dimensions
 from retouch.images import fit
 from retouch.manifest import verify
 from retouch.patches import PatchLayout
-from retouch.readers.chat import ChatWriter, Rope
+from retouch.readers.chat import ChatWriter
+from retouch.rope import Rope
 from retouch.runners import Opener
 from retouch.runners.onnx import OnnxRunner
 
@@ -55,10 +56,7 @@ class Reader:
     def prepared(self, photo: np.ndarray) -> np.ndarray:
         """A photo at the size at which it is seen, uint8."""
         area = fit(photo, dimensions(self._area, *photo.shape[:2]))
-        height, width = self._layout.size(*area.shape[:2])
-        if area.shape[:2] == (height, width):
-            return area
-        return np.asarray(Image.fromarray(area).resize((width, height), Image.Resampling.BICUBIC))
+        return fit(area, self._layout.size(*area.shape[:2]), Resampling.BICUBIC)
 
     def _see(self, pixels: np.ndarray) -> np.ndarray:
         inputs = self._layout.inputs(pixels[None])

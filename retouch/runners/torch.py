@@ -1,5 +1,5 @@
-"""The diffusion transformer in PyTorch, for a GPU without TensorRT: the module that the graphs were traced from, with
-the parameters of the lane's own graph file.
+"""A diffusion transformer in PyTorch, for a GPU without TensorRT: the module that the lane's graphs were traced from,
+with the parameters of the lane's own graph file.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
-from diffusers import Flux2Transformer2DModel
 from torch import Tensor, nn
 
 from retouch import compiler
 from retouch.fp8 import Fp8Linear
 from retouch.manifest import ArtifactError, Manifest, read, verify
-from retouch.passes import Reference, Step
+from retouch.passes import PASSES, flux2
 from retouch.runners import files_of
 from retouch.runners.parameters import Parameters
 
@@ -44,7 +44,7 @@ class TorchRunner:
         self.manifest = verify(folder, *files_of(graph, read(folder).files))
         self._device, self._keep = device_of(device or os.environ.get(DEVICE, "")), keep
         path = Path(folder) / f"{graph}.onnx"
-        module = _module(graph, _network(path, self.manifest.settings, self._device), self.manifest.settings)
+        module = _module(path, self.manifest.settings, self._device)
         self._outputs = module.outputs
         compiled = wants_compiling(self._device) if compiled is None else compiled
         if compiled:
@@ -64,7 +64,7 @@ class TorchRunner:
             return rows[0] if len(rows) == 1 else torch.cat(rows)
         if isinstance(value, Kept):
             return value.tensor
-        keys = name in Reference.outputs  # of another runner: the only inputs that the graphs take in their own type
+        keys = name in flux2.Reference.outputs  # of another runner: the only inputs that graphs take in their own type
         return torch.tensor(value, device=self._device, dtype=ARITHMETIC if keys else None)
 
 
@@ -107,18 +107,19 @@ def wants_compiling(device: torch.device) -> bool:
     return wish == "1"
 
 
-def _module(graph: str, network: Flux2Transformer2DModel, settings: dict[str, Any]) -> nn.Module:
-    return Reference(network) if graph == "reference" else Step(network, settings["prediction"])
-
-
-def _network(path: Path, settings: dict[str, Any], device: torch.device) -> Flux2Transformer2DModel:
-    """The transformer with the parameters that the graph in `path` uses; the others have no storage."""
+def _module(path: Path, settings: dict[str, Any], device: torch.device) -> nn.Module:
+    """The pass that the graph in `path` was traced from, with its parameters; the others have no storage."""
     config = settings.get("transformer", {})
-    if config.get("_class_name") != Flux2Transformer2DModel.__name__ or path.stem not in ("reference", "step"):
-        raise ArtifactError(f"the torch runner knows the graphs of a Flux2Transformer2DModel only, and {path.name} is "
-                            "not described as one; run the export again")
+    kind = config.get("_class_name", "")
+    if path.stem not in PASSES.get(kind, {}):
+        raise ArtifactError(f"the torch runner knows the graphs of {', '.join(PASSES)}, and {path.name} is not described "
+                            "as one; run the export again")
+    return PASSES[kind][path.stem](_network(path, getattr(diffusers, kind), config, device), settings)
+
+
+def _network(path: Path, kind: type, config: dict[str, Any], device: torch.device) -> nn.Module:
     with torch.device("meta"):
-        network = Flux2Transformer2DModel.from_config(config).eval()
+        network = kind.from_config(config).eval()
         nn.Module.to(network, ARITHMETIC)  # diffusers' own warns
     parameters = Parameters(path, device)
     strange = parameters.strange({name for name, _ in network.named_parameters()})

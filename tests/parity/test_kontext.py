@@ -21,13 +21,13 @@ from kontext_tiny import T5_LENGTH, TRANSFORMER, make_pipeline
 from PIL import Image
 from tiny import round_weights
 
-from export.kontext.denoiser import Step
 from export.preview import smooth_images
 from retouch.denoiser import Denoiser
 from retouch.denoising import Wanted
 from retouch.families import kontext
 from retouch.families.kontext import Kontext
 from retouch.manifest import verify
+from retouch.passes.kontext import Step
 from retouch.reader_loop import ReaderLoop
 from retouch.runners import joined
 from retouch.runners.onnx import OnnxRunner

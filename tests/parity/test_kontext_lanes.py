@@ -18,10 +18,11 @@ from PIL import Image
 from export import graph as graph_module
 from export.checkpoint import Checkpoint
 from export.graph import Shape
-from export.kontext.denoiser import Step, graphs
+from export.kontext.denoiser import graphs
 from export.quantise import bytes_by_tier
 from retouch.families import kontext
 from retouch.manifest import verify
+from retouch.passes.kontext import Step
 from retouch.reader_loop import ReaderLoop
 from retouch.runners.onnx import OnnxRunner
 

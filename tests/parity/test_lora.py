@@ -20,10 +20,11 @@ from safetensors.torch import load_file, save_file
 from export.adapter import Held
 from export.checkpoint import Checkpoint
 from export.graph import Shape, relative_error
-from export.kontext.denoiser import Step, graphs
+from export.kontext.denoiser import graphs
 from export.lora import AdapterFile
 from export.sizes import lane_bytes, measured
 from retouch.manifest import verify
+from retouch.passes.kontext import Step
 from retouch.runners.onnx import OnnxRunner
 from retouch.server import ROOT
 from retouch.types import LANES

@@ -9,7 +9,7 @@ from retouch.patches import PatchLayout
 from retouch.prompt import IMAGE_PAD, PromptWriter
 from retouch.reading import read, see
 from retouch.types import BUCKETS
-from training.parser import make_language_model
+from training.parser import ROPE, make_language_model
 
 SENTENCES = ["make the red circle blue", "remove it", "move the small green star to the top left"]
 
@@ -42,15 +42,16 @@ def test_hidden_states(writer, size):
     model, queries = make_language_model(writer.tokenizer.get_vocab_size()).eval(), MetaQueries(8, 192)
     assert model.config.image_token_id == writer.tokenizer.token_to_id(IMAGE_PAD)
     prompts, mask, grid = write(writer, size)
-    ids, positions, image_index, query_index = map(
-        torch.from_numpy, (prompts.ids, prompts.positions, prompts.image_index, prompts.query_index))
+    ids, positions, image_index, query_index, cos, sin = map(
+        torch.from_numpy, (prompts.ids, prompts.positions, prompts.image_index, prompts.query_index,
+                           *ROPE.tables(prompts.positions)))
     layout = PatchLayout()
     pixels = np.random.default_rng(1).integers(0, 256, (3, *size, 3), np.uint8)
     inputs = {name: torch.from_numpy(array) for name, array in layout.inputs(pixels).items()}
     rows = torch.arange(3)[:, None]
     with torch.no_grad():
         tokens = see(model.model.visual, *inputs.values())
-        ours = read(model, queries, tokens, ids, positions, image_index, query_index)
+        ours = read(model.model, queries, tokens, ids, image_index, query_index, cos, sin)
         embedded = model.get_input_embeddings()(ids)
         embedded[rows, query_index] = queries.weight
         hidden = model.model(

@@ -136,3 +136,14 @@ def test_a_server_whose_stub_has_died_ends_and_leaves_no_client_waiting(tmp_path
         server.process.wait(60)
     assert any(isinstance(each, RequestError) for each in outcomes), "that of the stub at least"
     assert "has died; the server is stopped" in (tmp_path / "server.log").read_text()
+
+
+def test_after_ctrl_c_of_the_page(tmp_path):
+    pytest.importorskip("gradio", reason="the page needs Gradio (make web installs it)")
+    command = Command(tmp_path, "web", "--port", "0")
+    command.wait_for("the page is ready: http://127.0.0.1:")
+    assert any(name.startswith("retouch-web-") for name in os.listdir(command.temporary))
+    command.process.send_signal(signal.SIGINT)
+    command.process.communicate(timeout=60)
+    assert command.process.returncode == 130
+    command.nothing_left()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,7 +43,7 @@ def changed(edited: Path) -> bool:
 def test_every_command_is_known_here():
     assert [line.split()[0:2] for line in SHELL] == [
         ["make", "demo"], ["make", "edit"], ["make", "serve"],
-        [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "export"],
+        [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "edit"], ["make", "web"], [".venv/bin/retouch", "export"],
         [".venv/bin/retouch", "inspect"], ["make", "test"]]
 
 
@@ -57,12 +60,28 @@ def test_the_first_two_commands():
 
 
 def test_an_export_of_what_is_there():
-    assert "up to date" in run(SHELL[5])
+    assert "up to date" in run(SHELL[6])
 
 
 def test_a_look_at_the_checkpoint():
-    told = run(SHELL[6])
+    told = run(SHELL[7])
     assert "instructx" in told and "9.43 MB" in told and "missing" not in told
+
+
+@contextlib.contextmanager
+def running(command: str, said: str) -> Iterator[str]:
+    """A command that stays, until Ctrl-C; yields the line by which it `said` that it is there."""
+    # a shell's background job ignores Ctrl-C, and its children would too
+    process = subprocess.Popen(command.split(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    try:
+        line = next((line for line in process.stdout if said in line), "")
+        assert line and process.poll() is None
+        yield line
+    finally:
+        for child in subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True, text=True).stdout.split():
+            subprocess.run(["kill", f"-{signal.SIGINT.name[3:]}", child])
+        process.wait(60)
 
 
 @pytest.fixture()
@@ -71,19 +90,17 @@ def serving():
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:
                 pytest.skip(f"port {port} is in use, and `make serve` wants it")
-    # a shell's background job ignores Ctrl-C, and its children would too
-    server = subprocess.Popen(SHELL[2].split(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-    try:
-        for line in server.stdout:
-            if "ready" in line:
-                break
-        assert server.poll() is None
+    with running(SHELL[2], "ready"):
         yield
-    finally:
-        for child in subprocess.run(["pgrep", "-g", str(server.pid)], capture_output=True, text=True).stdout.split():
-            subprocess.run(["kill", f"-{signal.SIGINT.name[3:]}", child])
-        server.wait(60)
+
+
+def test_the_page_is_one_command_away():
+    with running(SHELL[5], "the page is ready") as line:
+        (url,) = re.findall(r"http://127\.0\.0\.1:\d+", line)
+        with urllib.request.urlopen(url, timeout=20) as page:
+            assert re.search(r'"title": *"Retouch"', page.read().decode())
+    with pytest.raises(OSError):
+        urllib.request.urlopen(url, timeout=5)
 
 
 def test_a_server_that_stays(serving, tmp_path):

@@ -1,12 +1,29 @@
-"""Which shapes plans are built for."""
+"""Which shapes plans are built for; that the families' own graphs are covered is tested beside the parities."""
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from onnx import TensorProto, helper
 
-from export.profiles import family, shapes
-from retouch.types import BUCKETS, CELL
+from export.profiles import profiles, shapes
+from retouch.families import family_of
+from retouch.types import BUCKETS, CELL, MAX_ASPECT
+
+INSTRUCTX = {"patch": 8, "shift": 3.0, "latent_channels": 3, "conditioning": [8, 192], "slots": 2}
+SCHEDULER = {"use_dynamic_shifting": True}
+NETWORK = {"joint_attention_dim": 32, "pooled_projection_dim": 8}
+FAMILIES = {
+    "flux-kontext": {"scheduler": SCHEDULER, "cell": 16, "guidance_embeds": True, "default_guidance": 2.5,
+                     "latent_channels": 16, "words": 512, "transformer": NETWORK},
+    "flux2-klein-kv": {"scheduler": SCHEDULER, "latent_channels": 128, "conditioning": [512, 32]},
+    "qwen-image-edit": {"patch": 2, "area": 1024**2, "axes": [16, 56, 56], "scheduler": SCHEDULER, "photos": 3,
+                        "negative": " ", "default_true_cfg": 4.0, "factor": 8, "latent_channels": 16, "seen": 188,
+                        "conditioning": 32},
+}
 
 
 def model(**inputs):
@@ -14,8 +31,16 @@ def model(**inputs):
     return helper.make_model(helper.make_graph([], "g", given, []))
 
 
+STEP = model(tokens=["batch", "region", 192], ids=["batch", "region", 4], k=["batch", 6, "cells", 6, 32],
+             timestep=["batch"])
+
+
+def instructx(**settings):
+    return family_of("instructx", INSTRUCTX | settings)
+
+
 def test_every_bucket_and_batch_has_a_profile():
-    table = family(batches=(1, 4))
+    table = profiles(STEP, instructx(), batches=(1, 4))
     for height, width in BUCKETS:
         cells = height // CELL * (width // CELL)
         for batch in (1, 2, 3, 4):
@@ -27,7 +52,37 @@ def test_every_bucket_and_batch_has_a_profile():
 
 
 def test_batches_follow_on_one_another():
-    assert [profile["batch"] for profile in family([(128, 128)], (1, 2, 8))] == [(1, 1, 1), (2, 2, 2), (3, 8, 8)]
+    table = profiles(STEP, instructx(sizes=[(128, 128)]), (1, 2, 8))
+    assert [profile["batch"] for profile in table] == [(1, 1, 1), (2, 2, 2), (3, 8, 8)]
+
+
+def test_the_reference_has_its_own_axes():
+    source = model(tokens=["batch", "cells", 192], ids=["batch", "cells", 4])
+    assert profiles(source, instructx(), (1,)) == [{"batch": (1, 1, 1), "cells": (cells,) * 3} for cells in (64, 60)]
+
+
+def test_a_step_takes_as_many_references_as_the_family():
+    step = model(tokens=["batch", "region", 128], k=["batch", 6, "cells", 6, 32])
+    large, small = profiles(step, family_of("flux2-klein-kv", FAMILIES["flux2-klein-kv"]), (1,))
+    assert large["cells"] == (1024, 4096, 4 * 4096) and large["region"] == (1, 4096, 4096)
+    assert small["cells"] == (1, 1024, 4 * 1024) and small["region"] == (1, 1024, 1024)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@given(height=some.integers(16, 4096), width=some.integers(16, 4096))
+def test_what_is_edited_lies_in_a_span(name, height, width):
+    family = family_of(name, FAMILIES[name])
+    if max(height, width) <= min(height, width) * MAX_ASPECT:
+        area = math.prod(family.size(height, width))
+        assert any(math.prod(smallest) <= area <= math.prod(largest) for smallest, _, largest in family.spans)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_usual_lies_between(name):
+    family = family_of(name, FAMILIES[name])
+    assert list(family.words) == sorted(family.words)
+    for span in family.spans:
+        assert list(map(math.prod, span)) == sorted(map(math.prod, span))
 
 
 def test_axes_become_shapes():
@@ -40,3 +95,11 @@ def test_axes_become_shapes():
 def test_an_axis_without_limits_is_refused(axis, words):
     with pytest.raises(ValueError, match=f"the input x has a dynamic axis {words}.*knows batch"):
         shapes(model(x=["batch", axis]), {"batch": (1, 1, 1)})
+
+
+@pytest.mark.parametrize("inputs, words", [
+    ({"strange": ["batch", "cells"]}, "the family makes no strange with an axis 'cells'"),
+    ({"tokens": ["batch", "n", 192], "k": ["batch", 6, "n", 6, 32]}, "do not agree on the axis 'n': k has 64")])
+def test_a_graph_of_another_family_is_refused(inputs, words):
+    with pytest.raises(ValueError, match=words):
+        profiles(model(**inputs), instructx())

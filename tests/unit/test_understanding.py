@@ -1,6 +1,9 @@
 """Logits to words."""
 
+from fractions import Fraction
+
 import numpy as np
+import pytest
 
 from retouch import understanding
 from retouch.answer import Operation
@@ -80,18 +83,35 @@ def test_places_agree_with_the_training_labels():
 def test_region_threshold_is_a_probability():
     cells = np.array([-3.0, -0.9, -0.8, 0.0, 3.0], np.float32)
     nowhere = np.zeros((2, 2, 4), np.float32)
-    assert understanding.region(cells, 0.3, nowhere, (1, 5)).tolist() == [False, False, True, True, True]
-    assert understanding.region(cells, 0.5, nowhere, (1, 5)).tolist() == [False, False, False, False, True]
+    assert understanding.region(cells, 0.3, nowhere, (1, 5), (1, 5)).tolist() == [False, False, True, True, True]
+    assert understanding.region(cells, 0.5, nowhere, (1, 5), (1, 5)).tolist() == [False, False, False, False, True]
 
 
 def test_region_holds_the_cells_that_a_box_touches():
     unlikely, places = np.full(16, -9, np.float32), np.zeros((2, 2, 4), np.float32)
     places[0, 1] = (0.30, 0.55, 0.45, 0.70)
-    found = understanding.region(unlikely, 0.5, places, (4, 4)).reshape(4, 4)
+    found = understanding.region(unlikely, 0.5, places, (4, 4), (4, 4)).reshape(4, 4)
     assert np.argwhere(found).tolist() == [[2, 1]]
     places[0, 1] = (0.30, 0.55, 0.49, 0.70)  # so near the next cell that the shape may reach it
-    found = understanding.region(unlikely, 0.5, places, (4, 4)).reshape(4, 4)
+    found = understanding.region(unlikely, 0.5, places, (4, 4), (4, 4)).reshape(4, 4)
     assert np.argwhere(found).tolist() == [[2, 1], [2, 2]]
+
+
+@pytest.mark.parametrize("seen, grid", [
+    ((4, 6), (7, 10)), ((5, 5), (9, 9)), ((37, 20), (64, 36)), ((8, 8), (8, 8)), ((3, 9), (2, 4))])
+def test_a_cell_changes_when_any_token_over_it_does(seen, grid):
+    """Held against shares of the image in whole fractions, token by token."""
+    changing = np.random.default_rng(0).random(seen) < 0.1
+    logits, nowhere = np.where(changing, 9.0, -9.0).ravel(), np.zeros((2, 2, 4), np.float32)
+    found = understanding.region(logits, 0.5, nowhere, seen, grid)
+
+    def meet(cell, cells, token, tokens):
+        begins = Fraction(cell, cells) < Fraction(token + 1, tokens)
+        return begins and Fraction(token, tokens) < Fraction(cell + 1, cells)
+
+    for index, cell in enumerate(np.ndindex(grid)):
+        over = any(all(map(meet, cell, grid, token, seen)) for token in np.argwhere(changing).tolist())
+        assert found[index] == over
 
 
 def test_parsed_survives_json():

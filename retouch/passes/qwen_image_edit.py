@@ -10,7 +10,27 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from diffusers import QwenImageTransformer2DModel
-from torch import Tensor
+from torch import Tensor, nn
+
+
+class Step(nn.Module):
+    """The velocity [B, N, C] in float32 of the target's `tokens` [B, N, C] beside `references` [B, R, C].
+
+    Inputs as `step` takes them, but `timestep` [B] is 1000 σ, rounded to the network's type before it is divided, as the
+    pipelines do.
+    """
+
+    outputs = ("velocity",)
+
+    def __init__(self, model: QwenImageTransformer2DModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, references: Tensor, text: Tensor, timestep: Tensor, rope: Tensor,
+                text_rope: Tensor) -> Tensor:
+        kind = self.model.dtype
+        latents = tokens.to(kind), references.to(kind)
+        return step(self.model, *latents, text.to(kind), timestep.to(kind) / 1000, rope, text_rope).float()
 
 
 def step(model: QwenImageTransformer2DModel, tokens: Tensor, references: Tensor, text: Tensor, timestep: Tensor,
@@ -28,21 +48,30 @@ def step(model: QwenImageTransformer2DModel, tokens: Tensor, references: Tensor,
                            torch.ones_like(references[..., :1], dtype=torch.bool)], 1)
     embedded = model.time_text_embed(times.flatten(), hidden).unflatten(0, (-1, times.shape[1]))
     tables = _tables(torch.cat([text_rope, rope], 1))
-    for block in model.transformer_blocks:
-        hidden, words = _block(block, hidden, words, embedded, still, tables)
+    *blocks, last = model.transformer_blocks
+    for block in blocks:
+        hidden, said, text_mod = _attended(block, hidden, words, embedded, still, tables)
+        words = _words(block, words, said, text_mod)
+    hidden, _, _ = _attended(last, hidden, words, embedded, still, tables)  # nothing follows that would need its words
     return model.proj_out(model.norm_out(hidden[:, : tokens.shape[1]], embedded[:, 0]))
 
 
-def _block(block, hidden: Tensor, words: Tensor, embedded: Tensor, still: Tensor | None,
-           tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _attended(block, hidden: Tensor, words: Tensor, embedded: Tensor, still: Tensor | None,
+              tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """The image's hidden states after a block, and what its words take on by: what attention gives them, and how they are
+    modulated."""
     image, text = block.img_mod(embedded).chunk(6, -1), block.txt_mod(embedded[:, :1]).chunk(6, -1)
     if still is not None:
         image = [torch.where(still, each[:, 1:], each[:, :1]) for each in image]
     mixed, said = _attend(block.attn, _modulated(block.img_norm1(hidden), *image[:2]),
                           _modulated(block.txt_norm1(words), *text[:2]), tables)
-    hidden, words = hidden + image[2] * mixed, words + text[2] * said
-    hidden = hidden + image[5] * block.img_mlp(_modulated(block.img_norm2(hidden), *image[3:5]))
-    return hidden, words + text[5] * block.txt_mlp(_modulated(block.txt_norm2(words), *text[3:5]))
+    hidden = hidden + image[2] * block.attn.to_out[0](mixed)
+    return hidden + image[5] * block.img_mlp(_modulated(block.img_norm2(hidden), *image[3:5])), said, text
+
+
+def _words(block, words: Tensor, said: Tensor, text: tuple[Tensor, ...]) -> Tensor:
+    words = words + text[2] * block.attn.to_add_out(said)
+    return words + text[5] * block.txt_mlp(_modulated(block.txt_norm2(words), *text[3:5]))
 
 
 def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -50,7 +79,7 @@ def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 
 
 def _attend(attn, image: Tensor, words: Tensor, tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """What image and words, in one softmax, give the image, and what they give the words."""
+    """What image and words, in one softmax, give the image, and what they give the words, before they are projected."""
     size, count = attn.inner_dim // attn.heads, words.shape[1]
 
     def heads(said: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,7 +94,7 @@ def _attend(attn, image: Tensor, words: Tensor, tables: tuple[Tensor, Tensor]) -
     q, k = _rotated(q, tables, size**-0.5), _rotated(k, tables)
     mixed = F.scaled_dot_product_attention(*(each.transpose(1, 2) for each in (q, k, v)), scale=1.0)
     mixed = mixed.transpose(1, 2).flatten(2)
-    return attn.to_out[0](mixed[:, count:]), attn.to_add_out(mixed[:, :count])
+    return mixed[:, count:], mixed[:, :count]
 
 
 def _tables(rope: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The diffusion transformer's two passes as modules: what is exported, and what the torch runner runs."""
+"""The two passes of a Flux2Transformer2DModel in K/V mode."""
 
 from __future__ import annotations
 

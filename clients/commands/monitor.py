@@ -1,0 +1,21 @@
+"""`retouch monitor`: Prometheus and Grafana beside a running server."""
+
+from __future__ import annotations
+
+import click
+
+from clients import monitor as tools
+from clients.show import console
+
+
+@click.command(short_help="Watch a running server by Prometheus and Grafana.")
+@click.option("--port", type=int, default=9090, show_default=True, help="Of Prometheus.")
+@click.option("--grafana-port", type=int, default=3000, show_default=True)
+def monitor(port: int, grafana_port: int) -> None:
+    """Watch a running server by Prometheus and Grafana, until Ctrl-C."""
+    started = [tools.prometheus(port), *filter(None, [tools.grafana(grafana_port)])]
+    for tool in started:
+        console.print(f"{tool.name}: {tool.page}", soft_wrap=True)
+    if len(started) == 1:
+        console.print(tools.NO_GRAFANA, soft_wrap=True)
+    tools.watch(started)

@@ -1,0 +1,115 @@
+"""The app: routes, what stands before them, and what a failure becomes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from clients.openai_api import edits, models, schema
+from clients.openai_api.errors import LEFT, ApiError, ClientLeft, absent
+from clients.openai_api.job import Client
+from clients.openai_api.keys import Keys
+from clients.openai_api.limits import MAX_BODY_BYTES, BodyLimit
+from clients.openai_api.metrics import Counted, Metrics
+from clients.openai_api.refusing import refusal
+from clients.openai_api.request_id import RequestId
+from retouch.types import VERSION, RequestError
+
+CODES = {400: "invalid_body", 404: "unknown_url", 405: "method_not_allowed"}
+
+
+class Health(BaseModel):
+    status: str = "ok"
+
+
+def create_app(client: Client, keys: Keys = Keys(), max_body: int = MAX_BODY_BYTES) -> FastAPI:
+    """The server before `client`, which it closes when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await client.close()
+
+    def allowed(given: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]) -> None:
+        keys.check(given)
+
+    # no pages of documentation: they would load scripts from elsewhere
+    app = FastAPI(title="Retouch", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.client, app.state.metrics, app.state.since = client, Metrics(), int(time.time())
+    for router in (edits.router, models.router):
+        app.include_router(router, dependencies=[Depends(allowed)])
+    _add_watching(app)
+    _add_failures(app)
+    app.openapi = lambda: _document(app)
+    app.add_middleware(BodyLimit, limit=max_body)
+    app.add_middleware(Counted, metrics=app.state.metrics)
+    app.add_middleware(RequestId)
+    return app
+
+
+def _add_watching(app: FastAPI) -> None:
+    """For those who run it; no key is asked."""
+
+    @app.get("/health", summary="Whether this server runs")
+    async def health() -> Health:
+        return Health()
+
+    @app.get("/ready", summary="Whether edits would be taken", responses=schema.errors(503))
+    async def ready() -> Health:
+        if not await app.state.client.ready():
+            raise absent()
+        return Health()
+
+    @app.get("/metrics", summary="Prometheus metrics", response_class=Response,
+             responses={200: {"content": {CONTENT_TYPE_LATEST.partition(";")[0]: {"schema": {"type": "string"}}}}})
+    async def metrics() -> Response:
+        return Response(generate_latest(app.state.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _add_failures(app: FastAPI) -> None:
+    @app.exception_handler(ApiError)
+    @app.exception_handler(RequestError)
+    async def refused(request: Request, failure: ApiError | RequestError) -> Response:
+        return (await refusal(failure, app.state.client)).response()
+
+    @app.exception_handler(HTTPException)
+    async def unrouted(request: Request, failure: HTTPException) -> Response:
+        """What routing or the form's parser refuses."""
+        asked = f"{request.method} {request.url.path[:128]}"
+        words = {404: f"There is no {asked}.", 405: f"{asked} is not allowed."}.get(failure.status_code, str(failure.detail))
+        return ApiError(failure.status_code, words, CODES.get(failure.status_code, "invalid_request"), headers=failure.headers).response()
+
+    @app.exception_handler(ClientLeft)
+    @app.exception_handler(ClientDisconnect)
+    async def left(request: Request, failure: Exception) -> Response:
+        if isinstance(failure, ClientLeft):
+            app.state.metrics.cancelled.inc()
+        return Response(status_code=LEFT)
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's, without the refusals of its own that never come, and with the events."""
+    if not app.openapi_schema:
+        document = get_openapi(title=app.title, version=app.version, routes=app.routes, description=edits.__doc__)
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        schemas = document["components"]["schemas"]
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for event in schema.EVENTS:
+            described = event.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= described.pop("$defs", {}) | {event.__name__: described}
+        app.openapi_schema = document
+    return app.openapi_schema

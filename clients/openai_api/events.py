@@ -1,0 +1,52 @@
+"""Server-sent events: partial images, then the result or an error."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
+from starlette.types import Receive, Scope, Send
+
+from clients.openai_api.answers import completed, partial
+from clients.openai_api.errors import ApiError
+from clients.openai_api.job import Client, Job
+from clients.openai_api.metrics import Metrics
+from clients.openai_api.refusing import refusal
+from clients.openai_api.timing import server_timing
+from retouch.answer import EditAnswer
+from retouch.types import RequestError
+
+MEDIA_TYPE = "text/event-stream"
+
+
+class EditStream(StreamingResponse):
+    """The events of an edit whose `first` answer is there, the others of which come from `rest`. A client that leaves cancels it."""
+
+    def __init__(self, job: Job, first: EditAnswer, rest: AsyncIterator[EditAnswer], client: Client, metrics: Metrics):
+        self._job, self._rest, self._client, self._metrics, self._over = job, rest, client, metrics, False
+        super().__init__(self._events(first), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._rest):
+            await super().__call__(scope, receive, send)
+        if not self._over:
+            self._metrics.cancelled.inc()
+
+    async def _events(self, first: EditAnswer) -> AsyncIterator[bytes]:
+        try:
+            index, answer = 0, first
+            while not answer.final:
+                yield _event(partial(self._job, answer, index))
+                index, answer = index + 1, await anext(self._rest)
+            yield _event(completed(self._job, answer, server_timing(answer.info.milliseconds)))
+        except (RequestError, ApiError) as failure:
+            self._metrics.stream_errors.inc()
+            error = await refusal(failure, self._client)
+            yield format_sse_event(data_str=error.body.model_dump_json(), event="error")
+        self._over = True
+
+
+def _event(event) -> bytes:
+    return format_sse_event(data_str=event.model_dump_json(), event=event.type)

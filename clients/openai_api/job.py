@@ -1,0 +1,121 @@
+"""An order on its way: what the doors are asked for, and their answers as the order wants them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from clients.openai_api import lanes
+from clients.openai_api.body import Order
+from clients.openai_api.errors import invalid
+from clients.openai_api.parameters import WISHES
+from clients.openai_api.pictures import finished, region_of
+from clients.openai_api.usage import Usage, usage
+from retouch import images
+from retouch.answer import EditAnswer
+from retouch.types import Format
+
+
+class Client(Protocol):
+    """What is wanted of `retouch.client.AsyncRetouch`."""
+
+    def edit(self, image: bytes, instruction: str, **knobs: Any) -> AsyncIterator[EditAnswer]: ...
+    async def lanes(self) -> tuple[str, ...]: ...
+    async def ready(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """An order, the sizes (width, height) of the pictures sent and of the result, None where it is left to the doors, and the
+    arguments of the client's `edit`."""
+
+    order: Order
+    sent: list[tuple[int, int]]
+    size: tuple[int, int] | None
+    knobs: dict[str, Any]
+
+    @property
+    def format(self) -> Format:
+        return self.order.parameters.format
+
+    @property
+    def quality(self) -> str:
+        return self.order.parameters.quality or "auto"
+
+    def usage(self, results: list[EditAnswer]) -> Usage:
+        parameters = self.order.parameters
+        sizes = [images.stored_size(each.image) for each in results]
+        return usage((parameters.prompt, parameters.negative_prompt or ""), self.sent, sizes)
+
+    async def answers(self, client: Client, seed: int) -> AsyncIterator[EditAnswer]:
+        """Previews and the result as they come, at the order's size. Closing the iterator cancels the edit."""
+        async with aclosing(client.edit(self.order.image, self.order.parameters.prompt, seed=seed, **self.knobs)) as answers:
+            async for answer in answers:
+                yield answer if self.size is None else await asyncio.to_thread(self._finished, answer)
+
+    async def results(self, client: Client) -> list[EditAnswer]:
+        """All n, computed side by side; when one fails or the task is cancelled, the others are too."""
+        first = self.seed()
+        edits = [asyncio.create_task(self._result(client, first + turn)) for turn in range(self.order.parameters.n or 1)]
+        try:
+            return await asyncio.gather(*edits)
+        finally:
+            for edit in edits:
+                edit.cancel()
+
+    def seed(self) -> int:
+        seed = self.order.parameters.seed
+        return secrets.randbelow(2**31) if seed is None else seed
+
+    async def _result(self, client: Client, seed: int) -> EditAnswer:
+        async with aclosing(self.answers(client, seed)) as answers:
+            async for answer in answers:
+                pass
+        return answer
+
+    def _finished(self, answer: EditAnswer) -> EditAnswer:
+        return replace(answer, image=finished(answer.image, self.size, self.format))
+
+
+async def plan(order: Order, client: Client) -> Job:
+    """ApiError or RequestError when it cannot be done."""
+    job = await asyncio.to_thread(_planned, order)
+    return replace(job, knobs=job.knobs | {"precision": await _precision(order, client)})
+
+
+def _planned(order: Order) -> Job:
+    """All but the lane; here pictures are decoded."""
+    parameters = order.parameters
+    sent = [images.stored_size(order.image), *(images.stored_size(each, "REFERENCES") for each in order.references)]
+    size, partial = parameters.size_asked, parameters.partial_images or 0
+    upright = images.upright_size(order.image) if order.mask or partial else None
+    if partial and not size:
+        size = upright  # the doors' previews are smaller
+    knobs = {
+        "previews": partial, "references": order.references, "steps": parameters.steps or 0,
+        "region": region_of(order.mask, upright) if order.mask else b"auto",
+        # what is scaled here is encoded here
+        "format": "png" if size or parameters.format.name == "png" else _words(parameters.format),
+        "guidance": parameters.guidance or 0.0, "negative": parameters.negative_prompt or "",
+        "true_cfg": parameters.true_cfg_scale or 0.0, "step_cache": parameters.step_cache or 0.0,
+        "deadline_ms": parameters.deadline_ms or 0, "priority": parameters.priority or 0}
+    return Job(order, sent, size, knobs)
+
+
+async def _precision(order: Order, client: Client) -> str:
+    """The lane of the model's name, or what the quality wishes."""
+    model, quality = order.parameters.model or lanes.MODEL, order.parameters.quality or "auto"
+    if model == lanes.MODEL:
+        return WISHES[quality]
+    lane = lanes.lane_of(model, await client.lanes())
+    if quality != "auto":
+        raise invalid(f"Invalid 'quality': it chooses a lane, and the model {model} is one; leave one of them out.", "quality")
+    return lane
+
+
+def _words(format: Format) -> str:
+    return f"{format.name};quality={max(1, format.quality)}"

@@ -1,0 +1,77 @@
+"""A tiny checkpoint of every family, and the denoiser's lanes of each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import klein_tiny
+import kontext_tiny
+import numpy as np
+import onnx_ir as ir
+import qwen_image_edit_tiny
+import tiny
+from exports import exported
+from tiny import round_weights
+
+from export.linear import linears
+from retouch.denoiser import Denoiser
+from retouch.denoising import Wanted
+from retouch.runners.onnx import OnnxRunner
+
+NAMES = ("instructx", "flux-kontext", "flux2-klein-kv", "qwen-image-edit")
+SIZES = {"flux-kontext": {"sizes": [[64, 96], [96, 64], [80, 80]]},
+         "qwen-image-edit": {"area": qwen_image_edit_tiny.AREA}}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A family's name and the repository that the lanes bf16 and fp8 of its denoiser are in; it edits small images."""
+
+    name: str
+    repository: Path
+
+    def folder(self, lane: str = "bf16") -> Path:
+        return self.repository / f"denoiser_{lane}" / "1"
+
+    def denoiser(self, lane: str = "bf16", runner=OnnxRunner) -> Denoiser:
+        return Denoiser(self.folder(lane), runner)
+
+
+def export_family(name: str, path: Path) -> Exported:
+    checkpoint, repository = path / "checkpoint", path / "repository"
+    checkpoint.mkdir()
+    if name == "instructx":
+        tiny.make_checkpoint(checkpoint)
+    elif name == "flux2-klein-kv":
+        klein_tiny.make_checkpoint(checkpoint)
+    elif name == "qwen-image-edit":
+        qwen_image_edit_tiny.make_checkpoint(checkpoint, several=True)
+    else:
+        pipeline = kontext_tiny.make_pipeline()
+        round_weights(pipeline.transformer)
+        pipeline.save_pretrained(checkpoint)
+    denoiser = checkpoint, "--repository", repository, "--only", "denoiser", "--precision"
+    exported(*denoiser, "bf16")
+    found = Exported(name, repository)
+    graphs = found.folder().glob("*.onnx")
+    ranges = {graph.stem: {linear.module: 8.0 for linear in linears(ir.load(graph))} for graph in graphs}
+    (path / "ranges.json").write_text(json.dumps(ranges))
+    exported(*denoiser, "fp8", "--calibration", path / "ranges.json")
+    for lane in ("bf16", "fp8"):
+        manifest = found.folder(lane) / "manifest.json"
+        told = json.loads(manifest.read_text())
+        told["settings"] |= SIZES.get(name, {})
+        manifest.write_text(json.dumps(told))
+    return found
+
+
+def wanted(family, size: tuple[int, int], words: int, seed: int = 0, share: float = 1.0, more: int = 0) -> Wanted:
+    """An edit of noise; of a `share` of the image where the family takes parts."""
+    rng = np.random.default_rng(seed)
+    latents, told = family.shapes(size, words)
+    source, *others = (rng.standard_normal(latents, np.float32) for _ in range(1 + more))
+    said = {name: rng.standard_normal(shape, np.float32) for name, shape in told.items()}
+    region = rng.permutation(len(family.pack(source))) < share * len(family.pack(source))
+    return Wanted(source, said, region, seed, steps=4, more=tuple(others))

@@ -1,0 +1,87 @@
+"""Every panel's query finds what the running server exposes: by its names and labels, and, where Prometheus is installed, by
+its own answer."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+import urllib.parse
+import urllib.request
+
+import promql_parser
+import pytest
+import yaml
+
+from clients import monitor
+from retouch.server import HOST, ROOT, free_port
+
+BOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "retouch.json").read_text())
+QUERIES = [target["expr"].replace("$__rate_interval", "4s").replace("$lane", ".+")
+           for panel in BOARD["panels"] if panel["type"] != "row" for target in panel["targets"]]
+SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? \S+$", re.M)
+
+
+def selectors(expression):
+    """Of every metric in a query: its name and labels' patterns."""
+    if isinstance(expression, promql_parser.VectorSelector):
+        yield expression.name, {each.name: (str(each.op), each.value) for each in expression.matchers.matchers}
+    for name in ("expr", "lhs", "rhs", "vector_selector", "args"):
+        inner = getattr(expression, name, None)
+        for each in inner if isinstance(inner, list) else [inner] if inner is not None else []:
+            yield from selectors(each)
+
+
+def matches(labels, wanted):
+    found = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+    return all(re.fullmatch(value, found.get(name, "")) if "Re" in op or "=~" in op else found.get(name) == value
+               for name, (op, value) in wanted.items())
+
+
+@pytest.fixture(scope="module")
+def exposed(server, client, photo):
+    """Samples after an edit by each lane, when the loops' numbers have been published."""
+    for lane in client.lanes():
+        client.edit_one(photo, "make the red circle blue", steps=4, previews=2, precision=lane)
+    time.sleep(1.5)
+    return SAMPLE.findall(get(f"http://{HOST}:{server.metrics}/metrics"))
+
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=10) as page:
+        return page.read().decode()
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_query_selects_what_is_exposed(exposed, query):
+    wanted = list(selectors(promql_parser.parse(query)))
+    assert wanted
+    for name, labels in wanted:
+        assert any(sample == name and matches(told, labels) for sample, told in exposed), (name, labels)
+
+
+@pytest.fixture(scope="module")
+def asked(server, client, photo, exposed, tmp_path_factory):
+    """A real Prometheus that has read the server a few times, with edits between."""
+    if not shutil.which("prometheus"):
+        pytest.skip("Prometheus is not on PATH (apt-get install prometheus)")
+    folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
+    scrape = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
+    scrape["global"] = {"scrape_interval": "1s"}
+    scrape["scrape_configs"][0]["static_configs"] = [{"targets": [f"{HOST}:{server.metrics}"]}]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(scrape))
+    tool = monitor.prometheus(port)
+    command = [tool.command[0], f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
+               f"--web.listen-address={HOST}:{port}"]
+    with monitor.running([monitor.Tool("Prometheus", tool.page, command)]):
+        end = time.monotonic() + 8
+        while time.monotonic() < end:
+            client.edit_one(photo, "make the red circle blue", steps=4, previews=2)
+        yield lambda query: json.loads(get(f"http://{HOST}:{port}/api/v1/query?query={urllib.parse.quote(query)}"))
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_prometheus_answers_it(asked, query):
+    answer = asked(query)
+    assert answer["status"] == "success" and answer["data"]["result"], query

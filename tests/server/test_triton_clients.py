@@ -1,0 +1,69 @@
+"""What any Triton client asks beside edits, over both protocols: metadata, configuration, index, statistics, and unary calls."""
+
+from __future__ import annotations
+
+import pytest
+import tritonclient.grpc
+import tritonclient.http
+
+from retouch import types
+from retouch.client import answer_of, inputs_of
+from retouch.types import EditRequest
+
+DOORS = ("edit", "edit_sync", "edit_ensemble")
+
+
+@pytest.fixture(scope="module", params=["grpc", "http"])
+def triton(request, server):
+    """A client of tritonclient and its module; JSON answers from both."""
+    if request.param == "grpc":
+        with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
+            yield client, tritonclient.grpc, {"as_json": True}
+    else:
+        with tritonclient.http.InferenceServerClient(f"127.0.0.1:{server.http}") as client:
+            yield client, tritonclient.http, {}
+
+
+def test_health_and_server_metadata(triton):
+    client, _, as_json = triton
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("edit")
+    metadata = client.get_server_metadata(**as_json)
+    assert metadata["name"] == "triton" and "binary_tensor_data" in metadata["extensions"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_model_metadata_names_the_tensors(triton, door):
+    client, _, as_json = triton
+    metadata = client.get_model_metadata(door, **as_json)
+    assert [each["name"] for each in metadata["inputs"]] == [tensor.name for tensor in types.INPUTS]
+    assert {each["name"] for each in metadata["outputs"]} == (
+        {"EDITED", "STEP", "INFO"} if door == "edit_ensemble" else {"IMAGE", "STEP", "INFO"})
+
+
+def test_configuration_says_which_doors_stream(triton):
+    client, _, as_json = triton
+
+    def streams(door):
+        told = client.get_model_config(door, **as_json)
+        return bool(told.get("config", told).get("model_transaction_policy", {}).get("decoupled"))
+
+    assert streams("edit") and not streams("edit_sync")
+
+
+def test_the_index_lists_all_models_as_ready(triton):
+    client, _, as_json = triton
+    index = client.get_model_repository_index(**as_json)
+    states = {each["name"]: each.get("state") for each in (index["models"] if as_json else index)}
+    assert {states[name] for name in (*DOORS, "vl_parser", "connector", "vae_encoder", "denoiser_bf16", "vae_decoder")} == {"READY"}
+
+
+def test_statistics_count_a_unary_edit(triton, photo):
+    client, protocol, as_json = triton
+
+    def succeeded():
+        (told,) = client.get_inference_statistics("edit_sync", **as_json)["model_stats"]
+        return int(told["inference_stats"]["success"].get("count", 0))
+
+    before = succeeded()
+    answer = answer_of(client.infer("edit_sync", inputs_of(EditRequest(photo, "make the red circle blue", seed=3), protocol)))
+    assert answer.final and answer.info.seed == 3 and succeeded() == before + 1

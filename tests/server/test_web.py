@@ -1,0 +1,378 @@
+"""The page as a person meets it: a real browser, a real server; screenshots go to out/web."""
+
+from __future__ import annotations
+
+import shutil
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from counts import settled
+from pictures import file_of, scene
+
+from clients.web.serving import served
+from retouch import images
+from retouch.server import HOST, ROOT, free_port
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (make test installs it)")
+expect = playwright.expect
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on PATH (Debian's package chromium)")
+
+SHOTS = ROOT / "out" / "web"
+SENTENCE = "make the red circle blue"
+EVENTUALLY = 20_000  # milliseconds; two cores that others use too
+LONG = "50"
+
+
+@pytest.fixture(scope="module")
+def site(server):
+    with served(f"{HOST}:{server.grpc}", port=0) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def elsewhere(address):
+    return urlsplit(address).scheme not in ("blob", "data") and urlsplit(address).hostname != HOST
+
+
+@pytest.fixture
+def tabs(browser, site):
+    """Opens tabs of one person; none of them may ask anything of another host."""
+    contexts, outside = [], []
+
+    def open_tab(url=site, **options):
+        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        context.set_default_timeout(EVENTUALLY)
+        context.route(elsewhere, lambda route: (outside.append(route.request.url), route.abort()))
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(url)
+        expect(told(page)).to_be_visible(timeout=EVENTUALLY)
+        return page
+
+    yield open_tab
+    for context in contexts:
+        context.close()
+    assert outside == []
+
+
+@pytest.fixture
+def tab(tabs):
+    return tabs()
+
+
+def told(page):
+    """The line that says what happens."""
+    return page.locator("#status .status")
+
+
+def drop(page, file, name="photo.png"):
+    page.set_input_files("#photo input[type=file]", {"name": name, "mimeType": "image/png", "buffer": file})
+
+
+def ready(page, file):
+    drop(page, file)
+    expect(told(page)).to_contain_text("Say what should change", timeout=EVENTUALLY)
+
+
+def choose(page, group, name):
+    page.locator(group).get_by_label(name, exact=True).check()
+
+
+def fixed(page, seed=7):
+    """The edit's bytes depend on the lane, and under load `auto` may take another."""
+    choose(page, "#precision", "bf16")
+    page.get_by_label("A new seed each time").uncheck()
+    page.locator("#seed input").fill(str(seed))
+
+
+def slow(page):
+    page.locator("#advanced > button").click()
+    page.get_by_label("number input for Exact number of steps").fill(LONG)
+    choose(page, "#where", "Anywhere")
+
+
+def turns(page):
+    return page.locator("#thumbnails .thumbnail-item")
+
+
+def ask(page, sentence=SENTENCE):
+    page.locator("#instruction input").fill(sentence)
+    page.locator("#instruction input").press("Enter")
+
+
+def edit(page, sentence=SENTENCE):
+    """Asks by Enter and waits for the result."""
+    before = turns(page).count() or 1
+    ask(page, sentence)
+    expect(turns(page)).to_have_count(before + 1, timeout=EVENTUALLY)
+    expect(told(page)).to_contain_text("Done in", timeout=EVENTUALLY)
+    expect(page.locator("#edit")).to_be_visible(timeout=EVENTUALLY)
+
+
+def downloaded(page):
+    with page.expect_download(timeout=EVENTUALLY) as download:
+        page.locator("#download").click()
+    return download.value.path().read_bytes()
+
+
+def shown(page, selector):
+    """uint8 [H, W, 3] of the picture that a part of the page shows."""
+    image = page.locator(f"{selector} img").first
+    expect(image).to_be_visible(timeout=EVENTUALLY)
+    return images.decode(page.request.get(image.get_attribute("src")).body())
+
+
+def look(page, name):
+    page.wait_for_timeout(500)  # for what fades in
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+def expected(client, image, sentence=SENTENCE, seed=7, **knobs):
+    *_, answer = client.edit(image, sentence, seed=seed, precision="bf16", **knobs)
+    return answer.image
+
+
+def test_a_picture_is_edited_as_the_client_does(tab, client, photo):
+    look(tab, "empty")
+    ready(tab, photo)
+    fixed(tab)
+    edit(tab)
+    result = downloaded(tab)
+    assert result == expected(client, photo) != photo
+    np.testing.assert_array_equal(shown(tab, "#compare"), images.decode(photo))
+    account = tab.locator("#account")
+    for part in ("Make the red circle blue.", "of the picture may change", "Seed", "7", "denoise", "total"):
+        expect(account).to_contain_text(part)
+    look(tab, "edited")
+
+
+def test_before_and_after_by_a_slider(tab, photo):
+    ready(tab, photo)
+    edit(tab)
+    after = tab.locator("#compare img").last
+    frame = tab.locator("#compare").bounding_box()
+    seen = after.evaluate("each => getComputedStyle(each).clipPath")
+    handle = tab.locator("#compare .inner").bounding_box()
+    tab.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+    tab.mouse.down()
+    tab.mouse.move(frame["x"] + frame["width"] * 0.4, handle["y"], steps=5)
+    tab.mouse.up()
+    assert tab.locator("#compare .inner").bounding_box()["x"] < handle["x"] - 20
+    assert after.evaluate("each => getComputedStyle(each).clipPath") != seen
+    look(tab, "slider")
+
+
+def test_previews_sharpen_while_it_is_edited(tab, photo):
+    ready(tab, photo)
+    slow(tab)
+    tab.evaluate("""() => {
+        window.seen = new Set()
+        const look = () => document.querySelectorAll("#photo img").forEach(each => window.seen.add(each.src))
+        const all = {subtree: true, childList: true, attributes: true}
+        new MutationObserver(look).observe(document.querySelector("#photo"), all)
+    }""")
+    edit(tab)
+    assert len(tab.evaluate("[...window.seen]")) >= 4, "the source, some previews, the result"
+
+
+def test_the_region_is_shown_over_the_source(tab, photo):
+    ready(tab, photo)
+    edit(tab)
+    tab.get_by_role("tab", name="Region").click()
+    drawn = shown(tab, "#region")
+    assert drawn.shape == (768, 768, 3)
+    assert (np.abs(drawn.astype(int) - (79, 70, 229)).max(-1) < 8).sum() > 500, "a frame"
+    look(tab, "region")
+
+
+def stroke(page):
+    """Paints over the upper left of the picture in the editor, which takes a while to be ready."""
+    paint, canvas = page.locator("#where").get_by_label("Where I paint"), page.locator("#mask canvas").last
+    for _ in range(10):
+        page.wait_for_timeout(1000)
+        box = canvas.bounding_box()
+        middle, top = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(middle - 100, top - 110)
+        page.mouse.down()
+        for x, y in ((-40, -110), (-40, -70), (-100, -70), (-100, -40), (-40, -40)):
+            page.mouse.move(middle + x, top + y, steps=6)
+        page.mouse.up()
+        page.wait_for_timeout(1000)
+        if paint.is_checked():
+            return
+    pytest.fail("nothing can be painted")
+
+
+def test_what_is_not_painted_stays(tab, photo, source):
+    ready(tab, photo)
+    fixed(tab)
+    choose(tab, "#where", "Where I paint")
+    ask(tab, "make the background white")
+    expect(told(tab)).to_contain_text("Nothing is painted yet", timeout=EVENTUALLY)
+    expect(tab.locator("#mask canvas").last).to_be_visible(timeout=EVENTUALLY)
+    choose(tab, "#where", "Where the sentence says")
+    stroke(tab)
+    look(tab, "mask")
+    edit(tab, "make the background white")
+    changed = (images.decode(downloaded(tab)) != source).any(-1)
+    assert changed[:64, :64].sum() > 100
+    assert not changed[80:].any() and not changed[:, 80:].any()
+
+
+def test_turns_are_undone_redone_and_continued_from(tab, client, photo):
+    ready(tab, photo)
+    fixed(tab)
+    edit(tab)
+    first = downloaded(tab)
+    edit(tab, "remove the blue square")
+    second = downloaded(tab)
+    assert second == expected(client, first, "remove the blue square")
+    look(tab, "turns")
+    undo, redo = tab.locator("#undo"), tab.locator("#redo")
+    expect(redo).to_be_disabled()
+    undo.click()
+    expect(redo).to_be_enabled(timeout=EVENTUALLY)
+    assert downloaded(tab) == first
+    undo.click()
+    expect(undo).to_be_disabled(timeout=EVENTUALLY)
+    assert downloaded(tab) == photo
+    redo.click()
+    expect(undo).to_be_enabled(timeout=EVENTUALLY)
+    assert downloaded(tab) == first
+    turns(tab).nth(2).click()
+    expect(redo).to_be_disabled(timeout=EVENTUALLY)
+    assert downloaded(tab) == second
+    turns(tab).nth(0).click()
+    expect(undo).to_be_disabled(timeout=EVENTUALLY)
+    edit(tab, "remove the blue square")
+    assert downloaded(tab) == expected(client, photo, "remove the blue square")
+    expect(turns(tab)).to_have_count(4)
+
+
+def test_an_example_is_one_click(tab):
+    tab.locator("#examples .thumbnail-item").first.click()
+    expect(tab.locator("#instruction input")).to_have_value(SENTENCE, timeout=EVENTUALLY)
+    tab.locator("#edit").click()
+    expect(told(tab)).to_contain_text("Done in", timeout=EVENTUALLY)
+
+
+@pytest.mark.parametrize("file, name, sentence", [
+    (b"no picture", "photo.png", "not a PNG, JPEG or WebP file"),
+    (file_of(scene(400, 40)), "photo.png", "4 times"),
+    (file_of(scene())[:500], "photo.png", "damaged or truncated"),
+], ids=["text", "long", "cut"])
+def test_a_bad_file_is_told_in_a_sentence(tab, photo, file, name, sentence):
+    drop(tab, file, name)
+    expect(told(tab)).to_contain_text(sentence, timeout=EVENTUALLY)
+    expect(told(tab)).to_have_attribute("role", "alert")
+    look(tab, "bad-file")
+    ready(tab, photo)
+
+
+def test_what_is_missing_is_told_in_a_sentence(tab, photo):
+    ask(tab)
+    expect(told(tab)).to_contain_text("There is no picture yet", timeout=EVENTUALLY)
+    ready(tab, photo)
+    ask(tab, " ")
+    expect(told(tab)).to_contain_text("The sentence is blank; send a sentence", timeout=EVENTUALLY)
+    tab.get_by_label("A new seed each time").uncheck()
+    tab.locator("#seed input").fill("-1")
+    ask(tab)
+    expect(told(tab)).to_contain_text("The seed is -1; it must be from 0", timeout=EVENTUALLY)
+    tab.locator("#seed input").fill("3")
+    edit(tab)
+
+
+def test_no_server_is_told_in_a_sentence(tabs, photo):
+    address = f"{HOST}:{free_port()}"
+    with served(address, port=0) as url:
+        page = tabs(url)
+        expect(told(page)).to_contain_text(f"No server answers at {address}", timeout=EVENTUALLY)
+        look(page, "no-server")
+        ready(page, photo)
+        ask(page)
+        expect(told(page)).to_contain_text("make serve", timeout=EVENTUALLY)
+        expect(page.locator("#edit")).to_be_visible()
+
+
+def test_an_edit_is_stopped(tab, photo, server):
+    ready(tab, photo)
+    slow(tab)
+    ask(tab)
+    tab.locator("#stop").click()
+    expect(told(tab)).to_contain_text("Stopped", timeout=EVENTUALLY)
+    expect(turns(tab)).to_have_count(0)
+    choose(tab, "#where", "Where the sentence says")
+    edit(tab)
+
+
+def test_a_closed_tab_frees_its_slot(tabs, photo, server):
+    before = settled(server)
+    pages = [tabs() for _ in range(3)]
+    for page in pages:
+        ready(page, photo)
+        slow(page)
+        choose(page, "#precision", "bf16")
+    for page in pages:  # at once, so that each takes its time
+        page.locator("#instruction input").fill(SENTENCE)
+        page.locator("#instruction input").evaluate(
+            "each => each.dispatchEvent(new KeyboardEvent('keypress', {key: 'Enter', bubbles: true}))")
+    expect(pages[-1].locator("#stop")).to_be_visible(timeout=EVENTUALLY)
+    for page in reversed(pages):
+        page.close()
+    after = settled(server)
+
+    def grown(name):
+        return after[f"retouch_denoiser_{name}"] - before[f"retouch_denoiser_{name}"]
+
+    assert grown("cancelled_total") >= 1 and grown("steps_cancelled_total") >= 1
+    assert grown("answered_total") + grown("cancelled_total") <= 3
+    assert after["retouch_denoiser_running"] == after["retouch_denoiser_waiting"] == 0
+
+
+def test_tabs_have_their_own_pictures(tabs, photo):
+    one, other = tabs(), tabs()
+    ready(one, photo)
+    ready(other, file_of(scene(160, 96)))
+    edit(one)
+    edit(other, "remove the blue square")
+    edit(one, "make the blue square green")
+    expect(turns(one)).to_have_count(3)
+    expect(turns(other)).to_have_count(2)
+    assert images.decode(downloaded(one)).shape == (128, 128, 3)
+    assert images.decode(downloaded(other)).shape == (96, 160, 3)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_fits_and_reads_well(tabs, photo, width, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = tabs(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    found = [*violations(Axe(), page)]
+    look(page, f"empty-{width}-{scheme}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    ready(page, photo)
+    edit(page)
+    look(page, f"edited-{width}-{scheme}")
+    page.locator("#advanced > button").click()
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert [*found, *violations(Axe(), page)] == []
+
+
+def violations(axe, page):
+    """Serious ones, each as its rule and the elements."""
+    for rule in axe.run(page).response["violations"]:
+        if rule["impact"] in ("serious", "critical"):
+            yield rule["id"], [node["target"] for node in rule["nodes"]]

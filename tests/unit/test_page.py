@@ -1,0 +1,209 @@
+"""What the page says, draws and remembers, without a browser or a server."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+import numpy as np
+import pytest
+from pictures import file_of, scene
+
+from clients.web import markup, picture, words
+from clients.web.editing import Edits
+from clients.web.examples import examples
+from clients.web.mask import is_painted, mask_file
+from clients.web.turns import MOST, History, Turn
+from retouch import images
+from retouch.answer import EditAnswer, EditInfo, Operation, Region
+from retouch.types import Cancelled, RequestError
+
+INFO = EditInfo("final", 7, "bf16", "best: the widest", steps=3,
+                operations=[Operation("recolour", "red circle", "blue", (0.1, 0.1, 0.4, 0.4))],
+                region=Region((0.0, 0.0, 0.5, 0.5), 0.25),
+                milliseconds={"vae_decoder": 6.0, "preprocess": 1.0, "other": 2.0, "total": 8.0})
+
+
+def history(*instructions):
+    made = History.of(b"source")
+    for instruction in instructions:
+        made = made.added(instruction.encode(), instruction, INFO)
+    return made
+
+
+def test_turns_go_back_and_forth():
+    made = history("a", "b")
+    assert made.current.image == b"b" and made.before.image == b"a" and made.redoable is None
+    back = made.undone()
+    assert back.current.image == b"a" and back.redone() == made
+    assert back.undone().before is None and back.undone().undone() == back.undone()
+
+
+def test_an_edit_of_an_earlier_turn_loses_nothing():
+    branch = history("a", "b").undone().undone().added(b"c", "c", INFO)
+    assert [turn.instruction for turn in branch.turns] == ["", "a", "b", "c"]
+    assert branch.before.image == b"source" and branch.undone().redone() == branch, "the newest edit is the one to redo"
+    assert branch.moved(2).before.image == b"a" and branch.moved(99) == branch
+
+
+def test_the_oldest_edits_are_forgotten():
+    made = history(*map(str, range(MOST + 5)))
+    assert len(made.turns) == MOST and made.turns[0].image == b"source" and made.current.image == str(MOST + 4).encode()
+    assert made.before.image == str(MOST + 3).encode()
+    assert made.moved(1).undone().at == 0, "what was an edit of a forgotten one is one of the source"
+    large = History.of(bytes(2**20))
+    for number in range(4):
+        large = large.added(bytes(2**25), str(number), INFO)
+    assert [turn.instruction for turn in large.turns] == ["", "3"]
+
+
+def test_what_is_painted_is_white_at_the_size_of_the_picture():
+    layer = np.zeros((10, 20, 4), np.uint8)
+    assert not is_painted([]) and not is_painted([layer])
+    layer[2:4, 5:10, 3] = 255
+    layer[8, 8, 3] = 100  # a brush's rim
+    other = np.zeros_like(layer)
+    other[9, 19, 3] = 255
+    assert is_painted([layer])
+    mask = images.decode_mask(mask_file([layer, other], (20, 40)), 20, 40)
+    wanted = np.zeros((20, 40), bool)
+    wanted[4:8, 10:20] = wanted[18:, 38:] = True
+    np.testing.assert_array_equal(mask, wanted)
+
+
+def test_the_region_is_seen_over_the_source():
+    source = scene()
+    drawn = np.asarray(picture.outlined(file_of(source), INFO.region, INFO.operations))
+    assert drawn.shape == (768, 768, 3)
+    wide = images.fit(source, (768, 768))
+    np.testing.assert_array_equal(drawn[340:370, 340:370], wide[340:370, 340:370])  # may change: as it is
+    assert (drawn[500:, 500:] > wide[500:, 500:]).all(), "the rest is pale"
+    assert (drawn == picture.ALLOWED).all(-1).any() and (drawn == picture.TARGET).all(-1).any()
+    whole = picture.outlined(file_of(source), Region((0, 0, 0, 0), 0.0), [])
+    assert not (np.asarray(whole) == picture.ALLOWED).all(-1).any()
+
+
+def test_previews_have_the_shape_of_the_source():
+    preview = file_of(scene(32, 32))
+    assert picture.shaped(preview, (60, 200)).size == (200, 60)
+    assert picture.shaped(preview, (3000, 1500)).size == (384, 768)
+    assert picture.shrunk(file_of(scene(300, 100)), 150).size == (150, 50)
+    assert [picture.suffix_of(file_of(scene(), kind)) for kind in ("PNG", "JPEG", "WEBP")] == ["png", "jpeg", "webp"]
+
+
+@pytest.mark.parametrize("operation, sentence", [
+    (Operation("recolour", "red circle", "blue"), "Make the red circle blue."),
+    (Operation("replace", "red circle", "orange star"), "Replace the red circle by an orange star."),
+    (Operation("add", "", "large blue star top left"), "Add a large blue star top left."),
+    (Operation("background", "", "white"), "Make the background white."),
+    (Operation("sharpen", "eyes"), "sharpen eyes."),
+])
+def test_what_was_understood_is_told_in_sentences(operation, sentence):
+    assert words.understood([operation]) == [sentence]
+
+
+def test_the_account_tells_all_and_escapes_it():
+    turn = Turn(b"", "x", dataclasses.replace(INFO, lane_reason="<script>"))
+    told = markup.account(turn)
+    for part in ("Make the red circle blue", "25% of the picture", ">7<", "8.0&nbsp;ms", "&lt;script&gt;"):
+        assert part in told
+    assert [stage for stage, _ in words.times(INFO)] == ["read the picture", "decode", "other", "total"]
+    assert "will stand here" in markup.account(None) == markup.account(Turn(b""))
+
+
+@pytest.mark.parametrize("failure, running, parts", [
+    (RequestError("unavailable", "UNAVAILABLE"), False, ("No server answers at 127.0.0.1:1", "make serve")),
+    (RequestError("exceeds maximum queue size", "UNAVAILABLE"), True, ("maximum queue size", "again in a moment")),
+    (RequestError("64 edits are running already", "UNAVAILABLE", 3.6), True, ("busy", "press Edit again in about 4 s")),
+    (RequestError("DEADLINE_MS 5 has passed", "DEADLINE_EXCEEDED"), True, ("milliseconds 5 has passed.", "Advanced")),
+    (RequestError("denoiser_fp8 is broken", "INTERNAL"), True, ("Denoiser_fp8 is broken.",)),
+    (RequestError("STEPS is 80; it must be from 0 to 50"), True, ("The number of steps is 80; it must be from 0",)),
+])
+def test_what_went_wrong_is_told_with_the_next_step(failure, running, parts):
+    told = words.trouble(failure, running, "127.0.0.1:1")
+    assert all(part in told for part in parts) and told.endswith(".")
+
+
+def test_examples_are_pictures_with_sentences():
+    found = examples()
+    assert len(found) >= 4 and all(each.instruction for each in found)
+    assert all(picture.size_of(each.picture.read_bytes()) for each in found)
+
+
+class Slow:
+    """A client whose edits have a preview, and a result when they are let."""
+
+    def __init__(self):
+        self.let, self.left = asyncio.Event(), 0
+
+    async def edit(self, image, instruction, **knobs):
+        if instruction == "fail":
+            raise RequestError("no")
+        try:
+            yield EditAnswer(b"preview", (1, 2), dataclasses.replace(INFO, kind="preview"))
+            await self.let.wait()
+            yield EditAnswer(b"final", (2, 2), INFO)
+        except asyncio.CancelledError:
+            self.left += 1
+            raise
+
+
+def beside(check):
+    """Runs `check(edits, client)` in a loop."""
+    async def run():
+        edits = Edits("")
+        edits._client = Slow()
+        await check(edits, edits._client)
+        await asyncio.sleep(0)
+        assert edits._running == {}
+
+    asyncio.run(run())
+
+
+def test_an_edit_is_stopped_from_elsewhere():
+    async def check(edits, client):
+        answers = edits.answers("tab", b"", "a")
+        await anext(answers)
+        edits.stop("another")
+        edits.stop("tab")
+        with pytest.raises(Cancelled):
+            await anext(answers)
+        assert client.left == 1
+
+    beside(check)
+
+
+def test_an_edit_that_is_left_ends():
+    async def check(edits, client):
+        answers = edits.answers("tab", b"", "a")
+        await anext(answers)
+        await answers.aclose()
+        await asyncio.sleep(0)
+        assert client.left == 1
+
+    beside(check)
+
+
+def test_tabs_do_not_meet_but_a_tab_has_one_edit():
+    async def check(edits, client):
+        first, second, other = (edits.answers(tab, b"", "a") for tab in ("tab", "tab", "other"))
+        await anext(first)
+        await anext(other)
+        await anext(second)
+        with pytest.raises(Cancelled):
+            await anext(first)
+        client.let.set()
+        assert [(await anext(each)).final for each in (second, other)] == [True, True]
+        for each in (second, other):
+            with pytest.raises(StopAsyncIteration):
+                await anext(each)
+
+    beside(check)
+
+
+def test_what_the_server_refuses_comes_through():
+    async def check(edits, client):
+        with pytest.raises(RequestError, match="no"):
+            await anext(edits.answers("tab", b"", "fail"))
+
+    beside(check)
