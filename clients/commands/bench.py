@@ -70,7 +70,8 @@ async def _measure(url: str, http: bool, concurrency: tuple[int, ...], count: in
     rows, number = [], warm_up
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console, transient=True) as bar:
         async with AsyncRetouch(url, http, retries=Retries(attempts=1)) as client:
-            await measure(client, [draw(each) for each in range(warm_up)], 1, fields | {"deadline_ms": 0})
+            for each in range(warm_up):
+                await client.edit_one(draw(each).image, draw(each).instruction, **fields | {"deadline_ms": 0})
             for clients in concurrency:
                 task = bar.add_task(f"{clients} at a time", total=count)
                 drawn = [draw(each) for each in range(number, number + count)]

@@ -1,0 +1,279 @@
+"""Batches: which edits there are, what the journal remembers, and which are done again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import click
+import pytest
+from click.testing import CliRunner
+from pictures import file_of, scene
+
+from clients.batch import run as running
+from clients.batch.job import Job, ListError, jobs_of_folder, jobs_of_list
+from clients.batch.journal import NAME, Journal
+from clients.command import retouch
+from retouch.answer import EditAnswer, EditInfo
+from retouch.types import RequestError
+
+PLAIN = {"region": b"auto", "format": "png"}
+
+
+class Client:
+    """Edits as the test says: by the sentence, an error, or the image's own bytes back."""
+
+    def __init__(self, failures=None, pause=0.0):
+        self.failures, self.pause, self.seen, self.at_once, self.most = failures or {}, pause, [], 0, 0
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        pass
+
+    async def edit_one(self, image, instruction, **fields):
+        self.seen.append((image, instruction, fields))
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        try:
+            await asyncio.sleep(self.pause)
+        finally:
+            self.at_once -= 1
+        if failure := self.failures.get(image):
+            raise failure
+        return EditAnswer(b"edited " + image, (3, 3), EditInfo("final", fields["seed"], "bf16", steps=3))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("b.png", "a.jpg", "c.webp"):
+        (folder / name).write_bytes(name.encode())
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def do(jobs, out, client, workers=2):
+    with Journal(out) as journal:
+        return asyncio.run(running.run(jobs, out, client, journal, workers, lambda found: None))
+
+
+def entries(out):
+    return [json.loads(line) for line in (out / NAME).read_text().splitlines()]
+
+
+# -- which edits ------------------------------------------------------------------------------------------------------
+
+
+def test_a_folders_images_by_name(photos):
+    jobs = jobs_of_folder(photos, "make it blue", PLAIN)
+    assert [(job.image.name, job.out) for job in jobs] == [("a.jpg", "a.png"), ("b.png", "b.png"), ("c.webp", "c.png")]
+    assert {job.instruction for job in jobs} == {"make it blue"}
+
+
+def test_results_have_names_of_their_own(photos):
+    (photos / "a.png").write_bytes(b"x")
+    (photos / "a-2.png").write_bytes(b"x")
+    outs = [job.out for job in jobs_of_folder(photos, "x", PLAIN | {"format": "jpeg;quality=50"})]
+    assert outs == ["a-2.jpg", "a.jpg", "a-3.jpg", "b.jpg", "c.jpg"]
+
+
+CSV = """\ufeffimage,instruction,steps,mask,references,out,seed
+a.jpg,"make it blue, please",9,,b.png;c.webp,,
+b.png,remove it,,a.jpg,,deep/own.png,7
+"""
+LINES = """{"image": "a.jpg", "instruction": "make it blue, please", "steps": 9, "references": ["b.png", "c.webp"]}
+
+{"image": "b.png", "instruction": "remove it", "mask": "a.jpg", "out": "deep/own.png", "seed": 7}
+"""
+
+
+@pytest.mark.parametrize("name, text", [("list.csv", CSV), ("list.jsonl", LINES)])
+def test_a_list_says_what_differs(photos, name, text):
+    (photos / name).write_text(text)
+    first, second = jobs_of_list(photos / name, PLAIN | {"steps": 2})
+    assert (first.instruction, first.out) == ("make it blue, please", "a.png")
+    assert first.fields == PLAIN | {"steps": 9, "references": (photos / "b.png", photos / "c.webp")}
+    assert second.out == "deep/own.png" and second.fields == PLAIN | {"steps": 2, "region": photos / "a.jpg", "seed": 7}
+    request = second.request()
+    assert (request.image, request.region, request.seed, request.steps) == (b"b.png", b"a.jpg", 7, 2)
+    assert first.request().references == (b"b.png", b"c.webp")
+
+
+@pytest.mark.parametrize("text, words", [
+    ("image,instruction\na.jpg,\n", "line 2: instruction is missing"), ("image,sentence\na.jpg,x\n", "there is no column sentence"),
+    ("image,instruction,steps\na.jpg,x,many\n", "steps is 'many'; it must be a number"),
+    ("image,instruction,out\na.jpg,x,../b.png\n", "must be a name below"), ("image,instruction\na.jpg,x,y\n", "more than the head"),
+    ("image,instruction,out\na.jpg,x,o.png\na.jpg,y,o.png\n", "two rows have the same out")])
+def test_a_list_that_cannot_be_used_is_told(photos, text, words):
+    (photos / "list.csv").write_text(text)
+    with pytest.raises(ListError, match=words):
+        jobs_of_list(photos / "list.csv", PLAIN)
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '"a"', "a.jpg,x"])
+def test_lines_that_are_no_objects_are_told(photos, line):
+    (photos / "list.jsonl").write_text('{"image": "a.jpg", "instruction": "x"}\n' + line)
+    with pytest.raises(ListError, match="list.jsonl, line 2: it must be a JSON object"):
+        jobs_of_list(photos / "list.jsonl", PLAIN)
+
+
+# -- what is done -----------------------------------------------------------------------------------------------------
+
+
+def test_all_are_edited_some_at_a_time(photos, tmp_path):
+    client, jobs = Client(pause=0.02), jobs_of_folder(photos, "make it blue", PLAIN)
+    found = do(jobs, tmp_path / "out", client, workers=2)
+    assert (found.done, found.before, found.failed, client.most) == (3, 0, [], 2)
+    assert (tmp_path / "out" / "a.png").read_bytes() == b"edited a.jpg"
+    assert sorted(entry["out"] for entry in entries(tmp_path / "out")) == ["a.png", "b.png", "c.png"]
+    assert all(entry["status"] == "done" and entry["lane"] == "bf16" and entry["seed"] >= 0 for entry in entries(tmp_path / "out"))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "c.png", NAME]
+
+
+def test_what_is_done_is_not_done_again(photos, tmp_path):
+    jobs = jobs_of_folder(photos, "make it blue", PLAIN)
+    do(jobs, tmp_path / "out", Client())
+    again = Client()
+    assert do(jobs, tmp_path / "out", again).before == 3 and again.seen == []
+
+
+@pytest.mark.parametrize("change", [
+    lambda job: Job(job.image, "make it red", job.out, job.fields),
+    lambda job: Job(job.image, job.instruction, job.out, job.fields | {"steps": 5}),
+    lambda job: Job(job.image, job.instruction, job.out, job.fields | {"seed": 5}),
+    lambda job: Job(job.image, job.instruction, "other.png", job.fields)], ids=["sentence", "knob", "seed", "name"])
+def test_what_has_changed_is_another_edit(photos, tmp_path, change):
+    first, *others = jobs_of_folder(photos, "make it blue", PLAIN)
+    do([first, *others], tmp_path / "out", Client())
+    again = Client()
+    found = do([change(first), *others], tmp_path / "out", again)
+    assert (found.done, found.before) == (1, 2)
+
+
+def test_a_changed_image_and_a_lost_result_are_done_again(photos, tmp_path):
+    jobs = jobs_of_folder(photos, "make it blue", PLAIN)
+    do(jobs, tmp_path / "out", Client())
+    (photos / "a.jpg").write_bytes(b"another picture")
+    (tmp_path / "out" / "b.png").unlink()
+    again = Client()
+    assert do(jobs, tmp_path / "out", again).before == 1
+    assert {image for image, *_ in again.seen} == {b"another picture", b"b.png"}
+
+
+def test_a_failure_is_kept_and_tried_again(photos, tmp_path):
+    jobs = jobs_of_folder(photos, "make it blue", PLAIN)
+    bad = RequestError("IMAGE is damaged", "INVALID_ARGUMENT")
+    found = do(jobs, tmp_path / "out", Client({b"b.png": bad}))
+    assert found.done == 2 and [(job.image.name, str(failure)) for job, failure in found.failed] == [("b.png", "IMAGE is damaged")]
+    entry, = (entry for entry in entries(tmp_path / "out") if entry["status"] == "failed")
+    assert (entry["code"], entry["error"], entry["out"]) == ("INVALID_ARGUMENT", "IMAGE is damaged", "b.png")
+    assert not (tmp_path / "out" / "b.png").exists()
+    again = Client()
+    assert do(jobs, tmp_path / "out", again).done == 1 and len(again.seen) == 1
+
+
+def test_a_file_that_is_gone_fails_alone(photos, tmp_path):
+    jobs = jobs_of_folder(photos, "make it blue", PLAIN)
+    (photos / "b.png").unlink()
+    found = do(jobs, tmp_path / "out", Client())
+    assert found.done == 2 and str(found.failed[0][1]) == "b.png cannot be read: No such file or directory"
+
+
+def test_a_server_that_is_away_ends_the_batch(photos, tmp_path):
+    jobs = jobs_of_folder(photos, "make it blue", PLAIN)
+    away = RequestError("no server answers", "UNAVAILABLE")
+    with pytest.raises(RequestError, match="no server answers"):
+        do(jobs, tmp_path / "out", Client({b"b.png": away}), workers=1)
+    assert [entry["status"] for entry in entries(tmp_path / "out")] == ["done", "failed"]
+    assert do(jobs, tmp_path / "out", Client()).before == 1
+
+
+def test_a_batch_that_is_stopped_goes_on(photos, tmp_path):
+    jobs = jobs_of_folder(photos, "make it blue", PLAIN)
+
+    async def stopped(journal):
+        client = Client(pause=0.05)
+        work = asyncio.create_task(running.run(jobs, tmp_path / "out", client, journal, 1, lambda found: None))
+        while len(client.seen) < 2:
+            await asyncio.sleep(0.001)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert client.at_once == 0
+
+    with Journal(tmp_path / "out") as journal:
+        asyncio.run(stopped(journal))
+    found = do(jobs, tmp_path / "out", Client())
+    assert (found.done, found.before) == (2, 1)
+
+
+# -- the journal ------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_that_was_cut_short_does_not_count(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"x")
+    with Journal(tmp_path) as journal:
+        journal.add("one", status="done", out="a.png")
+    with (tmp_path / NAME).open("a") as file:
+        file.write('{"key": "two", "status": "do')
+    with Journal(tmp_path) as journal:
+        assert journal.done("one") and not journal.done("two")
+        journal.add("three", status="done", out="a.png")
+    with Journal(tmp_path) as journal:
+        assert journal.done("one") and journal.done("three")
+
+
+def test_the_last_word_on_an_edit_counts(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"x")
+    with Journal(tmp_path) as journal:
+        journal.add("one", status="done", out="a.png")
+        journal.add("one", status="failed", out="a.png")
+        assert not journal.done("one")
+
+
+def test_one_batch_at_a_time_in_a_folder(tmp_path):
+    with Journal(tmp_path), pytest.raises(click.ClickException, match="another batch is writing"), Journal(tmp_path):
+        pass
+    with Journal(tmp_path):
+        pass
+
+
+# -- the command's own --------------------------------------------------------------------------------------------------
+
+
+def batch(*arguments):
+    return CliRunner().invoke(retouch, ["batch", *map(str, arguments)])
+
+
+def test_the_images_own_folder_is_no_place_for_results(photos):
+    result = batch(photos, "make it blue", "-o", photos)
+    assert result.exit_code == 2 and "holds the images themselves" in result.stderr and not (photos / NAME).exists()
+
+
+def test_either_a_folder_or_a_list(photos, tmp_path):
+    (photos / "list.csv").write_text("image,instruction\na.jpg,x\n")
+    for arguments in ((photos,), (photos, "x", "--list", photos / "list.csv"), ()):
+        result = batch(*arguments, "-o", tmp_path / "out")
+        assert result.exit_code == 2 and "either FOLDER and INSTRUCTION, or --list" in result.stderr
+    (tmp_path / "empty").mkdir()
+    assert "holds no images" in batch(tmp_path / "empty", "x", "-o", tmp_path / "out").stderr
+
+
+def test_the_command_says_what_failed(photos, tmp_path, monkeypatch):
+    bad = RequestError("IMAGE is damaged [odd]", "INVALID_ARGUMENT")
+    monkeypatch.setattr("clients.commands.batch.AsyncRetouch", lambda *_, **__: Client({b"b.png": bad}))
+    result = batch(photos, "make it blue", "-o", tmp_path / "out")
+    assert result.exit_code == 1 and "2 done, 1 failed" in result.stdout
+    assert "b.png" in result.stdout and "IMAGE is damaged [odd]" in result.stdout
+    monkeypatch.setattr("clients.commands.batch.AsyncRetouch", lambda *_, **__: Client())
+    result = batch(photos, "make it blue", "-o", tmp_path / "out")
+    assert result.exit_code == 0 and "1 done, 2 done before, 0 failed" in result.stdout
+
+
+def test_results_that_cannot_be_written_are_told(photos, tmp_path):
+    (tmp_path / "file").write_bytes(file_of(scene()))
+    result = batch(photos, "make it blue", "-o", tmp_path / "file" / "out")
+    assert result.exit_code == 1 and "Error: " in result.stderr and "Traceback" not in result.output

@@ -1,0 +1,80 @@
+"""What the doctor finds where something is missing."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import asdict
+
+from click.testing import CliRunner
+
+from clients import doctor
+from clients.command import retouch
+from retouch.manifest import Manifest
+from retouch.server import HOST, free_port
+
+
+def find(checks, words):
+    found, = (check for check in checks if words in check.what)
+    return found
+
+
+def test_packages_that_are_not_as_pinned_are_named(tmp_path):
+    pins = tmp_path / "requirements.txt"
+    pins.write_text(f"# pinned\nclick=={doctor._version('click')}\npillow==1.2.3\nno-such-package==4.5\n")
+    check = find(doctor.packages(pins), "requirements.txt")
+    assert not check.good and not check.optional and check.what.startswith("1 of 3")
+    assert f"pillow {doctor._version('pillow')}, pinned 1.2.3" in check.advice and "no-such-package is missing" in check.advice
+    assert "click" not in check.advice
+
+
+def test_a_local_build_is_its_release():
+    assert doctor._same("2.13.0+cpu", "2.13.0") and not doctor._same("2.13.1", "2.13.0") and not doctor._same(None, "1")
+
+
+def test_numpy_2_breaks_the_rule(tmp_path, monkeypatch):
+    (tmp_path / "pins").write_text("")
+    for version, good in (("2.1.0", False), (None, False), ("1.26.4", True)):
+        monkeypatch.setattr(doctor, "_version", lambda name, version=version: version)
+        check = find(doctor.packages(tmp_path / "pins"), "numpy")
+        assert check.good is good and "numpy < 2" in check.advice
+
+
+def model(repository, name, files):
+    folder = repository / name / "1"
+    folder.mkdir(parents=True)
+    (repository / name / "config.pbtxt").write_text("")
+    return folder, {"files": {file: "00" for file in files}}
+
+
+def test_artifacts_that_are_missing_or_damaged(tmp_path):
+    for name, files in (("connector", ["model.onnx"]), ("vae_decoder", ["model.onnx"]), ("denoiser_bf16", [])):
+        folder, told = model(tmp_path, name, files)
+        manifest = asdict(Manifest("instructx", "", "bf16", "bfloat16", 20)) | told
+        (folder / "manifest.json").write_text(json.dumps(manifest) if name != "denoiser_bf16" else "{")
+        if name == "connector":
+            (folder / "model.onnx").write_bytes(b"")
+    checks = list(doctor.artifacts(tmp_path))
+    assert find(checks, "connector").good
+    assert "lacks model.onnx" in find(checks, "vae_decoder").advice and not find(checks, "vae_decoder").good
+    assert "damaged" in find(checks, "denoiser_bf16").advice
+    assert not find(checks, "lane fp8").good and find(checks, "lane fp8").optional
+
+
+def test_a_port_that_another_program_has(monkeypatch):
+    with socket.socket() as other:
+        other.bind((HOST, 0))
+        other.listen()
+        monkeypatch.setattr(doctor, "PORTS", {"HTTP": other.getsockname()[1], "gRPC": free_port()})
+        away, http, grpc = doctor.server(f"{HOST}:{free_port()}", http=False)
+    assert not away.good and away.optional and "retouch serve" in away.advice
+    assert not http.good and "--http-port 0" in http.advice and grpc.good
+
+
+def test_what_is_optional_does_not_count(monkeypatch):
+    good, bad, spare = (doctor.Check(True, "one"), doctor.Check(False, "two", "mend it"), doctor.Check(False, "three", "or not", True))
+    for found, code in (([good, spare], 0), ([good, bad, spare], 1)):
+        monkeypatch.setattr(doctor, "checks", lambda url, http, found=found: iter(found))
+        result = CliRunner().invoke(retouch, ["doctor"])
+        assert result.exit_code == code and "ok  one" in result.output and "--  three: or not" in result.output
+    assert "NO  two: mend it" in result.output
