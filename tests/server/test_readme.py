@@ -28,8 +28,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def line(words: str) -> str:
+    """The README's one command with these words."""
+    (found,) = (each for each in SHELL if words in each)
+    return found
+
+
 def run(command: str) -> str:
-    done = subprocess.run(command, shell=True, cwd=ROOT, text=True, timeout=300, stdin=subprocess.DEVNULL,
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, text=True, timeout=300, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, f"{command}\n{done.stdout}"
     return done.stdout
@@ -43,8 +49,9 @@ def changed(edited: Path) -> bool:
 def test_every_command_is_known_here():
     assert [line.split()[0:2] for line in SHELL] == [
         ["make", "demo"], ["make", "edit"], ["make", "serve"],
-        [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "edit"], ["make", "web"], [".venv/bin/retouch", "export"],
-        [".venv/bin/retouch", "inspect"], ["make", "test"]]
+        [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "edit"], ["make", "web"],
+        [".venv/bin/retouch", "batch"], [".venv/bin/retouch", "bench"], [".venv/bin/retouch", "doctor"],
+        ["eval", '"$(.venv/bin/retouch'], [".venv/bin/retouch", "export"], [".venv/bin/retouch", "inspect"], ["make", "test"]]
 
 
 def test_the_first_two_commands():
@@ -60,11 +67,11 @@ def test_the_first_two_commands():
 
 
 def test_an_export_of_what_is_there():
-    assert "up to date" in run(SHELL[6])
+    assert "up to date" in run(line("retouch export"))
 
 
 def test_a_look_at_the_checkpoint():
-    told = run(SHELL[7])
+    told = run(line("retouch inspect"))
     assert "instructx" in told and "9.43 MB" in told and "missing" not in told
 
 
@@ -75,9 +82,9 @@ def running(command: str, said: str) -> Iterator[str]:
     process = subprocess.Popen(command.split(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
-        line = next((line for line in process.stdout if said in line), "")
-        assert line and process.poll() is None
-        yield line
+        told = next((told for told in process.stdout if said in told), "")
+        assert told and process.poll() is None
+        yield told
     finally:
         for child in subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True, text=True).stdout.split():
             subprocess.run(["kill", f"-{signal.SIGINT.name[3:]}", child])
@@ -95,8 +102,8 @@ def serving():
 
 
 def test_the_page_is_one_command_away():
-    with running(SHELL[5], "the page is ready") as line:
-        (url,) = re.findall(r"http://127\.0\.0\.1:\d+", line)
+    with running(line("make web"), "the page is ready") as told:
+        (url,) = re.findall(r"http://127\.0\.0\.1:\d+", told)
         with urllib.request.urlopen(url, timeout=20) as page:
             assert re.search(r'"title": *"Retouch"', page.read().decode())
     with pytest.raises(OSError):
@@ -104,10 +111,24 @@ def test_the_page_is_one_command_away():
 
 
 def test_a_server_that_stays(serving, tmp_path):
-    for line in SHELL[3:5]:
-        run(line)
+    for command in SHELL[3:5]:
+        run(command)
     assert changed(ROOT / "out" / "blue.png") and changed(ROOT / "out" / "white.png")
     shutil.copy(SAMPLE, tmp_path / "photo.png")
-    script = subprocess.run([sys.executable, "-c", PYTHON[0]], cwd=tmp_path, text=True, capture_output=True, timeout=60)
-    assert script.returncode == 0, script.stderr
-    assert script.stdout.splitlines()[-1].split(")")[1].split()[0] == "final"
+    last, all_of_them = (python(block, tmp_path).splitlines()[-1] for block in PYTHON[:2])
+    assert last.split(")")[1].split()[0] == "final"
+    assert all_of_them.endswith("[0, 1, 2, 3]") and "'bf16', 'fp8', 'fp4'" in all_of_them
+    assert "2 done, 0 failed" in run(line("retouch batch"))
+    assert "2 done before, 0 failed" in run(line("retouch batch"))
+    assert "edits/s" in run(line("retouch bench"))
+    assert "a server is ready" in run(line("retouch doctor"))
+
+
+def test_a_shell_completes():
+    assert "retouch" in run(line("retouch completion") + "; complete -p retouch")
+
+
+def python(block: str, folder: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", block], cwd=folder, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
