@@ -1,4 +1,4 @@
-"""The README's commands do what it says, in its order: shell blocks as they stand, the Python block on a photo."""
+"""The commands in the READMEs do what they say: shell blocks as they stand, Python blocks on a photo."""
 
 from __future__ import annotations
 
@@ -19,18 +19,28 @@ from PIL import Image
 from retouch.server import HOST, ROOT
 
 SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
-BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-SHELL = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
+DOCUMENTS = [path for path in (ROOT / "README.md", *sorted(ROOT.glob("*/README.md")))]
+BLOCKS = [found for path in DOCUMENTS for found in re.findall(r"```(sh|python)\n(.*?)```", path.read_text(), re.S)]
+SHELL = [line for language, block in BLOCKS if language == "sh" for line in block.replace("\\\n", "").splitlines()]
 PYTHON = [block for language, block in BLOCKS if language == "python"]
+# by what each command is found, each of which a test here runs; `make test` is what runs them
+RUN = ("make demo", "make edit", "make serve", "blue.png", "white.png", "make web", "retouch batch", "retouch bench", "retouch doctor",
+       "retouch completion", "make openai", "curl.png", "partial_images", "retouch export", "retouch inspect", "make test")
 
 pytestmark = pytest.mark.skipif(
-    Path(sys.prefix).resolve() != (ROOT / ".venv").resolve(), reason="the README's commands use .venv (make setup)"
+    Path(sys.prefix).resolve() != (ROOT / ".venv").resolve(), reason="the READMEs' commands use .venv (make setup)"
 )
 
 
 def line(words: str) -> str:
-    """The README's one command with these words."""
-    (found,) = (each for each in SHELL if words in each)
+    """The one command that holds these words."""
+    (found,) = [command for command in SHELL if words in command]
+    return found
+
+
+def block(words: str) -> str:
+    """The one Python block that holds these words."""
+    (found,) = [code for code in PYTHON if words in code]
     return found
 
 
@@ -41,43 +51,26 @@ def run(command: str) -> str:
     return done.stdout
 
 
+def script(code: str, folder: Path) -> list[str]:
+    """The lines that a Python block prints in a folder with a photo."""
+    shutil.copy(SAMPLE, folder / "photo.png")
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def changed(edited: Path) -> bool:
     with Image.open(SAMPLE) as before, Image.open(edited) as after:
         return before.size == after.size and before.tobytes() != after.convert(before.mode).tobytes()
 
 
-def test_every_command_is_known_here():
-    assert [line.split()[0:2] for line in SHELL] == [
-        ["make", "demo"], ["make", "edit"], ["make", "serve"],
-        [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "edit"], ["make", "web"],
-        [".venv/bin/retouch", "batch"], [".venv/bin/retouch", "bench"], [".venv/bin/retouch", "doctor"],
-        ["eval", '"$(.venv/bin/retouch'], [".venv/bin/retouch", "export"], [".venv/bin/retouch", "inspect"], ["make", "test"]]
-
-
-def test_the_first_two_commands():
-    shutil.rmtree(ROOT / "out", ignore_errors=True)
-    told = run(SHELL[0])
-    assert "denoiser" in told and "vl_parser" in told
-    written = {path.name for path in (ROOT / "out").iterdir()}
-    assert {"before.png", "after.png", "contact-sheet.png"} < written
-    assert sum(name.startswith("preview-") for name in written) >= 2
-    assert changed(ROOT / "out" / "after.png")
-    run(SHELL[1])
-    assert changed(ROOT / "out" / "removed.png")
-
-
-def test_an_export_of_what_is_there():
-    assert "up to date" in run(line("retouch export"))
-
-
-def test_a_look_at_the_checkpoint():
-    told = run(line("retouch inspect"))
-    assert "instructx" in told and "9.43 MB" in told and "missing" not in told
-
-
 @contextlib.contextmanager
-def running(command: str, said: str) -> Iterator[str]:
-    """A command that stays, until Ctrl-C; yields the line by which it `said` that it is there."""
+def running(command: str, said: str, *ports: int) -> Iterator[str]:
+    """A command that stays, until Ctrl-C; yields the line by which it `said` that it is there. It wants `ports`."""
+    for port in ports:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                pytest.skip(f"port {port} is in use, and `{command}` wants it")
     # a shell's background job ignores Ctrl-C, and its children would too
     process = subprocess.Popen(command.split(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
@@ -91,14 +84,36 @@ def running(command: str, said: str) -> Iterator[str]:
         process.wait(60)
 
 
-@pytest.fixture()
-def serving():
-    for port in (8000, 8001, 8002):
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                pytest.skip(f"port {port} is in use, and `make serve` wants it")
-    with running(SHELL[2], "ready"):
-        yield
+def test_every_command_is_known_here():
+    assert [sum(words in command for words in RUN) for command in SHELL] == [1] * len(SHELL), SHELL
+    assert sorted(map(line, RUN)) == sorted(SHELL)
+
+
+def test_links_between_the_documents_lead_somewhere():
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\((?!http)([^)#]*)(?:#[^)]*)?\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_first_two_commands():
+    shutil.rmtree(ROOT / "out", ignore_errors=True)
+    told = run(line("make demo"))
+    assert "denoiser" in told and "vl_parser" in told
+    written = {path.name for path in (ROOT / "out").iterdir()}
+    assert {"before.png", "after.png", "contact-sheet.png"} < written
+    assert sum(name.startswith("preview-") for name in written) >= 2
+    assert changed(ROOT / "out" / "after.png")
+    run(line("make edit"))
+    assert changed(ROOT / "out" / "removed.png")
+
+
+def test_an_export_of_what_is_there():
+    assert "up to date" in run(line("retouch export"))
+
+
+def test_a_look_at_the_checkpoint():
+    told = run(line("retouch inspect"))
+    assert "instructx" in told and "9.43 MB" in told and "missing" not in told
 
 
 def test_the_page_is_one_command_away():
@@ -110,25 +125,30 @@ def test_the_page_is_one_command_away():
         urllib.request.urlopen(url, timeout=5)
 
 
-def test_a_server_that_stays(serving, tmp_path):
-    for command in SHELL[3:5]:
-        run(command)
-    assert changed(ROOT / "out" / "blue.png") and changed(ROOT / "out" / "white.png")
-    shutil.copy(SAMPLE, tmp_path / "photo.png")
-    last, all_of_them = (python(block, tmp_path).splitlines()[-1] for block in PYTHON[:2])
-    assert last.split(")")[1].split()[0] == "final"
-    assert all_of_them.endswith("[0, 1, 2, 3]") and "'bf16', 'fp8', 'fp4'" in all_of_them
-    assert "2 done, 0 failed" in run(line("retouch batch"))
-    assert "2 done before, 0 failed" in run(line("retouch batch"))
-    assert "edits/s" in run(line("retouch bench"))
-    assert "a server is ready" in run(line("retouch doctor"))
+def test_openais_api_is_one_command_away(tmp_path):
+    (ROOT / "out").mkdir(exist_ok=True)
+    with running(line("make openai"), "ready: http://127.0.0.1:8080/v1", 8080):
+        run(line("curl.png"))
+        assert changed(ROOT / "out" / "curl.png")
+        events = re.findall(r"^event: (.*)$", run(line("partial_images")), re.M)
+        assert events == ["image_edit.partial_image"] * 2 + ["image_edit.completed"]
+        told = [each.split()[:2] for each in script(block("from openai"), tmp_path)]
+    assert told == [["image_edit.partial_image", "128x128"], ["image_edit.completed", "128x128"]]
+
+
+def test_a_server_that_stays(tmp_path):
+    with running(line("make serve"), "ready", 8000, 8001, 8002):
+        for name in ("blue.png", "white.png"):
+            run(line(name))
+            assert changed(ROOT / "out" / name)
+        assert script(block("in Retouch("), tmp_path)[-1].split(")")[1].split()[0] == "final"
+        together = script(block("AsyncRetouch("), tmp_path)[-1]
+        assert together.endswith("[0, 1, 2, 3]") and "'bf16', 'fp8', 'fp4'" in together
+        assert "2 done, 0 failed" in run(line("retouch batch"))
+        assert "2 done before, 0 failed" in run(line("retouch batch"))
+        assert "edits/s" in run(line("retouch bench"))
+        assert "a server is ready" in run(line("retouch doctor"))
 
 
 def test_a_shell_completes():
     assert "retouch" in run(line("retouch completion") + "; complete -p retouch")
-
-
-def python(block: str, folder: Path) -> str:
-    done = subprocess.run([sys.executable, "-c", block], cwd=folder, text=True, capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
