@@ -51,7 +51,8 @@ def test_every_command_is_known_here():
         ["make", "demo"], ["make", "edit"], ["make", "serve"],
         [".venv/bin/retouch", "edit"], [".venv/bin/retouch", "edit"], ["make", "web"],
         [".venv/bin/retouch", "batch"], [".venv/bin/retouch", "bench"], [".venv/bin/retouch", "doctor"],
-        ["eval", '"$(.venv/bin/retouch'], [".venv/bin/retouch", "export"], [".venv/bin/retouch", "inspect"], ["make", "test"]]
+        ["eval", '"$(.venv/bin/retouch'], [".venv/bin/retouch", "export"], [".venv/bin/retouch", "inspect"],
+        ["make", "test"]]
 
 
 def test_the_first_two_commands():
