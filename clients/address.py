@@ -20,7 +20,8 @@ USUAL = {"http": 8000, "grpc": 8001}
 def address(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options `--url` and `--http` of a command that talks to a server."""
     http = click.option("--http", is_flag=True, help="Use HTTP instead of gRPC.")
-    url = click.option("--url", envvar="RETOUCH_URL", help="host:port of a server.  [default: the one of `retouch serve`]")
+    url = click.option("--url", envvar="RETOUCH_URL",
+                       help="host:port of a server.  [default: the one of `retouch serve`]")
     return url(http(command))
 
 

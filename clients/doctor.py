@@ -55,7 +55,8 @@ def packages(pins: Path) -> Iterator[Check]:
     """Those of a requirements file, and the rule that the server's stubs make."""
     wanted = dict(re.findall(r"^([\w.-]+)==(\S+)", pins.read_text(), re.M))
     found = {name: _version(name) for name in wanted}
-    strange = [f"{name} {found[name] or 'is missing'}, pinned {pin}" for name, pin in wanted.items() if not _same(found[name], pin)]
+    strange = [f"{name} {found[name] or 'is missing'}, pinned {pin}"
+               for name, pin in wanted.items() if not _same(found[name], pin)]
     yield Check(not strange, f"{len(wanted) - len(strange)} of {len(wanted)} packages are as {pins.name} pins them",
                 f"run `make setup` ({'; '.join(strange[:5])}{'; …' if len(strange) > 5 else ''})")
     numpy = _version("numpy")
@@ -72,7 +73,8 @@ def machine() -> Iterator[Check]:
     yield Check(shared >= SHARED_MB, f"{shared} MB of shared memory",
                 f"at least {SHARED_MB} MB are needed; containers want --shm-size=1g")
     memory = _available_mb()
-    yield Check(memory is None or memory >= MEMORY_MB, f"{'unknown' if memory is None else memory} MB of memory are free",
+    yield Check(memory is None or memory >= MEMORY_MB,
+                f"{'unknown' if memory is None else memory} MB of memory are free",
                 f"the server wants about {MEMORY_MB} MB; end something, or export fewer lanes")
     yield Check(os.access(RUNTIME.parent, os.W_OK), "the checkout is writable", "the runtime folder lies in it")
 
@@ -95,7 +97,8 @@ def server(url: str, http: bool) -> Iterator[Check]:
         loaded, exported = set(client.lanes()), _exported_lanes()
         yield Check(True, f"a server is ready at {url}")
         yield Check(exported <= loaded, f"it has the lanes {', '.join(client.lanes())}",
-                    f"{', '.join(sorted(exported - loaded))} is exported here but not loaded; start the server again", optional=True)
+                    f"{', '.join(sorted(exported - loaded))} is exported here but not loaded; start the server again",
+                    optional=True)
         return
     yield Check(False, f"no server is ready at {url}", "start one with `retouch serve`", optional=True)
     for door, port in PORTS.items():

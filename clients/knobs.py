@@ -14,7 +14,8 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}  # by format
 
 OPTIONS = (
-    click.option("--seed", type=int, help="The same seed gives the same image.  [default: another for each edit, told]"),
+    click.option("--seed", type=int,
+                 help="The same seed gives the same image.  [default: another for each edit, told]"),
     click.option("--steps", type=int, default=0, help="0: the model's default."),
     click.option("--guidance", type=float, default=0.0, help="0: the model's default."),
     click.option("--precision", default="auto", show_default=True,
@@ -25,8 +26,10 @@ OPTIONS = (
     click.option("--true-cfg", type=float, default=0.0, help="0: the model's default; 1: none."),
     click.option("--reference", "references", type=FILE, multiple=True,
                  help=f"A further image that the sentence speaks of; up to {types.MAX_REFERENCES} times."),
-    click.option("--format", help="png, jpeg, webp or `jpeg;quality=90`.  [default: by the name of the result, or png]"),
-    click.option("--deadline-ms", type=int, default=0, help="The server gives up after so many milliseconds; 0: never."),
+    click.option("--format",
+                 help="png, jpeg, webp or `jpeg;quality=90`.  [default: by the name of the result, or png]"),
+    click.option("--deadline-ms", type=int, default=0,
+                 help="The server gives up after so many milliseconds; 0: never."),
     click.option("--priority", type=int, default=0, help="1: before others."),
     click.option("--step-cache", type=float, default=0.0,
                  help="Reuse a step's result while it changes by less; 0: never, 1 at most."),
@@ -43,7 +46,8 @@ def knobs(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def asked(options: dict[str, Any], format_: str = "png") -> dict[str, Any]:
-    """EditRequest's fields by the values of OPTIONS; files stay paths until they are `read`. `format_` is the default."""
+    """EditRequest's fields by the values of OPTIONS; files stay paths until they are `read`. `format_` is the
+    default."""
     fields = dict(options)
     mask, region = fields.pop("mask"), fields["region"]
     fields |= {"region": mask or region.encode(), "format": fields["format"] or format_}

@@ -32,8 +32,8 @@ class Drawn:
 
 @dataclass
 class Measured:
-    """One closed loop. Seconds of each edit that was answered, in all and to its first preview; refusals by how their sentence
-    begins."""
+    """One closed loop. Seconds of each edit that was answered, in all and to its first preview; refusals by how their
+    sentence begins."""
 
     clients: int
     seconds: float = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ IMAGES = (".png", ".jpg", ".jpeg", ".webp")
 
 @dataclass(frozen=True)
 class Job:
-    """An image's path, its sentence, the result's name below the batch's folder, and EditRequest's other fields, of which
-    files are paths."""
+    """An image's path, its sentence, the result's name below the batch's folder, and EditRequest's other fields, of
+    which files are paths."""
 
     image: Path
     instruction: str
@@ -52,8 +53,8 @@ def jobs_of_folder(folder: Path, instruction: str, fields: dict[str, Any]) -> li
 
 
 def jobs_of_list(path: Path, fields: dict[str, Any]) -> list[Job]:
-    """The rows of a CSV file with a head, or of a file of JSON objects, one a line. Paths in it are relative to it, and what a
-    row does not say is as in `fields`. ListError."""
+    """The rows of a CSV file with a head, or of a file of JSON objects, one a line. Paths in it are relative to it,
+    and what a row does not say is as in `fields`. ListError."""
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
     parsed = []
     for line, row in rows:
@@ -68,7 +69,8 @@ def jobs_of_list(path: Path, fields: dict[str, Any]) -> list[Job]:
 
 Row = tuple[Path, str, str, dict[str, Any]]  # image, sentence, name of the result or "", fields
 NUMBERS: dict[str, Callable[[Any], Any]] = {
-    "seed": int, "steps": int, "guidance": float, "deadline_ms": int, "priority": int, "step_cache": float, "true_cfg": float}
+    "seed": int, "steps": int, "guidance": float, "deadline_ms": int, "priority": int, "step_cache": float,
+    "true_cfg": float}
 TEXTS = ("precision", "region", "format", "negative")
 COLUMNS = ("image", "instruction", "out", *NUMBERS, *TEXTS, "mask", "references")
 
@@ -128,15 +130,15 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _named(rows: Iterable[Row]) -> list[Job]:
-    """Jobs whose results have names of their own: the one that is asked for, or the image's, with a number from the second
-    on."""
+    """Jobs whose results have names of their own: the one that is asked for, or the image's, with a number from
+    the second on."""
     rows, jobs = list(rows), []
     taken = {out for _, _, out, _ in rows if out}
     if len(taken) < sum(bool(out) for _, _, out, _ in rows):
         raise ListError("two rows have the same out; each needs its own")
     for image, instruction, out, fields in rows:
         suffix = suffix_of(fields["format"])
-        names = (f"{image.stem}{f'-{number}' if number > 1 else ''}{suffix}" for number in range(1, len(rows) + 2 + len(taken)))
+        names = (f"{image.stem}{f'-{number}' if number > 1 else ''}{suffix}" for number in itertools.count(1))
         name = out or next(name for name in names if name not in taken)
         taken.add(name)
         jobs.append(Job(image, instruction, name, fields))

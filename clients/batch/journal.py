@@ -15,7 +15,8 @@ DONE, FAILED = "done", "failed"
 
 
 class Journal:
-    """Of the batch in `folder`, which is made where there is none. One process at a time may have it (click.ClickException)."""
+    """Of the batch in `folder`, which is made where there is none. One process at a time may have it
+    (click.ClickException)."""
 
     def __init__(self, folder: Path):
         self._folder, self._path = folder, folder / NAME
@@ -28,7 +29,8 @@ class Journal:
             self._file = self._path.open("a+", encoding="utf-8")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise click.ClickException(f"another batch is writing to {self._folder}; wait for it, or take another folder") from None
+            raise click.ClickException(
+                f"another batch is writing to {self._folder}; wait for it, or take another folder") from None
         except OSError as failure:
             raise click.FileError(str(self._path), failure.strerror) from None
         self._read()

@@ -27,29 +27,30 @@ PATIENT = Retries(attempts=8)  # some 25 s, in which a server may be started aga
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 @click.argument("instruction", required=False)
 @click.option("--list", "list_", type=FILE, help="Edit the rows of this file instead of a folder's images.")
-@click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder of the results.")
+@click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
+              help="The folder of the results.")
 @click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Edits at a time.")
 @address
 @knobs
 @TIMEOUT
-def batch(folder: Path | None, instruction: str | None, list_: Path | None, out: Path, workers: int, url: str | None, http: bool,
-          timeout: float | None, **options: Any) -> None:
+def batch(folder: Path | None, instruction: str | None, list_: Path | None, out: Path, workers: int, url: str | None,
+          http: bool, timeout: float | None, **options: Any) -> None:
     """Change all images of FOLDER as INSTRUCTION says, or do the rows of a list.
 
-    A list is a CSV file with a head, or has a JSON object in each line. Its columns are image and instruction, and, where they are
-    to differ, out (the result's name), mask, references (with ; between) and the other options' names with _ for -. Paths are
-    relative to the list.
+    A list is a CSV file with a head, or has a JSON object in each line. Its columns are image and instruction, and,
+    where they are to differ, out (the result's name), mask, references (with ; between) and the other options' names
+    with _ for -. Paths are relative to the list.
 
-    OUT/journal.jsonl says what was done. The same command again does the rest, and what has failed; an image, a sentence or
-    an option that has changed is another edit. With --seed, or a list's seed, an edit has that one; without, each draws its own, which
-    the journal tells.
+    OUT/journal.jsonl says what was done. The same command again does the rest, and what has failed; an image, a
+    sentence or an option that has changed is another edit. With --seed, or a list's seed, an edit has that one;
+    without, each draws its own, which the journal tells.
     """
     jobs = _jobs(folder, instruction, list_, asked(options))
     if out.resolve() in {job.image.resolve().parent for job in jobs}:
         raise click.UsageError(f"{out} holds the images themselves; take another folder for the results")
     client = AsyncRetouch(running_url(url, http), http, timeout=timeout, retries=PATIENT)
-    columns = (TextColumn("editing"), BarColumn(), MofNCompleteColumn(), TextColumn("[red]{task.fields[failed]}"), TimeElapsedColumn(),
-               TimeRemainingColumn())
+    columns = (TextColumn("editing"), BarColumn(), MofNCompleteColumn(), TextColumn("[red]{task.fields[failed]}"),
+               TimeElapsedColumn(), TimeRemainingColumn())
     with Journal(out) as journal, Progress(*columns, console=console) as bar:
         task = bar.add_task("batch", total=len(jobs), failed="")
 

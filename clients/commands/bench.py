@@ -19,8 +19,8 @@ from clients.show import console, write
 from retouch.client import AsyncRetouch, Retries
 from retouch.types import RequestError
 
-COLUMNS = {"concurrency": "clients", "answered": "edits", "edits_per_second": "edits/s", "p50_ms": "p50 ms", "p90_ms": "p90 ms",
-           "p99_ms": "p99 ms", "first_preview_p50_ms": "first preview p50 ms", "refused": "refused"}
+COLUMNS = {"concurrency": "clients", "answered": "edits", "edits_per_second": "edits/s", "p50_ms": "p50 ms",
+           "p90_ms": "p90 ms", "p99_ms": "p99 ms", "first_preview_p50_ms": "first preview p50 ms", "refused": "refused"}
 
 
 class Numbers(click.ParamType):
@@ -38,7 +38,8 @@ class Numbers(click.ParamType):
 
 
 @click.command(epilog=EPILOG, short_help="Measure a running server.")
-@click.option("--concurrency", type=Numbers(), default="1,4", show_default=True, help="Clients at a time, one row each.")
+@click.option("--concurrency", type=Numbers(), default="1,4", show_default=True,
+              help="Clients at a time, one row each.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=32, show_default=True, help="Edits of a row.")
 @click.option("--warm-up", type=click.IntRange(1), default=3, show_default=True, help="Edits before, not counted.")
 @address
@@ -48,12 +49,12 @@ class Numbers(click.ParamType):
 @click.option("--region", default="auto", show_default=True, help="auto or full.")
 @click.option("--deadline-ms", type=int, default=0, help="Edits that would take longer are refused; 0: none.")
 @click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here as well.")
-def bench(concurrency: tuple[int, ...], count: int, warm_up: int, url: str | None, http: bool, region: str, out: Path | None,
-          **fields: Any) -> None:
+def bench(concurrency: tuple[int, ...], count: int, warm_up: int, url: str | None, http: bool, region: str,
+          out: Path | None, **fields: Any) -> None:
     """Measure a running server in a closed loop, each edit of another drawn image.
 
-    What it shows is the latency that this client sees, previews and all, on a machine that the client may share with the server. A
-    refused edit is not tried again. `make bench` is the long report.
+    What it shows is the latency that this client sees, previews and all, on a machine that the client may share with
+    the server. A refused edit is not tried again. `make bench` is the long report.
     """
     fields["region"] = region.encode()
     place = running_url(url, http)
@@ -68,7 +69,8 @@ def bench(concurrency: tuple[int, ...], count: int, warm_up: int, url: str | Non
 async def _measure(url: str, http: bool, concurrency: tuple[int, ...], count: int, warm_up: int,
                    fields: dict[str, Any]) -> list[Measured]:
     rows, number = [], warm_up
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console, transient=True) as bar:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=console, transient=True) as bar:
         async with AsyncRetouch(url, http, retries=Retries(attempts=1)) as client:
             for each in range(warm_up):
                 await client.edit_one(draw(each).image, draw(each).instruction, **fields | {"deadline_ms": 0})

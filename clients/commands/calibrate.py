@@ -16,5 +16,6 @@ def calibrate(lanes: tuple[str, ...], runner: str) -> None:
     """Measure what a step costs on this machine; the scheduler reads it when a server starts."""
     from clients.calibrate import calibrate
 
-    for lane in lanes or [name.removeprefix("denoiser_") for name in models(REPOSITORY) if name.startswith("denoiser_")]:
+    exported = [name.removeprefix("denoiser_") for name in models(REPOSITORY) if name.startswith("denoiser_")]
+    for lane in lanes or exported:
         console.print(f"wrote {calibrate(REPOSITORY, lane, runner).name} of {lane}")

@@ -27,13 +27,14 @@ from retouch.types import MAX_PREVIEWS
 @click.option("--save-previews", is_flag=True, help="Write them beside the result.")
 @TIMEOUT
 @click.option("--json", "as_json", is_flag=True, help="Print what is known of the edit as JSON, and nothing else.")
-def edit(image: Path, instruction: str, out: Path, url: str | None, http: bool, start: bool, previews: int, save_previews: bool,
-         timeout: float | None, as_json: bool, **options: Any) -> None:
+def edit(image: Path, instruction: str, out: Path, url: str | None, http: bool, start: bool, previews: int,
+         save_previews: bool, timeout: float | None, as_json: bool, **options: Any) -> None:
     """Change IMAGE as INSTRUCTION says, for example: retouch edit photo.png "make the red circle blue" -o out.png"""
     fields = read(asked(options, format_of(out)))
     words = aside if as_json else console
     with server_url(url, http, start, words) as place:
-        answers = Retouch(place, http, timeout=timeout).edit(image.read_bytes(), instruction, previews=previews, **fields)
+        client = Retouch(place, http, timeout=timeout)
+        answers = client.edit(image.read_bytes(), instruction, previews=previews, **fields)
         for answer in with_progress(answers, words):
             if answer.final:
                 save(out, answer, words)

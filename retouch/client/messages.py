@@ -67,8 +67,9 @@ def words_of(body: bytes) -> str:
 
 
 def lanes_of(index: dict[str, Any] | list) -> tuple[str, ...]:
-    """The lanes that are loaded, the widest first and those with an adapter last, by a repository index as JSON of either
-    protocol."""
+    """The lanes that are loaded, the widest first and those with an adapter last, by a repository index as JSON of
+    either protocol."""
     models = index.get("models", []) if isinstance(index, dict) else index
-    names = {each["name"].removeprefix(LANE) for each in models if each["name"].startswith(LANE) and each.get("state") == "READY"}
+    ready = [each["name"] for each in models if each.get("state") == "READY"]
+    names = {name.removeprefix(LANE) for name in ready if name.startswith(LANE)}
     return (*(lane for lane in LANES if lane in names), *sorted(names - set(LANES)))

@@ -58,8 +58,8 @@ def entries(out):
 
 @pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
 def test_an_edit_and_what_is_told_of_it(command, photo_file, tmp_path, http):
-    result = command("edit", photo_file, SENTENCE, "-o", tmp_path / "out.png", "--seed", 7, "--precision", "fp8", "--save-previews",
-                     "--previews", 2, http=http)
+    result = command("edit", photo_file, SENTENCE, "-o", tmp_path / "out.png", "--seed", 7, "--precision", "fp8",
+                     "--save-previews", "--previews", 2, http=http)
     assert result.exit_code == 0, result.output
     assert "seed 7, 3 steps" in result.stdout and "lane fp8, asked for by name" in result.stdout
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.png", "out.step01.png", "out.step02.png"]
@@ -67,9 +67,11 @@ def test_an_edit_and_what_is_told_of_it(command, photo_file, tmp_path, http):
 
 
 def test_an_edit_for_a_machine(command, photo_file, tmp_path, client, photo):
-    result = command("edit", photo_file, SENTENCE, "-o", tmp_path / "out.webp", "--seed", 7, "--precision", "bf16", "--json")
+    result = command("edit", photo_file, SENTENCE, "-o", tmp_path / "out.webp", "--seed", 7,
+                     "--precision", "bf16", "--json")
     assert result.exit_code == 0, result.output
-    info, answer = EditInfo.from_json(result.stdout), client.edit_one(photo, SENTENCE, seed=7, precision="bf16", format="webp")
+    info = EditInfo.from_json(result.stdout)
+    answer = client.edit_one(photo, SENTENCE, seed=7, precision="bf16", format="webp")
     assert (info.kind, info.seed, info.operations) == ("final", 7, answer.info.operations)
     assert (tmp_path / "out.webp").read_bytes() == answer.image
 
@@ -100,7 +102,8 @@ def test_a_batch_with_a_bad_image_and_its_resumption(command, photos, tmp_path, 
     for entry in entries(out):
         if entry["status"] == "done":  # the journal's seed gives the same file again
             image = (photos / entry["out"]).read_bytes()
-            assert (out / entry["out"]).read_bytes() == client.edit_one(image, SENTENCE, seed=entry["seed"], precision="bf16").image
+            again = client.edit_one(image, SENTENCE, seed=entry["seed"], precision="bf16")
+            assert (out / entry["out"]).read_bytes() == again.image
     (photos / "2.png").write_bytes(draw(2).image)
     result = command("batch", photos, SENTENCE, "-o", out, "--precision", "bf16")
     assert result.exit_code == 0 and "1 done, 4 done before, 0 failed" in result.stdout
@@ -115,7 +118,8 @@ def test_a_list_with_knobs_of_its_own(command, photos, tmp_path):
         csv.writer(file).writerows([
             ["image", "instruction", "seed", "mask", "precision"], ["0.png", draw(0).instruction, 3, "mask.png", ""],
             ["1.png", draw(1).instruction, "", "", "fp4"], ["1.png", "make the background white", 4, "", ""]])
-    result = command("batch", "--list", photos / "list.csv", "-o", tmp_path / "out", "--precision", "fp8", "--format", "webp")
+    result = command("batch", "--list", photos / "list.csv", "-o", tmp_path / "out", "--precision", "fp8",
+                     "--format", "webp")
     assert result.exit_code == 0, result.output
     told = {entry["out"]: entry for entry in entries(tmp_path / "out")}
     assert {out: entry["lane"] for out, entry in told.items()} == {"0.webp": "fp8", "1.webp": "fp4", "1-2.webp": "fp8"}
@@ -131,7 +135,8 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
         (photos / f"{number:03d}.png").write_bytes(draw(number).image)
     knobs = ("--workers", "1", "--steps", "12", "--region", "full", "--precision", "bf16")
     batch = subprocess.Popen(
-        [sys.executable, "-m", "clients", "batch", photos, SENTENCE, "-o", out, *knobs, "--url", f"{HOST}:{server.grpc}"],
+        [sys.executable, "-m", "clients", "batch", photos, SENTENCE, "-o", out, *knobs,
+         "--url", f"{HOST}:{server.grpc}"],
         cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while len(list(out.glob("*.png"))) < 3:
@@ -142,7 +147,7 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
     assert batch.returncode == 130 and "goes on from here" in told and "Traceback" not in told
     done = [entry["out"] for entry in entries(out)]
     assert 3 <= len(done) < 200 and {entry["status"] for entry in entries(out)} == {"done"}
-    assert sorted(done) == sorted(path.name for path in out.glob("*.png")), "a result is whole and in the journal, or is not there"
+    assert sorted(done) == sorted(path.name for path in out.glob("*.png")), "results are whole and in the journal"
     for path in list(photos.iterdir()):
         if path.name not in done[:2]:
             path.unlink()
@@ -156,7 +161,8 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
 
 @pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
 def test_a_quick_measurement(command, tmp_path, http):
-    result = command("bench", "--count", 6, "--concurrency", "1,3", "--precision", "bf16", "--json", tmp_path / "b.json", http=http)
+    result = command("bench", "--count", 6, "--concurrency", "1,3", "--precision", "bf16",
+                     "--json", tmp_path / "b.json", http=http)
     assert result.exit_code == 0 and "edits/s" in result.stdout, result.output
     for row, clients in zip(json.loads((tmp_path / "b.json").read_text())["rows"], (1, 3), strict=True):
         assert (row["concurrency"], row["answered"], row["refused"]) == (clients, 6, 0)
@@ -165,7 +171,8 @@ def test_a_quick_measurement(command, tmp_path, http):
 
 
 def test_a_full_queue_is_counted_as_refused(command, tmp_path):
-    result = command("bench", "--count", 60, "--concurrency", 60, "--steps", 12, "--region", "full", "--json", tmp_path / "b.json")
+    result = command("bench", "--count", 60, "--concurrency", 60, "--steps", 12, "--region", "full",
+                     "--json", tmp_path / "b.json")
     assert result.exit_code == 0, result.output
     row, = json.loads((tmp_path / "b.json").read_text())["rows"]
     assert row["answered"] + row["refused"] == 60 and row["refused"] >= 60 - 32 - 8

@@ -103,9 +103,11 @@ def test_a_list_says_what_differs(photos, name, text):
 
 
 @pytest.mark.parametrize("text, words", [
-    ("image,instruction\na.jpg,\n", "line 2: instruction is missing"), ("image,sentence\na.jpg,x\n", "there is no column sentence"),
+    ("image,instruction\na.jpg,\n", "line 2: instruction is missing"),
+    ("image,sentence\na.jpg,x\n", "there is no column sentence"),
     ("image,instruction,steps\na.jpg,x,many\n", "steps is 'many'; it must be a number"),
-    ("image,instruction,out\na.jpg,x,../b.png\n", "must be a name below"), ("image,instruction\na.jpg,x,y\n", "more than the head"),
+    ("image,instruction,out\na.jpg,x,../b.png\n", "must be a name below"),
+    ("image,instruction\na.jpg,x,y\n", "more than the head"),
     ("image,instruction,out\na.jpg,x,o.png\na.jpg,y,o.png\n", "two rows have the same out")])
 def test_a_list_that_cannot_be_used_is_told(photos, text, words):
     (photos / "list.csv").write_text(text)
@@ -129,7 +131,8 @@ def test_all_are_edited_some_at_a_time(photos, tmp_path):
     assert (found.done, found.before, found.failed, client.most) == (3, 0, [], 2)
     assert (tmp_path / "out" / "a.png").read_bytes() == b"edited a.jpg"
     assert sorted(entry["out"] for entry in entries(tmp_path / "out")) == ["a.png", "b.png", "c.png"]
-    assert all(entry["status"] == "done" and entry["lane"] == "bf16" and entry["seed"] >= 0 for entry in entries(tmp_path / "out"))
+    assert {(entry["status"], entry["lane"]) for entry in entries(tmp_path / "out")} == {("done", "bf16")}
+    assert all(entry["seed"] >= 0 for entry in entries(tmp_path / "out"))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "c.png", NAME]
 
 
@@ -167,7 +170,8 @@ def test_a_failure_is_kept_and_tried_again(photos, tmp_path):
     jobs = jobs_of_folder(photos, "make it blue", PLAIN)
     bad = RequestError("IMAGE is damaged", "INVALID_ARGUMENT")
     found = do(jobs, tmp_path / "out", Client({b"b.png": bad}))
-    assert found.done == 2 and [(job.image.name, str(failure)) for job, failure in found.failed] == [("b.png", "IMAGE is damaged")]
+    (job, failure), = found.failed
+    assert (found.done, job.image.name, str(failure)) == (2, "b.png", "IMAGE is damaged")
     entry, = (entry for entry in entries(tmp_path / "out") if entry["status"] == "failed")
     assert (entry["code"], entry["error"], entry["out"]) == ("INVALID_ARGUMENT", "IMAGE is damaged", "b.png")
     assert not (tmp_path / "out" / "b.png").exists()
@@ -241,7 +245,7 @@ def test_one_batch_at_a_time_in_a_folder(tmp_path):
         pass
 
 
-# -- the command's own --------------------------------------------------------------------------------------------------
+# -- the command's own ------------------------------------------------------------------------------------------------
 
 
 def batch(*arguments):

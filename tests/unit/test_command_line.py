@@ -42,7 +42,8 @@ def editing(monkeypatch):
 
         def does(self, act):
             def edit(client, image, instruction, **fields):
-                self.asked.append(fields | {"image": image, "instruction": instruction, "url": client.url, "timeout": client.timeout})
+                told = {"image": image, "instruction": instruction, "url": client.url, "timeout": client.timeout}
+                self.asked.append(fields | told)
                 if isinstance(act, BaseException):
                     raise act
                 yield act
@@ -78,8 +79,9 @@ def test_a_failure_has_its_exit_code_and_one_line(editing, photo_file, tmp_path,
     assert (str(failure) or "stopped") in result.stderr and not (tmp_path / "out.png").exists()
 
 
-@pytest.mark.parametrize("arguments", [("edit",), ("edit", "nowhere.png", "x"), ("nothing",), ("batch", "-o", "out"), ("bench", "--count", "0"),
-                                       ("bench", "--concurrency", "1,x"), ("completion", "cmd"), ("edit", "--timeout", "0")])
+@pytest.mark.parametrize("arguments", [
+    ("edit",), ("edit", "nowhere.png", "x"), ("nothing",), ("batch", "-o", "out"), ("bench", "--count", "0"),
+    ("bench", "--concurrency", "1,x"), ("completion", "cmd"), ("edit", "--timeout", "0")])
 def test_a_wrong_call_is_told_as_such(arguments):
     result = invoke(*arguments)
     assert result.exit_code == 2 and "Error: " in result.stderr
@@ -103,15 +105,19 @@ def test_all_knobs_reach_the_request(editing, photo_file, tmp_path):
     other = tmp_path / "other.png"
     other.write_bytes(b"another photo")
     result = invoke(
-        "edit", photo_file, "make it blue", "-o", tmp_path / "out.jpg", "--url", "127.0.0.1:1", "--seed", 7, "--steps", 9,
-        "--guidance", 2.5, "--previews", 0, "--precision", "fp8", "--mask", other, "--negative", "rain", "--true-cfg", 4,
-        "--reference", other, "--reference", photo_file, "--deadline-ms", 900, "--priority", 1, "--step-cache", 0.1, "--timeout", 5)
+        "edit", photo_file, "make it blue", "-o", tmp_path / "out.jpg", "--url", "127.0.0.1:1", "--seed", 7,
+        "--steps", 9, "--guidance", 2.5, "--previews", 0, "--precision", "fp8", "--mask", other, "--negative", "rain",
+        "--true-cfg", 4,
+        "--reference", other, "--reference", photo_file, "--deadline-ms", 900, "--priority", 1,
+        "--step-cache", 0.1, "--timeout", 5)
     assert result.exit_code == 0, result.output
     photo = photo_file.read_bytes()
     assert editing.asked == [{
-        "image": photo, "instruction": "make it blue", "url": "127.0.0.1:1", "timeout": 5.0, "seed": 7, "steps": 9, "guidance": 2.5,
+        "image": photo, "instruction": "make it blue", "url": "127.0.0.1:1", "timeout": 5.0, "seed": 7, "steps": 9,
+        "guidance": 2.5,
         "previews": 0, "precision": "fp8", "region": b"another photo", "negative": "rain", "true_cfg": 4.0,
-        "references": (b"another photo", photo), "format": "jpeg", "deadline_ms": 900, "priority": 1, "step_cache": 0.1}]
+        "references": (b"another photo", photo), "format": "jpeg", "deadline_ms": 900,
+        "priority": 1, "step_cache": 0.1}]
     assert (tmp_path / "out.jpg").read_bytes() == b"an edited file"
 
 
@@ -130,7 +136,8 @@ def test_a_result_that_cannot_be_written_is_told(editing, photo_file, tmp_path):
 
 
 def test_a_name_says_the_format():
-    assert [format_of(Path(name)) for name in ("a.JPG", "a.jpeg", "a.webp", "a.png", "a")] == ["jpeg", "jpeg", "webp", "png", "png"]
+    names = {"a.JPG": "jpeg", "a.jpeg": "jpeg", "a.webp": "webp", "a.png": "png", "a": "png"}
+    assert {name: format_of(Path(name)) for name in names} == names
     assert [suffix_of(each) for each in ("jpeg;quality=80", "webp", "png")] == [".jpg", ".webp", ".png"]
 
 
@@ -138,7 +145,8 @@ def test_a_seed_is_left_out_unless_it_is_given(tmp_path):
     (tmp_path / "mask").write_bytes(b"white")
     options = {"seed": None, "mask": None, "region": "full", "format": None}
     assert asked(options) == {"region": b"full", "format": "png"}
-    assert read(asked(options | {"seed": 0, "mask": tmp_path / "mask"})) == {"seed": 0, "region": b"white", "format": "png"}
+    given = options | {"seed": 0, "mask": tmp_path / "mask"}
+    assert read(asked(given)) == {"seed": 0, "region": b"white", "format": "png"}
 
 
 def test_without_an_address_it_is_the_running_servers(monkeypatch, tmp_path):
