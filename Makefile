@@ -14,6 +14,7 @@ EXPORT := .runtime/.export
 LPIPS := .venv/.lpips
 WEB := .venv/.web
 CHECKS := .venv/.checks
+AIPERF := .venv-aiperf/.setup
 
 IMAGE ?= $(CHECKPOINT)/sample.png
 INSTRUCTION ?= $(shell cat $(CHECKPOINT)/sample.txt 2>/dev/null)
@@ -22,7 +23,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve openai web eval test test-unit test-gpu calibrate bindings monitor doctor bench ablation train clean distclean
+.PHONY: help setup export demo edit serve openai web eval test test-unit test-gpu calibrate bindings monitor doctor bench overhead ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -90,7 +91,15 @@ monitor: $(SETUP)  ## Watch a running server by Prometheus and Grafana until Ctr
 doctor: $(SETUP)  ## Say what this machine lacks
 	$(BIN)/retouch doctor
 
-bench: $(EXPORT)  ## What serving adds to the same ONNX sessions in a plain loop
+bench: $(EXPORT) $(WEB)  ## Measure this machine and write out/bench/report.html: 20 minutes, or QUICK=1 for three
+	@$(MAKE) --no-print-directory $(AIPERF) || echo "AIPerf cannot be installed here: the report goes without it"
+	$(BIN)/python -m benchmarks.report $(if $(QUICK),--quick) $(BENCH)
+$(AIPERF): requirements-aiperf.txt
+	@test -x .venv-aiperf/bin/python || $(PYTHON) -m venv .venv-aiperf
+	.venv-aiperf/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-aiperf.txt
+	@touch $@
+
+overhead: $(EXPORT)  ## What serving adds to the same ONNX sessions in a plain loop
 	$(BIN)/python -m benchmarks.overhead
 
 ablation: $(EXPORT) $(LPIPS)  ## What each means against rounding brings in the FP4 lane (five minutes)
@@ -103,5 +112,5 @@ clean:  ## Remove what commands wrote, but not .venv
 	rm -rf out out.png .runtime .pytest_cache .hypothesis model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.plan model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer*.json model_repository/*/1/calibration.json model_repository/*/1/cost.json model_repository/denoiser_*-*
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-distclean: clean  ## Remove .venv too
-	rm -rf .venv
+distclean: clean  ## Remove .venv and .venv-aiperf too
+	rm -rf .venv .venv-aiperf

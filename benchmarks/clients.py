@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.memory import unseen
 from benchmarks.pool import Prepared
 from benchmarks.table import AT_LEAST, AT_MOST, Row
 from benchmarks.turns import medians, quantile
+from benchmarks.unseen import unseen
 from retouch.client import Retouch
 from retouch.server import HOST, RUNTIME, Server, ServerError, free_port
 
@@ -103,7 +103,7 @@ def requests(scenes: Sequence[Prepared], client: int, region: str) -> Iterator[A
     number = client << 10  # images of its own
     while True:
         scene = scenes[number % len(scenes)]
-        yield Asked(unseen(scene, number), scene.pair.instruction, number, region)
+        yield Asked(unseen(scene.source.pixels, number), scene.pair.instruction, number, region)
         number += 1
 
 

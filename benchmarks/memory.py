@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from benchmarks.pool import Prepared
 from benchmarks.table import AT_MOST, Row
 from benchmarks.turns import medians
-from retouch import images
+from benchmarks.unseen import unseen
 from retouch.client import Retouch
 from retouch.server import HOST, RUNTIME, Server
 
@@ -31,20 +31,13 @@ def _spent(client: Retouch, scenes: Sequence[Prepared], count: int) -> dict[str,
     spent: dict[str, list[float]] = {"first": [], "sentence": [], "seed": []}
     for number in range(WARM_UP + count):
         scene, other = (scenes[each % len(scenes)] for each in (number, number + 1))
-        encoded, sentence = unseen(scene, number), scene.pair.instruction
+        encoded, sentence = unseen(scene.source.pixels, number), scene.pair.instruction
         edits = {"first": (sentence, 1), "sentence": (other.pair.instruction, 1), "seed": (sentence, 2)}
         for name, edit in edits.items():
             milliseconds = besides(client, encoded, *edit)
             if number >= WARM_UP:
                 spent[name].append(milliseconds)
     return spent
-
-
-def unseen(scene: Prepared, number: int) -> bytes:
-    """The scene's image with a pixel of its own, so that nobody remembers it."""
-    pixels = scene.source.pixels.copy()
-    pixels[0, 0] = number % 256, number // 256, 0
-    return images.encode(pixels)
 
 
 def besides(client: Retouch, encoded: bytes, sentence: str, seed: int) -> float:

@@ -20,11 +20,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import tritonclient.grpc as grpc
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks.resident import resident
 from benchmarks.table import machine
+from benchmarks.unseen import unseen
 from retouch import images
 from retouch.client import Retouch, Retries, inputs_of
 from retouch.server import HOST, RUNTIME, Server
@@ -111,10 +112,9 @@ def edit(connection: Retouch, pairs: list[Pair], number: int) -> str:
     """One random edit, and what came of it."""
     rng = random.Random(number)
     pair, leave = rng.choice(pairs), rng.random()
-    pixels = images.fit(render(pair.source).pixels, (rng.randint(48, 200), rng.randint(48, 180))).copy()
-    pixels[0, 0] = number % 256, number // 256 % 256, number // 65536
+    pixels = images.fit(render(pair.source).pixels, (rng.randint(48, 200), rng.randint(48, 180)))
     request = EditRequest(
-        images.encode(pixels), pair.instruction, seed=number, steps=rng.randint(1, 6), previews=rng.randint(0, 3),
+        unseen(pixels, number), pair.instruction, seed=number, steps=rng.randint(1, 6), previews=rng.randint(0, 3),
         precision=rng.choice(LANES), region=rng.choice((b"auto", b"auto", b"full")), priority=rng.randint(0, 2),
         step_cache=rng.choice((0.0, 0.1)), deadline_ms=rng.choice((0, 0, 0, 60, 5000)))
     if leave < LEAVE["at once"]:
@@ -155,11 +155,6 @@ def watch(server: Server, soak: Soak, clients: list[threading.Thread]) -> None:
             time.sleep(0.2)
     time.sleep(2)  # what was left half-way is over
     soak.resident[soak.count] = resident(server)
-
-
-def resident(server: Server) -> int:
-    root = psutil.Process(server.process.pid)
-    return sum(process.memory_info().rss for process in (root, *root.children(recursive=True)))
 
 
 def report(soak: Soak, seconds: float, path: Path | None) -> None:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 from rich.console import Console
 from rich.table import Table
 
-from retouch.server import ROOT
+from benchmarks import machine as here
 
 FASTER, AT_MOST, AT_LEAST, MORE = "times faster", "of theirs, at most", "times theirs", "more than theirs, at most"
 
@@ -74,9 +69,6 @@ def save(rows: Sequence[Row], path: Path | None) -> None:
 
 def machine() -> str:
     """Processor, versions and commit."""
-    cpu = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")] \
-        if cpu.is_file() else [platform.processor()] * (os.cpu_count() or 1)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    return (f"{len(names)} × {names[0]}, Python {platform.python_version()}, ONNX Runtime {onnxruntime.__version__}, "
-            f"NumPy {np.__version__}, commit {commit or 'unknown'}")
+    found = here.machine()
+    return (f"{found.processor}, Python {found.python}, ONNX Runtime {found.versions.get('ONNX Runtime')}, "
+            f"NumPy {found.versions.get('NumPy')}, commit {found.commit}")

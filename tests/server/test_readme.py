@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.report import figures
 from retouch.server import HOST, ROOT
 
 SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
@@ -25,7 +26,7 @@ SHELL = [line for language, block in BLOCKS if language == "sh" for line in bloc
 PYTHON = [block for language, block in BLOCKS if language == "python"]
 # by what each command is found, each of which a test here runs; `make test` is what runs them
 RUN = ("make demo", "make edit", "make serve", "blue.png", "white.png", "make web", "retouch batch", "retouch bench", "retouch doctor",
-       "retouch completion", "make openai", "curl.png", "partial_images", "retouch export", "retouch inspect", "make test")
+       "retouch completion", "make openai", "curl.png", "partial_images", "retouch export", "retouch inspect", "make bench", "make test")
 
 pytestmark = pytest.mark.skipif(
     Path(sys.prefix).resolve() != (ROOT / ".venv").resolve(), reason="the READMEs' commands use .venv (make setup)"
@@ -44,8 +45,8 @@ def block(words: str) -> str:
     return found
 
 
-def run(command: str) -> str:
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, text=True, timeout=300, stdin=subprocess.DEVNULL,
+def run(command: str, seconds: float = 300) -> str:
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, text=True, timeout=seconds, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, f"{command}\n{done.stdout}"
     return done.stdout
@@ -114,6 +115,14 @@ def test_an_export_of_what_is_there():
 def test_a_look_at_the_checkpoint():
     told = run(line("retouch inspect"))
     assert "instructx" in told and "9.43 MB" in told and "missing" not in told
+
+
+def test_the_report_in_a_hurry():
+    run(line("make bench"), seconds=1500)  # the first time with the packages of AIPerf
+    folder = ROOT / "out" / "bench"
+    assert {"report.html", "report.md", "figures.json", "raw"} <= {path.name for path in folder.iterdir()}
+    told = figures.load(folder / "figures.json")
+    assert told.closed and told.open and told.streaming and told.quality
 
 
 def test_the_page_is_one_command_away():

@@ -1,0 +1,131 @@
+"""NVIDIA's AIPerf against the OpenAI door: it lives in an environment of its own, for it wants numpy 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import pictures, process
+from benchmarks.report.run import Run
+from retouch.server import HOST, ROOT
+from retouch.types import EditRequest
+
+MODEL = "retouch-bf16"  # as the OpenAI door names the lane
+BINARY = ROOT / ".venv-aiperf" / "bin" / "aiperf"
+VERSION = "0.13.0"
+TOKENIZER = (
+    ROOT / "checkpoints" / "shapes" / "tokenizer"
+)  # it counts tokens of sentences, and would fetch one that is not local
+ADVICE = "`make bench` installs requirements-aiperf.txt into .venv-aiperf"
+
+
+class AiperfError(RuntimeError):
+    """AIPerf is not here, or has not come to an end: one sentence."""
+
+
+class Aiperf:
+    """Its command; files of every run are left in a folder of their own in `folder`."""
+
+    def __init__(self, folder: Path, binary: Path = BINARY) -> None:
+        """AiperfError."""
+        if not os.access(binary, os.X_OK):
+            raise AiperfError(f"AIPerf is not installed; {ADVICE}")
+        self.binary, self.folder = binary, folder
+
+    def run(
+        self,
+        port: int,
+        requests: Sequence[EditRequest],
+        slo_ms: float,
+        clients: int = 0,
+        rate: float = 0.0,
+        turn: int = 0,
+    ) -> tuple[Run, str]:
+        """All of the requests to the door at `port`, `clients` at once or `rate` a second as a Poisson process; what
+        came of it, and the command. AiperfError."""
+        name = f"openai-clients-{clients}-{turn}" if clients else f"openai-rate-{rate:.1f}-{turn}"
+        out = self.folder / name
+        out.mkdir(parents=True, exist_ok=True)
+        given = pictures.for_aiperf(requests, out / "input.jsonl")
+        files = ["--input-file", str(given), "--artifact-dir", str(out)]
+        command = [str(self.binary), "profile", *arguments(port, len(requests), slo_ms, clients, rate), *files]
+        status = process.run(command, out / "aiperf.log", {})
+        found = out / "profile_export_aiperf.json"
+        if status or not found.is_file():
+            raise AiperfError(f"AIPerf ended with status {status}: {_complaint(out)}")
+        _tidy(out)
+        return read_export(found), shlex.join(part.removeprefix(f"{ROOT}/") for part in command)
+
+
+def arguments(port: int, count: int, slo_ms: float, clients: int, rate: float) -> list[str]:
+    load = (
+        {"--concurrency": f"{clients}"}
+        if clients
+        else {"--request-rate": f"{rate:.2f}", "--arrival-pattern": "poisson"}
+    )
+    options = {
+        "--model": MODEL,
+        "--endpoint-type": "image-edit",
+        "--url": f"http://{HOST}:{port}",
+        **load,
+        "--request-count": f"{count}",
+        "--goodput": f"request_latency:{slo_ms:g}",
+        "--custom-dataset-type": "single-turn",
+        "--dataset-sampling-strategy": "sequential",
+        "--tokenizer": f"{TOKENIZER}",
+        "--workers-max": "2",
+        "--record-processors": "1",
+        "--ui": "none",
+    }
+    return [*(word for option in options.items() for word in option), "--no-gpu-telemetry", "--no-server-metrics"]
+
+
+def read_export(path: Path) -> Run:
+    """A run from AIPerf's own summary; AiperfError when nothing was answered."""
+    told: dict[str, Any] = json.loads(path.read_text())
+    if "request_latency" not in told:
+        raise AiperfError(f"none of AIPerf's requests was answered: {_reasons(told)}")
+    latency = told["request_latency"]
+    return Run(
+        latency["p50"],
+        latency["p90"],
+        latency["p99"],
+        rate=_figure(told, "request_throughput"),
+        good=_figure(told, "good_request_fraction"),
+        goodput=_figure(told, "goodput"),
+        refused=_figure(told, "request_error_rate") / 100,
+    )
+
+
+def _figure(told: dict[str, Any], name: str) -> float:
+    return float(told.get(name, {}).get("avg", 0.0))
+
+
+def _reasons(told: dict[str, Any]) -> str:
+    return (
+        "; ".join(
+            f"{each['count']} times {each['error_details'].get('message', '')[:120]}"
+            for each in told.get("error_summary") or []
+        )
+        or "it says nothing of errors"
+    )
+
+
+def _complaint(out: Path) -> str:
+    """What the door said to the first request that failed, or what AIPerf logged."""
+    records = out / "profile_export.jsonl"
+    lines = records.read_text().splitlines() if records.is_file() else []
+    for error in (json.loads(line).get("error") for line in lines):
+        if error:
+            return error["message"]
+    return f"its log is aiperf.log in {out.name}"
+
+
+def _tidy(out: Path) -> None:
+    """Leave its figures and its log: the images lie in two of its files."""
+    for name in ("input.jsonl", "inputs.json"):
+        (out / name).unlink(missing_ok=True)

@@ -1,0 +1,161 @@
+"""What the report says of loads: the doors under so many edits at once, under arrivals, and over a stream."""
+
+from __future__ import annotations
+
+from benchmarks.report import plots
+from benchmarks.report.document import Block, Plot, Table, Text
+from benchmarks.report.figures import Figures, Level, Spread
+from benchmarks.report.plots import Bar, Moments, Series
+from benchmarks.report.words import ms, one, share
+
+QUANTILES = ("p50", "p90", "p99")
+
+
+def closed(figures: Figures) -> list[Block]:
+    levels = figures.closed
+    if not levels:
+        return []
+    names = dict.fromkeys(level.door for level in levels)
+    doors = {name: [level for level in levels if level.door == name] for name in names}
+    unary, main = next(iter(doors.items()))
+    curves = [
+        Series(name, [(level.clients, getattr(level, name)) for level in main], colour)
+        for colour, name in enumerate(QUANTILES)
+    ]
+    rates = [
+        Series(door, [(level.clients, level.rate) for level in each], colour)
+        for colour, (door, each) in enumerate(doors.items())
+        if len(each) > 1
+    ]
+    return [
+        Text(
+            f"So many edits at once, each client's next one when its last is answered; {main[0].count} edits a run, by "
+            "perf_analyzer. Milliseconds by the client's clock; the wait in Triton's queue is the server's."
+        ),
+        Plot(
+            "latency",
+            plots.lines(f"Latency, {unary}", curves, "edits at once", "ms", doubling=True),
+            "Latency against edits at once",
+        ),
+        Plot(
+            "throughput",
+            plots.lines("Throughput", rates, "edits at once", "edits/s", doubling=True),
+            "Edits a second against edits at once",
+        ),
+        Table(
+            ["door", "at once", "p50, ms", "p90, ms", "p99, ms", "edits/s", "queue, ms"],
+            [[each.door, str(each.clients), *_latency(each), one(each.rate), ms(each.queue)] for each in levels],
+        ),
+    ]
+
+
+def opened(figures: Figures) -> list[Block]:
+    levels = figures.open
+    if not levels:
+        return []
+    slo = f"{figures.slo_ms:.0f} ms"
+    latencies = [
+        Series(name, [(level.asked, getattr(level, name)) for level in levels], colour)
+        for colour, name in enumerate(QUANTILES)
+    ]
+    rates = [
+        Series(words, [(level.asked, getattr(level, name)) for level in levels], colour)
+        for words, name, colour in (("delivered", "rate", 0), ("goodput", "goodput", 2))
+    ]
+    return [
+        Text(
+            f"Edits come as a Poisson process at shares of the {figures.capacity:.1f} edits/s that the closed loop "
+            f"gave at most, through {levels[0].door}, {levels[0].count} a run below the capacity. Good is an edit "
+            f"within {slo}, a limit that was set before the run; its share is of all that were asked, refusals among "
+            "them. perf_analyzer ends at the first refusal, so the rate that is too much is sent by a client of "
+            "ours. Sent is the rate at which edits came: perf_analyzer draws the same arrivals in every run, and so "
+            "few of them are not quite of the rate asked."
+        ),
+        Plot(
+            "arrivals",
+            plots.lines(
+                "Latency under arrivals", latencies, "edits asked a second", "ms", (figures.slo_ms, f"SLO {slo}")
+            ),
+            "Latency against the rate asked",
+        ),
+        Plot(
+            "goodput",
+            plots.lines("Delivered, and within the SLO", rates, "edits asked a second", "edits/s"),
+            "Delivered and good edits a second against the rate asked",
+        ),
+        Table(
+            ["edits/s asked", "sent", "delivered", "p50, ms", "p99, ms", f"within {slo}", "goodput", "refused", "by"],
+            [
+                [f"{each.asked:.1f}", one(each.sent), one(each.rate), ms(each.p50), ms(each.p99), share(each.good)]
+                + [one(each.goodput), share(each.refused), each.tool]
+                for each in levels
+            ],
+        ),
+    ]
+
+
+def streaming(figures: Figures) -> list[Block]:
+    levels = [level for level in figures.streaming if level.first and level.gap]
+    if not levels:
+        return []
+    rows = [
+        Moments(
+            f"{level.clients} at once",
+            [("first preview", level.first), ("second preview", _plus(level.first, level.gap)), ("result", level.p50)],
+        )
+        for level in levels
+    ]
+    return [
+        Text(
+            f"`edit` over a gRPC stream with {levels[0].previews} previews, from perf_analyzer's profile export; "
+            "gaps are those between one answer and the next, the result among them. In the plot a second preview "
+            "stands a gap behind the first."
+        ),
+        Plot("streaming", plots.timeline("What comes when", rows), "When previews and results come"),
+        Table(
+            ["at once", "first preview, ms", "gap, ms", "result p50, ms", "result p99, ms", "edits/s"],
+            [
+                [str(each.clients), ms(each.first), ms(each.gap), ms(each.p50), ms(each.p99), one(each.rate)]
+                for each in levels
+            ],
+        ),
+    ]
+
+
+def doors(figures: Figures) -> list[Block]:
+    levels = [level for level in (*figures.closed, *figures.openai) if level.clients == 1]
+    if not levels:
+        return []
+    bars = [Bar(level.door, level.p50, number % 4) for number, level in enumerate(levels)]
+    rated = [level for level in figures.openai if level.clients != 1]
+    slo = f"within {figures.slo_ms:.0f} ms"
+    more = Table(
+        ["OpenAI door, AIPerf", "p50, ms", "p99, ms", "edits/s", slo, "refused"],
+        [
+            [
+                f"{each.clients} at once" if each.clients else f"{each.asked:.1f} edits/s asked",
+                *(ms(each.p50), ms(each.p99), one(each.rate), share(each.good), share(each.refused)),
+            ]
+            for each in rated
+        ],
+    )
+    return [
+        Text(
+            "One edit at a time, one answer, no previews. AIPerf sends a multipart form and gets JSON with base64 "
+            "text; perf_analyzer sends and gets the protocol's own bytes."
+        ),
+        Plot("doors", plots.bars("Latency of an edit, p50", bars, "ms"), "Latency by door"),
+        Table(
+            ["door", "by", "p50, ms", "p90, ms", "p99, ms", "edits/s"],
+            [[each.door, each.tool, *_latency(each), one(each.rate)] for each in levels],
+        ),
+        *([more] if rated else []),
+    ]
+
+
+def _latency(level: Level) -> list[str]:
+    return [ms(getattr(level, name)) for name in QUANTILES]
+
+
+def _plus(a: Spread, b: Spread) -> Spread:
+    return Spread.of([x + y for x, y in zip(a.runs, b.runs)])

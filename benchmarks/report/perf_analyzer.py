@@ -1,0 +1,233 @@
+"""NVIDIA's perf_analyzer: the binary out of a wheel, its command lines, and what it exports."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import pictures, process
+from benchmarks.report.run import Request
+from retouch.server import HOST, ROOT, RUNTIME, Server
+from retouch.types import EditRequest
+
+VERSION = "2.47.0"  # the last release of tritonclient whose wheel holds the binary
+WHEEL = f"tritonclient-{VERSION}-py3-none-manylinux1_x86_64.whl"
+FOLDER = RUNTIME / "perf_analyzer"
+LIBRARIES = {
+    "libb64.so.0d": "libb64-*.so.0d",
+    "libcudart.so.12": "libcudart-*.so.12*",
+}  # under longer names in pytriton
+SPARE = 2  # times as many rows as requests: its threads do not take them quite in turn
+
+
+class AnalyzerError(RuntimeError):
+    """perf_analyzer cannot be had, or has not come to an end: one sentence."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """A model by one protocol; `streaming` ones answer several times."""
+
+    name: str
+    model: str
+    protocol: str  # grpc or http
+    streaming: bool = False
+
+
+UNARY, PLAIN, STREAM = (
+    Door("edit_sync, gRPC", "edit_sync", "grpc"),
+    Door("edit_sync, HTTP", "edit_sync", "http"),
+    Door("edit, gRPC stream", "edit", "grpc", True),
+)
+
+
+@dataclass(frozen=True)
+class Load:
+    """`clients` edits at once, each followed by the next, or `rate` edits a second as a Poisson process; `count` in
+    all."""
+
+    door: Door
+    count: int
+    clients: int = 0
+    rate: float = 0.0
+    lane: str = "bf16"
+    previews: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        load = f"clients-{self.clients}" if self.clients else f"rate-{self.rate:.1f}"
+        previews = f"-previews-{self.previews}" if self.previews else ""
+        return f"{self.door.model}-{self.door.protocol}-{load}-{self.lane}{previews}"
+
+
+@dataclass(frozen=True)
+class Export:
+    """What came of a load: its requests, and the row of the CSV, durations in microseconds."""
+
+    requests: list[Request]
+    row: dict[str, float]
+    command: str
+
+    @property
+    def queue(self) -> float:
+        """Mean milliseconds in Triton's queue."""
+        return self.row["Server Queue"] / 1000
+
+
+class Analyzer:
+    """The binary, fetched by pip when it is not there; files of every run are left in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        """AnalyzerError."""
+        self.binary, self.libraries, self.folder = *prepare(), folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def run(self, load: Load, server: Server, requests: Sequence[EditRequest], turn: int = 0) -> Export:
+        """Send `load.count` of the requests, of which there are SPARE times as many; AnalyzerError."""
+        stem = self.folder / f"{load.name}-{turn}"
+        given, table, export, log = (
+            stem.with_name(stem.name + end) for end in (".input.json", ".csv", ".json", ".log")
+        )
+        pictures.for_perf_analyzer(requests, given)
+        files = ["--input-data", str(given), "-f", str(table), "--profile-export-file", str(export)]
+        command = [part.removeprefix(f"{ROOT}/") for part in (str(self.binary), *arguments(load, server), *files)]
+        status = process.run(command, log, {"LD_LIBRARY_PATH": str(self.libraries)})
+        given.unlink()
+        if status or not export.is_file():
+            raise AnalyzerError(f"perf_analyzer ended with status {status}: {_complaint(log)}")
+        slim(export)
+        return Export(read_export(export), read_table(table), shlex.join(command))
+
+
+def arguments(load: Load, server: Server) -> list[str]:
+    port = server.http if load.door.protocol == "http" else server.grpc
+    rate = {"--request-rate-range": f"{load.rate:.2f}", "--request-distribution": "poisson"}
+    options = {
+        "-m": load.door.model,
+        "-i": load.door.protocol,
+        "-u": f"{HOST}:{port}",
+        "--request-count": f"{load.count}",
+        **({"--concurrency-range": f"{load.clients}"} if load.clients else rate),
+    }
+    flags = {"--async": load.door.streaming or not load.clients, "--streaming": load.door.streaming}
+    return [
+        *(word for option in options.items() for word in option),
+        *(flag for flag, wanted in flags.items() if wanted),
+    ]
+
+
+def prepare() -> tuple[Path, Path]:
+    """The binary and the folder of its libraries, laid out once; AnalyzerError."""
+    binary, libraries = FOLDER / "bin" / "perf_analyzer", FOLDER / "lib"
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise AnalyzerError("perf_analyzer's wheel is for Linux on x86-64")
+    if not binary.is_file():
+        _unpack(_fetch(), binary)
+    spec = importlib.util.find_spec("pytriton")
+    shelf = Path(spec.origin).parents[1] / "nvidia_pytriton.libs" if spec and spec.origin else Path()
+    libraries.mkdir(exist_ok=True)
+    for name, pattern in LIBRARIES.items():
+        found, link = sorted(shelf.glob(pattern)), libraries / name
+        if not found:
+            raise AnalyzerError(f"perf_analyzer needs {name}, which nvidia-pytriton brings; run `make setup`")
+        if not link.is_symlink() or os.readlink(link) != str(found[0]):
+            link.unlink(missing_ok=True)
+            link.symlink_to(found[0])
+    return binary, libraries
+
+
+def _fetch() -> Path:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--dest",
+        str(FOLDER),
+        f"tritonclient=={VERSION}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, start_new_session=True)
+    if done.returncode or not (FOLDER / WHEEL).is_file():
+        raise AnalyzerError(
+            f"perf_analyzer is not here, and pip cannot fetch tritonclient {VERSION}, whose wheel holds it"
+        )
+    return FOLDER / WHEEL
+
+
+def _unpack(wheel: Path, binary: Path) -> None:
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    part = binary.with_suffix(f".{os.getpid()}")
+    with zipfile.ZipFile(wheel) as archive:
+        part.write_bytes(archive.read(f"tritonclient-{VERSION}.data/data/bin/perf_analyzer"))
+    part.chmod(0o755)
+    part.replace(binary)  # in one move: another run may be looking
+    wheel.unlink()
+
+
+# -- what it writes ---------------------------------------------------------------------------------------------------
+
+
+def read_export(path: Path) -> list[Request]:
+    """Requests of a profile export, in the order in which they were sent.
+
+    It writes tensors' bytes as they are, so the file is no UTF-8. A stream's last, empty answer, which says only that
+    the stream is over, is no answer here. Rates are taken from these times too: with --request-count perf_analyzer
+    divides by whole seconds."""
+    return sorted((_request(each) for each in _experiment(path)["requests"]), key=lambda request: request.sent)
+
+
+def read_table(path: Path) -> dict[str, float]:
+    """The one row of a CSV."""
+    (row,) = csv.DictReader(path.read_text().splitlines())
+    return {name: float(value) for name, value in row.items() if value}
+
+
+def slim(path: Path) -> None:
+    """Leave the times and INFO, and take out the images, which make a file of megabytes."""
+    whole = _whole(path)
+    for request in whole["experiments"][0]["requests"]:
+        request["request_inputs"] = {
+            name: value for name, value in request["request_inputs"].items() if name == "INSTRUCTION"
+        }
+        request["response_outputs"] = [{"INFO": each.get("INFO", "")} for each in request["response_outputs"]]
+    path.write_text(json.dumps(whole, ensure_ascii=False), encoding="latin-1")
+
+
+def _request(told: dict[str, Any]) -> Request:
+    answers = [
+        (when, each["INFO"])
+        for when, each in zip(told["response_timestamps"], told["response_outputs"])
+        if each.get("INFO")
+    ]
+    info = json.loads(answers[-1][1].encode("latin-1"))
+    return Request(told["timestamp"] / 1e9, [when / 1e9 for when, _ in answers], info["milliseconds"])
+
+
+def _experiment(path: Path) -> dict[str, Any]:
+    return _whole(path)["experiments"][0]
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_bytes().decode("latin-1"), strict=False)
+
+
+def _complaint(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower() or "failed" in line.lower()]
+    return (errors or lines or ["it said nothing"])[-1]

@@ -1,0 +1,76 @@
+"""One run of a load, as its client's clock saw it."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.turns import quantile
+
+
+@dataclass(frozen=True)
+class Request:
+    """When it was sent and when its answers came, the final one last, in seconds of one clock; INFO's milliseconds by
+    stage."""
+
+    sent: float
+    answers: list[float]
+    milliseconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def latency(self) -> float:
+        """Milliseconds to the final answer."""
+        return (self.answers[-1] - self.sent) * 1000
+
+
+@dataclass(frozen=True)
+class Run:
+    """Latencies in milliseconds and edits a second. `good` is the share of all that were asked which came within the
+    SLO, `goodput` the same a second, `refused` the share that the server did not take, `sent` the rate at which they
+    came. `queue` is the mean wait in Triton's queue; of streams, `first` is the median first preview and
+    `gap` that between one answer and the next."""
+
+    p50: float
+    p90: float
+    p99: float
+    rate: float
+    good: float
+    goodput: float
+    refused: float
+    sent: float | None = None
+    queue: float | None = None
+    first: float | None = None
+    gap: float | None = None
+
+    @classmethod
+    def of(
+        cls, requests: Sequence[Request], slo_ms: float, refused: Sequence[float] = (), queue: float | None = None
+    ) -> Run:
+        """`refused` are the times at which those were sent that the server did not take."""
+        latencies, times = [each.latency for each in requests], [*(each.sent for each in requests), *refused]
+        seconds = max(each.answers[-1] for each in requests) - min(times)
+        good = sum(latency <= slo_ms for latency in latencies)
+        streamed = [each for each in requests if len(each.answers) > 1]
+        gaps = [(b - a) * 1000 for each in streamed for a, b in zip(each.answers, each.answers[1:])]
+        return cls(
+            *(quantile(latencies, share) for share in (0.5, 0.9, 0.99)),
+            rate=len(requests) / seconds,
+            good=good / len(times),
+            goodput=good / seconds,
+            refused=len(refused) / len(times),
+            sent=(len(times) - 1) / (max(times) - min(times)) if max(times) > min(times) else None,
+            queue=queue,
+            first=statistics.median((each.answers[0] - each.sent) * 1000 for each in streamed) if streamed else None,
+            gap=statistics.median(gaps) if gaps else None,
+        )
+
+
+def stages(requests: Sequence[Request]) -> dict[str, float]:
+    """Median milliseconds by stage."""
+    told: dict[str, list[float]] = defaultdict(list)
+    for request in requests:
+        for stage, spent in request.milliseconds.items():
+            told[stage].append(spent)
+    return {stage: statistics.median(spent) for stage, spent in told.items()}

@@ -1,0 +1,30 @@
+"""Memory of a server and all its stubs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+
+from retouch.server import Server
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes: `resident` counts a page in every process that has it, `proportional` each page once in all."""
+
+    processes: int
+    resident: int
+    proportional: int
+
+
+def memory(server: Server) -> Memory:
+    root = psutil.Process(server.process.pid)
+    everyone = [root, *root.children(recursive=True)]
+    told = [process.memory_full_info() for process in everyone]
+    return Memory(len(everyone), sum(each.rss for each in told), sum(each.pss for each in told))
+
+
+def resident(server: Server) -> int:
+    root = psutil.Process(server.process.pid)
+    return sum(process.memory_info().rss for process in (root, *root.children(recursive=True)))

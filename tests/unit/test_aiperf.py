@@ -1,0 +1,60 @@
+"""AIPerf's command line, and its summary, from a file that it wrote of a flood at twice the capacity."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.report.aiperf import Aiperf, AiperfError, arguments, read_export
+from retouch.server import ROOT
+
+RECORDED = ROOT / "tests" / "recorded" / "aiperf.json"
+
+
+def test_a_summary():
+    run = read_export(RECORDED)
+    assert (run.p50, run.p90, run.p99) == (
+        pytest.approx(999.2, abs=0.1),
+        pytest.approx(1665.3, abs=0.1),
+        pytest.approx(2038.4, abs=0.1),
+    )
+    assert (run.rate, run.goodput) == (pytest.approx(38.6, abs=0.1), pytest.approx(6.29, abs=0.01))
+    assert (run.refused, run.good) == (0.14, 0.14), "28 of 200 each"
+
+
+def test_nothing_answered_is_told_with_the_reasons(tmp_path):
+    told = json.loads(RECORDED.read_text())
+    del told["request_latency"]
+    path = tmp_path / "none.json"
+    path.write_text(json.dumps(told))
+    with pytest.raises(AiperfError, match="none of AIPerf's requests was answered: 28 times .*queue size"):
+        read_export(path)
+
+
+def test_loads():
+    closed, rated = arguments(5, 20, 500, 4, 0.0), arguments(5, 20, 250.5, 0, 7.0)
+    assert closed[closed.index("--concurrency") + 1] == "4" and "--request-rate" not in closed
+    assert (
+        rated[rated.index("--request-rate") + 1] == "7.00" and rated[rated.index("--arrival-pattern") + 1] == "poisson"
+    )
+    assert rated[rated.index("--goodput") + 1] == "request_latency:250.5"
+
+
+def test_the_tokenizer_is_a_local_one():
+    told = arguments(5, 20, 500, 4, 0.0)
+    assert (ROOT / told[told.index("--tokenizer") + 1] / "tokenizer.json").is_file()
+
+
+def test_what_the_door_said_to_a_request_is_told(tmp_path):
+    binary = tmp_path / "aiperf"
+    binary.write_text("#!/bin/sh\nfor last; do :; done\necho '{\"error\": {\"message\": \"no such model\"}}' > "
+                      "$last/profile_export.jsonl\nexit 1\n")
+    binary.chmod(0o755)
+    with pytest.raises(AiperfError, match="AIPerf ended with status 1: no such model"):
+        Aiperf(tmp_path / "out", binary).run(1, [], slo_ms=1, clients=1)
+
+
+def test_an_environment_that_is_missing_is_told_with_the_way_to_get_it(tmp_path):
+    with pytest.raises(AiperfError, match="AIPerf is not installed; `make bench` installs requirements-aiperf.txt"):
+        Aiperf(tmp_path, tmp_path / "aiperf")
