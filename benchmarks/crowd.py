@@ -1,11 +1,11 @@
-"""Many clients that stream edits through the OpenAI-compatible server at the same time: each gets one result or one refusal, and
+"""Many clients that stream edits through the OpenAI-compatible server at once: each gets one result or one refusal, and
 none gets another's.
 
     python -m benchmarks.crowd [--clients 50] [--seconds 120] [--json PATH]
 
-Every client is an SDK of openai's with an image, a sentence and a lane of its own, and edits it with a few seeds over and over. What
-gRPC answers to the same was asked before, one after the other: each result must be those very bytes. A client that is refused
-comes again when it is told to.
+Every client is an SDK of openai's with an image, a sentence and a lane of its own, and edits it with a few seeds over
+and over. What gRPC answers to the same was asked before, one after the other: each result must be those very bytes. A
+client that is refused comes again when it is told to.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Member:
 
 @dataclass
 class Crowd:
-    """What came of the requests, as their clients saw it. `faults` are results that were lost, sent twice, or another's."""
+    """What came of the requests, as their clients saw it. `faults` are results that are lost, twice, or another's."""
 
     asked: int = 0
     answered: Counter[int] = field(default_factory=Counter)  # by client
@@ -110,8 +110,9 @@ async def _member(sdk: openai.AsyncOpenAI, member: Member, seen: Crowd, end: flo
 
 async def _fault(sdk: openai.AsyncOpenAI, member: Member, seed: int) -> str:
     """What is wrong with the answer to one request; empty when nothing is."""
-    stream = await sdk.images.edit(image=("a.png", member.image), prompt=member.prompt, model=f"retouch-{member.lane}", stream=True,
-                                   partial_images=PARTIAL, extra_body={"seed": seed})
+    stream = await sdk.images.edit(
+        image=("a.png", member.image), prompt=member.prompt, model=f"retouch-{member.lane}", stream=True,
+        partial_images=PARTIAL, extra_body={"seed": seed})
     *partial, final = [event async for event in stream] or [None]
     if final is None or final.type != "image_edit.completed":
         return "the result is lost"
@@ -138,8 +139,9 @@ def main() -> None:
 
 
 def report(seen: Crowd, crowd: Sequence[Member], seconds: float, path: Path | None) -> None:
-    figures = {"clients": len(crowd), "seconds": seconds, "asked": seen.asked, "answered": seen.answered.total(), "refused": seen.refused,
-               "faults": seen.faults, "least_of_a_client": min(seen.answered[member.number] for member in crowd),
+    figures = {"clients": len(crowd), "seconds": seconds, "asked": seen.asked, "answered": seen.answered.total(),
+               "refused": seen.refused, "faults": seen.faults,
+               "least_of_a_client": min(seen.answered[member.number] for member in crowd),
                "median_seconds": statistics.median(seen.seconds), "p95_seconds": quantile(seen.seconds, 0.95)}
     print(machine())
     print(f"{len(crowd)} clients, {seconds:.0f} s: {seen.asked} requests, {seen.answered.total()} results, "
@@ -156,8 +158,8 @@ def report(seen: Crowd, crowd: Sequence[Member], seconds: float, path: Path | No
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crowd", description=__doc__.splitlines()[0])
-    parser.add_argument("--clients", type=int, default=50, choices=range(1, MOST_CLIENTS + 1), metavar=f"1..{MOST_CLIENTS}")
-    parser.add_argument("--seconds", type=int, default=120, choices=range(1, MOST_SECONDS + 1), metavar=f"1..{MOST_SECONDS}")
+    for name, usual, most in (("--clients", 50, MOST_CLIENTS), ("--seconds", 120, MOST_SECONDS)):
+        parser.add_argument(name, type=int, default=usual, choices=range(1, most + 1), metavar=f"1..{most}")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 

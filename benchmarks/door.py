@@ -40,13 +40,15 @@ def main() -> None:
     image = SAMPLE.read_bytes()
     with Server(log=RUNTIME / "benchmark.log") as server, openai_server(f"{HOST}:{server.grpc}") as url, \
             Retouch(f"{HOST}:{server.grpc}") as grpc, openai.OpenAI(base_url=url, api_key="none") as sdk:
-        ways = {"grpc": lambda seed: grpc.edit_one(image, PROMPT, seed=seed, precision=LANE).image, **Plain(url, image).ways(),
+        ways = {"grpc": lambda seed: grpc.edit_one(image, PROMPT, seed=seed, precision=LANE).image,
+                **Plain(url, image).ways(),
                 "sdk": lambda seed: _by_sdk(sdk, image, seed)}
         if len({way(0) for way in ways.values()}) != 1:
             sys.exit("the ways give other images")
         spent = in_turns(ways, options.count, WARM_UP)
     middle = medians(spent)
-    rows = [Row(words, "gRPC", middle[name], middle["grpc"], "ms", MORE, AIM, "same bytes", BOUND, {"runs": spent[name]})
+    rows = [Row(words, "gRPC", middle[name], middle["grpc"], "ms", MORE, AIM, "same bytes", BOUND,
+                {"runs": spent[name]})
             for name, words in WORDS.items()]
     show(f"One edit of 128 px through the OpenAI-compatible server, medians of {options.count}", rows)
     save(rows, options.json)
@@ -75,7 +77,8 @@ class Plain:
         return base64.b64decode(json.loads(event.split(b"data: ", 1)[1])["b64_json"])
 
     def _body(self, seed: int, **more: object) -> bytes:
-        return json.dumps({"image": self._text, "prompt": PROMPT, "model": f"retouch-{LANE}", "seed": seed, **more}).encode()
+        asked = {"image": self._text, "prompt": PROMPT, "model": f"retouch-{LANE}", "seed": seed, **more}
+        return json.dumps(asked).encode()
 
     def _answer(self, body: bytes, kind: str) -> bytes:
         self._connection.request("POST", self._path, body, {"Content-Type": kind})
@@ -89,9 +92,10 @@ class Plain:
 def form(image: bytes, **fields: str) -> tuple[bytes, str]:
     """A multipart body and its content type."""
     boundary = secrets.token_hex(16)
-    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items()]
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
-    return b"".join([*parts, head.encode(), image, f"\r\n--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
+    begin, end = f"--{boundary}\r\nContent-Disposition: form-data; name=", f"\r\n--{boundary}--\r\n"
+    parts = "".join(f'{begin}"{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
+    head = f'{parts}{begin}"image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+    return head.encode() + image + end.encode(), f"multipart/form-data; boundary={boundary}"
 
 
 def _by_sdk(sdk: openai.OpenAI, image: bytes, seed: int) -> bytes:

@@ -18,7 +18,8 @@ FASTER, AT_MOST, AT_LEAST, MORE = "times faster", "of theirs, at most", "times t
 @dataclass(frozen=True)
 class Row:
     """`ours` and `theirs` are medians in `unit`. `kind` says what the ratio is and on which side of `aim` it should be:
-    FASTER theirs / ours, AT_MOST and AT_LEAST ours / theirs; of MORE it is no ratio but ours - theirs in `unit`. `bound` are the numbers that bound it, in words."""
+    FASTER theirs / ours, AT_MOST and AT_LEAST ours / theirs; of MORE it is no ratio but ours - theirs in `unit`.
+    `bound` are the numbers that bound it, in words."""
 
     work: str
     against: str

@@ -44,7 +44,9 @@ def decode_transparency(data: bytes, height: int, width: int, name: str) -> np.n
     """An encoded image → bool [height, width], True where it is transparent; RequestError when it is nowhere."""
     image = _open(data, name)
     if image.size != (width, height):
-        raise RequestError(f"{name} is {image.width} x {image.height} pixels; it must be the image's {width} x {height}")
+        raise RequestError(
+            f"{name} is {image.width} x {image.height} pixels; it must be the image's {width} x {height}"
+        )
     if not image.has_transparency_data:
         raise RequestError(f"{name} has no alpha channel; send one that is transparent where the image may change")
     mask = np.asarray(image.convert("RGBA").getchannel("A")) < 128

@@ -1,4 +1,4 @@
-"""What stands for AsyncRetouch where no server is wanted: the source itself is the result, its first pixel the seed's."""
+"""What stands for AsyncRetouch where no server is wanted: the source is the result, its first pixel the seed's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MILLISECONDS = {"preprocess": 1.5, "denoiser": 20.0, "total": 30.25}
 
 
 class FakeDoors:
-    """`fails` is raised at once, or after the first preview with `late`; `hangs` never answers. What was asked is in `asked`."""
+    """`fails` is raised at once, or after the first preview with `late`; `hangs` never answers; `asked` is what was."""
 
     def __init__(self, lanes: tuple[str, ...] = ("bf16", "fp8"), fails: RequestError | None = None, late: bool = False,
                  hangs: bool = False, up: bool = True):
@@ -47,11 +47,13 @@ class FakeDoors:
                 await asyncio.Event().wait()
             pixels[0, 0] = request.seed % 256
             over = True
-            yield EditAnswer(images.encode(pixels, format.name, format.quality), (STEPS, STEPS), self._info(request, "final"))
+            result = images.encode(pixels, format.name, format.quality)
+            yield EditAnswer(result, (STEPS, STEPS), self._info(request, "final"))
         finally:
             self.left += not over
 
     def _info(self, request: EditRequest, kind: str) -> EditInfo:
         lane = request.precision if request.precision in self.loaded else self.loaded[0]
-        return EditInfo(kind, request.seed, lane, "asked for by name", STEPS, operations=[Operation("recolour", "circle")],
-                        region=Region((0.0, 0.0, 0.5, 0.5), 0.25), milliseconds=MILLISECONDS, versions={"retouch": "0"})
+        return EditInfo(kind, request.seed, lane, "asked for by name", STEPS,
+                        operations=[Operation("recolour", "circle")], region=Region((0.0, 0.0, 0.5, 0.5), 0.25),
+                        milliseconds=MILLISECONDS, versions={"retouch": "0"})

@@ -25,7 +25,8 @@ for kind in ("image/png", "image/jpeg", "image/webp"):
 
 
 def call(case, base_url: str | None = None, excluded=()) -> None:
-    """Call, and hold the answer against the document, `excluded` checks aside; what is made to be taken agrees with itself before."""
+    """Call, and hold the answer against the document, `excluded` checks aside; what is made to be taken agrees with
+    itself before."""
     if case.meta.generation.mode is schemathesis.GenerationMode.POSITIVE and isinstance(case.body, dict):
         case.body = agreeing(case.body)
     # a form's values have no types: the text 5 for a number 5 is nothing to reject
@@ -41,7 +42,8 @@ def agreeing(body: dict) -> dict:
     apart |= {"n"} if streams else {"partial_images"}
     if body.get("image"):
         apart |= {"images", "image[]"}  # they may be too many together
-    return {name: pictured(value) if name in ("image", "images", "mask") else value for name, value in body.items() if name not in apart}
+    kept = {name: value for name, value in body.items() if name not in apart}
+    return kept | {name: pictured(kept[name]) for name in ("image", "images", "mask") if name in kept}
 
 
 def pictured(value):

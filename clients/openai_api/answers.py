@@ -66,7 +66,8 @@ def response(job: Job, results: list[EditAnswer]) -> ImagesResponse:
 
 
 def partial(job: Job, answer: EditAnswer, index: int) -> PartialImage:
-    return PartialImage(b64_json=_text(answer), created_at=int(time.time()), partial_image_index=index, **_seen(job, answer))
+    return PartialImage(b64_json=_text(answer), created_at=int(time.time()), partial_image_index=index,
+                        **_seen(job, answer))
 
 
 def completed(job: Job, answer: EditAnswer, timing: str) -> Completed:

@@ -45,7 +45,8 @@ def create_app(client: Client, keys: Keys = Keys(), max_body: int = MAX_BODY_BYT
         keys.check(given)
 
     # no pages of documentation: they would load scripts from elsewhere
-    app = FastAPI(title="Retouch", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(title="Retouch", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None,
+                  redirect_slashes=False)
     app.state.client, app.state.metrics, app.state.since = client, Metrics(), int(time.time())
     for router in (edits.router, models.router):
         app.include_router(router, dependencies=[Depends(allowed)])
@@ -87,8 +88,9 @@ def _add_failures(app: FastAPI) -> None:
     async def unrouted(request: Request, failure: HTTPException) -> Response:
         """What routing or the form's parser refuses."""
         asked = f"{request.method} {request.url.path[:128]}"
-        words = {404: f"There is no {asked}.", 405: f"{asked} is not allowed."}.get(failure.status_code, str(failure.detail))
-        return ApiError(failure.status_code, words, CODES.get(failure.status_code, "invalid_request"), headers=failure.headers).response()
+        status, known = failure.status_code, {404: f"There is no {asked}.", 405: f"{asked} is not allowed."}
+        words, code = known.get(status, str(failure.detail)), CODES.get(status, "invalid_request")
+        return ApiError(status, words, code, headers=failure.headers).response()
 
     @app.exception_handler(ClientLeft)
     @app.exception_handler(ClientDisconnect)

@@ -46,7 +46,8 @@ async def _of_form(request: Request) -> Order:
     async with request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS) as form:
         for name, part in form.multi_items():
             if isinstance(part, UploadFile) != (name in PICTURES):
-                raise invalid(f"Invalid '{name[:64]}': it must be {'a file' if name in PICTURES else 'text'}.", name[:64], "invalid_type")
+                kind = "a file" if name in PICTURES else "text"
+                raise invalid(f"Invalid '{name[:64]}': it must be {kind}.", name[:64], "invalid_type")
             if name in PICTURES:
                 files[PICTURES[name]].append(await part.read())
             elif name in fields:
@@ -63,7 +64,8 @@ def _of_json(body: bytes) -> Order:
         raise invalid("The body is not valid JSON.", None, "invalid_json") from None
     if not isinstance(fields, dict):
         raise invalid("The body must be a JSON object.", None, "invalid_json")
-    pictures = [decoded(source, name) for name in ("image", "images") if name in fields for source in _listed(fields.pop(name), name)]
+    pictures = [decoded(source, name) for name in ("image", "images") if name in fields
+                for source in _listed(fields.pop(name), name)]
     masks = [decoded(source, "mask") for source in (fields.pop("mask", None),) if source is not None]
     return _order(fields, pictures, masks, text=False)
 
@@ -73,7 +75,8 @@ def _order(fields: Mapping[str, Any], pictures: list[bytes], masks: list[bytes],
     if not pictures:
         raise invalid("Missing required parameter: 'image'.", "image", "missing_required_parameter")
     if len(pictures) > 1 + MAX_REFERENCES:
-        raise invalid(f"Invalid 'image': there are {len(pictures)}; one to edit and at most {MAX_REFERENCES} more are allowed.", "image")
+        raise invalid(f"Invalid 'image': there are {len(pictures)}; one to edit and at most {MAX_REFERENCES} more are "
+                      "allowed.", "image")
     if len(masks) > 1:
         raise invalid("Invalid 'mask': it was sent twice.", "mask")
     return Order(parameters, pictures[0], tuple(pictures[1:]), masks[0] if masks else None)

@@ -26,7 +26,8 @@ async def edits(request: Request) -> Response:
         return await _streamed(request, job, client, metrics)
     results = await unless_left(request, job.results(client))
     timing = server_timing(slowest(each.info for each in results))
-    return Response(answers.response(job, results).model_dump_json(), media_type="application/json", headers={HEADER: timing})
+    body = answers.response(job, results).model_dump_json()
+    return Response(body, media_type="application/json", headers={HEADER: timing})
 
 
 async def _streamed(request: Request, job: Job, client: Client, metrics: Metrics) -> EditStream:
@@ -43,5 +44,5 @@ async def _streamed(request: Request, job: Job, client: Client, metrics: Metrics
 @router.api_route("/generations", methods=["GET", "POST"], include_in_schema=False)
 @router.api_route("/variations", methods=["GET", "POST"], include_in_schema=False)
 async def elsewhere() -> Response:
-    raise ApiError(404, "This server edits images and makes none from nothing: send an image and a prompt to POST /v1/images/edits.",
-                   "unknown_url")
+    raise ApiError(404, "This server edits images and makes none from nothing: send an image and a prompt to "
+                   "POST /v1/images/edits.", "unknown_url")

@@ -37,7 +37,8 @@ class ErrorBody(BaseModel):
 class ApiError(Exception):
     """A request that is not served; `response()` is what its sender gets."""
 
-    def __init__(self, status: int, message: str, code: str, param: str | None = None, headers: Mapping[str, str] | None = None):
+    def __init__(self, status: int, message: str, code: str, param: str | None = None,
+                 headers: Mapping[str, str] | None = None):
         super().__init__(message)
         self.status, self.headers = status, headers
         kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
@@ -57,7 +58,8 @@ def invalid(message: str, param: str | None, code: str = "invalid_value") -> Api
 
 def absent() -> ApiError:
     """When there is no tritonserver, or none that takes edits."""
-    return ApiError(503, "the editing server is not there or not ready; try again later", "unavailable", headers=_pause(PAUSE))
+    message = "the editing server is not there or not ready; try again later"
+    return ApiError(503, message, "unavailable", headers=_pause(PAUSE))
 
 
 def of_failure(failure: RequestError) -> ApiError:

@@ -19,14 +19,15 @@ from retouch.answer import EditAnswer
 from retouch.types import RequestError
 
 MEDIA_TYPE = "text/event-stream"
+UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # also by proxies
 
 
 class EditStream(StreamingResponse):
-    """The events of an edit whose `first` answer is there, the others of which come from `rest`. A client that leaves cancels it."""
+    """The events of an edit whose `first` answer is there, and whose others come from `rest`. Who leaves cancels it."""
 
     def __init__(self, job: Job, first: EditAnswer, rest: AsyncIterator[EditAnswer], client: Client, metrics: Metrics):
         self._job, self._rest, self._client, self._metrics, self._over = job, rest, client, metrics, False
-        super().__init__(self._events(first), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        super().__init__(self._events(first), media_type=MEDIA_TYPE, headers=UNBUFFERED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._rest):

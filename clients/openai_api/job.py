@@ -30,8 +30,8 @@ class Client(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """An order, the sizes (width, height) of the pictures sent and of the result, None where it is left to the doors, and the
-    arguments of the client's `edit`."""
+    """An order, the sizes (width, height) of the pictures sent and of the result, None where it is left to the doors,
+    and the arguments of the client's `edit`."""
 
     order: Order
     sent: list[tuple[int, int]]
@@ -53,14 +53,15 @@ class Job:
 
     async def answers(self, client: Client, seed: int) -> AsyncIterator[EditAnswer]:
         """Previews and the result as they come, at the order's size. Closing the iterator cancels the edit."""
-        async with aclosing(client.edit(self.order.image, self.order.parameters.prompt, seed=seed, **self.knobs)) as answers:
+        edit = client.edit(self.order.image, self.order.parameters.prompt, seed=seed, **self.knobs)
+        async with aclosing(edit) as answers:
             async for answer in answers:
                 yield answer if self.size is None else await asyncio.to_thread(self._finished, answer)
 
     async def results(self, client: Client) -> list[EditAnswer]:
         """All n, computed side by side; when one fails or the task is cancelled, the others are too."""
-        first = self.seed()
-        edits = [asyncio.create_task(self._result(client, first + turn)) for turn in range(self.order.parameters.n or 1)]
+        first, count = self.seed(), self.order.parameters.n or 1
+        edits = [asyncio.create_task(self._result(client, first + turn)) for turn in range(count)]
         try:
             return await asyncio.gather(*edits)
         finally:
@@ -113,7 +114,8 @@ async def _precision(order: Order, client: Client) -> str:
         return WISHES[quality]
     lane = lanes.lane_of(model, await client.lanes())
     if quality != "auto":
-        raise invalid(f"Invalid 'quality': it chooses a lane, and the model {model} is one; leave one of them out.", "quality")
+        raise invalid(f"Invalid 'quality': it chooses a lane, and the model {model} is one; leave one of them out.",
+                      "quality")
     return lane
 
 

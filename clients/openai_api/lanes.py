@@ -24,4 +24,5 @@ def lane_of(model: str, lanes: Sequence[str]) -> str:
 
 def unknown(model: str, lanes: Sequence[str]) -> ApiError:
     there = ", ".join(names(lanes)) or "none"
-    return ApiError(404, f"The model '{model[:64]}' does not exist or is not loaded; there are {there}.", "model_not_found", "model")
+    message = f"The model '{model[:64]}' does not exist or is not loaded; there are {there}."
+    return ApiError(404, message, "model_not_found", "model")

@@ -24,7 +24,8 @@ async def unless_left(request: Request, work: Coroutine[Any, Any, Result]) -> Re
     finally:
         for task in (working, leaving):
             task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)  # an edit is cancelled before its request has ended
+        # an edit is cancelled before its request has ended
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 async def _gone(request: Request) -> None:

@@ -24,12 +24,14 @@ class Metrics:
         self.seconds = Histogram("retouch_openai_seconds", "Seconds from a request's head to its last byte",
                                  ("route",), registry=self.registry, buckets=SECONDS)
         self.in_flight = Gauge("retouch_openai_in_flight", "Requests that are being answered", registry=self.registry)
-        self.cancelled = Counter("retouch_openai_cancelled", "Edits whose client left before the result", registry=self.registry)
-        self.stream_errors = Counter("retouch_openai_stream_errors", "Streams that ended with an error event", registry=self.registry)
+        self.cancelled = Counter("retouch_openai_cancelled", "Edits whose client left before the result",
+                                 registry=self.registry)
+        self.stream_errors = Counter("retouch_openai_stream_errors", "Streams that ended with an error event",
+                                     registry=self.registry)
 
 
 class Counted:
-    """An app whose requests are counted. What it did not foresee becomes an answer too, and is told in the log alone."""
+    """An app whose requests are counted. What it did not foresee is answered too, and told in the log alone."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics):
         self._app, self._metrics = app, metrics
@@ -50,9 +52,10 @@ class Counted:
                 await self._app(scope, receive, noted)
             except Exception:
                 log.exception("a request failed")
-                if status:  # too late for another answer: the connection is closed, and the client sees that it ended early
+                if status:  # too late for another answer: the client sees that the connection ended early
                     raise
-                await ApiError(500, "The server failed; its log says why.", "internal_error").response()(scope, receive, noted)
+                failure = ApiError(500, "The server failed; its log says why.", "internal_error")
+                await failure.response()(scope, receive, noted)
         route = getattr(scope.get("route"), "path", "unknown")
         self._metrics.requests.labels(route, status).inc()
         self._metrics.seconds.labels(route).observe(time.perf_counter() - begin)

@@ -55,7 +55,7 @@ class Parameters(BaseModel):
     quality: Literal["auto", "low", "medium", "high"] | None = Field(
         None, description="Chooses among the lanes; not together with a lane as `model`.")
     output_format: Literal["png", "jpeg", "webp"] | None = Field(None, description="`png` without.")
-    output_compression: int | None = Field(None, ge=0, le=100, description="Of jpeg and webp: 100, the default, is best.")
+    output_compression: int | None = Field(None, ge=0, le=100, description="Of jpeg and webp, 100 without.")
     response_format: Literal["b64_json"] | None = Field(None, description="Pictures come inside the answer.")
     background: Literal["auto", "opaque"] | None = Field(None, description="Results are opaque.")
     input_fidelity: Literal["high"] | None = Field(None, description="Pixels outside of the edit are the source's.")
@@ -65,14 +65,14 @@ class Parameters(BaseModel):
     user: str | None = Field(None, max_length=256, description="Told back as `safety_identifier`; not kept.")
     safety_identifier: str | None = Field(None, max_length=256, description="Told back; not kept.")
 
-    seed: int | None = Field(None, ge=0, le=MOST_SEED, description="Ours. The same seed gives the same bytes in the same "
-                             "lane; random without, and told in the answer.")
+    seed: int | None = Field(None, ge=0, le=MOST_SEED, description=(
+        "Ours. The same seed gives the same bytes in the same lane; random without, and told in the answer."))
     steps: int | None = Field(None, ge=0, le=MAX_STEPS, description="Ours. 0: the checkpoint's.")
     guidance: float | None = Field(None, ge=0, le=MAX_GUIDANCE, description="Ours. 0: the checkpoint's.")
     negative_prompt: str | None = Field(None, max_length=MAX_INSTRUCTION, description=(
         "Ours. What the result should not be, in families that know it, with a true_cfg_scale above 1."))
     true_cfg_scale: float | None = Field(None, ge=0, le=MAX_GUIDANCE, description="Ours. 0: the checkpoint's, 1: none.")
-    step_cache: float | None = Field(None, ge=0, le=1, description="Ours. Threshold under which a step is reused; 0: never.")
+    step_cache: float | None = Field(None, ge=0, le=1, description="Ours. A step is reused below it; 0: never.")
     deadline_ms: int | None = Field(None, ge=0, le=2**31 - 1, description="Ours. Refused or given up after; 0: never.")
     priority: int | None = Field(None, ge=0, le=LOWEST_PRIORITY, description="Ours. 1 goes before others.")
 
@@ -88,7 +88,7 @@ class Parameters(BaseModel):
 
     def _together(self) -> Parameters:
         if self.format.name == "png" and self.format.quality < PLAIN_QUALITY:
-            raise invalid("Invalid 'output_compression': less than 100 is not there for png; send jpeg or webp as output_format",
+            raise invalid("Invalid 'output_compression': png has no less than 100; send jpeg or webp as output_format.",
                           "output_compression", "invalid_png_output_compression")
         if self.stream and (self.n or 1) > 1:
             raise invalid(f"Invalid 'n': a stream has one result, and n is {self.n}.", "n")
@@ -122,4 +122,5 @@ def _refuse(values: Mapping[str, Any]) -> None:
         if field in FIELDS:
             raise invalid(f"Unsupported parameter: '{name}': {FIELDS[field]}.", field, "unsupported_parameter")
         if isinstance(value, str) and (name, value) in VALUES:
-            raise invalid(f"Unsupported value: '{name}' cannot be '{value}': {VALUES[name, value]}.", name, "unsupported_value")
+            raise invalid(f"Unsupported value: '{name}' cannot be '{value}': {VALUES[name, value]}.", name,
+                          "unsupported_value")

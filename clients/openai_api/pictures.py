@@ -13,7 +13,7 @@ from clients.openai_api.errors import ApiError, invalid
 from retouch import images
 from retouch.types import MAX_REFERENCES, Format
 
-TEXT = {"type": "string", "format": "picture", "description": "Base64 text, or a data: URL of it; no other URL is fetched."}
+TEXT = {"type": "string", "format": "picture", "description": "Base64 text, or a data: URL; no other URL is fetched."}
 PICTURE = {"anyOf": [TEXT, {"type": "object", "properties": {"image_url": TEXT}, "required": ["image_url"],
                             "additionalProperties": False}]}
 PICTURES = {"type": "array", "items": PICTURE, "minItems": 1, "maxItems": 1 + MAX_REFERENCES}
@@ -43,7 +43,7 @@ def decoded(source: Any, param: str) -> bytes:
 
 
 def region_of(mask: bytes, size: tuple[int, int]) -> bytes:
-    """A mask that is transparent where an image of `size` (width, height) may change, as the doors' REGION; RequestError."""
+    """A mask that is transparent where an image of `size` (width, height) may change, as REGION; RequestError."""
     width, height = size
     return images.encode_mask(images.decode_transparency(mask, height, width, "MASK"))
 
@@ -55,8 +55,8 @@ def size_of(result: bytes) -> tuple[int, int]:
 
 
 def finished(file: bytes, size: tuple[int, int], format: Format) -> bytes:
-    """A picture of the doors at `size` (width, height) in a format: the very bytes when they are so already, else scaled until
-    it covers the size and cut about its middle."""
+    """A picture of the doors at `size` (width, height) in a format: the very bytes when they are so already, else
+    scaled until it covers the size and cut about its middle."""
     with Image.open(io.BytesIO(file)) as image:
         if image.size == size and image.format.lower() == format.name:
             return file

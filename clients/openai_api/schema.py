@@ -39,7 +39,8 @@ def _plain(field: dict[str, Any]) -> dict[str, Any]:
 
 
 _PARAMETERS = Parameters.model_json_schema()
-_FORM_PARAMETERS = _PARAMETERS | {"properties": {name: _plain(field) for name, field in _PARAMETERS["properties"].items()}}
+_FORM_PARAMETERS = _PARAMETERS | {
+    "properties": {name: _plain(field) for name, field in _PARAMETERS["properties"].items()}}
 _FILE = {"type": "string", "format": "binary"}
 _FILES = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": 1 + MAX_REFERENCES}
 _EITHER = [{"required": [name]} for name in ("image", "image[]")]
@@ -51,7 +52,8 @@ BODY = {"required": True, "content": {
             "image[]": _FILES | {"description": "The same, when there are several."},
             "mask": _FILE | {"description": "A picture of the image's size, transparent where it may change."},
         }, _FORM_PARAMETERS) | {"anyOf": _EITHER},
-        "encoding": {name: {"contentType": "image/png, image/jpeg, image/webp"} for name in ("image", "image[]", "mask")}},
+        "encoding": {name: {"contentType": "image/png, image/jpeg, image/webp"}
+                     for name in ("image", "image[]", "mask")}},
     JSON: {"schema": _with({
         "image": {"anyOf": [PICTURE, PICTURES], "description": "The first is edited, further ones are references."},
         "images": {"anyOf": [PICTURE, PICTURES], "description": "The same."},
@@ -63,11 +65,13 @@ EVENTS = {"image_edit.partial_image": PartialImage, "image_edit.completed": Comp
 _STREAM = {"itemSchema": {  # as OpenAPI 3.2 and FastAPI tell of events
     "type": "object", "required": ["event", "data"], "description": "Partial images, then the result or an error.",
     "oneOf": [{"properties": {"event": {"const": name}, "data": {
-        "type": "string", "contentMediaType": "application/json", "contentSchema": {"$ref": f"#/components/schemas/{event.__name__}"}}}}
+        "type": "string", "contentMediaType": "application/json",
+        "contentSchema": {"$ref": f"#/components/schemas/{event.__name__}"}}}}
         for name, event in EVENTS.items()]}}
 
 EDITED = errors(*REASONS) | {200: {
     "description": "The results, or with `stream` their events",
     "content": {"text/event-stream": _STREAM},
-    "headers": {"Server-Timing": {"description": "Milliseconds by stage; of a stream, in its last event.", "schema": {"type": "string"}}},
+    "headers": {"Server-Timing": {"description": "Milliseconds by stage; of a stream, in its last event.",
+                                  "schema": {"type": "string"}}},
 }}

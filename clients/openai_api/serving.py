@@ -17,11 +17,12 @@ GRACE = 5  # seconds for what is running, when it is stopped
 
 
 def serve(url: str, port: int, max_body: int) -> None:
-    """Before the tritonserver at `url` (host:port, gRPC), until Ctrl-C; port 0 is a free one. OSError when it is taken."""
+    """Before the tritonserver at `url` (host:port, gRPC), until Ctrl-C; port 0 is a free one. OSError: it is taken."""
     # what is refused is told at once: this server's clients wait and come again by themselves
     client = AsyncRetouch(url, timeout=LONGEST, retries=Retries(attempts=1))
     app = create_app(client, Keys.from_environment(), max_body)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False,
+                            timeout_graceful_shutdown=GRACE)
     with socket.create_server((HOST, port), backlog=512) as listening:
         console.print(f"ready: http://{HOST}:{listening.getsockname()[1]}/v1  (Ctrl-C stops)")
         uvicorn.Server(config).run(sockets=[listening])

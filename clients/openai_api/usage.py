@@ -1,6 +1,6 @@
 """Tokens, as usage counts them here: words and signs of the texts, and squares of the pictures' own sizes.
 
-The networks' own tokens depend on the checkpoint and on the size it runs at; these depend on what was sent and answered alone.
+The networks' own tokens depend on the checkpoint and on the size it runs at; these on what was sent and answered alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class InputTokensDetails(BaseModel):
 
 
 class Usage(BaseModel):
-    """`input_tokens` are those of the prompts and of all images sent, masks aside; `output_tokens` those of the results."""
+    """`input_tokens` are those of the prompts and of all images sent, masks aside; `output_tokens` of the results."""
 
     input_tokens: int
     input_tokens_details: InputTokensDetails
@@ -32,7 +32,8 @@ def usage(texts: Iterable[str], sent: Iterable[tuple[int, int]], results: Iterab
     """Of texts, and of pictures by their (width, height)."""
     text, image, output = sum(len(WORD.findall(each)) for each in texts), _squares(sent), _squares(results)
     details = InputTokensDetails(image_tokens=image, text_tokens=text)
-    return Usage(input_tokens=image + text, input_tokens_details=details, output_tokens=output, total_tokens=image + text + output)
+    return Usage(input_tokens=image + text, input_tokens_details=details, output_tokens=output,
+                 total_tokens=image + text + output)
 
 
 def _squares(sizes: Iterable[tuple[int, int]]) -> int:

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says is what the OpenAI-compatible server does before a real tritonserver, in a few requests."""
+"""The OpenAPI document says what the OpenAI-compatible server does before a real tritonserver, in a few requests."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def test_the_document_is_served(url):
 @schema.parametrize()
 @settings(max_examples=25, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_answers_are_those_of_the_document(case, url):
-    """Which parameters are taken depends on the checkpoint: the shipped one knows no references and nothing negative."""
+    """Which parameters are taken depends on the checkpoint: the shipped one knows no references and no negatives."""
     openai_document.call(case, url, [positive_data_acceptance])

@@ -64,17 +64,19 @@ def test_an_answer():
     answer = form(seed="7", user="somebody")
     told = answer.json()
     assert images.decode(picture(answer))[0, 0, 0] == 7
-    assert (told["size"], told["output_format"], told["quality"], told["background"]) == ("160x96", "png", "high", "opaque")
+    assert (told["size"], told["output_format"]) == ("160x96", "png")
+    assert (told["quality"], told["background"]) == ("high", "opaque")
     assert (told["data"][0]["retouch"]["seed"], told["data"][0]["retouch"]["lane"]) == (7, "bf16")
     assert told["data"][0]["retouch"]["region"]["share"] == 0.25 and told["safety_identifier"] == "somebody"
-    assert told["usage"] == {"input_tokens": 65, "input_tokens_details": {"image_tokens": 60, "text_tokens": 5}, "output_tokens": 60,
-                             "total_tokens": 125}
+    assert told["usage"] == {"input_tokens": 65, "input_tokens_details": {"image_tokens": 60, "text_tokens": 5},
+                             "output_tokens": 60, "total_tokens": 125}
     assert answer.headers["server-timing"] == "preprocess;dur=1.5, denoiser;dur=20, total;dur=30.25"
 
 
 def test_all_of_ours_reaches_the_doors():
     doors = FakeDoors()
-    ours = dict(seed=3, steps=9.0, guidance=2.5, negative_prompt="blurred", true_cfg_scale=4.0, step_cache=0.25, deadline_ms=900, priority=1)
+    ours = dict(seed=3, steps=9.0, guidance=2.5, negative_prompt="blurred", true_cfg_scale=4.0, step_cache=0.25,
+                deadline_ms=900, priority=1)
     for answer in (form(doors, **{name: str(value) for name, value in ours.items()}), sent(doors, **ours)):
         assert answer.status_code == 200, answer.text
     for asked in doors.asked:
@@ -89,7 +91,8 @@ def test_n_results_have_seeds_that_follow():
     assert answer.json()["usage"]["output_tokens"] == 3 * 60
 
 
-@pytest.mark.parametrize("quality, wish", [(None, "auto"), ("auto", "auto"), ("low", "draft"), ("medium", "balanced"), ("high", "best")])
+@pytest.mark.parametrize("quality, wish", [
+    (None, "auto"), ("auto", "auto"), ("low", "draft"), ("medium", "balanced"), ("high", "best")])
 def test_quality_is_a_wish(quality, wish):
     doors = FakeDoors()
     assert sent(doors, quality=quality).status_code == 200 and doors.asked[0].precision == wish
@@ -101,7 +104,8 @@ def test_a_model_is_a_lane():
     assert doors.asked[0].precision == "fp8" == told["data"][0]["retouch"]["lane"] and told["quality"] == "medium"
     refused(sent(doors, model="retouch-fp8", quality="low"), 400, "quality", "invalid_value")
     for model in ("retouch-fp4", "gpt-image-2", "retouch-", "fp8", ""):
-        assert "there are retouch, retouch-bf16, retouch-fp8" in refused(sent(doors, model=model), 404, "model", "model_not_found")
+        message = refused(sent(doors, model=model), 404, "model", "model_not_found")
+        assert "there are retouch, retouch-bf16, retouch-fp8" in message
 
 
 def test_models_are_listed():
@@ -120,14 +124,15 @@ def test_formats(format, magic):
 
 
 def test_compression_is_quality():
-    sizes = [len(picture(sent(output_format="jpeg", output_compression=each, **more))) for more in ({}, {"size": "80x48"}) for each in (0, 60, 100)]
+    sizes = [len(picture(sent(output_format="jpeg", output_compression=each, **more)))
+             for more in ({}, {"size": "80x48"}) for each in (0, 60, 100)]
     assert sizes[:3] == sorted(set(sizes[:3])) and sizes[3:] == sorted(set(sizes[3:]))
     refused(sent(output_compression=50), 400, "output_compression", "invalid_png_output_compression")
     assert sent(output_compression=100).status_code == 200
 
 
 def test_sizes_are_kept_without_distortion():
-    squares = file_of(np.kron(np.array([[0, 255, 0]], np.uint8)[..., None].repeat(3, -1), np.ones((64, 64, 1), np.uint8)))
+    squares = file_of(np.repeat([0, 255, 0], 64).astype(np.uint8)[None, :, None].repeat(64, 0).repeat(3, 2))
     answer = sent(image=text(squares), size="128x128")
     assert answer.json()["size"] == "128x128"
     cut = images.decode(picture(answer))
@@ -140,7 +145,8 @@ def test_sizes_are_kept_without_distortion():
 @pytest.mark.parametrize("way", ["form", "json"])
 def test_a_mask_is_transparent_where_it_may_change(way):
     doors, mask = FakeDoors(), transparent((10, 20, 50, 60))
-    answer = form(doors, {"image": ("a.png", PHOTO), "mask": ("m.png", mask)}) if way == "form" else sent(doors, mask=text(mask))
+    files = {"image": ("a.png", PHOTO), "mask": ("m.png", mask)}
+    answer = form(doors, files) if way == "form" else sent(doors, mask=text(mask))
     assert answer.status_code == 200, answer.text
     np.testing.assert_array_equal(images.decode_mask(doors.asked[0].region, 96, 160),
                                   images.decode_mask(mask_file(160, 96, (10, 20, 50, 60)), 96, 160))
@@ -170,26 +176,45 @@ def test_the_first_image_is_edited_and_others_are_references():
 
 
 @pytest.mark.parametrize("image, words", [
-    ("https://example.org/a.png", "fetches no URLs"), ("HTTP://example.org/a.png", "fetches no URLs"), ("data:text/plain,hello", "data: URL"),
-    ("data:image/png,abc", "data: URL"), ("!!", "not base64"), ({"file_id": "file-1"}, "no files are kept"), ({"image_url": "x", "y": 1}, "nothing else"),
+    ("https://example.org/a.png", "fetches no URLs"), ("HTTP://example.org/a.png", "fetches no URLs"),
+    ("data:text/plain,hello", "data: URL"), ("data:image/png,abc", "data: URL"), ("!!", "not base64"),
+    ({"file_id": "file-1"}, "no files are kept"), ({"image_url": "x", "y": 1}, "nothing else"),
     (7, "base64"), ({"image_url": 7}, "base64"), (text(b"hello"), "not a PNG"), ("", "empty")])
 def test_images_that_are_none(image, words):
     answer = sent(image=image)
-    assert answer.status_code == 400 and words in answer.json()["error"]["message"] and answer.json()["error"]["param"] == "image", answer.text
+    error = answer.json()["error"]
+    assert answer.status_code == 400 and words in error["message"] and error["param"] == "image", error
 
 
 @pytest.mark.parametrize("fields, param, code", [
-    ({"foo": 1}, "foo", "unknown_parameter"), ({"markup": "x"}, "markup", "unsupported_parameter"),
-    ({"svg": {"model": "x"}}, "svg", "unsupported_parameter"), ({"frame_count": 3}, "frame_count", "unsupported_parameter"),
-    ({"prompt": None}, "prompt", "missing_required_parameter"), ({"prompt": " \n"}, "prompt", "invalid_value"), ({"prompt": "x" * 2001}, "prompt", "invalid_value"),
-    ({"n": 0}, "n", "invalid_value"), ({"n": 11}, "n", "invalid_value"), ({"n": "2"}, "n", "invalid_type"), ({"n": True}, "n", "invalid_type"),
-    ({"response_format": "url"}, "response_format", "unsupported_value"), ({"background": "transparent"}, "background", "unsupported_value"),
-    ({"input_fidelity": "low"}, "input_fidelity", "unsupported_value"), ({"moderation": "auto"}, "moderation", "unsupported_value"),
-    ({"output_format": "gif"}, "output_format", "unsupported_value"), ({"output_format": "bmp"}, "output_format", "invalid_value"),
-    ({"quality": "max"}, "quality", "unsupported_value"), ({"partial_images": 2}, "partial_images", "invalid_value"),
-    ({"stream": True, "partial_images": 4}, "partial_images", "invalid_value"), ({"stream": True, "n": 2}, "n", "invalid_value"),
-    ({"image": None}, "image", "invalid_type"), ({"images": []}, "images", "invalid_value"), ({"n": 1.5}, "n", "invalid_type"),
-    ({"seed": -1}, "seed", "invalid_value"), ({"guidance": 11}, "guidance", "invalid_value"), ({"priority": 3}, "priority", "invalid_value")])
+    ({"foo": 1}, "foo", "unknown_parameter"),
+    ({"markup": "x"}, "markup", "unsupported_parameter"),
+    ({"svg": {"model": "x"}}, "svg", "unsupported_parameter"),
+    ({"frame_count": 3}, "frame_count", "unsupported_parameter"),
+    ({"prompt": None}, "prompt", "missing_required_parameter"),
+    ({"prompt": " \n"}, "prompt", "invalid_value"),
+    ({"prompt": "x" * 2001}, "prompt", "invalid_value"),
+    ({"n": 0}, "n", "invalid_value"),
+    ({"n": 11}, "n", "invalid_value"),
+    ({"n": "2"}, "n", "invalid_type"),
+    ({"n": True}, "n", "invalid_type"),
+    ({"response_format": "url"}, "response_format", "unsupported_value"),
+    ({"background": "transparent"}, "background", "unsupported_value"),
+    ({"input_fidelity": "low"}, "input_fidelity", "unsupported_value"),
+    ({"moderation": "auto"}, "moderation", "unsupported_value"),
+    ({"output_format": "gif"}, "output_format", "unsupported_value"),
+    ({"output_format": "bmp"}, "output_format", "invalid_value"),
+    ({"quality": "max"}, "quality", "unsupported_value"),
+    ({"partial_images": 2}, "partial_images", "invalid_value"),
+    ({"stream": True, "partial_images": 4}, "partial_images", "invalid_value"),
+    ({"stream": True, "n": 2}, "n", "invalid_value"),
+    ({"image": None}, "image", "invalid_type"),
+    ({"images": []}, "images", "invalid_value"),
+    ({"n": 1.5}, "n", "invalid_type"),
+    ({"seed": -1}, "seed", "invalid_value"),
+    ({"guidance": 11}, "guidance", "invalid_value"),
+    ({"priority": 3}, "priority", "invalid_value"),
+])
 def test_parameters_that_are_refused(fields, param, code):
     doors = FakeDoors()
     refused(sent(doors, **fields), 400, param, code)
@@ -202,8 +227,9 @@ def test_forms_that_are_refused():
     refused(form(**{"svg[model]": "x"}), 400, "svg", "unsupported_parameter")
     refused(form(files={**files, "extra": ("a.png", PHOTO)}), 400, "extra", "invalid_type")
     refused(door().post(EDITS, data={"prompt": ["a", "b"]}, files=files), 400, "prompt", "invalid_value")
-    refused(door().post(EDITS, data={"prompt": "a", "image": "text"}, files={"mask": ("a.png", PHOTO)}), 400, "image", "invalid_type")
-    refused(door().post(EDITS, data={"prompt": "a"}, files={"mask": ("a.png", PHOTO)}), 400, "image", "missing_required_parameter")
+    mask = {"mask": ("a.png", PHOTO)}
+    refused(door().post(EDITS, data={"prompt": "a", "image": "text"}, files=mask), 400, "image", "invalid_type")
+    refused(door().post(EDITS, data={"prompt": "a"}, files=mask), 400, "image", "missing_required_parameter")
     for boundary, body in (("", b""), ("; boundary=x", b"nonsense")):
         headers = {"content-type": f"multipart/form-data{boundary}"}
         refused(door().post(EDITS, content=body, headers=headers), 400, None, "invalid_body")
@@ -216,7 +242,8 @@ def test_bodies_that_are_no_json_object(body):
 
 def test_everything_else_has_openais_shape():
     page = door()
-    refused(page.post(EDITS, content=b"x", headers={"content-type": "text/plain"}), 415, None, "unsupported_content_type")
+    plain = page.post(EDITS, content=b"x", headers={"content-type": "text/plain"})
+    refused(plain, 415, None, "unsupported_content_type")
     refused(page.get(EDITS), 405, None, "method_not_allowed")
     refused(page.get("/v1/nothing"), 404, None, "unknown_url")
     for path in ("/v1/images/generations", "/v1/images/variations"):
@@ -236,7 +263,8 @@ def test_keys():
 
 @pytest.mark.parametrize("status, hint, up, expected, code, pause", [
     ("UNAVAILABLE", 2.3, True, 429, "overloaded", "3"), ("UNAVAILABLE", None, True, 429, "overloaded", "1"),
-    ("UNAVAILABLE", None, False, 503, "unavailable", "1"), ("DEADLINE_EXCEEDED", None, True, 504, "deadline_exceeded", None),
+    ("UNAVAILABLE", None, False, 503, "unavailable", "1"),
+    ("DEADLINE_EXCEEDED", None, True, 504, "deadline_exceeded", None),
     ("INTERNAL", None, True, 500, "internal_error", None)])
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_the_doors_refuse(status, hint, up, expected, code, pause, stream):
@@ -249,7 +277,8 @@ def test_what_the_doors_refuse(status, hint, up, expected, code, pause, stream):
 def test_the_doors_words_have_this_apis_names():
     failure = RequestError("NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty")
     message = refused(sent(FakeDoors(fails=failure)), 400, "negative_prompt", "invalid_value")
-    assert message == "negative_prompt counts with a true_cfg_scale above 1 only; send one, or leave negative_prompt empty"
+    assert message == ("negative_prompt counts with a true_cfg_scale above 1 only; send one, or leave negative_prompt "
+                       "empty")
 
 
 def test_a_fault_of_ours_tells_nothing():
@@ -275,7 +304,7 @@ def events(answer) -> list[tuple[str, dict]]:
 def test_a_stream():
     told = events(sent(stream=True, partial_images=2, seed=9, output_format="webp"))
     assert [name for name, _ in told] == ["image_edit.partial_image"] * 2 + ["image_edit.completed"]
-    assert all(data["type"] == name and data["output_format"] == "webp" and data["size"] == "160x96" for name, data in told)
+    assert all((data["type"], data["output_format"], data["size"]) == (name, "webp", "160x96") for name, data in told)
     assert all(images.decode(base64.b64decode(data["b64_json"])).shape == (96, 160, 3) for _, data in told)
     assert [data.get("partial_image_index") for _, data in told] == [0, 1, None]
     final = told[-1][1]
@@ -302,8 +331,10 @@ def test_metrics():
     page.post(EDITS, json={})
     page.get("/v1/nothing")
     told = page.get("/metrics").text
-    for line in ('requests_total{route="/v1/images/edits",status="200"} 1.0', 'requests_total{route="/v1/images/edits",status="400"} 1.0',
-                 'requests_total{route="unknown",status="404"} 1.0', 'seconds_count{route="/v1/images/edits"} 2.0', "in_flight 1.0", "cancelled_total 0.0"):
+    for line in ('requests_total{route="/v1/images/edits",status="200"} 1.0',
+                 'requests_total{route="/v1/images/edits",status="400"} 1.0',
+                 'requests_total{route="unknown",status="404"} 1.0', 'seconds_count{route="/v1/images/edits"} 2.0',
+                 "in_flight 1.0", "cancelled_total 0.0"):
         assert f"retouch_openai_{line}" in told, told
 
 
@@ -316,9 +347,9 @@ def test_readiness():
 
 
 def scope(headers=()):
-    return {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST", "path": EDITS,
-            "raw_path": EDITS.encode(), "query_string": b"", "root_path": "", "scheme": "http", "headers": list(headers),
-            "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}
+    return {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
+            "path": EDITS, "raw_path": EDITS.encode(), "query_string": b"", "root_path": "", "scheme": "http",
+            "headers": list(headers), "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}
 
 
 JSON = [(b"content-type", b"application/json")]
@@ -368,7 +399,8 @@ def test_who_leaves_cancels_the_edit(more):
     assert doors.left == more.get("n", 1)
     assert "retouch_openai_cancelled_total 1.0" in TestClient(app).get("/metrics").text
     events = b"".join(each.get("body", b"") for each in answered)
-    assert events.count(b"event: image_edit.partial_image") == more.get("partial_images", 0) and b"completed" not in events
+    assert events.count(b"event: image_edit.partial_image") == more.get("partial_images", 0)
+    assert b"completed" not in events
 
 
 def test_who_leaves_while_sending_is_no_fault_of_ours():
