@@ -69,8 +69,8 @@ class Checkpoint:
         return self.outline(kind, name) if outline else self.load(kind, name, rounded=True)
 
     def outline(self, kind: type, name: str, dtype: Any = None) -> Any:
-        """The same component by its config alone, in bfloat16 or in torch's `dtype`; under torch's FakeTensorMode it takes no
-        memory."""
+        """The same component by its config alone, in bfloat16 or in torch's `dtype`; under torch's FakeTensorMode it
+        takes no memory."""
         import torch
 
         before = torch.get_default_dtype()

@@ -101,8 +101,8 @@ def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
               help="An adapter, a file or a folder: the lanes are made with it merged, beside those without.")
 @click.option("--lora-name", metavar="NAME", help="The lanes are called by it: bf16-NAME, fp8-NAME, fp4-NAME.")
 @click.option("--lora-scale", type=float, default=1.0, show_default=True, help="How strong the adapter is.")
-@click.option("--weightless", is_flag=True, help="Graphs and sizes of the denoiser, and of text models whose weights are streamed, by their configs "
-                                           "alone; nothing to serve.")
+@click.option("--weightless", is_flag=True,
+              help="Graphs and sizes of what streams its weights, the denoiser above all, by configs alone; nothing to serve.")
 def export(checkpoint: Path, precision: list[str], repository: Path, only: str | None, calibration: Path | None,
            tensorrt: bool, strip: bool, force: bool, lora: Path | None, lora_name: str | None, lora_scale: float,
            weightless: bool) -> None:

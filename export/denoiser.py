@@ -82,12 +82,12 @@ def patch(checkpoint: Checkpoint) -> int:
     vae, transformer = checkpoint.json("vae/config.json"), checkpoint.json(f"{FOLDER}/config.json")
     found, rest = divmod(CELL, vae_factor(vae))
     if rest or not found:
-        raise CheckpointError(f"the autoencoder makes a latent of {vae_factor(vae)} pixels in each direction; a token has "
-                              f"{CELL}, which must be a multiple of it")
+        raise CheckpointError(f"the autoencoder makes a latent of {vae_factor(vae)} pixels in each direction; a token "
+                              f"has {CELL}, which must be a multiple of it")
     width = vae["latent_channels"] * found**2
     if _width(transformer) != width:
-        raise CheckpointError(f"the transformer answers {_width(transformer)} channels a token; the autoencoder's latents of "
-                              f"{CELL} x {CELL} pixels are {width}")
+        raise CheckpointError(f"the transformer answers {_width(transformer)} channels a token; the autoencoder's "
+                              f"latents of {CELL} x {CELL} pixels are {width}")
     return found
 
 
@@ -97,8 +97,8 @@ def beside(checkpoint: Checkpoint) -> int:
     width = _width(transformer)
     found, whole = transformer["in_channels"] - width, width + slots * 2 * CHANNELS
     if found not in (0, whole):
-        raise CheckpointError(f"the transformer takes {found} channels beside a token's {width}; it must be 0, or {whole} for "
-                              "the source's token and the layout")
+        raise CheckpointError(f"the transformer takes {found} channels beside a token's {width}; it must be 0, or "
+                              f"{whole} for the source's token and the layout")
     return found
 
 

@@ -1,7 +1,7 @@
 """The parser's graphs: the vision tower, and the language model with meta-queries, adapter and heads.
 
-They compute in float32, and their weights stay as the checkpoint stores them, each widened where it is used: a parser of
-any size is exported without being loaded, and its numbers are those of the torch pipeline.
+They compute in float32, and their weights stay as the checkpoint stores them, each widened where it is used: a parser
+of any size is exported without being loaded, and its numbers are those of the torch pipeline.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Language(nn.Module):
 
     def forward(self, input_ids: Tensor, vision_tokens: Tensor, image_index: Tensor, query_index: Tensor,
                 rope_cos: Tensor, rope_sin: Tensor, centres: Tensor) -> tuple[Tensor, ...]:
-        queries, tokens = read(self.model, self.meta_queries, vision_tokens, input_ids, image_index, query_index, rope_cos,
-                               rope_sin)
+        queries, tokens = read(self.model, self.meta_queries, vision_tokens, input_ids, image_index, query_index,
+                               rope_cos, rope_sin)
         found = self.parser_heads(queries, tokens, centres)
         return queries, found.labels, found.boxes, found.region
 
@@ -54,7 +54,8 @@ def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
              else language_model(checkpoint)).model
     beside = {name: checkpoint.outline(kind, name, torch.float32) if outline else checkpoint.load(kind, name)
               for name, kind in BESIDE.items()}
-    layout, rope, words, count = patch_layout(checkpoint), rope_of(checkpoint), model.config.text_config, queries(checkpoint)
+    layout, rope, count = patch_layout(checkpoint), rope_of(checkpoint), queries(checkpoint)
+    words = model.config.text_config
 
     def grid(shape: Shape) -> tuple[int, int]:
         return layout.grid(*layout.size(shape.height, shape.width))
@@ -87,8 +88,8 @@ def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
 
 
 def parameters(checkpoint: Checkpoint) -> dict[str, Source]:
-    """By their names in the graphs; those that the adapter changes with it, in float32 and not rounded again, which would
-    move the graphs away from the torch pipeline."""
+    """By their names in the graphs; those that the adapter changes with it, in float32 and not rounded again, which
+    would move the graphs away from the torch pipeline."""
     found: dict[str, Source] = {parameter(name): each for name, each in stored(checkpoint.folder / FOLDER).items()}
     lora = checkpoint.folder / LORA
     for name, change in changes(lora).items() if lora.is_dir() else ():
@@ -96,7 +97,8 @@ def parameters(checkpoint: Checkpoint) -> dict[str, Source]:
             raise CheckpointError(f"{LORA} changes {name}, which the checkpoint's {FOLDER} does not have")
         found[parameter(name)] = Merged(found[parameter(name)], change)
     found = {f"model.{name}": each for name, each in found.items()}
-    return found | {f"{part}.{name}": each for part in BESIDE for name, each in stored(checkpoint.folder / part).items()}
+    return found | {f"{part}.{name}": each
+                    for part in BESIDE for name, each in stored(checkpoint.folder / part).items()}
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -118,8 +120,8 @@ def queries(checkpoint: Checkpoint) -> int:
     count, width = (checkpoint.json("meta_queries/config.json")[name] for name in ("count", "width"))
     heads, hidden = checkpoint.json("parser_heads/config.json"), config_of(checkpoint).text_config.hidden_size
     if (heads["queries"], heads["width"], hidden) != (count, width, width):
-        raise CheckpointError(f"there are {count} meta-queries of {width} numbers; the parser's heads read {heads['queries']} "
-                              f"of {heads['width']}, and the language model's hidden states have {hidden}")
+        raise CheckpointError(f"there are {count} meta-queries of {width} numbers; the parser's heads read "
+                              f"{heads['queries']} of {heads['width']}, and the language model's hidden states have {hidden}")
     if count % heads["slots"]:
         raise CheckpointError(f"{count} meta-queries cannot be shared by {heads['slots']} operations in equal parts")
     return count

@@ -23,10 +23,11 @@ SOURCES = ("export/**/*.py", "retouch/networks.py", "retouch/passes/*.py", "reto
 class Part:
     """One model of the repository.
 
-    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest. That of a part
-    which `streams`, as the denoiser and large text models, can give its graphs in outline too, and names the FOLDER that its
-    parameters lie in; where those are called otherwise than in the graphs, `parameter(name)` says how. One with parameters
-    of several folders has `parameters(checkpoint)` instead, and their PREFIXES.
+    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for the rest. That of a
+    part which `streams`, as the denoiser and large text models, can give its graphs in outline too, and names the FOLDER
+    that its parameters lie in; where those are called otherwise than in the graphs, `parameter(name)` says how. One with
+    parameters of several folders has `parameters(checkpoint)` instead, and their PREFIXES; one that does not compute as
+    its lane has ARITHMETIC.
     """
 
     name: str

@@ -23,8 +23,8 @@ BATCHES = (1, 4)  # largest batches: a profile for one edit alone, and one for t
 
 
 def profiles(model: ModelProto, family: Family, batches: Sequence[int] = BATCHES) -> list[Profile]:
-    """Of a denoiser's graph: one for each of the family's spans of sizes and each group of batches. ValueError when an axis is
-    not one of the family's inputs."""
+    """Of a denoiser's graph: one for each of the family's spans of sizes and each group of batches. ValueError when an
+    axis is not one of the family's inputs."""
     lows = [1] + [batch + 1 for batch in batches[:-1]]
     spans = [dict(zip(axes[0], zip(*(each.values() for each in axes))))
              for axes in ([_axes(model, _inputs(model, family, span, which)) for which in range(3)]
@@ -53,7 +53,7 @@ def _inputs(model: ModelProto, family: Family, span: tuple[Size, Size, Size], wh
         given = reference
     else:
         given = family.fixed(wanted, said, cells) | family.varying(wanted, tokens[cells], np.float32(1))
-    kept = (1, 0, *reference["tokens"].shape[1:2]) if reference else ()  # of keys and values the tokens are the third axis
+    kept = (1, 0, *reference["tokens"].shape[1:2]) if reference else ()  # of keys and values the third axis are tokens
     return dict.fromkeys(("k", "v"), kept) | {name: array.shape for name, array in given.items()}
 
 

@@ -1,7 +1,7 @@
 """The numbers of a graph's parameters, read from a checkpoint when they are needed, one tensor at a time.
 
-In a graph that computes in bfloat16 they are bfloat16. In one that computes in float32 those that the checkpoint stores as
-bfloat16 stay so and are widened where they are used; all others are float32.
+In a graph that computes in bfloat16 they are bfloat16. In one that computes in float32 those that the checkpoint stores
+as bfloat16 stay so and are widened where they are used; all others are float32.
 """
 
 from __future__ import annotations
@@ -74,11 +74,12 @@ def release(tensor: ir.TensorProtocol) -> None:
 
 
 def blank(model: ir.Model, prefixes: Sequence[str]) -> None:
-    """Zeros for every parameter, as of a checkpoint in bfloat16, made only if somebody reads them: a graph's shape and size
-    need no weights."""
+    """Zeros for every parameter, as of a checkpoint in bfloat16, made only if somebody reads them: a graph's shape and
+    size need no weights."""
     for name, value in _parameters(model, prefixes):
         shape = tuple(value.shape)
-        tensor = ir.LazyTensor(lambda shape=shape: ir.tensor(np.zeros(shape, HALF.numpy())), HALF, ir.Shape(shape), name=name)
+        tensor = ir.LazyTensor(lambda shape=shape: ir.tensor(np.zeros(shape, HALF.numpy())), HALF, ir.Shape(shape),
+                               name=name)
         if value.dtype == WIDE:
             tensor.name = name + STORED
             _widen(model.graph, value, tensor)

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from retouch.manifest import verify
 from retouch.pipeline import RetouchPipeline
 from retouch.plain_loop import PlainLoop
+from retouch.region import rounded
 from retouch.runners.onnx import OnnxRunner
 from retouch.types import BUCKETS
 from training import tokenizer
@@ -60,7 +61,8 @@ def relative(ours, theirs):
 def test_a_whole_edit(folder, stages, size, share):
     """Each stage, then the latents and the picture."""
     pipeline, pixels = RetouchPipeline.from_pretrained(folder), picture(size)
-    region = np.random.default_rng(0).random(size[0] * size[1] // 256) <= share
+    grid = size[0] // 16, size[1] // 16
+    region = rounded(np.random.default_rng(0).random(grid[0] * grid[1]) <= share, grid)
     parsed, = stages.parser.run(pixels[None], [SENTENCE])
     reading = pipeline.parse(pixels, SENTENCE)
     assert parsed.queries.shape == (QUERIES, LANGUAGE) and reading.conditioning.shape == (1, QUERIES, SAID)
