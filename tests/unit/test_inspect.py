@@ -48,7 +48,7 @@ def test_the_command(tmp_path):
 
 def test_what_is_no_checkpoint_is_one_sentence(tmp_path):
     done = inspected("nothing", cwd=tmp_path)
-    assert (done.returncode, done.stdout.strip()) == (1, "CheckpointError: there is no nothing")
+    assert (done.returncode, done.stderr.strip()) == (1, "CheckpointError: there is no nothing")
 
 
 def test_without_ml_dtypes_the_client_still_starts():
