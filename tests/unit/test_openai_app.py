@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import socket
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from PIL import Image
 
 from clients.openai_api.app import create_app
 from clients.openai_api.keys import Keys
+from clients.openai_api.serving import serve
 from retouch import images
+from retouch.server import ServerError
 from retouch.types import RequestError
 
 EDITS, PROMPT = "/v1/images/edits", "make the red circle blue"
@@ -341,6 +344,11 @@ def test_metrics():
 def test_readiness():
     assert door().get("/ready").status_code == 200
     refused(door(FakeDoors(up=False)).get("/ready"), 503, None, "unavailable")
+
+
+def test_a_port_that_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ServerError, match="choose another by --port"):
+        serve("127.0.0.1:1", taken.getsockname()[1], 1 << 20)
 
 
 # -- bodies and connections, by ASGI's messages ------------------------------------------------------------------------
