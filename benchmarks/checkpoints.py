@@ -24,7 +24,14 @@ from diffusers import (
 from safetensors.numpy import save_file
 from torch import nn
 from torch._subclasses import FakeTensorMode
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    T5Config,
+    T5EncoderModel,
+)
 
 from retouch.layout import CHANNELS as LAYOUT
 from retouch.networks import MetaQueries, ParserHeads
@@ -78,8 +85,19 @@ PARSING: dict[str, Callable[[], nn.Module]] = {
 drawing = partial(Flux2Transformer2DModel, **KLEIN | {
     "in_channels": 2 * TOKEN + SLOTS * 2 * LAYOUT, "out_channels": TOKEN, "joint_attention_dim": SAID})
 INSTRUCTX = {"prediction": "velocity", "default_steps": 8, "region_threshold": 0.5, "sizes": [[1024, 1024]]}
+# FLUX.1's text encoders: CLIP-L and T5-XXL
+TEXTS: dict[str, Callable[[], nn.Module]] = {
+    "text_encoder": lambda: CLIPTextModel(CLIPTextConfig(
+        hidden_size=768, intermediate_size=3072, projection_dim=768, num_hidden_layers=12, num_attention_heads=12)),
+    "text_encoder_2": lambda: T5EncoderModel(T5Config(
+        vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64,
+        feed_forward_proj="gated-gelu")),
+}
+LENGTHS = {"tokenizer/tokenizer_config.json": {"model_max_length": 77},
+           "tokenizer_2/tokenizer_config.json": {"model_max_length": 512}}
 CHECKPOINTS = {
     "flux": Large("FluxKontextPipeline", {"transformer": flux}, kontext_vae),
+    "texts": Large("FluxKontextPipeline", TEXTS, kontext_vae, files=LENGTHS, only="vl_parser"),
     "qwen": Large("QwenImageEditPlusPipeline", {"transformer": QwenImageTransformer2DModel}, AutoencoderKLQwenImage),
     "klein": Large("Flux2KleinKVPipeline", {"transformer": partial(Flux2Transformer2DModel, **KLEIN)}),
     "instructx": Large("RetouchPipeline", {"transformer": drawing} | PARSING, kontext_vae, more=INSTRUCTX, only=None),

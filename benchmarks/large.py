@@ -1,6 +1,7 @@
 """What the export of a large checkpoint takes: seconds, memory, bytes of every lane's weights.
 
     python -m benchmarks.large flux       # FLUX.1 Kontext's 12 B parameters, by its config alone
+    python -m benchmarks.large texts      # its text encoders, CLIP-L and T5-XXL, likewise
     python -m benchmarks.large qwen       # Qwen-Image-Edit's 20 B parameters, likewise
     python -m benchmarks.large klein      # FLUX.2 klein's 9 B, likewise
     python -m benchmarks.large instructx  # InstructX with a Qwen2.5-VL 3B, 256 meta-queries and 9 B, likewise

@@ -49,7 +49,7 @@ PARTS = (
 CONNECTOR = Part("connector", "export.passthrough")
 KONTEXT = (
     CONNECTOR,
-    Part("vl_parser", "export.kontext.text"),
+    Part("vl_parser", "export.kontext.text", streams=True),
     Part("vae_encoder", "export.vae_encoder"),
     Part("vae_decoder", "export.vae_decoder"),
     Part("denoiser", "export.kontext.denoiser", streams=True),

@@ -1,6 +1,6 @@
 """FLUX.1 Kontext's text encoders: CLIP, of which the pooled vector counts, and T5, of which all tokens do.
 
-Their tokenizers are written with their lengths inside: whoever encodes a sentence need not know them.
+They compute in float32, and their weights stay as the checkpoint stores them, each widened where it is used. Their tokenizers are written with their lengths inside: whoever encodes a sentence need not know them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,14 @@ from transformers import (
 
 from export.checkpoint import Checkpoint
 from export.graph import Graph, Shape
+from export.stored import Source, stored
+from retouch.manifest import FLOAT32
 from retouch.readers.kontext import CLIP, CLIP_TOKENIZER, T5, T5_TOKENIZER
 
+ARITHMETIC = FLOAT32
+FOLDERS = {"text_encoder": CLIPTextModel, "text_encoder_2": T5EncoderModel}
 LONGEST = 512  # tokens of T5; FluxKontextPipeline takes no more
+EMBEDDINGS = "shared.weight", "encoder.embed_tokens.weight"  # T5's, of which a checkpoint may hold either
 
 
 class Pooled(nn.Module):
@@ -35,7 +40,8 @@ class Pooled(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        return self.model(input_ids).pooler_output
+        places = torch.arange(input_ids.shape[1])[None]  # the module's own are numbers, which an outline has not
+        return self.model(input_ids, position_ids=places).pooler_output
 
 
 class Sequence(nn.Module):
@@ -49,9 +55,10 @@ class Sequence(nn.Module):
         return self.model(input_ids).last_hidden_state
 
 
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    clip = checkpoint.load(CLIPTextModel, "text_encoder")
-    t5 = checkpoint.load(T5EncoderModel, "text_encoder_2")
+def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+    """With the checkpoint's weights or, in `outline`, without any."""
+    clip, t5 = (checkpoint.outline(kind, name, torch.float32) if outline else checkpoint.load(kind, name)
+                for name, kind in FOLDERS.items())
     clip_length, t5_length = lengths(checkpoint)
     return [_graph(CLIP, Pooled(clip), clip_length, clip.config.vocab_size, "pooled"),
             _graph(T5, Sequence(t5), t5_length, t5.config.vocab_size, "text")]
@@ -62,6 +69,14 @@ def _graph(name: str, module: nn.Module, length: int, vocabulary: int, output: s
         return {"input_ids": torch.randint(0, vocabulary, (shape.batch, length))}
 
     return Graph(name, module, inputs, {"input_ids": {0: "batch"}}, (output,))
+
+
+def parameters(checkpoint: Checkpoint) -> dict[str, Source]:
+    """By their names in the graphs."""
+    found = {name: each for folder in FOLDERS for name, each in stored(checkpoint.folder / folder).items()}
+    embedding = next((found[name] for name in EMBEDDINGS if name in found), None)
+    found |= dict.fromkeys(EMBEDDINGS, embedding) if embedding else {}
+    return {f"model.{name}": each for name, each in found.items()}
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
