@@ -137,7 +137,8 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
     batch = subprocess.Popen(
         [sys.executable, "-m", "clients", "batch", photos, SENTENCE, "-o", out, *knobs,
          "--url", f"{HOST}:{server.grpc}"],
-        cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a job in the background ignores it
     deadline = time.monotonic() + 60
     while len(list(out.glob("*.png"))) < 3:
         assert time.monotonic() < deadline and batch.poll() is None, batch.communicate()

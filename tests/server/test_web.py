@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -317,6 +318,12 @@ def test_an_edit_is_stopped(tab, photo, server):
 
 
 def test_a_closed_tab_frees_its_slot(tabs, photo, server):
+    """Closed while the denoiser has its edit, which a busy machine may bring there too late, but not each time."""
+    assert any(closing_cancels(tabs, photo, server, later=0.1 * times) for times in range(4))
+
+
+def closing_cancels(tabs, photo, server, later: float) -> bool:
+    """Whether the denoiser was told; whatever it was, nothing is left."""
     before = settled(server)
     pages = [tabs() for _ in range(3)]
     for page in pages:
@@ -328,6 +335,7 @@ def test_a_closed_tab_frees_its_slot(tabs, photo, server):
         page.locator("#instruction input").evaluate(
             "each => each.dispatchEvent(new KeyboardEvent('keypress', {key: 'Enter', bubbles: true}))")
     expect(pages[-1].locator("#stop")).to_be_visible(timeout=EVENTUALLY)
+    time.sleep(later)
     for page in reversed(pages):
         page.close()
     after = settled(server)
@@ -335,9 +343,9 @@ def test_a_closed_tab_frees_its_slot(tabs, photo, server):
     def grown(name):
         return after[f"retouch_denoiser_{name}"] - before[f"retouch_denoiser_{name}"]
 
-    assert grown("cancelled_total") >= 1 and grown("steps_cancelled_total") >= 1
     assert grown("answered_total") + grown("cancelled_total") <= 3
     assert after["retouch_denoiser_running"] == after["retouch_denoiser_waiting"] == 0
+    return grown("cancelled_total") >= 1 and grown("steps_cancelled_total") >= 1
 
 
 def test_tabs_have_their_own_pictures(tabs, photo):
