@@ -9,7 +9,7 @@ from typing import Any
 
 from retouch.answer import EditAnswer
 from retouch.client.failures import host_port
-from retouch.client.retries import Patience, Retries
+from retouch.client.retries import Attempts, Retries
 from retouch.types import EditRequest, RequestError
 
 
@@ -37,20 +37,16 @@ class AsyncRetouch:
     async def edit(self, image: bytes, instruction: str, **knobs: Any) -> AsyncIterator[EditAnswer]:
         """Answers as they come, the final one last. `aclose()` of the iterator cancels the edit, as does cancelling the task
         that waits for it."""
-        request, patience = EditRequest(image, instruction, **knobs).validate(), Patience(self.timeout)
-        tried, answered = 0, False
+        request, attempts = EditRequest(image, instruction, **knobs).validate(), Attempts(self.retries, self.timeout)
         while True:
-            tried += 1
             try:
-                async with contextlib.aclosing(self._over.answers(request, patience)) as answers:
+                async with contextlib.aclosing(self._over.answers(request, attempts.patience)) as answers:
                     async for answer in answers:
-                        answered = True
+                        attempts.answered = True
                         yield answer
                 return
             except RequestError as failure:
-                pause = None if answered else self.retries.pause(failure, tried)
-                if pause is None or not patience.outlasts(pause):
-                    raise
+                pause = attempts.pause_after(failure)
             await asyncio.sleep(pause)
 
     async def edit_one(self, image: bytes, instruction: str, **knobs: Any) -> EditAnswer:

@@ -51,3 +51,19 @@ class Patience:
 
     def over(self) -> RequestError:
         return too_late(self._seconds or 0.0)
+
+
+class Attempts:
+    """Of one edit: how often it was tried, whether an answer has come, and the patience that is left."""
+
+    def __init__(self, retries: Retries, seconds: float | None):
+        self.patience = Patience(seconds)
+        self._retries, self._tried, self.answered = retries, 0, False
+
+    def pause_after(self, failure: RequestError) -> float:
+        """Seconds before the next; raises `failure` when there is to be none."""
+        self._tried += 1
+        pause = None if self.answered else self._retries.pause(failure, self._tried)
+        if pause is None or not self.patience.outlasts(pause):
+            raise failure
+        return pause

@@ -9,7 +9,7 @@ from typing import Any
 
 from retouch.answer import EditAnswer
 from retouch.client.failures import host_port
-from retouch.client.retries import Patience, Retries
+from retouch.client.retries import Attempts, Retries
 from retouch.types import EditRequest, RequestError
 
 
@@ -63,17 +63,14 @@ class Retouch:
         return self._over.ready()
 
     def _attempts(self, request: EditRequest) -> Iterator[EditAnswer]:
-        patience, tried, answered = Patience(self.timeout), 0, False
+        attempts = Attempts(self.retries, self.timeout)
         while True:
-            tried += 1
             try:
-                with contextlib.closing(self._over.answers(request, patience)) as answers:
+                with contextlib.closing(self._over.answers(request, attempts.patience)) as answers:
                     for answer in answers:
-                        answered = True
+                        attempts.answered = True
                         yield answer
                 return
             except RequestError as failure:
-                pause = None if answered else self.retries.pause(failure, tried)
-                if pause is None or not patience.outlasts(pause):
-                    raise
+                pause = attempts.pause_after(failure)
             time.sleep(pause)
