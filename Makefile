@@ -23,7 +23,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve openai web eval test test-unit test-gpu calibrate bindings monitor doctor bench overhead ablation train clean distclean
+.PHONY: help setup export demo edit serve openai web eval test test-unit test-gpu calibrate bindings monitor doctor bench aiperf overhead ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -70,7 +70,7 @@ $(CHECKS): $(WEB) requirements-test.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-test.txt
 	@touch $@
 
-test: $(EXPORT) $(CHECKS)  ## All tests, a real server among them
+test: $(EXPORT) $(CHECKS) aiperf  ## All tests, a real server among them
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 test-unit: $(CHECKS)  ## The quick tests: no server, no checkpoint
@@ -91,9 +91,10 @@ monitor: $(SETUP)  ## Watch a running server by Prometheus and Grafana until Ctr
 doctor: $(SETUP)  ## Say what this machine lacks
 	$(BIN)/retouch doctor
 
-bench: $(EXPORT) $(WEB)  ## Measure this machine and write out/bench/report.html: 20 minutes, or QUICK=1 for three
-	@$(MAKE) --no-print-directory $(AIPERF) || echo "AIPerf cannot be installed here: the report goes without it"
+bench: $(EXPORT) $(WEB) aiperf  ## Measure this machine and write out/bench/report.html: eight minutes, or QUICK=1 for three
 	$(BIN)/python -m benchmarks.report $(if $(QUICK),--quick) $(BENCH)
+aiperf:
+	@$(MAKE) --no-print-directory $(AIPERF) || echo "AIPerf cannot be installed here: the report and its tests go without it"
 $(AIPERF): requirements-aiperf.txt
 	@test -x .venv-aiperf/bin/python || $(PYTHON) -m venv .venv-aiperf
 	.venv-aiperf/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-aiperf.txt

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from retouch.server import HOST, ROOT
 from retouch.types import EditRequest
 
 MODEL = "retouch-bf16"  # as the OpenAI door names the lane
-BINARY = ROOT / ".venv-aiperf" / "bin" / "aiperf"
+ENVIRONMENT = ROOT / ".venv-aiperf"
 VERSION = "0.13.0"
 TOKENIZER = (
     ROOT / "checkpoints" / "shapes" / "tokenizer"
@@ -30,11 +29,11 @@ class AiperfError(RuntimeError):
 class Aiperf:
     """Its command; files of every run are left in a folder of their own in `folder`."""
 
-    def __init__(self, folder: Path, binary: Path = BINARY) -> None:
-        """AiperfError."""
-        if not os.access(binary, os.X_OK):
+    def __init__(self, folder: Path, environment: Path = ENVIRONMENT) -> None:
+        """AiperfError, also while the environment is still being installed: make's stamp says that it is whole."""
+        if not (environment / ".setup").is_file():
             raise AiperfError(f"AIPerf is not installed; {ADVICE}")
-        self.binary, self.folder = binary, folder
+        self.binary, self.folder = environment / "bin" / "aiperf", folder
 
     def run(
         self,

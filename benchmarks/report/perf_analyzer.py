@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from benchmarks.report import pictures, process
 from benchmarks.report.run import Request
 from retouch.server import HOST, ROOT, RUNTIME, Server
@@ -130,14 +132,21 @@ def arguments(load: Load, server: Server) -> list[str]:
 
 def prepare() -> tuple[Path, Path]:
     """The binary and the folder of its libraries, laid out once; AnalyzerError."""
-    binary, libraries = FOLDER / "bin" / "perf_analyzer", FOLDER / "lib"
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise AnalyzerError("perf_analyzer's wheel is for Linux on x86-64")
-    if not binary.is_file():
-        _unpack(_fetch(), binary)
+    binary, libraries = FOLDER / "bin" / "perf_analyzer", FOLDER / "lib"
+    libraries.mkdir(parents=True, exist_ok=True)
+    with FileLock(FOLDER / "lock"):  # two reports may begin at once
+        if not binary.is_file():
+            _unpack(_fetch(), binary)
+        _link(libraries)
+    return binary, libraries
+
+
+def _link(libraries: Path) -> None:
+    """The libraries under the names that the binary asks for."""
     spec = importlib.util.find_spec("pytriton")
     shelf = Path(spec.origin).parents[1] / "nvidia_pytriton.libs" if spec and spec.origin else Path()
-    libraries.mkdir(exist_ok=True)
     for name, pattern in LIBRARIES.items():
         found, link = sorted(shelf.glob(pattern)), libraries / name
         if not found:
@@ -145,7 +154,6 @@ def prepare() -> tuple[Path, Path]:
         if not link.is_symlink() or os.readlink(link) != str(found[0]):
             link.unlink(missing_ok=True)
             link.symlink_to(found[0])
-    return binary, libraries
 
 
 def _fetch() -> Path:
@@ -172,11 +180,11 @@ def _fetch() -> Path:
 
 def _unpack(wheel: Path, binary: Path) -> None:
     binary.parent.mkdir(parents=True, exist_ok=True)
-    part = binary.with_suffix(f".{os.getpid()}")
+    part = binary.with_suffix(".part")
     with zipfile.ZipFile(wheel) as archive:
         part.write_bytes(archive.read(f"tritonclient-{VERSION}.data/data/bin/perf_analyzer"))
     part.chmod(0o755)
-    part.replace(binary)  # in one move: another run may be looking
+    part.replace(binary)  # in one move: a run that is ended here leaves no half of it
     wheel.unlink()
 
 

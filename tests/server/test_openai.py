@@ -13,14 +13,15 @@ import re
 import socket
 import threading
 import time
-import urllib.request
 from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 import openai
 import pytest
+from counts import cancelled_by, counted, page_of
 from pictures import file_of, scene
+from waiting import until
 
 from benchmarks.openai_server import openai_server
 from retouch import images
@@ -67,28 +68,6 @@ def holds_to(edited: np.ndarray, part: np.ndarray, source: np.ndarray) -> None:
 
 def decoded(b64: str) -> np.ndarray:
     return images.decode(base64.b64decode(b64))
-
-
-def counted(page: str, name: str) -> float:
-    with urllib.request.urlopen(page) as told:
-        return sum(map(float, re.findall(rf"^{name}(?:{{.*}})? (\S+)$", told.read().decode(), re.M)))
-
-
-def until(condition, words: str) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, words
-        time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def cancelling(server, url):
-    """What happens inside takes edits out of the denoiser, and the door has counted one request that was left."""
-    denoiser, door = f"http://127.0.0.1:{server.metrics}/metrics", url.removesuffix("/v1") + "/metrics"
-    before = counted(denoiser, "retouch_denoiser_cancelled_total"), counted(door, "retouch_openai_cancelled_total")
-    yield
-    until(lambda: counted(denoiser, "retouch_denoiser_cancelled_total") > before[0], "the denoiser still has it")
-    until(lambda: counted(door, "retouch_openai_cancelled_total") == before[1] + 1, "it is not counted")
 
 
 # -- openai's SDK ------------------------------------------------------------------------------------------------------
@@ -239,12 +218,22 @@ def patient(url, ask, answers) -> None:
 # -- leaving -----------------------------------------------------------------------------------------------------------
 
 
+def is_cancelled(server, url, leave) -> None:
+    """In the denoiser, and the door counts each request that is left."""
+    page, name = url.removesuffix("/v1") + "/metrics", "retouch_openai_cancelled_total"
+    before = counted(page, name)
+    times = cancelled_by(server, leave)
+    assert 1 <= counted(page, name) - before <= times
+
+
 def test_a_stream_that_is_closed_early_is_cancelled(server, url, sdk, photo, whole):
-    with cancelling(server, url):
+    def leave():
         stream = sdk.images.edit(image=("a.png", photo), mask=whole, prompt=PROMPT, stream=True, partial_images=3,
                                  extra_body=LONG)
         assert next(stream).type == "image_edit.partial_image"
         stream.close()
+
+    is_cancelled(server, url, leave)
 
 
 def test_a_connection_that_is_closed_is_cancelled(server, url, photo, whole):
@@ -252,10 +241,13 @@ def test_a_connection_that_is_closed_is_cancelled(server, url, photo, whole):
     request = httpx.Request("POST", f"{url}/images/edits", headers={"Authorization": f"Bearer {KEY}"},
                             data={"prompt": PROMPT, "n": 10, **LONG}, files={"image": ("a.png", photo), "mask": whole})
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-    denoiser = f"http://127.0.0.1:{server.metrics}/metrics"
-    with cancelling(server, url), socket.create_connection((request.url.host, request.url.port)) as connection:
-        connection.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
-        until(lambda: counted(denoiser, "retouch_denoiser_running"), "it is not denoised")
+
+    def leave():
+        with socket.create_connection((request.url.host, request.url.port)) as connection:
+            connection.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+            until(lambda: counted(page_of(server), "retouch_denoiser_running"), "it is not denoised")
+
+    is_cancelled(server, url, leave)
 
 
 def test_a_body_that_is_too_large_is_refused_while_it_is_read(url):

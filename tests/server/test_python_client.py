@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-import time
-import urllib.request
 
 import pytest
+from counts import cancelled_by
 
 from retouch.client import AsyncRetouch, Retouch, Retries
 from retouch.server import free_port
@@ -20,18 +18,6 @@ BOTH = pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
 
 def url_of(server, http):
     return f"127.0.0.1:{server.http if http else server.grpc}"
-
-
-def cancelled(server) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics}/metrics") as page:
-        return sum(map(float, re.findall(r"^retouch_denoiser_cancelled_total\{.*\} (\S+)$", page.read().decode(), re.M)))
-
-
-def until_one_more_is_cancelled(server, before):
-    deadline = time.monotonic() + 20
-    while cancelled(server) == before:
-        assert time.monotonic() < deadline, "the denoiser still has it"
-        time.sleep(0.1)
 
 
 def test_every_way_gives_the_same_bytes(server, photo):
@@ -61,11 +47,12 @@ def test_it_knows_the_lanes_and_whether_there_is_a_server(server, http):
 
 @BOTH
 def test_leaving_cancels(server, photo, http):
-    before = cancelled(server)
-    answers = Retouch(url_of(server, http), http).edit(photo, SENTENCE, steps=50, previews=8, region=b"full")
-    next(answers)
-    answers.close()
-    until_one_more_is_cancelled(server, before)
+    def leave():
+        answers = Retouch(url_of(server, http), http).edit(photo, SENTENCE, steps=50, previews=8, region=b"full")
+        next(answers)
+        answers.close()
+
+    assert cancelled_by(server, leave)
 
 
 @BOTH
@@ -84,9 +71,7 @@ def test_leaving_cancels_in_asyncio(server, photo, http, how):
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    before = cancelled(server)
-    asyncio.run(leave())
-    until_one_more_is_cancelled(server, before)
+    assert cancelled_by(server, lambda: asyncio.run(leave()))
 
 
 @BOTH

@@ -46,15 +46,25 @@ def test_the_tokenizer_is_a_local_one():
     assert (ROOT / told[told.index("--tokenizer") + 1] / "tokenizer.json").is_file()
 
 
-def test_what_the_door_said_to_a_request_is_told(tmp_path):
-    binary = tmp_path / "aiperf"
+@pytest.fixture
+def environment(tmp_path):
+    """Whose aiperf is told by the door that there is no such model."""
+    binary = tmp_path / "venv" / "bin" / "aiperf"
+    binary.parent.mkdir(parents=True)
     binary.write_text("#!/bin/sh\nfor last; do :; done\necho '{\"error\": {\"message\": \"no such model\"}}' > "
                       "$last/profile_export.jsonl\nexit 1\n")
     binary.chmod(0o755)
+    (tmp_path / "venv" / ".setup").touch()
+    return tmp_path / "venv"
+
+
+def test_what_the_door_said_to_a_request_is_told(environment, tmp_path):
     with pytest.raises(AiperfError, match="AIPerf ended with status 1: no such model"):
-        Aiperf(tmp_path / "out", binary).run(1, [], slo_ms=1, clients=1)
+        Aiperf(tmp_path / "out", environment).run(1, [], slo_ms=1, clients=1)
 
 
-def test_an_environment_that_is_missing_is_told_with_the_way_to_get_it(tmp_path):
+def test_an_environment_that_is_not_whole_is_told_with_the_way_to_get_it(environment, tmp_path):
+    """pip writes the command before the packages that it needs are there."""
+    (environment / ".setup").unlink()
     with pytest.raises(AiperfError, match="AIPerf is not installed; `make bench` installs requirements-aiperf.txt"):
-        Aiperf(tmp_path, tmp_path / "aiperf")
+        Aiperf(tmp_path, environment)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.report import perf_analyzer
 from benchmarks.report.perf_analyzer import PLAIN, STREAM, UNARY, Load, arguments, read_export, read_table, slim
 from benchmarks.report.run import Request, Run, stages
 from retouch.server import ROOT
@@ -98,3 +101,25 @@ def test_a_streamed_run_by_hand():
 def test_the_export_is_what_the_binary_writes():
     whole = json.loads(EXPORT.read_bytes().decode("latin-1"), strict=False)
     assert whole["version"] == "2.47.0" and len(whole["experiments"][0]["requests"][0]["response_timestamps"]) == 4
+
+
+def test_reports_that_begin_at_once_fetch_the_binary_once(monkeypatch, tmp_path):
+    fetched = []
+
+    def fetch():
+        wheel = tmp_path / f"{len(fetched)}.whl"
+        fetched.append(wheel)
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr(f"tritonclient-{perf_analyzer.VERSION}.data/data/bin/perf_analyzer", bytes(1 << 22))
+        return wheel
+
+    monkeypatch.setattr(perf_analyzer, "FOLDER", tmp_path / "perf_analyzer")
+    monkeypatch.setattr(perf_analyzer, "_fetch", fetch)
+    monkeypatch.setattr(perf_analyzer.sys, "platform", "linux")
+    monkeypatch.setattr(perf_analyzer.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(perf_analyzer, "LIBRARIES", {})
+    with ThreadPoolExecutor(8) as pool:
+        found = {each.result() for each in [pool.submit(perf_analyzer.prepare) for _ in range(8)]}
+    ((binary, _),) = found
+    assert binary.stat().st_size == 1 << 22 and binary.stat().st_mode & 0o111
+    assert len(fetched) == 1 and not fetched[0].exists(), "one, and the wheel is gone"
