@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from benchmarks.pool import Prepared
-from retouch.denoising import Progress, Wanted
+from retouch.denoising import Progress
 from retouch.engine import Edit
+from retouch.wanted import Wanted
 
 PATIENCE = 120.0  # seconds after the last arrival
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retouch.denoising import Wanted
 from retouch.parser import Parsed
 from retouch.plain_loop import PlainLoop
+from retouch.wanted import Wanted
 from training.render import Drawing, render
 from training.scenes import Pair, held_out
 

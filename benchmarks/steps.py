@@ -14,9 +14,9 @@ from benchmarks.table import FASTER, Row
 from benchmarks.turns import in_turns, medians
 from retouch import images
 from retouch.denoiser import Denoiser
-from retouch.denoising import Wanted
 from retouch.plain_loop import PlainLoop
 from retouch.types import EditRequest
+from retouch.wanted import Wanted
 from training.judge import judge
 from training.render import render
 

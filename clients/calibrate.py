@@ -21,9 +21,10 @@ from clients.show import console
 from retouch import cost
 from retouch.cost import Cost, Measured
 from retouch.denoiser import Denoiser
-from retouch.denoising import Denoising, Wanted
+from retouch.denoising import Denoising
 from retouch.families import Family, Size
 from retouch.runners import runner_of
+from retouch.wanted import Wanted
 
 BATCHES, SHARES = (1, 2, 4, 8), (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
 REPEATS, WARM_UP = 7, 2

@@ -23,8 +23,8 @@ from clients.commands.web import web
 from clients.exits import EPILOG, Exit, exit_of
 from clients.monitor import MonitorError
 from clients.show import aside
-from export.checkpoint import CheckpointError
 from export.command import export
+from export.files import CheckpointError
 from retouch import types
 from retouch.manifest import ArtifactError
 from retouch.server import ServerError

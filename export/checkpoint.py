@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from export.adapter import Adapter
+from export.files import CheckpointError, read_json
 from export.pipelines import PIPELINES
 
-if TYPE_CHECKING:
-    from export.adapter import Adapter
-
 INDEX = "model_index.json"
-POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs has not replaced yet
-
-
-class CheckpointError(RuntimeError):
-    """A folder that is no checkpoint we can export: one sentence that says why."""
 
 
 class Checkpoint:
@@ -92,20 +85,3 @@ class Checkpoint:
     def json(self, name: str) -> dict[str, Any]:
         """A component's settings; CheckpointError when they cannot be read."""
         return read_json(self.file(name), name)
-
-
-def read_json(path: Path, name: str) -> dict[str, Any]:
-    """An object of a checkpoint's file `name`; CheckpointError."""
-    try:
-        found = json.loads(path.read_text())
-        if isinstance(found, dict):
-            return found
-    except ValueError:
-        if is_pointer(path):
-            raise CheckpointError(f"{name} is a git-lfs pointer; run `git lfs pull` in the checkpoint") from None
-    raise CheckpointError(f"{name} of the checkpoint is damaged; copy it again")
-
-
-def is_pointer(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(len(POINTER)) == POINTER

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from export import preview
-from export.checkpoint import Checkpoint, CheckpointError
+from export.checkpoint import Checkpoint
+from export.files import CheckpointError
 from export.graph import Graph, Shape
 from export.prefixed import grid, prefixed
 from export.vae_decoder import vae_factor

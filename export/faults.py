@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from export import hashes
-from export.checkpoint import Checkpoint, CheckpointError
+from export.checkpoint import Checkpoint
+from export.files import CheckpointError
 from export.stored import Stored, stored
 
 TRANSFORMER = "transformer"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from export.checkpoint import CheckpointError
+from export.files import CheckpointError
 from retouch import manifest
 
 NOTES = Path(".cache", "huggingface", "download")

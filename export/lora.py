@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from export.adapter import COMPONENT, Adapter, AdapterError, LowRank
-from export.checkpoint import Checkpoint, CheckpointError
+from export.checkpoint import Checkpoint
+from export.files import CheckpointError
 from export.hashes import sha256
 from export.stored import Source, header, stored
 from retouch.types import ADAPTER

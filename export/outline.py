@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from export.checkpoint import CheckpointError
+from export.files import CheckpointError
 from export.quiet import quiet
 
 LIBRARIES = ("diffusers", "transformers", "retouch.networks")  # a checkpoint's word for another is not followed

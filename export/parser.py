@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
 
 from export.adapter import Merged
-from export.checkpoint import Checkpoint, CheckpointError
+from export.checkpoint import Checkpoint
+from export.files import CheckpointError
 from export.graph import Graph, Shape
 from export.lora import changes
 from export.qwen_vl import FOLDER, Vision, config_of, parameter, patch_layout, rope_of, vision_axes

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from onnx import ModelProto
 
-from retouch.denoising import Wanted
 from retouch.families import Family, Size
+from retouch.wanted import Wanted
 
 Limits = tuple[int, int, int]
 Profile = dict[str, Limits]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -14,9 +13,7 @@ from export import calibrate
 from export.exporter import Exporter
 from export.quiet import quiet
 from export.ranges import Ranges, read
-
-if TYPE_CHECKING:
-    from export.command import Work
+from export.work import Work
 
 
 @dataclass(frozen=True)

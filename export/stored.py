@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from export.checkpoint import CheckpointError, is_pointer, read_json
+from export.files import CheckpointError, is_pointer, read_json
 
 STEMS = ("diffusion_pytorch_model", "model")  # of weight files, as diffusers and transformers call them
 TYPES = {"BF16": np.dtype("<u2"), "F16": np.dtype("<f2"), "F32": np.dtype("<f4")}  # numpy has no bfloat16: its bits

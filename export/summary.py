@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from export.checkpoint import Checkpoint, CheckpointError
+from export.checkpoint import Checkpoint
 from export.faults import TRANSFORMER, faults, networks
+from export.files import CheckpointError
 from export.memory import GPUS, Demand, Sizes, demand
 from export.pipelines import Pipeline
 from export.sizes import Network, Shapes, lane_bytes, measured

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from export.checkpoint import CheckpointError
+from export.files import CheckpointError
 from export.stored import Source, Stored
 
 HALF, WIDE = ir.DataType.BFLOAT16, ir.DataType.FLOAT

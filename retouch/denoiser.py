@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from retouch.cache import Cache, key_of
-from retouch.denoising import Denoising, Progress, Wanted
-from retouch.families import Arrays, family_of
+from retouch.denoising import Denoising, Progress
+from retouch.families import family_of
 from retouch.preview import PreviewMap
 from retouch.runners import Opener
 from retouch.runners.onnx import OnnxRunner
+from retouch.wanted import Arrays, Wanted
 
 REFERENCE_BYTES = 64 << 20  # of keys and values of sources that no running edit needs
 

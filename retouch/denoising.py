@@ -9,12 +9,13 @@ import numpy as np
 
 from retouch import schedule
 from retouch.cache import size_of
-from retouch.families import Arrays, Family
+from retouch.families import Family
 from retouch.preview import PreviewMap
 from retouch.region import rounded
 from retouch.scheduler import Size
 from retouch.step_cache import StepCache
 from retouch.types import RequestError
+from retouch.wanted import Arrays, Wanted
 
 
 @dataclass
@@ -37,29 +38,6 @@ class Progress:
             "PREVIEW": np.zeros((0, 0, 3), np.uint8) if self.preview is None else self.preview,
             "STEP": np.array([self.step, self.steps], np.int32),
         }
-
-
-@dataclass(frozen=True, eq=False)
-class Wanted:
-    """What an edit asks of the denoiser.
-
-    `latents` float32 [C, h, w] of the source, `more` those of further reference images. `conditioning` are the arrays that
-    the family's step graph is told by what to do, `negative` the same of a negative instruction, which counts by
-    `true_cfg`. `region` bool [N] the cells to edit: the others keep the source's tokens, bit for bit. `steps` 0 is
-    the family's default. Previews show what the image would be without its noise. `step_cache` is a StepCache's threshold.
-    """
-
-    latents: np.ndarray
-    conditioning: Arrays
-    region: np.ndarray
-    seed: int
-    steps: int = 0
-    guidance: float = 0.0
-    previews: int = 0
-    step_cache: float = 0.0
-    more: tuple[np.ndarray, ...] = ()
-    negative: Arrays | None = None
-    true_cfg: float = 1.0
 
 
 @dataclass(eq=False)

@@ -17,11 +17,12 @@ from typing import Any
 from retouch.admission import Limits, refuse
 from retouch.cost import Cost
 from retouch.denoiser import Denoiser
-from retouch.denoising import Denoising, Progress, Wanted
+from retouch.denoising import Denoising, Progress
 from retouch.recent import Recent
 from retouch.scheduler import Size, pick
 from retouch.tally import Tally
 from retouch.types import RequestError
+from retouch.wanted import Wanted
 
 LATE = "DEADLINE_MS has passed; allow more time or ask for fewer steps"
 

@@ -22,11 +22,9 @@ from retouch.postprocess import postprocess
 from retouch.preprocess import preprocess
 from retouch.recent import Recent
 from retouch.source import Source
-from retouch.ticket import Ticket, is_last
+from retouch.ticket import Arrays, Ticket, is_last
 from retouch.types import EditRequest
 from retouch.watch import Watch, nothing
-
-Arrays = dict[str, np.ndarray]
 
 
 class Gate:

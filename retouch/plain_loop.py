@@ -7,7 +7,7 @@ import numpy as np
 
 from retouch.connector import Connector
 from retouch.denoiser import Denoiser
-from retouch.denoising import Progress, Wanted
+from retouch.denoising import Progress
 from retouch.lanes import choose
 from retouch.parser import Parsed, Parser
 from retouch.postprocess import postprocess
@@ -16,6 +16,7 @@ from retouch.runners import Opener
 from retouch.runners.onnx import OnnxRunner
 from retouch.types import EditRequest
 from retouch.vae import VaeDecoder, VaeEncoder
+from retouch.wanted import Wanted
 
 
 class PlainLoop:

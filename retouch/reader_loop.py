@@ -9,12 +9,12 @@ import numpy as np
 
 from retouch import images
 from retouch.denoiser import Denoiser
-from retouch.denoising import Wanted
 from retouch.readers import reader_of
 from retouch.runners import Opener
 from retouch.runners.onnx import OnnxRunner
 from retouch.types import EditRequest, parse_format
 from retouch.vae import VaeDecoder, VaeEncoder
+from retouch.wanted import Wanted
 
 
 class ReaderLoop:

@@ -17,14 +17,13 @@ import triton_python_backend_utils as pb_utils
 
 from retouch import types
 from retouch.answer import EditInfo
-from retouch.denoising import Progress, Wanted
+from retouch.denoising import Progress
 from retouch.lanes import adapted
 from retouch.order import Order
 from retouch.settling import Settling
 from retouch.types import Cancelled, RequestError
+from retouch.wanted import Arrays, Wanted
 from retouch.wire import outputs_of, request_of, tensors_of
-
-Arrays = dict[str, np.ndarray]
 
 faulthandler.enable()  # when native code ends a stub, the server's log has the Python stacks
 _settling = Settling()

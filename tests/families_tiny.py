@@ -17,8 +17,8 @@ from tiny import round_weights
 
 from export.linear import linears
 from retouch.denoiser import Denoiser
-from retouch.denoising import Wanted
 from retouch.runners.onnx import OnnxRunner
+from retouch.wanted import Wanted
 
 NAMES = ("instructx", "flux-kontext", "flux2-klein-kv", "qwen-image-edit")
 SIZES = {"flux-kontext": {"sizes": [[64, 96], [96, 64], [80, 80]]},

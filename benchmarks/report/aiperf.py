@@ -19,6 +19,8 @@ VERSION = "0.13.0"
 TOKENIZER = (
     ROOT / "checkpoints" / "shapes" / "tokenizer"
 )  # it counts tokens of sentences, and would fetch one that is not local
+# offline it would look for that one in the hub's cache alone
+ONLINE = {"HF_HUB_OFFLINE": "", "TRANSFORMERS_OFFLINE": ""}
 ADVICE = "`make bench` installs requirements-aiperf.txt into .venv-aiperf"
 
 
@@ -52,7 +54,7 @@ class Aiperf:
         given = pictures.for_aiperf(requests, out / "input.jsonl")
         files = ["--input-file", str(given), "--artifact-dir", str(out)]
         command = [str(self.binary), "profile", *arguments(port, len(requests), slo_ms, clients, rate), *files]
-        status = process.run(command, out / "aiperf.log", {})
+        status = process.run(command, out / "aiperf.log", ONLINE)
         found = out / "profile_export_aiperf.json"
         if status or not found.is_file():
             raise AiperfError(f"AIPerf ended with status {status}: {_complaint(out)}")

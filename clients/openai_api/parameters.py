@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from clients.openai_api.errors import ApiError, invalid, of_validation
+from clients.openai_api.errors import invalid, of_validation
 from clients.openai_api.lanes import MODEL
 from retouch.types import LOWEST_PRIORITY, MAX_GUIDANCE, MAX_INSTRUCTION, MAX_STEPS, Format
 

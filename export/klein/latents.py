@@ -5,7 +5,8 @@ from __future__ import annotations
 from diffusers import AutoencoderKLFlux2
 from torch import Tensor
 
-from export.checkpoint import Checkpoint, CheckpointError
+from export.checkpoint import Checkpoint
+from export.files import CheckpointError
 from export.vae_decoder import vae_factor
 from retouch.types import CELL
 

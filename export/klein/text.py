@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2TokenizerFast, Qwen3ForCausalLM
 
-from export.checkpoint import Checkpoint, CheckpointError
+from export.checkpoint import Checkpoint
+from export.files import CheckpointError
 from export.graph import Graph, Shape
 from retouch.readers.klein import GRAPH, TOKENIZER
 

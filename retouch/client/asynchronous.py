@@ -8,22 +8,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from retouch.answer import EditAnswer
-from retouch.client.failures import host_port
-from retouch.client.retries import Attempts, Retries
+from retouch.client.base import Client
+from retouch.client.retries import Attempts
 from retouch.types import EditRequest, RequestError
 
 
-class AsyncRetouch:
+class AsyncRetouch(Client):
     """As `Retouch`, with which it shares its arguments, errors and rules; any number of edits may run at once."""
 
-    def __init__(self, url: str = "127.0.0.1:8001", http: bool = False, model: str = "edit", *,
-                 timeout: float | None = None, retries: Retries = Retries()):
-        self.url, self.http, self.model, self.timeout, self.retries = host_port(url), http, model, timeout, retries
-        if http:  # a protocol's packages are loaded where it is wanted
-            from retouch.client.over_http import AsyncOverHttp as Over
-        else:
-            from retouch.client.over_grpc import AsyncOverGrpc as Over
-        self._over = Over(url, model)
+    _kind = "Asynchronous"
 
     async def __aenter__(self) -> AsyncRetouch:
         return self

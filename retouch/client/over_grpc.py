@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import queue
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -15,28 +18,33 @@ from retouch.answer import EditAnswer
 from retouch.client.failures import failure_of, nobody
 from retouch.client.messages import answer_of, inputs_of, lanes_of
 from retouch.client.retries import Patience
+from retouch.client.shared import Region, Regions
 from retouch.types import EditRequest, RequestError
 
 
-class OverGrpc:
+class Blocking:
     """Blocking calls to the server at `url`, to its door `model`."""
 
-    def __init__(self, url: str, model: str):
-        self._url, self._model, self.keeps = url, model, False  # an open stream's threads would keep a process from ending
+    def __init__(self, url: str, model: str, regions: Regions | None = None):
+        self._url, self._model, self._regions = url, model, regions
+        self.keeps = False  # an open stream's threads would keep a process from ending
         self._idle: list[_Stream] = []  # between edits; each carries one edit at a time
 
     def answers(self, request: EditRequest, patience: Patience) -> Iterator[EditAnswer]:
         """Closing the iterator cancels the edit."""
         stream, over = self._idle.pop() if self._idle else _Stream(self._url), False
+        region = self._regions and self._regions.take(request)
         try:
-            stream.send(told(self._model, request))
+            if region and region.new:
+                self._hand_over(region, stream.client)
+            stream.send(told(self._model, request, region))
             while not over:
                 try:
                     result, error = stream.answers.get(timeout=patience.left())
                 except queue.Empty:
                     raise patience.over() from None
                 if error is not None:
-                    raise _failure(error, self._url)
+                    raise _failure(error, self._url, region)
                 answer = answer_of(result)
                 over = answer.final
                 yield answer
@@ -45,6 +53,8 @@ class OverGrpc:
                 self._idle.append(stream)
             else:
                 stream.close(cancel=not over)
+            if region:
+                self._regions.give(region, over)
 
     def lanes(self) -> tuple[str, ...]:
         with grpc.InferenceServerClient(self._url) as client:
@@ -64,6 +74,19 @@ class OverGrpc:
         self.keeps = False
         while self._idle:
             self._idle.pop().close()
+        names, pause = self._regions.empty() if self._regions else ([], 0.0)
+        if names:
+            time.sleep(pause)
+            with grpc.InferenceServerClient(self._url) as client, contextlib.suppress(grpc.InferenceServerException):
+                for name in names:
+                    client.unregister_system_shared_memory(name)
+
+    def _hand_over(self, region: Region, client: grpc.InferenceServerClient) -> None:
+        try:
+            with region.handed_over():
+                client.register_system_shared_memory(region.name, region.key, region.size)
+        except grpc.InferenceServerException as error:
+            raise _failure(error, self._url, region) from None
 
 
 class _Stream:
@@ -86,21 +109,25 @@ class _Stream:
         self.client.close()
 
 
-class AsyncOverGrpc:
+class Asynchronous:
     """The same for asyncio; all edits share one connection."""
 
-    def __init__(self, url: str, model: str):
-        self._url, self._model = url, model
+    def __init__(self, url: str, model: str, regions: Regions | None = None):
+        self._url, self._model, self._regions = url, model, regions
         self._kept: grpc_aio.InferenceServerClient | None = None
 
     async def answers(self, request: EditRequest, patience: Patience) -> AsyncIterator[EditAnswer]:
         """Closing the iterator cancels the edit, as does cancelling the task that waits for it."""
-        stream, over = self._client.stream_infer(_once(told(self._model, request)), stream_timeout=patience.left()), False
+        region, stream, over = self._regions and self._regions.take(request), None, False
         try:
+            if region and region.new:
+                await self._hand_over(region)
+            item = told(self._model, request, region)
+            stream = self._client.stream_infer(_once(item), stream_timeout=patience.left())
             while not over:
                 result, error = await anext(stream, (None, failure_of("the stream has ended without a result", "INTERNAL")))
                 if error is not None:
-                    raise error if isinstance(error, RequestError) else _failure(error, self._url)
+                    raise error if isinstance(error, RequestError) else _failure(error, self._url, region)
                 answer = answer_of(result)
                 over = answer.final
                 yield answer
@@ -109,8 +136,10 @@ class AsyncOverGrpc:
                 raise patience.over() from None
             raise _of_call(error.code().name, error.details(), self._url) from None
         finally:
-            if not over:
+            if stream and not over:
                 stream.cancel()
+            if region:
+                self._regions.give(region, over)
 
     async def lanes(self) -> tuple[str, ...]:
         try:
@@ -125,9 +154,22 @@ class AsyncOverGrpc:
             return False
 
     async def close(self) -> None:
+        names, pause = self._regions.empty() if self._regions else ([], 0.0)
+        if names:
+            await asyncio.sleep(pause)
+            with contextlib.suppress(grpc.InferenceServerException):
+                for name in names:
+                    await self._client.unregister_system_shared_memory(name)
         client, self._kept = self._kept, None
         if client:
             await client.close()
+
+    async def _hand_over(self, region: Region) -> None:
+        try:
+            with region.handed_over():
+                await self._client.register_system_shared_memory(region.name, region.key, region.size)
+        except grpc.InferenceServerException as error:
+            raise _failure(error, self._url, region) from None
 
     @property
     def _client(self) -> grpc_aio.InferenceServerClient:
@@ -136,9 +178,9 @@ class AsyncOverGrpc:
         return self._kept
 
 
-def told(model: str, request: EditRequest) -> dict[str, Any]:
+def told(model: str, request: EditRequest, region: Region | None = None) -> dict[str, Any]:
     """What both kinds of stream are given for an edit."""
-    return {"model_name": model, "inputs": inputs_of(request, grpc), "request_id": secrets.token_hex(4),
+    return {"model_name": model, "inputs": inputs_of(request, grpc, region), "request_id": secrets.token_hex(4),
             "priority": request.priority, "timeout": request.deadline_ms * 1000 or None}  # microseconds in Triton's queue
 
 
@@ -146,8 +188,9 @@ async def _once(item: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     yield item
 
 
-def _failure(error: grpc.InferenceServerException, url: str) -> RequestError:
-    return _of_call(str(error.status() or "").removeprefix("StatusCode."), error.message(), url)
+def _failure(error: grpc.InferenceServerException, url: str, region: Region | None = None) -> RequestError:
+    shared = region.failure(error.message(), url) if region else None
+    return shared or _of_call(str(error.status() or "").removeprefix("StatusCode."), error.message(), url)
 
 
 def _of_call(status: str, message: str, url: str) -> RequestError:

@@ -21,7 +21,7 @@ SHORT = 10.0  # seconds for anything but an edit
 LINE_BYTES = 64 << 20  # an event is one line, and holds an image as base64 text
 
 
-class OverHttp:
+class Blocking:
     """Blocking calls to the server at `url`, to its door `model`."""
 
     def __init__(self, url: str, model: str):
@@ -75,7 +75,7 @@ class OverHttp:
         return response.readline()
 
 
-class AsyncOverHttp:
+class Asynchronous:
     """The same for asyncio; edits share a pool of connections."""
 
     def __init__(self, url: str, model: str):

@@ -8,27 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from retouch.answer import EditAnswer
-from retouch.client.failures import host_port
-from retouch.client.retries import Attempts, Retries
+from retouch.client.base import Client
+from retouch.client.retries import Attempts
 from retouch.types import EditRequest, RequestError
 
 
-class Retouch:
-    """A server at `url` (host:port), over gRPC or, with `http`, over HTTP's generate_stream.
+class Retouch(Client):
+    """Client for ordinary code. In a `with` block gRPC streams stay open between edits, which saves a few milliseconds each.
+    One object may serve several threads."""
 
-    `timeout` is how many seconds an edit may take with all its attempts, None without end; `retries` says when an edit that the
-    server could not take is sent again. In a `with` block gRPC streams stay open between edits, which saves a few milliseconds
-    each. Images travel in the messages; shared memory is not used. One object may serve several threads.
-    """
-
-    def __init__(self, url: str = "127.0.0.1:8001", http: bool = False, model: str = "edit", *,
-                 timeout: float | None = None, retries: Retries = Retries()):
-        self.url, self.http, self.model, self.timeout, self.retries = host_port(url), http, model, timeout, retries
-        if http:  # a protocol's packages are loaded where it is wanted
-            from retouch.client.over_http import OverHttp as Over
-        else:
-            from retouch.client.over_grpc import OverGrpc as Over
-        self._over = Over(url, model)
+    _kind = "Blocking"
 
     def __enter__(self) -> Retouch:
         self._over.keeps = True

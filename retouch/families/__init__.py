@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from retouch.denoising import Wanted
+from retouch.wanted import Arrays, Wanted
 
-Arrays = dict[str, np.ndarray]
 Size = tuple[int, int]  # height and width in pixels
 
 # name in the manifest: module and class, imported when a lane of it is loaded

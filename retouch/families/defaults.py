@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from retouch.latents import pack, unpack
-
-Arrays = dict[str, np.ndarray]
+from retouch.wanted import Arrays
 
 
 class Defaults:

@@ -3,7 +3,7 @@ themselves alone."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +13,8 @@ from retouch.latents import conditioning_ids, noise, reference_ids, target_ids
 from retouch.layout import layout
 from retouch.schedule import Schedule
 from retouch.types import BUCKETS, CELL, KEEP_BELOW
+from retouch.wanted import Arrays, Wanted
 
-if TYPE_CHECKING:
-    from retouch.denoising import Wanted
-
-Arrays = dict[str, np.ndarray]
 Size = tuple[int, int]
 
 

@@ -9,7 +9,7 @@ stay in float32 where a pipeline in bfloat16 rounds them.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +18,8 @@ from retouch.latents import REFERENCE_TIME, grid_ids, target_ids
 from retouch.schedule import Schedule
 from retouch.torch_noise import randn
 from retouch.types import CELL, MAX_REFERENCES
+from retouch.wanted import Arrays, Wanted
 
-if TYPE_CHECKING:
-    from retouch.denoising import Wanted
-
-Arrays = dict[str, np.ndarray]
 Size = tuple[int, int]
 
 SIDE, MIDDLE = 1024, (512, 512)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +11,8 @@ from retouch.families.defaults import Defaults
 from retouch.latents import grid_ids
 from retouch.schedule import Schedule
 from retouch.torch_noise import randn
+from retouch.wanted import Arrays, Wanted
 
-if TYPE_CHECKING:
-    from retouch.denoising import Wanted
-
-Arrays = dict[str, np.ndarray]
 Size = tuple[int, int]
 
 TARGET, REFERENCE = 0, 1  # first position ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +11,8 @@ from retouch.families.defaults import Defaults
 from retouch.schedule import TRAINED_STEPS, Schedule
 from retouch.torch_noise import randn
 from retouch.types import MAX_ASPECT, MAX_INSTRUCTION
+from retouch.wanted import Arrays, Wanted
 
-if TYPE_CHECKING:
-    from retouch.denoising import Wanted
-
-Arrays = dict[str, np.ndarray]
 Size = tuple[int, int]
 
 CELL = 32  # pixels: both sides of an image are a multiple of it

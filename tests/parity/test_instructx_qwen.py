@@ -18,7 +18,6 @@ from qwen_image_edit_tiny import make_tokenizer
 from tiny import shake
 
 from retouch import images
-from retouch.denoising import Wanted
 from retouch.networks import MetaQueries
 from retouch.patches import PatchLayout
 from retouch.pipeline import RetouchPipeline
@@ -29,6 +28,7 @@ from retouch.region import rounded
 from retouch.rope import Rope
 from retouch.runners.onnx import OnnxRunner
 from retouch.types import EditRequest, RequestError
+from retouch.wanted import Wanted
 
 SIZES = ((144, 144), (112, 160), (160, 112))
 PIXELS = 56 * 56, 24 * 28 * 28

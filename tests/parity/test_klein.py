@@ -16,7 +16,6 @@ from klein_tiny import SENTENCES, make_checkpoint, photo
 from export.checkpoint import Checkpoint
 from export.klein import denoiser as exporting
 from retouch.denoiser import Denoiser
-from retouch.denoising import Wanted
 from retouch.families.klein import Flux2KleinKV, empirical_mu
 from retouch.manifest import verify
 from retouch.reader_loop import ReaderLoop
@@ -24,6 +23,7 @@ from retouch.readers import reader_of
 from retouch.runners import joined
 from retouch.runners.onnx import OnnxRunner
 from retouch.runners.torch import TorchRunner
+from retouch.wanted import Wanted
 from training.checkpoint import calibration_pairs
 
 SIZES = ((128, 128), (64, 112), (112, 80))

@@ -23,7 +23,6 @@ from tiny import round_weights
 
 from export.preview import smooth_images
 from retouch.denoiser import Denoiser
-from retouch.denoising import Wanted
 from retouch.families import kontext
 from retouch.families.kontext import Kontext
 from retouch.manifest import verify
@@ -32,6 +31,7 @@ from retouch.reader_loop import ReaderLoop
 from retouch.runners import joined
 from retouch.runners.onnx import OnnxRunner
 from retouch.types import EditRequest
+from retouch.wanted import Wanted
 
 NETWORKS_SIZES = kontext.SIZES
 SIZES = (64, 64), (48, 96), (112, 48)  # height and width: 16, 18 and 21 tokens

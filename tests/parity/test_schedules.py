@@ -18,9 +18,10 @@ from hypothesis import strategies as some
 
 from retouch.cost import Cost
 from retouch.denoiser import Denoiser
-from retouch.denoising import Denoising, Wanted
+from retouch.denoising import Denoising
 from retouch.scheduler import pick
 from retouch.types import LANES
+from retouch.wanted import Wanted
 from training.checkpoint import calibration_pairs
 
 CELLS = 64

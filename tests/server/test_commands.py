@@ -13,6 +13,7 @@ import time
 import pytest
 from click.testing import CliRunner
 from pictures import file_of, mask_file, scene
+from processes import INTERRUPTIBLE
 
 from clients.batch.journal import NAME
 from clients.command import retouch
@@ -135,10 +136,9 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
         (photos / f"{number:03d}.png").write_bytes(draw(number).image)
     knobs = ("--workers", "1", "--steps", "12", "--region", "full", "--precision", "bf16")
     batch = subprocess.Popen(
-        [sys.executable, "-m", "clients", "batch", photos, SENTENCE, "-o", out, *knobs,
+        [*INTERRUPTIBLE, sys.executable, "-m", "clients", "batch", photos, SENTENCE, "-o", out, *knobs,
          "--url", f"{HOST}:{server.grpc}"],
-        cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a job in the background ignores it
+        cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while len(list(out.glob("*.png"))) < 3:
         assert time.monotonic() < deadline and batch.poll() is None, batch.communicate()

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from pictures import file_of, scene
+from processes import INTERRUPTIBLE
 
 from retouch.client import Retouch
 from retouch.server import ROOT, Server
@@ -30,13 +31,12 @@ class Command:
         self.temporary.mkdir()
         self.shm = set(os.listdir("/dev/shm"))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "clients", *arguments],
+            [*INTERRUPTIBLE, sys.executable, "-m", "clients", *arguments],
             cwd=ROOT,
             env={**os.environ, "RETOUCH_TEST_MARK": self.mark, "TMPDIR": str(self.temporary)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
         )
 
     def wait_for(self, words: str) -> None:
@@ -117,11 +117,12 @@ def test_after_a_kill(tmp_path, arguments):
 
 def test_a_server_whose_stub_has_died_ends_and_leaves_no_client_waiting(tmp_path):
     """Of several edits, each gets its answer or an error; the server would go on without the stub, and keep one waiting."""
-    ends, photo = queue.Queue(), file_of(scene())
+    begun, ends, photo = queue.Queue(), queue.Queue(), file_of(scene())
 
     def edit(seed: int) -> None:
         try:
-            answers = Retouch(f"127.0.0.1:{server.grpc}").edit(photo, "make it blue", seed=seed, steps=50)
+            answers = Retouch(f"127.0.0.1:{server.grpc}").edit(photo, "make it blue", seed=seed, steps=50, previews=8)
+            begun.put(next(answers))
             ends.put([answer.final for answer in answers])
         except RequestError as failure:
             ends.put(failure)
@@ -130,7 +131,8 @@ def test_a_server_whose_stub_has_died_ends_and_leaves_no_client_waiting(tmp_path
         clients = [threading.Thread(target=edit, args=(seed,), daemon=True) for seed in range(8)]
         for client in clients:
             client.start()
-        time.sleep(0.5)
+        for _ in range(4):  # and as many wait: each of the four stubs has one
+            begun.get(timeout=60)
         stubs = psutil.Process(server.process.pid).children(recursive=True)
         next(stub for stub in stubs if "edit/1/model.py" in " ".join(stub.cmdline())).kill()
         outcomes = [ends.get(timeout=60) for _ in clients]

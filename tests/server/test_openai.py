@@ -21,7 +21,7 @@ import openai
 import pytest
 from counts import cancelled_by, counted, page_of
 from pictures import file_of, scene
-from waiting import until
+from processes import until
 
 from benchmarks.openai_server import openai_server
 from retouch import images

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from processes import INTERRUPTIBLE
 
 from benchmarks.report import figures
 from retouch.server import HOST, ROOT
@@ -72,9 +73,8 @@ def running(command: str, said: str, *ports: int) -> Iterator[str]:
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:
                 pytest.skip(f"port {port} is in use, and `{command}` wants it")
-    # a shell's background job ignores Ctrl-C, and its children would too
-    process = subprocess.Popen(command.split(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    process = subprocess.Popen([*INTERRUPTIBLE, *command.split()], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, start_new_session=True)
     try:
         told = next((told for told in process.stdout if said in told), "")
         assert told and process.poll() is None

@@ -10,6 +10,7 @@ import time
 
 import psutil
 import pytest
+from processes import INTERRUPTIBLE
 
 from benchmarks.report.aiperf import Aiperf, AiperfError
 from benchmarks.report.door import DoorError, openai_door
@@ -99,13 +100,12 @@ def test_aiperf_at_the_openai_door(pictures, server, tmp_path):
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
     report = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.report", "--quick", "--out", str(tmp_path)],
+        [*INTERRUPTIBLE, sys.executable, "-m", "benchmarks.report", "--quick", "--out", str(tmp_path)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     children = set()
     try:

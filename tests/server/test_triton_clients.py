@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tritonclient.grpc
 import tritonclient.http
-from waiting import until
+from processes import until
 
 from retouch import types
 from retouch.client import answer_of, inputs_of

@@ -63,6 +63,16 @@ def test_what_the_door_said_to_a_request_is_told(environment, tmp_path):
         Aiperf(tmp_path / "out", environment).run(1, [], slo_ms=1, clients=1)
 
 
+def test_offline_mode_does_not_keep_it_from_a_local_tokenizer(environment, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
+    (environment / "bin" / "aiperf").write_text(
+        "#!/bin/sh\nfor last; do :; done\necho \"{\\\"error\\\": {\\\"message\\\": \\\"offline: "
+        "$HF_HUB_OFFLINE$TRANSFORMERS_OFFLINE.\\\"}}\" > $last/profile_export.jsonl\nexit 1\n")
+    with pytest.raises(AiperfError, match="offline: [.]"):
+        Aiperf(tmp_path / "out", environment).run(1, [], slo_ms=1, clients=1)
+
+
 def test_an_environment_that_is_not_whole_is_told_with_the_way_to_get_it(environment, tmp_path):
     """pip writes the command before the packages that it needs are there."""
     (environment / ".setup").unlink()

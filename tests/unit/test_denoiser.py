@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from retouch.denoiser import Denoiser
-from retouch.denoising import Wanted
 from retouch.latents import pack
 from retouch.preview import PreviewMap
 from retouch.runners import joined
+from retouch.wanted import Wanted
 
 SETTINGS = {"shift": 3.0, "default_steps": 5, "patch": 2, "slots": 2}
 CLEAN = 0.25  # what the fake transformer takes every token for

@@ -10,10 +10,11 @@ import pytest
 
 from retouch.admission import Limits
 from retouch.cost import Cost
-from retouch.denoising import Progress, Wanted
+from retouch.denoising import Progress
 from retouch.engine import Edit, Engine
 from retouch.scheduler import Size
 from retouch.types import RequestError
+from retouch.wanted import Wanted
 
 MOST = Limits().edits
 FLAT = Cost(step=1e-3, edit=0.0, token=0.0, pair=0.0)  # sharing a step costs nothing

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from export.checkpoint import Checkpoint, CheckpointError
+from export.checkpoint import Checkpoint
 from export.denoiser import beside, patch, sizes
+from export.files import CheckpointError
 from export.parser import queries
 from retouch.layout import CHANNELS
 from retouch.patches import PatchLayout

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from retouch.denoising import Wanted
 from retouch.families import family_of
 from retouch.families.kontext import SIZES
 from retouch.manifest import Manifest, publish
 from retouch.readers import reader_of
+from retouch.wanted import Wanted
 
 SETTINGS = {"scheduler": {"use_dynamic_shifting": True}, "cell": 16, "guidance_embeds": True, "default_guidance": 2.5}
 LATENTS = np.zeros((16, 4, 6), np.float32)

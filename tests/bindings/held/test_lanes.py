@@ -11,11 +11,11 @@ from export.checkpoint import Checkpoint
 from export.exporter import Exporter
 from export.parts import FAMILIES
 from retouch.denoiser import Denoiser
-from retouch.denoising import Wanted
 from retouch.manifest import ArtifactError, verify
 from retouch.runners import runner_of
 from retouch.runners.onnx import OnnxRunner
 from retouch.server import REPOSITORY, ROOT
+from retouch.wanted import Wanted
 
 DENOISER, = (part for part in FAMILIES["instructx"] if part.name == "denoiser")
 LANES = ("bf16", "fp8")

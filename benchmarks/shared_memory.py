@@ -1,0 +1,66 @@
+"""What shared memory saves: the same edits with their files in messages and in /dev/shm, in turns.
+
+    python -m benchmarks.shared_memory [--count 40] [--json PATH]
+
+Of the sample and of noise of growing sides, whose files are large; both ways must give the same bytes. Large images are scaled
+to what the checkpoint edits, so that most of their time is decoding and encoding, which both ways share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.table import FASTER, Row, save, show
+from benchmarks.turns import in_turns, medians
+from retouch.client import Retouch
+from retouch.server import HOST, ROOT, RUNTIME, Server
+
+SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
+SENTENCE, LANE = "make the red circle blue", "bf16"
+SIDES = (512, 1024, 2048)  # 0.8, 3.1 and 12.6 MB
+WARM_UP = 3  # turns
+BOUND = "an edit's files are copied three times less, which a small file does not show"
+
+
+def main() -> None:
+    options = parse()
+    images = {"the sample": SAMPLE.read_bytes(), **{f"noise of {side} px": noise(side) for side in SIDES}}
+    rows = []
+    with Server(log=RUNTIME / "benchmark.log") as server:
+        url = f"{HOST}:{server.grpc}"
+        with Retouch(url) as plain, Retouch(url, shared_memory=True) as shared:
+            for name, image in images.items():
+                ways = {way: lambda seed, client=client, image=image: client.edit_one(
+                    image, SENTENCE, seed=seed, precision=LANE, format="jpeg").image
+                    for way, client in (("messages", plain), ("shared", shared))}
+                if len({way(0) for way in ways.values()}) != 1:
+                    sys.exit("the ways give other images")
+                spent = in_turns(ways, options.count, WARM_UP)
+                middle = medians(spent)
+                rows.append(Row(f"{name}, {len(image) / 1e6:.2f} MB", "in messages", middle["shared"], middle["messages"], "ms",
+                                FASTER, 1.0, "same bytes", BOUND, {"runs": spent}))
+    show(f"One edit with its files in shared memory, medians of {options.count}", rows)
+    save(rows, options.json)
+
+
+def noise(side: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shared_memory", description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=40, help="edits of each way and image")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""System shared memory: an edit's files reach a server on the same machine without a copy through a message.
+
+A region is a file in /dev/shm that loses its name as soon as the server has it open, so that no end of this process, however
+sudden, leaves one behind. What the server has open it keeps until it is told, or ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import secrets
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from retouch.types import EditRequest, RequestError, request_to_values
+
+FOLDER = Path("/dev/shm")
+FILES = ("IMAGE", "REGION", "REFERENCES")  # the inputs that are worth it
+LEAST = 1 << 20  # bytes
+GRACE = 1.0  # seconds after an edit was left: the server has read its inputs by then, or never will
+
+
+class Region:
+    """`size` bytes for the files of one edit at a time."""
+
+    def __init__(self, size: int):
+        self.name, self.size, self.new, self.lost, self.free_at = f"retouch-{secrets.token_hex(8)}", size, True, False, 0.0
+        self._end = 0
+        file = os.open(FOLDER / self.name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        try:
+            os.ftruncate(file, size)
+            self._memory = mmap.mmap(file, size)
+        finally:
+            os.close(file)
+
+    @property
+    def key(self) -> str:
+        """As shm_open wants it."""
+        return f"/{self.name}"
+
+    @contextlib.contextmanager
+    def handed_over(self) -> Iterator[None]:
+        """While a server is told of it."""
+        try:
+            yield
+            self.new = False
+        finally:
+            (FOLDER / self.name).unlink()
+
+    def failure(self, message: str, url: str) -> RequestError | None:
+        """What tritonserver's words mean, where they are of shared memory."""
+        if "open shared memory region" in message:
+            return RequestError(f"the server at {url} cannot open this machine's shared memory; leave out shared_memory=True "
+                                "where client and server are apart")
+        if "find shared memory region" in message:  # it has ended since, and another has begun
+            self.lost = True
+            return RequestError(f"the server at {url} was started anew and has no shared memory yet", "UNAVAILABLE")
+        return None
+
+    def clear(self) -> None:
+        self._end = 0
+
+    def place(self, tensor: Any, content: bytes) -> None:
+        """The one element of a BYTES tensor, after those that are there: its length as Triton has it, then itself."""
+        begin, element = self._end, struct.pack("<I", len(content)) + content
+        self._end = begin + len(element)
+        self._memory[begin:self._end] = element
+        tensor.set_shared_memory(self.name, len(element), begin)
+
+
+class Regions:
+    """Those of a client, lent to its edits; any thread may ask."""
+
+    def __init__(self):
+        self._idle: list[Region] = []
+        self._lock = threading.Lock()
+
+    def take(self, request: EditRequest) -> Region:
+        """One that holds the files among an edit's inputs."""
+        values = request_to_values(request)
+        wanted = sum(len(values[name]) + 4 for name in FILES)
+        with self._lock:
+            now = time.monotonic()
+            fitting = [each for each in self._idle if each.size >= wanted and each.free_at <= now]
+            if fitting:
+                found = min(fitting, key=lambda each: each.size)
+                self._idle.remove(found)
+                found.clear()
+                return found
+        return Region(max(LEAST, 1 << (wanted - 1).bit_length()))
+
+    def give(self, region: Region, over: bool) -> None:
+        """Back, after an edit that is `over` or was left."""
+        if region.new or region.lost:  # no server has it
+            return
+        region.free_at = 0.0 if over else time.monotonic() + GRACE
+        with self._lock:
+            self._idle.append(region)
+
+    def empty(self) -> tuple[list[str], float]:
+        """Names that a server is to be told to forget, and in how many seconds it may."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        return [each.name for each in idle], max([0.0, *(each.free_at - time.monotonic() for each in idle)])

@@ -1,0 +1,114 @@
+"""The Python client with shared memory against a real server: the same bytes, and nothing that stays."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import numpy as np
+import pytest
+import tritonclient.grpc as grpc
+from pictures import file_of, scene
+
+from retouch.client import AsyncRetouch, Retouch, Retries
+from retouch.client.shared import FOLDER, LEAST
+from retouch.server import free_port
+from retouch.types import RequestError
+
+SENTENCE = "make the red circle blue"
+
+
+@pytest.fixture
+def url(server):
+    return f"127.0.0.1:{server.grpc}"
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A picture whose file is larger than the smallest region."""
+    noise = np.random.default_rng(0).integers(0, 256, (640, 640, 3), np.uint8)
+    return file_of(noise)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(url):
+    """In /dev/shm, or with the server."""
+    yield
+    assert not list(FOLDER.glob("retouch-*"))
+    assert regions(url) == set()
+
+
+def regions(url):
+    with grpc.InferenceServerClient(url) as triton:
+        return set(triton.get_system_shared_memory_status().regions)
+
+
+def test_the_same_bytes_as_in_messages(url, photo, large):
+    assert len(large) > LEAST
+    with Retouch(url) as plain, Retouch(url, shared_memory=True) as shared:
+        for image, knobs in ((photo, {}), (large, {"region": b"full"}), (photo, {"region": file_of(np.full((128, 128), 255, np.uint8))})):
+            told, got = (list(client.edit(image, SENTENCE, seed=5, previews=2, precision="bf16", **knobs)) for client in (plain, shared))
+            assert [each.image for each in got] == [each.image for each in told] and len(got) == 3
+        assert len(regions(url)) == 2, "one served twice"
+
+
+def test_many_at_once_get_their_own(url):
+    images = [file_of(np.roll(scene(), 16 * turn, 1)) for turn in range(6)]
+
+    async def all_of_them(client):
+        async with client:
+            return await asyncio.gather(*(client.edit_one(image, SENTENCE, seed=3, precision="fp8") for image in images))
+
+    told, got = (asyncio.run(all_of_them(AsyncRetouch(url, shared_memory=shared))) for shared in (False, True))
+    assert [each.image for each in got] == [each.image for each in told]
+    assert len({each.image for each in got}) == len(images)
+
+
+def test_after_edits_that_were_left(url, photo):
+    with Retouch(url) as plain, Retouch(url, shared_memory=True) as shared:
+        for _ in range(3):
+            answers = shared.edit(photo, SENTENCE, steps=50, previews=8, region=b"full")
+            next(answers)
+            answers.close()
+        with pytest.raises(RequestError, match="IMAGE"):
+            shared.edit_one(b"no image", SENTENCE)
+        assert shared.edit_one(photo, SENTENCE, seed=1).image == plain.edit_one(photo, SENTENCE, seed=1).image
+
+
+def test_a_task_that_is_cancelled_leaves_nothing(url, photo):
+    async def leave():
+        async with AsyncRetouch(url, shared_memory=True) as client:
+            tasks = [asyncio.create_task(client.edit_one(photo, SENTENCE, steps=50, region=b"full")) for _ in range(4)]
+            await asyncio.sleep(0.1)
+            for task in tasks:
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*tasks)
+            return await client.edit_one(photo, SENTENCE, seed=2)
+
+    assert asyncio.run(leave()).final
+
+
+def test_a_server_that_forgot_is_shown_again(url, photo):
+    """As one that was started anew."""
+    with Retouch(url, shared_memory=True) as client:
+        client.edit_one(photo, SENTENCE)
+        with grpc.InferenceServerClient(url) as triton:
+            triton.unregister_system_shared_memory()
+        assert client.edit_one(photo, SENTENCE).final
+
+
+@pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+def test_without_a_server(photo, kind):
+    url, retries = f"127.0.0.1:{free_port()}", Retries(attempts=1)
+
+    async def ask():
+        async with AsyncRetouch(url, shared_memory=True, retries=retries) as client:
+            await client.edit_one(photo, SENTENCE)
+
+    with pytest.raises(RequestError, match="no server answers") as told:
+        if kind == "asyncio":
+            asyncio.run(ask())
+        else:
+            Retouch(url, shared_memory=True, retries=retries).edit_one(photo, SENTENCE)
+    assert told.value.status == "UNAVAILABLE"

@@ -1,0 +1,120 @@
+"""Shared memory of the Python client: what lies in a region, who gets which, and what is left of it."""
+
+from __future__ import annotations
+
+import pytest
+import tritonclient.grpc as grpc
+from tritonclient.utils import deserialize_bytes_tensor
+
+from retouch.client import AsyncRetouch, Retouch, inputs_of, shared
+from retouch.client.shared import FILES, LEAST, Regions
+from retouch.types import EditRequest, RequestError, request_to_values
+
+REQUEST = EditRequest(b"image" * 1000, "make it blue", references=(b"one", b"two"))
+
+
+def files_of(request):
+    values = request_to_values(request)
+    return [values[name] for name in FILES]
+
+
+def contents(region, inputs):
+    """The files among the inputs, as a server finds them in the region."""
+    found = []
+    for each in inputs:
+        told = each._get_tensor().parameters
+        if "shared_memory_region" in told:
+            begin = told["shared_memory_offset"].int64_param
+            element = region._memory[begin : begin + told["shared_memory_byte_size"].int64_param]
+            (content,) = deserialize_bytes_tensor(element)
+            found.append(content)
+    return found
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass when the test says so."""
+    now = [100.0]
+    monkeypatch.setattr(shared.time, "monotonic", lambda: now[0])
+    return now
+
+
+def handed_over(region):
+    with region.handed_over():
+        pass
+    return region
+
+
+def test_files_lie_in_the_region_and_the_rest_in_the_message():
+    regions = Regions()
+    region = regions.take(REQUEST)
+    inputs = inputs_of(REQUEST, grpc, region)
+    assert sorted(contents(region, inputs)) == sorted(files_of(REQUEST))
+    raw = [each.name() for each in inputs if each._get_content() is not None]
+    assert len(raw) == len(inputs) - len(FILES) and not set(raw) & set(FILES)
+    handed_over(region)
+
+
+def test_an_edit_of_a_region_that_served_before_finds_its_own_files():
+    regions = Regions()
+    region = handed_over(regions.take(REQUEST))
+    inputs_of(REQUEST, grpc, region)
+    regions.give(region, over=True)
+    other = EditRequest(b"another", "make it red")
+    assert regions.take(other) is region
+    assert sorted(contents(region, inputs_of(other, grpc, region))) == sorted(files_of(other))
+
+
+def test_a_region_has_one_edit_at_a_time_and_a_larger_one_comes_for_a_larger_image():
+    regions = Regions()
+    first, second = handed_over(regions.take(REQUEST)), handed_over(regions.take(REQUEST))
+    assert first is not second and first.size == second.size == LEAST
+    regions.give(first, over=True)
+    large = handed_over(regions.take(EditRequest(bytes(LEAST), "make it blue")))
+    assert large is not first and large.size == 2 * LEAST
+    regions.give(large, over=True)
+    assert regions.take(REQUEST) is first, "the smallest that fits"
+
+
+def test_a_region_whose_edit_was_left_rests_first(clock):
+    regions = Regions()
+    region = handed_over(regions.take(REQUEST))
+    regions.give(region, over=False)
+    assert handed_over(regions.take(REQUEST)) is not region
+    clock[0] += shared.GRACE
+    assert regions.take(REQUEST) is region
+
+
+def test_what_a_server_is_told_to_forget(clock):
+    regions = Regions()
+    assert regions.empty() == ([], 0.0)
+    known, lost, left, never = (regions.take(REQUEST) for _ in range(4))
+    for each in (known, lost, left):
+        handed_over(each)
+    assert lost.failure("Unable to find shared memory region: 'x'", "a:1").status == "UNAVAILABLE"
+    for each in (known, lost, never):
+        regions.give(each, over=True)
+    regions.give(left, over=False)
+    clock[0] += 0.25
+    assert regions.empty() == ([known.name, left.name], shared.GRACE - 0.25)
+    assert regions.empty() == ([], 0.0)
+    served = handed_over(regions.take(REQUEST))
+    regions.give(served, over=True)
+    assert regions.empty() == ([served.name], 0.0)
+    (shared.FOLDER / never.name).unlink()
+
+
+def test_no_name_is_left_even_when_the_server_cannot_open_it():
+    region = Regions().take(REQUEST)
+    assert (shared.FOLDER / region.name).stat().st_mode & 0o777 == 0o600
+    with pytest.raises(OSError), region.handed_over():
+        raise OSError
+    assert not (shared.FOLDER / region.name).exists() and region.new
+    assert "leave out shared_memory=True" in str(region.failure("Unable to open shared memory region: '/x'", "a:1"))
+    assert region.failure("STEPS is -1", "a:1") is None
+
+
+@pytest.mark.parametrize("kind", [Retouch, AsyncRetouch])
+def test_it_goes_with_grpc_alone(kind):
+    with pytest.raises(RequestError, match="goes with gRPC"):
+        kind(http=True, shared_memory=True)
