@@ -60,6 +60,7 @@ class Denoising:
             raise RequestError(f"this checkpoint takes {family.references} reference images beside the edited one")
         self.total = wanted.steps or self.default_steps
         self.grid, self.source = family.grid(wanted.latents), family.pack(wanted.latents)
+        self._reference = len(self.source) + sum(len(family.pack(each)) for each in wanted.more)
         denoised = rounded(wanted.region, self.grid) if family.partial else wanted.region | wanted.region.any()
         self.cells = np.flatnonzero(denoised)
         self._edited = wanted.region[self.cells] if family.partial else np.ones(len(self.cells), bool)
@@ -75,8 +76,17 @@ class Denoising:
 
     @property
     def size(self) -> Size:
-        shapes = (each.shape for said in self._said for each in said.values())
-        return Size(len(self.cells), len(self.source), (*shapes, *(each.shape for each in self.wanted.more)))
+        """Families that take their whole target at once tell a step where its tokens lie but once for all of its edits."""
+        wanted = self.wanted
+        shapes = [each.shape for said in self._said for each in said.values()]
+        shapes += [each.shape for each in wanted.more]
+        whole = () if self.family.partial else wanted.latents.shape
+        return Size(len(self.cells), self._reference, (*shapes, whole))
+
+    @property
+    def spared(self) -> int:
+        """Target tokens that no step denoises."""
+        return len(self.source) - len(self.cells)
 
     @property
     def nbytes(self) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +35,7 @@ class Edit:
     """One admitted edit: where its progress goes, how it ends, and whether its client has left.
 
     Times are seconds of `time.monotonic`. `emit` gets every step's progress and `end` the failure, if it was one; both
-    are called by the worker that has the edit.
+    are called by the worker that has the edit. What they raise ends this edit alone.
     """
 
     ticket: str
@@ -65,7 +66,7 @@ class Engine:
     def __init__(self, denoiser: Denoiser, cost: Cost = Cost(), workers: int = 1, limits: Limits = Limits(),
                  post: Callable[[int, int, float], None] = lambda edits, steps, seconds: None):
         """`post` is told of every change: how many edits run, the steps they have still to take, and the seconds in which
-        the workers take an edit's step, 0.0 if none was just taken."""
+        the workers take an edit's step, 0.0 if the graph did not just run."""
         self._denoiser, self._cost, self._limits, self._post = denoiser, cost, limits, post
         self._coming: list[Edit] = []
         self._sources: list[tuple[Any, Callable[[Exception | None], None]]] = []
@@ -117,7 +118,7 @@ class Engine:
 
     def _work(self) -> None:
         while job := self._next():
-            job()
+            _told(job)
             with self._changed:
                 self._busy -= 1
 
@@ -137,7 +138,7 @@ class Engine:
         """A source is short work, and somebody's edit waits for it; then who waits for nothing; then a step."""
         if self._sources:
             latents, end = self._sources.pop(0)
-            return lambda: end(_failure(lambda: self._denoiser.look(latents)))
+            return lambda: end(_failure(self._denoiser.look, latents))
         if self._coming:
             self._running += self._coming
             self._coming = []
@@ -160,7 +161,7 @@ class Engine:
         return edits
 
     def _step_those_that_stay(self, edits: list[Edit]) -> None:
-        gone = [edit for edit in edits if edit.left()]
+        gone = [edit for edit in edits if _left(edit)]
         for edit in gone:
             self._evict(edit)
         if stay := [edit for edit in edits if edit not in gone]:
@@ -183,7 +184,7 @@ class Engine:
             self._emit(edit, progress)
 
     def _emit(self, edit: Edit, progress: Progress) -> None:
-        failure = _failure(lambda: edit.emit(progress))
+        failure = _failure(edit.emit, progress)
         with self._changed:
             if progress.preview is not None and not edit.previewed:
                 edit.previewed = True
@@ -200,7 +201,7 @@ class Engine:
             self._running.remove(edit)
             self._tell()
         self._denoiser.end(edit.state)
-        edit.end(failure)
+        _told(edit.end, failure)
 
     # -- what is known of it ----------------------------------------------------------------------------------------------
 
@@ -215,8 +216,8 @@ class Engine:
         with self._changed:
             if size.tokens and ran:
                 self._pace.add(seconds / self._cost.seconds(ran, size.tokens, size.reference))
-            self.tally.stepped(ran, len(done) - ran, size, seconds)
-            self._tell(seconds / len(edits) / self._busy)
+            self.tally.stepped(ran, len(done) - ran, size, edits[0].state.spared, seconds)
+            self._tell(seconds / len(edits) / self._busy if size.tokens and ran else 0.0)
 
     def _tell(self, seconds: float = 0.0) -> None:
         edits = [*self._coming, *self._running]
@@ -224,10 +225,25 @@ class Engine:
         self._post(len(edits), sum(edit.steps for edit in edits), seconds)
 
 
-def _failure(function: Callable[[], None]) -> Exception | None:
+def _failure(function: Callable[..., Any], *arguments: Any) -> Exception | None:
     """What `function` raised."""
     try:
-        function()
+        function(*arguments)
     except Exception as failure:
         return failure
     return None
+
+
+def _told(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call it; what it raises nobody waits for, so it goes to the log, and the worker lives on."""
+    if failure := _failure(function, *arguments):
+        traceback.print_exception(failure)
+
+
+def _left(edit: Edit) -> bool:
+    """Also when that cannot be found out any more."""
+    try:
+        return edit.left()
+    except Exception:
+        traceback.print_exc()
+        return True

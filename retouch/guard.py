@@ -21,7 +21,7 @@ DEAD_SECONDS = 3.0  # a stub that ends in order is collected by the server withi
 
 
 def main(prefix: str, command: list[str]) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: os.close(0))  # the same as the command's end
+    signal.signal(signal.SIGTERM, _close)
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     dead = DeadStubs(server.pid)
     while server.poll() is None and not _closed() and not dead.found():
@@ -77,6 +77,14 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+def _close(*_: object) -> None:
+    """The same as the command's end, however often we are told."""
+    try:
+        os.close(0)
+    except OSError:
+        pass
 
 
 def _closed() -> bool:

@@ -165,7 +165,7 @@ def _plain(data: bytes, name: str) -> bytes:
     if not data:
         raise RequestError(f"{name} is empty; send a PNG, JPEG or WebP file")
     limit = types.MAX_IMAGE_BYTES
-    if not data.startswith(MAGIC) and len(data) <= limit * 4 // 3 + 64:
+    if not data.startswith(MAGIC) and len(data) <= limit * 3 // 2:  # base64 in lines, too
         text = data.split(b",", 1)[1] if data.startswith(b"data:") and b"," in data[:64] else data
         try:
             data = base64.b64decode(text.translate(None, b"\r\n \t"), validate=True)

@@ -35,7 +35,7 @@ class PlainLoop:
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result: the very bytes that the server answers."""
         prepared = preprocess(request, choose(request.precision, (self.lane,)), self.denoiser.family)
-        knobs = (request.seed, request.steps, request.guidance, request.previews)
+        knobs = (request.seed, request.steps, request.guidance, request.previews, request.step_cache)
         parsed = self.parser.run(prepared.pixels[None], [request.instruction])[0]
         cells = region_of(prepared.mask, parsed.region)
         *_, last = self.denoise(prepared.pixels, parsed, cells, *knobs)
@@ -43,7 +43,8 @@ class PlainLoop:
         return postprocess(prepared.source, cells, edited, (last.step, last.steps), prepared.info).image
 
     def denoise(self, pixels: np.ndarray, parsed: Parsed, cells: np.ndarray, *knobs: float) -> Iterator[Progress]:
-        """Progress of the denoiser on uint8 [H, W, 3] of a bucket; `knobs` are seed, steps, guidance and previews."""
+        """Progress of the denoiser on uint8 [H, W, 3] of a bucket; `knobs` are seed, steps, guidance,
+        previews and the step cache's threshold."""
         latents = self.encoder.run(pixels[None])[0]
         said = {"conditioning": self.connector.run(parsed.queries[None])[0], "boxes": parsed.boxes}
         return self.denoiser.run(Wanted(latents, said, cells, *knobs))

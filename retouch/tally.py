@@ -32,14 +32,14 @@ class Tally:
     steps_reused: int = 0
     tokens_kept: int = 0
 
-    def stepped(self, edits: int, reused: int, size: Size, seconds: float) -> None:
-        """A run of `edits`, or none, beside which `reused` took their step without it."""
+    def stepped(self, edits: int, reused: int, size: Size, spared: int, seconds: float) -> None:
+        """A run of `edits`, or none, beside which `reused` took their step without it. Each has so many target tokens `spared`."""
         self.steps += edits > 0
         self.stepped_edits += edits
         self.stepped_tokens += edits * size.tokens
         self.step_seconds += seconds
         self.steps_reused += reused
-        self.tokens_kept += edits * (size.reference - size.tokens)
+        self.tokens_kept += edits * spared
 
     def ended(self, steps: int, failure: Exception | None) -> None:
         """An edit with so many steps left."""

@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from retouch.order import LOOK, Order
-
-Arrays = dict[str, np.ndarray]
+from retouch.wanted import Arrays
 
 NAMES = ("LATENTS", "CONDITIONING", "POOLED", "AGAINST", "AGAINST_POOLED", "MORE", "BOXES", "CELLS", "INFO")
 # every input is required, also where only the order counts

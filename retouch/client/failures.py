@@ -17,7 +17,7 @@ STATUSES = (  # how a sentence begins, or what it holds, and what that means; th
     (re.compile(r"[Ee]xceeds? maximum queue size|[Uu]navailable|is not (ready|found)|unknown model|no available versions"),
      "UNAVAILABLE"),
     (re.compile(r"[Rr]equest timeout expired"), "UNAVAILABLE"),
-    (re.compile(r"^the server gave no reason|^the stream has ended|^the edit failed inside the server|[Ss]tub process|not healthy"), "INTERNAL"),
+    (re.compile(r"^the stream has ended|^the edit failed inside the server|[Ss]tub process|not healthy"), "INTERNAL"),
     (re.compile(r"^the client has left"), "CANCELLED"),
 )
 OF_HTTP = {400: "INVALID_ARGUMENT", 404: "UNAVAILABLE", 408: "DEADLINE_EXCEEDED", 499: "CANCELLED", 503: "UNAVAILABLE",
@@ -27,7 +27,9 @@ BEFORE = re.compile(r"^(\[request id: [^]]*\] )?(in ensemble '[^']*', )?")  # wh
 
 def failure_of(message: str, told: str = "") -> RequestError:
     """Of a server's words; `told` is the status that came with them, empty or UNKNOWN where none did."""
-    words = BEFORE.sub("", message or "").strip() or "the server gave no reason"
+    words = BEFORE.sub("", message or "").strip()
+    if not words:
+        words, told = "the server gave no reason", told or "INTERNAL"
     # the words first: Triton has no code for a deadline, and HTTP answers 400 whatever ends a stream
     status = next((meant for pattern, meant in STATUSES if pattern.search(words)), told.removeprefix("StatusCode."))
     hint = HINT.search(words)

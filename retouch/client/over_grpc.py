@@ -17,7 +17,7 @@ import tritonclient.grpc.aio as grpc_aio
 from retouch.answer import EditAnswer
 from retouch.client.failures import failure_of, nobody
 from retouch.client.messages import answer_of, inputs_of, lanes_of
-from retouch.client.retries import Patience
+from retouch.client.retries import SHORT, Patience
 from retouch.client.shared import Region, Regions
 from retouch.types import EditRequest, RequestError
 
@@ -32,8 +32,8 @@ class Blocking:
 
     def answers(self, request: EditRequest, patience: Patience) -> Iterator[EditAnswer]:
         """Closing the iterator cancels the edit."""
-        stream, over = self._idle.pop() if self._idle else _Stream(self._url), False
-        region = self._regions and self._regions.take(request)
+        region, over = self._regions and self._regions.take(request), False
+        stream = self._idle.pop() if self._idle else _Stream(self._url)
         try:
             if region and region.new:
                 self._hand_over(region, stream.client)
@@ -59,14 +59,14 @@ class Blocking:
     def lanes(self) -> tuple[str, ...]:
         with grpc.InferenceServerClient(self._url) as client:
             try:
-                return lanes_of(client.get_model_repository_index(as_json=True))
+                return lanes_of(client.get_model_repository_index(as_json=True, client_timeout=SHORT))
             except grpc.InferenceServerException as error:
                 raise _failure(error, self._url) from None
 
     def ready(self) -> bool:
         with grpc.InferenceServerClient(self._url) as client:
             try:
-                return client.is_model_ready(self._model)
+                return client.is_model_ready(self._model, client_timeout=SHORT)
             except grpc.InferenceServerException:
                 return False
 
@@ -79,12 +79,12 @@ class Blocking:
             time.sleep(pause)
             with grpc.InferenceServerClient(self._url) as client, contextlib.suppress(grpc.InferenceServerException):
                 for name in names:
-                    client.unregister_system_shared_memory(name)
+                    client.unregister_system_shared_memory(name, client_timeout=SHORT)
 
     def _hand_over(self, region: Region, client: grpc.InferenceServerClient) -> None:
         try:
             with region.handed_over():
-                client.register_system_shared_memory(region.name, region.key, region.size)
+                client.register_system_shared_memory(region.name, region.key, region.size, client_timeout=SHORT)
         except grpc.InferenceServerException as error:
             raise _failure(error, self._url, region) from None
 
@@ -143,13 +143,13 @@ class Asynchronous:
 
     async def lanes(self) -> tuple[str, ...]:
         try:
-            return lanes_of(await self._client.get_model_repository_index(as_json=True))
+            return lanes_of(await self._client.get_model_repository_index(as_json=True, client_timeout=SHORT))
         except grpc.InferenceServerException as error:
             raise _failure(error, self._url) from None
 
     async def ready(self) -> bool:
         try:
-            return await self._client.is_model_ready(self._model)
+            return await self._client.is_model_ready(self._model, client_timeout=SHORT)
         except grpc.InferenceServerException:
             return False
 
@@ -159,7 +159,7 @@ class Asynchronous:
             await asyncio.sleep(pause)
             with contextlib.suppress(grpc.InferenceServerException):
                 for name in names:
-                    await self._client.unregister_system_shared_memory(name)
+                    await self._client.unregister_system_shared_memory(name, client_timeout=SHORT)
         client, self._kept = self._kept, None
         if client:
             await client.close()
@@ -167,7 +167,7 @@ class Asynchronous:
     async def _hand_over(self, region: Region) -> None:
         try:
             with region.handed_over():
-                await self._client.register_system_shared_memory(region.name, region.key, region.size)
+                await self._client.register_system_shared_memory(region.name, region.key, region.size, client_timeout=SHORT)
         except grpc.InferenceServerException as error:
             raise _failure(error, self._url, region) from None
 

@@ -13,11 +13,10 @@ import aiohttp
 from retouch.answer import EditAnswer
 from retouch.client.failures import OF_HTTP, failure_of, nobody
 from retouch.client.messages import answer_of_line, body_of, lanes_of, words_of
-from retouch.client.retries import Patience
+from retouch.client.retries import SHORT, Patience
 from retouch.types import EditRequest, RequestError
 
 INDEX = "/v2/repository/index"
-SHORT = 10.0  # seconds for anything but an edit
 LINE_BYTES = 64 << 20  # an event is one line, and holds an image as base64 text
 
 
@@ -43,6 +42,8 @@ class Blocking:
 
     def lanes(self) -> tuple[str, ...]:
         with self._called("POST", INDEX, "{}", Patience(SHORT)) as (_, response):
+            if response.status != 200:
+                raise _refusal(response.status, response.read())
             return lanes_of(json.loads(response.read()))
 
     def ready(self) -> bool:
@@ -97,6 +98,8 @@ class Asynchronous:
 
     async def lanes(self) -> tuple[str, ...]:
         async with self._called("POST", INDEX, "{}", Patience(SHORT)) as response:
+            if response.status != 200:
+                raise _refusal(response.status, await response.read())
             return lanes_of(json.loads(await response.read()))
 
     async def ready(self) -> bool:

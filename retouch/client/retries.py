@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from retouch.client.failures import too_late
 from retouch.types import RequestError
 
+SHORT = 10.0  # seconds for anything but an edit
+
 
 @dataclass(frozen=True)
 class Retries:

@@ -1,7 +1,7 @@
 """System shared memory: an edit's files reach a server on the same machine without a copy through a message.
 
-A region is a file in /dev/shm that loses its name as soon as the server has it open, so that no end of this process, however
-sudden, leaves one behind. What the server has open it keeps until it is told, or ends.
+A region is a file in /dev/shm that loses its name as soon as the server has it open, so that a process that ends suddenly
+leaves none behind. What the server has open it keeps until it is told, or ends.
 """
 
 from __future__ import annotations
@@ -30,13 +30,22 @@ class Region:
 
     def __init__(self, size: int):
         self.name, self.size, self.new, self.lost, self.free_at = f"retouch-{secrets.token_hex(8)}", size, True, False, 0.0
-        self._end = 0
-        file = os.open(FOLDER / self.name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        self._end, self._memory = 0, self._made()
+
+    def _made(self) -> mmap.mmap:
+        """With all its bytes there: what is not, a write would end the process for (SIGBUS)."""
+        path = FOLDER / self.name
         try:
-            os.ftruncate(file, size)
-            self._memory = mmap.mmap(file, size)
-        finally:
-            os.close(file)
+            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+            try:
+                os.posix_fallocate(file, 0, self.size)
+                return mmap.mmap(file, self.size)
+            finally:
+                os.close(file)
+        except OSError as failure:
+            path.unlink(missing_ok=True)
+            raise RequestError(f"{FOLDER} cannot hold {self.size:,} bytes more ({failure.strerror}); make it larger, or leave out "
+                               "shared_memory=True") from None
 
     @property
     def key(self) -> str:

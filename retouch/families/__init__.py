@@ -72,8 +72,8 @@ class Family(Protocol):
         """Noise levels [steps + 1] before each step and after the last, for a target of so many tokens."""
 
     def reference(self, latents: np.ndarray, *more: np.ndarray) -> Arrays:
-        """The inputs of `reference` for a source and further images, where the family `keeps` it; ValueError when it
-        knows no further ones."""
+        """The inputs of `reference` for a source and further images, where the family `keeps` it. It is
+        given no further ones than its `references` allow."""
 
     def fixed(self, wanted: Wanted, conditioning: Arrays, cells: np.ndarray) -> Arrays:
         """The inputs of `step` that are the same at every step, for the target's tokens `cells`, but the kept reference."""

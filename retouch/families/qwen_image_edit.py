@@ -15,7 +15,7 @@ from retouch.wanted import Arrays, Wanted
 
 Size = tuple[int, int]
 
-CELL = 32  # pixels: both sides of an image are a multiple of it
+MULTIPLE = 32  # pixels: both sides of an image are a multiple of it
 THETA = 10000.0
 PROPORTIONS = 1001  # that are tried between the narrowest and the widest
 FEWEST = 32  # tokens of a short sentence and of the template after it
@@ -26,7 +26,7 @@ def dimensions(area: int, height: int, width: int) -> tuple[int, int]:
     """Height and width of about `area` pixels in the proportions given: diffusers' `calculate_dimensions`."""
     ratio = width / height
     wide = math.sqrt(area * ratio)
-    return round(wide / ratio / CELL) * CELL, round(wide / CELL) * CELL
+    return round(wide / ratio / MULTIPLE) * MULTIPLE, round(wide / MULTIPLE) * MULTIPLE
 
 
 class QwenImageEdit(Defaults):

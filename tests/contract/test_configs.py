@@ -109,9 +109,10 @@ def test_a_profile_is_its_config_on_another_machine(path):
     assert (group.count, group.kind, list(group.gpus)) == ((1, group.KIND_GPU, [0]) if gpu else (1, group.KIND_CPU, []))
     assert profile.parameters["runner"].string_value == ("tensorrt" if gpu else "onnx")
     assert int(profile.parameters["reference_bytes"].string_value) == (8 << 30 if gpu else 64 << 20)
+    assert int(profile.parameters["running_bytes"].string_value) == (16 << 30 if gpu else 1 << 30)
     for each in (profile, main):
         each.ClearField("instance_group")
-        for name in ("runner", "reference_bytes"):
+        for name in ("runner", "reference_bytes", "running_bytes"):
             del each.parameters[name]
     assert profile == main
 

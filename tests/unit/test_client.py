@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import http.server
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -57,3 +60,30 @@ def test_what_is_no_address_is_told(kind, url):
 def test_the_sheet_holds_all_pictures():
     paper = sheet("title", ["before", "after"], [file_of(scene()), file_of(scene(160, 96))])
     assert paper.height > 256 and paper.width > 2 * 256 and np.asarray(paper).std() > 10
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """As a proxy whose server is away."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_error(503)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("kind", [client.Retouch, client.AsyncRetouch])
+def test_lanes_of_a_server_that_refuses_are_no_empty_list(kind):
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        asked = kind(f"127.0.0.1:{server.server_port}", http=True)
+
+        async def ask():
+            async with asked:
+                await asked.lanes()
+
+        with pytest.raises(RequestError) as told:
+            asked.lanes() if kind is client.Retouch else asyncio.run(ask())
+        server.shutdown()
+    assert told.value.status == "UNAVAILABLE"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import deserialize_bytes_tensor
@@ -112,6 +114,17 @@ def test_no_name_is_left_even_when_the_server_cannot_open_it():
     assert not (shared.FOLDER / region.name).exists() and region.new
     assert "leave out shared_memory=True" in str(region.failure("Unable to open shared memory region: '/x'", "a:1"))
     assert region.failure("STEPS is -1", "a:1") is None
+
+
+def test_a_full_file_system_is_an_error_and_no_signal(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shared.os, "posix_fallocate", full)
+    before = set(shared.FOLDER.iterdir())
+    with pytest.raises(RequestError, match="cannot hold 1,048,576 bytes more .No space left on device."):
+        Regions().take(REQUEST)
+    assert set(shared.FOLDER.iterdir()) <= before
 
 
 @pytest.mark.parametrize("kind", [Retouch, AsyncRetouch])

@@ -159,3 +159,13 @@ def test_boxes_place_the_conditioning(stage, latents):
     next(stage.run(Wanted(latents, CONDITIONING | {"boxes": boxes}, WHOLE, seed=1)))
     ids = stage._step.fed[0]["conditioning_ids"]
     assert ids.shape == (1, 4, 4) and ids[0, :, 1:3].tolist() == [[0.5, 1.0]] * 4
+
+
+def test_further_references_count_as_what_a_step_sees(monkeypatch, stage):
+    """For the bounds on work and memory; what is spared are target tokens alone."""
+    monkeypatch.setattr(type(stage.family), "references", 2)
+    region = np.array([0, 1, 0, 0, 0, 0], bool)
+    alone = stage.begin(Wanted(picture(0), CONDITIONING, region, seed=1))
+    beside = stage.begin(Wanted(picture(0), CONDITIONING, region, seed=1, more=(picture(1), picture(2))))
+    assert (alone.size.reference, beside.size.reference) == (6, 18)
+    assert alone.spared == beside.spared == 6 - len(alone.cells)

@@ -23,7 +23,7 @@ FLAT = Cost(step=1e-3, edit=0.0, token=0.0, pair=0.0)  # sharing a step costs no
 class State:
     def __init__(self, steps, tokens, fail):
         self.total = self.steps = steps
-        self.size, self.fail = Size(tokens, 64), fail
+        self.size, self.spared, self.fail = Size(tokens, 64), 64 - tokens, fail
 
 
 class Sized(State):
@@ -319,3 +319,40 @@ def test_the_tally(engine, denoiser):
     assert tally.steps_cancelled == 10**6 - len(gone.steps)
     assert tally.tokens_kept == 56 * tally.stepped_edits and tally.step_seconds > 0
     assert (tally.waiting, tally.running) == (0, 0)
+
+
+def test_what_a_client_cannot_be_told_ends_nobody_else(engine, denoiser, capsys):
+    """As when there is no shared memory left for an answer, or its request is gone."""
+    def lost(*_):
+        raise OSError("lost")
+
+    unheard, ungone, unseen = Client(2), Client(2), threading.Event()
+    unheard.edit.end = ungone.edit.left = lost
+    admit(engine, unheard, ungone)
+    assert ended(ungone) and ungone.steps == []
+    engine.look("source", lambda failure: (unseen.set(), lost()))
+    assert unseen.wait(5)
+    following = Client(3)
+    admit(engine, following)
+    assert ended(following) and following.steps == [1, 2, 3] and unheard.steps == [1, 2]
+    assert capsys.readouterr().err.count("OSError: lost") == 3, "the log has them"
+
+
+def test_a_step_that_runs_nothing_says_nothing_of_the_speed(denoiser):
+    """Of an edit without cells, or with a velocity from before: the doors choose lanes by these seconds."""
+    told, step = [], denoiser.step
+    engine = Engine(denoiser, post=lambda edits, steps, seconds: told.append(seconds))
+    empty = Client(3, tokens=0)
+    admit(engine, empty)
+    assert ended(empty) and set(told) == {0.0}
+
+    def reuse(states):
+        done = step(states)
+        for each in done:
+            each.reused = True
+        return done
+
+    denoiser.step = reuse
+    admit(engine, reusing := Client(3))
+    assert ended(reusing) and set(told) == {0.0}
+    engine.stop()

@@ -30,6 +30,15 @@ def test_base64_text_and_data_urls_are_files_too():
         np.testing.assert_array_equal(images.decode(data), scene())
 
 
+def test_base64_text_in_lines_may_be_longer_than_the_file(monkeypatch):
+    """As `base64` writes it, with a line's end after 76 signs."""
+    file = file_of(scene())
+    monkeypatch.setattr(types, "MAX_IMAGE_BYTES", len(file))
+    np.testing.assert_array_equal(images.decode(base64.encodebytes(file)), scene())
+    with pytest.raises(RequestError, match=f"has {len(file) + 1} bytes"):
+        images.decode(base64.encodebytes(file + b"x"))
+
+
 def test_exif_orientation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees

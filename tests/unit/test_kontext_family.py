@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from retouch.denoising import Denoising
 from retouch.families import family_of
 from retouch.families.kontext import SIZES
 from retouch.manifest import Manifest, publish
@@ -41,3 +42,11 @@ def test_a_family_without_a_reader_says_so(tmp_path):
     publish(tmp_path / "staging", tmp_path, Manifest("instructx", "", "", "", 20))
     with pytest.raises(ValueError, match="'instructx' has no reader"):
         reader_of(tmp_path)
+
+
+def test_transposed_images_share_no_step(family):
+    """They have as many tokens, but a step is told where those lie but once."""
+    wide, tall, other = (Denoising(Wanted(np.zeros(shape, np.float32), SAID, EVERYWHERE, seed=1), family, 2, preview=None)
+                         for shape in ((16, 4, 6), (16, 6, 4), (16, 4, 6)))
+    assert wide.size == other.size != tall.size
+    assert (wide.size.tokens, wide.size.reference) == (tall.size.tokens, tall.size.reference) == (6, 6)

@@ -1,4 +1,5 @@
 from retouch import cost, triton
+from retouch.admission import Limits
 from retouch.board import Board
 from retouch.denoiser import Denoiser
 from retouch.engine import Edit, Engine
@@ -13,7 +14,8 @@ class TritonPythonModel:
         folder, runner = triton.folder(args), runner_of(triton.parameter(args, "runner"))
         denoiser = Denoiser(folder, runner, int(triton.parameter(args, "reference_bytes")))
         self.board, costs = Board.of(folder), cost.load(folder)
-        self.engine = Engine(denoiser, costs, costs.workers(denoiser.workers), post=self.board.post)
+        limits = Limits(bytes=int(triton.parameter(args, "running_bytes")))
+        self.engine = Engine(denoiser, costs, costs.workers(denoiser.workers), limits, self.board.post)
         self.mailbox = Mailbox(self.board.lane, self.engine.cancel)
         self.metrics = triton.Metrics({"lane": self.board.lane}, *groups(self.engine.tally, denoiser.references.counts))
 
