@@ -22,6 +22,9 @@ STATUSES = (  # how a sentence begins, or what it holds, and what that means; th
 )
 OF_HTTP = {400: "INVALID_ARGUMENT", 404: "UNAVAILABLE", 408: "DEADLINE_EXCEEDED", 499: "CANCELLED", 503: "UNAVAILABLE",
            504: "DEADLINE_EXCEEDED"}
+FULL = re.compile(r"[Ff]ailed to increase the shared memory pool")  # Triton's own words name files of its own
+FULL_WORDS = ("the server has too little shared memory for images of this size; give its /dev/shm more room (containers: "
+              "--shm-size=1g), or send a smaller image")
 BEFORE = re.compile(r"^(\[request id: [^]]*\] )?(in ensemble '[^']*', )?")  # what Triton puts before our words
 
 
@@ -30,6 +33,8 @@ def failure_of(message: str, told: str = "") -> RequestError:
     words = BEFORE.sub("", message or "").strip()
     if not words:
         words, told = "the server gave no reason", told or "INTERNAL"
+    if FULL.search(words):
+        words, told = FULL_WORDS, "INTERNAL"
     # the words first: Triton has no code for a deadline, and HTTP answers 400 whatever ends a stream
     status = next((meant for pattern, meant in STATUSES if pattern.search(words)), told.removeprefix("StatusCode."))
     hint = HINT.search(words)

@@ -126,6 +126,8 @@ def test_pauses_grow_and_heed_the_server():
     ("no words of ours", "StatusCode.RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED", None),
     ("no words of ours", "StatusCode.UNKNOWN", "INVALID_ARGUMENT", None),
     ("", "", "INTERNAL", None),
+    ("", "StatusCode.UNAVAILABLE", "UNAVAILABLE", None),
+    ("Failed to increase the shared memory pool size for key 'a_1' to 9 bytes. If you are", "INVALID_ARGUMENT", "INTERNAL", None),
 ])
 def test_a_servers_words(words, told, status, hint):
     failure = failure_of(words, told)
