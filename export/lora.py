@@ -18,7 +18,7 @@ from export.checkpoint import Checkpoint
 from export.files import CheckpointError
 from export.hashes import sha256
 from export.stored import Source, header, stored
-from retouch.types import ADAPTER
+from retouch.types import ADAPTER_NAME
 
 FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 CONFIG = "adapter_config.json"
@@ -49,7 +49,7 @@ class AdapterFile:
 
     def __post_init__(self) -> None:
         """ValueError."""
-        if not re.fullmatch(ADAPTER, self.name):
+        if not re.fullmatch(ADAPTER_NAME, self.name):
             raise ValueError(f"--lora-name {self.name!r} is no name of a lane; it must be lower-case letters and digits, "
                              "with single hyphens between, at most 40 characters")
         if not math.isfinite(self.scale) or self.scale == 0:

@@ -20,6 +20,7 @@ from retouch.latents import cell_centres, conditioning_ids, noise, pack, referen
 from retouch.layout import layout
 from retouch.networks import Connector, MetaQueries, ParserHeads
 from retouch.patches import PatchLayout
+from retouch.preview import to_uint8
 from retouch.prompt import PromptWriter
 from retouch.reading import read, see
 from retouch.rope import Rope
@@ -110,7 +111,7 @@ class RetouchPipeline(DiffusionPipeline):
         """Normalised latents [1, C, h, w] → uint8 [H, W, 3]."""
         scaled = torch.from_numpy(latents) / self.vae.config.scaling_factor + self.vae.config.shift_factor
         pixels = self.vae.decode(scaled).sample[0].permute(1, 2, 0).numpy()
-        return np.clip(np.rint((pixels + 1) * 127.5), 0, 255).astype(np.uint8)
+        return to_uint8(pixels)
 
     @torch.no_grad()
     def denoise(self, latents: np.ndarray, reading: Reading, region: np.ndarray, seed: int, steps: int,

@@ -38,7 +38,7 @@ DEFAULT_QUALITY = 90
 
 LANES = ("bf16", "fp8", "fp4")  # the widest first
 PRECISIONS = ("auto", "draft", "balanced", "best", *LANES)
-ADAPTER = r"(?=.{1,40}$)[a-z0-9]+(?:-[a-z0-9]+)*"  # an adapter's name; the lane of `sketch` in bf16 is bf16-sketch
+ADAPTER_NAME = r"(?=.{1,40}$)[a-z0-9]+(?:-[a-z0-9]+)*"  # the lane of `sketch` in bf16 is bf16-sketch
 
 # -- geometry -------------------------------------------------------------------------------------------------------
 
@@ -162,7 +162,7 @@ def precision_of(lane: str) -> str:
 def is_adapted(lane: str) -> bool:
     """Whether it is a lane's name with an adapter's, loaded or not."""
     precision, hyphen, adapter = lane.partition("-")
-    return bool(precision in LANES and hyphen and re.fullmatch(ADAPTER, adapter))
+    return bool(precision in LANES and hyphen and re.fullmatch(ADAPTER_NAME, adapter))
 
 
 def request_from_values(values: dict[str, Any]) -> EditRequest:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
+Size = tuple[int, int]  # height and width in pixels
 
 
 @dataclass(frozen=True, eq=False)

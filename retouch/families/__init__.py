@@ -12,9 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from retouch.wanted import Arrays, Wanted
-
-Size = tuple[int, int]  # height and width in pixels
+from retouch.wanted import Arrays, Size, Wanted
 
 # name in the manifest: module and class, imported when a lane of it is loaded
 FAMILIES = {

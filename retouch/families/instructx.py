@@ -13,9 +13,7 @@ from retouch.latents import conditioning_ids, noise, reference_ids, target_ids
 from retouch.layout import layout
 from retouch.schedule import Schedule
 from retouch.types import BUCKETS, CELL, KEEP_BELOW
-from retouch.wanted import Arrays, Wanted
-
-Size = tuple[int, int]
+from retouch.wanted import Arrays, Size, Wanted
 
 
 class InstructX(Defaults):

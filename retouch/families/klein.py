@@ -18,9 +18,7 @@ from retouch.latents import REFERENCE_TIME, grid_ids, target_ids
 from retouch.schedule import Schedule
 from retouch.torch_noise import randn
 from retouch.types import CELL, MAX_REFERENCES
-from retouch.wanted import Arrays, Wanted
-
-Size = tuple[int, int]
+from retouch.wanted import Arrays, Size, Wanted
 
 SIDE, MIDDLE = 1024, (512, 512)
 LARGEST = SIDE * SIDE  # pixels

@@ -11,9 +11,7 @@ from retouch.families.defaults import Defaults
 from retouch.latents import grid_ids
 from retouch.schedule import Schedule
 from retouch.torch_noise import randn
-from retouch.wanted import Arrays, Wanted
-
-Size = tuple[int, int]
+from retouch.wanted import Arrays, Size, Wanted
 
 TARGET, REFERENCE = 0, 1  # first position ids
 # (height, width) in pixels that the network was trained at: diffusers' PREFERRED_KONTEXT_RESOLUTIONS

@@ -11,9 +11,7 @@ from retouch.families.defaults import Defaults
 from retouch.schedule import TRAINED_STEPS, Schedule
 from retouch.torch_noise import randn
 from retouch.types import MAX_ASPECT, MAX_INSTRUCTION
-from retouch.wanted import Arrays, Wanted
-
-Size = tuple[int, int]
+from retouch.wanted import Arrays, Size, Wanted
 
 MULTIPLE = 32  # pixels: both sides of an image are a multiple of it
 THETA = 10000.0
