@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner
 from pictures import file_of, scene
 
-from clients import address
 from clients.command import retouch
 from clients.exits import Exit
 from clients.knobs import asked, format_of, read, suffix_of
@@ -147,14 +146,6 @@ def test_a_seed_is_left_out_unless_it_is_given(tmp_path):
     assert asked(options) == {"region": b"full", "format": "png"}
     given = options | {"seed": 0, "mask": tmp_path / "mask"}
     assert read(asked(given)) == {"seed": 0, "region": b"white", "format": "png"}
-
-
-def test_without_an_address_it_is_the_running_servers(monkeypatch, tmp_path):
-    monkeypatch.setattr(address, "RUNNING", tmp_path / "running.json")
-    assert address.running_url(None, http=True) == "127.0.0.1:8000"
-    (tmp_path / "running.json").write_text('{"http": 18000, "grpc": 18001}')
-    assert address.running_url(None, http=False) == "127.0.0.1:18001"
-    assert address.running_url("a:1", http=False) == "a:1"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
