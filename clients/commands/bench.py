@@ -14,6 +14,7 @@ from rich.table import Table
 
 from clients.address import address, running_url
 from clients.exits import EPILOG
+from clients.knobs import TEXT
 from clients.load import Measured, draw, measure
 from clients.show import console, write
 from retouch.client import AsyncRetouch, Retries
@@ -45,8 +46,8 @@ class Numbers(click.ParamType):
 @address
 @click.option("--steps", type=int, default=0, help="0: the model's default.")
 @click.option("--previews", type=int, default=1, show_default=True)
-@click.option("--precision", default="auto", show_default=True)
-@click.option("--region", default="auto", show_default=True, help="auto or full.")
+@click.option("--precision", type=TEXT, default="auto", show_default=True)
+@click.option("--region", type=TEXT, default="auto", show_default=True, help="auto or full.")
 @click.option("--deadline-ms", type=int, default=0, help="Edits that would take longer are refused; 0: none.")
 @click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here as well.")
 def bench(concurrency: tuple[int, ...], count: int, warm_up: int, url: str | None, http: bool, region: str,

@@ -140,12 +140,21 @@ def test_a_name_says_the_format():
     assert [suffix_of(each) for each in ("jpeg;quality=80", "webp", "png")] == [".jpg", ".webp", ".png"]
 
 
-def test_a_seed_is_left_out_unless_it_is_given(tmp_path):
+def test_a_seed_and_a_format_are_left_out_unless_they_are_given(tmp_path):
     (tmp_path / "mask").write_bytes(b"white")
     options = {"seed": None, "mask": None, "region": "full", "format": None}
-    assert asked(options) == {"region": b"full", "format": "png"}
-    given = options | {"seed": 0, "mask": tmp_path / "mask"}
-    assert read(asked(given)) == {"seed": 0, "region": b"white", "format": "png"}
+    assert asked(options) == {"region": b"full"}
+    given = options | {"seed": 0, "mask": tmp_path / "mask", "format": "webp"}
+    assert read(asked(given)) == {"seed": 0, "region": b"white", "format": "webp"}
+
+
+@pytest.mark.parametrize("arguments", [
+    ("PHOTO", "x\udcff"), ("PHOTO", "x", "--negative", "\udcff"), ("PHOTO", "x", "--region", "\udcff"),
+    ("PHOTO", "x", "--precision", "\udcff"), ("PHOTO", "x", "--format", "\udcff")])
+def test_bytes_that_are_no_text_are_told(photo_file, arguments):
+    """Python has what is not UTF-8 as halves of characters."""
+    result = invoke("edit", *(photo_file if each == "PHOTO" else each for each in arguments), "--url", "127.0.0.1:1")
+    assert result.exit_code == 2 and "it is not text in UTF-8" in result.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
