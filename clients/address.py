@@ -14,6 +14,7 @@ from clients.show import console
 from retouch.server import HOST, RUNTIME, Server
 
 USUAL: Ports = {"http": 8000, "grpc": 8001}
+PORT = click.IntRange(0, 65535)  # 0: a free one
 
 
 def address(command: Callable[..., Any]) -> Callable[..., Any]:

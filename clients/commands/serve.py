@@ -6,16 +6,16 @@ import time
 
 import click
 
-from clients.address import USUAL
+from clients.address import PORT, USUAL
 from clients.running import announced
 from clients.show import console
 from retouch.server import HOST, Server, ServerError
 
 
 @click.command()
-@click.option("--http-port", type=int, default=USUAL["http"], show_default=True)
-@click.option("--grpc-port", type=int, default=USUAL["grpc"], show_default=True)
-@click.option("--metrics-port", type=int, default=8002, show_default=True)
+@click.option("--http-port", type=PORT, default=USUAL["http"], show_default=True)
+@click.option("--grpc-port", type=PORT, default=USUAL["grpc"], show_default=True)
+@click.option("--metrics-port", type=PORT, default=8002, show_default=True)
 @click.option("--profile", default="", help="cpu, hopper or blackwell: the machine it is for.  [default: cpu]")
 def serve(http_port: int, grpc_port: int, metrics_port: int, profile: str) -> None:
     """Run the server on 127.0.0.1 until Ctrl-C."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +19,7 @@ from pictures import file_of, scene
 from clients.command import retouch
 from clients.exits import Exit
 from clients.knobs import asked, format_of, read, suffix_of
-from retouch.answer import EditAnswer, EditInfo
+from retouch.answer import EditAnswer, EditInfo, Operation
 from retouch.client import Retouch
 from retouch.server import ROOT, ServerError, free_port
 from retouch.types import RequestError
@@ -80,7 +83,10 @@ def test_a_failure_has_its_exit_code_and_one_line(editing, photo_file, tmp_path,
 
 @pytest.mark.parametrize("arguments", [
     ("edit",), ("edit", "nowhere.png", "x"), ("nothing",), ("batch", "-o", "out"), ("bench", "--count", "0"),
-    ("bench", "--concurrency", "1,x"), ("completion", "cmd"), ("edit", "--timeout", "0")])
+    ("bench", "--concurrency", "1,x"), ("completion", "cmd"), ("edit", "--timeout", "0"),
+    *((command, f"--{port}", number) for number in ("70000", "-1") for command, port in (
+        ("openai", "port"), ("web", "port"), ("serve", "http-port"), ("serve", "grpc-port"), ("serve", "metrics-port"),
+        ("monitor", "port"), ("monitor", "grafana-port")))])
 def test_a_wrong_call_is_told_as_such(arguments):
     result = invoke(*arguments)
     assert result.exit_code == 2 and "Error: " in result.stderr
@@ -132,6 +138,29 @@ def test_a_result_that_cannot_be_written_is_told(editing, photo_file, tmp_path):
     (tmp_path / "file").write_text("")
     result = invoke("edit", photo_file, "make it blue", "-o", tmp_path / "file" / "out.png", "--url", "127.0.0.1:1")
     assert result.exit_code == 1 and "Traceback" not in result.output and "out.png" in result.stderr
+
+
+def test_what_others_wrote_is_no_markup(editing, photo_file, tmp_path):
+    """Nor is a name a person gave: rich takes what stands in square brackets for colours."""
+    operation = Operation("recolour", "[red]circle[/red]", "[/blue]")
+    info = dataclasses.replace(FINAL.info, operations=[operation], lane_reason="[bold]as asked[/]")
+    editing.does(dataclasses.replace(FINAL, info=info))
+    result = invoke("edit", photo_file, "x", "-o", tmp_path / "out[draft].png", "--url", "127.0.0.1:1")
+    assert result.exit_code == 0, result.output
+    for words in ("out[draft].png", "recolour [red]circle[/red] [/blue]", "[bold]as asked[/]"):
+        assert words in result.stdout
+
+
+def test_the_demos_sentence_is_no_markup(editing, photo_file, tmp_path, monkeypatch):
+    @contextlib.contextmanager
+    def server(log):
+        yield SimpleNamespace(grpc=1)
+
+    monkeypatch.setattr("clients.demo.Server", server)
+    editing.does(dataclasses.replace(FINAL, image=photo_file.read_bytes()))
+    result = invoke("demo", "--image", photo_file, "--instruction", "make it [/red]", "--out", tmp_path / "out[1]")
+    assert result.exit_code == 0, result.output
+    assert "“make it [/red]”" in result.stdout and "out[1]" in result.stdout
 
 
 def test_a_name_says_the_format():
