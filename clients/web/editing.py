@@ -58,7 +58,7 @@ class Edits:
             task.get_loop().call_soon_threadsafe(task.cancel)
 
     def drop(self, tab: str) -> None:
-        """The same where the tab shows something else from now on: its edit has no more answers, not even the result."""
+        """The same where the tab shows something else from now on: its edit has no more answers, nor a result."""
         self.stop(tab)
         self._running.pop(tab, None)
 

@@ -83,5 +83,6 @@ def test_what_is_optional_does_not_count(monkeypatch):
 
 
 def test_what_is_told_is_no_markup(monkeypatch):
-    monkeypatch.setattr(doctor, "checks", lambda url, http: iter([doctor.Check(False, "one [/red]", "see [two]", True)]))
+    check = doctor.Check(False, "one [/red]", "see [two]", optional=True)
+    monkeypatch.setattr(doctor, "checks", lambda url, http: iter([check]))
     assert "--  one [/red]: see [two]" in CliRunner().invoke(retouch, ["doctor"]).output

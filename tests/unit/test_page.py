@@ -241,7 +241,7 @@ def test_what_the_server_refuses_comes_through():
     beside(check)
 
 
-# -- what the page does while there is an edit, and without its turns ---------------------------------------------------
+# -- what the page does while there is an edit, and without its turns -------------------------------------------------
 
 TAB = SimpleNamespace(session_hash="tab")
 PHOTO = file_of(scene())
