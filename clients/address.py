@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 from rich.console import Console
 
+from clients.running import Ports, running
 from clients.show import console
 from retouch.server import HOST, RUNTIME, Server
 
-RUNNING = RUNTIME / "running.json"  # the ports of `retouch serve`, while it runs
-USUAL = {"http": 8000, "grpc": 8001}
+USUAL: Ports = {"http": 8000, "grpc": 8001}
+PORT = click.IntRange(0, 65535)  # 0: a free one
 
 
 def address(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,16 +27,20 @@ def address(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def running_url(url: str | None, http: bool) -> str:
     """The address given, or that of the running `retouch serve`, or the usual one."""
-    ports = json.loads(RUNNING.read_text()) if RUNNING.is_file() else USUAL
-    return url or f"{HOST}:{ports['http' if http else 'grpc']}"
+    return url or _url(running() or USUAL, http)
 
 
 @contextlib.contextmanager
 def server_url(url: str | None, http: bool, start: bool, words: Console = console) -> Iterator[str]:
     """The address to talk to; where none is given and none runs, that of a server started for the moment, if it may."""
-    if url or RUNNING.is_file() or not start:
-        yield running_url(url, http)
+    ports = None if url else running()
+    if url or ports or not start:
+        yield url or _url(ports or USUAL, http)
     else:
         words.print("starting a server")
         with Server(log=RUNTIME / "edit.log") as server:
-            yield f"{HOST}:{server.http if http else server.grpc}"
+            yield _url({"http": server.http, "grpc": server.grpc}, http)
+
+
+def _url(ports: Ports, http: bool) -> str:
+    return f"{HOST}:{ports['http' if http else 'grpc']}"

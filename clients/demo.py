@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import click
 from PIL import Image, ImageDraw, ImageFont
+from rich.markup import escape
 
 from clients.show import console, save, with_progress
 from retouch.answer import EditAnswer
@@ -20,7 +22,7 @@ def run(out: Path, image: Path | None, instruction: str | None) -> None:
     """Edit `image` (the checkpoint's sample without one) and write everything to the folder `out`."""
     source = (image or SAMPLE.with_suffix(".png")).read_bytes()
     sentence = instruction or SAMPLE.with_suffix(".txt").read_text().strip()
-    console.print(f"“{sentence}”")
+    console.print(f"“{escape(sentence)}”")
     console.print("starting the server")
     answers = []
     with Server(log=RUNTIME / "demo.log") as server:
@@ -38,7 +40,7 @@ def write(out: Path, source: bytes, sentence: str, answers: list[EditAnswer]) ->
         save(out / ("after.png" if answer.final else f"preview-{answer.step[0]:02d}.png"), answer)
     captions = ["before", *("after" if each.final else "step {} of {}".format(*each.step) for each in answers)]
     sheet(sentence, captions, [source, *(each.image for each in answers)]).save(out / "contact-sheet.png")
-    console.print(f"wrote {out / 'contact-sheet.png'}")
+    console.print(f"wrote {escape(click.format_filename(out / 'contact-sheet.png'))}")
 
 
 def sheet(title: str, captions: list[str], files: list[bytes]) -> Image.Image:

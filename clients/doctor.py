@@ -110,9 +110,6 @@ def extras() -> Iterator[Check]:
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     yield Check(bool(browser), f"{Path(browser).name if browser else 'no browser'} for the web page's tests",
                 "nothing else needs one; install chromium", optional=True)
-    analyzer = bool(shutil.which("perf_analyzer"))
-    yield Check(analyzer, f"perf_analyzer is {'' if analyzer else 'not '}on PATH",
-                "only NVIDIA's own benchmarks need it; `retouch bench` does not", optional=True)
 
 
 # -- one thing each ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,22 @@ import click
 
 from retouch import types
 
+
+class Text(click.ParamType):
+    """What a request can hold: bytes that are not UTF-8 reach a command as half characters."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            self.fail("it is not text in UTF-8", param, ctx)
+        return value
+
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+TEXT = Text()
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}  # by format
 
 OPTIONS = (
@@ -18,15 +33,16 @@ OPTIONS = (
                  help="The same seed gives the same image.  [default: another for each edit, told]"),
     click.option("--steps", type=int, default=0, help="0: the model's default."),
     click.option("--guidance", type=float, default=0.0, help="0: the model's default."),
-    click.option("--precision", default="auto", show_default=True,
+    click.option("--precision", type=TEXT, default="auto", show_default=True,
                  help=f"{', '.join(types.PRECISIONS)}, or a lane with an adapter, as bf16-sketch."),
-    click.option("--region", default="auto", show_default=True, help="auto or full."),
+    click.option("--region", type=TEXT, default="auto", show_default=True, help="auto or full."),
     click.option("--mask", type=FILE, help="White = may change."),
-    click.option("--negative", default="", help="What the result should not be; counts with --true-cfg above 1."),
+    click.option("--negative", type=TEXT, default="",
+                 help="What the result should not be; counts with --true-cfg above 1."),
     click.option("--true-cfg", type=float, default=0.0, help="0: the model's default; 1: none."),
     click.option("--reference", "references", type=FILE, multiple=True,
                  help=f"A further image that the sentence speaks of; up to {types.MAX_REFERENCES} times."),
-    click.option("--format",
+    click.option("--format", type=TEXT,
                  help="png, jpeg, webp or `jpeg;quality=90`.  [default: by the name of the result, or png]"),
     click.option("--deadline-ms", type=int, default=0,
                  help="The server gives up after so many milliseconds; 0: never."),
@@ -45,15 +61,12 @@ def knobs(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def asked(options: dict[str, Any], format_: str = "png") -> dict[str, Any]:
-    """EditRequest's fields by the values of OPTIONS; files stay paths until they are `read`. `format_` is the
-    default."""
-    fields = dict(options)
+def asked(options: dict[str, Any]) -> dict[str, Any]:
+    """EditRequest's fields by the values of OPTIONS, without a seed and a format where none is given; files stay paths
+    until they are `read`."""
+    fields = {name: value for name, value in options.items() if name not in ("seed", "format") or value is not None}
     mask, region = fields.pop("mask"), fields["region"]
-    fields |= {"region": mask or region.encode(), "format": fields["format"] or format_}
-    if fields["seed"] is None:
-        del fields["seed"]
-    return fields
+    return fields | {"region": mask or region.encode()}
 
 
 def read(fields: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from retouch.client import AsyncRetouch
 from retouch.types import RequestError
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 160, 70), "blue": (40, 80, 220), "yellow": (235, 200, 50)}
+SIDE = 128  # pixels of a drawn image
 GOES_ON = ("UNAVAILABLE", "DEADLINE_EXCEEDED")  # refusals that a load brings; others would end every edit
 
 
@@ -56,15 +57,15 @@ class Measured:
             "refusals": dict(self.refused)}
 
 
-def draw(number: int, side: int = 128) -> Drawn:
+def draw(number: int) -> Drawn:
     """The same for the same number: a circle and a square of two colours somewhere on a ground of a chance tone."""
     chance = random.Random(number)
     one, other, third = chance.sample(sorted(COLOURS), 3)
-    image = Image.new("RGB", (side, side), tuple(chance.randint(150, 250) for _ in range(3)))
-    pen, size = ImageDraw.Draw(image), side // 3
-    left, top = chance.randint(0, side // 2 - size), chance.randint(0, side - size)
+    image = Image.new("RGB", (SIDE, SIDE), tuple(chance.randint(150, 250) for _ in range(3)))
+    pen, size = ImageDraw.Draw(image), SIDE // 3
+    left, top = chance.randint(0, SIDE // 2 - size), chance.randint(0, SIDE - size)
     pen.ellipse((left, top, left + size, top + size), fill=COLOURS[one])
-    left, top = chance.randint(side // 2, side - size), chance.randint(0, side - size)
+    left, top = chance.randint(SIDE // 2, SIDE - size), chance.randint(0, SIDE - size)
     pen.rectangle((left, top, left + size, top + size), fill=COLOURS[other])
     file = io.BytesIO()
     image.save(file, "PNG")

@@ -47,8 +47,8 @@ def prometheus(port: int) -> Tool:
         "--storage.tsdb.retention.time=1d", f"--web.listen-address={HOST}:{port}", "--log.level=warn"])
 
 
-def grafana(port: int) -> Tool | None:
-    """With our data source and dashboard; None where there is none."""
+def grafana(port: int, prometheus_port: int) -> Tool | None:
+    """With our data source, that Prometheus, and our dashboard; None where there is none."""
     home = next((home for home in GRAFANA_HOMES if Path(home).is_dir()), "")
     binary = shutil.which("grafana")
     command = [binary, "server"] if binary else [shutil.which("grafana-server")]
@@ -59,7 +59,8 @@ def grafana(port: int) -> Tool | None:
         "GF_PATHS_LOGS": str(RUNTIME / "grafana"), "GF_PATHS_PROVISIONING": str(DEPLOY / "grafana" / "provisioning"),
         "GF_AUTH_ANONYMOUS_ENABLED": "true", "GF_AUTH_ANONYMOUS_ORG_ROLE": "Viewer",
         "GF_ANALYTICS_REPORTING_ENABLED": "false", "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
-        "RETOUCH_DASHBOARDS": str(DEPLOY / "grafana" / "dashboards")}
+        "RETOUCH_DASHBOARDS": str(DEPLOY / "grafana" / "dashboards"),
+        "RETOUCH_PROMETHEUS": f"http://{HOST}:{prometheus_port}"}
     return Tool("Grafana", f"http://{HOST}:{port}/d/retouch", [*command, "--homepath", home], settings)
 
 
@@ -86,7 +87,6 @@ def running(tools: list[Tool]) -> Iterator[list[subprocess.Popen]]:
 def watch(tools: list[Tool]) -> None:
     """Until Ctrl-C; MonitorError when one ends by itself."""
     with running(tools) as processes:
-        while all(process.poll() is None for process in processes):
+        while not (ended := [tool for tool, process in zip(tools, processes) if process.poll() is not None]):
             time.sleep(0.5)
-    ended = next(tool for tool, process in zip(tools, processes) if process.returncode != -signal.SIGTERM)
-    raise MonitorError(f"{ended.name} has stopped by itself; the log is {RUNTIME / 'monitor.log'}")
+    raise MonitorError(f"{ended[0].name} has stopped by itself; the log is {RUNTIME / 'monitor.log'}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from retouch.answer import EditAnswer
@@ -31,16 +32,17 @@ def with_progress(answers: Iterator[EditAnswer], to: Console = console) -> Itera
 def report(answer: EditAnswer, to: Console = console) -> None:
     info = answer.info
     for operation in info.operations:
-        to.print("understood: " + " ".join(filter(None, (operation.op, operation.target, operation.value))))
+        words = " ".join(filter(None, (operation.op, operation.target, operation.value)))
+        to.print(f"understood: {escape(words)}")
     share = f", {info.region.share:.0%} of the image" if info.region else ""
     to.print(f"seed {info.seed}, {info.steps} steps{share}")
-    to.print(f"lane {info.lane}, {info.lane_reason}")
+    to.print(f"lane {info.lane}, {escape(info.lane_reason)}")
     to.print("ms: " + ", ".join(f"{stage} {spent:.1f}" for stage, spent in info.milliseconds.items()))
 
 
 def save(path: Path, answer: EditAnswer, to: Console = console) -> None:
     write(path, answer.image)
-    to.print(f"wrote {path}", soft_wrap=True)
+    to.print(f"wrote {escape(click.format_filename(path))}", soft_wrap=True)
 
 
 def write(path: Path, data: bytes) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clients.knobs import read, suffix_of
+from clients.batch.journal import NAME
+from clients.knobs import format_of, read, suffix_of
 from retouch.types import EditRequest, RequestError, request_to_values
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp")
@@ -68,8 +71,17 @@ def jobs_of_list(path: Path, fields: dict[str, Any]) -> list[Job]:
 # -- rows -------------------------------------------------------------------------------------------------------------
 
 Row = tuple[Path, str, str, dict[str, Any]]  # image, sentence, name of the result or "", fields
+
+
+def _whole(value: Any) -> int:
+    """ValueError for 7.9, which `int` would take for 7."""
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(value)
+    return int(value)
+
+
 NUMBERS: dict[str, Callable[[Any], Any]] = {
-    "seed": int, "steps": int, "guidance": float, "deadline_ms": int, "priority": int, "step_cache": float,
+    "seed": _whole, "steps": _whole, "guidance": float, "deadline_ms": _whole, "priority": _whole, "step_cache": float,
     "true_cfg": float}
 TEXTS = ("precision", "region", "format", "negative")
 COLUMNS = ("image", "instruction", "out", *NUMBERS, *TEXTS, "mask", "references")
@@ -91,35 +103,52 @@ def _row(row: dict[str, Any], folder: Path, fields: dict[str, Any]) -> Row:
     if "references" in given:
         paths = given["references"] if isinstance(given["references"], list) else str(given["references"]).split(";")
         own["references"] = tuple(folder / str(path).strip() for path in paths)
-    return folder / str(given["image"]), str(given["instruction"]), _inside(str(given.get("out", ""))), fields | own
+    return folder / str(given["image"]), str(given["instruction"]), _out(given), fields | own
 
 
 def _number(name: str, value: Any) -> Any:
     try:
         return NUMBERS[name](value)
-    except (ValueError, TypeError):
-        raise ValueError(f"{name} is {value!r}; it must be a number") from None
+    except (ValueError, TypeError, OverflowError):
+        kind = "a whole number" if NUMBERS[name] is _whole else "a number"
+        raise ValueError(f"{name} is {value!r}; it must be {kind}") from None
 
 
-def _inside(out: str) -> str:
-    if Path(out).is_absolute() or ".." in Path(out).parts:
-        raise ValueError(f"out is {out}; it must be a name below the batch's folder")
+def _out(given: dict[str, Any]) -> str:
+    """The result's name, or "" where none is asked for: one for one file, so that b.png is ./b.png."""
+    if "out" not in given:
+        return ""
+    out = os.path.normpath(str(given["out"]))
+    if Path(out).is_absolute() or ".." in Path(out).parts or out == ".":
+        raise ValueError(f"out is {given['out']}; it must be a name below the batch's folder")
+    if out == NAME:
+        raise ValueError(f"out is {NAME}; the batch's journal has that name")
     return out
 
 
+def _content(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")  # spreadsheets begin a file with a mark
+    except UnicodeDecodeError:
+        raise ListError(f"{path.name} is not text in UTF-8; save it as that") from None
+
+
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a file with a mark
-        reader = csv.DictReader(file, restkey="more than the head has")
+    reader = csv.DictReader(io.StringIO(_content(path), newline=""), restkey="more than the head has")
+    try:
         for row in reader:
             yield reader.line_num, row
+    except csv.Error as failure:
+        raise ListError(f"{path.name}, line {reader.line_num + 1}: {failure}") from None
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_content(path).split("\n"), 1):  # a text may hold what else `splitlines` breaks at
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError:
+                json.dumps(row, ensure_ascii=False).encode()  # half a character is text for nobody else
+            except (ValueError, RecursionError):
                 row = None
             if not isinstance(row, dict):
                 raise ListError(f"{path.name}, line {number}: it must be a JSON object, as {{\"image\": \"a.png\", …}}")
@@ -131,15 +160,15 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _named(rows: Iterable[Row]) -> list[Job]:
     """Jobs whose results have names of their own: the one that is asked for, or the image's, with a number from
-    the second on."""
+    the second on. A name says the format where nothing else does."""
     rows, jobs = list(rows), []
     taken = {out for _, _, out, _ in rows if out}
     if len(taken) < sum(bool(out) for _, _, out, _ in rows):
         raise ListError("two rows have the same out; each needs its own")
     for image, instruction, out, fields in rows:
-        suffix = suffix_of(fields["format"])
+        suffix = suffix_of(fields.get("format", EditRequest.format))
         names = (f"{image.stem}{f'-{number}' if number > 1 else ''}{suffix}" for number in itertools.count(1))
         name = out or next(name for name in names if name not in taken)
         taken.add(name)
-        jobs.append(Job(image, instruction, name, fields))
+        jobs.append(Job(image, instruction, name, {"format": format_of(Path(name))} | fields))
     return jobs

@@ -54,7 +54,7 @@ class Journal:
         """What a run that was killed has cut short does not count, and the next entry begins on a line of its own."""
         self._file.seek(0)
         text = self._file.read()
-        for line in text.splitlines():
+        for line in text.split("\n"):  # a sentence may hold what else `splitlines` breaks at
             try:
                 entry = json.loads(line)
                 self._ended[entry.pop("key")] = entry

@@ -16,16 +16,16 @@ from clients.batch.job import Job, ListError, jobs_of_folder, jobs_of_list
 from clients.batch.journal import Journal
 from clients.batch.run import Run, run
 from clients.exits import EPILOG, Exit
-from clients.knobs import FILE, TIMEOUT, asked, knobs
+from clients.knobs import FILE, TEXT, TIMEOUT, asked, knobs
 from clients.show import aside, console
 from retouch.client import AsyncRetouch, Retries
 
-PATIENT = Retries(attempts=8)  # some 25 s, in which a server may be started again
+PATIENT = Retries(attempts=8)  # some 17 s, in which a server may be started again
 
 
 @click.command(epilog=EPILOG, short_help="Change all images of a folder or a list.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
-@click.argument("instruction", required=False)
+@click.argument("instruction", type=TEXT, required=False)
 @click.option("--list", "list_", type=FILE, help="Edit the rows of this file instead of a folder's images.")
 @click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
               help="The folder of the results.")

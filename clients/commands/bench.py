@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ from rich.table import Table
 
 from clients.address import address, running_url
 from clients.exits import EPILOG
-from clients.load import Measured, draw, measure
+from clients.knobs import TEXT
+from clients.load import Drawn, Measured, draw, measure
 from clients.show import console, write
 from retouch.client import AsyncRetouch, Retries
 from retouch.types import RequestError
@@ -45,8 +49,8 @@ class Numbers(click.ParamType):
 @address
 @click.option("--steps", type=int, default=0, help="0: the model's default.")
 @click.option("--previews", type=int, default=1, show_default=True)
-@click.option("--precision", default="auto", show_default=True)
-@click.option("--region", default="auto", show_default=True, help="auto or full.")
+@click.option("--precision", type=TEXT, default="auto", show_default=True)
+@click.option("--region", type=TEXT, default="auto", show_default=True, help="auto or full.")
 @click.option("--deadline-ms", type=int, default=0, help="Edits that would take longer are refused; 0: none.")
 @click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here as well.")
 def bench(concurrency: tuple[int, ...], count: int, warm_up: int, url: str | None, http: bool, region: str,
@@ -68,18 +72,21 @@ def bench(concurrency: tuple[int, ...], count: int, warm_up: int, url: str | Non
 
 async def _measure(url: str, http: bool, concurrency: tuple[int, ...], count: int, warm_up: int,
                    fields: dict[str, Any]) -> list[Measured]:
-    rows, number = [], warm_up
+    rows, numbers = [], itertools.count(secrets.randbelow(2**48))  # a server remembers the images of other runs
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=console, transient=True) as bar:
         async with AsyncRetouch(url, http, retries=Retries(attempts=1)) as client:
-            for each in range(warm_up):
-                await client.edit_one(draw(each).image, draw(each).instruction, **fields | {"deadline_ms": 0})
+            for drawn in _draw(numbers, warm_up):
+                await client.edit_one(drawn.image, drawn.instruction, **fields | {"deadline_ms": 0})
             for clients in concurrency:
                 task = bar.add_task(f"{clients} at a time", total=count)
-                drawn = [draw(each) for each in range(number, number + count)]
+                drawn = _draw(numbers, count)
                 rows.append(await measure(client, drawn, clients, fields, lambda task=task: bar.advance(task)))
-                number += count
     return rows
+
+
+def _draw(numbers: Iterator[int], count: int) -> list[Drawn]:
+    return [draw(number) for number in itertools.islice(numbers, count)]
 
 
 def _show(url: str, rows: list[Measured]) -> None:

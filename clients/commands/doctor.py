@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
+from rich.markup import escape
 
 from clients.address import address, running_url
 from clients.exits import Exit
@@ -20,5 +21,6 @@ def doctor(url: str | None, http: bool) -> None:
     found = list(checks(running_url(url, http), http))
     for check in found:
         mark = "[green]ok[/]" if check.good else "[yellow]--[/]" if check.optional else "[red]NO[/]"
-        console.print(f"{mark}  {check.what}" + ("" if check.good else f": {check.advice}"), soft_wrap=True)
+        said = check.what if check.good else f"{check.what}: {check.advice}"
+        console.print(f"{mark}  {escape(said)}", soft_wrap=True)
     sys.exit(Exit.OK if all(check.good or check.optional for check in found) else Exit.FAILED)

@@ -9,7 +9,7 @@ import click
 
 from clients.address import address, server_url
 from clients.exits import EPILOG
-from clients.knobs import FILE, TIMEOUT, asked, format_of, knobs, read
+from clients.knobs import FILE, TEXT, TIMEOUT, asked, format_of, knobs, read
 from clients.show import aside, console, save, with_progress
 from retouch.client import Retouch
 from retouch.types import MAX_PREVIEWS
@@ -17,7 +17,7 @@ from retouch.types import MAX_PREVIEWS
 
 @click.command(epilog=EPILOG, short_help="Change one image.")
 @click.argument("image", type=FILE)
-@click.argument("instruction")
+@click.argument("instruction", type=TEXT)
 @click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("out.png"),
               show_default=True)
 @address
@@ -30,7 +30,7 @@ from retouch.types import MAX_PREVIEWS
 def edit(image: Path, instruction: str, out: Path, url: str | None, http: bool, start: bool, previews: int,
          save_previews: bool, timeout: float | None, as_json: bool, **options: Any) -> None:
     """Change IMAGE as INSTRUCTION says, for example: retouch edit photo.png "make the red circle blue" -o out.png"""
-    fields = read(asked(options, format_of(out)))
+    fields = {"format": format_of(out)} | read(asked(options))
     words = aside if as_json else console
     with server_url(url, http, start, words) as place:
         client = Retouch(place, http, timeout=timeout)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from clients.show import write
 
 @click.command(short_help="Say what a checkpoint is and what it lacks.")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
@@ -20,4 +21,4 @@ def inspect(checkpoint: Path, hashes: bool, out: Path | None) -> None:
     found = summary(checkpoint, hashes)
     show(found)
     if out:
-        out.write_text(json.dumps(found.words(), indent=2) + "\n")
+        write(out, (json.dumps(found.words(), indent=2) + "\n").encode())

@@ -7,13 +7,18 @@ import click
 from clients import monitor as tools
 from clients.show import console
 
+PORT = click.IntRange(1, 65535)  # 0 would be a port that nobody is told of
+
 
 @click.command(short_help="Watch a running server by Prometheus and Grafana.")
-@click.option("--port", type=int, default=9090, show_default=True, help="Of Prometheus.")
-@click.option("--grafana-port", type=int, default=3000, show_default=True)
+@click.option("--port", type=PORT, default=9090, show_default=True, help="Of Prometheus.")
+@click.option("--grafana-port", type=PORT, default=3000, show_default=True)
 def monitor(port: int, grafana_port: int) -> None:
-    """Watch a running server by Prometheus and Grafana, until Ctrl-C."""
-    started = [tools.prometheus(port), *filter(None, [tools.grafana(grafana_port)])]
+    """Watch a running server by Prometheus and Grafana, until Ctrl-C.
+
+    Its metrics are read at port 8002 and those of the OpenAI API at 8080; others can be named in deploy/prometheus.yml.
+    """
+    started = [tools.prometheus(port), *filter(None, [tools.grafana(grafana_port, port)])]
     for tool in started:
         console.print(f"{tool.name}: {tool.page}", soft_wrap=True)
     if len(started) == 1:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from clients.address import server_url
+from clients.address import PORT, server_url
 
 
 @click.command(short_help="Serve OpenAI's image editing API.")
-@click.option("--port", type=int, default=8080, show_default=True, help="0: a free one.")
+@click.option("--port", type=PORT, default=8080, show_default=True, help="0: a free one.")
 @click.option("--url", envvar="RETOUCH_URL", help="host:port (gRPC) of a server; without it, the one of `retouch serve`.")
 @click.option("--start", is_flag=True, help="Start a server too when none runs here.")
 @click.option("--max-body-mb", type=click.IntRange(1), default=64, show_default=True, help="Of a request, in MiB.")

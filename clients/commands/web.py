@@ -6,12 +6,12 @@ import threading
 
 import click
 
-from clients.address import server_url
+from clients.address import PORT, server_url
 from clients.show import console
 
 
 @click.command(short_help="Serve the web page.")
-@click.option("--port", type=int, help="Of the page.  [default: 7860, or the next one that is free]")
+@click.option("--port", type=PORT, help="Of the page.  [default: 7860, or the next one that is free]")
 @click.option("--url", envvar="RETOUCH_URL", help="host:port (gRPC) of a server; without it, the one of `retouch "
               "serve`, or one that is started for the page.")
 def web(port: int | None, url: str | None) -> None:

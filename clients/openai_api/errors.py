@@ -18,6 +18,10 @@ PARAMETERS = {  # what this API calls the doors' tensors
     "PREVIEWS": "partial_images", "PRECISION": "model", "MASK": "mask", "REGION": "mask", "FORMAT": "output_format",
     "DEADLINE_MS": "deadline_ms", "PRIORITY": "priority", "STEP_CACHE": "step_cache", "NEGATIVE": "negative_prompt",
     "TRUE_CFG": "true_cfg_scale", "REFERENCES": "image[]"}
+PATTERNS = {  # in words, by parameter
+    "prompt": "it is blank; send a sentence",
+    "size": "it should be auto, or WIDTHxHEIGHT with sides of 16 to 4096 as 1024x768",
+}
 TENSOR = re.compile(rf"\b({'|'.join(PARAMETERS)})\b")
 
 
@@ -84,7 +88,7 @@ def of_validation(error: ValidationError) -> ApiError:
         return invalid(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
     if kind == "extra_forbidden":
         return invalid(f"Unknown parameter: '{param[:64]}'.", param[:64], "unknown_parameter")
-    words = first["msg"][0].lower() + first["msg"][1:]
+    words = PATTERNS[param] if kind == "string_pattern_mismatch" else first["msg"][0].lower() + first["msg"][1:]
     code = "invalid_type" if kind.endswith(("_type", "_parsing")) else "invalid_value"
     return invalid(f"Invalid '{param}': {words}.", param, code)
 

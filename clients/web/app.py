@@ -11,7 +11,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from clients.web import markup, picture, words
-from clients.web.editing import Edits
+from clients.web.editing import Dropped, Edits
 from clients.web.examples import examples
 from clients.web.layout import AUTO, COMPARE, FULL, MASK, PAINT, PICTURE, WISHES, Layout
 from clients.web.mask import is_painted, mask_file
@@ -24,6 +24,7 @@ PAINTED = 1024  # pixels of the longer side of the picture that is painted on
 THUMBNAIL = 160
 READY = "Drop a picture, or choose one of the examples."
 ASK = "Say what should change, then press Enter."
+FORGOTTEN = f"The pictures of this page were not edited for long and are forgotten. {READY}"
 
 Updates = dict[Any, Any]
 Values = dict[Any, Any]
@@ -52,9 +53,9 @@ class App:
         gr.on([page.edit.click, page.instruction.submit], self.edited, self._asked(), turn,
               trigger_mode="once", concurrency_limit=SIDE_BY_SIDE, **quiet)
         page.stop.click(self.stopped, None, None, queue=False, **quiet)
-        page.undo.click(lambda history: self.shown(history.undone()), page.history, turn, **quiet)
-        page.redo.click(lambda history: self.shown(history.redone()), page.history, turn, **quiet)
-        page.thumbnails.select(self.moved, page.history, turn, **quiet)
+        page.undo.click(self.undone, page.history, everything, **quiet)
+        page.redo.click(self.redone, page.history, everything, **quiet)
+        page.thumbnails.select(self.moved, page.history, everything, **quiet)
         page.where.select(self.placed, {page.where, page.history}, {page.stage}, **quiet)
         page.mask_tab.select(self.painting, {page.history, page.mask}, {page.mask}, **quiet)
         page.mask.input(self.painted, {page.mask}, {page.where}, **quiet)
@@ -85,37 +86,56 @@ class App:
 
     def left(self, request: gr.Request) -> None:
         """The tab was closed: nobody waits for its edit."""
-        self.edits.stop(request.session_hash)
+        self.edits.drop(request.session_hash)
 
     def stopped(self, request: gr.Request) -> None:
         self.edits.stop(request.session_hash)
 
-    # -- pictures and turns -------------------------------------------------------------------------------------------
+    # -- pictures and turns: each drops the edit that runs, whose answers would take its place ------------------------
 
-    def dropped(self, values: Values) -> Updates:
+    def dropped(self, values: Values, request: gr.Request) -> Updates:
+        self.edits.drop(request.session_hash)
         return self._begun(Path(values[self.page.photo]).read_bytes())
 
-    def chosen(self, event: gr.SelectData) -> Updates:
+    def chosen(self, event: gr.SelectData, request: gr.Request) -> Updates:
+        self.edits.drop(request.session_hash)
         example = self.examples[event.index]
         return {**self._begun(example.picture.read_bytes()), self.page.instruction: example.instruction}
+
+    def cleared(self, request: gr.Request) -> Updates:
+        self.edits.drop(request.session_hash)
+        return self._empty()
+
+    def undone(self, history: History | None, request: gr.Request) -> Updates:
+        return self._moved(history and history.undone(), request)
+
+    def redone(self, history: History | None, request: gr.Request) -> Updates:
+        return self._moved(history and history.redone(), request)
+
+    def moved(self, history: History | None, event: gr.SelectData, request: gr.Request) -> Updates:
+        return self._moved(history and history.moved(event.index), request)
+
+    def _moved(self, history: History | None, request: gr.Request) -> Updates:
+        self.edits.drop(request.session_hash)
+        if history is None:
+            return {**self._empty(), self.page.status: markup.status(FORGOTTEN, "trouble")}
+        return self.shown(history)
 
     def _begun(self, image: bytes) -> Updates:
         try:
             picture.size_of(image)
         except RequestError as failure:
-            return {**self.cleared(), self.page.status: self._trouble(failure, running=True)}
+            return {**self._empty(), self.page.status: self._trouble(failure, running=True)}
         return {**self.shown(History.of(image)), self.page.where: AUTO, self.page.mask: None,
                 self.page.mask_tab: gr.update(visible=True)}
 
-    def cleared(self) -> Updates:
+    def _empty(self) -> Updates:
+        """The page without a picture."""
         page, hidden = self.page, gr.update(visible=False)
         return {page.history: None, page.photo: None, page.mask: None, page.where: AUTO, page.compare: None,
                 page.stage: gr.update(selected=PICTURE), page.compare_tab: hidden, page.region_tab: hidden,
                 page.mask_tab: hidden, page.turns: hidden, page.beginnings: gr.update(visible=bool(self.examples)),
                 page.account: markup.account(None), page.status: markup.status(READY), **self._busy(False)}
-
-    def moved(self, history: History, event: gr.SelectData) -> Updates:
-        return self.shown(history.moved(event.index))
 
     def shown(self, history: History) -> Updates:
         """The current turn: its picture, what it was before, its region, and the turns around it."""
@@ -136,10 +156,12 @@ class App:
             page.status: markup.status(f"{f'This is turn {history.at}.' if edited else 'This is where you began.'} {ASK}"),
         }
 
-    def framed(self, history: History) -> Any:
+    def framed(self, history: History | None) -> Any:
         """The region of the current turn, on what it was an edit of."""
-        turn, before = history.current, history.before
-        return picture.outlined(before.image, turn.info.region, turn.info.operations) if before else None
+        if history is None or history.before is None:
+            return None
+        turn = history.current
+        return picture.outlined(history.before.image, turn.info.region, turn.info.operations)
 
     # -- the mask -----------------------------------------------------------------------------------------------------
 
@@ -190,6 +212,8 @@ class App:
         try:
             async for update in self._answers(history, values[page.instruction] or "", knobs, request.session_hash):
                 yield update
+        except Dropped:
+            yield {page.status: gr.skip()}  # Gradio tells the last update twice, and that would be a preview
         except Cancelled:
             yield {**self.shown(history), page.status: markup.status("Stopped. The picture is as it was.")}
         except RequestError as failure:

@@ -12,6 +12,10 @@ from retouch.client import AsyncRetouch
 from retouch.types import Cancelled, RequestError
 
 
+class Dropped(Exception):
+    """The tab shows something else by now; nobody wants to hear of the edit."""
+
+
 class Edits:
     """Edits of many tabs side by side on one server, host:port. To be used within `connected`, in its event loop."""
 
@@ -26,18 +30,20 @@ class Edits:
             yield
 
     async def answers(self, tab: str, image: bytes, instruction: str, **knobs: Any) -> AsyncIterator[EditAnswer]:
-        """Previews and the result; RequestError, or Cancelled when the tab was stopped.
+        """Previews and the result; RequestError, Cancelled when the tab was stopped, or Dropped.
 
-        An edit that the tab had before is stopped, and closing this generator stops its own: the denoiser drops it at
+        An edit that the tab had before is dropped, and closing this generator stops its own: the denoiser drops it at
         its next step.
         """
-        self.stop(tab)
+        self.drop(tab)
         found: asyncio.Queue[EditAnswer | Exception | None] = asyncio.Queue()
         task = asyncio.create_task(self._fetch(found, image, instruction, knobs))
         task.add_done_callback(lambda over: found.put_nowait(Cancelled() if over.cancelled() else over.exception()))
         self._running[tab] = task
         try:
             while (answer := await found.get()) is not None:
+                if self._running.get(tab) is not task:
+                    raise Dropped
                 if isinstance(answer, Exception):
                     raise answer
                 yield answer
@@ -47,9 +53,14 @@ class Edits:
                 del self._running[tab]
 
     def stop(self, tab: str) -> None:
-        """Stop what the tab has running, if anything."""
-        if tab in self._running:
-            self._running[tab].cancel()
+        """Stop what the tab has running, if anything; from any thread, as `drop`."""
+        if task := self._running.get(tab):
+            task.get_loop().call_soon_threadsafe(task.cancel)
+
+    def drop(self, tab: str) -> None:
+        """The same where the tab shows something else from now on: its edit has no more answers, nor a result."""
+        self.stop(tab)
+        self._running.pop(tab, None)
 
     async def lanes(self) -> tuple[str, ...]:
         """Those loaded now; none when no server answers."""

@@ -224,10 +224,13 @@ def test_what_is_not_painted_stays(tab, photo, source):
     choose(tab, "#where", "Where the sentence says")
     stroke(tab)
     look(tab, "mask")
-    edit(tab, "make the background white")
-    changed = (images.decode(downloaded(tab)) != source).any(-1)
-    assert changed[:64, :64].sum() > 100
-    assert not changed[80:].any() and not changed[:, 80:].any()
+    for _ in range(2):  # what is painted is there after an undo too
+        edit(tab, "make the background white")
+        changed = (images.decode(downloaded(tab)) != source).any(-1)
+        assert changed[:64, :64].sum() > 100
+        assert not changed[80:].any() and not changed[:, 80:].any()
+        tab.locator("#undo").click()
+        expect(tab.locator("#undo")).to_be_disabled(timeout=EVENTUALLY)
 
 
 def test_turns_are_undone_redone_and_continued_from(tab, client, photo):
@@ -315,6 +318,40 @@ def test_an_edit_is_stopped(tab, photo, server):
     expect(turns(tab)).to_have_count(0)
     choose(tab, "#where", "Where the sentence says")
     edit(tab)
+
+
+def test_a_picture_that_is_taken_away_in_an_edit_is_gone(tab, photo, server):
+    ready(tab, photo)
+    slow(tab)
+    ask(tab)
+    expect(tab.locator("#stop")).to_be_visible(timeout=EVENTUALLY)
+    tab.locator("#photo").get_by_label("Remove Image").dispatch_event("click")  # before the edit is through
+    expect(told(tab)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
+    settled(server)
+    expect(tab.locator("#edit")).to_be_visible()
+    expect(tab.locator("#photo img")).to_have_count(0)
+    expect(turns(tab)).to_have_count(0)
+    other = file_of(scene(160, 96))
+    ready(tab, other)
+    choose(tab, "#where", "Where the sentence says")
+    edit(tab)
+    assert images.decode(downloaded(tab)).shape == (96, 160, 3)
+
+
+def test_turns_are_chosen_in_an_edit(tab, photo, server):
+    ready(tab, photo)
+    fixed(tab)
+    edit(tab)
+    slow(tab)
+    ask(tab, "remove the blue square")
+    expect(tab.locator("#stop")).to_be_visible(timeout=EVENTUALLY)
+    tab.locator("#undo").dispatch_event("click")  # before the edit is through
+    expect(told(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
+    settled(server)
+    expect(tab.locator("#edit")).to_be_visible()
+    expect(turns(tab)).to_have_count(2)
+    assert downloaded(tab) == photo
+    expect(told(tab)).to_contain_text("This is where you began")
 
 
 def test_a_closed_tab_frees_its_slot(tabs, photo, server):

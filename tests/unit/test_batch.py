@@ -105,8 +105,13 @@ def test_a_list_says_what_differs(photos, name, text):
 @pytest.mark.parametrize("text, words", [
     ("image,instruction\na.jpg,\n", "line 2: instruction is missing"),
     ("image,sentence\na.jpg,x\n", "there is no column sentence"),
-    ("image,instruction,steps\na.jpg,x,many\n", "steps is 'many'; it must be a number"),
+    ("image,instruction,steps\na.jpg,x,many\n", "steps is 'many'; it must be a whole number"),
+    ("image,instruction,guidance\na.jpg,x,much\n", "guidance is 'much'; it must be a number"),
     ("image,instruction,out\na.jpg,x,../b.png\n", "must be a name below"),
+    ("image,instruction,out\na.jpg,x,./\n", "must be a name below"),
+    ("image,instruction,out\na.jpg,x,./journal.jsonl\n", "the batch's journal has that name"),
+    ("image,instruction,out\na.jpg,x,b.png\na.jpg,y,deep/.././b.png\n", "two rows have the same out"),
+    (f"image,instruction\na.jpg,{'x' * 200_000}\n", "list.csv, line 2: field larger than field limit"),
     ("image,instruction\na.jpg,x,y\n", "more than the head"),
     ("image,instruction,out\na.jpg,x,o.png\na.jpg,y,o.png\n", "two rows have the same out")])
 def test_a_list_that_cannot_be_used_is_told(photos, text, words):
@@ -115,11 +120,57 @@ def test_a_list_that_cannot_be_used_is_told(photos, text, words):
         jobs_of_list(photos / "list.csv", PLAIN)
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", '"a"', "a.jpg,x"])
+@pytest.mark.parametrize("name", ["list.csv", "list.jsonl"])
+def test_a_list_that_is_not_utf_8_is_told(photos, name):
+    (photos / name).write_bytes('{"image": "a.jpg", "instruction": "größer"}\n'.encode("latin-1"))
+    with pytest.raises(ListError, match=f"{name} is not text in UTF-8"):
+        jobs_of_list(photos / name, PLAIN)
+
+
+@pytest.mark.parametrize("knob, words", [
+    ('"seed": Infinity', "seed is inf; it must be a whole number"),
+    ('"seed": 1e400', "seed is inf; it must be a whole number"),
+    ('"steps": 7.9', "steps is 7.9; it must be a whole"), (f'"guidance": 1{"0" * 400}', "it must be a number"),
+    ('"seed": [7]', "it must be a whole number")])
+def test_numbers_that_are_none_are_told(photos, knob, words):
+    (photos / "list.jsonl").write_text(f'{{"image": "a.jpg", "instruction": "x", {knob}}}')
+    with pytest.raises(ListError, match=words):
+        jobs_of_list(photos / "list.jsonl", PLAIN)
+
+
+def test_a_whole_number_may_have_a_point(photos):
+    (photos / "list.jsonl").write_text('{"image": "a.jpg", "instruction": "x", "steps": 7.0}')
+    assert jobs_of_list(photos / "list.jsonl", PLAIN)[0].fields["steps"] == 7
+
+
+@pytest.mark.parametrize("asked, formats", [
+    ({}, {"b.jpg": "jpeg", "c.webp": "webp", "a.png": "png", "deep/d": "png"}),
+    ({"format": "webp"}, {"b.jpg": "webp", "c.webp": "webp", "a.webp": "webp", "deep/d": "webp"})])
+def test_the_names_say_the_formats_where_nothing_else_does(photos, asked, formats):
+    rows = "".join(f"a.jpg,x,{out}\n" for out in ("b.jpg", "c.webp", "", "deep/d"))
+    (photos / "list.csv").write_text(f"image,instruction,out\n{rows}")
+    jobs = jobs_of_list(photos / "list.csv", {"region": b"auto"} | asked)
+    assert {job.out: job.request().format for job in jobs} == formats
+
+
+@pytest.mark.parametrize("line", [
+    "{", "[1]", '"a"', "a.jpg,x", "[" * 100_000, '{"image": "a.jpg", "instruction": "\\ud800"}'],
+    ids=["cut", "list", "text", "csv", "deep", "half a character"])
 def test_lines_that_are_no_objects_are_told(photos, line):
     (photos / "list.jsonl").write_text('{"image": "a.jpg", "instruction": "x"}\n' + line)
     with pytest.raises(ListError, match="list.jsonl, line 2: it must be a JSON object"):
         jobs_of_list(photos / "list.jsonl", PLAIN)
+
+
+BREAKS = "one\u2028two\u2029three\u0085four"  # where other programs begin a line, and JSON does not
+
+
+def test_a_sentence_may_hold_what_breaks_lines_elsewhere(photos, tmp_path):
+    line = json.dumps({"image": "a.jpg", "instruction": BREAKS}, ensure_ascii=False)
+    (photos / "list.jsonl").write_text(line + "\r\n", encoding="utf-8")
+    jobs = jobs_of_list(photos / "list.jsonl", PLAIN)
+    do(jobs, tmp_path / "out", Client())
+    assert do(jobs, tmp_path / "out", Client()).before == 1, "the journal knows it again"
 
 
 # -- what is done -----------------------------------------------------------------------------------------------------

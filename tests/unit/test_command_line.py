@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 from pictures import file_of, scene
 
-from clients import address
 from clients.command import retouch
 from clients.exits import Exit
 from clients.knobs import asked, format_of, read, suffix_of
-from retouch.answer import EditAnswer, EditInfo
+from retouch.answer import EditAnswer, EditInfo, Operation
 from retouch.client import Retouch
 from retouch.server import ROOT, ServerError, free_port
 from retouch.types import RequestError
@@ -81,7 +83,10 @@ def test_a_failure_has_its_exit_code_and_one_line(editing, photo_file, tmp_path,
 
 @pytest.mark.parametrize("arguments", [
     ("edit",), ("edit", "nowhere.png", "x"), ("nothing",), ("batch", "-o", "out"), ("bench", "--count", "0"),
-    ("bench", "--concurrency", "1,x"), ("completion", "cmd"), ("edit", "--timeout", "0")])
+    ("bench", "--concurrency", "1,x"), ("completion", "cmd"), ("edit", "--timeout", "0"),
+    *((command, f"--{port}", number) for number in ("70000", "-1") for command, port in (
+        ("openai", "port"), ("web", "port"), ("serve", "http-port"), ("serve", "grpc-port"), ("serve", "metrics-port"),
+        ("monitor", "port"), ("monitor", "grafana-port")))])
 def test_a_wrong_call_is_told_as_such(arguments):
     result = invoke(*arguments)
     assert result.exit_code == 2 and "Error: " in result.stderr
@@ -135,26 +140,50 @@ def test_a_result_that_cannot_be_written_is_told(editing, photo_file, tmp_path):
     assert result.exit_code == 1 and "Traceback" not in result.output and "out.png" in result.stderr
 
 
+def test_what_others_wrote_is_no_markup(editing, photo_file, tmp_path):
+    """Nor is a name a person gave: rich takes what stands in square brackets for colours."""
+    operation = Operation("recolour", "[red]circle[/red]", "[/blue]")
+    info = dataclasses.replace(FINAL.info, operations=[operation], lane_reason="[bold]as asked[/]")
+    editing.does(dataclasses.replace(FINAL, info=info))
+    result = invoke("edit", photo_file, "x", "-o", tmp_path / "out[draft].png", "--url", "127.0.0.1:1")
+    assert result.exit_code == 0, result.output
+    for words in ("out[draft].png", "recolour [red]circle[/red] [/blue]", "[bold]as asked[/]"):
+        assert words in result.stdout
+
+
+def test_the_demos_sentence_is_no_markup(editing, photo_file, tmp_path, monkeypatch):
+    @contextlib.contextmanager
+    def server(log):
+        yield SimpleNamespace(grpc=1)
+
+    monkeypatch.setattr("clients.demo.Server", server)
+    editing.does(dataclasses.replace(FINAL, image=photo_file.read_bytes()))
+    result = invoke("demo", "--image", photo_file, "--instruction", "make it [/red]", "--out", tmp_path / "out[1]")
+    assert result.exit_code == 0, result.output
+    assert "“make it [/red]”" in result.stdout and "out[1]" in result.stdout
+
+
 def test_a_name_says_the_format():
     names = {"a.JPG": "jpeg", "a.jpeg": "jpeg", "a.webp": "webp", "a.png": "png", "a": "png"}
     assert {name: format_of(Path(name)) for name in names} == names
     assert [suffix_of(each) for each in ("jpeg;quality=80", "webp", "png")] == [".jpg", ".webp", ".png"]
 
 
-def test_a_seed_is_left_out_unless_it_is_given(tmp_path):
+def test_a_seed_and_a_format_are_left_out_unless_they_are_given(tmp_path):
     (tmp_path / "mask").write_bytes(b"white")
     options = {"seed": None, "mask": None, "region": "full", "format": None}
-    assert asked(options) == {"region": b"full", "format": "png"}
-    given = options | {"seed": 0, "mask": tmp_path / "mask"}
-    assert read(asked(given)) == {"seed": 0, "region": b"white", "format": "png"}
+    assert asked(options) == {"region": b"full"}
+    given = options | {"seed": 0, "mask": tmp_path / "mask", "format": "webp"}
+    assert read(asked(given)) == {"seed": 0, "region": b"white", "format": "webp"}
 
 
-def test_without_an_address_it_is_the_running_servers(monkeypatch, tmp_path):
-    monkeypatch.setattr(address, "RUNNING", tmp_path / "running.json")
-    assert address.running_url(None, http=True) == "127.0.0.1:8000"
-    (tmp_path / "running.json").write_text('{"http": 18000, "grpc": 18001}')
-    assert address.running_url(None, http=False) == "127.0.0.1:18001"
-    assert address.running_url("a:1", http=False) == "a:1"
+@pytest.mark.parametrize("arguments", [
+    ("PHOTO", "x\udcff"), ("PHOTO", "x", "--negative", "\udcff"), ("PHOTO", "x", "--region", "\udcff"),
+    ("PHOTO", "x", "--precision", "\udcff"), ("PHOTO", "x", "--format", "\udcff")])
+def test_bytes_that_are_no_text_are_told(photo_file, arguments):
+    """Python has what is not UTF-8 as halves of characters."""
+    result = invoke("edit", *(photo_file if each == "PHOTO" else each for each in arguments), "--url", "127.0.0.1:1")
+    assert result.exit_code == 2 and "it is not text in UTF-8" in result.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -80,3 +80,9 @@ def test_what_is_optional_does_not_count(monkeypatch):
         result = CliRunner().invoke(retouch, ["doctor"])
         assert result.exit_code == code and "ok  one" in result.output and "--  three: or not" in result.output
     assert "NO  two: mend it" in result.output
+
+
+def test_what_is_told_is_no_markup(monkeypatch):
+    check = doctor.Check(False, "one [/red]", "see [two]", optional=True)
+    monkeypatch.setattr(doctor, "checks", lambda url, http: iter([check]))
+    assert "--  one [/red]: see [two]" in CliRunner().invoke(retouch, ["doctor"]).output

@@ -46,6 +46,14 @@ def test_the_command(tmp_path):
     assert json.loads((tmp_path / "shapes.json").read_text()) == json.loads(json.dumps(summary(SHAPES).words()))
 
 
+def test_figures_find_their_folder_or_say_why_not(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = inspected(SHAPES, "--json", tmp_path / "new" / "shapes.json")
+    assert done.returncode == 0 and (tmp_path / "new" / "shapes.json").is_file()
+    done = inspected(SHAPES, "--json", tmp_path / "file" / "shapes.json")
+    assert done.returncode == 1 and "Error: Could not open file" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_what_is_no_checkpoint_is_one_sentence(tmp_path):
     done = inspected("nothing", cwd=tmp_path)
     assert (done.returncode, done.stderr.strip()) == (1, "CheckpointError: there is no nothing")

@@ -22,7 +22,7 @@ def answer(kind):
 
 class Client:
     def __init__(self, acts):
-        self.acts, self.at_once, self.most = iter(acts), 0, 0
+        self.acts, self.at_once, self.most, self.images = iter(acts), 0, 0, []
 
     async def __aenter__(self):
         return self
@@ -34,6 +34,7 @@ class Client:
         return [each async for each in self.edit(image, instruction, **fields)][-1]
 
     async def edit(self, image, instruction, **fields):
+        self.images.append(image)
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         act = next(self.acts)
@@ -85,6 +86,21 @@ def test_the_command_prints_a_row_for_each_number_of_clients(monkeypatch, tmp_pa
     assert result.exit_code == 0 and "edits/s" in result.stdout
     rows = json.loads((tmp_path / "b.json").read_text())["rows"]
     assert [(row["concurrency"], row["answered"], row["refused"]) for row in rows] == [(1, 4, 0), (2, 4, 0)]
+
+
+def test_every_run_has_images_that_no_other_had(monkeypatch):
+    """A server that remembers those of the run before would answer sooner."""
+    clients = []
+
+    def client(*_, **__):
+        clients.append(Client([["final"]] * 20))
+        return clients[-1]
+
+    monkeypatch.setattr("clients.commands.bench.AsyncRetouch", client)
+    for _ in range(2):
+        assert CliRunner().invoke(retouch, ["bench", "--count", "4", "--concurrency", "1,2"]).exit_code == 0
+    images = [image for each in clients for image in each.images]
+    assert len(images) == 2 * (3 + 2 * 4) == len(set(images))
 
 
 def test_the_command_fails_where_all_were_refused(monkeypatch):

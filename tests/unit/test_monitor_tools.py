@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from string import Template
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from clients import monitor
 from clients.command import retouch
+
+PROVISIONING = monitor.DEPLOY / "grafana" / "provisioning"
 
 
 def test_without_prometheus_it_says_how_to_get_it(monkeypatch):
@@ -21,14 +26,33 @@ def test_everything_listens_on_loopback(monkeypatch):
     monkeypatch.setattr(monitor.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(monitor, "GRAFANA_HOMES", ("/usr",))
     assert "--web.listen-address=127.0.0.1:9090" in monitor.prometheus(9090).command
-    grafana = monitor.grafana(3000)
+    grafana = monitor.grafana(3000, 9090)
     assert grafana.command == ["/usr/bin/grafana", "server", "--homepath", "/usr"]
     assert grafana.environment["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
 
 
-def test_a_tool_that_ends_is_told(tmp_path, monkeypatch):
+def test_grafana_asks_the_prometheus_that_is_started(monkeypatch):
+    monkeypatch.setattr(monitor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(monitor, "GRAFANA_HOMES", ("/usr",))
+    (source,) = yaml.safe_load((PROVISIONING / "datasources" / "prometheus.yml").read_text())["datasources"]
+    url = Template(source["url"]).substitute(monitor.grafana(3000, 19090).environment)
+    assert url == monitor.prometheus(19090).page
+
+
+def test_compose_gives_grafana_all_that_it_is_provisioned_by():
+    wanted = {name for path in PROVISIONING.rglob("*.yml") for name in re.findall(r"\$\{(\w+)}", path.read_text())}
+    services = yaml.safe_load((monitor.DEPLOY / "monitor.yml").read_text())["services"]
+    assert wanted and wanted <= set(services["grafana"]["environment"])
+
+
+@pytest.mark.parametrize("told", ["", "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); "])
+def test_a_tool_that_ends_is_told(tmp_path, monkeypatch, told):
+    """Not the other, which is stopped then, however it takes that."""
     monkeypatch.setattr(monitor, "RUNTIME", tmp_path)
-    tools = [monitor.Tool("Sleeper", "", [sys.executable, "-c", "import time; time.sleep(60)"]),
-             monitor.Tool("Quitter", "", [sys.executable, "-c", "pass"])]
+    ready = tmp_path / "ready"
+    sleeper = f"{told}import pathlib, time; pathlib.Path({str(ready)!r}).touch(); time.sleep(60)"
+    quitter = f"import pathlib, time\nwhile not pathlib.Path({str(ready)!r}).exists(): time.sleep(0.01)"
+    tools = [monitor.Tool(name, "", [sys.executable, "-c", code])
+             for name, code in (("Sleeper", sleeper), ("Quitter", quitter))]
     with pytest.raises(monitor.MonitorError, match="Quitter has stopped by itself"):
         monitor.watch(tools)

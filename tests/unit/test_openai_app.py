@@ -16,7 +16,9 @@ from pictures import file_of, mask_file, scene
 from PIL import Image
 
 from clients.openai_api.app import create_app
+from clients.openai_api.errors import PATTERNS
 from clients.openai_api.keys import Keys
+from clients.openai_api.parameters import Parameters
 from clients.openai_api.serving import serve
 from retouch import images
 from retouch.server import ServerError
@@ -142,7 +144,20 @@ def test_sizes_are_kept_without_distortion():
     assert cut.shape == (128, 128, 3) and (cut[8:120, 8:120] == 255).all(), "the middle, twice as large"
     assert sent(size="auto").json()["size"] == "160x96" and sent(size="1600x32").json()["size"] == "1600x32"
     for size in ("15x20", "4097x16", "big", "128", "128X128", "-1x5"):
-        refused(sent(size=size), 400, "size", "invalid_value")
+        message = refused(sent(size=size), 400, "size", "invalid_value")
+        assert message == "Invalid 'size': it should be auto, or WIDTHxHEIGHT with sides of 16 to 4096 as 1024x768."
+
+
+@pytest.mark.parametrize("prompt", [" ", "\n\t", "\x1c"])
+def test_a_blank_prompt_is_told_as_such(prompt):
+    message = refused(sent(prompt=prompt), 400, "prompt", "invalid_value")
+    assert message == "Invalid 'prompt': it is blank; send a sentence."
+
+
+def test_every_pattern_has_its_words():
+    """What a regular expression wants is not for people."""
+    fields = Parameters.model_fields.items()
+    assert {name for name, field in fields if "pattern" in str(field.metadata)} == set(PATTERNS)
 
 
 @pytest.mark.parametrize("way", ["form", "json"])

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 from pictures import file_of, scene
 
 from clients.web import markup, picture, words
-from clients.web.editing import Edits
+from clients.web.app import App
+from clients.web.editing import Dropped, Edits
 from clients.web.examples import examples
 from clients.web.mask import is_painted, mask_file
+from clients.web.serving import FOLDER
 from clients.web.turns import MOST, History, Turn
 from retouch import images
 from retouch.answer import EditAnswer, EditInfo, Operation, Region
@@ -140,9 +144,9 @@ class Slow:
         if instruction == "fail":
             raise RequestError("no")
         try:
-            yield EditAnswer(b"preview", (1, 2), dataclasses.replace(INFO, kind="preview"))
+            yield EditAnswer(image, (1, 2), dataclasses.replace(INFO, kind="preview"))
             await self.let.wait()
-            yield EditAnswer(b"final", (2, 2), INFO)
+            yield EditAnswer(image, (2, 2), INFO)
         except asyncio.CancelledError:
             self.left += 1
             raise
@@ -173,6 +177,34 @@ def test_an_edit_is_stopped_from_elsewhere():
     beside(check)
 
 
+def test_an_edit_is_stopped_from_another_thread():
+    """As the page does, whose handlers have threads of their own."""
+    async def check(edits, client):
+        answers = edits.answers("tab", b"", "a")
+        await anext(answers)
+        await asyncio.to_thread(edits.stop, "tab")
+        with pytest.raises(Cancelled):
+            await anext(answers)
+
+    beside(check)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_edit_that_is_dropped_has_no_more_answers(late):
+    async def check(edits, client):
+        answers = edits.answers("tab", b"", "a")
+        await anext(answers)
+        if late:  # its result is there, and nobody has taken it yet
+            client.let.set()
+            await asyncio.sleep(0.01)
+        edits.drop("tab")
+        with pytest.raises(Dropped):
+            await anext(answers)
+        assert client.left == (not late)
+
+    beside(check)
+
+
 def test_an_edit_that_is_left_ends():
     async def check(edits, client):
         answers = edits.answers("tab", b"", "a")
@@ -190,7 +222,7 @@ def test_tabs_do_not_meet_but_a_tab_has_one_edit():
         await anext(first)
         await anext(other)
         await anext(second)
-        with pytest.raises(Cancelled):
+        with pytest.raises(Dropped):
             await anext(first)
         client.let.set()
         assert [(await anext(each)).final for each in (second, other)] == [True, True]
@@ -207,3 +239,59 @@ def test_what_the_server_refuses_comes_through():
             await anext(edits.answers("tab", b"", "fail"))
 
     beside(check)
+
+
+# -- what the page does while there is an edit, and without its turns -------------------------------------------------
+
+TAB = SimpleNamespace(session_hash="tab")
+PHOTO = file_of(scene())
+
+
+@pytest.fixture
+def app(monkeypatch, tmp_path):
+    monkeypatch.setenv(FOLDER, str(tmp_path / "kept"))
+    return App("127.0.0.1:1")
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "other.png").write_bytes(file_of(scene(160, 96)))
+    return str(tmp_path / "other.png")
+
+
+TURNS = History.of(PHOTO).added(PHOTO, "a", INFO)
+CHOICES = {  # what is done in an edit, and the picture that is there then
+    "drop": (lambda app, file: app.dropped({app.page.photo: file}, TAB), file_of(scene(160, 96))),
+    "example": (lambda app, _: app.chosen(SimpleNamespace(index=0), TAB), examples()[0].picture.read_bytes()),
+    "clear": (lambda app, _: app.cleared(TAB), None),
+    "undo": (lambda app, _: app.undone(TURNS, TAB), PHOTO),
+    "redo": (lambda app, _: app.redone(TURNS.undone(), TAB), PHOTO),
+    "turn": (lambda app, _: app.moved(TURNS, SimpleNamespace(index=0), TAB), PHOTO),
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_what_is_chosen_in_an_edit_stays(app, file, choice):
+    choose, image = CHOICES[choice]
+    page = app.page
+    asked = {each: each.value for each in app._asked()} | {page.history: TURNS, page.instruction: "x"}
+
+    async def run():
+        app.edits._client = Slow()
+        shown = app.edited(asked, TAB)
+        assert (await anext(shown))[page.stop]["visible"] and "Step 1" in (await anext(shown))[page.status]
+        found = choose(app, file)
+        assert (found[page.history] and found[page.history].current.image) == image and not found[page.stop]["visible"]
+        assert [each async for each in shown] == [{page.status: gr.skip()}] and app.edits._client.left == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("ask", [
+    lambda app: app.undone(None, TAB), lambda app: app.redone(None, TAB),
+    lambda app: app.moved(None, SimpleNamespace(index=1), TAB)], ids=["undo", "redo", "turn"])
+def test_turns_that_are_forgotten_are_told(app, ask):
+    """Gradio keeps a tab's state for a time only."""
+    found = ask(app)
+    assert "are forgotten" in found[app.page.status] and found[app.page.photo] is found[app.page.history] is None
+    assert app.framed(None) is None
