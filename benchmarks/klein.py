@@ -10,7 +10,6 @@ shared step is no longer a tenth less than a step alone.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.checkpoints import KLEIN
+from benchmarks.results import save_json
 from benchmarks.timing import timed
 from retouch.families.klein import text_ids
 from retouch.latents import reference_ids, target_ids
@@ -59,9 +59,8 @@ def main() -> None:
     rows = list(measure(options.tiny, device, options.count))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU: these figures say nothing of one"
     show(rows, name)
-    if options.json:
-        figures = {"machine": name, "torch": torch.__version__, "rows": [asdict(row) for row in rows], "findings": findings(rows)}
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    save_json(options.json, {"machine": name, "torch": torch.__version__, "rows": [asdict(row) for row in rows],
+                             "findings": findings(rows)})
 
 
 @torch.no_grad()
