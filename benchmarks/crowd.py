@@ -21,9 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import openai
-
 from benchmarks.openai_server import openai_server
+from benchmarks.packages import need
 from benchmarks.results import save_json
 from benchmarks.table import machine
 from benchmarks.turns import quantile
@@ -33,6 +32,9 @@ from retouch.server import HOST, RUNTIME, Server
 from retouch.types import LANES
 from training.render import render
 from training.scenes import held_out
+
+need("openai")
+import openai  # noqa: E402
 
 MOST_CLIENTS, MOST_SECONDS = 200, 600
 SEEDS = 3  # of each client
