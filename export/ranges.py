@@ -46,4 +46,5 @@ def alike(one: Path, other: Path) -> bool:
 
 
 def _largest(ranges: Ranges) -> dict[str, dict[str, float]]:
-    return {graph: {module: found.largest for module, found in modules.items()} for graph, modules in ranges.items()}
+    return {graph: {module: found.largest for module, found in modules.items()}
+            for graph, modules in ranges.items()}

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export import ranges
 from export.checkpoint import Checkpoint
 from export.faults import check
 from export.lora import AdapterFile
@@ -44,8 +43,8 @@ class Work:
     def of(cls, folder: Path, asked: list[str], repository: Path, only: str | None, tensorrt: bool, settings: Settings,
            lora: AdapterFile | None) -> Work:
         """CheckpointError or AdapterError when one of the two cannot be exported, ValueError when `only` names no part.
-        What is there already counts as missing where it is to be weightless, and parts that must be loaded do not; a lane
-        also where it was calibrated by other ranges than those that are given, and a plan where it is of no use here."""
+        What is there already counts as missing where it is to be weightless, and parts that must be loaded do not; so does
+        a lane that was calibrated by other ranges than those that are given, and a plan that is of no use here."""
         checkpoint, weightless = Checkpoint(folder), settings.weightless
         if checkpoint.family not in FAMILIES:
             raise ValueError(f"the export of {checkpoint.family} is not built yet; there are {', '.join(FAMILIES)}")
@@ -63,7 +62,9 @@ class Work:
         def other_ranges(lane: str) -> bool:
             if lane == "bf16" or not settings.calibration:
                 return False
-            return not ranges.alike(denoiser.folder(repository, named[lane]) / ranges.FILE, settings.calibration)
+            from export.ranges import FILE, alike  # ml_dtypes, which comes with the exporter's packages
+
+            return not alike(denoiser.folder(repository, named[lane]) / FILE, settings.calibration)
 
         def planless(lane: str) -> bool:
             return lane in lanes or not plans_here(denoiser.folder(repository, named[lane]), settings.strip)
@@ -94,8 +95,8 @@ class Work:
 def _refuse_to_empty(folders: list[Path]) -> None:
     """ValueError when one of them holds an export that is served."""
     if there := [folder.parent.name for folder in folders if (folder / MANIFEST).is_file()]:
-        raise ValueError(f"--weightless would replace what is served of {', '.join(there)} by graphs that cannot be; name "
-                         "another folder with --repository")
+        raise ValueError(f"--weightless would replace what is served of {', '.join(there)} by graphs that cannot be; "
+                         "name another folder with --repository")
 
 
 def plans_here(folder: Path, strip: bool) -> bool:

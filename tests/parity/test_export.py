@@ -32,6 +32,11 @@ def test_a_damaged_part_is_made_again(folder, repository):
     assert not list(repository.glob("*/.partial"))
 
 
+def test_manifests_say_what_stages_read_and_no_more(repository):
+    assert all(verify(repository / part / "1").settings == {} for part in ("connector", "vae_encoder", "vae_decoder"))
+    assert "max_steps" not in verify(repository / "denoiser_bf16" / "1").settings
+
+
 def test_folders_of_the_model_repository(repository):
     assert {path.name for path in repository.iterdir()} == {
         "vl_parser", "connector", "vae_encoder", "vae_decoder", "denoiser_bf16"}
