@@ -23,6 +23,7 @@ from rich.table import Table
 from benchmarks.checkpoints import KLEIN
 from benchmarks.results import save_json
 from benchmarks.timing import timed
+from export.dtype import parameters_in
 from retouch.families.klein import text_ids
 from retouch.latents import reference_ids, target_ids
 from retouch.passes.flux2 import Reference, Step
@@ -66,13 +67,8 @@ def main() -> None:
 @torch.no_grad()
 def measure(tiny: bool, device: torch.device, count: int) -> Iterator[Row]:
     torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with device:
-            model = Flux2Transformer2DModel(**(TINY if tiny else KLEIN)).eval().requires_grad_(False)
-    finally:
-        torch.set_default_dtype(before)
+    with parameters_in(torch.bfloat16), device:
+        model = Flux2Transformer2DModel(**(TINY if tiny else KLEIN)).eval().requires_grad_(False)
     see, step = Reference(model), Step(model, "velocity")
     for side in (64, 128) if tiny else SIDES:
         grid = side // CELL, side // CELL

@@ -24,16 +24,20 @@ def checkout(tmp_path):
     return tmp_path
 
 
+def dry(checkout, *arguments):
+    """The commands that `make` would run."""
+    return subprocess.run(["make", "-n", *arguments], cwd=checkout, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("target", SERVING)
 def test_what_is_served_is_exported_again_where_it_has_changed(checkout, target):
     """Only the export itself knows all that artifacts are made of, so it is asked each time."""
-    told = subprocess.run(["make", "-n", target, "CHECKPOINT=other"], cwd=checkout, capture_output=True, text=True, check=True)
-    assert "-m export other --precision bf16,fp8,fp4" in told.stdout and "pip install" not in told.stdout
+    told = dry(checkout, target, "CHECKPOINT=other")
+    assert "-m export other --precision bf16,fp8,fp4" in told and "pip install" not in told
 
 
 def test_make_opponents_installs_what_benchmarks_are_measured_against(checkout):
-    told = subprocess.run(["make", "-n", "opponents"], cwd=checkout, capture_output=True, text=True, check=True)
-    assert "--requirement requirements-bench.txt" in told.stdout
+    assert "--requirement requirements-bench.txt" in dry(checkout, "opponents")
 
 
 def test_what_goes_into_one_environment_has_the_same_pins():

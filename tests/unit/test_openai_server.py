@@ -38,5 +38,6 @@ def test_its_url_and_its_end(says, tmp_path):
 def test_what_does_not_get_ready_is_one_sentence(says, tmp_path, monkeypatch, text):
     monkeypatch.setattr(module, "START_SECONDS", 0.5)
     says(text)
-    with pytest.raises(ServerError, match="did not start; its log is log"), openai_server("127.0.0.1:1", tmp_path / "log"):
+    told = pytest.raises(ServerError, match="did not start; its log is log")
+    with told, openai_server("127.0.0.1:1", tmp_path / "log"):
         pass
