@@ -10,10 +10,10 @@ PINS = requirements$(if $(filter 3.10,$(VERSION)),-3.10).txt
 CHECKPOINT ?= checkpoints/shapes
 LANES ?= bf16,fp8,fp4
 SETUP := .venv/.setup
-EXPORT := .runtime/.export
 LPIPS := .venv/.lpips
 WEB := .venv/.web
 CHECKS := .venv/.checks
+OPPONENTS := .venv/.opponents
 AIPERF := .venv-aiperf/.setup
 
 IMAGE ?= $(CHECKPOINT)/sample.png
@@ -23,7 +23,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve openai web eval test test-unit test-gpu calibrate bindings monitor doctor bench aiperf overhead ablation train clean distclean
+.PHONY: help setup export demo edit serve openai web eval test test-unit test-gpu calibrate bindings monitor doctor bench aiperf opponents overhead ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,27 +37,26 @@ $(SETUP): requirements.txt requirements-3.10.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-export: $(EXPORT)  ## Turn the checkpoint into ONNX in model_repository/
-$(EXPORT): $(SETUP) $(wildcard $(CHECKPOINT)/*) $(wildcard $(CHECKPOINT)/*/*) $(wildcard export/*.py export/*/*.py)
+# asked each time, for it alone knows all that artifacts are made of; where they are right it takes less than a second
+export: $(SETUP)  ## Turn the checkpoint into ONNX in model_repository/
 	$(BIN)/python -m export $(CHECKPOINT) --precision $(LANES)
-	@mkdir -p $(@D) && touch $@
 
-demo: $(EXPORT)  ## Edit the sample image on a real server; pictures go to out/
+demo: export  ## Edit the sample image on a real server; pictures go to out/
 	$(BIN)/retouch demo --out out
 
-edit: $(EXPORT)  ## Edit one image: make edit IMAGE=photo.png INSTRUCTION="make the red circle blue" OUT=out.png
+edit: export  ## Edit one image: make edit IMAGE=photo.png INSTRUCTION="make the red circle blue" OUT=out.png
 	$(BIN)/retouch edit --start "$(IMAGE)" "$(INSTRUCTION)" -o "$(OUT)"
 
-serve: $(EXPORT)  ## Run the server on 127.0.0.1:8000 (HTTP) and :8001 (gRPC) until Ctrl-C
+serve: export  ## Run the server on 127.0.0.1:8000 (HTTP) and :8001 (gRPC) until Ctrl-C
 	$(BIN)/retouch serve
 
-openai: $(EXPORT) $(WEB)  ## Serve OpenAI's image editing API on 127.0.0.1:8080, with a server when none runs, until Ctrl-C
+openai: export $(WEB)  ## Serve OpenAI's image editing API on 127.0.0.1:8080, with a server when none runs, until Ctrl-C
 	$(BIN)/retouch openai --start
 
-web: $(EXPORT) $(WEB)  ## Serve the web page on 127.0.0.1, with a server when none runs, until Ctrl-C
+web: export $(WEB)  ## Serve the web page on 127.0.0.1, with a server when none runs, until Ctrl-C
 	$(BIN)/retouch web
 
-eval: $(EXPORT) $(LPIPS)  ## All lanes over the 500 held-out scenes: make eval, or PRECISION="fp8" for one beside bf16
+eval: export $(LPIPS)  ## All lanes over the 500 held-out scenes: make eval, or PRECISION="fp8" for one beside bf16
 	$(BIN)/python -m training.evaluate --precision $(PRECISION) --worst out/worst.png --json out/eval.json $(EVAL)
 $(LPIPS): $(SETUP) requirements-eval.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-eval.txt
@@ -70,16 +69,16 @@ $(CHECKS): $(WEB) requirements-test.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-test.txt
 	@touch $@
 
-test: $(EXPORT) $(CHECKS) aiperf  ## All tests, a real server among them
+test: export $(CHECKS) aiperf  ## All tests, a real server among them
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 test-unit: $(CHECKS)  ## The quick tests: no server, no checkpoint
 	$(BIN)/python -m pytest tests/unit tests/contract
 
-test-gpu: $(EXPORT)  ## What needs a GPU; on a machine without one all of it is skipped
+test-gpu: export  ## What needs a GPU; on a machine without one all of it is skipped
 	$(BIN)/python -m pytest tests/gpu
 
-calibrate: $(EXPORT)  ## Measure what a step costs on this machine, for the scheduler
+calibrate: export  ## Measure what a step costs on this machine, for the scheduler
 	$(BIN)/retouch calibrate
 
 bindings: $(SETUP)  ## Fetch TensorRT's Python bindings, which the tests hold our names against
@@ -91,7 +90,7 @@ monitor: $(SETUP)  ## Watch a running server by Prometheus and Grafana until Ctr
 doctor: $(SETUP)  ## Say what this machine lacks
 	$(BIN)/retouch doctor
 
-bench: $(EXPORT) $(WEB) aiperf  ## Measure this machine and write out/bench/report.html: eight minutes, or QUICK=1 for three
+bench: export $(WEB) aiperf  ## Measure this machine and write out/bench/report.html: eight minutes, or QUICK=1 for three
 	$(BIN)/python -m benchmarks.report $(if $(QUICK),--quick) $(BENCH)
 aiperf:
 	@$(MAKE) --no-print-directory $(AIPERF) || echo "AIPerf cannot be installed here: the report and its tests go without it"
@@ -100,10 +99,15 @@ $(AIPERF): requirements-aiperf.txt
 	.venv-aiperf/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-aiperf.txt
 	@touch $@
 
-overhead: $(EXPORT)  ## What serving adds to the same ONNX sessions in a plain loop
+opponents: $(OPPONENTS)  ## Install what benchmarks.denoising, .door and .crowd need: LitServe and openai's SDK
+$(OPPONENTS): $(WEB) requirements-bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-bench.txt
+	@touch $@
+
+overhead: export  ## What serving adds to the same ONNX sessions in a plain loop
 	$(BIN)/python -m benchmarks.overhead
 
-ablation: $(EXPORT) $(LPIPS)  ## What each means against rounding brings in the FP4 lane (five minutes)
+ablation: export $(LPIPS)  ## What each means against rounding brings in the FP4 lane (five minutes)
 	$(BIN)/python -m benchmarks.quantisation --pictures nearest search feedback "feedback, tail 1" --json out/ablation.json
 
 train: $(SETUP)  ## Make the checkpoint again from a seed (hours on two cores; resumable)

@@ -129,7 +129,8 @@ def theirs(checkpoint: Path) -> Iterator[Edit]:
             "image": base64.b64encode(asked.image).decode(), "instruction": asked.instruction, "seed": asked.seed,
             "steps": STEPS, "region": asked.region})
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # one that did not start has ended by itself
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -140,7 +141,7 @@ def _wait(url: str, process: subprocess.Popen) -> None:
             if urllib.request.urlopen(url, timeout=5).status == 200:
                 return
         if process.poll() is not None or time.monotonic() > deadline:
-            raise ServerError(f"LitServe did not start (log: {LOG})")
+            raise ServerError(f"LitServe did not start; its log is {LOG.name}")
         time.sleep(0.2)
 
 

@@ -9,7 +9,6 @@ A decoder whose norms or attention see the whole image decodes a crop otherwise,
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pool import Prepared, local, prepare
+from benchmarks.results import save_json
 from benchmarks.table import machine
 from benchmarks.turns import in_turns
 from retouch.plain_loop import PlainLoop
@@ -54,8 +54,7 @@ def main() -> None:
         table.add_row(str(row.cells), str(row.worst), f"{row.median:g}", f"{row.within:.0%}", f"{row.crop_ms:.1f} ms",
                       f"{row.whole_ms:.1f} ms")
     Console().print(table)
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "margins": [*map(asdict, found)]}, indent=1) + "\n")
+    save_json(options.json, {"machine": machine(), "margins": [*map(asdict, found)]})
 
 
 def latents(loop: PlainLoop, scene: Prepared, seed: int) -> np.ndarray:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import json
 import statistics
 import sys
 import time
@@ -22,9 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import openai
-
 from benchmarks.openai_server import openai_server
+from benchmarks.packages import need
+from benchmarks.results import save_json
 from benchmarks.table import machine
 from benchmarks.turns import quantile
 from retouch import images
@@ -33,6 +32,9 @@ from retouch.server import HOST, RUNTIME, Server
 from retouch.types import LANES
 from training.render import render
 from training.scenes import held_out
+
+need("openai")
+import openai  # noqa: E402
 
 MOST_CLIENTS, MOST_SECONDS = 200, 600
 SEEDS = 3  # of each client
@@ -152,8 +154,7 @@ def report(seen: Crowd, crowd: Sequence[Member], seconds: float, path: Path | No
         print(f"  {fault}")
     print(f"a result took {figures['median_seconds']:.2f} s (median), {figures['p95_seconds']:.2f} s (p95); "
           f"no client had fewer than {figures['least_of_a_client']}")
-    if path:
-        path.write_text(json.dumps({"machine": machine(), **figures}, indent=1) + "\n")
+    save_json(path, {"machine": machine(), **figures})
 
 
 def parse() -> argparse.Namespace:

@@ -8,14 +8,16 @@ Everything runs here, on the exported lane bf16; `memory` and `clients` start se
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import clients, load, memory, pool, reuse, session, steps
+from benchmarks.packages import need
 from benchmarks.table import Row, save, show
 from retouch.plain_loop import PlainLoop
-from retouch.server import REPOSITORY, ROOT
+from retouch.server import REPOSITORY, ROOT, ServerError
 
 FOLDER = REPOSITORY / "denoiser_bf16" / "1"
 CHECKPOINT = ROOT / "checkpoints" / "shapes"
@@ -52,10 +54,22 @@ BENCHES: dict[str, Callable[[PlainLoop, Effort], list[Row]]] = {
 
 def main() -> None:
     options = parse()
-    loop, effort = PlainLoop(REPOSITORY), QUICK if options.quick else Effort()
-    rows = [row for name in options.only for row in BENCHES[name](loop, effort)]
-    show("The denoiser", rows)
-    save(rows, options.json)
+    if "clients" in options.only:
+        need("litserve")
+    try:
+        measure(options.only, QUICK if options.quick else Effort(), options.json)
+    except ServerError as failure:
+        sys.exit(f"error: {failure}")
+
+
+def measure(names: Sequence[str], effort: Effort, path: Path | None) -> None:
+    """Rows are shown and saved as they come, so that what fails does not take those before with it."""
+    loop, rows = PlainLoop(REPOSITORY), []
+    for name in names:
+        found = BENCHES[name](loop, effort)
+        show(f"The denoiser: {name}", found)
+        rows += found
+        save(rows, path)
 
 
 def parse() -> argparse.Namespace:

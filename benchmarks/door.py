@@ -17,13 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import openai
-
 from benchmarks.openai_server import openai_server
+from benchmarks.packages import need
 from benchmarks.table import MORE, Row, save, show
 from benchmarks.turns import in_turns, medians
 from retouch.client import Retouch
 from retouch.server import HOST, ROOT, RUNTIME, Server
+
+need("openai")
+import openai  # noqa: E402
 
 SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
 PROMPT, LANE = "make the red circle blue", "bf16"

@@ -18,6 +18,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from benchmarks.peak import attending
 from benchmarks.work import Tokens, Work
+from export.dtype import parameters_in
 from export.formats import fp8_scale
 from export.policy import Tier, tier_of
 from retouch import compiler
@@ -56,13 +57,8 @@ class Flux:
         self.settings, self.device = settings, torch.device(settings.device)
         config, self.tokens = TINY if settings.tiny else FULL
         torch.manual_seed(0)
-        before = torch.get_default_dtype()
-        torch.set_default_dtype(torch.bfloat16)
-        try:
-            with self.device:
-                self.model = FluxTransformer2DModel(**config).eval().requires_grad_(False)
-        finally:
-            torch.set_default_dtype(before)
+        with parameters_in(torch.bfloat16), self.device:
+            self.model = FluxTransformer2DModel(**config).eval().requires_grad_(False)
         self._ids = self._positions()
         self._sigma = torch.full((1,), 0.7, device=self.device)
         self.inputs = self.tensors(inputs(settings.tiny))

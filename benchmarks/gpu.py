@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ import torch
 
 from benchmarks.flux import FULL, TINY, Flux, Settings, inputs
 from benchmarks.peak import attentions, products
+from benchmarks.results import save_json
 from benchmarks.served import edits
 from benchmarks.timing import Timing, timed
 from benchmarks.work import Work
@@ -74,8 +74,7 @@ def main() -> None:
     figures["clocks"]["after"] = clocks(device)
     figures |= {"steps": list(map(asdict, rows)), "served": list(map(asdict, served))}
     compare(rows, figures)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    save_json(options.json, figures)
 
 
 def measure_peaks(options: argparse.Namespace, device: torch.device, figures: dict[str, Any]) -> dict[str, float]:

@@ -10,7 +10,6 @@ shared step is no longer a tenth less than a step alone.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,7 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.checkpoints import KLEIN
+from benchmarks.results import save_json
 from benchmarks.timing import timed
+from export.dtype import parameters_in
 from retouch.families.klein import text_ids
 from retouch.latents import reference_ids, target_ids
 from retouch.passes.flux2 import Reference, Step
@@ -59,21 +60,15 @@ def main() -> None:
     rows = list(measure(options.tiny, device, options.count))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU: these figures say nothing of one"
     show(rows, name)
-    if options.json:
-        figures = {"machine": name, "torch": torch.__version__, "rows": [asdict(row) for row in rows], "findings": findings(rows)}
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    save_json(options.json, {"machine": name, "torch": torch.__version__, "rows": [asdict(row) for row in rows],
+                             "findings": findings(rows)})
 
 
 @torch.no_grad()
 def measure(tiny: bool, device: torch.device, count: int) -> Iterator[Row]:
     torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with device:
-            model = Flux2Transformer2DModel(**(TINY if tiny else KLEIN)).eval().requires_grad_(False)
-    finally:
-        torch.set_default_dtype(before)
+    with parameters_in(torch.bfloat16), device:
+        model = Flux2Transformer2DModel(**(TINY if tiny else KLEIN)).eval().requires_grad_(False)
     see, step = Reference(model), Step(model, "velocity")
     for side in (64, 128) if tiny else SIDES:
         grid = side // CELL, side // CELL

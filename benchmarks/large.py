@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.checkpoints import CHECKPOINTS, modules, write
+from benchmarks.results import save_json
 from export.quantise import bytes_by_tier
 
 LANES = ("bf16", "fp8", "fp4")
@@ -74,8 +75,7 @@ def main() -> None:
     chosen = parser.parse_args()
     figures = measure(chosen.which)
     show(figures)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(figures, indent=2) + "\n")
+    save_json(chosen.json, figures)
 
 
 if __name__ == "__main__":

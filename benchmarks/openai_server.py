@@ -5,26 +5,57 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from retouch.server import ROOT, ServerError
 
 READY = re.compile(r"ready: (http://\S+)")
+START_SECONDS = 60
 STOP_SECONDS = 30
 
 
 @contextlib.contextmanager
-def openai_server(url: str, **environment: str) -> Iterator[str]:
-    """The base URL (`http://127.0.0.1:…/v1`) of a server on a free port before the tritonserver at `url` (gRPC)."""
+def openai_server(url: str, log: Path | None = None, **environment: str) -> Iterator[str]:
+    """The base URL (`http://127.0.0.1:…/v1`) of a server on a free port before the tritonserver at `url` (gRPC).
+    ServerError. What it says on standard error goes to `log` where there is one; its process group does not outlive
+    this, and is out of reach of the terminal's Ctrl-C."""
     command = [sys.executable, "-m", "clients", "openai", "--port", "0", "--url", url]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
+    with log.open("wb") if log else contextlib.nullcontext() as told:
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, text=True, stderr=told,
+                                   stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        ready = READY.match(process.stdout.readline())
+        ready = READY.match(_first_line(process))
         if not ready:
-            raise ServerError("the OpenAI-compatible server did not start")
+            where = f"; its log is {log.name}" if log else ""
+            raise ServerError(f"the OpenAI-compatible server did not start{where}")
         yield ready[1]
     finally:
-        process.terminate()
-        process.wait(STOP_SECONDS)
+        _end(process)
+
+
+def _first_line(process: subprocess.Popen) -> str:
+    """What it says first; empty when it has ended, or says nothing for too long and is ended."""
+    late = threading.Timer(START_SECONDS, process.kill)
+    late.start()
+    try:
+        return process.stdout.readline()
+    finally:
+        late.cancel()
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Ask it to end, and end all of its group that has not."""
+    process.terminate()
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+    finally:  # also when a second Ctrl-C ends the wait
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()

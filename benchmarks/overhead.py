@@ -7,13 +7,13 @@ that whatever else the machine does hits both. Prints medians; `--json PATH` wri
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from benchmarks.results import save_json
 from benchmarks.unseen import unseen
 from retouch import images
 from retouch.client import Retouch
@@ -67,9 +67,8 @@ def report(medians: dict[str, float], options: argparse.Namespace) -> None:
     print(f"plain loop  {medians['plain']:8.1f} ms   median of {options.count}")
     print(f"edit        {medians['served']:8.1f} ms")
     print(f"ratio       {ratio:8.3f}")
-    if options.json:
-        figures = {"plain_ms": medians["plain"], "served_ms": medians["served"], "ratio": ratio, "count": options.count}
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    save_json(options.json, {"plain_ms": medians["plain"], "served_ms": medians["served"], "ratio": ratio,
+                             "count": options.count})
 
 
 def parse() -> argparse.Namespace:

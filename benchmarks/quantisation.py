@@ -9,7 +9,6 @@ held out. `--pictures` also judges the edits of some recipes over all 500 scenes
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.fidelity import Edit, fidelity, record
+from benchmarks.results import save_json
 from export.calibrate import calibrate, pairs
 from export.checkpoint import Checkpoint
 from export.exporter import Exporter
@@ -49,9 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     edits = record(options.repository, held_out(options.scenes))
     told = {name: measure(exporter, ranges, recipe, edits, name in options.pictures) for name, recipe in RECIPES.items()}
     show(told, options.scenes)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps({"scenes": options.scenes, "recipes": told}, indent=1) + "\n")
+    save_json(options.json, {"scenes": options.scenes, "recipes": told})
 
 
 def measure(exporter: Exporter, ranges: Ranges, recipe: Recipe, edits: list[Edit], pictures: bool) -> dict[str, Any]:

@@ -9,7 +9,6 @@ Every edit is of another image. Resident memory is that of the server and all it
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import re
 import sys
@@ -24,6 +23,7 @@ import tritonclient.grpc as grpc
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.resident import resident
+from benchmarks.results import save_json
 from benchmarks.table import machine
 from benchmarks.unseen import unseen
 from retouch import images
@@ -164,9 +164,8 @@ def report(soak: Soak, seconds: float, path: Path | None) -> None:
     for reason, count in soak.reasons.most_common():
         print(f"  {count} times: {reason}")
     print(f"resident memory after {WARM:.0%} of them and at the end: {soak.growth:+.2%}")
-    if path:
-        path.write_text(json.dumps({"machine": machine(), "seconds": seconds, "outcomes": soak.outcomes, "failures": soak.reasons,
-                                    "growth": soak.growth, "resident": soak.resident}, indent=1) + "\n")
+    save_json(path, {"machine": machine(), "seconds": seconds, "outcomes": soak.outcomes, "failures": soak.reasons,
+                     "growth": soak.growth, "resident": soak.resident})
 
 
 def parse() -> argparse.Namespace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine as here
+from benchmarks.results import save_json
 
 FASTER, AT_MOST, AT_LEAST, MORE = "times faster", "of theirs, at most", "times theirs", "more than theirs, at most"
 
@@ -62,10 +62,8 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 def save(rows: Sequence[Row], path: Path | None) -> None:
     """All figures and what they were measured on; nothing without a path."""
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        told = [asdict(row) | {"ratio": row.ratio, "met": row.met} for row in rows]
-        path.write_text(json.dumps({"machine": machine(), "rows": told}, indent=1) + "\n")
+    told = [asdict(row) | {"ratio": row.ratio, "met": row.met} for row in rows]
+    save_json(path, {"machine": machine(), "rows": told})
 
 
 def machine() -> str:

@@ -35,7 +35,7 @@ class CalibrationPair:
 
 
 def pairs(checkpoint: Path) -> list[CalibrationPair]:
-    """Of `calibration.jsonl` in a checkpoint: lines of {"image": file, "instruction": sentence}; ValueError."""
+    """Of `calibration/pairs.jsonl` in a checkpoint: lines of {"image": file, "instruction": sentence}; ValueError."""
     index = Path(checkpoint) / "calibration" / "pairs.jsonl"
     if not index.is_file():
         raise ValueError(f"the checkpoint has no calibration/{index.name}: FP8 and FP4 need images and sentences to "
@@ -44,7 +44,7 @@ def pairs(checkpoint: Path) -> list[CalibrationPair]:
     return [CalibrationPair((index.parent / row["image"]).read_bytes(), row["instruction"]) for row in rows]
 
 
-def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int = 0, lane: str = "bf16") -> Ranges:
+def calibrate(repository: Path, examples: Iterable[CalibrationPair], lane: str = "bf16") -> Ranges:
     """Ranges over edits of `examples` by a bf16 lane of `repository`."""
     watched: dict[str, Watched] = {}
 
@@ -55,7 +55,7 @@ def calibrate(repository: Path, examples: Iterable[CalibrationPair], steps: int 
     family = read(Path(repository) / f"denoiser_{lane}" / "1").family
     loop = (ReaderLoop if family in READERS else PlainLoop)(repository, lane, runner)
     for seed, pair in enumerate(examples):
-        loop.edit(EditRequest(pair.image, pair.instruction, seed=seed, steps=steps))
+        loop.edit(EditRequest(pair.image, pair.instruction, seed=seed))
     return {name: graph.ranges() for name, graph in watched.items()}
 
 

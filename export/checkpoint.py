@@ -66,14 +66,11 @@ class Checkpoint:
         takes no memory."""
         import torch
 
-        before = torch.get_default_dtype()
-        torch.set_default_dtype(dtype or torch.bfloat16)
-        try:
-            config = self.json(f"{name}/config.json")
-            made = kind.from_config(config) if hasattr(kind, "from_config") else kind(kind.config_class.from_dict(config))
-            return made.eval().requires_grad_(False)
-        finally:
-            torch.set_default_dtype(before)
+        from export.dtype import parameters_in
+        from export.outline import by_config
+
+        with parameters_in(dtype or torch.bfloat16):
+            return by_config(kind, self.json(f"{name}/config.json")).eval().requires_grad_(False)
 
     def file(self, *names: str) -> Path:
         """The first of these that exists; CheckpointError when none does."""

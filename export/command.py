@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from export.lora import AdapterFile
-from export.work import Work
+from export.work import Settings, Work
 from retouch.types import LANES
 
 
@@ -60,13 +60,16 @@ def export(checkpoint: Path, precision: list[str], repository: Path, only: str |
     """
     try:
         adapter = _lora(lora, lora_name, lora_scale, only, weightless)
-        work = Work.of(checkpoint, precision, repository, only, tensorrt and not weightless, weightless, adapter)
+        settings = Settings(calibration, weightless, strip, force)
+        work = Work.of(checkpoint, precision, repository, only, tensorrt and not weightless, settings, adapter)
+        for said in work.idle(settings):
+            click.echo(said, err=True)
         if not work:
             click.echo(f"{repository} is up to date with {checkpoint}")
             return
-        from export.run import Settings, run  # loads torch
+        from export.run import run  # loads torch
 
-        run(work, Settings(calibration, weightless, strip, force))
+        run(work, settings)
     except (RuntimeError, OSError, ValueError) as failure:
         click.echo(f"error: {failure}", err=True)
         sys.exit(1)

@@ -21,7 +21,7 @@ from export.vae_encoder import Encoder
 from retouch.latents import conditioning_ids, pack
 from retouch.layout import CHANNELS
 from retouch.preview import FILE
-from retouch.types import BUCKETS, CELL, MAX_STEPS
+from retouch.types import BUCKETS, CELL
 
 FOLDER, PREVIEW = "transformer", "preview.safetensors"
 PREDICTIONS = ("velocity", "sample")
@@ -55,7 +55,6 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "prediction": prediction(checkpoint),
         "transformer": checkpoint.json(f"{FOLDER}/config.json"),  # for a runner that makes the network itself
         "default_steps": checkpoint.config["default_steps"],
-        "max_steps": MAX_STEPS,
         "latent_channels": checkpoint.json("vae/config.json")["latent_channels"],
         "conditioning": [checkpoint.json("parser_heads/config.json")["queries"],
                          checkpoint.json(f"{FOLDER}/config.json")["joint_attention_dim"]],

@@ -7,7 +7,7 @@ import importlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -19,6 +19,7 @@ from export.linear import linears
 from export.parts import OPSET, Part, versions
 from export.policy import Tier
 from export.quantise import bytes_by_tier, quantise
+from export.ranges import FILE as CALIBRATION
 from export.ranges import Range, Ranges
 from export.ranges import write as write_ranges
 from export.recipe import Recipe, recipe_for
@@ -30,7 +31,6 @@ from retouch.manifest import FLOAT32, Manifest, publish, read, verify
 
 PREFIX = "model."  # how our wrappers name the network inside them
 ARITHMETIC = {"bf16": "bfloat16", "fp8": "E4M3, bfloat16", "fp4": "E2M1, E4M3, bfloat16"}
-CALIBRATION = "calibration.json"
 
 Say = Callable[[str], None]
 
@@ -114,7 +114,8 @@ class Exporter:
         manifest = verify(folder)
         with self._publishing(part, lane, manifest) as staging:
             built = build_plans(folder, staging, precision, options, lambda words, done: self.say(_with_share(words, done)))
-            manifest.plans = {name: info.words() for name, info in built.items()}
+            # by the lane's whole name, for the words on how it is built again
+            manifest.plans = {name: replace(info, precision=lane).words() for name, info in built.items()}
         return {name: info.bytes for name, info in built.items()}
 
     def _giving(self, module) -> Callable[[ir.Model], None]:

@@ -21,8 +21,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from export.pipelines import Pipeline
+from retouch.types import CELL
 
-TOKEN = 16  # pixels
 WIDE = 2  # bytes of a number in bfloat16
 COPIES = {"FluxTransformer2DModel": 17.3, "Flux2Transformer2DModel": 21.8, "QwenImageTransformer2DModel": 14.8}
 DECODED = {"AutoencoderKL": 6.1, "AutoencoderKLFlux2": 6.1, "AutoencoderKLQwenImage": 18.1}
@@ -92,7 +92,7 @@ DEFAULTS = {
 
 def demand(pipeline: Pipeline, sizes: Sizes, side: int, weights: float, others: int) -> Demand:
     """Of a lane with so many bytes of `weights`, with `others` parameters around the transformer."""
-    target = reference = (side // TOKEN) ** 2
+    target = reference = (side // CELL) ** 2
     tokens = pipeline.text + target + (0 if pipeline.keeps else reference)
     step = tokens * sizes.width * WIDE * COPIES[sizes.transformer]
     kept = sizes.blocks * 2 * reference * sizes.width * WIDE if pipeline.keeps else 0

@@ -21,9 +21,13 @@ def outline(library: str, kind: str, config: dict[str, Any]) -> dict[str, tuple[
         raise CheckpointError(f"{library} has no {kind or 'class'} that is known here; it cannot be counted by its config")
     try:
         with quiet(), torch.device("meta"):
-            by_config = hasattr(found, "from_config")  # diffusers
-            made = found.from_config(config) if by_config else found(found.config_class.from_dict(config))
+            made = by_config(found, config)
     except Exception as failure:  # whatever a class does with numbers it was not made for
         words = (str(failure).splitlines() or [type(failure).__name__])[0]
         raise CheckpointError(f"{kind} cannot be made by its config.json: {words[:200]}") from None
     return {name: tuple(value.shape) for name, value in made.named_parameters()}
+
+
+def by_config(kind: type, config: dict[str, Any]) -> Any:
+    """A network of a class of diffusers, or of transformers."""
+    return kind.from_config(config) if hasattr(kind, "from_config") else kind(kind.config_class.from_dict(config))

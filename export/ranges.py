@@ -12,6 +12,8 @@ from pathlib import Path
 
 from export.feedback import Products
 
+FILE = "calibration.json"  # beside a narrow lane's graphs
+
 
 @dataclass(frozen=True, eq=False)
 class Range:
@@ -35,5 +37,14 @@ def read(path: Path) -> Ranges:
 
 
 def write(ranges: Ranges, path: Path) -> None:
-    numbers = {graph: {module: found.largest for module, found in modules.items()} for graph, modules in ranges.items()}
-    path.write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(_largest(ranges), indent=1, sort_keys=True) + "\n")
+
+
+def alike(one: Path, other: Path) -> bool:
+    """Whether two files say the same; ValueError."""
+    return _largest(read(one)) == _largest(read(other))
+
+
+def _largest(ranges: Ranges) -> dict[str, dict[str, float]]:
+    return {graph: {module: found.largest for module, found in modules.items()}
+            for graph, modules in ranges.items()}

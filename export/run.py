@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -13,17 +12,7 @@ from export import calibrate
 from export.exporter import Exporter
 from export.quiet import quiet
 from export.ranges import Ranges, read
-from export.work import Work
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the work is done: the options of `retouch export` that do not say what is to be done."""
-
-    calibration: Path | None = None
-    weightless: bool = False
-    strip: bool = False
-    force: bool = False
+from export.work import Settings, Work
 
 
 def run(work: Work, settings: Settings) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from export.checkpoint import Checkpoint
+from export.formats import BLOCK
 from export.policy import Tier, tiers
 from export.recipe import Recipe
 from export.stored import stored
 
-BLOCK = 16  # numbers of NVFP4 that share a scale of one byte
 Shapes = Mapping[str, tuple[int, ...]]
 
 

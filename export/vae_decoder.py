@@ -24,14 +24,17 @@ class Decoder(nn.Module):
 
 def graphs(checkpoint: Checkpoint) -> list[Graph]:
     vae = checkpoint.load(AutoencoderKL, "vae")
-    factor = vae_factor(vae.config)
+    return decoding(Decoder(vae), vae.config.latent_channels, vae_factor(vae.config))
+
+
+def decoding(decoder: nn.Module, channels: int, factor: int) -> list[Graph]:
+    """The graph of any family's decoder, which makes pixels of `latents` [B, channels, H / factor, W / factor]."""
 
     def inputs(shape: Shape) -> dict[str, Tensor]:
-        size = shape.height // factor, shape.width // factor
-        return {"latents": torch.randn(shape.batch, vae.config.latent_channels, *size)}
+        return {"latents": torch.randn(shape.batch, channels, shape.height // factor, shape.width // factor)}
 
     axes = {"latents": {0: "batch", 2: "height", 3: "width"}}
-    return [Graph("model", Decoder(vae), inputs, axes, ("pixels",))]
+    return [Graph("model", decoder, inputs, axes, ("pixels",))]
 
 
 def vae_factor(config: dict[str, Any]) -> int:
@@ -40,7 +43,7 @@ def vae_factor(config: dict[str, Any]) -> int:
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {"factor": vae_factor(checkpoint.json("vae/config.json"))}
+    return {}
 
 
 def files(checkpoint: Checkpoint, folder: Path) -> None:

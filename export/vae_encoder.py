@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from export.checkpoint import Checkpoint
 from export.graph import Graph, Shape
-from export.vae_decoder import vae_factor
 
 
 class Encoder(nn.Module):
@@ -39,7 +38,7 @@ def encoding(encoder: nn.Module) -> list[Graph]:
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {"factor": vae_factor(checkpoint.json("vae/config.json"))}
+    return {}
 
 
 def files(checkpoint: Checkpoint, folder: Path) -> None:

@@ -6,11 +6,12 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Any
 
 from benchmarks.report import pictures, process
 from benchmarks.report.run import Run
-from retouch.server import HOST, ROOT
+from retouch.server import ROOT
 from retouch.types import EditRequest
 
 MODEL = "retouch-bf16"  # as the OpenAI door names the lane
@@ -39,22 +40,25 @@ class Aiperf:
 
     def run(
         self,
-        port: int,
+        url: str,
         requests: Sequence[EditRequest],
         slo_ms: float,
         clients: int = 0,
         rate: float = 0.0,
         turn: int = 0,
     ) -> tuple[Run, str]:
-        """All of the requests to the door at `port`, `clients` at once or `rate` a second as a Poisson process; what
+        """All of the requests to the door whose API is at `url`, `clients` at once or `rate` a second as a Poisson process; what
         came of it, and the command. AiperfError."""
         name = f"openai-clients-{clients}-{turn}" if clients else f"openai-rate-{rate:.1f}-{turn}"
         out = self.folder / name
         out.mkdir(parents=True, exist_ok=True)
         given = pictures.for_aiperf(requests, out / "input.jsonl")
         files = ["--input-file", str(given), "--artifact-dir", str(out)]
-        command = [str(self.binary), "profile", *arguments(port, len(requests), slo_ms, clients, rate), *files]
-        status = process.run(command, out / "aiperf.log", ONLINE)
+        command = [str(self.binary), "profile", *arguments(url, len(requests), slo_ms, clients, rate), *files]
+        try:
+            status = process.run(command, out / "aiperf.log", ONLINE)
+        except TimeoutExpired as late:
+            raise AiperfError(f"AIPerf took more than {late.timeout:g} s") from None
         found = out / "profile_export_aiperf.json"
         if status or not found.is_file():
             raise AiperfError(f"AIPerf ended with status {status}: {_complaint(out)}")
@@ -62,7 +66,7 @@ class Aiperf:
         return read_export(found), shlex.join(part.removeprefix(f"{ROOT}/") for part in command)
 
 
-def arguments(port: int, count: int, slo_ms: float, clients: int, rate: float) -> list[str]:
+def arguments(url: str, count: int, slo_ms: float, clients: int, rate: float) -> list[str]:
     load = (
         {"--concurrency": f"{clients}"}
         if clients
@@ -71,7 +75,7 @@ def arguments(port: int, count: int, slo_ms: float, clients: int, rate: float) -
     options = {
         "--model": MODEL,
         "--endpoint-type": "image-edit",
-        "--url": f"http://{HOST}:{port}",
+        "--url": url.removesuffix("/v1"),  # which it adds itself
         **load,
         "--request-count": f"{count}",
         "--goodput": f"request_latency:{slo_ms:g}",

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from benchmarks import overhead
 from benchmarks.machine import machine
+from benchmarks.openai_server import openai_server
 from benchmarks.report import aiperf, perf_analyzer
 from benchmarks.report.aiperf import Aiperf, AiperfError
-from benchmarks.report.door import DoorError, openai_door
 from benchmarks.report.effort import Effort
 from benchmarks.report.figures import (
     CLOSED,
@@ -43,14 +43,14 @@ from benchmarks.turns import quantile
 from retouch.client import Retouch
 from retouch.manifest import ArtifactError
 from retouch.plain_loop import PlainLoop
-from retouch.server import HOST, REPOSITORY, RUNTIME, Server
+from retouch.server import HOST, REPOSITORY, RUNTIME, Server, ServerError
 from retouch.types import RequestError
 from training.lane import exported
 
 PREVIEWS = 2
 WARM_UP = 16
 OURS = "asyncio client"
-FAILURES = (AnalyzerError, AiperfError, DoorError, ArtifactError, RequestError, overhead.Unlike)
+FAILURES = (AnalyzerError, AiperfError, ServerError, ArtifactError, RequestError, overhead.Unlike)
 Say = Callable[[str, int, int], None]  # what is measured now, how many measurements are done, and of how many
 
 
@@ -178,12 +178,12 @@ class Campaign:
         rate = effort.shares[len(effort.shares) // 2] * (figures.capacity or 0.0)
         loads = [(clients, 0.0) for clients in effort.others] + ([(0, rate)] if effort.rated and rate else [])
         told: dict[tuple[int, float], list[Run]] = {load: [] for load in loads}
-        with openai_door(server, self.folder / "openai.log") as port:
+        with openai_server(f"{HOST}:{server.grpc}", self.folder / "openai.log") as url:
             figures.tools["AIPerf"] = aiperf.VERSION
             for turn in range(effort.repetitions):
                 for clients, rate in loads:
                     self._turn("AIPerf: OpenAI door, " + (f"{clients} at once" if clients else f"{rate:.1f} a second"))
-                    run, command = tool.run(port, self.pictures.take(effort.count), figures.slo_ms, clients, rate, turn)
+                    run, command = tool.run(url, self.pictures.take(effort.count), figures.slo_ms, clients, rate, turn)
                     told[clients, rate].append(run)
                     if turn == 0:
                         self._command(command)

@@ -105,8 +105,12 @@ class Analyzer:
         pictures.for_perf_analyzer(requests, given)
         files = ["--input-data", str(given), "-f", str(table), "--profile-export-file", str(export)]
         command = [part.removeprefix(f"{ROOT}/") for part in (str(self.binary), *arguments(load, server), *files)]
-        status = process.run(command, log, {"LD_LIBRARY_PATH": str(self.libraries)})
-        given.unlink()
+        try:
+            status = process.run(command, log, {"LD_LIBRARY_PATH": str(self.libraries)})
+        except subprocess.TimeoutExpired as late:
+            raise AnalyzerError(f"perf_analyzer took more than {late.timeout:g} s") from None
+        finally:
+            given.unlink()
         if status or not export.is_file():
             raise AnalyzerError(f"perf_analyzer ended with status {status}: {_complaint(log)}")
         slim(export)

@@ -36,7 +36,6 @@ class Series:
     label: str
     points: list[tuple[float, Spread]]
     colour: int
-    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,7 @@ def lines(
         _text(svg, WIDTH - RIGHT, level(mark[0]) - 5, mark[1], "end", "badword")
     for each in series:
         path = " ".join(f"{place(at):.1f},{level(figure.median):.1f}" for at, figure in each.points)
-        dash = {"stroke-dasharray": "2 5", "stroke-linecap": "round"} if each.dashed else {}
-        xml.SubElement(svg, "polyline", {"class": f"s{each.colour}", "points": path, **dash})
+        xml.SubElement(svg, "polyline", {"class": f"s{each.colour}", "points": path})
         for at, figure in each.points:
             _line(svg, place(at), level(figure.least), place(at), level(figure.most), f"s{each.colour}")
             dot = xml.SubElement(
@@ -93,7 +91,7 @@ def lines(
                 {"class": f"f{each.colour}", "cx": f"{place(at):.1f}", "cy": f"{level(figure.median):.1f}", "r": "3.6"},
             )
             xml.SubElement(dot, "title").text = f"{each.label}, {_short(at)}: {_short(figure.median)} {y}"
-    _legend(svg, [(each.label, each.colour, each.dashed) for each in series])
+    _legend(svg, [(each.label, each.colour) for each in series])
     return xml.tostring(svg, encoding="unicode")
 
 
@@ -128,7 +126,7 @@ def bars(title: str, rows: Sequence[Bar], unit: str, legend: Sequence[str] = ())
             kind="value",
         )
         y += ROW
-    _legend(svg, [(words, number, False) for number, words in enumerate(legend)])
+    _legend(svg, [(words, number) for number, words in enumerate(legend)])
     return xml.tostring(svg, encoding="unicode")
 
 
@@ -162,7 +160,7 @@ def timeline(title: str, rows: Sequence[Moments]) -> str:
                 "middle",
                 "value",
             )
-    _legend(svg, [("preview", 0, False), ("result", 2, False)])
+    _legend(svg, [("preview", 0), ("result", 2)])
     return xml.tostring(svg, encoding="unicode")
 
 
@@ -205,17 +203,16 @@ def _text(svg: xml.Element, x: float, y: float, words: str, anchor: str = "start
     ).text = words
 
 
-def _legend(svg: xml.Element, entries: Sequence[tuple[str, int, bool]]) -> None:
+def _legend(svg: xml.Element, entries: Sequence[tuple[str, int]]) -> None:
     """At the upper right, from right to left."""
     x = WIDTH - RIGHT
-    for words, colour, dashed in reversed(entries):
+    for words, colour in reversed(entries):
         x -= 6.6 * len(words)
         _text(svg, x, 14, words)
-        dash = {"stroke-dasharray": "2 5", "stroke-linecap": "round"} if dashed else {}
         xml.SubElement(
             svg,
             "line",
-            {"class": f"s{colour}", "x1": f"{x - 22:.1f}", "y1": "10", "x2": f"{x - 6:.1f}", "y2": "10", **dash},
+            {"class": f"s{colour}", "x1": f"{x - 22:.1f}", "y1": "10", "x2": f"{x - 6:.1f}", "y2": "10"},
         )
         x -= 38
 

@@ -17,7 +17,6 @@ from export.klein.vae_encoder import graphs as encoders
 from export.prefixed import prefixed
 from retouch.families.klein import text_ids
 from retouch.readers.klein import LENGTH
-from retouch.types import MAX_STEPS
 
 FOLDER = "transformer"
 
@@ -40,7 +39,6 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "prediction": "velocity",
         "transformer": transformer,  # for a runner that makes the network itself
         "default_steps": 4,  # the pipeline's
-        "max_steps": MAX_STEPS,
         "latent_channels": transformer["in_channels"],
         "conditioning": [LENGTH, transformer["joint_attention_dim"]],
     }

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLFlux2
 from torch import Tensor, nn
 
 from export.checkpoint import Checkpoint
-from export.graph import Graph, Shape
+from export.graph import Graph
 from export.klein.latents import PATCH, factor, mean_and_std
+from export.vae_decoder import decoding
 
 
 class Decoder(nn.Module):
@@ -29,17 +29,11 @@ class Decoder(nn.Module):
 
 def graphs(checkpoint: Checkpoint) -> list[Graph]:
     vae = checkpoint.load(AutoencoderKLFlux2, "vae")
-    pixels, channels = factor(checkpoint), vae.config.latent_channels * PATCH**2
-
-    def inputs(shape: Shape) -> dict[str, Tensor]:
-        return {"latents": torch.randn(shape.batch, channels, shape.height // pixels, shape.width // pixels)}
-
-    axes = {"latents": {0: "batch", 2: "height", 3: "width"}}
-    return [Graph("model", Decoder(vae), inputs, axes, ("pixels",))]
+    return decoding(Decoder(vae), vae.config.latent_channels * PATCH**2, factor(checkpoint))
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {"factor": factor(checkpoint)}
+    return {}
 
 
 def files(checkpoint: Checkpoint, folder: Path) -> None:

@@ -29,11 +29,12 @@ class Encoder(nn.Module):
 
 
 def graphs(checkpoint: Checkpoint) -> list[Graph]:
+    factor(checkpoint)  # a token of another size is told before anything is exported
     return encoding(Encoder(checkpoint.load(AutoencoderKLFlux2, "vae")))
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {"factor": factor(checkpoint)}
+    return {}
 
 
 def files(checkpoint: Checkpoint, folder: Path) -> None:

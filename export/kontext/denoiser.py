@@ -20,7 +20,7 @@ from retouch.families.kontext import Kontext, step_ids
 from retouch.latents import pack
 from retouch.passes.kontext import Step
 from retouch.schedule import Schedule
-from retouch.types import CELL, MAX_STEPS
+from retouch.types import CELL
 
 FOLDER = "transformer"
 STEPS, GUIDANCE = 28, 2.5  # the pipeline's number of steps, and the guidance of its own example
@@ -63,7 +63,6 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "guidance_embeds": transformer.get("guidance_embeds", False),
         "default_guidance": GUIDANCE,
         "default_steps": STEPS,
-        "max_steps": MAX_STEPS,
     }
 
 

@@ -1,6 +1,7 @@
 """FLUX.1 Kontext's text encoders: CLIP, of which the pooled vector counts, and T5, of which all tokens do.
 
-They compute in float32, and their weights stay as the checkpoint stores them, each widened where it is used. Their tokenizers are written with their lengths inside: whoever encodes a sentence need not know them.
+They compute in float32, and their weights stay as the checkpoint stores them, each widened where it is used. Their
+tokenizers are written with their lengths inside: whoever encodes a sentence need not know them.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def parameters(checkpoint: Checkpoint) -> dict[str, Source]:
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {"lengths": dict(zip((CLIP, T5), lengths(checkpoint)))}
+    return {}
 
 
 def files(checkpoint: Checkpoint, folder: Path) -> None:

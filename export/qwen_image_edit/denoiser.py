@@ -19,7 +19,7 @@ from export.qwen_image_edit.vae_encoder import Encoder
 from export.qwen_vl import patch_layout
 from retouch.families.qwen_image_edit import QwenImageEdit
 from retouch.passes.qwen_image_edit import Step
-from retouch.types import CELL, MAX_STEPS
+from retouch.types import CELL
 
 FOLDER = "transformer"
 # options of the class that no checkpoint for editing has
@@ -65,7 +65,7 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "area": pipeline.area, "photos": pipeline.photos, "seen": pipeline.seen_area // patch_layout(checkpoint).cell**2,
         "transformer": config,  # for a runner that makes the network itself
         "scheduler": checkpoint.json("scheduler/scheduler_config.json"),
-        "default_steps": 50, "max_steps": MAX_STEPS, "default_true_cfg": 4.0, "negative": " ",
+        "default_steps": 50, "default_true_cfg": 4.0, "negative": " ",
     }
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers import AutoencoderKLQwenImage
 from torch import Tensor, nn
 
 from export.checkpoint import Checkpoint
-from export.graph import Graph, Shape
+from export.graph import Graph
 from export.qwen_image_edit.frame import Normal, factor, load
+from export.vae_decoder import decoding
 
 
 class Decoder(nn.Module):
@@ -25,17 +25,11 @@ class Decoder(nn.Module):
 
 def graphs(checkpoint: Checkpoint) -> list[Graph]:
     vae = load(checkpoint)
-    pixels = factor(vae.config)
-
-    def inputs(shape: Shape) -> dict[str, Tensor]:
-        return {"latents": torch.randn(shape.batch, vae.config.z_dim, shape.height // pixels, shape.width // pixels)}
-
-    axes = {"latents": {0: "batch", 2: "height", 3: "width"}}
-    return [Graph("model", Decoder(vae), inputs, axes, ("pixels",))]
+    return decoding(Decoder(vae), vae.config.z_dim, factor(vae.config))
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {"factor": factor(checkpoint.json("vae/config.json"))}
+    return {}
 
 
 def files(checkpoint: Checkpoint, folder: Path) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from export.checkpoint import Checkpoint
 from export.graph import Graph
-from export.qwen_image_edit.frame import Normal, factor, load
+from export.qwen_image_edit.frame import Normal, load
 from export.vae_encoder import encoding
 
 
@@ -29,7 +29,7 @@ def graphs(checkpoint: Checkpoint) -> list[Graph]:
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {"factor": factor(checkpoint.json("vae/config.json"))}
+    return {}
 
 
 def files(checkpoint: Checkpoint, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The export as a command: resumable, all lanes, and no torch to find out that nothing is to do."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,11 @@ def test_a_damaged_part_is_made_again(folder, repository):
     assert not list(repository.glob("*/.partial"))
 
 
+def test_manifests_say_what_stages_read_and_no_more(repository):
+    assert all(verify(repository / part / "1").settings == {} for part in ("connector", "vae_encoder", "vae_decoder"))
+    assert "max_steps" not in verify(repository / "denoiser_bf16" / "1").settings
+
+
 def test_folders_of_the_model_repository(repository):
     assert {path.name for path in repository.iterdir()} == {
         "vl_parser", "connector", "vae_encoder", "vae_decoder", "denoiser_bf16"}
@@ -56,6 +62,13 @@ def test_narrow_lanes(folder, repository):
     assert "up to date" in exported(*asked)
     ranges = repository / "denoiser_fp8" / "1" / "calibration.json"
     kept = shutil.copy(ranges, repository.parent / "ranges.json")
+    assert "up to date" in exported(*asked, "--calibration", kept)  # they are those that it was made with
+    wider = {graph: {module: 2 * largest for module, largest in found.items()}
+             for graph, found in json.loads(kept.read_text()).items()}
+    (repository.parent / "wider.json").write_text(json.dumps(wider))
+    told = exported(folder, "--repository", repository, "--precision", "fp8",
+                    "--calibration", repository.parent / "wider.json")
+    assert "denoiser_fp8" in told and "denoiser_fp4" not in told and json.loads(ranges.read_text()) == wider
     shutil.rmtree(folder / "calibration")
     for lane in ("fp8", "fp4"):
         shutil.rmtree(repository / f"denoiser_{lane}")
@@ -81,6 +94,13 @@ def test_nothing_is_silently_left_wide(repository, folder, tmp_path):
     wide = sizes["bf16"]["bf16"]
     assert sizes["fp8"]["bf16"] == sizes["fp4"]["bf16"] < 0.1 * wide
     assert sum(sizes["fp8"].values()) < 0.6 * wide and sum(sizes["fp4"].values()) < 0.4 * wide
+
+
+def test_graphs_without_weights_do_not_replace_what_is_served(repository, folder):
+    before = {path: path.stat().st_mtime_ns for path in repository.rglob("*")}
+    said = refused(folder, "--repository", repository, "--weightless")
+    assert "denoiser_bf16" in said and "--repository" in said
+    assert {path: path.stat().st_mtime_ns for path in repository.rglob("*")} == before
 
 
 def test_without_tensorrt_its_plans_are_one_sentence(folder, repository):

@@ -14,7 +14,7 @@ def run(*arguments, **environment):
 
 
 def test_every_figure_is_there(tmp_path):
-    told, options = tmp_path / "gpu.json", ("--tiny", "--device", "cpu", "--count", 2, "--steps", 2)
+    told, options = tmp_path / "out" / "gpu.json", ("--tiny", "--device", "cpu", "--count", 2, "--steps", 2)
     done = run(*options, "--json", told, TORCHINDUCTOR_CACHE_DIR=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     figures = json.loads(told.read_text())

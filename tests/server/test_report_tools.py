@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from processes import INTERRUPTIBLE
 
+from benchmarks.openai_server import openai_server
 from benchmarks.report.aiperf import Aiperf, AiperfError
-from benchmarks.report.door import DoorError, openai_door
 from benchmarks.report.flood import flood
 from benchmarks.report.perf_analyzer import PLAIN, SPARE, STREAM, UNARY, Analyzer, AnalyzerError, Load
 from benchmarks.report.pictures import Pictures
@@ -86,16 +87,16 @@ def test_a_flood_is_refused_and_counted(pictures, server):
 def test_aiperf_at_the_openai_door(pictures, server, tmp_path):
     try:
         tool = Aiperf(tmp_path)
-        with openai_door(server, tmp_path / "door.log") as port:
-            run, command = tool.run(port, pictures.take(COUNT), slo_ms=1e6, clients=2)
-    except (AiperfError, DoorError) as failure:
-        if "not installed" in str(failure) or "no `retouch openai`" in str(failure):
+        with openai_server(f"{HOST}:{server.grpc}", tmp_path / "door.log") as url:
+            run, command = tool.run(url, pictures.take(COUNT), slo_ms=1e6, clients=2)
+    except AiperfError as failure:
+        if "not installed" in str(failure):
             pytest.skip(str(failure))
         raise
     assert run.refused == 0 and run.good == 1 and 0 < run.p50 <= run.p99 and run.rate > 0
     assert "--endpoint-type image-edit" in command
     with pytest.raises(psutil.NoSuchProcess):
-        _listener(port)
+        _listener(urlsplit(url).port)
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):

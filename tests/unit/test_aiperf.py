@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from benchmarks.report import process
 from benchmarks.report.aiperf import Aiperf, AiperfError, arguments, read_export
 from retouch.server import ROOT
 
 RECORDED = ROOT / "tests" / "recorded" / "aiperf.json"
+URL = "http://127.0.0.1:5/v1"
 
 
 def test_a_summary():
@@ -33,8 +35,9 @@ def test_nothing_answered_is_told_with_the_reasons(tmp_path):
 
 
 def test_loads():
-    closed, rated = arguments(5, 20, 500, 4, 0.0), arguments(5, 20, 250.5, 0, 7.0)
+    closed, rated = arguments(URL, 20, 500, 4, 0.0), arguments(URL, 20, 250.5, 0, 7.0)
     assert closed[closed.index("--concurrency") + 1] == "4" and "--request-rate" not in closed
+    assert closed[closed.index("--url") + 1] == "http://127.0.0.1:5", "it adds /v1 itself"
     assert (
         rated[rated.index("--request-rate") + 1] == "7.00" and rated[rated.index("--arrival-pattern") + 1] == "poisson"
     )
@@ -42,7 +45,7 @@ def test_loads():
 
 
 def test_the_tokenizer_is_a_local_one():
-    told = arguments(5, 20, 500, 4, 0.0)
+    told = arguments(URL, 20, 500, 4, 0.0)
     assert (ROOT / told[told.index("--tokenizer") + 1] / "tokenizer.json").is_file()
 
 
@@ -60,7 +63,14 @@ def environment(tmp_path):
 
 def test_what_the_door_said_to_a_request_is_told(environment, tmp_path):
     with pytest.raises(AiperfError, match="AIPerf ended with status 1: no such model"):
-        Aiperf(tmp_path / "out", environment).run(1, [], slo_ms=1, clients=1)
+        Aiperf(tmp_path / "out", environment).run(URL, [], slo_ms=1, clients=1)
+
+
+def test_a_run_without_an_end_is_told(environment, tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "PATIENCE", 0.1)
+    (environment / "bin" / "aiperf").write_text("#!/bin/sh\nsleep 60\n")
+    with pytest.raises(AiperfError, match="AIPerf took more than 0.1 s"):
+        Aiperf(tmp_path / "out", environment).run(URL, [], slo_ms=1, clients=1)
 
 
 def test_offline_mode_does_not_keep_it_from_a_local_tokenizer(environment, tmp_path, monkeypatch):
@@ -70,7 +80,7 @@ def test_offline_mode_does_not_keep_it_from_a_local_tokenizer(environment, tmp_p
         "#!/bin/sh\nfor last; do :; done\necho \"{\\\"error\\\": {\\\"message\\\": \\\"offline: "
         "$HF_HUB_OFFLINE$TRANSFORMERS_OFFLINE.\\\"}}\" > $last/profile_export.jsonl\nexit 1\n")
     with pytest.raises(AiperfError, match="offline: [.]"):
-        Aiperf(tmp_path / "out", environment).run(1, [], slo_ms=1, clients=1)
+        Aiperf(tmp_path / "out", environment).run(URL, [], slo_ms=1, clients=1)
 
 
 def test_an_environment_that_is_not_whole_is_told_with_the_way_to_get_it(environment, tmp_path):

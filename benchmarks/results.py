@@ -1,0 +1,14 @@
+"""What a benchmark found, as a file of JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def save_json(path: Path | None, figures: dict[str, Any]) -> None:
+    """Write it with the folder that it lies in, which a fresh checkout lacks; nothing without a path."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(figures, indent=1) + "\n")

@@ -1,0 +1,49 @@
+"""What `make` does before a command, and that what it installs in one environment fits together."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from retouch.server import ROOT
+
+SERVING = ("demo", "edit", "serve", "openai", "web", "eval", "bench", "test-gpu")
+PINS = ("requirements.txt", "requirements-web.txt", "requirements-test.txt", "requirements-bench.txt")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """One in which everything was installed and exported once."""
+    for path in (*ROOT.glob("requirements*.txt"), ROOT / "Makefile", ROOT / "pyproject.toml"):
+        shutil.copy(path, tmp_path)
+    for name in (".venv/.setup", ".venv/.web", ".venv/.lpips", ".runtime/.export", ".venv-aiperf/.setup"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def dry(checkout, *arguments):
+    """The commands that `make` would run."""
+    return subprocess.run(["make", "-n", *arguments], cwd=checkout, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("target", SERVING)
+def test_what_is_served_is_exported_again_where_it_has_changed(checkout, target):
+    """Only the export itself knows all that artifacts are made of, so it is asked each time."""
+    told = dry(checkout, target, "CHECKPOINT=other")
+    assert "-m export other --precision bf16,fp8,fp4" in told and "pip install" not in told
+
+
+def test_make_opponents_installs_what_benchmarks_are_measured_against(checkout):
+    assert "--requirement requirements-bench.txt" in dry(checkout, "opponents")
+
+
+def test_what_goes_into_one_environment_has_the_same_pins():
+    pinned = {}
+    for name in PINS:
+        for line in (ROOT / name).read_text().splitlines():
+            if "==" in line and not line.startswith("#"):
+                package, version = line.split(";")[0].split("==")
+                assert pinned.setdefault(package.strip(), version.strip()) == version.strip(), f"{package} in {name}"
