@@ -23,7 +23,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve openai web eval test test-unit test-gpu calibrate bindings monitor doctor bench aiperf opponents overhead ablation train clean distclean
+.PHONY: help setup export demo edit serve openai web eval test test-unit test-gpu calibrate bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,20 +40,23 @@ $(SETUP): requirements.txt requirements-3.10.txt pyproject.toml
 # asked each time, for it alone knows all that artifacts are made of; where they are right it takes less than a second
 export: $(SETUP)  ## Turn the checkpoint into ONNX in model_repository/
 	$(BIN)/python -m export $(CHECKPOINT) --precision $(LANES)
+# of whichever checkpoint, unless one is named
+exported: $(SETUP)
+	$(BIN)/python -m export $(CHECKPOINT) --precision $(LANES) $(if $(filter file,$(origin CHECKPOINT)),--keep)
 
-demo: export  ## Edit the sample image on a real server; pictures go to out/
+demo: exported  ## Edit the sample image on a real server; pictures go to out/
 	$(BIN)/retouch demo --out out
 
-edit: export  ## Edit one image: make edit IMAGE=photo.png INSTRUCTION="make the red circle blue" OUT=out.png
+edit: exported  ## Edit one image: make edit IMAGE=photo.png INSTRUCTION="make the red circle blue" OUT=out.png
 	$(BIN)/retouch edit --start "$(IMAGE)" "$(INSTRUCTION)" -o "$(OUT)"
 
-serve: export  ## Run the server on 127.0.0.1:8000 (HTTP) and :8001 (gRPC) until Ctrl-C
+serve: exported  ## Run the server on 127.0.0.1:8000 (HTTP) and :8001 (gRPC) until Ctrl-C
 	$(BIN)/retouch serve
 
-openai: export $(WEB)  ## Serve OpenAI's image editing API on 127.0.0.1:8080, with a server when none runs, until Ctrl-C
+openai: exported $(WEB)  ## Serve OpenAI's image editing API on 127.0.0.1:8080, with a server when none runs, until Ctrl-C
 	$(BIN)/retouch openai --start
 
-web: export $(WEB)  ## Serve the web page on 127.0.0.1, with a server when none runs, until Ctrl-C
+web: exported $(WEB)  ## Serve the web page on 127.0.0.1, with a server when none runs, until Ctrl-C
 	$(BIN)/retouch web
 
 eval: export $(LPIPS)  ## All lanes over the 500 held-out scenes: make eval, or PRECISION="fp8" for one beside bf16
@@ -78,7 +81,7 @@ test-unit: $(CHECKS)  ## The quick tests: no server, no checkpoint
 test-gpu: export  ## What needs a GPU; on a machine without one all of it is skipped
 	$(BIN)/python -m pytest tests/gpu
 
-calibrate: export  ## Measure what a step costs on this machine, for the scheduler
+calibrate: exported  ## Measure what a step costs on this machine, for the scheduler
 	$(BIN)/retouch calibrate
 
 bindings: $(SETUP)  ## Fetch TensorRT's Python bindings, which the tests hold our names against
@@ -90,7 +93,7 @@ monitor: $(SETUP)  ## Watch a running server by Prometheus and Grafana until Ctr
 doctor: $(SETUP)  ## Say what this machine lacks
 	$(BIN)/retouch doctor
 
-bench: export $(WEB) aiperf  ## Measure this machine and write out/bench/report.html: eight minutes, or QUICK=1 for three
+bench: exported $(WEB) aiperf  ## Measure this machine and write out/bench/report.html: eight minutes, or QUICK=1 for three
 	$(BIN)/python -m benchmarks.report $(if $(QUICK),--quick) $(BENCH)
 aiperf:
 	@$(MAKE) --no-print-directory $(AIPERF) || echo "AIPerf cannot be installed here: the report and its tests go without it"

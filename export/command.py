@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from export.lora import AdapterFile
-from export.work import Settings, Work
+from export.work import Settings, Work, holds_another
 from retouch.types import LANES
 
 
@@ -49,16 +49,21 @@ def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
               help="An adapter, a file or a folder: the lanes are made with it merged, beside those without.")
 @click.option("--lora-name", metavar="NAME", help="The lanes are called by it: bf16-NAME, fp8-NAME, fp4-NAME.")
 @click.option("--lora-scale", type=float, default=1.0, show_default=True, help="How strong the adapter is.")
+@click.option("--keep", is_flag=True, help="Leave the export of another checkpoint in the repository as it is.")
 @click.option("--weightless", is_flag=True,
               help="Graphs and sizes of what streams its weights, the denoiser above all, by configs alone; nothing to serve.")
 def export(checkpoint: Path, precision: list[str], repository: Path, only: str | None, calibration: Path | None,
            tensorrt: bool, strip: bool, force: bool, lora: Path | None, lora_name: str | None, lora_scale: float,
-           weightless: bool) -> None:
+           keep: bool, weightless: bool) -> None:
     """Turn CHECKPOINT, a folder in diffusers layout, into ONNX in a model repository.
 
     What is there and still right is kept: an export that was stopped goes on where it was.
     """
     try:
+        if keep and holds_another(repository, checkpoint):
+            click.echo(f"{repository} holds the export of another checkpoint than {checkpoint}, which stays; `make export` "
+                       "replaces it")
+            return
         adapter = _lora(lora, lora_name, lora_scale, only, weightless)
         settings = Settings(calibration, weightless, strip, force)
         work = Work.of(checkpoint, precision, repository, only, tensorrt and not weightless, settings, adapter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,15 @@ class Work:
                  ("--strip", settings.strip, self.plans, "plan is to be built"),
                  ("--force", settings.force, self.plans, "plan is to be built"))
         return [f"{option} is not used: no {what}" for option, value, used, what in given if value and not used]
+
+
+def holds_another(repository: Path, checkpoint: Path) -> bool:
+    """Whether what is exported there is of another checkpoint, or of this one as it was."""
+    sha256, found = checkpoint_digest(checkpoint), []
+    for manifest in repository.glob(f"*/1/{MANIFEST}"):
+        with contextlib.suppress(ArtifactError):  # what is damaged is nobody's
+            found.append(read(manifest.parent).checkpoint_sha256)
+    return any(each != sha256 for each in found)
 
 
 def _refuse_to_empty(folders: list[Path]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from export.exporter import Exporter
 from export.parts import Part
-from export.work import Settings, Work, plans_here
+from export.work import Settings, Work, holds_another, plans_here
 from retouch.manifest import ArtifactError, Manifest, publish, read
 from retouch.plan import Machine, PlanInfo
 
@@ -86,3 +86,15 @@ def test_options_that_change_nothing_are_told(tmp_path, lanes, plans, told):
     work = Work(None, "", tmp_path, [], PART, lanes, plans)
     assert work.idle(Settings(calibration=tmp_path, strip=True, force=True)) == told
     assert work.idle(Settings()) == []
+
+
+def test_the_export_of_another_checkpoint_is_told_from_ones_own(tmp_path, monkeypatch):
+    repository = tmp_path / "repository"
+    digests = {"own": "c" * 64, "other": "d" * 64}
+    monkeypatch.setattr("export.work.checkpoint_digest", digests.get)
+    assert not holds_another(repository, "own"), "nothing is there"
+    lane(repository)
+    assert holds_another(repository, "other") and not holds_another(repository, "own")
+    damaged = lane(repository, "bf16")
+    (damaged / "manifest.json").write_text("{")
+    assert not holds_another(repository, "own")

@@ -9,7 +9,8 @@ import pytest
 
 from retouch.server import ROOT
 
-SERVING = ("demo", "edit", "serve", "openai", "web", "eval", "bench", "test-gpu")
+SERVING = ("demo", "edit", "serve", "openai", "web", "calibrate", "bench")
+STRICT = ("export", "eval", "test-gpu", "overhead")  # of what is shipped, or what is named
 PINS = ("requirements.txt", "requirements-web.txt", "requirements-test.txt", "requirements-bench.txt")
 
 
@@ -18,7 +19,7 @@ def checkout(tmp_path):
     """One in which everything was installed and exported once."""
     for path in (*ROOT.glob("requirements*.txt"), ROOT / "Makefile", ROOT / "pyproject.toml"):
         shutil.copy(path, tmp_path)
-    for name in (".venv/.setup", ".venv/.web", ".venv/.lpips", ".runtime/.export", ".venv-aiperf/.setup"):
+    for name in (".venv/.setup", ".venv/.web", ".venv/.lpips", ".venv-aiperf/.setup"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     return tmp_path
@@ -29,11 +30,18 @@ def dry(checkout, *arguments):
     return subprocess.run(["make", "-n", *arguments], cwd=checkout, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("target", SERVING)
+@pytest.mark.parametrize("target", SERVING + STRICT)
 def test_what_is_served_is_exported_again_where_it_has_changed(checkout, target):
     """Only the export itself knows all that artifacts are made of, so it is asked each time."""
     told = dry(checkout, target, "CHECKPOINT=other")
-    assert "-m export other --precision bf16,fp8,fp4" in told and "pip install" not in told
+    assert "-m export other --precision bf16,fp8,fp4" in told and "--keep" not in told and "pip install" not in told
+
+
+@pytest.mark.parametrize("target", SERVING + STRICT)
+def test_the_export_of_another_checkpoint_is_served_as_it_is(checkout, target):
+    """`retouch export FOLDER` and `make serve` are how people come to serve their own."""
+    told = dry(checkout, target)
+    assert ("-m export checkpoints/shapes --precision bf16,fp8,fp4 --keep" in told) == (target in SERVING)
 
 
 def test_make_opponents_installs_what_benchmarks_are_measured_against(checkout):
