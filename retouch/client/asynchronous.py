@@ -9,6 +9,7 @@ from typing import Any
 
 from retouch.answer import EditAnswer
 from retouch.client.base import Client
+from retouch.client.failures import in_queue
 from retouch.client.retries import Attempts
 from retouch.types import EditRequest, RequestError
 
@@ -39,7 +40,7 @@ class AsyncRetouch(Client):
                         yield answer
                 return
             except RequestError as failure:
-                pause = attempts.pause_after(failure)
+                pause = attempts.pause_after(in_queue(failure, request.deadline_ms))
             await asyncio.sleep(pause)
 
     async def edit_one(self, image: bytes, instruction: str, **knobs: Any) -> EditAnswer:

@@ -41,6 +41,13 @@ def failure_of(message: str, told: str = "") -> RequestError:
     return RequestError(words, status if status not in ("", "UNKNOWN") else "INVALID_ARGUMENT", float(hint[1]) if hint else None)
 
 
+def in_queue(failure: RequestError, deadline_ms: int) -> RequestError:
+    """The failure of an edit with this deadline (0: none), which Triton's queue keeps to and has words of its own for."""
+    if not deadline_ms or "equest timeout expired" not in str(failure):
+        return failure
+    return RequestError(f"DEADLINE_MS {deadline_ms} has passed before the edit was begun; allow more time", "DEADLINE_EXCEEDED")
+
+
 def host_port(url: str) -> str:
     """The address as it is; RequestError when it is none."""
     host, _, port = url.rpartition(":")

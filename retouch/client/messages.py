@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,24 +12,21 @@ import numpy as np
 
 from retouch.answer import EditAnswer, EditInfo
 from retouch.client.failures import failure_of
-from retouch.client.shared import FILES, Region
 from retouch.types import ENSEMBLE_IMAGE, INPUTS, LANES, EditRequest, request_to_values
 
 DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 LANE = "denoiser_"  # how the models' names begin that are lanes
 
 
-def inputs_of(request: EditRequest, protocol: Any, region: Region | None = None) -> list:
-    """The request as InferInput objects of tritonclient.grpc or tritonclient.http, with its files in the region of shared
-    memory where one is given."""
+def inputs_of(request: EditRequest, protocol: Any, placed: Callable[[Any, Any], bool] = lambda tensor, value: False) -> list:
+    """The request as InferInput objects of tritonclient.grpc or tritonclient.http; what is `placed` elsewhere, as in shared
+    memory, is not in them."""
     values = request_to_values(request)
     inputs = []
     for tensor in INPUTS:
         value = np.array([[values[tensor.name]]], DTYPES[tensor.datatype])
         infer_input = protocol.InferInput(tensor.name, value.shape, tensor.datatype)
-        if region and tensor.name in FILES:
-            region.place(infer_input, values[tensor.name])
-        else:
+        if not placed(infer_input, values[tensor.name]):
             infer_input.set_data_from_numpy(value)
         inputs.append(infer_input)
     return inputs

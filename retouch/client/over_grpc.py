@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
 import secrets
 import time
@@ -74,11 +73,10 @@ class Blocking:
         self.keeps = False
         while self._idle:
             self._idle.pop().close()
-        names, pause = self._regions.empty() if self._regions else ([], 0.0)
-        if names:
-            time.sleep(pause)
-            with grpc.InferenceServerClient(self._url) as client, contextlib.suppress(grpc.InferenceServerException):
-                for name in names:
+        with grpc.InferenceServerClient(self._url) as client:
+            for name, pause in self._regions.leaving() if self._regions else ():
+                time.sleep(pause)
+                with self._regions.forgotten(name):
                     client.unregister_system_shared_memory(name, client_timeout=SHORT)
 
     def _hand_over(self, region: Region, client: grpc.InferenceServerClient) -> None:
@@ -154,12 +152,10 @@ class Asynchronous:
             return False
 
     async def close(self) -> None:
-        names, pause = self._regions.empty() if self._regions else ([], 0.0)
-        if names:
+        for name, pause in self._regions.leaving() if self._regions else ():
             await asyncio.sleep(pause)
-            with contextlib.suppress(grpc.InferenceServerException):
-                for name in names:
-                    await self._client.unregister_system_shared_memory(name, client_timeout=SHORT)
+            with self._regions.forgotten(name):
+                await self._client.unregister_system_shared_memory(name, client_timeout=SHORT)
         client, self._kept = self._kept, None
         if client:
             await client.close()
@@ -180,7 +176,8 @@ class Asynchronous:
 
 def told(model: str, request: EditRequest, region: Region | None = None) -> dict[str, Any]:
     """What both kinds of stream are given for an edit."""
-    return {"model_name": model, "inputs": inputs_of(request, grpc, region), "request_id": secrets.token_hex(4),
+    inputs = inputs_of(request, grpc, region.placed) if region else inputs_of(request, grpc)
+    return {"model_name": model, "inputs": inputs, "request_id": secrets.token_hex(4),
             "priority": request.priority, "timeout": request.deadline_ms * 1000 or None}  # microseconds in Triton's queue
 
 

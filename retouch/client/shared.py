@@ -17,12 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tritonclient.utils import InferenceServerException
+
 from retouch.types import EditRequest, RequestError, request_to_values
 
 FOLDER = Path("/dev/shm")
 FILES = ("IMAGE", "REGION", "REFERENCES")  # the inputs that are worth it
 LEAST = 1 << 20  # bytes
 GRACE = 1.0  # seconds after an edit was left: the server has read its inputs by then, or never will
+PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds
 
 
 class Region:
@@ -74,12 +77,16 @@ class Region:
     def clear(self) -> None:
         self._end = 0
 
-    def place(self, tensor: Any, content: bytes) -> None:
-        """The one element of a BYTES tensor, after those that are there: its length as Triton has it, then itself."""
+    def placed(self, tensor: Any, content: Any) -> bool:
+        """Whether it is one of FILES. Its one element lies behind those that are there: its length as Triton has it, then
+        itself."""
+        if tensor.name() not in FILES:
+            return False
         begin, element = self._end, struct.pack("<I", len(content)) + content
         self._end = begin + len(element)
         self._memory[begin:self._end] = element
         tensor.set_shared_memory(self.name, len(element), begin)
+        return True
 
 
 class Regions:
@@ -111,8 +118,24 @@ class Regions:
         with self._lock:
             self._idle.append(region)
 
-    def empty(self) -> tuple[list[str], float]:
-        """Names that a server is to be told to forget, and in how many seconds it may."""
+    def leaving(self) -> Iterator[tuple[str, float]]:
+        """Names that a server is to be told to forget, each after so many seconds; again and again, later each time, until it
+        has `forgotten` them, for it refuses as long as an edit that was left still uses one. At last they are given up."""
+        for pause in PAUSES:
+            with self._lock:
+                names = [each.name for each in self._idle]
+            for turn, name in enumerate(names):
+                yield name, 0.0 if turn else pause
         with self._lock:
-            idle, self._idle = self._idle, []
-        return [each.name for each in idle], max([0.0, *(each.free_at - time.monotonic() for each in idle)])
+            self._idle.clear()
+
+    @contextlib.contextmanager
+    def forgotten(self, name: str) -> Iterator[None]:
+        """While a server is told; what it says but that it uses the region means that it has none, or is no more."""
+        try:
+            yield
+        except InferenceServerException as failure:
+            if "currently in use" in failure.message():
+                return
+        with self._lock:
+            self._idle = [each for each in self._idle if each.name != name]

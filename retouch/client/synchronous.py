@@ -9,6 +9,7 @@ from typing import Any
 
 from retouch.answer import EditAnswer
 from retouch.client.base import Client
+from retouch.client.failures import in_queue
 from retouch.client.retries import Attempts
 from retouch.types import EditRequest, RequestError
 
@@ -61,5 +62,5 @@ class Retouch(Client):
                         yield answer
                 return
             except RequestError as failure:
-                pause = attempts.pause_after(failure)
+                pause = attempts.pause_after(in_queue(failure, request.deadline_ms))
             time.sleep(pause)

@@ -121,20 +121,22 @@ def test_a_server_whose_stub_has_died_ends_and_leaves_no_client_waiting(tmp_path
 
     def edit(seed: int) -> None:
         try:
-            answers = Retouch(f"127.0.0.1:{server.grpc}").edit(photo, "make it blue", seed=seed, steps=50, previews=8)
+            answers = Retouch(f"127.0.0.1:{server.grpc}").edit(photo, "make it blue", seed=seed, steps=50, previews=8,
+                                                               region=b"full")
             begun.put(next(answers))
             ends.put([answer.final for answer in answers])
         except RequestError as failure:
             ends.put(failure)
 
     with Server(log=tmp_path / "server.log") as server:
-        clients = [threading.Thread(target=edit, args=(seed,), daemon=True) for seed in range(8)]
+        stub = next(stub for stub in psutil.Process(server.process.pid).children(recursive=True)
+                    if "edit/1/model.py" in " ".join(stub.cmdline()))
+        clients = [threading.Thread(target=edit, args=(seed,), daemon=True) for seed in range(20)]
         for client in clients:
             client.start()
-        for _ in range(4):  # and as many wait: each of the four stubs has one
+        for _ in range(4):  # and many wait: each of the four stubs has one
             begun.get(timeout=60)
-        stubs = psutil.Process(server.process.pid).children(recursive=True)
-        next(stub for stub in stubs if "edit/1/model.py" in " ".join(stub.cmdline())).kill()
+        stub.kill()
         outcomes = [ends.get(timeout=60) for _ in clients]
         server.process.wait(60)
     assert any(isinstance(each, RequestError) for each in outcomes), "that of the stub at least"

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 import tritonclient.grpc as grpc
-from tritonclient.utils import deserialize_bytes_tensor
+from tritonclient.utils import InferenceServerException, deserialize_bytes_tensor
 
 from retouch.client import AsyncRetouch, Retouch, inputs_of, shared
 from retouch.client.shared import FILES, LEAST, Regions
@@ -50,7 +50,7 @@ def handed_over(region):
 def test_files_lie_in_the_region_and_the_rest_in_the_message():
     regions = Regions()
     region = regions.take(REQUEST)
-    inputs = inputs_of(REQUEST, grpc, region)
+    inputs = inputs_of(REQUEST, grpc, region.placed)
     assert sorted(contents(region, inputs)) == sorted(files_of(REQUEST))
     raw = [each.name() for each in inputs if each._get_content() is not None]
     assert len(raw) == len(inputs) - len(FILES) and not set(raw) & set(FILES)
@@ -60,11 +60,11 @@ def test_files_lie_in_the_region_and_the_rest_in_the_message():
 def test_an_edit_of_a_region_that_served_before_finds_its_own_files():
     regions = Regions()
     region = handed_over(regions.take(REQUEST))
-    inputs_of(REQUEST, grpc, region)
+    inputs_of(REQUEST, grpc, region.placed)
     regions.give(region, over=True)
     other = EditRequest(b"another", "make it red")
     assert regions.take(other) is region
-    assert sorted(contents(region, inputs_of(other, grpc, region))) == sorted(files_of(other))
+    assert sorted(contents(region, inputs_of(other, grpc, region.placed))) == sorted(files_of(other))
 
 
 def test_a_region_has_one_edit_at_a_time_and_a_larger_one_comes_for_a_larger_image():
@@ -87,9 +87,9 @@ def test_a_region_whose_edit_was_left_rests_first(clock):
     assert regions.take(REQUEST) is region
 
 
-def test_what_a_server_is_told_to_forget(clock):
+def test_what_a_server_is_told_to_forget():
     regions = Regions()
-    assert regions.empty() == ([], 0.0)
+    assert list(regions.leaving()) == []
     known, lost, left, never = (regions.take(REQUEST) for _ in range(4))
     for each in (known, lost, left):
         handed_over(each)
@@ -97,13 +97,27 @@ def test_what_a_server_is_told_to_forget(clock):
     for each in (known, lost, never):
         regions.give(each, over=True)
     regions.give(left, over=False)
-    clock[0] += 0.25
-    assert regions.empty() == ([known.name, left.name], shared.GRACE - 0.25)
-    assert regions.empty() == ([], 0.0)
-    served = handed_over(regions.take(REQUEST))
-    regions.give(served, over=True)
-    assert regions.empty() == ([served.name], 0.0)
+    told = []
+    for name, pause in regions.leaving():
+        told.append((name, pause))
+        with regions.forgotten(name):
+            if name == left.name and len(told) < 5:
+                raise InferenceServerException(f"Cannot unregister shared memory region '{name}', it is currently in use.")
+    assert told == [(known.name, 0.0), *((left.name, pause) for pause in (0.0, *shared.PAUSES[1:4]))]
+    assert list(regions.leaving()) == []
     (shared.FOLDER / never.name).unlink()
+
+
+def test_a_server_that_goes_on_using_it_or_is_no_more_is_given_up():
+    regions = Regions()
+    region = handed_over(regions.take(REQUEST))
+    regions.give(region, over=True)
+    assert list(regions.leaving()) == [(region.name, pause) for pause in shared.PAUSES]
+    assert list(regions.leaving()) == []
+    regions.give(region, over=True)
+    with regions.forgotten(region.name):
+        raise InferenceServerException("failed to connect to all addresses")
+    assert list(regions.leaving()) == []
 
 
 def test_no_name_is_left_even_when_the_server_cannot_open_it():

@@ -8,7 +8,7 @@ import pytest
 
 from retouch.answer import EditAnswer, EditInfo
 from retouch.client import AsyncRetouch, Retouch, Retries
-from retouch.client.failures import failure_of
+from retouch.client.failures import failure_of, in_queue
 from retouch.types import RequestError
 
 QUICK = Retries(attempts=3, first=0.001)
@@ -132,3 +132,11 @@ def test_pauses_grow_and_heed_the_server():
 def test_a_servers_words(words, told, status, hint):
     failure = failure_of(words, told)
     assert (failure.status, failure.retry_after) == (status, hint) and str(failure)
+
+
+@pytest.mark.parametrize(("words", "deadline_ms", "status"), [
+    ("Request timeout expired", 40, "DEADLINE_EXCEEDED"), ("Request timeout expired", 0, "UNAVAILABLE"),
+    ("Exceeds maximum queue size", 40, "UNAVAILABLE")])
+def test_what_ran_out_in_the_queue_is_the_deadline_where_there_is_one(words, deadline_ms, status):
+    failure = in_queue(failure_of(words), deadline_ms)
+    assert failure.status == status and ("DEADLINE_MS 40" in str(failure)) == (status == "DEADLINE_EXCEEDED")
