@@ -53,9 +53,9 @@ class App:
         gr.on([page.edit.click, page.instruction.submit], self.edited, self._asked(), turn,
               trigger_mode="once", concurrency_limit=SIDE_BY_SIDE, **quiet)
         page.stop.click(self.stopped, None, None, queue=False, **quiet)
-        page.undo.click(self.undone, page.history, everything, **quiet)
-        page.redo.click(self.redone, page.history, everything, **quiet)
-        page.thumbnails.select(self.moved, page.history, everything, **quiet)
+        page.undo.click(self.undone, page.history, turn, **quiet)
+        page.redo.click(self.redone, page.history, turn, **quiet)
+        page.thumbnails.select(self.moved, page.history, turn, **quiet)
         page.where.select(self.placed, {page.where, page.history}, {page.stage}, **quiet)
         page.mask_tab.select(self.painting, {page.history, page.mask}, {page.mask}, **quiet)
         page.mask.input(self.painted, {page.mask}, {page.where}, **quiet)
@@ -118,7 +118,8 @@ class App:
     def _moved(self, history: History | None, request: gr.Request) -> Updates:
         self.edits.drop(request.session_hash)
         if history is None:
-            return {**self._empty(), self.page.status: markup.status(FORGOTTEN, "trouble")}
+            empty = {component: update for component, update in self._empty().items() if component in self._turn()}
+            return {**empty, self.page.status: markup.status(FORGOTTEN, "trouble")}
         return self.shown(history)
 
     def _begun(self, image: bytes) -> Updates:

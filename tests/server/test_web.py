@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from urllib.parse import urlsplit
@@ -112,10 +113,14 @@ def ask(page, sentence=SENTENCE):
 
 def edit(page, sentence=SENTENCE):
     """Asks by Enter and waits for the result."""
-    before = turns(page).count() or 1
-    ask(page, sentence)
-    expect(turns(page)).to_have_count(before + 1, timeout=EVENTUALLY)
+    before, said = turns(page).count() or 1, told(page).inner_text()
+    for _ in range(3):  # Gradio heeds no Enter before it has heard the end of the edit before, a moment after its result
+        ask(page, sentence)
+        with contextlib.suppress(AssertionError):
+            expect(told(page)).not_to_have_text(said, timeout=3000)
+            break
     expect(told(page)).to_contain_text("Done in", timeout=EVENTUALLY)
+    expect(turns(page)).to_have_count(before + 1, timeout=EVENTUALLY)
     expect(page.locator("#edit")).to_be_visible(timeout=EVENTUALLY)
 
 
@@ -356,13 +361,13 @@ def test_turns_are_chosen_in_an_edit(tab, photo, server):
 
 def test_a_closed_tab_frees_its_slot(tabs, photo, server):
     """Closed while the denoiser has its edit, which a busy machine may bring there too late, but not each time."""
-    assert any(closing_cancels(tabs, photo, server, later=0.1 * times) for times in range(4))
+    assert any(closing_cancels(tabs, photo, server, later=0.1 * (times % 4)) for times in range(8))
 
 
 def closing_cancels(tabs, photo, server, later: float) -> bool:
     """Whether the denoiser was told; whatever it was, nothing is left."""
     before = settled(server)
-    pages = [tabs() for _ in range(3)]
+    pages = [tabs() for _ in range(4)]  # as many as the server edits at once
     for page in pages:
         ready(page, photo)
         slow(page)
@@ -380,7 +385,7 @@ def closing_cancels(tabs, photo, server, later: float) -> bool:
     def grown(name):
         return after[f"retouch_denoiser_{name}"] - before[f"retouch_denoiser_{name}"]
 
-    assert grown("answered_total") + grown("cancelled_total") <= 3
+    assert grown("answered_total") + grown("cancelled_total") <= len(pages)
     assert after["retouch_denoiser_running"] == after["retouch_denoiser_waiting"] == 0
     return grown("cancelled_total") >= 1 and grown("steps_cancelled_total") >= 1
 
