@@ -42,3 +42,41 @@ def test_an_unknown_profile_is_refused_by_name(repository):
 def test_boards_lie_where_shared_memory_is_removed():
     server = Server()
     assert server.boards.startswith(f"/dev/shm/{server.shm_prefix}")
+
+
+class Failing(Server):
+    """Ends with these words while it starts, the last for good."""
+
+    def __init__(self, log, *words):
+        super().__init__(log=log, http=1, grpc=2, metrics=3)
+        self.words, self.starts = list(words), 0
+
+    def start(self):
+        self.starts += 1
+        if self.words:
+            with self.log.open("a") as log:
+                log.write(f"{self.words[0]}\n")
+
+    def wait_ready(self, seconds=1.0):
+        if self.words:
+            raise ServerError(self.words.pop(0))
+
+
+CRASH = "Fatal Python error: Bus error"
+
+
+def test_a_start_that_native_code_has_ended_is_tried_once_more(tmp_path):
+    log = tmp_path / "server.log"
+    log.write_text("of a run before")
+    with Failing(log, CRASH) as server:
+        assert server.starts == 2 and log.read_text() == f"{CRASH}\n", "what happened can be read"
+    with pytest.raises(ServerError, match="Bus error"):
+        Failing(log, CRASH, CRASH).__enter__()
+
+
+def test_a_server_that_cannot_start_is_not_tried_again(tmp_path):
+    (tmp_path / "server.log").write_text(CRASH)
+    server = Failing(tmp_path / "server.log", "Failed to load a model", "")
+    with pytest.raises(ServerError, match="Failed to load"):
+        server.__enter__()
+    assert server.starts == 1
