@@ -73,8 +73,10 @@ class Blocking:
         self.keeps = False
         while self._idle:
             self._idle.pop().close()
+        if not self._regions:
+            return
         with grpc.InferenceServerClient(self._url) as client:
-            for name, pause in self._regions.leaving() if self._regions else ():
+            for name, pause in self._regions.leaving():
                 time.sleep(pause)
                 with self._regions.forgotten(name):
                     client.unregister_system_shared_memory(name, client_timeout=SHORT)
