@@ -1,0 +1,1 @@
+"""Hostile and unlucky clients against a real server: what each request got, and what was left hanging."""

@@ -1,0 +1,101 @@
+"""Hostile requests, wild tensors, killed processes and killed clients against real servers.
+
+    python -m benchmarks.attack [--requests 3000] [--tensors 1200] [--kills 30] [--clients 100]
+                                [--stops 10] [--json PATH]
+
+All traffic is on loopback. It passes when no request hung, none got an internal error (but
+from a stage behind the endpoints), nothing was lost, and a plain edit is answered after each part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.attack.killed_clients import attack_by_killed_clients, check_edit
+from benchmarks.attack.outcomes import ANSWERED, DROPPED, FAILED, HUNG, REFUSED, Outcomes
+from benchmarks.attack.requests_part import (
+    ENDPOINTS,
+    attack_endpoint,
+    attack_openai,
+    attack_stages,
+)
+from benchmarks.attack.stops import attack_by_kills, attack_by_sigterm
+from benchmarks.openai_server import openai_server
+from benchmarks.results import save_json
+from benchmarks.table import machine
+from retouch.server import HOST, RUNTIME, Server
+
+COLUMNS = (ANSWERED, REFUSED, DROPPED, FAILED, HUNG)
+
+
+def main() -> None:
+    options = parse()
+    parts = [*_on_one_server(options), *_on_own_servers(options)]
+    show(parts)
+    figures = {"machine": machine(), "parts": {part.part: part.figures() for part in parts}}
+    save_json(options.json, figures)
+    sys.exit(0 if all(part.passed for part in parts) else 1)
+
+
+def _on_one_server(options: argparse.Namespace) -> Iterator[Outcomes]:
+    with (
+        Server(log=RUNTIME / "attack.log") as server,
+        openai_server(f"{HOST}:{server.grpc}") as url,
+    ):
+        attacks: list[Callable[[], Outcomes]] = [
+            lambda model=model: attack_endpoint(server, model, options.requests)
+            for model in ENDPOINTS
+        ]
+        attacks.append(lambda: attack_openai(urlsplit(url).port, options.requests))
+        attacks.append(lambda: attack_stages(server, options.tensors))
+        attacks.append(lambda: attack_by_killed_clients(server, options.clients))
+        for attack in attacks:
+            outcomes = attack()
+            if detail := check_edit(server.grpc):
+                outcomes.add(HUNG, f"a plain edit afterwards: {detail}")
+            yield outcomes
+
+
+def _on_own_servers(options: argparse.Namespace) -> Iterator[Outcomes]:
+    if options.kills:
+        yield attack_by_kills(options.kills)
+    if options.stops:
+        yield attack_by_sigterm(options.stops)
+
+
+def show(parts: list[Outcomes]) -> None:
+    table = Table(title=machine())
+    for name in ("part", "requests", *COLUMNS, "slowest"):
+        table.add_column(name)
+    for part in parts:
+        counts = (str(part.counts[column]) for column in COLUMNS)
+        table.add_row(part.part, str(part.total), *counts, f"{part.slowest:.1f} s")
+    console = Console(width=120)
+    console.print(table)
+    for part in parts:
+        for example in part.examples:
+            console.print(f"{part.part}, {example}", markup=False)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.attack", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--requests", type=int, default=3000, help="at each endpoint")
+    parser.add_argument("--tensors", type=int, default=1200, help="requests at the stages")
+    parser.add_argument("--clients", type=int, default=100, help="that are killed")
+    parser.add_argument("--kills", type=int, default=30, help="of a server's processes")
+    parser.add_argument("--stops", type=int, default=10, help="by SIGTERM, under load")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
