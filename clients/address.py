@@ -49,7 +49,14 @@ def running_url(url: str | None, http: bool) -> str:
 
 @contextlib.contextmanager
 def server_url(url: str | None, http: bool, start: bool, words: Console = console) -> Iterator[str]:
-    """The address to talk to; where none is given and none runs, that of a server started for the moment, if it may."""
+    """The address to talk to; where none is given and none runs, that of a server started for the moment, if it may.
+
+    click.UsageError where the address names another protocol than the command speaks.
+    """
+    place, speaks_http = parse_url(url, http)
+    if place and speaks_http != http:
+        raise click.UsageError(f"--url {url}: this command speaks gRPC with the server; give its gRPC port")
+    url = place
     ports = None if url else running()
     if url or ports or not start:
         yield url or _url(ports or USUAL, http)

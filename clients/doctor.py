@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from clients.server_url import protocol_hint
 from retouch.client import Retouch
 from retouch.manifest import ArtifactError, read
 from retouch.server import HOST, REPOSITORY, ROOT, RUNTIME, ServerError, models, prepare
@@ -112,7 +113,8 @@ def server(url: str, http: bool) -> Iterator[Check]:
                     f"{', '.join(sorted(exported - loaded))} is exported here but not loaded; start the server again",
                     optional=True)
         return
-    yield Check(False, f"no server is ready at {url}", "start one with `retouch serve`", optional=True)
+    yield Check(False, f"no server is ready at {url}", protocol_hint(client.url, http) or "start one with `retouch serve`",
+                optional=True)
     for door, port in PORTS.items():
         yield Check(_free(port), f"port {port} of {HOST} is free for {door}",
                     f"another program has it; `retouch serve --{door.lower()}-port 0` takes another", optional=True)

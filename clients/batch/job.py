@@ -54,9 +54,10 @@ def jobs_of_folder(folder: Path, instruction: str, fields: dict[str, Any]) -> li
     return _named((image, instruction, "", fields) for image in listing(folder).images)
 
 
-def jobs_of_list(path: Path, fields: dict[str, Any]) -> list[Job]:
+def jobs_of_list(path: Path, fields: dict[str, Any], clutter: list[str] | None = None) -> list[Job]:
     """The rows of a CSV file with a head, or of a file of JSON objects, one a line. Paths in it are relative to it,
-    and what a row does not say is as in `fields`. ListError."""
+    and what a row does not say is as in `fields`. Rows of clutter, as `._photo.jpg`, are left out, and their names are
+    added to `clutter`. ListError."""
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
     parsed = []
     for line, row in rows:
@@ -64,6 +65,8 @@ def jobs_of_list(path: Path, fields: dict[str, Any]) -> list[Job]:
             job = _row(row, path.parent, fields)
             if not is_clutter(job[0]):
                 parsed.append(job)
+            elif clutter is not None:
+                clutter.append(job[0].name)
         except (ValueError, TypeError) as failure:
             raise ListError(f"{path.name}, line {line}: {failure}") from None
     return _named(parsed)

@@ -66,7 +66,7 @@ async def _work(waiting: Iterator[Job], folder: Path, client: AsyncRetouch, jour
         except OutputError as failure:
             if failure.errno in FULL:
                 raise
-            found.failed.append((job, RequestError(failure.format_message(), "INTERNAL")))
+            found.failed.append((job, RequestError(f"{job.out} cannot be written: {failure.message}", "INTERNAL")))
         tell(found)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from clients.address import address, running_url
 from clients.batch.job import Job, ListError, jobs_of_folder, jobs_of_list
-from clients.batch.folder import listing, suffixes
+from clients.batch.folder import Listing, listing, suffixes
 from clients.batch.journal import Journal
 from clients.batch.run import Run, run
 from clients.exits import EPILOG, Exit
@@ -47,10 +47,11 @@ def batch(folder: Path | None, instruction: str | None, list_: Path | None, out:
     sentence or an option that has changed is another edit. With --seed, or a list's seed, an edit has that one;
     without, each draws its own, which the journal tells. Results of another edit are overwritten with --force alone.
     """
-    jobs = _jobs(folder, instruction, list_, asked(options))
+    content = listing(folder, out) if folder else Listing()
+    jobs = _jobs(folder, instruction, list_, asked(options), content)
     if out.resolve() in {job.image.resolve().parent for job in jobs}:
         raise click.UsageError(f"{out} holds the images themselves; take another folder for the results")
-    for sentence in listing(folder, out).skipped() if folder else ():
+    for sentence in content.skipped():
         console.print(escape(sentence), soft_wrap=True)
     is_new = not out.exists()
     client = AsyncRetouch(running_url(url, http), http, timeout=timeout, retries=PATIENT)
@@ -74,10 +75,11 @@ def batch(folder: Path | None, instruction: str | None, list_: Path | None, out:
     click.get_current_context().exit(Exit.FAILED if found.failed else Exit.OK)
 
 
-def _jobs(folder: Path | None, instruction: str | None, list_: Path | None, fields: dict[str, Any]) -> list[Job]:
+def _jobs(folder: Path | None, instruction: str | None, list_: Path | None, fields: dict[str, Any],
+          content: Listing) -> list[Job]:
     try:
         if list_ and not folder:
-            jobs = jobs_of_list(list_, fields)
+            jobs = jobs_of_list(list_, fields, content.hidden)
         elif folder and instruction and not list_:
             jobs = jobs_of_folder(folder, instruction, fields)
         else:

@@ -366,7 +366,9 @@ def test_rows_without_anything_are_no_rows(photos, end):
 @pytest.mark.parametrize("name", ["._a.jpg", "__MACOSX/a.jpg", "__MACOSX/._b.png"])
 def test_a_lists_rows_of_clutter_are_skipped(photos, name):
     (photos / "list.csv").write_text(f"image,instruction\na.jpg,x\n{name},x\n")
-    assert [job.image.name for job in jobs_of_list(photos / "list.csv", PLAIN)] == ["a.jpg"]
+    skipped = []
+    assert [job.image.name for job in jobs_of_list(photos / "list.csv", PLAIN, skipped)] == ["a.jpg"]
+    assert skipped == [name.rpartition("/")[2]]
 
 
 # -- the command's own ------------------------------------------------------------------------------------------------
