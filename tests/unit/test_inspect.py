@@ -52,7 +52,7 @@ def test_figures_find_their_folder_or_say_why_not(tmp_path):
     done = inspected(SHAPES, "--json", tmp_path / "new" / "shapes.json")
     assert done.returncode == 0 and (tmp_path / "new" / "shapes.json").is_file()
     done = inspected(SHAPES, "--json", tmp_path / "file" / "shapes.json")
-    assert done.returncode == 1 and "Error: Could not open file" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "Error: cannot write" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_what_is_no_checkpoint_is_one_sentence(tmp_path):
