@@ -45,10 +45,10 @@ exported: $(SETUP)
 	$(BIN)/python -m export $(CHECKPOINT) --precision $(LANES) $(if $(filter file,$(origin CHECKPOINT)),--keep)
 
 demo: exported  ## Edit the sample image on a real server; pictures go to out/
-	$(BIN)/retouch demo --out out
+	$(BIN)/retouch demo --out out --force
 
 edit: exported  ## Edit one image: make edit IMAGE=photo.png INSTRUCTION="make the red circle blue" OUT=out.png
-	$(BIN)/retouch edit --start "$(IMAGE)" "$(INSTRUCTION)" -o "$(OUT)"
+	$(BIN)/retouch edit --start "$(IMAGE)" "$(INSTRUCTION)" -o "$(OUT)" --force
 
 serve: exported  ## Run the server on 127.0.0.1:8000 (HTTP) and :8001 (gRPC) until Ctrl-C
 	$(BIN)/retouch serve

@@ -38,7 +38,7 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except (RequestError, ServerError, ArtifactError, CheckpointError, MonitorError) as failure:
-            aside.print(f"[red]{type(failure).__name__}[/]: {escape(str(failure))}", soft_wrap=True)
+            aside.print(f"[red]Error[/]: {escape(str(failure))}", soft_wrap=True)
             context.exit(exit_of(failure))
         except (KeyboardInterrupt, click.Abort):
             aside.print("stopped")

@@ -9,6 +9,7 @@ import click
 from PIL import Image, ImageDraw, ImageFont
 from rich.markup import escape
 
+from clients.output import check_output, write_output
 from clients.show import console, save, with_progress
 from retouch.answer import EditAnswer
 from retouch.client import Retouch
@@ -18,8 +19,10 @@ SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
 TILE, GAP, CAPTION = 256, 12, 28
 
 
-def run(out: Path, image: Path | None, instruction: str | None) -> None:
-    """Edit `image` (the checkpoint's sample without one) and write everything to the folder `out`."""
+def run(out: Path, image: Path | None, instruction: str | None, force: bool = False) -> None:
+    """Edit `image` (the checkpoint's sample without one) and write everything to the folder `out`; OutputError."""
+    before = out / f"before{(image or SAMPLE.with_suffix('.png')).suffix.lower()}"
+    _check(out, before, force)
     source = (image or SAMPLE.with_suffix(".png")).read_bytes()
     sentence = instruction or SAMPLE.with_suffix(".txt").read_text().strip()
     console.print(f"“{escape(sentence)}”")
@@ -30,16 +33,25 @@ def run(out: Path, image: Path | None, instruction: str | None) -> None:
         for answer in with_progress(client.edit(source, sentence, seed=0, previews=4)):
             answers.append(answer)
         console.print("stopping the server")
-    write(out, source, sentence, answers)
+    write(before, source, sentence, answers)
 
 
-def write(out: Path, source: bytes, sentence: str, answers: list[EditAnswer]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "before.png").write_bytes(source)
+def _check(out: Path, before: Path, force: bool) -> None:
+    """All that is going to be written can be; else OutputError, before a server is started."""
+    for path in (before, out / "after.png", out / "contact-sheet.png", *sorted(out.glob("preview-*.png"))):
+        check_output(path, force)
+
+
+def write(before: Path, source: bytes, sentence: str, answers: list[EditAnswer]) -> None:
+    """The picture as `before` and what came of it beside, in place of an earlier demo's; OutputError."""
+    out = before.parent
+    write_output(before, source, force=True)
     for answer in answers:
-        save(out / ("after.png" if answer.final else f"preview-{answer.step[0]:02d}.png"), answer)
+        save(out / ("after.png" if answer.final else f"preview-{answer.step[0]:02d}.png"), answer, force=True)
     captions = ["before", *("after" if each.final else "step {} of {}".format(*each.step) for each in answers)]
-    sheet(sentence, captions, [source, *(each.image for each in answers)]).save(out / "contact-sheet.png")
+    contact_sheet = io.BytesIO()
+    sheet(sentence, captions, [source, *(each.image for each in answers)]).save(contact_sheet, "PNG")
+    write_output(out / "contact-sheet.png", contact_sheet.getvalue(), force=True)
     console.print(f"wrote {escape(click.format_filename(out / 'contact-sheet.png'))}")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import resource
 import shutil
 import socket
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -14,11 +16,15 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from clients.server_url import protocol_hint
 from retouch.client import Retouch
 from retouch.manifest import ArtifactError, read
 from retouch.server import HOST, REPOSITORY, ROOT, RUNTIME, ServerError, models, prepare
 
 PORTS = {"HTTP": 8000, "gRPC": 8001, "metrics": 8002}
+OPEN_FILES = 1024
+DISK_MB = 500
+PROGRAM_SECONDS = 10.0
 SHARED_MB, MEMORY_MB = 256, 1000  # with three lanes of the shipped checkpoint
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -40,6 +46,7 @@ def checks(url: str, http: bool = False) -> Iterator[Check]:
     yield from machine()
     yield from artifacts(REPOSITORY)
     yield from server(url, http)
+    yield from gpu()
     yield from extras()
 
 
@@ -76,6 +83,12 @@ def machine() -> Iterator[Check]:
     yield Check(memory is None or memory >= MEMORY_MB,
                 f"{'unknown' if memory is None else memory} MB of memory are free",
                 f"the server wants about {MEMORY_MB} MB; end something, or export fewer lanes")
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    yield Check(files < 0 or files >= OPEN_FILES, f"{'any number of' if files < 0 else files} files may be open at a time",
+                f"the server wants {OPEN_FILES}; run `ulimit -n {OPEN_FILES}`")
+    disk = shutil.disk_usage(ROOT).free // 2**20
+    yield Check(disk >= DISK_MB, f"{disk} MB of disk space are free",
+                f"exports and logs want {DISK_MB} MB for the shipped checkpoint; make room")
     yield Check(os.access(RUNTIME.parent, os.W_OK), "the checkout is writable", "the runtime folder lies in it")
 
 
@@ -100,13 +113,30 @@ def server(url: str, http: bool) -> Iterator[Check]:
                     f"{', '.join(sorted(exported - loaded))} is exported here but not loaded; start the server again",
                     optional=True)
         return
-    yield Check(False, f"no server is ready at {url}", "start one with `retouch serve`", optional=True)
+    yield Check(False, f"no server is ready at {url}", protocol_hint(client.url, http) or "start one with `retouch serve`",
+                optional=True)
     for door, port in PORTS.items():
         yield Check(_free(port), f"port {port} of {HOST} is free for {door}",
                     f"another program has it; `retouch serve --{door.lower()}-port 0` takes another", optional=True)
 
 
+def gpu() -> Iterator[Check]:
+    """What profiles hopper and blackwell need; the cpu profile needs none of it."""
+    driver = _output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader").splitlines()
+    yield Check(bool(driver), f"GPU {'; '.join(driver)}" if driver else "no NVIDIA GPU",
+                "the cpu profile needs none; hopper and blackwell need one that `nvidia-smi` lists", optional=True)
+    yield Check(_loads(Path("libcuda.so.1")), "NVIDIA's driver (libcuda.so.1)",
+                "only a GPU needs it; install the driver, and start containers with --gpus all", optional=True)
+    tensorrt = _version("tensorrt") or _version("tensorrt_cu12") or _version("tensorrt-cu12")
+    yield Check(bool(tensorrt) or _loads(Path("libnvinfer.so.10")), f"TensorRT {tensorrt or ''}".strip(),
+                "only plans for a GPU need it; the cpu profile runs ONNX", optional=True)
+
+
 def extras() -> Iterator[Check]:
+    docker = _output("docker", "version", "--format", "{{.Server.Version}}").strip()
+    yield Check(bool(docker), f"docker {docker}".strip(),
+                "it is not installed" if not shutil.which("docker") else "its daemon does not answer this user",
+                optional=True)
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     yield Check(bool(browser), f"{Path(browser).name if browser else 'no browser'} for the web page's tests",
                 "nothing else needs one; install chromium", optional=True)
@@ -122,6 +152,15 @@ def _artifact(folder: Path, what: str, advice: str, optional: bool = False) -> C
         return Check(False, what, f"{advice} ({failure})", optional)
     lacking = [name for name in manifest.files if not (folder / name).is_file()]
     return Check(not lacking, what, f"{advice} (it lacks {', '.join(lacking)})", optional)
+
+
+def _output(*command: str) -> str:
+    """A program's standard output; empty where it is missing, fails or does not end."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_SECONDS, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "" if done.returncode else done.stdout
 
 
 def _exported_lanes() -> set[str]:

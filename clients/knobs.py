@@ -24,8 +24,20 @@ class Text(click.ParamType):
         return value
 
 
+class Sentence(Text):
+    """What is to change; a blank one is a wrong call."""
+
+    name = "sentence"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not super().convert(value, param, ctx).strip():
+            self.fail(f"it is blank; say in 1 to {types.MAX_INSTRUCTION} characters what should change", param, ctx)
+        return value
+
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 TEXT = Text()
+SENTENCE = Sentence()
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}  # by format
 
 OPTIONS = (
@@ -50,6 +62,7 @@ OPTIONS = (
     click.option("--step-cache", type=float, default=0.0,
                  help="Reuse a step's result while it changes by less; 0: never, 1 at most."),
 )
+FORCE = click.option("-f", "--force", is_flag=True, help="Overwrite results of the same name.")
 TIMEOUT = click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
                        help="Give an edit up after so long, all tries together.")
 
@@ -82,8 +95,3 @@ def read(fields: dict[str, Any]) -> dict[str, Any]:
 def suffix_of(format_: str) -> str:
     """A file name's end by a FORMAT; RequestError."""
     return SUFFIXES[types.parse_format(format_).name]
-
-
-def format_of(path: Path) -> str:
-    """A FORMAT by a file name's end; png where it says nothing."""
-    return {".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}.get(path.suffix.lower(), "png")

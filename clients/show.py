@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from clients.output import write_output
 from retouch.answer import EditAnswer
 
 console = Console(highlight=False)
@@ -17,13 +18,18 @@ aside = Console(highlight=False, stderr=True)  # errors, and all words where sta
 
 
 def with_progress(answers: Iterator[EditAnswer], to: Console = console) -> Iterator[EditAnswer]:
-    """The answers, while a bar shows the steps; then what was done and the milliseconds of each stage."""
+    """The answers, while a bar shows the steps; then what was done and the milliseconds of each stage.
+
+    Where nobody watches, each answer has a line in place of the bar.
+    """
     columns = (TextColumn("editing"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
     answer = None
-    with Progress(*columns, console=to) as bar:
+    with Progress(*columns, console=to, disable=not is_interactive(to)) as bar:
         task = bar.add_task("edit", total=None)
         for answer in answers:
             bar.update(task, completed=answer.step[0], total=answer.step[1])
+            if bar.disable:
+                to.print("step {} of {}".format(*answer.step))
             yield answer
     if answer is not None:
         report(answer, to)
@@ -40,17 +46,18 @@ def report(answer: EditAnswer, to: Console = console) -> None:
     to.print("ms: " + ", ".join(f"{stage} {spent:.1f}" for stage, spent in info.milliseconds.items()))
 
 
-def save(path: Path, answer: EditAnswer, to: Console = console) -> None:
-    write(path, answer.image)
+def save(path: Path, answer: EditAnswer, to: Console = console, force: bool = False) -> None:
+    """Write the picture, and say so; OutputError."""
+    if write_output(path, answer.image, force):
+        to.print(f"made the folder {escape(click.format_filename(path.parent))}", soft_wrap=True)
     to.print(f"wrote {escape(click.format_filename(path))}", soft_wrap=True)
 
 
 def write(path: Path, data: bytes) -> None:
-    """The file, whole or not at all, with its folder; click.FileError."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as failure:
-        raise click.FileError(str(path), failure.strerror) from None
+    """The file, whole or not at all, with its folder; in place of an older one. OutputError."""
+    write_output(path, data, force=True)
+
+
+def is_interactive(to: Console) -> bool:
+    """Whether a person watches; a pipe gets no bars, even where colours are forced."""
+    return to.is_terminal and to.file.isatty()

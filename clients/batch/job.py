@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from clients.batch.journal import NAME
-from clients.knobs import format_of, read, suffix_of
+from clients.batch.folder import is_clutter, listing
+from clients.knobs import read, suffix_of
+from clients.output import STDOUT, format_of
 from retouch.types import EditRequest, RequestError, request_to_values
-
-IMAGES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,22 @@ class ListError(ValueError):
 
 def jobs_of_folder(folder: Path, instruction: str, fields: dict[str, Any]) -> list[Job]:
     """All images of a folder, by name; not those of folders in it."""
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES and path.is_file())
-    return _named((image, instruction, "", fields) for image in images)
+    return _named((image, instruction, "", fields) for image in listing(folder).images)
 
 
-def jobs_of_list(path: Path, fields: dict[str, Any]) -> list[Job]:
+def jobs_of_list(path: Path, fields: dict[str, Any], clutter: list[str] | None = None) -> list[Job]:
     """The rows of a CSV file with a head, or of a file of JSON objects, one a line. Paths in it are relative to it,
-    and what a row does not say is as in `fields`. ListError."""
+    and what a row does not say is as in `fields`. Rows of clutter, as `._photo.jpg`, are left out, and their names are
+    added to `clutter`. ListError."""
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
     parsed = []
     for line, row in rows:
         try:
-            parsed.append(_row(row, path.parent, fields))
+            job = _row(row, path.parent, fields)
+            if not is_clutter(job[0]):
+                parsed.append(job)
+            elif clutter is not None:
+                clutter.append(job[0].name)
         except (ValueError, TypeError) as failure:
             raise ListError(f"{path.name}, line {line}: {failure}") from None
     return _named(parsed)
@@ -121,6 +125,8 @@ def _out(given: dict[str, Any]) -> str:
     out = os.path.normpath(str(given["out"]))
     if Path(out).is_absolute() or ".." in Path(out).parts or out == ".":
         raise ValueError(f"out is {given['out']}; it must be a name below the batch's folder")
+    if out == STDOUT:
+        raise ValueError("out is -; a batch writes files")
     if out == NAME:
         raise ValueError(f"out is {NAME}; the batch's journal has that name")
     return out
@@ -137,9 +143,16 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(io.StringIO(_content(path), newline=""), restkey="more than the head has")
     try:
         for row in reader:
-            yield reader.line_num, row
+            if not _is_blank(row):
+                yield reader.line_num, row
     except csv.Error as failure:
         raise ListError(f"{path.name}, line {reader.line_num + 1}: {failure}") from None
+
+
+def _is_blank(row: dict[str, Any]) -> bool:
+    """Whether a row has commas and blanks alone, as spreadsheets end a file with."""
+    values = (value for cells in row.values() for value in (cells if isinstance(cells, list) else [cells]))
+    return not any(value and value.strip() for value in values)
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -170,5 +183,8 @@ def _named(rows: Iterable[Row]) -> list[Job]:
         names = (f"{image.stem}{f'-{number}' if number > 1 else ''}{suffix}" for number in itertools.count(1))
         name = out or next(name for name in names if name not in taken)
         taken.add(name)
-        jobs.append(Job(image, instruction, name, {"format": format_of(Path(name))} | fields))
+        try:
+            jobs.append(Job(image, instruction, name, fields | {"format": format_of(name, fields.get("format"))}))
+        except ValueError as failure:
+            raise ListError(f"out of {image.name}: {failure}") from None
     return jobs

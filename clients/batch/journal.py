@@ -22,6 +22,7 @@ class Journal:
         self._folder, self._path = folder, folder / NAME
         self._file: IO[str] | None = None
         self._ended: dict[str, dict[str, Any]] = {}  # by key, the last entry
+        self._writer: dict[str, str] = {}  # by result, the key of the edit that wrote it last
 
     def __enter__(self) -> "Journal":
         try:
@@ -43,12 +44,19 @@ class Journal:
     def done(self, key: str) -> bool:
         """Whether the last edit of this key ended well and its result is still there."""
         entry = self._ended.get(key, {})
-        return entry.get("status") == DONE and (self._folder / entry["out"]).is_file()
+        if entry.get("status") != DONE or self._writer.get(entry["out"]) != key:
+            return False
+        return (self._folder / entry["out"]).is_file()
 
     def add(self, key: str, **entry: Any) -> None:
-        self._ended[key] = entry
+        self._note(key, entry)
         self._file.write(json.dumps({"key": key, **entry}, ensure_ascii=False) + "\n")
         self._file.flush()
+
+    def _note(self, key: str, entry: dict[str, Any]) -> None:
+        self._ended[key] = entry
+        if entry.get("status") == DONE:
+            self._writer[entry["out"]] = key
 
     def _read(self) -> None:
         """What a run that was killed has cut short does not count, and the next entry begins on a line of its own."""
@@ -57,7 +65,7 @@ class Journal:
         for line in text.split("\n"):  # a sentence may hold what else `splitlines` breaks at
             try:
                 entry = json.loads(line)
-                self._ended[entry.pop("key")] = entry
+                self._note(entry.pop("key"), entry)
             except (ValueError, KeyError, AttributeError, TypeError):
                 continue
         self._file.seek(0, os.SEEK_END)

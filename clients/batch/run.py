@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from clients.batch.job import Job
 from clients.batch.journal import DONE, FAILED, Journal
-from clients.show import write
+from clients.output import OutputError, check_output, write_output
+from clients.wording import reworded
 from retouch.client import AsyncRetouch
 from retouch.types import EditRequest, RequestError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # no other result could be written either
 
 
 @dataclass
@@ -24,15 +28,16 @@ class Run:
 
 
 async def run(jobs: list[Job], folder: Path, client: AsyncRetouch, journal: Journal, workers: int,
-              tell: Callable[[Run], None]) -> Run:
-    """All jobs, `workers` at a time; `tell` is called after each. Results are written to `folder`.
+              tell: Callable[[Run], None], force: bool = False) -> Run:
+    """All jobs, `workers` at a time; `tell` is called after each. Results are written to `folder`, in place of others'
+    with `force` alone.
 
     An edit that fails does not end the others, but a server that is away would fail them all: its RequestError
     (UNAVAILABLE) is raised. Whatever ends the run, what is in the journal is whole.
     """
     found, waiting = Run(), iter(jobs)
     async with client:
-        working = [asyncio.create_task(_work(waiting, folder, client, journal, found, tell)) for _ in range(workers)]
+        working = [asyncio.create_task(_work(waiting, folder, client, journal, found, tell, force)) for _ in range(workers)]
         try:
             await asyncio.gather(*working)
         finally:
@@ -43,7 +48,7 @@ async def run(jobs: list[Job], folder: Path, client: AsyncRetouch, journal: Jour
 
 
 async def _work(waiting: Iterator[Job], folder: Path, client: AsyncRetouch, journal: Journal, found: Run,
-                tell: Callable[[Run], None]) -> None:
+                tell: Callable[[Run], None], force: bool) -> None:
     for job in waiting:
         try:
             request = job.request()
@@ -51,22 +56,29 @@ async def _work(waiting: Iterator[Job], folder: Path, client: AsyncRetouch, jour
             if journal.done(key):
                 found.before += 1
             else:
-                await _edit(job, key, request, folder, client, journal)
+                await _edit(job, key, request, folder, client, journal, force)
                 found.done += 1
         except RequestError as failure:
             if failure.status == "UNAVAILABLE":
                 raise
-            found.failed.append((job, failure))
+            message = reworded(str(failure), isinstance(job.fields.get("region"), Path))
+            found.failed.append((job, RequestError(message, failure.status)))
+        except OutputError as failure:
+            if failure.errno in FULL:
+                raise
+            found.failed.append((job, RequestError(f"{job.out} cannot be written: {failure.message}", "INTERNAL")))
         tell(found)
 
 
-async def _edit(job: Job, key: str, request: EditRequest, folder: Path, client: AsyncRetouch, journal: Journal) -> None:
+async def _edit(job: Job, key: str, request: EditRequest, folder: Path, client: AsyncRetouch, journal: Journal,
+                force: bool) -> None:
+    check_output(folder / job.out, force)
     told = {"image": str(job.image), "instruction": job.instruction, "out": job.out, "seed": request.seed}
     try:
         answer = await client.edit_one(**vars(request))
     except RequestError as failure:
         journal.add(key, status=FAILED, **told, code=failure.status, error=str(failure))
         raise
-    write(folder / job.out, answer.image)
+    write_output(folder / job.out, answer.image, force)
     info = answer.info
     journal.add(key, status=DONE, **told, lane=info.lane, steps=info.steps, milliseconds=info.milliseconds.get("total"))

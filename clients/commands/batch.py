@@ -13,11 +13,12 @@ from rich.table import Table
 
 from clients.address import address, running_url
 from clients.batch.job import Job, ListError, jobs_of_folder, jobs_of_list
+from clients.batch.folder import Listing, listing, suffixes
 from clients.batch.journal import Journal
 from clients.batch.run import Run, run
 from clients.exits import EPILOG, Exit
-from clients.knobs import FILE, TEXT, TIMEOUT, asked, knobs
-from clients.show import aside, console
+from clients.knobs import FILE, FORCE, SENTENCE, TIMEOUT, asked, knobs
+from clients.show import aside, console, is_interactive
 from retouch.client import AsyncRetouch, Retries
 
 PATIENT = Retries(attempts=8)  # some 17 s, in which a server may be started again
@@ -25,15 +26,16 @@ PATIENT = Retries(attempts=8)  # some 17 s, in which a server may be started aga
 
 @click.command(epilog=EPILOG, short_help="Change all images of a folder or a list.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
-@click.argument("instruction", type=TEXT, required=False)
+@click.argument("instruction", type=SENTENCE, required=False)
 @click.option("--list", "list_", type=FILE, help="Edit the rows of this file instead of a folder's images.")
 @click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
-              help="The folder of the results.")
+              help="The folder of the results. A missing one is made.")
+@FORCE
 @click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Edits at a time.")
 @address
 @knobs
 @TIMEOUT
-def batch(folder: Path | None, instruction: str | None, list_: Path | None, out: Path, workers: int, url: str | None,
+def batch(folder: Path | None, instruction: str | None, list_: Path | None, out: Path, force: bool, workers: int, url: str | None,
           http: bool, timeout: float | None, **options: Any) -> None:
     """Change all images of FOLDER as INSTRUCTION says, or do the rows of a list.
 
@@ -43,15 +45,21 @@ def batch(folder: Path | None, instruction: str | None, list_: Path | None, out:
 
     OUT/journal.jsonl says what was done. The same command again does the rest, and what has failed; an image, a
     sentence or an option that has changed is another edit. With --seed, or a list's seed, an edit has that one;
-    without, each draws its own, which the journal tells.
+    without, each draws its own, which the journal tells. Results of another edit are overwritten with --force alone.
     """
-    jobs = _jobs(folder, instruction, list_, asked(options))
+    content = listing(folder, out) if folder else Listing()
+    jobs = _jobs(folder, instruction, list_, asked(options), content)
     if out.resolve() in {job.image.resolve().parent for job in jobs}:
         raise click.UsageError(f"{out} holds the images themselves; take another folder for the results")
+    for sentence in content.skipped():
+        console.print(escape(sentence), soft_wrap=True)
+    is_new = not out.exists()
     client = AsyncRetouch(running_url(url, http), http, timeout=timeout, retries=PATIENT)
     columns = (TextColumn("editing"), BarColumn(), MofNCompleteColumn(), TextColumn("[red]{task.fields[failed]}"),
                TimeElapsedColumn(), TimeRemainingColumn())
-    with Journal(out) as journal, Progress(*columns, console=console) as bar:
+    with Journal(out) as journal, Progress(*columns, console=console, disable=not is_interactive(console)) as bar:
+        if is_new:
+            console.print(f"made the folder {escape(click.format_filename(out))}", soft_wrap=True)
         task = bar.add_task("batch", total=len(jobs), failed="")
 
         def tell(found: Run) -> None:
@@ -59,7 +67,7 @@ def batch(folder: Path | None, instruction: str | None, list_: Path | None, out:
             bar.update(task, completed=found.done + found.before + failed, failed=f"{failed} failed" if failed else "")
 
         try:
-            found = asyncio.run(run(jobs, out, client, journal, workers, tell))
+            found = asyncio.run(run(jobs, out, client, journal, workers, tell, force))
         except BaseException:
             aside.print("not finished; the same command goes on from here")
             raise
@@ -67,10 +75,11 @@ def batch(folder: Path | None, instruction: str | None, list_: Path | None, out:
     click.get_current_context().exit(Exit.FAILED if found.failed else Exit.OK)
 
 
-def _jobs(folder: Path | None, instruction: str | None, list_: Path | None, fields: dict[str, Any]) -> list[Job]:
+def _jobs(folder: Path | None, instruction: str | None, list_: Path | None, fields: dict[str, Any],
+          content: Listing) -> list[Job]:
     try:
         if list_ and not folder:
-            jobs = jobs_of_list(list_, fields)
+            jobs = jobs_of_list(list_, fields, content.hidden)
         elif folder and instruction and not list_:
             jobs = jobs_of_folder(folder, instruction, fields)
         else:
@@ -78,7 +87,7 @@ def _jobs(folder: Path | None, instruction: str | None, list_: Path | None, fiel
     except ListError as failure:
         raise click.UsageError(str(failure)) from None
     if not jobs:
-        raise click.UsageError(f"{list_ or folder} holds no images; they end in .png, .jpg, .jpeg or .webp")
+        raise click.UsageError(f"{list_ or folder} holds no images; they end in {suffixes()}")
     return jobs
 
 

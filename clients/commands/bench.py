@@ -19,7 +19,8 @@ from clients.address import address, running_url
 from clients.exits import EPILOG
 from clients.knobs import TEXT
 from clients.load import Drawn, Measured, draw, measure
-from clients.show import console, write
+from clients.show import console, is_interactive, write
+from clients.wording import users_words
 from retouch.client import AsyncRetouch, Retries
 from retouch.types import RequestError
 
@@ -62,7 +63,8 @@ def bench(concurrency: tuple[int, ...], count: int, warm_up: int, url: str | Non
     """
     fields["region"] = region.encode()
     place = running_url(url, http)
-    rows = asyncio.run(_measure(place, http, concurrency, count, warm_up, fields))
+    with users_words():
+        rows = asyncio.run(_measure(place, http, concurrency, count, warm_up, fields))
     _show(place, rows)
     if out:
         write(out, (json.dumps({"url": place, "rows": [row.figures() for row in rows]}, indent=2) + "\n").encode())
@@ -74,7 +76,7 @@ async def _measure(url: str, http: bool, concurrency: tuple[int, ...], count: in
                    fields: dict[str, Any]) -> list[Measured]:
     rows, numbers = [], itertools.count(secrets.randbelow(2**48))  # a server remembers the images of other runs
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not is_interactive(console)) as bar:
         async with AsyncRetouch(url, http, retries=Retries(attempts=1)) as client:
             for drawn in _draw(numbers, warm_up):
                 await client.edit_one(drawn.image, drawn.instruction, **fields | {"deadline_ms": 0})

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
-from clients.knobs import FILE, TEXT
+from clients.knobs import FILE, FORCE, SENTENCE
 
 
 @click.command(short_help="Edit the sample image on a server of its own.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("out"), show_default=True)
 @click.option("--image", type=FILE)
-@click.option("--instruction", type=TEXT)
-def demo(out: Path, image: Path | None, instruction: str | None) -> None:
+@click.option("--instruction", type=SENTENCE)
+@FORCE
+def demo(out: Path, image: Path | None, instruction: str | None, force: bool) -> None:
     """Start a server, edit the sample image, write before, previews, after and a contact sheet, stop the server."""
     from clients.demo import run
 
-    run(out, image, instruction)
+    run(out, image, instruction, force)

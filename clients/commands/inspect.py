@@ -7,14 +7,19 @@ from pathlib import Path
 
 import click
 
+from clients.exits import Exit
 from clients.show import write
+
 
 @click.command(short_help="Say what a checkpoint is and what it lacks.")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--hashes", is_flag=True, help="Read all files and compare them with the hashes that the folder carries.")
 @click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here as well.")
 def inspect(checkpoint: Path, hashes: bool, out: Path | None) -> None:
-    """Say what CHECKPOINT is, how large its lanes are, which GPUs they fit and what it lacks."""
+    """Say what CHECKPOINT is, how large its lanes are, which GPUs they fit and what it lacks.
+
+    The exit code is 1 when something is missing.
+    """
     from clients.inspect import show
     from export.summary import summary
 
@@ -22,3 +27,4 @@ def inspect(checkpoint: Path, hashes: bool, out: Path | None) -> None:
     show(found)
     if out:
         write(out, (json.dumps(found.words(), indent=2) + "\n").encode())
+    click.get_current_context().exit(Exit.FAILED if found.missing else Exit.OK)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import secrets
+import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -97,6 +99,7 @@ class _Stream:
         self.client = grpc.InferenceServerClient(url)
         # without the header triton_grpc_error: with it a cancelled stream crashes tritonserver 2.51
         self.client.start_stream(lambda result, error: self.answers.put((result, error)))
+        _OPEN.add(self)
 
     def send(self, inputs: dict[str, Any]) -> None:
         try:
@@ -105,8 +108,23 @@ class _Stream:
             pass
 
     def close(self, cancel: bool = False) -> None:
+        _OPEN.discard(self)
         self.client.stop_stream(cancel_requests=cancel)
         self.client.close()
+
+
+_OPEN: weakref.WeakSet[_Stream] = weakref.WeakSet()
+
+
+def _close_open_streams() -> None:
+    """Cancel what is still open when the process ends, as where an iterator is kept in a variable."""
+    for stream in list(_OPEN):
+        stream.close(cancel=True)
+
+
+# tritonclient reads a stream in a thread that is no daemon. Python waits for such threads before `atexit`, so only this
+# hook, which concurrent.futures uses as well, comes early enough.
+threading._register_atexit(_close_open_streams)
 
 
 class Asynchronous:

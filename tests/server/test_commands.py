@@ -78,11 +78,11 @@ def test_an_edit_for_a_machine(command, photo_file, tmp_path, client, photo):
 
 
 @pytest.mark.parametrize("arguments, code, words", [
-    (("--negative", "rain", "--true-cfg", 4), 3, "NEGATIVE is not known to this checkpoint"),
-    (("--reference", "PHOTO"), 3, "REFERENCES holds 1 images; this checkpoint takes 0"),
+    (("--negative", "rain", "--true-cfg", 4), 3, "--negative is not known to this checkpoint"),
+    (("--reference", "PHOTO"), 3, "--reference holds 1 images; this checkpoint takes 0"),
     (("--precision", "fp8-sketch"), 3, "fp8-sketch is not loaded"),
     (("--timeout", 0.1, "--steps", 50, "--region", "full", "--precision", "bf16"), 4, "no result within 0.1 s"),
-    (("--deadline-ms", 1, "--steps", 50, "--precision", "bf16"), 4, "DEADLINE_MS 1")])
+    (("--deadline-ms", 1, "--steps", 50, "--precision", "bf16"), 4, "--deadline-ms 1")])
 def test_refusals_have_their_exit_codes(command, photo_file, tmp_path, arguments, code, words):
     arguments = [photo_file if each == "PHOTO" else each for each in arguments]
     result = command("edit", photo_file, SENTENCE, "-o", tmp_path / "out.png", *arguments)
@@ -110,6 +110,9 @@ def test_a_batch_with_a_bad_image_and_its_resumption(command, photos, tmp_path, 
     assert result.exit_code == 0 and "1 done, 4 done before, 0 failed" in result.stdout
     assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
     result = command("batch", photos, SENTENCE, "-o", out, "--precision", "fp8", http=True)
+    assert result.exit_code == 1 and "0 done, 5 failed" in result.stdout and "add --force" in result.stdout
+    assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
+    result = command("batch", photos, SENTENCE, "-o", out, "--precision", "fp8", "--force", http=True)
     assert "5 done, 0 failed" in result.stdout, "another knob is another edit"
 
 

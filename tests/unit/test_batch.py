@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from pictures import file_of, scene
 
 from clients.batch import run as running
+from clients.batch.folder import IMAGES, SUFFIXES, listing
 from clients.batch.job import Job, ListError, jobs_of_folder, jobs_of_list
 from clients.batch.journal import NAME, Journal
 from clients.command import retouch
 from retouch.answer import EditAnswer, EditInfo
-from retouch.types import RequestError
+from retouch.types import IMAGE_FORMATS, RequestError
 
 PLAIN = {"region": b"auto", "format": "png"}
 
@@ -55,9 +56,9 @@ def photos(tmp_path):
     return folder
 
 
-def do(jobs, out, client, workers=2):
+def do(jobs, out, client, workers=2, force=False):
     with Journal(out) as journal:
-        return asyncio.run(running.run(jobs, out, client, journal, workers, lambda found: None))
+        return asyncio.run(running.run(jobs, out, client, journal, workers, lambda found: None, force))
 
 
 def entries(out):
@@ -143,14 +144,29 @@ def test_a_whole_number_may_have_a_point(photos):
     assert jobs_of_list(photos / "list.jsonl", PLAIN)[0].fields["steps"] == 7
 
 
-@pytest.mark.parametrize("asked, formats", [
-    ({}, {"b.jpg": "jpeg", "c.webp": "webp", "a.png": "png", "deep/d": "png"}),
-    ({"format": "webp"}, {"b.jpg": "webp", "c.webp": "webp", "a.webp": "webp", "deep/d": "webp"})])
-def test_the_names_say_the_formats_where_nothing_else_does(photos, asked, formats):
-    rows = "".join(f"a.jpg,x,{out}\n" for out in ("b.jpg", "c.webp", "", "deep/d"))
+def test_the_names_say_the_formats_where_nothing_else_does(photos):
+    rows = "".join(f"a.jpg,x,{out}\n" for out in ("b.jpg", "c.webp", "", "deep/d.JPEG"))
     (photos / "list.csv").write_text(f"image,instruction,out\n{rows}")
-    jobs = jobs_of_list(photos / "list.csv", {"region": b"auto"} | asked)
+    jobs = jobs_of_list(photos / "list.csv", {"region": b"auto"})
+    formats = {"b.jpg": "jpeg", "c.webp": "webp", "a.png": "png", "deep/d.JPEG": "jpeg"}
     assert {job.out: job.request().format for job in jobs} == formats
+
+
+@pytest.mark.parametrize("out, format_", [("d", "webp"), ("d.webp", "webp"), ("d.jpg", "jpeg;quality=5")])
+def test_a_format_that_is_asked_for_may_have_any_name_without_a_suffix(photos, out, format_):
+    (photos / "list.csv").write_text(f"image,instruction,out\na.jpg,x,{out}\n")
+    (job,) = jobs_of_list(photos / "list.csv", {"format": format_})
+    assert (job.out, job.fields["format"]) == (out, format_)
+
+
+@pytest.mark.parametrize("out, fields, words", [
+    ("b.tiff", {}, "must end in .png, .jpg, .jpeg or .webp"), ("b", {}, "must end in .png"),
+    ("b.gif", {"format": "png"}, "must end in .png"), ("b.jpg", {"format": "webp"}, "is a name for jpeg"),
+    ("-", {}, "a batch writes files")])
+def test_names_that_say_no_format_or_another_are_told(photos, out, fields, words):
+    (photos / "list.csv").write_text(f"image,instruction,out\na.jpg,x,{out}\n")
+    with pytest.raises(ListError, match=words):
+        jobs_of_list(photos / "list.csv", fields)
 
 
 @pytest.mark.parametrize("line", [
@@ -203,7 +219,7 @@ def test_what_has_changed_is_another_edit(photos, tmp_path, change):
     first, *others = jobs_of_folder(photos, "make it blue", PLAIN)
     do([first, *others], tmp_path / "out", Client())
     again = Client()
-    found = do([change(first), *others], tmp_path / "out", again)
+    found = do([change(first), *others], tmp_path / "out", again, force=True)
     assert (found.done, found.before) == (1, 2)
 
 
@@ -213,7 +229,7 @@ def test_a_changed_image_and_a_lost_result_are_done_again(photos, tmp_path):
     (photos / "a.jpg").write_bytes(b"another picture")
     (tmp_path / "out" / "b.png").unlink()
     again = Client()
-    assert do(jobs, tmp_path / "out", again).before == 1
+    assert do(jobs, tmp_path / "out", again, force=True).before == 1
     assert {image for image, *_ in again.seen} == {b"another picture", b"b.png"}
 
 
@@ -270,13 +286,14 @@ def test_a_batch_that_is_stopped_goes_on(photos, tmp_path):
 
 def test_a_line_that_was_cut_short_does_not_count(tmp_path):
     (tmp_path / "a.png").write_bytes(b"x")
+    (tmp_path / "b.png").write_bytes(b"x")
     with Journal(tmp_path) as journal:
         journal.add("one", status="done", out="a.png")
     with (tmp_path / NAME).open("a") as file:
         file.write('{"key": "two", "status": "do')
     with Journal(tmp_path) as journal:
         assert journal.done("one") and not journal.done("two")
-        journal.add("three", status="done", out="a.png")
+        journal.add("three", status="done", out="b.png")
     with Journal(tmp_path) as journal:
         assert journal.done("one") and journal.done("three")
 
@@ -294,6 +311,64 @@ def test_one_batch_at_a_time_in_a_folder(tmp_path):
         pass
     with Journal(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("sentence, change", [
+    ("make it red", {}), ("make it green", {"steps": 4}), ("make it green", {"seed": 3})])
+def test_another_batchs_results_are_kept(photos, tmp_path, sentence, change):
+    first = jobs_of_folder(photos, "make it green", PLAIN)
+    do(first, tmp_path / "out", Client())
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")}
+    client, other = Client(), jobs_of_folder(photos, sentence, PLAIN | change)
+    found = do(other, tmp_path / "out", client)
+    assert (found.done, found.before, len(found.failed), client.seen) == (0, 0, 3, [])
+    assert all("add --force" in str(failure) for _, failure in found.failed)
+    assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")}
+    assert do(other, tmp_path / "out", Client(), force=True).done == 3
+    assert do(other, tmp_path / "out", Client()).before == 3
+    assert do(first, tmp_path / "out", Client()).before == 0, "what was overwritten is not done any more"
+
+
+def test_a_result_that_cannot_be_written_fails_alone(photos, tmp_path):
+    (tmp_path / "out" / "taken").mkdir(parents=True)
+    (tmp_path / "out" / "taken" / "file").write_text("")
+    long, longest = f"{'y' * 252}.png", f"{'ü' * 125}x.png"
+    (photos / "list.csv").write_text("image,instruction,out\n" + "".join(
+        f"a.jpg,x,{out}\n" for out in ("taken/file/a.png", long, longest, "good.png")))
+    found = do(jobs_of_list(photos / "list.csv", PLAIN), tmp_path / "out", Client())
+    messages = sorted(str(failure) for _, failure in found.failed)
+    assert found.done == 2 and len(longest.encode()) == 255 and (tmp_path / "out" / longest).is_file()
+    assert "Not a directory" in messages[0] and "256 bytes; at most 255" in messages[1]
+
+
+def test_what_systems_leave_in_folders_is_no_image(photos):
+    for name in ("._a.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", ".hidden.png", "scan.psd", "notes.pdf"):
+        (photos / name).write_bytes(b"x")
+    (photos / "__MACOSX").mkdir()
+    content = listing(photos)
+    assert [path.name for path in content.images] == ["a.jpg", "b.png", "c.webp"]
+    assert set(content.hidden) == {"._a.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", ".hidden.png", "__MACOSX"}
+    assert content.others == {".psd": 1, ".pdf": 1, ".txt": 1}
+    sentences = " ".join(content.skipped())
+    assert "skipped 6 hidden files" in sentences and "skipped 3 files of other types: 1 .pdf, 1 .psd, 1 .txt" in sentences
+
+
+def test_every_format_that_is_read_has_names():
+    assert set(IMAGE_FORMATS) <= set(SUFFIXES) and {".png", ".jpg", ".jpeg", ".webp"} <= set(IMAGES)
+
+
+@pytest.mark.parametrize("end", [",,,\n,,,\n", "\n\n", " , ,\t,\n", "'',,,\n".replace("''", "")])
+def test_rows_without_anything_are_no_rows(photos, end):
+    (photos / "list.csv").write_text(f"image,instruction,steps,out\na.jpg,x,,\n{end}b.png,y,,\n{end}")
+    assert [job.instruction for job in jobs_of_list(photos / "list.csv", PLAIN)] == ["x", "y"]
+
+
+@pytest.mark.parametrize("name", ["._a.jpg", "__MACOSX/a.jpg", "__MACOSX/._b.png"])
+def test_a_lists_rows_of_clutter_are_skipped(photos, name):
+    (photos / "list.csv").write_text(f"image,instruction\na.jpg,x\n{name},x\n")
+    skipped = []
+    assert [job.image.name for job in jobs_of_list(photos / "list.csv", PLAIN, skipped)] == ["a.jpg"]
+    assert skipped == [name.rpartition("/")[2]]
 
 
 # -- the command's own ------------------------------------------------------------------------------------------------
@@ -321,7 +396,8 @@ def test_the_command_says_what_failed(photos, tmp_path, monkeypatch):
     bad = RequestError("IMAGE is damaged [odd]", "INVALID_ARGUMENT")
     monkeypatch.setattr("clients.commands.batch.AsyncRetouch", lambda *_, **__: Client({b"b.png": bad}))
     result = batch(photos, "make it blue", "-o", tmp_path / "out")
-    assert result.exit_code == 1 and "2 done, 1 failed" in result.stdout
+    assert result.exit_code == 1 and "2 done, 1 failed" in result.stdout and "editing" not in result.stdout
+    assert "skipped 1 file of other types: 1 .txt" in result.stdout and "made the folder" in result.stdout
     assert "b.png" in result.stdout and "IMAGE is damaged [odd]" in result.stdout
     monkeypatch.setattr("clients.commands.batch.AsyncRetouch", lambda *_, **__: Client())
     result = batch(photos, "make it blue", "-o", tmp_path / "out")

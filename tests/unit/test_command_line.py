@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
+import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import grpc
 import pytest
 from click.testing import CliRunner
 from pictures import file_of, scene
 
 from clients.command import retouch
 from clients.exits import Exit
-from clients.knobs import asked, format_of, read, suffix_of
+from clients.knobs import asked, read, suffix_of
+from clients.output import format_of
+from clients.server_url import protocol_hint
 from retouch.answer import EditAnswer, EditInfo, Operation
 from retouch.client import Retouch
 from retouch.server import ROOT, ServerError, free_port
@@ -71,7 +77,7 @@ def test_the_help_tells_the_exit_codes():
 
 
 @pytest.mark.parametrize("failure, code", [
-    (RequestError("STEPS is -1", "INVALID_ARGUMENT"), 3), (RequestError("busy", "UNAVAILABLE"), 4),
+    (RequestError("the mask is torn", "INVALID_ARGUMENT"), 3), (RequestError("busy", "UNAVAILABLE"), 4),
     (RequestError("late", "DEADLINE_EXCEEDED"), 4), (RequestError("odd", "INTERNAL"), 1), (ServerError("no start"), 1),
     (KeyboardInterrupt(), 130)])
 def test_a_failure_has_its_exit_code_and_one_line(editing, photo_file, tmp_path, failure, code):
@@ -94,7 +100,7 @@ def test_a_wrong_call_is_told_as_such(arguments):
 
 def test_bad_input_is_refused_before_there_is_a_server(photo_file):
     result = invoke("edit", photo_file, "make it blue", "--steps", 99, "--url", "127.0.0.1:1")
-    assert result.exit_code == 3 and "STEPS is 99; it must be from 0 to 50" in result.stderr
+    assert result.exit_code == 3 and "Error: --steps is 99; it must be from 0 to 50" in result.stderr
     result = invoke("edit", photo_file, "make it blue", "--url", "somewhere")
     assert result.exit_code == 3 and "must be host:port" in result.stderr
 
@@ -164,9 +170,168 @@ def test_the_demos_sentence_is_no_markup(editing, photo_file, tmp_path, monkeypa
 
 
 def test_a_name_says_the_format():
-    names = {"a.JPG": "jpeg", "a.jpeg": "jpeg", "a.webp": "webp", "a.png": "png", "a": "png"}
+    names = {"a.JPG": "jpeg", "a.jpeg": "jpeg", "a.webp": "webp", "a.png": "png", "-": "png"}
     assert {name: format_of(Path(name)) for name in names} == names
     assert [suffix_of(each) for each in ("jpeg;quality=80", "webp", "png")] == [".jpg", ".webp", ".png"]
+
+
+# -- results ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("-o", "out.tiff"), "must end in .png, .jpg, .jpeg or .webp"), (("-o", "out"), "must end in .png"),
+    (("-o", "out.avif", "--format", "png"), "must end in .png"), (("-o", "out.jpg", "--format", "webp"), "a name for jpeg"),
+    (("-o", "-", "--json"), "leaves no place for --json"), (("-o", "-", "--save-previews"), "leaves no place")])
+def test_a_result_whose_name_says_no_format_is_a_wrong_call(editing, photo_file, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    editing.does(FINAL)
+    result = invoke("edit", photo_file, "make it blue", *arguments, "--url", "127.0.0.1:1")
+    assert result.exit_code == 2 and words in result.stderr and editing.asked == []
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+@pytest.mark.parametrize("options, format_", [((), "png"), (("--format", "jpeg;quality=50"), "jpeg;quality=50")])
+def test_standard_output_has_the_picture_alone(editing, photo_file, tmp_path, monkeypatch, options, format_):
+    monkeypatch.chdir(tmp_path)
+    editing.does(FINAL)
+    result = invoke("edit", photo_file, "make it blue", "-o", "-", *options, "--url", "127.0.0.1:1")
+    assert result.exit_code == 0 and result.stdout_bytes == FINAL.image and "seed 5" in result.stderr
+    assert editing.asked[0]["format"] == format_ and not (tmp_path / "-").exists()
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.webp", "deep/er/out.jpg"])
+def test_results_are_overwritten_by_force_alone(editing, photo_file, tmp_path, name):
+    out = tmp_path / name
+    call = ("edit", photo_file, "make it blue", "-o", out, "--url", "127.0.0.1:1")
+    editing.does(FINAL)
+    first = invoke(*call)
+    assert first.exit_code == 0 and ("made the folder" in first.stdout) == ("/" in name)
+    editing.does(dataclasses.replace(FINAL, image=b"another file"))
+    refused = invoke(*call)
+    assert refused.exit_code == 1 and "add --force" in refused.stderr and len(editing.asked) == 1
+    assert out.read_bytes() == FINAL.image
+    assert invoke(*call, "--force").exit_code == 0 and out.read_bytes() == b"another file"
+    assert [path.name for path in out.parent.iterdir() if path != photo_file] == [out.name]
+
+
+def test_previews_of_an_earlier_edit_are_kept(editing, photo_file, tmp_path):
+    editing.does(FINAL)
+    (tmp_path / "out.step02.png").write_bytes(b"earlier")
+    call = ("edit", photo_file, "x", "-o", tmp_path / "out.png", "--save-previews", "--url", "127.0.0.1:1")
+    assert invoke(*call).exit_code == 1 and editing.asked == []
+    assert invoke(*call, "--force").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["file/out.png", "file/deep/out.png", f"{'x' * 252}.png", "pipe.png"])
+def test_a_result_that_cannot_be_written_is_told_before_the_edit(editing, photo_file, tmp_path, name):
+    editing.does(FINAL)
+    (tmp_path / "file").write_text("")
+    os.mkfifo(tmp_path / "pipe.png")
+    result = invoke("edit", photo_file, "make it blue", "-o", tmp_path / name, "--force", "--url", "127.0.0.1:1")
+    assert result.exit_code == 1 and "Error: cannot write" in result.stderr and editing.asked == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "photo.png", "pipe.png"]
+
+
+def test_an_edit_that_fails_leaves_no_folder(editing, photo_file, tmp_path):
+    editing.does(RequestError("busy", "UNAVAILABLE"))
+    invoke("edit", photo_file, "x", "-o", tmp_path / "new" / "deep" / "out.png", "--url", f"127.0.0.1:{free_port()}")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("size", [251, 255])
+def test_a_name_may_have_as_many_bytes_as_names_can(editing, photo_file, tmp_path, size):
+    editing.does(FINAL)
+    out = tmp_path / f"{'ü' * 100}{'x' * (size - 204)}.png"
+    assert invoke("edit", photo_file, "x", "-o", out, "--url", "127.0.0.1:1").exit_code == 0 and out.is_file()
+
+
+def test_a_pipe_gets_lines_in_the_order_of_what_happens(photo_file, tmp_path, monkeypatch):
+    steps = [dataclasses.replace(FINAL, step=(step, 3), info=EditInfo("preview", 5, "bf16")) for step in (1, 2)]
+    monkeypatch.setattr(Retouch, "edit", lambda *_, **__: (answer for answer in [*steps, FINAL]))
+    result = invoke("edit", photo_file, "x", "-o", tmp_path / "o.png", "--save-previews", "--url", "127.0.0.1:1",
+                    env={"FORCE_COLOR": "1"})
+    lines = [line.rsplit("/")[-1] for line in result.stdout.splitlines()]
+    assert lines[:5] == ["step 1 of 3", "o.step01.png", "step 2 of 3", "o.step02.png", "step 3 of 3"]
+    assert lines[-1] == "o.png" and "editing" not in result.stdout and "\x1b" not in result.stdout
+
+
+def test_the_demo_keeps_what_is_there(editing, photo_file, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "after.png").write_bytes(b"mine")
+    result = invoke("demo", "--image", photo_file, "--instruction", "x", "--out", tmp_path / "out")
+    assert result.exit_code == 1 and "add --force" in result.stderr and len(list((tmp_path / "out").iterdir())) == 1
+
+
+# -- the user's words -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("message, options, words", [
+    ("REGION is 64x64; it must be 128x128", ("--mask", "PHOTO"), "Error: --mask is 64x64;"),
+    ("REGION is neither", ("--region", "left"), "Error: --region is neither"),
+    ("REFERENCES holds 1 images", ("--reference", "PHOTO"), "Error: --reference holds 1"),
+    ("TRUE_CFG is 99", (), "Error: --true-cfg is 99"), ("DEADLINE_MS 1 has passed", (), "Error: --deadline-ms 1"),
+    ("IMAGE is not a readable PNG", (), "Error: IMAGE is not"), ("a server's words", (), "Error: a server's words")])
+def test_messages_speak_of_what_was_typed(editing, photo_file, tmp_path, message, options, words):
+    editing.does(RequestError(message))
+    options = [photo_file if option == "PHOTO" else option for option in options]
+    result = invoke("edit", photo_file, "x", "-o", tmp_path / "out.png", *options, "--url", "127.0.0.1:1")
+    assert result.exit_code == 3 and result.stderr.startswith(words)
+
+
+@pytest.mark.parametrize("sentence", ["", "  ", "\n\t"])
+def test_a_blank_sentence_is_a_wrong_call(photo_file, tmp_path, sentence):
+    for call in (("edit", photo_file, sentence), ("batch", tmp_path, sentence, "-o", tmp_path / "out"),
+                 ("demo", "--instruction", sentence, "--out", tmp_path / "out")):
+        result = invoke(*call)
+        assert result.exit_code == 2 and "it is blank; say in 1 to" in result.stderr
+
+
+@pytest.mark.parametrize("url, options, place, http", [
+    ("http://a:1", (), "a:1", True), ("http://a:1/", ("--http",), "a:1", True), ("GRPC://a:1", (), "a:1", False),
+    ("http://a", (), "a:8000", True), ("grpc://[::1]", (), "[::1]:8001", False), ("a:1", ("--http",), "a:1", True)])
+def test_a_scheme_chooses_the_protocol(monkeypatch, photo_file, tmp_path, url, options, place, http):
+    clients = []
+
+    def edit(client, *_, **__):
+        clients.append((client.url, client.http))
+        yield FINAL
+
+    monkeypatch.setattr(Retouch, "edit", edit)
+    result = invoke("edit", photo_file, "x", "-o", tmp_path / "out.png", "--url", url, *options)
+    assert result.exit_code == 0 and clients == [(place, http)]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("--url", "https://a:1"), "https is not supported"), (("--url", "grpcs://a:1"), "grpcs is not supported"),
+    (("--url", "ftp://a:1"), "ftp is unknown"), (("--url", "grpc://a:1", "--http"), "disagree")])
+def test_a_scheme_that_is_not_spoken_is_told(photo_file, arguments, words):
+    result = invoke("edit", photo_file, "x", *arguments)
+    assert result.exit_code == 2 and words in result.stderr
+
+
+class Live(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_the_other_protocols_port_is_told():
+    with http.server.HTTPServer(("127.0.0.1", 0), Live) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"127.0.0.1:{server.server_port}"
+        assert protocol_hint(url, use_http=False).startswith(f"{url} is an HTTP port; add --http")
+        assert protocol_hint(url, use_http=True) == ""
+        server.shutdown()
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
+    url = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    assert protocol_hint(url, use_http=True).startswith(f"{url} is a gRPC port; leave out --http")
+    assert protocol_hint(url, use_http=False) == ""
+    server.stop(0)
+    assert protocol_hint(f"127.0.0.1:{free_port()}", use_http=True) == ""
 
 
 def test_a_seed_and_a_format_are_left_out_unless_they_are_given(tmp_path):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import socket
 from dataclasses import asdict
+from types import SimpleNamespace
 
+import pytest
 from click.testing import CliRunner
 
 from clients import doctor
@@ -86,3 +88,40 @@ def test_what_is_told_is_no_markup(monkeypatch):
     check = doctor.Check(False, "one [/red]", "see [two]", optional=True)
     monkeypatch.setattr(doctor, "checks", lambda url, http: iter([check]))
     assert "--  one [/red]: see [two]" in CliRunner().invoke(retouch, ["doctor"]).output
+
+
+@pytest.mark.parametrize("smi, what", [
+    ("echo 'NVIDIA H200, 570.1, 143771 MiB'", "GPU NVIDIA H200, 570.1"), ("exit 9", "no NVIDIA GPU"), ("", "no NVIDIA GPU")])
+def test_a_gpu_is_looked_for(tmp_path, monkeypatch, smi, what):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{smi}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = list(doctor.gpu())
+    assert find(found, what).good == what.startswith("GPU") and all(check.optional for check in found)
+    assert find(found, "libcuda") and find(found, "TensorRT")
+
+
+@pytest.mark.parametrize("script, good, words", [
+    ("echo 27.1", True, ""), ("exit 1", False, "does not answer"), (None, False, "not installed")])
+def test_docker_is_looked_for(tmp_path, monkeypatch, script, good, words):
+    if script:
+        (tmp_path / "docker").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check = find(doctor.extras(), "docker")
+    assert check.good is good and check.optional and words in check.advice
+
+
+@pytest.mark.parametrize("limit, good", [(64, False), (1023, False), (1024, True), (-1, True)])
+def test_too_few_open_files_are_told(monkeypatch, limit, good):
+    monkeypatch.setattr(doctor.resource, "getrlimit", lambda kind: (limit, limit))
+    check = find(doctor.machine(), "files may be open")
+    assert check.good is good and not check.optional and "ulimit -n 1024" in check.advice
+
+
+@pytest.mark.parametrize("free_mb, good", [(3, False), (499, False), (5000, True)])
+def test_too_little_disk_space_is_told(monkeypatch, free_mb, good):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=free_mb * 2**20))
+    check = find(doctor.machine(), "disk space")
+    assert check.good is good and check.what.startswith(f"{free_mb} MB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -51,12 +52,12 @@ def test_figures_find_their_folder_or_say_why_not(tmp_path):
     done = inspected(SHAPES, "--json", tmp_path / "new" / "shapes.json")
     assert done.returncode == 0 and (tmp_path / "new" / "shapes.json").is_file()
     done = inspected(SHAPES, "--json", tmp_path / "file" / "shapes.json")
-    assert done.returncode == 1 and "Error: Could not open file" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "Error: cannot write" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_what_is_no_checkpoint_is_one_sentence(tmp_path):
     done = inspected("nothing", cwd=tmp_path)
-    assert (done.returncode, done.stderr.strip()) == (1, "CheckpointError: there is no nothing")
+    assert (done.returncode, done.stderr.strip()) == (1, "Error: there is no nothing")
 
 
 def test_without_ml_dtypes_the_client_still_starts():
@@ -82,7 +83,16 @@ def test_a_half_copied_checkpoint_is_described_as_far_as_it_goes(tmp_path):
                   "calibration/pairs.jsonl", "lists no text_encoder, tokenizer, text_encoder_2, tokenizer_2, which a FluxKontextPipeline has"):
         assert sum(words in sentence for sentence in found.missing) == 1, (words, found.missing)
     done = inspected(tmp_path)
-    assert done.returncode == 0 and done.stdout.count("missing") == len(found.missing)
+    assert done.returncode == 1 and done.stdout.count("missing") == len(found.missing)
+
+
+@pytest.mark.parametrize("lost", ["vae", "tokenizer", "transformer"])
+def test_a_missing_folder_fails_the_inspection(tmp_path, lost):
+    folder = tmp_path / "copy"
+    shutil.copytree(SHAPES, folder, ignore=lambda *_: [lost])
+    done = inspected(folder, "--json", tmp_path / "figures.json")
+    assert done.returncode == 1 and "missing  " in done.stdout
+    assert json.loads((tmp_path / "figures.json").read_text())["missing"], "the figures are written all the same"
 
 
 # -- bytes and what fits, by hand -------------------------------------------------------------------------------------
