@@ -11,7 +11,8 @@ from rich.console import Console
 
 from clients.running import Ports, running
 from clients.show import console
-from retouch.server import HOST, RUNTIME, Server
+from retouch.logs import new_log
+from retouch.server import HOST, Server
 
 USUAL: Ports = {"http": 8000, "grpc": 8001}
 PORT = click.IntRange(0, 65535)  # 0: a free one
@@ -38,7 +39,7 @@ def server_url(url: str | None, http: bool, start: bool, words: Console = consol
         yield url or _url(ports or USUAL, http)
     else:
         words.print("starting a server")
-        with Server(log=RUNTIME / "edit.log") as server:
+        with Server(log=new_log("edit")) as server:
             yield _url({"http": server.http, "grpc": server.grpc}, http)
 
 

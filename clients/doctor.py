@@ -16,7 +16,9 @@ from pathlib import Path
 
 from retouch.client import Retouch
 from retouch.manifest import ArtifactError, read
-from retouch.server import HOST, REPOSITORY, ROOT, RUNTIME, ServerError, models, prepare
+from retouch.runtime import is_writable
+from retouch.server import HOST, REPOSITORY, ROOT, RUNTIME, ServerError, models
+from retouch.staging import wheel
 
 PORTS = {"HTTP": 8000, "gRPC": 8001, "metrics": 8002}
 SHARED_MB, MEMORY_MB = 256, 1000  # with three lanes of the shipped checkpoint
@@ -66,7 +68,7 @@ def packages(pins: Path) -> Iterator[Check]:
 
 def machine() -> Iterator[Check]:
     try:
-        yield Check(bool(prepare()), "tritonserver and its stub for this Python")
+        yield Check(bool(wheel()), "tritonserver and its stub for this Python")
     except ServerError as failure:
         yield Check(False, "tritonserver and its stub for this Python", str(failure))
     shared = shutil.disk_usage("/dev/shm").free // 2**20 if os.path.isdir("/dev/shm") else 0
@@ -76,7 +78,7 @@ def machine() -> Iterator[Check]:
     yield Check(memory is None or memory >= MEMORY_MB,
                 f"{'unknown' if memory is None else memory} MB of memory are free",
                 f"the server wants about {MEMORY_MB} MB; end something, or export fewer lanes")
-    yield Check(os.access(RUNTIME.parent, os.W_OK), "the checkout is writable", "the runtime folder lies in it")
+    yield Check(is_writable(RUNTIME), "the runtime folder is writable", "name another one by RETOUCH_RUNTIME")
 
 
 def artifacts(repository: Path) -> Iterator[Check]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from tritonclient.utils import InferenceServerException
 
+from retouch.secret import grpc_headers, secret_of
 from retouch.types import EditRequest, RequestError, request_to_values
 
 FOLDER = Path("/dev/shm")
@@ -66,6 +67,9 @@ class Region:
 
     def failure(self, message: str, url: str) -> RequestError | None:
         """What tritonserver's words mean, where they are of shared memory."""
+        if "protocol is restricted" in message:
+            return RequestError(f"the server at {url} lets only those use its shared memory who have its secret; pass secret=, or "
+                                "leave out shared_memory=True")
         if "open shared memory region" in message:
             return RequestError(f"the server at {url} cannot open this machine's shared memory; leave out shared_memory=True "
                                 "where client and server are apart")
@@ -90,11 +94,21 @@ class Region:
 
 
 class Regions:
-    """Those of a client, lent to its edits; any thread may ask."""
+    """Those of a client of the server at `url`, lent to its edits; any thread may ask.
 
-    def __init__(self):
+    `secret` is that of the server's start; None: that of its file, read anew each time, for a server may be started anew.
+    """
+
+    def __init__(self, url: str = "", secret: str | None = None):
+        self._url = url
+        self._secret = secret
         self._idle: list[Region] = []
         self._lock = threading.Lock()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a call has to carry that tells the server of a region."""
+        return grpc_headers(secret_of(self._url) if self._secret is None else self._secret)
 
     def take(self, request: EditRequest) -> Region:
         """One that holds the files among an edit's inputs."""
