@@ -5,8 +5,8 @@ and never writes; its end, even by SIGKILL, closes it. Then the server is stoppe
 its shared memory is removed. A server that has lost a stub or a model is killed at once: tritonserver 2.51 does not start
 the stub again, does not answer the request that it had, cannot stop in order, and says that it is ready.
 
-RETOUCH_GUARD, where it is set, is JSON of what else there is to do: `host`, `http` (its port), `secret` and `models` of the server to
-watch, and the paths to `remove` at the end.
+RETOUCH_GUARD, where it is set, is JSON of what else there is to do: `host`, `http` (its port), `secret`, `models` and `boards`
+of the server to watch, and the paths to `remove` at the end.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from retouch.drain import is_idle
 from retouch.logs import bound
 from retouch.model_watch import ModelWatch
 from retouch.secret import options
 
 STOP_SECONDS = 20.0
+IDLE_STOP_SECONDS = 1.0  # of a server without running edits, whose stubs would end one by one, a second each
 LOOK_EVERY = 0.25  # seconds between looks at the stubs
 DEAD_SECONDS = 0.5  # that a stub stays dead before the server is killed for it
 STARTING_SECONDS = 3.0  # the same while models load: a start that fails is told by the server itself
@@ -44,7 +46,7 @@ def main(prefix: str, command: list[str]) -> int:
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         if _serves_until_asked(server, prefix, duties):
-            _stop(server)
+            _stop(server, STOP_SECONDS if _edits(duties) else IDLE_STOP_SECONDS)
     finally:
         _kill(server)  # with stubs of a server that ended too early to stop them
         for region in glob.glob(f"/dev/shm/{glob.escape(prefix)}*"):
@@ -80,10 +82,15 @@ def _close_to_others(prefix: str) -> None:
                 os.chmod(region, 0o600)
 
 
-def _stop(server: subprocess.Popen) -> None:
+def _edits(duties: dict[str, Any]) -> bool:
+    """Whether edits run, or may run for all that is known."""
+    return "boards" not in duties or not is_idle(duties["boards"])
+
+
+def _stop(server: subprocess.Popen, seconds: float) -> None:
     server.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        server.wait(STOP_SECONDS)
+        server.wait(seconds)
 
 
 def _kill(server: subprocess.Popen) -> None:

@@ -134,7 +134,7 @@ class Server:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         kept = secret.keep(self.grpc, self.secret)
         duties = {"host": self.near.strip("[]"), "http": self.http, "secret": self.secret, "models": self.names,
-                  "remove": [str(staged), str(kept)]}
+                  "boards": self.boards, "remove": [str(staged), str(kept)]}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-S", "-m", "retouch.guard", self.shm_prefix, str(binary), *self.arguments(staged)],
