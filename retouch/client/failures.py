@@ -15,7 +15,7 @@ STATUSES = (  # how a sentence begins, or what it holds, and what that means; th
     (HINT, "UNAVAILABLE"),
     (re.compile(r"^DEADLINE_MS( \S+)? (has passed|leaves|cannot be met)"), "DEADLINE_EXCEEDED"),
     # a server that stops; also its own words when a scheduler has stopped accepting requests
-    (re.compile(r"[Ss]erver is (stopping|exiting|shutting down|not ready)|(stopped|not) accepting new inference requests"),
+    (re.compile(r"[Ss]erver is (stopping|exiting|shutting down)|[Ss]erver not ready|(stopped|not) accepting new inference requests"),
      "UNAVAILABLE"),
     (re.compile(r"[Ee]xceeds? maximum queue size|[Uu]navailable|is not (ready|found)|unknown model|no available versions"),
      "UNAVAILABLE"),
