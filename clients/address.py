@@ -13,7 +13,8 @@ from rich.console import Console
 from clients.running import Ports, running
 from clients.server_url import parse_url, protocol_hint
 from clients.show import console
-from retouch.server import HOST, RUNTIME, Server
+from retouch.logs import new_log
+from retouch.server import HOST, Server
 from retouch.types import RequestError
 
 USUAL: Ports = {"http": 8000, "grpc": 8001}
@@ -62,7 +63,7 @@ def server_url(url: str | None, http: bool, start: bool, words: Console = consol
         yield url or _url(ports or USUAL, http)
     else:
         words.print("starting a server")
-        with Server(log=RUNTIME / "edit.log") as server:
+        with Server(log=new_log("edit")) as server:
             yield _url({"http": server.http, "grpc": server.grpc}, http)
 
 

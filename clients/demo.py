@@ -13,7 +13,8 @@ from clients.output import check_output, write_output
 from clients.show import console, save, with_progress
 from retouch.answer import EditAnswer
 from retouch.client import Retouch
-from retouch.server import ROOT, RUNTIME, Server
+from retouch.logs import new_log
+from retouch.server import ROOT, Server
 
 SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
 TILE, GAP, CAPTION = 256, 12, 28
@@ -28,7 +29,7 @@ def run(out: Path, image: Path | None, instruction: str | None, force: bool = Fa
     console.print(f"“{escape(sentence)}”")
     console.print("starting the server")
     answers = []
-    with Server(log=RUNTIME / "demo.log") as server:
+    with Server(log=new_log("demo")) as server:
         client = Retouch(f"127.0.0.1:{server.grpc}")
         for answer in with_progress(client.edit(source, sentence, seed=0, previews=4)):
             answers.append(answer)

@@ -19,7 +19,9 @@ from pathlib import Path
 from clients.server_url import protocol_hint
 from retouch.client import Retouch
 from retouch.manifest import ArtifactError, read
-from retouch.server import HOST, REPOSITORY, ROOT, RUNTIME, ServerError, models, prepare
+from retouch.runtime import is_writable
+from retouch.server import HOST, REPOSITORY, ROOT, RUNTIME, ServerError, models
+from retouch.staging import wheel
 
 PORTS = {"HTTP": 8000, "gRPC": 8001, "metrics": 8002}
 OPEN_FILES = 1024
@@ -73,7 +75,7 @@ def packages(pins: Path) -> Iterator[Check]:
 
 def machine() -> Iterator[Check]:
     try:
-        yield Check(bool(prepare()), "tritonserver and its stub for this Python")
+        yield Check(bool(wheel()), "tritonserver and its stub for this Python")
     except ServerError as failure:
         yield Check(False, "tritonserver and its stub for this Python", str(failure))
     shared = shutil.disk_usage("/dev/shm").free // 2**20 if os.path.isdir("/dev/shm") else 0
@@ -89,7 +91,7 @@ def machine() -> Iterator[Check]:
     disk = shutil.disk_usage(ROOT).free // 2**20
     yield Check(disk >= DISK_MB, f"{disk} MB of disk space are free",
                 f"exports and logs want {DISK_MB} MB for the shipped checkpoint; make room")
-    yield Check(os.access(RUNTIME.parent, os.W_OK), "the checkout is writable", "the runtime folder lies in it")
+    yield Check(is_writable(RUNTIME), "the runtime folder is writable", "name another one by RETOUCH_RUNTIME")
 
 
 def artifacts(repository: Path) -> Iterator[Check]:

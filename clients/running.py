@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clients.show import write
+from retouch.runtime import private_folder
 from retouch.server import HOST, RUNTIME
 
 FOLDER = RUNTIME / "running"
@@ -21,6 +22,8 @@ Ports = dict[str, int]  # of http and grpc
 @contextlib.contextmanager
 def announced(ports: Ports) -> Iterator[None]:
     """Other commands find this process's server until the end. What killed servers have left is cleared away."""
+    with contextlib.suppress(OSError):
+        private_folder(FOLDER)
     for other in FOLDER.glob("*.json"):
         if not _lives(other):
             other.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from retouch import types
+from retouch import drain, types
 from retouch.answer import EditInfo
 from retouch.denoising import Progress
 from retouch.lanes import adapted
@@ -95,9 +95,10 @@ def stream_edits(requests: list, edit: Callable) -> None:
     for request in requests:
         sender = request.get_response_sender()
         try:
-            for answer in edit(request_of(_first_row(request)), _settling.asking(sender.is_cancelled)):
-                sender.send(_response(tensors_of(answer)))
-            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+            with drain.running_edit():
+                for answer in edit(request_of(_first_row(request)), _settling.asking(sender.is_cancelled)):
+                    sender.send(_response(tensors_of(answer)))
+                sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
         except Exception as failure:
             sender.send(_failed(failure), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
@@ -108,7 +109,8 @@ def last_answers(requests: list, edit: Callable) -> list:
     def last(request: Any) -> Arrays:
         wanted = request_of(_first_row(request))
         wanted.previews = 0  # nobody would see them
-        *_, answer = edit(wanted, _settling.asking(request.is_cancelled))
+        with drain.running_edit():
+            *_, answer = edit(wanted, _settling.asking(request.is_cancelled))
         return tensors_of(answer)
 
     return [_guarded(last, request) for request in requests]

@@ -13,13 +13,14 @@ class Client:
     `timeout` is how many seconds an edit may take with all its attempts, None without end; `retries` says when an edit that the
     server could not take is sent again. With `shared_memory` images do not travel in the messages, but lie in /dev/shm for a
     server on the same machine (gRPC alone); a client that uses it wants to be closed, for the server keeps what it was shown
-    until then. RequestError when the address is none, or the options do not fit each other.
+    until then. That needs the `secret` of the server's start; without one it is read from its file, where this user may. RequestError when the address is none, or the options do not fit each other.
     """
 
     _kind: str  # of a protocol's classes: Blocking or Asynchronous
 
     def __init__(self, url: str = "127.0.0.1:8001", http: bool = False, model: str = "edit", *,
-                 timeout: float | None = None, retries: Retries = Retries(), shared_memory: bool = False):
+                 timeout: float | None = None, retries: Retries = Retries(), shared_memory: bool = False,
+                 secret: str | None = None):
         self.url, self.http, self.model, self.timeout, self.retries = host_port(url), http, model, timeout, retries
         if http:  # a protocol's packages are loaded where it is wanted
             if shared_memory:
@@ -31,4 +32,4 @@ class Client:
             from retouch.client import over_grpc
             from retouch.client.shared import Regions
 
-            self._over = getattr(over_grpc, self._kind)(url, model, Regions() if shared_memory else None)
+            self._over = getattr(over_grpc, self._kind)(url, model, Regions(url, secret) if shared_memory else None)

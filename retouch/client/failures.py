@@ -14,6 +14,9 @@ HINT = re.compile(r"try again in (\d+(?:\.\d+)?) s")
 STATUSES = (  # how a sentence begins, or what it holds, and what that means; the first that fits
     (HINT, "UNAVAILABLE"),
     (re.compile(r"^DEADLINE_MS( \S+)? (has passed|leaves|cannot be met)"), "DEADLINE_EXCEEDED"),
+    # a server that stops; also its own words when a scheduler has stopped accepting requests
+    (re.compile(r"[Ss]erver is (stopping|exiting|shutting down)|[Ss]erver not ready|(stopped|not) accepting new inference requests"),
+     "UNAVAILABLE"),
     (re.compile(r"[Ee]xceeds? maximum queue size|[Uu]navailable|is not (ready|found)|unknown model|no available versions"),
      "UNAVAILABLE"),
     (re.compile(r"[Rr]equest timeout expired"), "UNAVAILABLE"),

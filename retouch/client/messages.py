@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -69,10 +69,12 @@ def words_of(body: bytes) -> str:
         return ""
 
 
-def lanes_of(index: dict[str, Any] | list) -> tuple[str, ...]:
-    """The lanes that are loaded, the widest first and those with an adapter last, by a repository index as JSON of
-    either protocol."""
-    models = index.get("models", []) if isinstance(index, dict) else index
-    ready = [each["name"] for each in models if each.get("state") == "READY"]
-    names = {name.removeprefix(LANE) for name in ready if name.startswith(LANE)}
+def lanes_of(models: Iterable[str]) -> tuple[str, ...]:
+    """The lanes among the names of models that are loaded, the widest first and those with an adapter last."""
+    names = {name.removeprefix(LANE) for name in models if name.startswith(LANE)}
     return (*(lane for lane in LANES if lane in names), *sorted(names - set(LANES)))
+
+
+def models_of(statistics: dict[str, Any]) -> list[str]:
+    """The names of the models that are loaded, by the statistics of all of them as HTTP tells them."""
+    return [entry["name"] for entry in statistics["model_stats"]]

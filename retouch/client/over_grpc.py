@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import secrets
 import threading
@@ -16,6 +17,7 @@ import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as grpc_aio
 
 from retouch.answer import EditAnswer
+from retouch.client.channel import aio_client, blocking_client
 from retouch.client.failures import failure_of, nobody
 from retouch.client.messages import answer_of, inputs_of, lanes_of
 from retouch.client.retries import SHORT, Patience
@@ -34,7 +36,7 @@ class Blocking:
     def answers(self, request: EditRequest, patience: Patience) -> Iterator[EditAnswer]:
         """Closing the iterator cancels the edit."""
         region, over = self._regions and self._regions.take(request), False
-        stream = self._idle.pop() if self._idle else _Stream(self._url)
+        stream = self._stream()
         try:
             if region and region.new:
                 self._hand_over(region, stream.client)
@@ -58,14 +60,14 @@ class Blocking:
                 self._regions.give(region, over)
 
     def lanes(self) -> tuple[str, ...]:
-        with grpc.InferenceServerClient(self._url) as client:
+        with blocking_client(self._url) as client:
             try:
-                return lanes_of(client.get_model_repository_index(as_json=True, client_timeout=SHORT))
+                return lanes_of(_models(client.get_inference_statistics(client_timeout=SHORT)))
             except grpc.InferenceServerException as error:
                 raise _failure(error, self._url) from None
 
     def ready(self) -> bool:
-        with grpc.InferenceServerClient(self._url) as client:
+        with blocking_client(self._url) as client:
             try:
                 return client.is_model_ready(self._model, client_timeout=SHORT)
             except grpc.InferenceServerException:
@@ -74,21 +76,38 @@ class Blocking:
     def close(self) -> None:
         self.keeps = False
         while self._idle:
-            self._idle.pop().close()
+            stream = self._idle.pop()
+            if stream.process == os.getpid():
+                stream.close()
+            else:
+                _of_parents.append(stream)
         if not self._regions:
             return
-        with grpc.InferenceServerClient(self._url) as client:
+        with blocking_client(self._url) as client:
             for name, pause in self._regions.leaving():
                 time.sleep(pause)
                 with self._regions.forgotten(name):
-                    client.unregister_system_shared_memory(name, client_timeout=SHORT)
+                    client.unregister_system_shared_memory(name, self._regions.headers, client_timeout=SHORT)
+
+    def _stream(self) -> _Stream:
+        """An idle one, or a new one. Those from before a fork belong to the parent: using or closing them hangs."""
+        while self._idle:
+            stream = self._idle.pop()
+            if stream.process == os.getpid():
+                return stream
+            _of_parents.append(stream)
+        return _Stream(self._url)
 
     def _hand_over(self, region: Region, client: grpc.InferenceServerClient) -> None:
         try:
             with region.handed_over():
-                client.register_system_shared_memory(region.name, region.key, region.size, client_timeout=SHORT)
+                client.register_system_shared_memory(region.name, region.key, region.size,
+                                                     headers=self._regions.headers, client_timeout=SHORT)
         except grpc.InferenceServerException as error:
             raise _failure(error, self._url, region) from None
+
+
+_of_parents: list[_Stream] = []  # kept, for a stream that is collected is closed
 
 
 class _Stream:
@@ -96,7 +115,8 @@ class _Stream:
 
     def __init__(self, url: str):
         self.answers: queue.Queue = queue.Queue()
-        self.client = grpc.InferenceServerClient(url)
+        self.process = os.getpid()
+        self.client = blocking_client(url)
         # without the header triton_grpc_error: with it a cancelled stream crashes tritonserver 2.51
         self.client.start_stream(lambda result, error: self.answers.put((result, error)))
         _OPEN.add(self)
@@ -133,6 +153,7 @@ class Asynchronous:
     def __init__(self, url: str, model: str, regions: Regions | None = None):
         self._url, self._model, self._regions = url, model, regions
         self._kept: grpc_aio.InferenceServerClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # that the connection belongs to
 
     async def answers(self, request: EditRequest, patience: Patience) -> AsyncIterator[EditAnswer]:
         """Closing the iterator cancels the edit, as does cancelling the task that waits for it."""
@@ -161,7 +182,7 @@ class Asynchronous:
 
     async def lanes(self) -> tuple[str, ...]:
         try:
-            return lanes_of(await self._client.get_model_repository_index(as_json=True, client_timeout=SHORT))
+            return lanes_of(_models(await self._client.get_inference_statistics(client_timeout=SHORT)))
         except grpc.InferenceServerException as error:
             raise _failure(error, self._url) from None
 
@@ -175,23 +196,33 @@ class Asynchronous:
         for name, pause in self._regions.leaving() if self._regions else ():
             await asyncio.sleep(pause)
             with self._regions.forgotten(name):
-                await self._client.unregister_system_shared_memory(name, client_timeout=SHORT)
-        client, self._kept = self._kept, None
-        if client:
+                await self._client.unregister_system_shared_memory(name, self._regions.headers, client_timeout=SHORT)
+        client = self._kept
+        self._kept = None
+        if client and self._loop is asyncio.get_running_loop():
             await client.close()
 
     async def _hand_over(self, region: Region) -> None:
         try:
             with region.handed_over():
-                await self._client.register_system_shared_memory(region.name, region.key, region.size, client_timeout=SHORT)
+                await self._client.register_system_shared_memory(region.name, region.key, region.size,
+                                                                 headers=self._regions.headers, client_timeout=SHORT)
         except grpc.InferenceServerException as error:
             raise _failure(error, self._url, region) from None
 
     @property
     def _client(self) -> grpc_aio.InferenceServerClient:
-        """Made when it is first wanted, inside the loop that it belongs to."""
-        self._kept = self._kept or grpc_aio.InferenceServerClient(self._url)
+        """Made when it is first used in a loop; one of a loop that has ended cannot be used."""
+        loop = asyncio.get_running_loop()
+        if self._kept is None or self._loop is not loop:
+            self._kept = aio_client(self._url)
+            self._loop = loop
         return self._kept
+
+
+def _models(statistics: Any) -> list[str]:
+    """The names of the models that are loaded. The repository index is for those who have the server's secret."""
+    return [entry.name for entry in statistics.model_stats]
 
 
 def told(model: str, request: EditRequest, region: Region | None = None) -> dict[str, Any]:

@@ -12,11 +12,11 @@ import aiohttp
 
 from retouch.answer import EditAnswer
 from retouch.client.failures import OF_HTTP, failure_of, nobody
-from retouch.client.messages import answer_of_line, body_of, lanes_of, words_of
+from retouch.client.messages import answer_of_line, body_of, lanes_of, models_of, words_of
 from retouch.client.retries import SHORT, Patience
 from retouch.types import EditRequest, RequestError
 
-INDEX = "/v2/repository/index"
+STATISTICS = "/v2/models/stats"  # the repository index is for those who have the server's secret
 LINE_BYTES = 64 << 20  # an event is one line, and holds an image as base64 text
 
 
@@ -41,10 +41,10 @@ class Blocking:
         raise failure_of("the stream has ended without a result", "INTERNAL")
 
     def lanes(self) -> tuple[str, ...]:
-        with self._called("POST", INDEX, "{}", Patience(SHORT)) as (_, response):
+        with self._called("GET", STATISTICS, None, Patience(SHORT)) as (_, response):
             if response.status != 200:
                 raise _refusal(response.status, response.read())
-            return lanes_of(json.loads(response.read()))
+            return lanes_of(models_of(json.loads(response.read())))
 
     def ready(self) -> bool:
         try:
@@ -82,6 +82,7 @@ class Asynchronous:
     def __init__(self, url: str, model: str):
         self._url, self._model = url, model
         self._kept: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # that the session belongs to
 
     async def answers(self, request: EditRequest, patience: Patience) -> AsyncIterator[EditAnswer]:
         """Closing the iterator cancels the edit, as does cancelling the task that waits for it."""
@@ -97,10 +98,10 @@ class Asynchronous:
         raise failure_of("the stream has ended without a result", "INTERNAL")
 
     async def lanes(self) -> tuple[str, ...]:
-        async with self._called("POST", INDEX, "{}", Patience(SHORT)) as response:
+        async with self._called("GET", STATISTICS, None, Patience(SHORT)) as response:
             if response.status != 200:
                 raise _refusal(response.status, await response.read())
-            return lanes_of(json.loads(await response.read()))
+            return lanes_of(models_of(json.loads(await response.read())))
 
     async def ready(self) -> bool:
         try:
@@ -110,21 +111,32 @@ class Asynchronous:
             return False
 
     async def close(self) -> None:
-        session, self._kept = self._kept, None
-        if session:
+        session = self._kept
+        self._kept = None
+        if session and self._loop is asyncio.get_running_loop():
             await session.close()
 
     @contextlib.asynccontextmanager
     async def _called(self, method: str, path: str, body: str | None, patience: Patience) -> AsyncIterator:
-        self._kept = self._kept or aiohttp.ClientSession(read_bufsize=LINE_BYTES)
+        session = self._session()
         limit = aiohttp.ClientTimeout(total=patience.left())
         try:
-            async with self._kept.request(method, f"http://{self._url}{path}", data=body, timeout=limit) as response:
+            async with session.request(method, f"http://{self._url}{path}", data=body, timeout=limit) as response:
                 yield response
         except asyncio.TimeoutError:
             raise patience.over() from None
         except aiohttp.ClientError:
             raise nobody(self._url) from None
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Of the running loop: one of a loop that has ended can neither be used nor closed."""
+        loop = asyncio.get_running_loop()
+        if self._kept is None or self._loop is not loop:
+            if self._kept is not None and self._kept.connector is not None:
+                self._kept.connector._close()  # without the loop, so that its sockets do not stay open
+            self._kept = aiohttp.ClientSession(read_bufsize=LINE_BYTES)
+            self._loop = loop
+        return self._kept
 
 
 def _edits(model: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 from tritonclient.utils import InferenceServerException
 
+from retouch.secret import grpc_headers, secret_of
 from retouch.types import EditRequest, RequestError, request_to_values
 
 FOLDER = Path("/dev/shm")
@@ -66,6 +67,9 @@ class Region:
 
     def failure(self, message: str, url: str) -> RequestError | None:
         """What tritonserver's words mean, where they are of shared memory."""
+        if "protocol is restricted" in message:
+            return RequestError(f"the server at {url} lets only those use its shared memory who have its secret; pass secret=, or "
+                                "leave out shared_memory=True")
         if "open shared memory region" in message:
             return RequestError(f"the server at {url} cannot open this machine's shared memory; leave out shared_memory=True "
                                 "where client and server are apart")
@@ -90,16 +94,28 @@ class Region:
 
 
 class Regions:
-    """Those of a client, lent to its edits; any thread may ask."""
+    """Those of a client of the server at `url`, lent to its edits; any thread may ask.
 
-    def __init__(self):
+    `secret` is that of the server's start; None: that of its file, read anew each time, for a server may be started anew.
+    """
+
+    def __init__(self, url: str = "", secret: str | None = None):
+        self._url = url
+        self._secret = secret
         self._idle: list[Region] = []
         self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a call has to carry that tells the server of a region."""
+        return grpc_headers(secret_of(self._url) if self._secret is None else self._secret)
 
     def take(self, request: EditRequest) -> Region:
         """One that holds the files among an edit's inputs."""
         values = request_to_values(request)
         wanted = sum(len(values[name]) + 4 for name in FILES)
+        self._leave_to_parent()
         with self._lock:
             now = time.monotonic()
             fitting = [each for each in self._idle if each.size >= wanted and each.free_at <= now]
@@ -109,6 +125,13 @@ class Regions:
                 found.clear()
                 return found
         return Region(max(LEAST, 1 << (wanted - 1).bit_length()))
+
+    def _leave_to_parent(self) -> None:
+        """After a fork both processes would write into the same regions; the parent keeps them."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._lock = threading.Lock()  # the parent's may be held for ever
+            self._idle = []
 
     def give(self, region: Region, over: bool) -> None:
         """Back, after an edit that is `over` or was left."""
@@ -121,6 +144,7 @@ class Regions:
     def leaving(self) -> Iterator[tuple[str, float]]:
         """Names that a server is to be told to forget, each after so many seconds; again and again, later each time, until it
         has `forgotten` them, for it refuses as long as an edit that was left still uses one. At last they are given up."""
+        self._leave_to_parent()
         for pause in PAUSES:
             with self._lock:
                 names = [each.name for each in self._idle]

@@ -102,7 +102,7 @@ def test_after_a_stop_of_serve(tmp_path):
     command.wait_for("ready")
     command.process.send_signal(signal.SIGTERM)
     command.process.communicate(timeout=60)
-    assert command.process.returncode == 130
+    assert command.process.returncode == 0, "a service that was asked to stop has not failed"
     command.nothing_left()
 
 

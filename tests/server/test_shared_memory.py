@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from retouch.client import AsyncRetouch, Retouch, Retries
 from retouch.client.shared import FOLDER, LEAST
+from retouch.secret import grpc_headers, secret_of
 from retouch.server import free_port
 from retouch.types import RequestError
 
@@ -42,13 +43,13 @@ def nothing_stays(url):
 
 def regions(url):
     with grpc.InferenceServerClient(url) as triton:
-        return set(triton.get_system_shared_memory_status().regions)
+        return set(triton.get_system_shared_memory_status(headers=grpc_headers(secret_of(url))).regions)
 
 
-def forgets(triton):
+def forgets(triton, url):
     """Whether a server has dropped all regions: not those of an edit that it has not done with."""
     with contextlib.suppress(InferenceServerException):
-        triton.unregister_system_shared_memory()
+        triton.unregister_system_shared_memory(headers=grpc_headers(secret_of(url)))
         return True
 
 
@@ -103,7 +104,7 @@ def test_a_server_that_forgot_is_shown_again(url, photo):
     with Retouch(url, shared_memory=True) as client:
         client.edit_one(photo, SENTENCE)
         with grpc.InferenceServerClient(url) as triton:
-            until(lambda: forgets(triton), "the server still uses it")
+            until(lambda: forgets(triton, url), "the server still uses it")
         assert client.edit_one(photo, SENTENCE).final
 
 

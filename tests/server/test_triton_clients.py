@@ -9,6 +9,7 @@ from processes import until
 
 from retouch import types
 from retouch.client import answer_of, inputs_of
+from retouch.secret import grpc_headers, http_headers
 from retouch.types import EditRequest
 
 DOORS = ("edit", "edit_sync", "edit_ensemble")
@@ -51,9 +52,10 @@ def test_configuration_says_which_doors_stream(triton):
     assert streams("edit") and not streams("edit_sync")
 
 
-def test_the_index_lists_all_models_as_ready(triton):
+def test_the_index_lists_all_models_as_ready(triton, server):
     client, _, as_json = triton
-    index = client.get_model_repository_index(**as_json)
+    headers = (grpc_headers if as_json else http_headers)(server.secret)
+    index = client.get_model_repository_index(headers=headers, **as_json)
     states = {each["name"]: each.get("state") for each in (index["models"] if as_json else index)}
     assert {states[name] for name in (*DOORS, "vl_parser", "connector", "vae_encoder", "denoiser_bf16", "vae_decoder")} == {"READY"}
 

@@ -28,15 +28,15 @@ def test_lanes_that_are_exported_and_for_this_machine_are_loaded(repository, pro
 
 
 def test_triton_is_told_the_profile(repository):
-    told = Server(repository, profile="hopper").arguments()
-    assert "--model-config-name=hopper" in told and "--load-model=denoiser_fp4" not in told
-    assert not any(argument.startswith("--model-config-name") for argument in Server(repository).arguments())
+    server = Server(repository, profile="hopper")
+    assert "--model-config-name=hopper" in server.arguments(repository) and server.names == ["denoiser_bf16", "edit"]
+    assert not any(argument.startswith("--model-config-name") for argument in Server(repository).arguments(repository))
 
 
 def test_an_unknown_profile_is_refused_by_name(repository):
     assert profiles(repository) == ["cpu", "hopper"]
     with pytest.raises(ServerError, match="no profile ampere; there are cpu, hopper"):
-        Server(repository, profile="ampere").arguments()
+        Server(repository, profile="ampere").check()
 
 
 def test_boards_lie_where_shared_memory_is_removed():
@@ -48,7 +48,7 @@ class Failing(Server):
     """Ends with these words while it starts, the last for good."""
 
     def __init__(self, log, *words):
-        super().__init__(log=log, http=1, grpc=2, metrics=3)
+        super().__init__(log=log)
         self.words, self.starts = list(words), 0
 
     def start(self):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from retouch import repository, triton
+from retouch import drain, repository, triton
 from retouch.lanes import choose
 from retouch.order import Order
 from retouch.preprocess import preprocess
@@ -19,6 +19,7 @@ class TritonPythonModel:
         return triton.per_row(requests, self.row)
 
     def row(self, inputs):
+        drain.check()
         request = request_of(inputs)
         if request.references:
             raise RequestError("edit_ensemble takes one image; send REFERENCES to edit or edit_sync")
