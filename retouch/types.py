@@ -195,8 +195,19 @@ def request_to_values(request: EditRequest) -> dict[str, Any]:
     """The other way round: one plain value per input tensor, texts as bytes; references become base64 texts with spaces
     between."""
     values = {tensor.name: getattr(request, tensor.name.lower()) for tensor in INPUTS}
-    values["REFERENCES"] = b" ".join(map(base64.b64encode, request.references))
+    values["REFERENCES"] = b" ".join(map(as_base64, request.references))
     return {name: value.encode() if isinstance(value, str) else value for name, value in values.items()}
+
+
+def as_base64(file: bytes) -> bytes:
+    """Base64 text of a file, on one line. What is such a text already, or a data: URL, is not encoded again.
+
+    Encoded images hold bytes that no text has, so that the two cannot be mistaken for each other.
+    """
+    text = b"".join(file.split())
+    if re.fullmatch(rb"(data:[^,]{0,59},)?[A-Za-z0-9+/]*={0,2}", text):
+        return text
+    return base64.b64encode(file)
 
 
 @dataclass(frozen=True)
