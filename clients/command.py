@@ -18,6 +18,7 @@ from clients.commands.edit import edit
 from clients.commands.inspect import inspect
 from clients.commands.monitor import monitor
 from clients.commands.openai import openai
+from clients.commands.perf import perf
 from clients.commands.serve import serve
 from clients.commands.web import web
 from clients.exits import EPILOG, Exit, exit_of
@@ -51,7 +52,7 @@ def retouch() -> None:
     """Edit images by sentences."""
 
 
-for command in (edit, batch, serve, openai, web, demo, bench, export, inspect, calibrate, monitor, doctor, completion):
+for command in (edit, batch, serve, openai, web, demo, bench, perf, export, inspect, calibrate, monitor, doctor, completion):
     retouch.add_command(command)
 
 

@@ -10,7 +10,7 @@ import base64
 import math
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 VERSION = "0.1.0"
@@ -133,7 +133,7 @@ class EditRequest:
             raise RequestError(
                 f"INSTRUCTION has {len(self.instruction)} characters; at most {MAX_INSTRUCTION} are allowed"
             )
-        _within("SEED", self.seed, 0, MAX_SEED)
+        _within("SEED", self.seed, 0, MAX_SEED, "left out, it is random")
         _within("STEPS", self.steps, 0, MAX_STEPS, "0 is the default")
         _within("GUIDANCE", self.guidance, 0, MAX_GUIDANCE, "0 is the default")
         _within("PREVIEWS", self.previews, 0, MAX_PREVIEWS)
@@ -165,34 +165,49 @@ def is_adapted(lane: str) -> bool:
     return bool(precision in LANES and hyphen and re.fullmatch(ADAPTER_NAME, adapter))
 
 
+def defaults() -> dict[str, Any]:
+    """The default of each optional input by its tensor's name: the field's of EditRequest, a new seed at each call."""
+    values = {}
+    for each in fields(EditRequest):
+        if each.default is not MISSING:
+            values[each.name.upper()] = each.default
+        elif each.default_factory is not MISSING:
+            values[each.name.upper()] = each.default_factory()
+    return values
+
+
+REQUIRED = tuple(tensor.name for tensor in INPUTS if tensor.name not in defaults())
+
+
 def request_from_values(values: dict[str, Any]) -> EditRequest:
-    """EditRequest of one value per input tensor (bytes for BYTES), validated; RequestError."""
-    texts = {name: _text(name, values[name]) for name in ("INSTRUCTION", "PRECISION", "FORMAT", "NEGATIVE")}
-    return EditRequest(
-        image=bytes(values["IMAGE"]),
-        instruction=texts["INSTRUCTION"],
-        seed=int(values["SEED"]),
-        steps=int(values["STEPS"]),
-        guidance=float(values["GUIDANCE"]),
-        previews=int(values["PREVIEWS"]),
-        precision=texts["PRECISION"].strip().lower(),
-        region=bytes(values["REGION"]),
-        format=texts["FORMAT"].strip().lower(),
-        deadline_ms=int(values["DEADLINE_MS"]),
-        priority=int(values["PRIORITY"]),
-        step_cache=float(values["STEP_CACHE"]),
-        negative=texts["NEGATIVE"],
-        true_cfg=float(values["TRUE_CFG"]),
-        references=tuple(bytes(values["REFERENCES"]).split()),
-    ).validate()
+    """EditRequest of one value per input tensor (bytes for BYTES), validated.
+
+    Absent optional inputs keep EditRequest's defaults. RequestError, also where a required input is absent.
+    """
+    for name in REQUIRED:
+        if name not in values:
+            raise RequestError(f"{name} is missing; an edit needs {' and '.join(REQUIRED)}")
+    fields_of_request = {name.lower(): READERS[name](name, value) for name, value in values.items()}
+    return EditRequest(**fields_of_request).validate()
 
 
 def request_to_values(request: EditRequest) -> dict[str, Any]:
     """The other way round: one plain value per input tensor, texts as bytes; references become base64 texts with spaces
     between."""
     values = {tensor.name: getattr(request, tensor.name.lower()) for tensor in INPUTS}
-    values["REFERENCES"] = b" ".join(map(base64.b64encode, request.references))
+    values["REFERENCES"] = b" ".join(map(as_base64, request.references))
     return {name: value.encode() if isinstance(value, str) else value for name, value in values.items()}
+
+
+def as_base64(file: bytes) -> bytes:
+    """Base64 text of a file, on one line. What is such a text already, or a data: URL, is not encoded again.
+
+    Encoded images hold bytes that no text has, so that the two cannot be mistaken for each other.
+    """
+    text = b"".join(file.split())
+    if re.fullmatch(rb"(data:[^,]{0,59},)?[A-Za-z0-9+/]*={0,2}", text):
+        return text
+    return base64.b64encode(file)
 
 
 @dataclass(frozen=True)
@@ -237,6 +252,46 @@ def _text(name: str, value: Any) -> str:
         return value if isinstance(value, str) else bytes(value).decode("utf-8")
     except UnicodeDecodeError:
         raise RequestError(f"{name} is not valid UTF-8 text") from None
+
+
+def _word(name: str, value: Any) -> str:
+    return _text(name, value).strip().lower()
+
+
+def _bytes(name: str, value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _files(name: str, value: Any) -> tuple[bytes, ...]:
+    return tuple(_bytes(name, value).split())
+
+
+def _integer(name: str, value: Any) -> int:
+    return int(value)
+
+
+def _number(name: str, value: Any) -> float:
+    return float(value)
+
+
+# how the value of each input tensor becomes the field of EditRequest that has its name
+READERS = {
+    "IMAGE": _bytes,
+    "INSTRUCTION": _text,
+    "SEED": _integer,
+    "STEPS": _integer,
+    "GUIDANCE": _number,
+    "PREVIEWS": _integer,
+    "PRECISION": _word,
+    "REGION": _bytes,
+    "FORMAT": _word,
+    "DEADLINE_MS": _integer,
+    "PRIORITY": _integer,
+    "STEP_CACHE": _number,
+    "NEGATIVE": _text,
+    "TRUE_CFG": _number,
+    "REFERENCES": _files,
+}
 
 
 def _short(text: str) -> str:

@@ -23,9 +23,9 @@ ANSWERS = {
 
 
 def request_of(row: dict[str, Any]) -> types.EditRequest:
-    """EditRequest of one row of a door's inputs; RequestError."""
+    """EditRequest of one row of a door's inputs, of which optional ones may be absent; RequestError."""
     for tensor in types.INPUTS:
-        if row[tensor.name].shape != tensor.dims:
+        if tensor.name in row and row[tensor.name].shape != tensor.dims:
             raise RequestError(f"{tensor.name} must hold {tensor.dims[0]} value")
     return request_from_values({name: value[0] for name, value in row.items()})
 

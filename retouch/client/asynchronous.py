@@ -10,8 +10,9 @@ from typing import Any
 from retouch.answer import EditAnswer
 from retouch.client.base import Client
 from retouch.client.failures import in_queue
+from retouch.client.files import ImageInput, edit_request_beside
 from retouch.client.retries import Attempts
-from retouch.types import EditRequest, RequestError
+from retouch.types import RequestError
 
 
 class AsyncRetouch(Client):
@@ -28,10 +29,11 @@ class AsyncRetouch(Client):
     async def close(self) -> None:
         await self._over.close()
 
-    async def edit(self, image: bytes, instruction: str, **knobs: Any) -> AsyncIterator[EditAnswer]:
+    async def edit(self, image: ImageInput, instruction: str, **knobs: Any) -> AsyncIterator[EditAnswer]:
         """Answers as they come, the final one last. `aclose()` of the iterator cancels the edit, as does cancelling the task
         that waits for it."""
-        request, attempts = EditRequest(image, instruction, **knobs).validate(), Attempts(self.retries, self.timeout)
+        request = await edit_request_beside(image, instruction, **knobs)
+        attempts = Attempts(self.retries, self.timeout)
         while True:
             try:
                 async with contextlib.aclosing(self._over.answers(request, attempts.patience)) as answers:
@@ -43,7 +45,7 @@ class AsyncRetouch(Client):
                 pause = attempts.pause_after(in_queue(failure, request.deadline_ms))
             await asyncio.sleep(pause)
 
-    async def edit_one(self, image: bytes, instruction: str, **knobs: Any) -> EditAnswer:
+    async def edit_one(self, image: ImageInput, instruction: str, **knobs: Any) -> EditAnswer:
         """The final answer alone."""
         async for answer in self.edit(image, instruction, **knobs):
             pass

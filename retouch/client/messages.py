@@ -12,7 +12,7 @@ import numpy as np
 
 from retouch.answer import EditAnswer, EditInfo
 from retouch.client.failures import failure_of
-from retouch.types import ENSEMBLE_IMAGE, INPUTS, LANES, EditRequest, request_to_values
+from retouch.types import ENSEMBLE_IMAGE, INPUTS, LANES, EditRequest, as_base64, request_to_values
 
 DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 LANE = "denoiser_"  # how the models' names begin that are lanes
@@ -43,8 +43,8 @@ def answer_of(result: Any) -> EditAnswer:
 
 def body_of(request: EditRequest) -> str:
     """The request as JSON for generate_stream. JSON carries no bytes: files go and come as base64 text."""
-    region = request.region if request.region in (b"auto", b"full") else base64.b64encode(request.region)
-    text = replace(request, image=base64.b64encode(request.image), region=region, format=f"{request.format};base64")
+    region = request.region if request.region in (b"auto", b"full") else as_base64(request.region)
+    text = replace(request, image=as_base64(request.image), region=region, format=f"{request.format};base64")
     values = request_to_values(text)
     return json.dumps({name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()})
 

@@ -10,6 +10,7 @@ from typing import Any
 from retouch.answer import EditAnswer
 from retouch.client.base import Client
 from retouch.client.failures import in_queue
+from retouch.client.files import ImageInput, edit_request
 from retouch.client.retries import Attempts
 from retouch.types import EditRequest, RequestError
 
@@ -30,16 +31,19 @@ class Retouch(Client):
     def close(self) -> None:
         self._over.close()
 
-    def edit(self, image: bytes, instruction: str, **knobs: Any) -> Iterator[EditAnswer]:
+    def edit(self, image: ImageInput, instruction: str, **knobs: Any) -> Iterator[EditAnswer]:
         """Answers as they come, the final one last; knobs are EditRequest's fields, left-out ones its defaults.
+
+        `image`, `region` (a mask) and each of `references` may be bytes, a bytearray, a memoryview, a pathlib.Path, a file
+        opened with 'rb' or a PIL image; TypeError for anything else.
 
         RequestError says what was wrong: INVALID_ARGUMENT before anything is sent, where it can be seen here; DEADLINE_EXCEEDED,
         also when `timeout` is over; UNAVAILABLE when no attempt was taken on; INTERNAL. Leaving the iterator early cancels
         the edit.
         """
-        return self._attempts(EditRequest(image, instruction, **knobs).validate())
+        return self._attempts(edit_request(image, instruction, **knobs))
 
-    def edit_one(self, image: bytes, instruction: str, **knobs: Any) -> EditAnswer:
+    def edit_one(self, image: ImageInput, instruction: str, **knobs: Any) -> EditAnswer:
         """The final answer alone."""
         *_, answer = self.edit(image, instruction, **knobs)
         return answer

@@ -14,6 +14,7 @@ REPOSITORY = ROOT / "model_repository"
 # but lanes with an adapter: an export has made those of the plain ones
 NAMES = sorted(path.parent.name for path in REPOSITORY.glob("*/config.pbtxt") if "-" not in path.parent.name)
 DOORS = ("edit", "edit_sync", "edit_ensemble")
+TAKE_REQUESTS = (*DOORS, "preprocess")
 DATATYPES = {"BYTES": "TYPE_STRING", "INT32": "TYPE_INT32", "INT64": "TYPE_INT64", "FP32": "TYPE_FP32"}
 
 
@@ -53,16 +54,33 @@ def test_every_config(name):
     assert read.name == name
     assert read.max_batch_size >= 1
     assert text.startswith("#") and len(text.splitlines()) <= 130
-    assert not any(tensor.optional for tensor in read.input), "optional inputs stop batching"
+    if name not in TAKE_REQUESTS:
+        assert not any(tensor.optional for tensor in read.input), "optional inputs stop batching"
     assert (read.backend, read.platform) == (("", "ensemble") if name == "edit_ensemble" else ("python", ""))
     assert read.model_transaction_policy.decoupled == (name == "edit" or name.startswith("denoiser_"))
     assert not read.response_cache.enable
 
 
-@pytest.mark.parametrize("name", (*DOORS, "preprocess"))
-def test_doors_take_the_request(name):
-    assert tensors(config(name).input) == expected(types.INPUTS)
-    assert [tensor.name for tensor in config(name).input] == [tensor.name for tensor in types.INPUTS]
+def configs_that_take_requests():
+    """config.pbtxt and every profile of the models whose inputs are a request."""
+    for name in TAKE_REQUESTS:
+        yield REPOSITORY / name / "config.pbtxt"
+        yield from sorted(REPOSITORY.glob(f"{name}/configs/*.pbtxt"))
+
+
+@pytest.mark.parametrize("path", configs_that_take_requests(), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_doors_take_the_request(path):
+    inputs = parsed(path).input
+    assert tensors(inputs) == expected(types.INPUTS)
+    assert [tensor.name for tensor in inputs] == [tensor.name for tensor in types.INPUTS]
+    optional = {tensor.name for tensor in inputs if tensor.optional}
+    assert optional == set(types.defaults()), "what EditRequest has a default for is optional"
+    assert {tensor.name for tensor in inputs} - optional == set(types.REQUIRED) == {"IMAGE", "INSTRUCTION"}
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: f"{path.parent.parent.name}-{path.stem}")
+def test_no_profile_of_a_stage_has_optional_inputs(path):
+    assert not any(tensor.optional for tensor in parsed(path).input)
 
 
 @pytest.mark.parametrize("name", (*DOORS, "postprocess"))

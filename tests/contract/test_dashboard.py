@@ -43,6 +43,23 @@ def test_every_query_is_promql(expression):
     promql_parser.parse(expression.replace("$__rate_interval", "1m").replace("$lane", ".+"))
 
 
+RULES = [rule for group in yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_every_alert_is_promql_and_says_what_is_wrong(rule):
+    promql_parser.parse(rule["expr"])
+    assert rule["for"] and rule["annotations"]["summary"].endswith(".")
+    assert rule["labels"]["severity"] in ("critical", "warning")
+
+
+def test_prometheus_loads_the_alerts():
+    assert len({rule["alert"] for rule in RULES}) == len(RULES)
+    assert yaml.safe_load((DEPLOY / "prometheus.yml").read_text())["rule_files"] == ["alerts.yml"]
+    mounts = yaml.safe_load((DEPLOY / "monitor.yml").read_text())["services"]["prometheus"]["volumes"]
+    assert "./alerts.yml:/etc/prometheus/alerts.yml:ro" in mounts
+
+
 def test_compose_and_provisioning_name_files_that_exist():
     services = yaml.safe_load((DEPLOY / "monitor.yml").read_text())["services"]
     for volume in (each for service in services.values() for each in service["volumes"]):

@@ -22,6 +22,8 @@ from retouch.server import HOST, ROOT, free_port
 BOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "retouch.json").read_text())
 QUERIES = [target["expr"].replace("$__rate_interval", "4s").replace("$lane", ".+")
            for panel in BOARD["panels"] if panel["type"] != "row" for target in panel["targets"]]
+RULES = [rule["expr"] for group in yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text())["groups"]
+         for rule in group["rules"] if not rule["expr"].startswith("up{")]  # `up` is Prometheus' own
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? \S+$", re.M)
 
 
@@ -68,7 +70,7 @@ def get(url):
         return page.read().decode()
 
 
-@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("query", [*QUERIES, *RULES])
 def test_a_query_selects_what_is_exposed(exposed, query):
     wanted = list(selectors(promql_parser.parse(query)))
     assert wanted
@@ -84,6 +86,7 @@ def asked(server, client, photo, exposed, door, tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
     scrape = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
     scrape["global"] = {"scrape_interval": "1s"}
+    scrape["rule_files"] = [str(ROOT / "deploy" / "alerts.yml")]
     for job, target in zip(scrape["scrape_configs"], (f"{HOST}:{server.metrics}", door), strict=True):
         job["static_configs"] = [{"targets": [target]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(scrape))

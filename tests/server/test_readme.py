@@ -27,7 +27,7 @@ SHELL = [line for language, block in BLOCKS if language == "sh" for line in bloc
 PYTHON = [block for language, block in BLOCKS if language == "python"]
 # by what each command is found, each of which a test here runs; `make test` is what runs them
 RUN = ("make demo", "make edit", "make serve", "blue.png", "white.png", "make web", "retouch batch", "retouch bench", "retouch doctor",
-       "retouch completion", "make openai", "curl.png", "partial_images", "retouch export", "retouch inspect", "make bench", "make test")
+       "retouch completion", "make openai", "curl.png", "generate.png", "retouch perf", "bin/perf_analyzer", "partial_images", "retouch export", "retouch inspect", "make bench", "make test")
 
 pytestmark = pytest.mark.skipif(
     Path(sys.prefix).resolve() != (ROOT / ".venv").resolve(), reason="the READMEs' commands use .venv (make setup)"
@@ -155,6 +155,11 @@ def test_a_server_that_stays(tmp_path):
         assert together.endswith("[0, 1, 2, 3]") and "'bf16', 'fp8', 'fp4'" in together
         assert "2 done, 0 failed" in run(line("retouch batch"))
         assert "2 done before, 0 failed" in run(line("retouch batch"))
+        run(line("generate.png"))
+        assert changed(ROOT / "out" / "generate.png")
+        assert script(block("import tritonclient.http"), tmp_path)[0].endswith("[3 3]")
+        assert "Throughput" in run(line("retouch perf"))
+        assert "Throughput" in run(line("bin/perf_analyzer"))
         assert "edits/s" in run(line("retouch bench"))
         assert "a server is ready" in run(line("retouch doctor"))
 

@@ -54,6 +54,36 @@ def test_values_cross_both_ways():
     assert types.request_from_values(types.request_to_values(request)) == request
 
 
+def test_two_inputs_are_an_edit():
+    request = types.request_from_values({"IMAGE": b"x", "INSTRUCTION": b"make it blue"})
+    assert request == ask(instruction="make it blue", seed=request.seed)
+    assert request.seed != types.request_from_values({"IMAGE": b"x", "INSTRUCTION": b"make it blue"}).seed
+
+
+@pytest.mark.parametrize("tensor", types.INPUTS, ids=lambda tensor: tensor.name)
+def test_each_input_alone_may_be_left_out(tensor):
+    values = types.request_to_values(ask(seed=5, steps=3, previews=2, format="webp"))
+    del values[tensor.name]
+    if tensor.name in types.REQUIRED:
+        with pytest.raises(RequestError, match=f"{tensor.name} is missing; an edit needs IMAGE and INSTRUCTION"):
+            types.request_from_values(values)
+        return
+    request = types.request_from_values(values)
+    if tensor.name != "SEED":
+        assert getattr(request, tensor.name.lower()) == types.defaults()[tensor.name]
+
+
+def test_every_input_is_a_field_and_is_read():
+    assert list(types.READERS) == [tensor.name for tensor in types.INPUTS]
+    assert {name.upper() for name in vars(ask())} == set(types.READERS)
+
+
+def test_a_negative_seed_is_told_how_to_be_random():
+    """perf_analyzer draws negative ones when it has no data file."""
+    with pytest.raises(RequestError, match="SEED is -7; it must be from 0 to .*left out, it is random"):
+        ask(seed=-7).validate()
+
+
 def test_text_must_be_utf8():
     values = types.request_to_values(ask()) | {"INSTRUCTION": b"make \xff"}
     with pytest.raises(RequestError, match="INSTRUCTION is not valid UTF-8"):

@@ -32,6 +32,6 @@ class TritonPythonModel:
             "MASK": done.mask,
             "MORE": np.zeros(0, np.float32),
             "PHOTOS": np.array([request.image], object),
-            "SOURCE": np.array([inputs[name][0] for name in ("IMAGE", "REGION", "FORMAT")], object),
+            "SOURCE": np.array([request.image, request.region, request.format.encode()], object),
             **{name: np.array([text.encode()], object) for name, text in texts.items()},
         }
