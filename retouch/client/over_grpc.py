@@ -20,6 +20,14 @@ from retouch.client.retries import SHORT, Patience
 from retouch.client.shared import Region, Regions
 from retouch.types import EditRequest, RequestError
 
+CHANNEL = [  # of a connection that is kept: tritonclient's sizes, and back within a second after an outage
+    ("grpc.max_send_message_length", grpc.MAX_GRPC_MESSAGE_SIZE),
+    ("grpc.max_receive_message_length", grpc.MAX_GRPC_MESSAGE_SIZE),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
+
 
 class Blocking:
     """Blocking calls to the server at `url`, to its door `model`."""
@@ -172,7 +180,7 @@ class Asynchronous:
     @property
     def _client(self) -> grpc_aio.InferenceServerClient:
         """Made when it is first wanted, inside the loop that it belongs to."""
-        self._kept = self._kept or grpc_aio.InferenceServerClient(self._url)
+        self._kept = self._kept or grpc_aio.InferenceServerClient(self._url, channel_args=CHANNEL)
         return self._kept
 
 
