@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 
 import orjson
 
@@ -16,8 +17,9 @@ LONGEST_ESCAPE = 6  # \u002b
 
 def decode(raw: memoryview, escaped: bool) -> bytes:
     """The bytes that base64 text stands for; `escaped` when JSON's escapes are in it. ValueError."""
-    result = bytearray()
+    result = io.BytesIO()  # whose value is had without a copy
     rest = b""
+    padded = False
     position = 0
     while position < len(raw):
         piece = bytes(raw[position:position + PIECE])
@@ -32,14 +34,15 @@ def decode(raw: memoryview, escaped: bool) -> bytes:
         text = rest + piece.translate(PLAIN, SPACES)
         whole = len(text) // 4 * 4
         rest = text[whole:]
-        if text and result and len(result) % 3:  # padding has come before
+        if text and padded:
             raise ValueError("text follows the padding")
-        result += _strict(text[:whole])
+        padded = whole > 0 and text[whole - 1:whole] == b"="
+        result.write(_strict(text[:whole]))
     if rest:
-        if len(result) % 3:
+        if padded:
             raise ValueError("text follows the padding")
-        result += _strict(rest + b"=" * (4 - len(rest)))
-    return bytes(result)
+        result.write(_strict(rest + b"=" * (4 - len(rest))))
+    return result.getvalue()
 
 
 def encode(file: bytes) -> str:

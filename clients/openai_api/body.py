@@ -41,7 +41,7 @@ async def read(request: Request, lenient: bool = False) -> Order:
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == FORM:
-        return await _of_form(await parts_of(content_type, request.stream()), lenient)
+        return _of_form(await parts_of(content_type, request.stream()), lenient)
     if kind == JSON:
         body = bytearray()
         async for chunk in request.stream():
@@ -50,16 +50,14 @@ async def read(request: Request, lenient: bool = False) -> Order:
     raise ApiError(415, f"Unsupported content type: '{kind[:64]}'. Send {FORM} or {JSON}.", "unsupported_content_type")
 
 
-async def _of_form(parts: list[Part], lenient: bool) -> Order:
+def _of_form(parts: list[Part], lenient: bool) -> Order:
     fields: dict[str, str] = {}
     files: dict[str, list[bytes]] = {"image": [], "mask": []}
     for part in parts:
         name, picture = part.name[:64], INDEXED.fullmatch(part.name)
         if picture:
             kind = "mask" if picture[1] == "mask" else "image"
-            files[kind].append(not_empty(bytes(part.data), name))
-            part.data = bytearray()
-            await asyncio.sleep(0)
+            files[kind].append(not_empty(part.data.getvalue(), name))
         elif part.is_file:
             raise invalid(f"Invalid '{name}': it must be text.", name, "invalid_type")
         elif part.name in fields:
@@ -70,21 +68,22 @@ async def _of_form(parts: list[Part], lenient: bool) -> Order:
 
 
 def _text(part: Part, name: str) -> str:
-    if len(part.data) > MOST_TEXT:
+    if part.data.tell() > MOST_TEXT:
         raise invalid(f"Invalid '{name}': it is too long.", name)
     try:
-        return part.data.decode("utf-8")
+        return part.data.getvalue().decode("utf-8")
     except UnicodeDecodeError:
         raise invalid(f"Invalid '{name}': it is not valid UTF-8 text.", name) from None
 
 
 def _of_json(body: bytearray, lenient: bool) -> Order:
     fields = fields_of(body, KNOWN)
-    pictures = [decoded(source, name) for name in ("image", "images") for source in _listed(fields, name)]
-    mask = fields.pop("mask", None)
+    listed = [(name, source) for name in ("image", "images") for source in _listed(fields, name)]
+    pictures = [decoded(source, name) for name, source in listed]
+    mask = fields.get("mask")
     masks = [] if mask is None else [decoded(mask, "mask")]
     for name, value in fields.items():
-        if isinstance(value, LongText):
+        if name not in PICTURES and isinstance(value, LongText):
             raise invalid(f"Invalid '{name}': it is too long.", name)
     return _order(fields, pictures, masks, text=False, lenient=lenient)
 
@@ -92,7 +91,8 @@ def _of_json(body: bytearray, lenient: bool) -> Order:
 def _listed(fields: dict[str, Any], name: str) -> list[Any]:
     """What JSON has under a picture's name. Generated clients send null for what they leave out, if there is another."""
     other = "images" if name == "image" else "image"
-    if name not in fields or fields[name] is None and (fields.get(other) is not None or name == "images"):
+    null = name in fields and fields[name] is None
+    if name not in fields or null and (fields.get(other) is not None or name == "images"):
         return []
     source = fields[name]
     if source == []:

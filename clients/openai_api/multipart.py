@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class Part:
 
     name: str = ""
     is_file: bool = False
-    data: bytearray = field(default_factory=bytearray)
+    data: io.BytesIO = field(default_factory=io.BytesIO)  # whose value is had without a copy
 
 
 async def parts_of(content_type: str, stream: AsyncIterator[bytes]) -> list[Part]:
@@ -54,6 +55,8 @@ def _boundary_of(content_type: str) -> bytes:
 class _Reader:
     def __init__(self, boundary: bytes):
         self._first = b"--" + boundary
+        self._delimiter = b"\r\n--" + boundary
+        self._delimiters = 0
         self._preamble: bytearray | None = bytearray()
         self._parts: list[Part] = []
         self._heads: dict[bytes, bytes] = {}
@@ -71,6 +74,9 @@ class _Reader:
             return  # an epilogue
         if self._preamble is not None:
             chunk = self._after_preamble(chunk)
+        self._delimiters += chunk.count(self._delimiter)
+        if self._delimiters > 2 * MOST_PARTS:  # each that is no boundary after all costs time
+            raise _malformed("its boundary stands within its parts")
         try:
             self._parser.write(chunk)
         except (MultipartParseError, FormParserError):
@@ -99,7 +105,7 @@ class _Reader:
         self._heads = {}
 
     def _data(self, data: bytes, begin: int, end: int) -> None:
-        self._parts[-1].data += memoryview(data)[begin:end]
+        self._parts[-1].data.write(memoryview(data)[begin:end])
 
     def _head_name(self, data: bytes, begin: int, end: int) -> None:
         self._name += data[begin:end]
