@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ class Live:
 
     port: int
     process: subprocess.Popen
+    told: str = ""  # what it says after its address, beyond loopback
 
     def connect(self, timeout: float = 60) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout)
@@ -49,8 +51,9 @@ def live(**options: object) -> Iterator[Live]:
     late.start()
     try:
         ready = process.stdout.readline()
+        told = process.stdout.readline() if options.get("host") else ""
         late.cancel()
-        yield Live(int(ready.partition("127.0.0.1:")[2].partition("/")[0]), process)
+        yield Live(int(re.search(r":(\d+)/v1", ready)[1]), process, told)
     finally:
         late.cancel()
         process.terminate()
@@ -66,8 +69,9 @@ def main(options: dict) -> None:
     """In the process: a server before fake doors."""
     from fake_doors import FakeDoors
 
-    from clients.openai_api import protocol
+    from clients.openai_api import limits, protocol
     from clients.openai_api.serving import Options, serve_before
 
     protocol.HEAD_SECONDS = options.pop("head_seconds", protocol.HEAD_SECONDS)
+    limits.IDLE_SECONDS = options.pop("idle_seconds", limits.IDLE_SECONDS)
     serve_before(FakeDoors(), Options(port=0, **options))

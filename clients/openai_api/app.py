@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
 from clients.openai_api import docs, edits, models, schema
 from clients.openai_api.errors import LEFT, ApiError, ClientLeft, absent
@@ -44,7 +45,8 @@ def create_app(client: Client, keys: Keys = Keys(), max_body: int = MAX_BODY_BYT
     origins whose pages may read answers, `hosts` its names beside loopback's; None: any Host will do."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await _warm(app)
         yield
         await client.close()
 
@@ -72,6 +74,21 @@ def create_app(client: Client, keys: Keys = Keys(), max_body: int = MAX_BODY_BYT
     app.add_middleware(Paths)
     app.add_middleware(RequestId)
     return app
+
+
+async def _warm(app: FastAPI) -> None:
+    """FastAPI puts its routes together at the first request, which takes a tenth of a second of everybody's time."""
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "path": "/health",
+             "raw_path": b"/health", "query_string": b"", "root_path": "", "scheme": "http", "headers": [],
+             "client": None, "server": None}
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        pass
+
+    await app(scope, receive, send)
 
 
 def _add_watching(app: FastAPI) -> None:

@@ -117,11 +117,13 @@ class _Reader:
         self._names += 1
         if self._names > MOST_NAMES:
             raise _too_much(f"at most {MOST_NAMES} parameters are allowed")
+        if end - begin > LONGEST_NAME:
+            raise unknown_parameter(bytes(self._view[begin:begin + 64]).decode("utf-8", "replace"))
         try:
             name = orjson.loads(self._view[begin - 1:end + 1])
         except orjson.JSONDecodeError:
             raise invalid("The body is not valid JSON.", None, "invalid_json") from None
-        if len(name) > LONGEST_NAME or name.partition("[")[0] not in self._known:
+        if name.partition("[")[0] not in self._known:
             raise unknown_parameter(name)
 
 

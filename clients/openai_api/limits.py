@@ -23,8 +23,9 @@ LEAVING = "retouch.leaving"  # in the scope: an ExitStack that is closed when th
 class BodyLimit:
     """An app whose requests have bodies of at most `limit` bytes; ApiError 413, 408 or 429 where they are read."""
 
-    def __init__(self, app: ASGIApp, limit: int, idle: float = IDLE_SECONDS, grace: float = GRACE_SECONDS):
-        self._app, self._limit, self._idle, self._grace = app, limit, idle, grace
+    def __init__(self, app: ASGIApp, limit: int):
+        self._app = app
+        self._limit = limit
         self._memory = Memory(TOGETHER * limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,9 +58,9 @@ class BodyLimit:
         return bounded
 
     async def _in_time(self, receive: Receive, begin: float, read: int) -> Message:
-        left = begin + self._grace + read / LEAST_RATE - time.monotonic()
+        left = begin + GRACE_SECONDS + read / LEAST_RATE - time.monotonic()
         try:
-            return await asyncio.wait_for(receive(), max(0.001, min(self._idle, left)))
+            return await asyncio.wait_for(receive(), max(0.001, min(IDLE_SECONDS, left)))
         except asyncio.TimeoutError:
             raise ApiError(408, "The body came too slowly; send it again.", "request_timeout",
                            headers={"Connection": "close"}) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -54,7 +55,7 @@ def _boundary_of(content_type: str) -> bytes:
 
 class _Reader:
     def __init__(self, boundary: bytes):
-        self._first = b"--" + boundary
+        self._first = re.compile(rb"(?:(?<=\n)|\A)--" + re.escape(boundary) + rb"(?=\r\n|--)")
         self._delimiter = b"\r\n--" + boundary
         self._delimiters = 0
         self._preamble: bytearray | None = bytearray()
@@ -90,9 +91,9 @@ class _Reader:
     def _after_preamble(self, chunk: bytes) -> bytes:
         """What follows the preamble; empty as long as the first boundary has not come."""
         self._preamble += chunk
-        begin = 0 if self._preamble.startswith(self._first) else self._preamble.find(b"\n" + self._first) + 1
-        if begin or self._preamble.startswith(self._first):
-            rest, self._preamble = bytes(self._preamble[begin:]), None
+        first = self._first.search(self._preamble)
+        if first:
+            rest, self._preamble = bytes(self._preamble[first.start():]), None
             return rest
         if len(self._preamble) > MOST_PREAMBLE:
             raise _malformed("its first boundary does not come")

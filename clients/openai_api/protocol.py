@@ -11,6 +11,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 MAX_HEAD_BYTES = 64 << 10
+HEAD_SLICE = 4 << 10  # bytes of a head that are taken at a time
 HEAD_SECONDS = 20.0  # from a head's first byte to its last
 IDLE_SECONDS = 75.0  # of a connection without a request: longer than clients keep one
 CODES = {400: "invalid_request", 408: "request_timeout", 431: "head_too_large"}
@@ -32,7 +33,12 @@ class GuardedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         begun = self.conn.their_state is h11.IDLE and not self._buffered()
-        super().data_received(data)
+        position = 0
+        while self.conn.their_state is h11.IDLE and position < len(data) and not self.transport.is_closing():
+            super().data_received(data[position:position + HEAD_SLICE])  # h11 measures what is no whole head yet
+            position += HEAD_SLICE
+        if position < len(data) and not self.transport.is_closing():
+            super().data_received(data[position:])
         if self.conn.their_state is h11.IDLE and self._buffered():
             if begun or self._timer is None:
                 self._stop_timer()
