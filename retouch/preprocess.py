@@ -47,7 +47,8 @@ def preprocess(request: EditRequest, choice: Choice, family: Family) -> Prepared
     pixels, true_cfg = images.fit(source.photo, source.bucket), request.true_cfg or family.true_cfg
     if request.negative and true_cfg <= 1:
         raise RequestError("NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty")
-    info = EditInfo("", request.seed, choice.lane, choice.why, guidance=request.guidance)
+    used = 0.0 if family.guidance is None else request.guidance  # INFO tells what counts
+    info = EditInfo("", request.seed, choice.lane, choice.why, guidance=used)
     negative = request.negative or family.negative if true_cfg > 1 else ""
     return Prepared(source, pixels, _mask(source), images.key(pixels), info, references, negative, true_cfg)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from clients.openai_api import base64_text
 from clients.openai_api.job import Job
 from clients.openai_api.pictures import size_of
 from clients.openai_api.usage import Usage
@@ -60,7 +60,7 @@ class Completed(StreamEvent):
 
 
 def response(job: Job, results: list[EditAnswer]) -> ImagesResponse:
-    data = [Picture(b64_json=_text(each), retouch=told(each.info)) for each in results]
+    data = [Picture(b64_json=_text(each), retouch=told(job, each.info)) for each in results]
     return ImagesResponse(created=int(time.time()), data=data, usage=job.usage(results),
                           safety_identifier=job.order.parameters.told_back, **_seen(job, results[0]))
 
@@ -72,12 +72,21 @@ def partial(job: Job, answer: EditAnswer, index: int) -> PartialImage:
 
 def completed(job: Job, answer: EditAnswer, timing: str) -> Completed:
     return Completed(b64_json=_text(answer), created_at=int(time.time()), usage=job.usage([answer]),
-                     retouch=told(answer.info) | {"server_timing": timing},
+                     retouch=told(job, answer.info) | {"server_timing": timing},
                      safety_identifier=job.order.parameters.told_back, **_seen(job, answer))
 
 
-def told(info: EditInfo) -> Told:
-    return {name: value for name, value in asdict(info).items() if name != "kind"}
+def told(job: Job, info: EditInfo) -> Told:
+    values = {name: value for name, value in asdict(info).items() if name != "kind"}
+    ignored = ignored_by(job, info)
+    return values | {"ignored": ignored} if ignored else values
+
+
+def ignored_by(job: Job, info: EditInfo) -> dict[str, str]:
+    """The parameters that the result owes nothing to, and why."""
+    parameters = job.order.parameters
+    without_use = {"guidance": "this checkpoint has no use for it"} if parameters.guidance and not info.guidance else {}
+    return parameters.ignored | without_use
 
 
 def _seen(job: Job, answer: EditAnswer) -> dict[str, str]:
@@ -87,4 +96,4 @@ def _seen(job: Job, answer: EditAnswer) -> dict[str, str]:
 
 
 def _text(answer: EditAnswer) -> str:
-    return base64.b64encode(answer.image).decode("ascii")
+    return base64_text.encode(answer.image)

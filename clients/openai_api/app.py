@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -14,14 +14,20 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
-from clients.openai_api import edits, models, schema
+from clients.openai_api import docs, edits, models, schema
 from clients.openai_api.errors import LEFT, ApiError, ClientLeft, absent
+from clients.openai_api.hosts import HostCheck
 from clients.openai_api.job import Client
 from clients.openai_api.keys import Keys
+from clients.openai_api.lanes import ALIASES
 from clients.openai_api.limits import MAX_BODY_BYTES, BodyLimit
+from clients.openai_api.load import Load
 from clients.openai_api.metrics import Counted, Metrics
+from clients.openai_api.paths import Paths
 from clients.openai_api.refusing import refusal
 from clients.openai_api.request_id import RequestId
 from retouch.types import VERSION, RequestError
@@ -33,30 +39,56 @@ class Health(BaseModel):
     status: str = "ok"
 
 
-def create_app(client: Client, keys: Keys = Keys(), max_body: int = MAX_BODY_BYTES) -> FastAPI:
-    """The server before `client`, which it closes when it ends."""
+def create_app(client: Client, keys: Keys = Keys(), max_body: int = MAX_BODY_BYTES, aliases: Sequence[str] = ALIASES,
+               lenient: bool = False, cors: Sequence[str] = (), hosts: Sequence[str] | None = None) -> FastAPI:
+    """The server before `client`, which it closes when it ends. `aliases` are names of its default model, `cors` the
+    origins whose pages may read answers, `hosts` its names beside loopback's; None: any Host will do."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await _warm(app)
         yield
         await client.close()
 
     def allowed(given: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]) -> None:
         keys.check(given)
 
-    # no pages of documentation: they would load scripts from elsewhere
+    # FastAPI's pages of documentation load scripts from elsewhere
     app = FastAPI(title="Retouch", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None,
                   redirect_slashes=False)
     app.state.client, app.state.metrics, app.state.since = client, Metrics(), int(time.time())
+    app.state.aliases, app.state.lenient, app.state.load = tuple(aliases), lenient, Load()
     for router in (edits.router, models.router):
         app.include_router(router, dependencies=[Depends(allowed)])
     _add_watching(app)
+    docs.add(app)
     _add_failures(app)
     app.openapi = lambda: _document(app)
     app.add_middleware(BodyLimit, limit=max_body)
     app.add_middleware(Counted, metrics=app.state.metrics)
+    if cors:
+        app.add_middleware(CORSMiddleware, allow_origins=list(cors), allow_methods=["GET", "POST"],
+                           allow_headers=["*"], expose_headers=["*"])
+    if hosts is not None:
+        app.add_middleware(HostCheck, allowed=hosts)
+    app.add_middleware(Paths)
     app.add_middleware(RequestId)
     return app
+
+
+async def _warm(app: FastAPI) -> None:
+    """FastAPI puts its routes together at the first request, which takes a tenth of a second of everybody's time."""
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "path": "/health",
+             "raw_path": b"/health", "query_string": b"", "root_path": "", "scheme": "http", "headers": [],
+             "client": None, "server": None}
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        pass
+
+    await app(scope, receive, send)
 
 
 def _add_watching(app: FastAPI) -> None:
@@ -82,6 +114,7 @@ def _add_failures(app: FastAPI) -> None:
     @app.exception_handler(ApiError)
     @app.exception_handler(RequestError)
     async def refused(request: Request, failure: ApiError | RequestError) -> Response:
+        app.state.load.note(failure)
         return (await refusal(failure, app.state.client)).response()
 
     @app.exception_handler(HTTPException)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from fastapi import Request
-from starlette.datastructures import UploadFile
 
 from clients.openai_api.errors import ApiError, invalid
-from clients.openai_api.parameters import Parameters
-from clients.openai_api.pictures import decoded
+from clients.openai_api.json_body import fields_of
+from clients.openai_api.json_outline import LongText
+from clients.openai_api.multipart import Part, parts_of
+from clients.openai_api.parameters import FIELDS, Parameters
+from clients.openai_api.pictures import decoded, not_empty
 from retouch.types import MAX_REFERENCES
 
-FORM, JSON = "multipart/form-data", "application/json"
-MOST_PARTS = 64  # of a form
-PICTURES = {"image": "image", "image[]": "image", "mask": "mask"}  # a form's names of files
+FORM = "multipart/form-data"
+JSON = "application/json"
+PICTURES = ("image", "images", "mask")
+INDEXED = re.compile(r"(image|images|mask)(\[\d{0,4}\])?")  # a form's names of files: image, image[], image[0]
+MOST_TEXT = 64 << 10  # bytes of a form's field
+KNOWN = frozenset({*Parameters.model_fields, *FIELDS, *PICTURES})
 
 
 @dataclass(frozen=True)
@@ -30,59 +36,84 @@ class Order:
     mask: bytes | None = None
 
 
-async def read(request: Request) -> Order:
+async def read(request: Request, lenient: bool = False) -> Order:
     """The order in a request's body; ApiError."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
     if kind == FORM:
-        return await _of_form(request)
+        return _of_form(await parts_of(content_type, request.stream()), lenient)
     if kind == JSON:
-        return _of_json(await request.body())
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+        return await asyncio.to_thread(_of_json, body, lenient)
     raise ApiError(415, f"Unsupported content type: '{kind[:64]}'. Send {FORM} or {JSON}.", "unsupported_content_type")
 
 
-async def _of_form(request: Request) -> Order:
+def _of_form(parts: list[Part], lenient: bool) -> Order:
     fields: dict[str, str] = {}
     files: dict[str, list[bytes]] = {"image": [], "mask": []}
-    async with request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS) as form:
-        for name, part in form.multi_items():
-            if isinstance(part, UploadFile) != (name in PICTURES):
-                kind = "a file" if name in PICTURES else "text"
-                raise invalid(f"Invalid '{name[:64]}': it must be {kind}.", name[:64], "invalid_type")
-            if name in PICTURES:
-                files[PICTURES[name]].append(await part.read())
-            elif name in fields:
-                raise invalid(f"Invalid '{name[:64]}': it was sent twice.", name[:64])
-            else:
-                fields[name] = part
-    return _order(fields, files["image"], files["mask"], text=True)
+    for part in parts:
+        name, picture = part.name[:64], INDEXED.fullmatch(part.name)
+        if picture:
+            kind = "mask" if picture[1] == "mask" else "image"
+            files[kind].append(not_empty(part.data.getvalue(), name))
+        elif part.is_file:
+            raise invalid(f"Invalid '{name}': it must be text.", name, "invalid_type")
+        elif part.name in fields:
+            raise invalid(f"Invalid '{name}': it was sent twice.", name)
+        else:
+            fields[part.name] = _text(part, name)
+    return _order(fields, files["image"], files["mask"], text=True, lenient=lenient)
 
 
-def _of_json(body: bytes) -> Order:
+def _text(part: Part, name: str) -> str:
+    if part.data.tell() > MOST_TEXT:
+        raise invalid(f"Invalid '{name}': it is too long.", name)
     try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise invalid("The body is not valid JSON.", None, "invalid_json") from None
-    if not isinstance(fields, dict):
-        raise invalid("The body must be a JSON object.", None, "invalid_json")
-    pictures = [decoded(source, name) for name in ("image", "images") if name in fields
-                for source in _listed(fields.pop(name), name)]
-    masks = [decoded(source, "mask") for source in (fields.pop("mask", None),) if source is not None]
-    return _order(fields, pictures, masks, text=False)
+        return part.data.getvalue().decode("utf-8")
+    except UnicodeDecodeError:
+        raise invalid(f"Invalid '{name}': it is not valid UTF-8 text.", name) from None
 
 
-def _order(fields: Mapping[str, Any], pictures: list[bytes], masks: list[bytes], text: bool) -> Order:
-    parameters = Parameters.of(fields, text)
+def _of_json(body: bytearray, lenient: bool) -> Order:
+    fields = fields_of(body, KNOWN)
+    listed = [(name, source) for name in ("image", "images") for source in _listed(fields, name)]
+    pictures = [decoded(source, name) for name, source in listed]
+    mask = fields.get("mask")
+    masks = [] if mask is None else [decoded(mask, "mask")]
+    for name, value in fields.items():
+        if name not in PICTURES and isinstance(value, LongText):
+            raise invalid(f"Invalid '{name}': it is too long.", name)
+    return _order(fields, pictures, masks, text=False, lenient=lenient)
+
+
+def _listed(fields: dict[str, Any], name: str) -> list[Any]:
+    """What JSON has under a picture's name. Generated clients send null for what they leave out, if there is another."""
+    other = "images" if name == "image" else "image"
+    null = name in fields and fields[name] is None
+    if name not in fields or null and (fields.get(other) is not None or name == "images"):
+        return []
+    source = fields[name]
+    if source == []:
+        raise invalid(f"Invalid '{name}': it holds no image.", name)
+    listed = source if isinstance(source, list) else [source]
+    if len(listed) > 1 + MAX_REFERENCES:
+        raise _too_many(len(listed))
+    return listed
+
+
+def _order(fields: Mapping[str, Any], pictures: list[bytes], masks: list[bytes], text: bool, lenient: bool) -> Order:
+    parameters = Parameters.of({name: value for name, value in fields.items() if name not in PICTURES}, text, lenient)
     if not pictures:
         raise invalid("Missing required parameter: 'image'.", "image", "missing_required_parameter")
     if len(pictures) > 1 + MAX_REFERENCES:
-        raise invalid(f"Invalid 'image': there are {len(pictures)}; one to edit and at most {MAX_REFERENCES} more are "
-                      "allowed.", "image")
+        raise _too_many(len(pictures))
     if len(masks) > 1:
         raise invalid("Invalid 'mask': it was sent twice.", "mask")
     return Order(parameters, pictures[0], tuple(pictures[1:]), masks[0] if masks else None)
 
 
-def _listed(source: Any, name: str) -> list[Any]:
-    if source == []:
-        raise invalid(f"Invalid '{name}': it holds no image.", name)
-    return source if isinstance(source, list) else [source]
+def _too_many(count: int) -> ApiError:
+    return invalid(f"Invalid 'image': there are {count}; one to edit and at most {MAX_REFERENCES} more are allowed.",
+                   "image")

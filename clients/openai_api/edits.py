@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from clients.openai_api import answers, schema
 from clients.openai_api.body import read
 from clients.openai_api.errors import ApiError
-from clients.openai_api.events import EditStream
+from clients.openai_api.events import EditStream, ignored_header
 from clients.openai_api.job import Client, Job, plan
 from clients.openai_api.leaving import unless_left
+from clients.openai_api.limits import LEAVING
 from clients.openai_api.metrics import Metrics
 from clients.openai_api.timing import HEADER, server_timing, slowest
+from retouch.answer import EditAnswer
 
 router = APIRouter(prefix="/v1/images")
 
@@ -20,14 +24,21 @@ router = APIRouter(prefix="/v1/images")
 @router.post("/edits", summary="Edit an image by a sentence", openapi_extra={"requestBody": schema.BODY},
              response_model=answers.ImagesResponse, responses=schema.EDITED)
 async def edits(request: Request) -> Response:
-    client, metrics = request.app.state.client, request.app.state.metrics
-    job = await plan(await read(request), client)
+    state = request.app.state
+    client, metrics = state.client, state.metrics
+    request.scope[LEAVING].enter_context(state.load.entered())  # before the body is read
+    job = await plan(await read(request, state.lenient), client, state.aliases)
     if job.order.parameters.stream:
         return await _streamed(request, job, client, metrics)
     results = await unless_left(request, job.results(client))
     timing = server_timing(slowest(each.info for each in results))
-    body = answers.response(job, results).model_dump_json()
-    return Response(body, media_type="application/json", headers={HEADER: timing})
+    body = await asyncio.to_thread(_written, job, results)
+    ignored = answers.ignored_by(job, results[0].info)
+    return Response(body, media_type="application/json", headers={HEADER: timing} | ignored_header(ignored))
+
+
+def _written(job: Job, results: list[EditAnswer]) -> str:
+    return answers.response(job, results).model_dump_json()
 
 
 async def _streamed(request: Request, job: Job, client: Client, metrics: Metrics) -> EditStream:

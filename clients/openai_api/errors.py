@@ -22,6 +22,7 @@ PATTERNS = {  # in words, by parameter
     "prompt": "it is blank; send a sentence",
     "size": "it should be auto, or WIDTHxHEIGHT with sides of 16 to 4096 as 1024x768",
 }
+REFERENCES = re.compile(r"^REFERENCES holds (\d+) images; (?:this checkpoint takes|at most) (\d+)")
 TENSOR = re.compile(rf"\b({'|'.join(PARAMETERS)})\b")
 
 
@@ -60,6 +61,15 @@ def invalid(message: str, param: str | None, code: str = "invalid_value") -> Api
     return ApiError(400, message, code, param)
 
 
+def unknown_parameter(name: str) -> ApiError:
+    return invalid(f"Unknown parameter: '{name[:64]}'.", name[:64], "unknown_parameter")
+
+
+def overloaded(reason: str, seconds: float = PAUSE) -> ApiError:
+    """Too much to do: refused before the body is read."""
+    return ApiError(429, f"{reason}; try again in {seconds:.1f} s", "overloaded", headers=_pause(seconds))
+
+
 def absent() -> ApiError:
     """When there is no tritonserver, or none that takes edits."""
     message = "the editing server is not there or not ready; try again later"
@@ -68,6 +78,10 @@ def absent() -> ApiError:
 
 def of_failure(failure: RequestError) -> ApiError:
     """What the doors refuse, in this API's names."""
+    counted = REFERENCES.match(str(failure))
+    if counted:
+        count, taken = (int(number) + 1 for number in counted.groups())
+        return invalid(f"Invalid 'image': there are {count} images, and this checkpoint takes {taken}.", "image")
     named = TENSOR.search(str(failure))
     message, param = TENSOR.sub(lambda name: PARAMETERS[name[0]], str(failure)), PARAMETERS[named[0]] if named else None
     if failure.status == "INVALID_ARGUMENT":
@@ -87,7 +101,7 @@ def of_validation(error: ValidationError) -> ApiError:
     if kind == "missing":
         return invalid(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
     if kind == "extra_forbidden":
-        return invalid(f"Unknown parameter: '{param[:64]}'.", param[:64], "unknown_parameter")
+        return unknown_parameter(param)
     words = PATTERNS[param] if kind == "string_pattern_mismatch" else first["msg"][0].lower() + first["msg"][1:]
     code = "invalid_type" if kind.endswith(("_type", "_parsing")) else "invalid_value"
     return invalid(f"Invalid '{param}': {words}.", param, code)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from typing import Any
 
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from clients.openai_api.answers import completed, partial
+from clients.openai_api.answers import StreamEvent, completed, ignored_by, partial
 from clients.openai_api.errors import ApiError
 from clients.openai_api.job import Client, Job
 from clients.openai_api.metrics import Metrics
@@ -18,6 +20,7 @@ from clients.openai_api.timing import server_timing
 from retouch.answer import EditAnswer
 from retouch.types import RequestError
 
+IGNORED = "Retouch-Ignored"
 MEDIA_TYPE = "text/event-stream"
 UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # also by proxies
 
@@ -27,7 +30,8 @@ class EditStream(StreamingResponse):
 
     def __init__(self, job: Job, first: EditAnswer, rest: AsyncIterator[EditAnswer], client: Client, metrics: Metrics):
         self._job, self._rest, self._client, self._metrics, self._over = job, rest, client, metrics, False
-        super().__init__(self._events(first), media_type=MEDIA_TYPE, headers=UNBUFFERED)
+        headers = UNBUFFERED | ignored_header(ignored_by(job, first.info))
+        super().__init__(self._events(first), media_type=MEDIA_TYPE, headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._rest):
@@ -39,9 +43,10 @@ class EditStream(StreamingResponse):
         try:
             index, answer = 0, first
             while not answer.final:
-                yield _event(partial(self._job, answer, index))
+                yield await asyncio.to_thread(_event, partial, self._job, answer, index)
                 index, answer = index + 1, await anext(self._rest)
-            yield _event(completed(self._job, answer, server_timing(answer.info.milliseconds)))
+            timing = server_timing(answer.info.milliseconds)
+            yield await asyncio.to_thread(_event, completed, self._job, answer, timing)
         except (RequestError, ApiError) as failure:
             self._metrics.stream_errors.inc()
             error = await refusal(failure, self._client)
@@ -49,5 +54,11 @@ class EditStream(StreamingResponse):
         self._over = True
 
 
-def _event(event) -> bytes:
+def ignored_header(ignored: Mapping[str, str]) -> dict[str, str]:
+    """The names of parameters that had no effect."""
+    return {IGNORED: ", ".join(sorted(ignored))} if ignored else {}
+
+
+def _event(shape: Callable[..., StreamEvent], *parts: Any) -> bytes:
+    event = shape(*parts)
     return format_sse_event(data_str=event.model_dump_json(), event=event.type)

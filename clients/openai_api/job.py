@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -82,10 +82,10 @@ class Job:
         return replace(answer, image=finished(answer.image, self.size, self.format))
 
 
-async def plan(order: Order, client: Client) -> Job:
+async def plan(order: Order, client: Client, aliases: Sequence[str] = lanes.ALIASES) -> Job:
     """ApiError or RequestError when it cannot be done."""
     job = await asyncio.to_thread(_planned, order)
-    return replace(job, knobs=job.knobs | {"precision": await _precision(order, client)})
+    return replace(job, knobs=job.knobs | {"precision": await _precision(order, client, aliases)})
 
 
 def _planned(order: Order) -> Job:
@@ -107,12 +107,12 @@ def _planned(order: Order) -> Job:
     return Job(order, sent, size, knobs)
 
 
-async def _precision(order: Order, client: Client) -> str:
+async def _precision(order: Order, client: Client, aliases: Sequence[str]) -> str:
     """The lane of the model's name, or what the quality wishes."""
     model, quality = order.parameters.model, order.parameters.quality or "auto"
-    if model in (None, lanes.MODEL):
+    if model is None or lanes.is_default(model, aliases):
         return WISHES[quality]
-    lane = lanes.lane_of(model, await client.lanes())
+    lane = lanes.lane_of(model, await client.lanes(), aliases)
     if quality != "auto":
         raise invalid(f"Invalid 'quality': it chooses a lane, and the model {model} is one; leave one of them out.",
                       "quality")

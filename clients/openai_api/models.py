@@ -1,4 +1,4 @@
-"""GET /v1/models: the lanes that are loaded now, as this API's models."""
+"""GET /v1/models: the lanes that are loaded now as this API's models, and the aliases of the default."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ class ModelList(BaseModel):
 
 @router.get("", summary="The lanes that are loaded", responses=schema.errors(401, 429, 500, 503))
 async def every(request: Request) -> ModelList:
-    return ModelList(data=[_model(request, name) for name in lanes.names(await request.app.state.client.lanes())])
+    loaded = await request.app.state.client.lanes()
+    return ModelList(data=[_model(request, name) for name in lanes.names(loaded, request.app.state.aliases)])
 
 
 @router.get("/{model}", summary="One of them", responses=schema.errors(401, 404, 429, 500, 503))
 async def one(request: Request, model: str) -> Model:
     loaded = await request.app.state.client.lanes()
-    if model not in lanes.names(loaded):
-        raise lanes.unknown(model, loaded)
+    aliases = request.app.state.aliases
+    if model not in lanes.names(loaded, aliases):
+        raise lanes.unknown(model, loaded, aliases)
     return _model(request, model)
 
 

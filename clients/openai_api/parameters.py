@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from clients.openai_api.errors import invalid, of_validation
+from clients.openai_api.errors import invalid, of_validation, unknown_parameter
 from clients.openai_api.lanes import MODEL
 from retouch.types import LOWEST_PRIORITY, MAX_GUIDANCE, MAX_INSTRUCTION, MAX_STEPS, Format
 
@@ -38,12 +38,16 @@ VALUES = {  # values of OpenAI's that have none
     ("quality", "xhigh"): "high is the widest lane",
     ("quality", "max"): "high is the widest lane",
 }
+# what is left out of a request instead, where the server is lenient: it changes no more than how the result comes
+LENIENT_FIELDS = frozenset({"style", "complexity", "frame_count", "frame_duration_ms"})
+LENIENT_NAMES = frozenset({"response_format", "background", "input_fidelity", "moderation", "quality"})
 
 
 class Parameters(BaseModel):
     """One request's parameters; None is left out, as null is in JSON."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    _ignored: dict[str, str] = PrivateAttr(default_factory=dict)
 
     prompt: str = Field(min_length=1, max_length=MAX_INSTRUCTION, pattern=r"[^\s\x1c-\x1f]",
                         description="What to change, in a sentence.")
@@ -77,14 +81,19 @@ class Parameters(BaseModel):
     priority: int | None = Field(None, ge=0, le=LOWEST_PRIORITY, description="Ours. 1 goes before others.")
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], text: bool) -> Parameters:
-        """Of a body's fields but the pictures; `text` says that numbers come as text, as in a form. ApiError."""
+    def of(cls, values: Mapping[str, Any], text: bool, lenient: bool = False) -> Parameters:
+        """Of a body's fields but the pictures; `text` says that numbers come as text, as in a form. `lenient` leaves
+        out OpenAI's parameters that have no meaning here. ApiError."""
         values = {name: _whole(value) for name, value in values.items() if value is not None}
+        ignored = _meaningless(values) if lenient else {}
+        values = {name: value for name, value in values.items() if name not in ignored}
         _refuse(values)
         try:
-            return cls.model_validate(values, strict=not text)._together()
+            parameters = cls.model_validate(values, strict=not text)._together()
         except ValidationError as error:
             raise of_validation(error) from None
+        parameters._ignored = ignored
+        return parameters
 
     def _together(self) -> Parameters:
         if self.format.name == "png" and self.format.quality < PLAIN_QUALITY:
@@ -95,6 +104,11 @@ class Parameters(BaseModel):
         if self.partial_images and not self.stream:
             raise invalid("Invalid 'partial_images': they are a stream's; send stream as true.", "partial_images")
         return self
+
+    @property
+    def ignored(self) -> dict[str, str]:
+        """The parameters that were left out, and why."""
+        return self._ignored
 
     @property
     def format(self) -> Format:
@@ -116,9 +130,20 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _meaningless(values: Mapping[str, Any]) -> dict[str, str]:
+    """What a lenient server leaves out, and why."""
+    ignored = {name: reason for name, reason in FIELDS.items() if name in values and name in LENIENT_FIELDS}
+    for name in LENIENT_NAMES & values.keys():
+        if isinstance(values[name], str) and (name, values[name]) in VALUES:
+            ignored[name] = VALUES[name, values[name]].partition(";")[0]
+    return ignored
+
+
 def _refuse(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         field = name.partition("[")[0]
+        if field not in FIELDS and name not in Parameters.model_fields:
+            raise unknown_parameter(name)
         if field in FIELDS:
             raise invalid(f"Unsupported parameter: '{name}': {FIELDS[field]}.", field, "unsupported_parameter")
         if isinstance(value, str) and (name, value) in VALUES:

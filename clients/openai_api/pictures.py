@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 from typing import Any
 
+import orjson
 from PIL import Image, ImageOps
 
+from clients.openai_api import base64_text
 from clients.openai_api.errors import ApiError, invalid
+from clients.openai_api.json_outline import LongText
 from retouch import images
 from retouch.types import MAX_REFERENCES, Format
 
@@ -17,29 +18,54 @@ TEXT = {"type": "string", "format": "picture", "description": "Base64 text, or a
 PICTURE = {"anyOf": [TEXT, {"type": "object", "properties": {"image_url": TEXT}, "required": ["image_url"],
                             "additionalProperties": False}]}
 PICTURES = {"type": "array", "items": PICTURE, "minItems": 1, "maxItems": 1 + MAX_REFERENCES}
+HEAD = 256  # bytes within which a data: URL has its comma
 EXPECTED = "send the file as base64 text or as a data: URL"
 
 
 def decoded(source: Any, param: str) -> bytes:
     """The file in a JSON body: base64 text, a data: URL, or either as {"image_url": …}; ApiError."""
     if isinstance(source, dict):
+        # generated clients send null for what they leave out
+        source = {name: value for name, value in source.items() if value is not None or name != "file_id"}
         if source.keys() != {"image_url"}:
             raise _refused(param, "it has files by image_url alone; no files are kept here" if "file_id" in source
                            else "an object must have image_url and nothing else")
         source = source["image_url"]
-    if not isinstance(source, str):
+    if not isinstance(source, (str, LongText)):
         raise invalid(f"Invalid '{param}': {EXPECTED}.", param, "invalid_type")
-    if source[:8].lower().startswith(("http://", "https://")):
+    escaped = isinstance(source, LongText)
+    raw = source.raw if escaped else memoryview(source.encode())
+    head = _head(raw, escaped)
+    if head.lower().startswith(("http://", "https://")):
         raise _refused(param, f"this server fetches no URLs; {EXPECTED}")
-    head, comma, text = source.partition(",")
-    if source.startswith("data:"):
-        if not (comma and head.startswith("data:image/") and head.endswith(";base64")):
+    if head.startswith("data:"):
+        kind, comma, _ = head.partition(",")
+        if not (comma and kind.startswith("data:image/") and kind.endswith(";base64")):
             raise _refused(param, "a data: URL must begin like data:image/png;base64,")
-        source = text
+        raw = raw[bytes(raw[:HEAD]).index(b",") + 1:]
     try:
-        return base64.b64decode(source, validate=True)
-    except (binascii.Error, ValueError):
+        return not_empty(base64_text.decode(raw, escaped), param)
+    except ValueError:
         raise _refused(param, f"it is not base64; {EXPECTED}") from None
+
+
+def not_empty(file: bytes, param: str) -> bytes:
+    """The file as it is; ApiError when nothing is in it: an empty mask is none that was left out."""
+    if not file:
+        raise _refused(param, "the file is empty; send a PNG, JPEG or WebP file")
+    return file
+
+
+def _head(raw: memoryview, escaped: bool) -> str:
+    """How a text begins, up to a comma, without JSON's escapes."""
+    head = bytes(raw[:HEAD])
+    head = head[:head.index(b",") + 1] if b"," in head else head[:16]
+    if escaped and b"\\" in head:
+        try:
+            return orjson.loads(b'"%b"' % head.rstrip(b"\\"))
+        except orjson.JSONDecodeError:
+            return ""
+    return head.decode("utf-8", "replace")
 
 
 def region_of(mask: bytes, size: tuple[int, int]) -> bytes:

@@ -15,6 +15,7 @@ REASONS = {
     400: "Something in the request is wrong; `param` says what",
     401: "No API key, or a wrong one",
     404: "There is no such model",
+    408: "The body came too slowly",
     413: "The body is too large",
     415: "The body is neither multipart nor JSON",
     429: "Too much to do; `Retry-After` says when to come again",

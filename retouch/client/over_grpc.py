@@ -24,7 +24,6 @@ from retouch.client.retries import SHORT, Patience
 from retouch.client.shared import Region, Regions
 from retouch.types import EditRequest, RequestError
 
-
 class Blocking:
     """Blocking calls to the server at `url`, to its door `model`."""
 

@@ -31,7 +31,7 @@ class Family(Protocol):
     tokens are in every step's inputs. `partial`: a step can take any subset of the target's tokens. `negatives`: it can
     be led away from an instruction, `negative` and by `true_cfg` where a request says nothing (1: not at all). At most
     so many `references` beside the edited image. Pixels that an edit moves by fewer grey levels than `keep_below` are
-    the source's.
+    the source's. `guidance` is the default strength of a network that has it embedded, None where a request's has no use.
 
     What is planned or measured for ahead: `spans` are the smallest, the usual and the largest size at which images are
     edited, of each kind of size that deserves a plan of its own, the largest kind first; `words` are the tokens of a
@@ -45,6 +45,7 @@ class Family(Protocol):
     true_cfg: float
     references: int
     keep_below: int
+    guidance: float | None
     spans: Sequence[tuple[Size, Size, Size]]
     words: tuple[int, int, int]
 

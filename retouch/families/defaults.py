@@ -16,6 +16,7 @@ class Defaults:
     negatives = True
     negative, true_cfg = "", 1.0
     references = 0
+    guidance: float | None = None  # of a network that has its strength embedded: the default one
     keep_below = 0
     patch = 2
 

@@ -18,8 +18,9 @@ from PIL import Image
 from clients.openai_api.app import create_app
 from clients.openai_api.errors import PATTERNS
 from clients.openai_api.keys import Keys
+from clients.openai_api.lanes import ALIASES
 from clients.openai_api.parameters import Parameters
-from clients.openai_api.serving import serve
+from clients.openai_api.serving import Options, serve
 from retouch import images
 from retouch.server import ServerError
 from retouch.types import RequestError
@@ -108,14 +109,15 @@ def test_a_model_is_a_lane():
     told = sent(doors, model="retouch-fp8").json()
     assert doors.asked[0].precision == "fp8" == told["data"][0]["retouch"]["lane"] and told["quality"] == "medium"
     refused(sent(doors, model="retouch-fp8", quality="low"), 400, "quality", "invalid_value")
-    for model in ("retouch-fp4", "gpt-image-2", "retouch-", "fp8", ""):
+    for model in ("retouch-fp4", "gpt-image-9", "retouch-", "fp8"):
         message = refused(sent(doors, model=model), 404, "model", "model_not_found")
         assert "there are retouch, retouch-bf16, retouch-fp8" in message
 
 
 def test_models_are_listed():
     page = door()
-    assert [each["id"] for each in page.get("/v1/models").json()["data"]] == ["retouch", "retouch-bf16", "retouch-fp8"]
+    names = [model["id"] for model in page.get("/v1/models").json()["data"]]
+    assert names == ["retouch", "retouch-bf16", "retouch-fp8", *ALIASES]
     assert page.get("/v1/models/retouch-fp8").json()["object"] == "model"
     refused(page.get("/v1/models/retouch-fp4"), 404, "model", "model_not_found")
     assert door(FakeDoors(lanes=())).get("/v1/models").json()["data"] == []
@@ -246,7 +248,7 @@ def test_forms_that_are_refused():
     refused(form(files={**files, "extra": ("a.png", PHOTO)}), 400, "extra", "invalid_type")
     refused(door().post(EDITS, data={"prompt": ["a", "b"]}, files=files), 400, "prompt", "invalid_value")
     mask = {"mask": ("a.png", PHOTO)}
-    refused(door().post(EDITS, data={"prompt": "a", "image": "text"}, files=mask), 400, "image", "invalid_type")
+    refused(door().post(EDITS, data={"prompt": "a", "image": "text"}, files=mask), 400, "image", "invalid_value")
     refused(door().post(EDITS, data={"prompt": "a"}, files=mask), 400, "image", "missing_required_parameter")
     for boundary, body in (("", b""), ("; boundary=x", b"nonsense")):
         headers = {"content-type": f"multipart/form-data{boundary}"}
@@ -363,7 +365,7 @@ def test_readiness():
 
 def test_a_port_that_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ServerError, match="choose another by --port"):
-        serve("127.0.0.1:1", taken.getsockname()[1], 1 << 20)
+        serve("127.0.0.1:1", Options(taken.getsockname()[1]))
 
 
 # -- bodies and connections, by ASGI's messages ------------------------------------------------------------------------
