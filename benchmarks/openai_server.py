@@ -40,7 +40,8 @@ def openai_server(url: str, log: Path | None = None, **environment: str) -> Iter
 
 def _first_line(process: subprocess.Popen) -> str:
     """What it says first; empty when it has ended, or says nothing for too long and is ended."""
-    late = threading.Timer(START_SECONDS, process.kill)
+    # its children too: they hold the pipe's other end, and the line would be waited for as long as they live
+    late = threading.Timer(START_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
     late.start()
     try:
         return process.stdout.readline()

@@ -6,8 +6,12 @@ import os
 import sys
 from pathlib import Path
 
-import pytest
-from hypothesis import settings
+# two workers with a thread for each core would wait for each other's: torch reads this where it is imported first
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 

@@ -34,7 +34,11 @@ def test_is_the_runner_called_torch():
 @pytest.mark.parametrize("grid, count", zip(GRIDS, (20, 33, 1)))
 @pytest.mark.parametrize("lane", LANES)
 def test_is_as_near_as_rounding_allows(lane, grid, count):
-    apart, ours, theirs = distances(folder_of(lane), grid, count)
+    """Both runners round at the same places, so on average they are equally far from no rounding, on any processor.
+
+    One token has few numbers for the FP8 roundings to even out over, and takes more draws.
+    """
+    apart, ours, theirs = distances(folder_of(lane), grid, count, range(32 if count == 1 else 8))
     for name, far in theirs.items():
         assert apart[name] <= 1.25 * far and ours[name] <= 1.25 * far, name
         assert lane != "bf16" or apart[name] <= ROUNDING, name
@@ -94,7 +98,7 @@ def test_edits_share_a_step(lane):
     rows = [target | ours.reference.run(**source) for source, target in several]
     together = ours.step.run(**{name: [row[name] for row in rows] for name in rows[0]})["velocity"]
     assert together.shape == (3, 20, 192)
-    far = distances(folder_of(lane), (8, 8), 20)[2]["velocity"]
+    far = distances(folder_of(lane), (8, 8), 20, range(8))[2]["velocity"]
     for got, given in zip(together, several):
         alone = ours.run(*given)["velocity"][0]
         assert np.linalg.norm(got - alone) <= far * np.linalg.norm(alone)
