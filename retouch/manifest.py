@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -77,12 +78,21 @@ def publish(staging: Path, folder: Path, manifest: Manifest) -> None:
     moved = [path.name for path in sorted(staging.iterdir())]
     manifest.files |= {name: sha256(staging / name) for name in moved}
     (staging / NAME).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+    _readable_as(folder.parent, folder, *(staging / name for name in (*moved, NAME)))
     (folder / NAME).unlink(missing_ok=True)
     for name in moved:
         os.replace(staging / name, folder / name)
     os.replace(staging / NAME, folder / NAME)
     for name in before - manifest.files.keys():
         (folder / name).unlink(missing_ok=True)
+
+
+def _readable_as(model: Path, *paths: Path) -> None:
+    """Whoever may read the model's folder may read what is exported into it, whatever the umask of the export."""
+    mode = model.stat().st_mode
+    for path in paths:
+        with contextlib.suppress(OSError):  # another user's folder stays as it is
+            path.chmod(mode & 0o777 if path.is_dir() else mode & 0o666)
 
 
 def _listed(folder: Path) -> set[str]:

@@ -10,6 +10,7 @@ import threading
 from retouch.secret import http_headers
 
 EVERY = 1.0  # seconds
+STARTING = 0.2  # the same until all models are ready
 PATIENCE = 5.0  # seconds for one answer; a busy server is no reason to stop it
 
 
@@ -32,7 +33,7 @@ class ModelWatch:
         self._over.set()
 
     def _run(self) -> None:
-        while not self._over.wait(self._every) and not self.gone:
+        while not self._over.wait(self._every if self.ready else min(self._every, STARTING)) and not self.gone:
             states = self._states()
             if states is None:
                 continue

@@ -30,6 +30,7 @@ class Blocking:
     def __init__(self, url: str, model: str, regions: Regions | None = None):
         self._url, self._model, self._regions = url, model, regions
         self.keeps = False  # an open stream's threads would keep a process from ending
+        self._process = os.getpid()
         self._idle: list[_Stream] = []  # between edits; each carries one edit at a time
 
     def answers(self, request: EditRequest, patience: Patience) -> Iterator[EditAnswer]:
@@ -51,7 +52,7 @@ class Blocking:
                 over = answer.final
                 yield answer
         finally:
-            if over and self.keeps:
+            if over and self.keeps and self._process == os.getpid():  # a forked child has not entered the `with`
                 self._idle.append(stream)
             else:
                 stream.close(cancel=not over)

@@ -134,7 +134,7 @@ def test_a_dead_stub_ends_the_server_at_once_and_it_starts_again(serve, photo):
         edits.mark = time.monotonic()
         server.kill_stub(model)
         for _, seconds in edits.join():
-            assert seconds < 5
+            assert seconds < 10, "5 s on a machine with nothing else to do, and as long again"
         server.wait_ready()
         assert server.grpc == url and Retouch(url).edit_one(photo, "make it blue", seed=1).final
     assert server.output.count("has stopped by itself") == 3

@@ -1,5 +1,8 @@
 """Artifacts appear whole or not at all, and what does not match is refused in one sentence."""
 
+import os
+import stat
+
 import pytest
 
 from retouch.manifest import NAME, ArtifactError, Manifest, publish, read, verify
@@ -102,3 +105,20 @@ def test_threads_come_from_the_environment(monkeypatch):
         monkeypatch.setenv("RETOUCH_THREADS", wrong)
         with pytest.raises(ValueError, match="RETOUCH_THREADS"):
             threads()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o700])
+def test_what_is_exported_is_read_by_those_who_read_its_model(tmp_path, mode):
+    """Whatever the umask: a server of another user has to load it."""
+    model = tmp_path / "model"
+    model.mkdir()
+    before = os.umask(0o077)
+    try:
+        (model / "1").mkdir()
+        model.chmod(mode)
+        staged(model / "1", {"graph.onnx": b"graph"})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((model / "1").stat().st_mode) == mode
+    for name in ("graph.onnx", "manifest.json"):
+        assert stat.S_IMODE((model / "1" / name).stat().st_mode) == mode & 0o666
