@@ -11,6 +11,7 @@ from rich.markup import escape
 from clients.commands.batch import batch
 from clients.commands.bench import bench
 from clients.commands.calibrate import calibrate
+from clients.commands.calibrate_data import calibrate_data
 from clients.commands.completion import completion
 from clients.commands.demo import demo
 from clients.commands.doctor import doctor
@@ -51,7 +52,7 @@ def retouch() -> None:
     """Edit images by sentences."""
 
 
-for command in (edit, batch, serve, openai, web, demo, bench, export, inspect, calibrate, monitor, doctor, completion):
+for command in (edit, batch, serve, openai, web, demo, bench, export, inspect, calibrate, calibrate_data, monitor, doctor, completion):
     retouch.add_command(command)
 
 
