@@ -16,7 +16,7 @@ VAE_ATTENTION = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".
 
 def publish_kontext(folder: Path) -> Path:
     """CLIP with its prefix and the places of its tokens, T5 with both of its embeddings and in two files, the transformer
-    in bfloat16, an autoencoder with the older names of its attention, settings with a byte-order mark."""
+    in bfloat16, an autoencoder with the older names of its attention."""
     clip = {PREFIX + name: value for name, value in load_file(folder / CLIP).items()}
     places = torch.arange(clip[f"{PREFIX}embeddings.position_embedding.weight"].shape[0])[None]
     save(folder / CLIP, clip | {f"{PREFIX}embeddings.position_ids": places})
@@ -25,8 +25,6 @@ def publish_kontext(folder: Path) -> Path:
     transformer = folder / "transformer" / "diffusion_pytorch_model.safetensors"
     save(transformer, {name: value.bfloat16() for name, value in load_file(transformer).items()})
     rename_attention(folder / "vae" / "diffusion_pytorch_model.safetensors")
-    for name in ("model_index.json", "text_encoder/config.json", "scheduler/scheduler_config.json"):
-        mark(folder / name)
     return folder
 
 
@@ -76,8 +74,3 @@ def shard(file: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 def save(file: Path, tensors: dict[str, torch.Tensor]) -> None:
     save_file({name: value.contiguous() for name, value in tensors.items()}, file, {"format": "pt"})
-
-
-def mark(file: Path) -> None:
-    """Put a byte-order mark before a file's text."""
-    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
