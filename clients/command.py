@@ -11,6 +11,7 @@ from rich.markup import escape
 from clients.commands.batch import batch
 from clients.commands.bench import bench
 from clients.commands.calibrate import calibrate
+from clients.commands.calibrate_data import calibrate_data
 from clients.commands.completion import completion
 from clients.commands.demo import demo
 from clients.commands.doctor import doctor
@@ -52,7 +53,11 @@ def retouch() -> None:
     """Edit images by sentences."""
 
 
-for command in (edit, batch, serve, openai, web, demo, bench, perf, export, inspect, calibrate, monitor, doctor, completion):
+COMMANDS = (
+    edit, batch, serve, openai, web, demo, bench, perf, export, inspect, calibrate, calibrate_data,
+    monitor, doctor, completion,
+)
+for command in COMMANDS:
     retouch.add_command(command)
 
 

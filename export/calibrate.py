@@ -35,13 +35,31 @@ class CalibrationPair:
 
 
 def pairs(checkpoint: Path) -> list[CalibrationPair]:
-    """Of `calibration/pairs.jsonl` in a checkpoint: lines of {"image": file, "instruction": sentence}; ValueError."""
+    """Of `calibration/pairs.jsonl` in a checkpoint, as `retouch calibrate-data` writes it: lines of {"image": file,
+    "instruction": sentence}; ValueError."""
     index = Path(checkpoint) / "calibration" / "pairs.jsonl"
     if not index.is_file():
         raise ValueError(f"the checkpoint has no calibration/{index.name}: FP8 and FP4 need images and sentences to "
-                         "find the ranges of activations with")
-    rows = [json.loads(line) for line in index.read_text().splitlines()]
-    return [CalibrationPair((index.parent / row["image"]).read_bytes(), row["instruction"]) for row in rows]
+                         "find the ranges of activations with; `retouch calibrate-data PHOTOS --checkpoint CHECKPOINT` "
+                         "makes it of a folder of photos")
+    lines = index.read_text(encoding="utf-8-sig").splitlines()
+    found = [_pair(index, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not found:
+        raise ValueError(f"calibration/{index.name} is empty; `retouch calibrate-data` makes it of a folder of photos")
+    return found
+
+
+def _pair(index: Path, number: int, line: str) -> CalibrationPair:
+    try:
+        row = json.loads(line)
+        image, instruction = str(row["image"]), str(row["instruction"])
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"line {number} of calibration/{index.name} is no JSON object with the names image and "
+                         "instruction") from None
+    try:
+        return CalibrationPair((index.parent / image).read_bytes(), instruction)
+    except OSError:
+        raise ValueError(f"line {number} of calibration/{index.name} names {image}, which cannot be read") from None
 
 
 def calibrate(repository: Path, examples: Iterable[CalibrationPair], lane: str = "bf16") -> Ranges:

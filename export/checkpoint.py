@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from export.adapter import Adapter
 from export.files import CheckpointError, read_json
 from export.pipelines import PIPELINES
+from export.plain_layout import link_plain
+from export.stored import Stored, stored
 
 INDEX = "model_index.json"
 
 
 class Checkpoint:
     """`config` is `model_index.json`: the pipeline's class, its components, and its own settings. An `adapter` that is
-    given to it is merged into what is loaded of it."""
+    given to it is merged into what is loaded of it. Of components that have weights of the `variant`, those are read."""
 
     adapter: Adapter | None = None
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, variant: str | None = None):
         self.folder = Path(folder)
+        self.variant = variant
+        self._plain: tempfile.TemporaryDirectory | None = None
         if not self.folder.is_dir():
             raise CheckpointError(f"{folder} is no folder; give that of a checkpoint in diffusers layout, with its {INDEX}"
                                   if self.folder.exists() else f"there is no {folder}")
@@ -48,7 +53,7 @@ class Checkpoint:
         are the bfloat16 numbers that a typed graph holds."""
         import torch  # not needed to find out that a folder is no checkpoint
 
-        model = kind.from_pretrained(self.file(name), torch_dtype=torch.float32).eval().requires_grad_(False)
+        model = kind.from_pretrained(self.plain(name), torch_dtype=torch.float32).eval().requires_grad_(False)
         changes = self.adapter.changes if self.adapter and name == self.adapter.component else {}
         for key, parameter in model.named_parameters():
             if key in changes:
@@ -78,6 +83,19 @@ class Checkpoint:
             if (self.folder / name).exists():
                 return self.folder / name
         raise CheckpointError(f"the checkpoint {self.folder} lacks {' or '.join(names)}")
+
+    def stored(self, name: str) -> dict[str, Stored]:
+        """The tensors of a component by name; CheckpointError."""
+        return stored(self.folder / name, self.variant)
+
+    def plain(self, name: str) -> Path:
+        """A component's folder as the libraries' own loaders take it, of links: weights under their plain names and no
+        others, settings without a byte-order mark. It stays as long as the checkpoint is used."""
+        self._plain = self._plain or tempfile.TemporaryDirectory(prefix="retouch-")
+        target = Path(self._plain.name) / name
+        if not target.is_dir():
+            link_plain(self.file(name), target, self.variant)
+        return target
 
     def json(self, name: str) -> dict[str, Any]:
         """A component's settings; CheckpointError when they cannot be read."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from export.checkpoint import Checkpoint
+from export.lock import locked
 from export.lora import AdapterFile
 from export.work import Settings, Work, holds_another
 from retouch.types import LANES
@@ -52,29 +54,33 @@ def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
 @click.option("--keep", is_flag=True, help="Leave the export of another checkpoint in the repository as it is.")
 @click.option("--weightless", is_flag=True,
               help="Graphs and sizes of what streams its weights, the denoiser above all, by configs alone; nothing to serve.")
+@click.option("--variant", metavar="NAME",
+              help="Read the weights of this variant, as fp16 of model.fp16.safetensors, where a component has them.")
 def export(checkpoint: Path, precision: list[str], repository: Path, only: str | None, calibration: Path | None,
            tensorrt: bool, strip: bool, force: bool, lora: Path | None, lora_name: str | None, lora_scale: float,
-           keep: bool, weightless: bool) -> None:
+           keep: bool, weightless: bool, variant: str | None) -> None:
     """Turn CHECKPOINT, a folder in diffusers layout, into ONNX in a model repository.
 
     What is there and still right is kept: an export that was stopped goes on where it was.
     """
     try:
-        if keep and holds_another(repository, checkpoint):
-            click.echo(f"{repository} holds the export of another checkpoint than {checkpoint}, which stays; `make export` "
-                       "replaces it")
-            return
         adapter = _lora(lora, lora_name, lora_scale, only, weightless)
-        settings = Settings(calibration, weightless, strip, force)
-        work = Work.of(checkpoint, precision, repository, only, tensorrt and not weightless, settings, adapter)
-        for said in work.idle(settings):
-            click.echo(said, err=True)
-        if not work:
-            click.echo(f"{repository} is up to date with {checkpoint}")
-            return
-        from export.run import run  # loads torch
+        settings = Settings(calibration, weightless, strip, force, variant)
+        Checkpoint(checkpoint, variant)  # refuses what is none before a repository is made for it
+        with locked(repository, lambda sentence: click.echo(sentence, err=True)):
+            if keep and holds_another(repository, checkpoint, variant):
+                click.echo(f"{repository} holds the export of another checkpoint than {checkpoint}, which stays; "
+                           "`make export` replaces it")
+                return
+            work = Work.of(checkpoint, precision, repository, only, tensorrt and not weightless, settings, adapter)
+            for sentence in work.idle(settings):
+                click.echo(sentence, err=True)
+            if not work:
+                click.echo(f"{repository} is up to date with {checkpoint}")
+                return
+            from export.run import run  # loads torch
 
-        run(work, settings)
+            run(work, settings)
     except (RuntimeError, OSError, ValueError) as failure:
         click.echo(f"error: {failure}", err=True)
         sys.exit(1)

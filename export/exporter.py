@@ -16,6 +16,7 @@ import onnx_ir as ir
 from export.checkpoint import Checkpoint
 from export.graph import LARGEST, check, export
 from export.linear import linears
+from export.modes import make_like_parent, share, share_file
 from export.parts import OPSET, Part, versions
 from export.policy import Tier
 from export.quantise import bytes_by_tier, quantise
@@ -25,9 +26,9 @@ from export.ranges import write as write_ranges
 from export.recipe import Recipe, recipe_for
 from export.registration import register
 from export.skeleton import save, save_without_weights, skeletons
-from export.stored import Source, stored
+from export.stored import Source
 from export.weights import attach, blank
-from retouch.manifest import FLOAT32, Manifest, publish, read, verify
+from retouch.manifest import FLOAT32, NAME, Manifest, publish, read, verify
 
 PREFIX = "model."  # how our wrappers name the network inside them
 ARITHMETIC = {"bf16": "bfloat16", "fp8": "E4M3, bfloat16", "fp4": "E2M1, E4M3, bfloat16"}
@@ -129,7 +130,7 @@ class Exporter:
     def _parameters(self, module) -> dict[str, Source]:
         """Of a part's only folder, by their names in its graphs."""
         renamed, adapter = getattr(module, "parameter", str), self.checkpoint.adapter
-        there = stored(self.checkpoint.folder / module.FOLDER)
+        there = self.checkpoint.stored(module.FOLDER)
         return {PREFIX + renamed(name): each for name, each in (adapter.merged(there) if adapter else there).items()}
 
     def _manifest(self, part: Part, precision: str, weights: dict[str, int]) -> Manifest:
@@ -167,15 +168,18 @@ class Exporter:
         folder = part.folder(self.repository, lane)
         staging = folder.parent / ".partial"
         shutil.rmtree(staging, ignore_errors=True)  # of an export that was killed
-        staging.mkdir(parents=True)
+        make_like_parent(folder.parent)
+        staging.mkdir()
         try:
             yield staging
-            folder.mkdir(exist_ok=True)
+            make_like_parent(folder)
+            share(staging, folder)
             if self.weightless:
                 for path in staging.iterdir():
                     path.replace(folder / path.name)
             else:
                 publish(staging, folder, manifest)
+                share_file(folder / NAME, folder)
                 register(self.repository, part, lane)
         finally:
             shutil.rmtree(staging, ignore_errors=True)

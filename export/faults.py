@@ -8,13 +8,14 @@ from pathlib import Path
 from export import hashes
 from export.checkpoint import Checkpoint
 from export.files import CheckpointError
-from export.stored import Stored, stored
+from export.stored import Stored
+from export.weight_files import variants
 
 TRANSFORMER = "transformer"
 UNFINISHED = (".incomplete", ".part", ".aria2", ".crdownload")  # what downloads are called before they end
 # a component whose name begins so is no network, and has one of these
 TOKENIZER = ("tokenizer.json", "vocab.json", "spiece.model", "tekken.json")
-COUNTER = "num_batches_tracked"  # of a batch norm, an integer that no export takes
+PARAMETERS = ".weight", ".bias"  # how names of numbers end that an export takes
 SETTINGS = {
     "scheduler": ("scheduler_config.json",),
     "tokenizer": TOKENIZER,
@@ -34,6 +35,8 @@ def faults(checkpoint: Checkpoint, weights: bool = True, whole: bool = True, has
     for name in checkpoint.components:
         if whole or (folder / name).is_dir():
             yield from _of_component(checkpoint, name, weights)
+    if checkpoint.variant and not any(checkpoint.variant in variants(folder / name) for name in checkpoint.components):
+        yield f"no component of the checkpoint has the variant {checkpoint.variant}; leave out --variant"
     if hashed:
         yield from _of_hashes(folder, weights)
 
@@ -65,7 +68,7 @@ def _of_component(checkpoint: Checkpoint, name: str, weights: bool) -> Iterator[
     else:
         yield from _said(lambda: checkpoint.json(f"{name}/config.json"))
         if weights:
-            yield from _said(lambda: _readable(stored(folder)))
+            yield from _said(lambda: _readable(checkpoint.stored(name)))
 
 
 def _of_hashes(folder: Path, weights: bool) -> Iterator[str]:
@@ -91,5 +94,5 @@ def _said(look: Callable[[], object]) -> Iterator[str]:
 
 def _readable(tensors: dict[str, Stored]) -> None:
     for name, tensor in tensors.items():
-        if not name.endswith(COUNTER):
+        if not tensor.is_count or name.endswith(PARAMETERS):
             tensor.dtype  # refuses what cannot be read

@@ -14,15 +14,20 @@ class CheckpointError(RuntimeError):
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
-    """An object of a checkpoint's file `name`; CheckpointError."""
+    """An object of a checkpoint's file `name`, with or without a byte-order mark; CheckpointError."""
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(decoded(path.read_bytes()))
         if isinstance(found, dict):
             return found
     except ValueError:
         if is_pointer(path):
             raise CheckpointError(f"{name} is a git-lfs pointer; run `git lfs pull` in the checkpoint") from None
     raise CheckpointError(f"{name} of the checkpoint is damaged; copy it again")
+
+
+def decoded(content: bytes) -> str:
+    """The text of a JSON file: UTF-8, or UTF-16 or UTF-32 as its first bytes show it; ValueError for another."""
+    return content.decode(json.detect_encoding(content))
 
 
 def is_pointer(path: Path) -> bool:

@@ -59,7 +59,7 @@ class AdapterFile:
         """AdapterError when it is none, of an unsupported kind, or for another network than the checkpoint's."""
         file = _file(self.path)
         adapter = Adapter(self.name, self.scale, _digest(file), changes(file, self.scale, checkpoint.family))
-        adapter.check(stored(checkpoint.file(COMPONENT)))
+        adapter.check(checkpoint.stored(COMPONENT))
         return adapter
 
 

@@ -23,7 +23,7 @@ from export.files import CheckpointError
 from export.graph import Graph, Shape
 from export.lora import changes
 from export.qwen_vl import FOLDER, Vision, config_of, parameter, patch_layout, rope_of, vision_axes
-from export.stored import Source, stored
+from export.stored import Source
 from retouch.latents import cell_centres
 from retouch.manifest import FLOAT32
 from retouch.networks import MetaQueries, ParserHeads
@@ -91,7 +91,7 @@ def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
 def parameters(checkpoint: Checkpoint) -> dict[str, Source]:
     """By their names in the graphs; those that the adapter changes with it, in float32 and not rounded again, which
     would move the graphs away from the torch pipeline."""
-    found: dict[str, Source] = {parameter(name): each for name, each in stored(checkpoint.folder / FOLDER).items()}
+    found: dict[str, Source] = {parameter(name): each for name, each in checkpoint.stored(FOLDER).items()}
     lora = checkpoint.folder / LORA
     for name, change in changes(lora).items() if lora.is_dir() else ():
         if parameter(name) not in found:
@@ -99,7 +99,7 @@ def parameters(checkpoint: Checkpoint) -> dict[str, Source]:
         found[parameter(name)] = Merged(found[parameter(name)], change)
     found = {f"model.{name}": each for name, each in found.items()}
     return found | {f"{part}.{name}": each
-                    for part in BESIDE for name, each in stored(checkpoint.folder / part).items()}
+                    for part in BESIDE for name, each in checkpoint.stored(part).items()}
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -85,9 +85,10 @@ def digest(folder: Path, *patterns: str) -> str:
     return total.hexdigest()
 
 
-def checkpoint_digest(checkpoint: Path) -> str:
-    """SHA-256 of everything in a checkpoint that its networks are made of."""
-    return digest(checkpoint, "**/*.safetensors", "**/*.json")
+def checkpoint_digest(checkpoint: Path, variant: str | None = None) -> str:
+    """SHA-256 of everything in a checkpoint that its networks are made of, and of the variant that is read."""
+    total = digest(checkpoint, "**/*.safetensors", "**/*.json")
+    return hashlib.sha256(f"{total} {variant}".encode()).hexdigest() if variant else total
 
 
 def current(folder: Path, checkpoint_sha256: str, lane: str, adapter: dict[str, Any] | None = None) -> bool:

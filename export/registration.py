@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from export.modes import make_like_parent, share_file
 from export.parts import Part
 from retouch.types import is_adapted, precision_of
 
@@ -23,12 +24,13 @@ def register(repository: Path, part: Part, lane: str) -> None:
         return
     for config in [*plain.glob("configs/*.pbtxt"), plain / "config.pbtxt"]:  # the one without which it is none comes last
         copy = own / config.relative_to(plain)
-        copy.parent.mkdir(exist_ok=True)
+        make_like_parent(copy.parent)
         copy.unlink(missing_ok=True)
         if config.is_symlink():
             copy.symlink_to(os.readlink(config))
         else:
             copy.write_text(config.read_text().replace(f'name: "{plain.name}"', f'name: "{own.name}"'))
+            share_file(copy, copy.parent)
     link = own / "1" / CODE
     link.unlink(missing_ok=True)
     link.symlink_to(Path("..", "..", plain.name, "1", CODE))

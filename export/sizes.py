@@ -11,8 +11,9 @@ from export.checkpoint import Checkpoint
 from export.formats import BLOCK
 from export.policy import Tier, tiers
 from export.recipe import Recipe
-from export.stored import stored
+from export.stored import Stored
 
+EMBEDDINGS = "shared.weight", "encoder.embed_tokens.weight"  # T5's, of which a checkpoint may hold either
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -32,7 +33,7 @@ def measured(checkpoint: Checkpoint, name: str) -> tuple[Network, Shapes]:
     library, kind = checkpoint.components.get(name, ("diffusers", ""))
     folder, dtypes = checkpoint.file(name), Counter()
     if any(folder.glob("*.safetensors*")):
-        tensors = stored(folder)
+        tensors = parameters(checkpoint.stored(name))
         shapes = {key: tensor.shape for key, tensor in tensors.items()}
         for tensor in tensors.values():
             dtypes[tensor.kind] += tensor.count
@@ -44,6 +45,12 @@ def measured(checkpoint: Checkpoint, name: str) -> tuple[Network, Shapes]:
         kind = kind or str(config.get("_class_name", ""))
         shapes = outline(library, kind, config)
     return Network(name, kind, sum(map(math.prod, shapes.values())), dict(dtypes)), shapes
+
+
+def parameters(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
+    """Without buffers of whole numbers, and with an embedding once that is stored under both of its names."""
+    return {name: tensor for name, tensor in tensors.items()
+            if not tensor.is_count and not (name == EMBEDDINGS[1] and EMBEDDINGS[0] in tensors)}
 
 
 def lane_bytes(shapes: Shapes, precision: str) -> dict[str, int]:

@@ -11,10 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from export.files import CheckpointError, is_pointer, read_json
+from export.files import CheckpointError, is_pointer
+from export.weight_files import weight_files
 
-STEMS = ("diffusion_pytorch_model", "model")  # of weight files, as diffusers and transformers call them
 TYPES = {"BF16": np.dtype("<u2"), "F16": np.dtype("<f2"), "F32": np.dtype("<f4")}  # numpy has no bfloat16: its bits
+COUNTS = ("I64", "I32", "BOOL")  # of buffers as position_ids or num_batches_tracked, which no graph takes from a checkpoint
 METADATA = "__metadata__"  # the entry of a header that is no tensor
 
 
@@ -43,6 +44,11 @@ class Stored:
         return math.prod(self.shape)
 
     @property
+    def is_count(self) -> bool:
+        """Whether it holds whole numbers, which no weight does."""
+        return self.kind in COUNTS
+
+    @property
     def dtype(self) -> np.dtype:
         """numpy's, of what lies in the file; CheckpointError when it is none that can be exported."""
         if self.kind not in TYPES:
@@ -57,18 +63,16 @@ class Stored:
         return flat.astype(np.float32).reshape(self.shape)
 
 
-def stored(folder: Path) -> dict[str, Stored]:
-    """The tensors of a part's folder by name, of one file or of the shards that its index names; CheckpointError."""
-    folder = Path(folder)
-    for stem in STEMS:
-        if (folder / f"{stem}.safetensors.index.json").is_file():
-            return _sharded(folder, f"{stem}.safetensors.index.json")
-        if (folder / f"{stem}.safetensors").is_file():
-            return header(folder / f"{stem}.safetensors")[0]
-    lacks = f"the checkpoint lacks {' or '.join(f'{folder.name}/{stem}.safetensors' for stem in STEMS)}"
-    other = sorted(path.name for path in folder.glob("*") if path.suffix in (".safetensors", ".bin", ".pt", ".gguf"))
-    raise CheckpointError(f"{lacks}, and {other[0]} cannot be read in its place; download it in diffusers' layout"
-                          if other else f"{lacks}; download it again")
+def stored(folder: Path, variant: str | None = None) -> dict[str, Stored]:
+    """The tensors of a part's folder by name, of one file or of the shards that its index names, of a `variant` where it
+    has that; CheckpointError."""
+    chosen = weight_files(folder, variant)
+    found = {name: tensor for file in chosen.files for name, tensor in header(file)[0].items()}
+    missing = sorted(set(chosen.places or ()) - set(found))
+    if missing:
+        raise CheckpointError(f"the shards of {Path(folder).name} lack {missing[0]}, which {chosen.index.name} lists; copy "
+                              "it again")
+    return found
 
 
 def header(file: Path) -> tuple[dict[str, Stored], dict[str, str]]:
@@ -99,19 +103,3 @@ def _tensor(file: Path, begin: int, entry: dict) -> Stored:
     first, last = entry["data_offsets"]
     return Stored(file, begin + first, last - first, entry["dtype"], tuple(entry["shape"]))
 
-
-def _sharded(folder: Path, index: str) -> dict[str, Stored]:
-    places = read_json(folder / index, f"{folder.name}/{index}").get("weight_map")
-    if not isinstance(places, dict) or not all(isinstance(shard, str) and Path(shard).name == shard
-                                               for shard in places.values()):
-        raise CheckpointError(f"{folder.name}/{index} names no shards; copy it again")
-    shards = sorted(set(places.values()))
-    lacking = [shard for shard in shards if not (folder / shard).is_file()]
-    if lacking:
-        raise CheckpointError(f"the checkpoint lacks {folder.name}/{lacking[0]}, which {index} names ({len(lacking)} of "
-                              f"{len(shards)} shards are missing); download it again")
-    found = {name: tensor for shard in shards for name, tensor in header(folder / shard)[0].items()}
-    missing = sorted(set(places) - set(found))
-    if missing:
-        raise CheckpointError(f"the shards of {folder.name} lack {missing[0]}, which {index} lists; copy it again")
-    return found

@@ -52,10 +52,10 @@ class Summary:
         return asdict(self)
 
 
-def summary(folder: Path, hashed: bool = False) -> Summary:
+def summary(folder: Path, hashed: bool = False, variant: str | None = None) -> Summary:
     """CheckpointError when the folder is no checkpoint of a supported class. With `hashed` the files are read through and
     compared with the hashes that the folder carries."""
-    checkpoint = Checkpoint(folder)
+    checkpoint = Checkpoint(folder, variant)
     pipeline, missing = _pipeline(checkpoint), list(_missing(checkpoint, hashed))
     found: dict[str, tuple[Network, Shapes]] = {}
     for name in networks(checkpoint):
@@ -107,4 +107,5 @@ def _missing(checkpoint: Checkpoint, hashed: bool) -> Iterator[str]:
     if unlisted:
         yield f"model_index.json lists no {', '.join(unlisted)}, which a {checkpoint.config['_class_name']} has"
     if not (checkpoint.folder / PAIRS).is_file():
-        yield f"{PAIRS}: fp8 and fp4 need images and sentences to measure activations with, or a --calibration file"
+        yield (f"{PAIRS}: fp8 and fp4 need images and sentences to measure activations with (`retouch calibrate-data` makes "
+               "them of photos), or a --calibration file")

@@ -37,6 +37,8 @@ def attach(model: ir.Model, prefixes: Sequence[str], tensors: Mapping[str, Sourc
         if name not in tensors:
             raise CheckpointError(f"the checkpoint lacks {_theirs(name)}; its config.json describes another network")
         source = tensors[name]
+        if isinstance(source, Stored):
+            source.dtype  # refuses now what could not be read later
         if source.shape != tuple(value.shape):
             raise CheckpointError(f"{_theirs(name)} has shape {list(source.shape)} in the checkpoint and "
                                   f"{list(value.shape)} by its config.json")

@@ -25,6 +25,7 @@ class Settings:
     weightless: bool = False
     strip: bool = False
     force: bool = False
+    variant: str | None = None
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Work:
         """CheckpointError or AdapterError when one of the two cannot be exported, ValueError when `only` names no part.
         What is there already counts as missing where it is to be weightless, and parts that must be loaded do not; so does
         a lane that was calibrated by other ranges than those that are given, and a plan that is of no use here."""
-        checkpoint, weightless = Checkpoint(folder), settings.weightless
+        checkpoint, weightless = Checkpoint(folder, settings.variant), settings.weightless
         if checkpoint.family not in FAMILIES:
             raise ValueError(f"the export of {checkpoint.family} is not built yet; there are {', '.join(FAMILIES)}")
         parts = {part.name: part for part in FAMILIES[checkpoint.family]}
@@ -54,7 +55,7 @@ class Work:
             raise ValueError(f"--only {only} is no part of this checkpoint; it must be {', '.join(parts)}")
         check(checkpoint, weights=not weightless, whole=only is None and not weightless)
         checkpoint.adapter = lora.read(checkpoint) if lora else None
-        adapter, sha256 = checkpoint.adapter, checkpoint_digest(folder)
+        adapter, sha256 = checkpoint.adapter, checkpoint_digest(folder, settings.variant)
         denoiser = parts.pop("denoiser") if only in (None, "denoiser") else None
 
         def missing(part: Part, lane: str, about: dict[str, Any] | None = None) -> bool:
@@ -93,9 +94,9 @@ class Work:
         return [f"{option} is not used: no {what}" for option, value, used, what in given if value and not used]
 
 
-def holds_another(repository: Path, checkpoint: Path) -> bool:
+def holds_another(repository: Path, checkpoint: Path, variant: str | None = None) -> bool:
     """Whether what is exported there is of another checkpoint, or of this one as it was."""
-    sha256, found = checkpoint_digest(checkpoint), []
+    sha256, found = checkpoint_digest(checkpoint, variant), []
     for manifest in repository.glob(f"*/1/{MANIFEST}"):
         with contextlib.suppress(ArtifactError):  # what is damaged is nobody's
             found.append(read(manifest.parent).checkpoint_sha256)

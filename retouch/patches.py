@@ -46,7 +46,7 @@ class PatchLayout:
         """With the limits of the image processor in a checkpoint's folder, or the defaults, which are Qwen2-VL's;
         ValueError when it scales colours otherwise than CLIP's."""
         paths = (Path(folder) / name / file for name in FOLDERS for file in FILES)
-        said = next((json.loads(path.read_text()) for path in paths if path.is_file()), {})
+        said = next((json.loads(path.read_bytes()) for path in paths if path.is_file()), {})
         said = said.get("image_processor", said)
         colours = said.get("image_mean", MEAN), said.get("image_std", STD)
         if not np.allclose(colours, [MEAN, STD]):

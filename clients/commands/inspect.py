@@ -15,7 +15,8 @@ from clients.show import write
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--hashes", is_flag=True, help="Read all files and compare them with the hashes that the folder carries.")
 @click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here as well.")
-def inspect(checkpoint: Path, hashes: bool, out: Path | None) -> None:
+@click.option("--variant", metavar="NAME", help="Read the weights of this variant, as fp16, where a component has them.")
+def inspect(checkpoint: Path, hashes: bool, out: Path | None, variant: str | None) -> None:
     """Say what CHECKPOINT is, how large its lanes are, which GPUs they fit and what it lacks.
 
     The exit code is 1 when something is missing.
@@ -23,7 +24,7 @@ def inspect(checkpoint: Path, hashes: bool, out: Path | None) -> None:
     from clients.inspect import show
     from export.summary import summary
 
-    found = summary(checkpoint, hashes)
+    found = summary(checkpoint, hashes, variant)
     show(found)
     if out:
         write(out, (json.dumps(found.words(), indent=2) + "\n").encode())

@@ -71,6 +71,11 @@ def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
     return [Graph(GRAPH, Text(model), inputs, {"ids": axes, "mask": axes}, ("conditioning",))]
 
 
+def parameter(name: str) -> str:
+    """What a tensor of the checkpoint is called in a Qwen3ForCausalLM; a Qwen3Model's has no `model.` before it."""
+    return name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
+
+
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """The chat's `before` and `after` an instruction, and the padding's id."""
     tokenizer = _tokenizer(checkpoint)
@@ -89,7 +94,7 @@ def files(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Qwen2TokenizerFast:
-    return Qwen2TokenizerFast.from_pretrained(checkpoint.file("tokenizer"))
+    return Qwen2TokenizerFast.from_pretrained(checkpoint.plain("tokenizer"))
 
 
 def _check(config) -> None:

@@ -23,14 +23,15 @@ from transformers import (
 
 from export.checkpoint import Checkpoint
 from export.graph import Graph, Shape
-from export.stored import Source, stored
+from export.sizes import EMBEDDINGS
+from export.stored import Source
 from retouch.manifest import FLOAT32
 from retouch.readers.kontext import CLIP, CLIP_TOKENIZER, T5, T5_TOKENIZER
 
 ARITHMETIC = FLOAT32
 FOLDERS = {"text_encoder": CLIPTextModel, "text_encoder_2": T5EncoderModel}
 LONGEST = 512  # tokens of T5; FluxKontextPipeline takes no more
-EMBEDDINGS = "shared.weight", "encoder.embed_tokens.weight"  # T5's, of which a checkpoint may hold either
+PREFIX = "text_model."  # before every name of CLIP's in files that transformers older than 5 wrote
 
 
 class Pooled(nn.Module):
@@ -74,10 +75,16 @@ def _graph(name: str, module: nn.Module, length: int, vocabulary: int, output: s
 
 def parameters(checkpoint: Checkpoint) -> dict[str, Source]:
     """By their names in the graphs."""
-    found = {name: each for folder in FOLDERS for name, each in stored(checkpoint.folder / folder).items()}
+    found = {parameter(name): tensor for folder in FOLDERS for name, tensor in checkpoint.stored(folder).items()
+             if not tensor.is_count}
     embedding = next((found[name] for name in EMBEDDINGS if name in found), None)
     found |= dict.fromkeys(EMBEDDINGS, embedding) if embedding else {}
     return {f"model.{name}": each for name, each in found.items()}
+
+
+def parameter(name: str) -> str:
+    """What a tensor of the checkpoint is called in a CLIPTextModel or a T5EncoderModel."""
+    return name.removeprefix(PREFIX)
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -86,15 +93,15 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def files(checkpoint: Checkpoint, folder: Path) -> None:
     clip_length, t5_length = lengths(checkpoint)
-    _fixed(CLIPTokenizer.from_pretrained(checkpoint.file("tokenizer")), clip_length).save(str(folder / CLIP_TOKENIZER))
-    _fixed(T5TokenizerFast.from_pretrained(checkpoint.file("tokenizer_2")), t5_length).save(str(folder / T5_TOKENIZER))
+    _fixed(CLIPTokenizer.from_pretrained(checkpoint.plain("tokenizer")), clip_length).save(str(folder / CLIP_TOKENIZER))
+    _fixed(T5TokenizerFast.from_pretrained(checkpoint.plain("tokenizer_2")), t5_length).save(str(folder / T5_TOKENIZER))
 
 
 def lengths(checkpoint: Checkpoint) -> tuple[int, int]:
     """Tokens of a sentence for CLIP and for T5, by the tokenizers' own settings."""
     said = (checkpoint.json(f"{name}/tokenizer_config.json").get("model_max_length") for name in ("tokenizer", "tokenizer_2"))
     clip, t5 = (LONGEST if length is None else int(length) for length in said)
-    positions = CLIPTextConfig.from_pretrained(checkpoint.file("text_encoder")).max_position_embeddings
+    positions = CLIPTextConfig.from_dict(checkpoint.json("text_encoder/config.json")).max_position_embeddings
     return min(clip, positions), min(t5, LONGEST)
 
 

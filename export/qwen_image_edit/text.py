@@ -71,5 +71,5 @@ def settings(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def files(checkpoint: Checkpoint, folder: Path) -> None:
-    source = checkpoint.file("processor/tokenizer_config.json", "tokenizer/tokenizer_config.json").parent
-    AutoTokenizer.from_pretrained(source).backend_tokenizer.save(str(folder / TOKENIZER))
+    source = checkpoint.file("processor/tokenizer_config.json", "tokenizer/tokenizer_config.json").parent.name
+    AutoTokenizer.from_pretrained(checkpoint.plain(source)).backend_tokenizer.save(str(folder / TOKENIZER))

@@ -1,5 +1,5 @@
-"""Each family on a real server: a tiny checkpoint by diffusers' own `save_pretrained`, exported, and edits that come back as
-the pipeline gives them from the same seed."""
+"""Each family on a real server: a tiny checkpoint by diffusers' own `save_pretrained`, renamed as published files
+are, exported, and edits that come back as the pipeline gives them from the same seed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import klein_tiny
 import kontext_tiny
 import numpy as np
+import published_names
 import pytest
 import qwen_image_edit_tiny
 import torch
@@ -87,18 +88,21 @@ def family(request, tmp_path_factory):
             pipeline = kontext_tiny.make_pipeline()
             round_weights(pipeline.transformer)
             pipeline.save_pretrained(folder)
+            published_names.publish_kontext(folder)
             yield Kontext(folder, {"denoiser_bf16": {"sizes": [SIZE]}}, negatives=True)
         elif request.param == "instructx":
             # its parser in the real Qwen2.5-VL's layout
             made = Made(QWEN, queries=16, slots=2, sizes=((128, 128), SIZE), pixels=(56 * 56, 28 * 28 * 20))
             yield InstructX(make_checkpoint(folder, qwen_image_edit_tiny.make_tokenizer(), made), {})
         elif request.param == "flux2-klein-kv":
-            yield Klein(klein_tiny.make_checkpoint(folder), {}, references=1)
+            checkpoint = published_names.publish_klein(klein_tiny.make_checkpoint(folder))
+            yield Klein(checkpoint, {}, references=1)
         else:
             qwen_image_edit_tiny.small_images(patch)
             area = {"area": qwen_image_edit_tiny.AREA}
-            yield Qwen(qwen_image_edit_tiny.make_checkpoint(folder, several=True),
-                       {"denoiser_bf16": area, "vl_parser": {"seen_area": qwen_image_edit_tiny.SEEN_AREA}}, True, 1)
+            checkpoint = qwen_image_edit_tiny.make_checkpoint(folder, several=True)
+            settings = {"denoiser_bf16": area, "vl_parser": {"seen_area": qwen_image_edit_tiny.SEEN_AREA}}
+            yield Qwen(published_names.publish_qwen_vl(checkpoint), settings, True, 1)
 
 
 @pytest.fixture(scope="module")
