@@ -19,6 +19,9 @@ SAYS = {
     "background": ("colour",),
 }
 TARGET, VALUE = ("colour", "kind"), ("size", "colour", "kind", "place")
+ROWS, COLUMNS = ("top", "", "bottom"), ("left", "", "right")
+# the longer side of a shape's box, as a share: a third of its radius in sixths of the shorter side of the image
+EXTENTS = {"small": 0.60 / 3, "medium": 0.74 / 3, "large": 0.88 / 3}
 
 
 def operations(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) -> list[Operation]:
@@ -26,10 +29,14 @@ def operations(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str
 
     `labels` [S, K] are logits of every field, one after the other; `boxes` [S, 2, 4] the target's and the
     value's; `fields` names the fields and their words: `op`, `target_…` and `value_…`, "none" first in each.
+    Place and size are those of the value box that the transformer takes (`places`), not of the labels: the box decides
+    what is drawn. Without a box, or where the checkpoint has no such word, they are left out.
     """
     found = []
-    for row, (target_box, value_box) in zip(labels, boxes):
+    for row, (target_box, value_box), (_, drawn) in zip(labels, boxes, places(labels, boxes, fields)):
         words = _words(row, fields)
+        measured = {"value_place": place_of(drawn), "value_size": size_of(drawn)}
+        words |= {name: word if word in fields.get(name, ()) else NONE for name, word in measured.items()}
         op = words["op"]
         if op == NONE:
             continue
@@ -89,6 +96,22 @@ def _touched(boxes: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
                              for side, low, high in zip(edges, (y0, x0), (y1, x1)))
             cells |= rows[:, None] & columns
     return cells.ravel()
+
+
+def place_of(box: np.ndarray) -> str:
+    """The ninth of the image in which the centre of a box lies, such as "top left"; "none" for a box of zeros."""
+    if not np.any(box):
+        return NONE
+    column, row = (int(np.clip((box[axis] + box[axis + 2]) / 2 * 3, 0, 2)) for axis in (0, 1))
+    return " ".join(filter(None, (ROWS[row], COLUMNS[column]))) or "center"
+
+
+def size_of(box: np.ndarray) -> str:
+    """The size whose extent is nearest to the longer side of a box; "none" for a box of zeros."""
+    if not np.any(box):
+        return NONE
+    extent = max(abs(box[2] - box[0]), abs(box[3] - box[1]))
+    return min(EXTENTS, key=lambda size: abs(EXTENTS[size] - extent))
 
 
 def upright(box: np.ndarray) -> tuple[float, float, float, float]:

@@ -14,7 +14,7 @@ FIELDS = {
     "target_colour": ["none", "red", "blue"], "target_kind": ["none", "circle", "star"],
     "target_size": ["none", "small"],
     "value_colour": ["none", "red", "blue"], "value_kind": ["none", "circle", "star"],
-    "value_size": ["none", "large"], "value_place": ["none", "top left"],
+    "value_size": ["none", "large"], "value_place": ["none", "top left", "right", "bottom right"],
 }
 BOXES = np.array([[[0.1, 0.2, 0.3, 0.4], [0.9, 0.6, 0.5, 0.8]]] * 2, np.float32)
 RED_CIRCLE = {"target_colour": "red", "target_kind": "circle", "target_size": "small"}
@@ -38,10 +38,10 @@ def test_every_operation_says_what_it_does():
     assert read({"op": "recolour", **every}) == [Operation("recolour", "red circle", "blue", target)]
     assert read({"op": "remove", **every}) == [Operation("remove", "red circle", "", target)]
     assert read({"op": "replace", **every}) == [Operation("replace", "red circle", "blue star", target)]
-    assert read({"op": "move", **every}) == [Operation("move", "red circle", "top left", target)]
+    assert read({"op": "move", **every}) == [Operation("move", "red circle", "bottom right", target)]
     assert read({"op": "resize", **every}) == [Operation("resize", "red circle", "large", target)]
     added = {"op": "add", **BLUE_STAR, "value_place": "top left"}
-    assert read(added) == [Operation("add", "", "large blue star top left", value)]
+    assert read(added) == [Operation("add", "", "large blue star bottom right", value)]
     assert read({"op": "background", "value_colour": "blue"}) == [Operation("background", "", "blue", target)]
 
 
@@ -122,3 +122,30 @@ def test_parsed_survives_json():
     np.testing.assert_allclose(again.boxes, BOXES, atol=1e-4)
     assert [found.op for found in again.operations] == ["remove"]
     assert again.to_json() == parsed.to_json()
+
+
+def test_place_and_size_are_those_of_the_box_for_any_logits():
+    """The words of the labels, whatever they are, never stand against the box that the transformer takes."""
+    from training import labels
+    from training.render import PLACES, SIZES, Scene, Shape
+
+    fields = {name: list(words) for name, words in labels.FIELDS.items()}
+    rng = np.random.default_rng(0)
+    for bucket in ((128, 128), (96, 160), (160, 96)):
+        scene = Scene(*bucket, "white", "plain")
+        for place in PLACES:
+            for size in SIZES:
+                shape = Shape("red", "star", size, *scene.anchor(place))
+                boxes = np.array([[scene.box(shape)] * 2] * 2, np.float32)
+                rows = rng.normal(size=(2, sum(map(len, fields.values())))).astype(np.float32)
+                drawn = understanding.places(rows, boxes, fields)
+                read = understanding.operations(rows, boxes, fields)
+                slots = [slot for slot, row in enumerate(rows) if row[:len(fields["op"])].argmax()]
+                for slot, operation in zip(slots, read):
+                    shown = drawn[slot, 1].any()
+                    if operation.op == "move":
+                        assert operation.value == (place if shown else "")
+                    if operation.op == "resize":
+                        assert operation.value == (size if shown else "")
+                    if operation.op == "add":
+                        assert operation.value.endswith(place) == bool(shown) or not shown
