@@ -189,7 +189,9 @@ class Engine:
             if progress.preview is not None and not edit.previewed:
                 edit.previewed = True
                 self.tally.first_previews += 1
-                self.tally.first_preview_seconds += time.monotonic() - edit.admitted
+                seconds = time.monotonic() - edit.admitted
+                self.tally.first_preview_seconds += seconds
+                self.tally.preview_latency_seconds.append(seconds)
             edit.stepping = failure is not None or not edit.steps
         if edit.stepping:
             self._evict(edit, failure)
@@ -198,6 +200,8 @@ class Engine:
         """An edit that this worker has taken."""
         with self._changed:
             self.tally.ended(edit.steps, failure)
+            if failure is None and not edit.steps:
+                self.tally.edit_latency_seconds.append(time.monotonic() - edit.admitted)
             self._running.remove(edit)
             self._tell()
         self._denoiser.end(edit.state)

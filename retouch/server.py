@@ -161,7 +161,7 @@ class Server:
             f"--http-port={self.http}",
             f"--grpc-port={self.grpc}",
             f"--metrics-port={self.metrics}",
-            "--allow-gpu-metrics=false",
+            f"--allow-gpu-metrics={str(Path('/dev/nvidiactl').exists()).lower()}",
             "--log-info=true",
             f"--backend-config=python,shm-region-prefix-name={self.shm_prefix}",
             "--backend-config=python,stub-timeout-seconds=120",

@@ -3,12 +3,13 @@ queue begins."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 from retouch.cache import Counts
 from retouch.scheduler import Size
 
-COUNTER, GAUGE = "counter", "gauge"
+COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 
 
 @dataclass
@@ -31,6 +32,9 @@ class Tally:
     steps_cancelled: int = 0
     steps_reused: int = 0
     tokens_kept: int = 0
+    # observations in seconds that are not published yet
+    edit_latency_seconds: deque[float] = field(default_factory=deque)
+    preview_latency_seconds: deque[float] = field(default_factory=deque)
 
     def stepped(self, edits: int, reused: int, size: Size, spared: int, seconds: float) -> None:
         """A run of `edits`, or none, beside which `reused` took their step without it. Each has so many target tokens `spared`."""
@@ -66,6 +70,8 @@ EDITS = {
     "refused": (COUNTER, "Edits that were not admitted"),
     "steps_cancelled": (COUNTER, "Steps that need not be taken because clients left"),
     "steps_reused": (COUNTER, "Steps taken with a velocity from before, where STEP_CACHE allows it"),
+    "edit_latency_seconds": (HISTOGRAM, "Seconds from admission to the result of edits that were denoised to the end"),
+    "preview_latency_seconds": (HISTOGRAM, "Seconds from admission to the first preview"),
     "tokens_kept": (COUNTER, "Target tokens that were not denoised because they lie outside of an edit's region"),
 }
 REFERENCES = {

@@ -9,6 +9,7 @@ import shutil
 import time
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 import httpx
 import promql_parser
@@ -21,7 +22,8 @@ from retouch.server import HOST, ROOT, free_port
 
 BOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "retouch.json").read_text())
 QUERIES = [target["expr"].replace("$__rate_interval", "4s").replace("$lane", ".+")
-           for panel in BOARD["panels"] if panel["type"] != "row" for target in panel["targets"]]
+           for panel in BOARD["panels"] if panel["type"] != "row" for target in panel["targets"]
+           if Path("/dev/nvidiactl").exists() or not target["expr"].startswith("nv_gpu_")]
 RULES = [rule["expr"] for group in yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text())["groups"]
          for rule in group["rules"] if not rule["expr"].startswith("up{")]  # `up` is Prometheus' own
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? \S+$", re.M)
