@@ -27,7 +27,8 @@ class Region:
 @dataclass
 class EditInfo:
     """The JSON beside every image. `kind` is `preview` or `final`, `lane_reason` a sentence on why this lane served
-    it, `milliseconds` by stage plus `total`; `steps_reused` are those of `steps` that STEP_CACHE spared the network."""
+    it, `milliseconds` by stage plus `total`; `steps_reused` are those of `steps` that STEP_CACHE spared the
+    network; `notes` say what of the image the answer has not, a sentence each."""
 
     kind: str
     seed: int
@@ -41,6 +42,7 @@ class EditInfo:
     milliseconds: dict[str, float] = field(default_factory=dict)
     cache: dict[str, bool] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))

@@ -62,7 +62,7 @@ class Gate:
 
     def _stages(self, request: EditRequest, watch: Watch) -> Iterator[EditAnswer]:
         with watch.stage("preprocess"):
-            prepared = preprocess(request, self._choose(request), self._family())
+            prepared = preprocess(request, self._choose(request), self._family(), watch.check)
         prepared.info.versions = self._versions
         denoiser = Ticket(self._stream, self._leave, prepared.info.lane)
         tensors = {

@@ -8,61 +8,69 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import io
 import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from retouch import types
+from retouch.imaging.colour import STRIP
+from retouch.imaging.formats import ADVICE, allowed, is_known, other_format
+from retouch.imaging.photo import Check, Photo, go_on, loaded, opened, photo_of, upright
 from retouch.types import BUCKETS, CELL, RequestError
 
-MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
+# EXIF orientations that swap width and height, and what turns such a picture upright
+SWAPPED = {
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode(data: bytes, name: str = "IMAGE") -> np.ndarray:
-    """PNG, JPEG or WebP bytes (or their base64 text) → uint8 [H, W, 3], upright, without alpha or metadata."""
-    return _pixels(_open(data, name), background=255)
+    """A picture file (or its base64 text) → sRGB uint8 [H, W, 3], upright, without alpha or metadata."""
+    return decode_photo(data, name).srgb()
 
 
-def decode_mask(data: bytes, height: int, width: int, name: str = "REGION") -> np.ndarray:
-    """An encoded mask → bool [height, width], True where it is white; RequestError when the size differs."""
-    image = _open(data, f"{name} mask")
-    if image.size != (width, height):
-        raise RequestError(
-            f"{name} mask is {image.width} x {image.height} pixels; it must be the image's {width} x {height}"
-        )
-    mask = _pixels(image, background=0).mean(axis=2) >= 128
+def decode_photo(data: bytes, name: str = "IMAGE", check: Check = go_on) -> Photo:
+    """A picture file (or its base64 text) with its colours and its transparency; RequestError. `check` is called
+    while it is decoded, and ends that by raising."""
+    return photo_of(_plain(data, name), name, check)
+
+
+def decode_mask(data: bytes, height: int, width: int, name: str = "REGION", orientation: int = 1) -> np.ndarray:
+    """An encoded mask → bool [height, width], True where it is white; RequestError when the size differs.
+
+    A mask may also have the size at which its photo is stored: it is turned by the photo's EXIF `orientation`.
+    """
+    photo = _sized(decode_photo(data, f"{name} mask"), height, width, f"{name} mask", orientation)
+    mask = photo.opaque(background=0).mean(axis=2) >= 128
     if not mask.any():
         raise RequestError(f"{name} mask is black all over; paint what may change white, or send auto or full")
     return mask
 
 
-def decode_transparency(data: bytes, height: int, width: int, name: str) -> np.ndarray:
+def decode_transparency(data: bytes, height: int, width: int, name: str, orientation: int = 1) -> np.ndarray:
     """An encoded image → bool [height, width], True where it is transparent; RequestError when it is nowhere."""
-    image = _open(data, name)
-    if image.size != (width, height):
-        raise RequestError(
-            f"{name} is {image.width} x {image.height} pixels; it must be the image's {width} x {height}"
-        )
-    if not image.has_transparency_data:
+    photo = _sized(decode_photo(data, name), height, width, name, orientation)
+    if photo.alpha is None and not loaded(_plain(data, name), name).has_transparency_data:
         raise RequestError(f"{name} has no alpha channel; send one that is transparent where the image may change")
-    mask = np.asarray(image.convert("RGBA").getchannel("A")) < 128
-    if not mask.any():
+    if photo.alpha is None or not (photo.alpha < 128).any():
         raise RequestError(f"{name} is opaque all over; make transparent what may change")
-    return mask
+    return photo.alpha < 128
 
 
 def stored_size(data: bytes, name: str = "IMAGE") -> tuple[int, int]:
     """(width, height) of an encoded image as its header tells it, whichever way it stands; RequestError."""
-    return _header(data, name).size
+    return opened(_plain(data, name), name).size
 
 
 def upright_size(data: bytes, name: str = "IMAGE") -> tuple[int, int]:
     """(width, height) of an encoded image as `decode` sees it; RequestError."""
-    return _open(data, name).size  # all of it: a PNG may tell how it stands after its pixels
+    return upright(loaded(_plain(data, name), name)).size  # a PNG may tell how it stands after its pixels
 
 
 def encode_mask(mask: np.ndarray) -> bytes:
@@ -70,19 +78,18 @@ def encode_mask(mask: np.ndarray) -> bytes:
     return encode(mask.astype(np.uint8) * 255)
 
 
-def encode(pixels: np.ndarray, format: str = "png", quality: int = types.DEFAULT_QUALITY) -> bytes:
-    """uint8 [H, W, 3] or [H, W] → encoded bytes; `quality` (1 to 100) counts for jpeg and webp."""
+def encode(pixels: np.ndarray, format: str = "png", quality: int = types.DEFAULT_QUALITY,
+           level: int = types.DEFAULT_LEVEL, icc: bytes | None = None) -> bytes:
+    """uint8 [H, W, 3], [H, W, 4] with alpha or [H, W] → encoded bytes; `quality` (1 to 100) counts for jpeg and webp,
+    the compression `level` (0 to 9) for png; `icc` is the profile of the pixels."""
     out = io.BytesIO()
-    options = {} if format == "png" else {"quality": quality}
-    Image.fromarray(pixels).save(out, format.upper(), **options)
+    options = {
+        "png": {"compress_level": level},
+        "jpeg": {"quality": quality, "subsampling": 0},  # full colour resolution: what is not edited looks the same
+        "webp": {"quality": quality, "exact": True},  # colours below transparency too
+    }[format]
+    Image.fromarray(pixels).save(out, format.upper(), icc_profile=icc, **options)
     return out.getvalue()
-
-
-def key(pixels: np.ndarray) -> str:
-    """SHA-256 of the pixels and their size: the same picture has one key, however it was encoded."""
-    digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels))
-    return digest.hexdigest()
 
 
 # -- geometry -------------------------------------------------------------------------------------------------------
@@ -124,84 +131,56 @@ def paste_back(source: np.ndarray, edited: np.ndarray, mask: np.ndarray,
     """The edit at the source's size, with the source's own pixels wherever `mask` [H, W] is False, and where the edit
     differs by fewer than `keep_below` grey levels, so that nothing was meant to change."""
     edited = fit(edited, source.shape[:2])
-    moved = np.abs(edited.astype(np.int16) - source).max(axis=2) >= keep_below
-    return np.where((mask & moved)[:, :, None], edited, source)
+    return np.where(changed(source, edited, mask, keep_below)[:, :, None], edited, source)
+
+
+def changed(source: np.ndarray, edited: np.ndarray, mask: np.ndarray, keep_below: int) -> np.ndarray:
+    """bool [H, W]: pixels of the mask that an edit of the source's size moves by `keep_below` grey levels or more."""
+    moved = np.empty(mask.shape, bool)
+    for top in range(0, len(source), STRIP):  # a large photo has no second copy in wider numbers
+        rows = slice(top, top + STRIP)
+        moved[rows] = np.abs(edited[rows].astype(np.int16) - source[rows]).max(axis=2) >= keep_below
+    return mask & moved
 
 
 def _starts(pixels: int, cells: int) -> np.ndarray:
     return np.arange(cells) * pixels // cells
 
 
-# -- decoding ---------------------------------------------------------------------------------------------------------
-
-
-def _header(data: bytes, name: str) -> Image.Image:
-    """An image of which no pixel is read yet; its size, sides, aspect and frames are allowed."""
-    data = _plain(data, name)
-    try:
-        image = Image.open(io.BytesIO(data), formats=types.IMAGE_FORMATS)
-    except Image.DecompressionBombError:
-        raise RequestError(f"{name} has too many pixels; {_sizes()}") from None
-    except Exception:
-        raise RequestError(f"{name} is not a readable PNG, JPEG or WebP file") from None
-    _check(image, name)
-    return image
-
-
-def _open(data: bytes, name: str) -> Image.Image:
-    """A loaded, upright image."""
-    image = _header(data, name)
-    try:
-        image.load()
-    except Exception:
-        raise RequestError(f"{name} is damaged or truncated; send a whole PNG, JPEG or WebP file") from None
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # a broken EXIF block says nothing about the pixels
-        return image
+# -- files ------------------------------------------------------------------------------------------------------------
 
 
 def _plain(data: bytes, name: str) -> bytes:
+    """The file in what was sent, which may be its base64 text or a data: URL; RequestError."""
     if not data:
-        raise RequestError(f"{name} is empty; send a PNG, JPEG or WebP file")
+        raise RequestError(f"{name} is empty; send a picture file: {allowed()}")
     limit = types.MAX_IMAGE_BYTES
-    if not data.startswith(MAGIC) and len(data) <= limit * 3 // 2:  # base64 in lines, too
+    if not is_known(data) and len(data) <= limit * 3 // 2:  # base64 in lines, too
         text = data.split(b",", 1)[1] if data.startswith(b"data:") and b"," in data[:64] else data
         try:
             data = base64.b64decode(text.translate(None, b"\r\n \t"), validate=True)
         except (binascii.Error, ValueError):
-            raise RequestError(f"{name} is not a PNG, JPEG or WebP file, nor one as base64 text") from None
+            known = other_format(data)
+            what = f"is {known} file; {ADVICE}" if known else (
+                f"is not a picture file, nor one as base64 text; {allowed()} are allowed")
+            raise RequestError(f"{name} {what}") from None
     if len(data) > limit:
         raise RequestError(f"{name} has {len(data)} bytes; at most {limit} are allowed")
     return data
 
 
-def _check(image: Image.Image, name: str) -> None:
-    width, height = image.size
-    short, long = sorted(image.size)
-    if short < types.MIN_SIDE or long > types.MAX_SIDE or width * height > types.MAX_PIXELS:
-        raise RequestError(f"{name} is {width} x {height} pixels; {_sizes()}")
-    if long > short * types.MAX_ASPECT:
+def _sized(photo: Photo, height: int, width: int, name: str, orientation: int) -> Photo:
+    """The mask itself, turned where it has the stored size of its photo; RequestError for another size."""
+    shape = photo.pixels.shape[:2]
+    if shape == (width, height) != (height, width) and orientation in SWAPPED:
+        alpha = None if photo.alpha is None else _turned(photo.alpha, orientation)
+        return Photo(_turned(photo.pixels, orientation), alpha)
+    if shape != (height, width):
         raise RequestError(
-            f"{name} is {width} x {height} pixels; "
-            f"the longer side may be at most {types.MAX_ASPECT:g} times the shorter"
+            f"{name} is {shape[1]} x {shape[0]} pixels; it must be the image's {width} x {height}"
         )
-    # cameras put a small second picture into some JPEG files ("MPO"); the first is the photo
-    if image.format != "MPO" and getattr(image, "n_frames", 1) != 1:
-        raise RequestError(f"{name} has {image.n_frames} frames; only 1 is allowed")
+    return photo
 
 
-def _sizes() -> str:
-    return (
-        f"sides must be {types.MIN_SIDE} to {types.MAX_SIDE} and the area at most {types.MAX_PIXELS} pixels"
-    )
-
-
-def _pixels(image: Image.Image, background: int) -> np.ndarray:
-    if image.mode.startswith("I;16") or image.mode == "I":  # 16-bit grey: Pillow would clip, not scale
-        grey = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray((grey >> 8).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, (background,) * 3 + (255,)), layer)
-    return np.asarray(image.convert("RGB"))
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(pixels).transpose(SWAPPED[orientation]))

@@ -8,6 +8,7 @@ import numpy as np
 
 from retouch import images
 from retouch.answer import EditAnswer, EditInfo, Region
+from retouch.imaging import colour
 from retouch.source import Source
 
 
@@ -22,10 +23,26 @@ def postprocess(source: Source, cells: np.ndarray, picture: np.ndarray, step: tu
     info.kind, info.steps = "preview", step[1]
     if step[0] == step[1]:
         info.kind = "final"
-        picture = images.paste_back(source.photo, picture, source.editable(cells), source.keep_below)
+        picture = _pasted(source, cells, picture)
     info.region = _extent(cells.reshape(source.grid))
-    encoded = images.encode(picture, source.format.name, source.format.quality)
+    icc = source.photo.icc if info.kind == "final" else None
+    encoded = images.encode(picture, source.format.name, source.format.quality, source.format.level, icc)
     return EditAnswer(base64.b64encode(encoded) if source.format.base64 else encoded, step, info)
+
+
+def _pasted(source: Source, cells: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """The edit in the photo's own colours, uint8 [H, W, 3], or [H, W, 4] where the photo has transparency that the
+    format can hold: what the edit moves is opaque, the rest is as it was."""
+    photo = source.photo
+    edited = images.fit(colour.from_srgb(picture, photo.icc), photo.pixels.shape[:2])
+    if photo.alpha is None:
+        return images.paste_back(photo.pixels, edited, source.editable(cells), source.keep_below)
+    opaque = photo.opaque()
+    moved = images.changed(opaque, edited, source.editable(cells), source.keep_below)
+    if source.format.name == "jpeg":
+        return np.where(moved[:, :, None], edited, opaque)
+    pixels = np.where(moved[:, :, None], edited, photo.pixels)
+    return np.dstack([pixels, np.where(moved, np.uint8(255), photo.alpha)])
 
 
 def _extent(grid: np.ndarray) -> Region:

@@ -9,6 +9,8 @@ import numpy as np
 from retouch import images
 from retouch.answer import EditInfo
 from retouch.families import Family
+from retouch.imaging import colour
+from retouch.imaging.photo import Check, go_on
 from retouch.lanes import Choice
 from retouch.source import Source
 from retouch.types import EditRequest, RequestError
@@ -19,7 +21,7 @@ KEEP, EDIT, ASK = 0, 1, 2
 
 @dataclass
 class Prepared:
-    """`pixels` uint8 [H, W, 3] at a bucket, `mask` uint8 [N] of KEEP, EDIT or ASK (the parser), the image's key.
+    """`pixels` sRGB uint8 [H, W, 3] at a bucket, `mask` uint8 [N] of KEEP, EDIT or ASK (the parser).
 
     `references` uint8 [h, w, 3] at sizes of their own; the `negative` instruction, "" where there is none, counts by
     `true_cfg`.
@@ -28,29 +30,31 @@ class Prepared:
     source: Source
     pixels: np.ndarray
     mask: np.ndarray
-    key: str
     info: EditInfo
     references: list[np.ndarray]
     negative: str
     true_cfg: float
 
 
-def preprocess(request: EditRequest, choice: Choice, family: Family) -> Prepared:
-    """Decode and fit the images and the mask; RequestError, also for what the family does not know."""
+def preprocess(request: EditRequest, choice: Choice, family: Family, check: Check = go_on) -> Prepared:
+    """Decode and fit the images and the mask; RequestError, also for what the family does not know. `check` is called
+    while files are decoded, and ends that by raising."""
     if len(request.references) > family.references:
         raise RequestError(f"REFERENCES holds {len(request.references)} images; this checkpoint takes {family.references}")
     if request.negative and not family.negatives:
         raise RequestError("NEGATIVE is not known to this checkpoint; leave it empty")
-    source = Source.of(request.image, request.region, request.format, family)
-    photos = [images.decode(file, "REFERENCES") for file in request.references]
+    source = Source.of(request.image, request.region, request.format, family, check)
+    photos = [images.decode_photo(file, "REFERENCES", check).srgb() for file in request.references]
     references = [images.fit(photo, family.size(*photo.shape[:2])) for photo in photos]
-    pixels, true_cfg = images.fit(source.photo, source.bucket), request.true_cfg or family.true_cfg
+    # at the network's size: a large photo is not converted as a whole
+    pixels = colour.to_srgb(images.fit(source.photo.opaque(), source.bucket), source.photo.icc)
+    true_cfg = request.true_cfg or family.true_cfg
     if request.negative and true_cfg <= 1:
         raise RequestError("NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty")
     used = 0.0 if family.guidance is None else request.guidance  # INFO tells what counts
-    info = EditInfo("", request.seed, choice.lane, choice.why, guidance=used)
+    info = EditInfo("", request.seed, choice.lane, choice.why, guidance=used, notes=source.notes())
     negative = request.negative or family.negative if true_cfg > 1 else ""
-    return Prepared(source, pixels, _mask(source), images.key(pixels), info, references, negative, true_cfg)
+    return Prepared(source, pixels, _mask(source), info, references, negative, true_cfg)
 
 
 def region_of(mask: np.ndarray, parsed: np.ndarray) -> np.ndarray:

@@ -8,29 +8,39 @@ import numpy as np
 
 from retouch import images
 from retouch.families import Family
-from retouch.types import CELL, Format, parse_format
+from retouch.imaging.photo import Check, Photo, go_on
+from retouch.types import CELL, Format, RequestError, parse_format
 
 WORDS = (b"auto", b"full")  # of REGION; anything else is a mask
 
 
 @dataclass(frozen=True)
 class Source:
-    """`photo` uint8 [H, W, 3]; `region` is "auto", "full" or the user's mask, bool [H, W]; it is edited at the (height,
+    """`photo` with its colours and transparency; `region` is "auto", "full" or the user's mask, bool [H, W]; it is edited at the (height,
     width) `bucket`, and what moves by fewer grey levels than `keep_below` stays as it was."""
 
-    photo: np.ndarray
+    photo: Photo
     region: str | np.ndarray
     format: Format
     bucket: tuple[int, int]
     keep_below: int
 
     @classmethod
-    def of(cls, image: bytes, region: bytes, format: str, family: Family) -> "Source":
-        """Decode IMAGE, REGION and FORMAT of a request; RequestError."""
-        photo, word = images.decode(image), region.strip().lower()
-        shape = photo.shape[:2]
-        mask = word.decode() if word in WORDS else images.decode_mask(region, *shape)
+    def of(cls, image: bytes, region: bytes, format: str, family: Family, check: Check = go_on) -> "Source":
+        """Decode IMAGE, REGION and FORMAT of a request; RequestError, and what `check` raises on the way."""
+        photo = images.decode_photo(image, check=check)
+        if photo.alpha is not None and not photo.alpha.any():
+            raise RequestError("IMAGE is transparent all over; send a picture that shows something")
+        word = region.strip().lower()
+        shape = photo.pixels.shape[:2]
+        mask = word.decode() if word in WORDS else images.decode_mask(region, *shape, orientation=photo.orientation)
         return cls(photo, mask, parse_format(format), family.size(*shape), family.keep_below)
+
+    def notes(self) -> list[str]:
+        """What of the photo its answer will not have, a sentence each."""
+        is_flattened = self.photo.alpha is not None and self.format.name == "jpeg"
+        flattened = ["the image's transparency lies on white: jpeg has none; ask for png or webp"]
+        return self.photo.notes + flattened * is_flattened
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -41,5 +51,5 @@ class Source:
     def editable(self, cells: np.ndarray) -> np.ndarray:
         """Pixels that the answer may change, bool [H, W]: the mask's, or those of `cells`, bool [N]."""
         if isinstance(self.region, str):
-            return images.mask_of_cells(cells, self.bucket, *self.photo.shape[:2])
+            return images.mask_of_cells(cells, self.bucket, *self.photo.pixels.shape[:2])
         return self.region

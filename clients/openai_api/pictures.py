@@ -12,7 +12,7 @@ from clients.openai_api import base64_text
 from clients.openai_api.errors import ApiError, invalid
 from clients.openai_api.json_outline import LongText
 from retouch import images
-from retouch.types import MAX_REFERENCES, Format
+from retouch.types import DEFAULT_LEVEL, MAX_REFERENCES, Format
 
 TEXT = {"type": "string", "format": "picture", "description": "Base64 text, or a data: URL; no other URL is fetched."}
 PICTURE = {"anyOf": [TEXT, {"type": "object", "properties": {"image_url": TEXT}, "required": ["image_url"],
@@ -82,13 +82,16 @@ def size_of(result: bytes) -> tuple[int, int]:
 
 def finished(file: bytes, size: tuple[int, int], format: Format) -> bytes:
     """A picture of the doors at `size` (width, height) in a format: the very bytes when they are so already, else
-    scaled until it covers the size and cut about its middle."""
+    scaled until it covers the size and cut about its middle, with its colour profile and transparency."""
     with Image.open(io.BytesIO(file)) as image:
         if image.size == size and image.format.lower() == format.name:
             return file
-        picture = ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS)
+        mode = "RGBA" if image.has_transparency_data and format.name != "jpeg" else "RGB"
+        picture = ImageOps.fit(image.convert(mode), size, Image.Resampling.LANCZOS)
+        icc = image.info.get("icc_profile")
     out = io.BytesIO()
-    picture.save(out, format.name.upper(), **({} if format.name == "png" else {"quality": max(1, format.quality)}))
+    options = {"compress_level": DEFAULT_LEVEL} if format.name == "png" else {"quality": max(1, format.quality)}
+    picture.save(out, format.name.upper(), icc_profile=icc, **options)
     return out.getvalue()
 
 

@@ -98,7 +98,7 @@ def test_a_refusing_stage_ends_the_edit(model):
 
 def test_a_broken_image_is_refused_before_any_work():
     stages = Stages()
-    with pytest.raises(RequestError, match="IMAGE is not a PNG"):
+    with pytest.raises(RequestError, match="IMAGE is not a picture file"):
         list(edit(stages, image=b"no picture"))
     assert stages.calls == []
 

@@ -65,15 +65,15 @@ def test_sixteen_bit_grey_is_scaled():
     ("data", "words"),
     [
         (b"", "empty"),
-        (b"hello, this is no image", "not a PNG"),
+        (b"hello, this is no image", "not a picture file"),
         (file_of(scene())[:400], "truncated"),
         (file_of(scene(), "JPEG")[:1500], "truncated"),
         (file_of(scene(), "WEBP")[:300], "WebP"),
         (file_of(scene())[:60] + b"\0" * 500, "damaged"),
-        (file_of(scene(), "GIF"), "not a PNG"),
-        (file_of(scene(), "BMP"), "not a PNG"),
+        (file_of(scene(), "TGA"), "not a picture file"),
+        (file_of(scene(), "JPEG2000"), "is a JPEG 2000 file; send it as PNG"),
         (huge_png(), str(types.MAX_PIXELS)),
-        (huge_png(5000, 5000), str(types.MAX_PIXELS)),
+        (huge_png(9000, 9000), str(types.MAX_PIXELS)),
         (huge_png(8, 8), "sides must be 16"),
         (huge_png(400, 40), "at most 4 times"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * types.MAX_IMAGE_BYTES, str(types.MAX_IMAGE_BYTES)),
@@ -149,8 +149,3 @@ def test_paste_back_undoes_what_was_not_meant():
 @pytest.mark.parametrize("format", types.FORMATS)
 def test_encode(format):
     assert images.decode(images.encode(scene(), format, 80)).shape == (128, 128, 3)
-
-
-def test_the_key_is_the_pictures():
-    assert images.key(images.decode(file_of(scene()))) == images.key(scene())
-    assert images.key(scene()) != images.key(scene()[::-1])

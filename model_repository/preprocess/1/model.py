@@ -26,7 +26,7 @@ class TritonPythonModel:
         done = preprocess(request, choose(request.precision, self.lanes()), self.family)
         done.info.versions = self.versions
         order = Order.of(request, request.deadline_ms, done.true_cfg)
-        texts = {"KEY": done.key, "INFO": done.info.to_json(), "ORDER": order.to_json(), "AGAINST": done.negative}
+        texts = {"INFO": done.info.to_json(), "ORDER": order.to_json(), "AGAINST": done.negative}
         return {
             "PIXELS": done.pixels,
             "MASK": done.mask,

@@ -1,0 +1,1 @@
+"""Picture files as people have them: their containers, colours and transparency."""

@@ -1,0 +1,233 @@
+"""A picture file as its pixels, its transparency and its colours."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image, ImageOps, PngImagePlugin
+
+from retouch import types
+from retouch.imaging import colour, jpeg_markers, png_chunks
+from retouch.imaging.formats import ADVICE, allowed, other_format
+from retouch.types import RequestError
+
+WHITE = 255
+BLOCK_BYTES = 8192  # decoded at a time; between two blocks it is asked whether to go on
+ORIENTATION = 0x0112
+EIGHT_BITS = "the image has 16 bits a channel; it is edited and answered in 8"
+PngImagePlugin.MAX_TEXT_CHUNK = png_chunks.MAX_ICC_BYTES  # the limit of a profile, too
+warnings.filterwarnings("ignore", module="PIL")  # on standard error, with paths
+
+Check = Callable[[], None]
+
+
+def go_on() -> None:
+    """A check that never ends the decoding."""
+
+
+@dataclass
+class Photo:
+    """`pixels` uint8 [H, W, 3] in the colours of `icc`, or sRGB where that is None; `alpha` uint8
+    [H, W], None where everything is opaque; `notes` say what was not kept, a sentence each;
+    `orientation` is EXIF's, 1 to 8, by which the pixels have been turned upright."""
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    icc: bytes | None = None
+    notes: list[str] = field(default_factory=list)
+    orientation: int = 1
+
+    def opaque(self, background: int = WHITE) -> np.ndarray:
+        """The pixels over a grey level; the very same array where everything is opaque."""
+        if self.alpha is None:
+            return self.pixels
+        out = np.full_like(self.pixels, background)
+        shares = self.alpha[:, :, None].astype(np.uint16)
+        for top in range(0, len(out), colour.STRIP):
+            rows = slice(top, top + colour.STRIP)
+            blended = self.pixels[rows] * shares[rows] + background * (255 - shares[rows])
+            out[rows] = (blended + 127) // 255
+        return out
+
+    def srgb(self, background: int = WHITE) -> np.ndarray:
+        """The picture as networks see it, uint8 [H, W, 3]."""
+        return colour.to_srgb(self.opaque(background), self.icc)
+
+
+def photo_of(data: bytes, name: str, check: Check = go_on) -> Photo:
+    """Decode a file that is no base64 text; RequestError, and whatever `check` raises."""
+    image = loaded(data, name, check)
+    notes = [EIGHT_BITS] if _is_deep(image, data) else []
+    chunks = png_chunks.colour_chunks(data) if data.startswith(png_chunks.SIGNATURE) else {}
+    orientation = orientation_of(image)
+    icc = image.info.get("icc_profile")
+    image = upright(image)
+    if icc and image.mode in ("CMYK", "L", "LA", "LAB", "I;16", "I") and icc[16:20] != b"RGB ":
+        image, icc = _without_profile(image, icc, notes)
+    pixels, alpha = _channels(image)
+    if icc and b"cICP" not in chunks:
+        is_useful = colour.is_rgb_profile(icc)
+        return Photo(pixels, alpha, icc if is_useful else None, notes, orientation)
+    pixels, note = colour.by_png_chunks(pixels, chunks)
+    return Photo(pixels, alpha, None, notes + [note] * bool(note), orientation)
+
+
+def opened(data: bytes, name: str, check: Check = go_on) -> Image.Image:
+    """An image of which no pixel is read yet; its size, sides, aspect and frames are allowed."""
+    if data.startswith(png_chunks.SIGNATURE):
+        data = png_chunks.needed_chunks(data)
+    elif data.startswith(b"\xff\xd8") and jpeg_markers.count_scans(data) > jpeg_markers.MAX_SCANS:
+        raise RequestError(
+            f"{name} has more than {jpeg_markers.MAX_SCANS} scans; save it as an ordinary JPEG")
+    try:
+        image = Image.open(_CheckedFile(data, check), formats=types.IMAGE_FORMATS)
+    except Image.DecompressionBombError:
+        raise RequestError(f"{name} has too many pixels; {sizes()}") from None
+    except Exception as failure:
+        _reraise(failure)
+        known = other_format(data)
+        if known:
+            raise RequestError(f"{name} is {known} file; {ADVICE}") from None
+        raise RequestError(f"{name} is not a readable picture; {allowed()} are allowed") from None
+    _check_sizes(image, name)
+    return image
+
+
+def loaded(data: bytes, name: str, check: Check = go_on) -> Image.Image:
+    """An image whose pixels are read; RequestError."""
+    image = opened(data, name, check)
+    image.decodermaxblock = BLOCK_BYTES
+    try:
+        image.load()
+        return image
+    except Exception as failure:
+        _reraise(failure)
+        if image.format in ("JPEG", "MPO") and (whole := _without_end(data, check)):
+            return whole
+    raise RequestError(f"{name} is damaged or truncated; send the whole file") from None
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; XMP alone turns nothing, as in other programs."""
+    for key in ("XML:com.adobe.xmp", "xmp"):
+        image.info.pop(key, None)
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # a broken EXIF block says nothing about the pixels
+        return image
+
+
+def orientation_of(image: Image.Image) -> int:
+    if "exif" not in image.info:
+        return 1
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except Exception:
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def sizes() -> str:
+    return (
+        f"sides must be {types.MIN_SIDE} to {types.MAX_SIDE} and the area at most "
+        f"{types.MAX_PIXELS} pixels"
+    )
+
+
+class _CheckedFile(io.BytesIO):
+    """A file of bytes that asks at each reading whether to go on."""
+
+    def __init__(self, data: bytes, check: Check):
+        super().__init__(data)
+        self._check = check
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._check()
+        return super().read(size)
+
+
+def _reraise(failure: Exception) -> None:
+    """What `check` has raised is no fault of the file."""
+    if isinstance(failure, (RequestError, types.Cancelled)):
+        raise failure
+
+
+def _without_end(data: bytes, check: Check) -> Image.Image | None:
+    """A JPEG that lacks its end marker alone, as programs show it; None where more is missing."""
+    pair = []
+    for candidate in jpeg_markers.without_end_marker(data):
+        image = Image.open(_CheckedFile(candidate, check), formats=("JPEG",))
+        image.decodermaxblock = BLOCK_BYTES
+        try:
+            image.load()
+        except Exception as failure:
+            _reraise(failure)
+            return None
+        pair.append(image)
+    is_whole = np.array_equal(np.asarray(pair[0]), np.asarray(pair[1]))
+    return pair[0] if is_whole else None
+
+
+def _check_sizes(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    short, long = sorted(image.size)
+    is_large = long > types.MAX_SIDE or width * height > types.MAX_PIXELS
+    if short < types.MIN_SIDE or is_large:
+        raise RequestError(f"{name} is {width} x {height} pixels; {sizes()}")
+    if long > short * types.MAX_ASPECT:
+        raise RequestError(
+            f"{name} is {width} x {height} pixels; "
+            f"the longer side may be at most {types.MAX_ASPECT:g} times the shorter"
+        )
+    # cameras put a small second picture into some JPEG files ("MPO"); the first is the photo
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames != 1:
+        raise RequestError(f"{name} has {frames} frames; only 1 is allowed, send one of them")
+
+
+def _is_deep(image: Image.Image, data: bytes) -> bool:
+    if data.startswith(png_chunks.SIGNATURE):
+        return data[24:25] == b"\x10"
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def _without_profile(
+    image: Image.Image, icc: bytes, notes: list[str]
+) -> tuple[Image.Image, bytes | None]:
+    """A CMYK, grey or Lab image as sRGB; as Pillow converts it where the profile does not fit."""
+    has_alpha = image.has_transparency_data
+    alpha = image.convert("RGBA").getchannel("A") if has_alpha else None
+    plain = image.convert("L") if image.mode == "LA" else image
+    result = colour.converted(plain, icc)
+    if result is None:
+        notes.append("the image's colour profile does not fit it and was not used")
+        return image, None
+    if alpha is not None:
+        result.putalpha(alpha)
+    return result, None
+
+
+def _channels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels uint8 [H, W, 3], and alpha uint8 [H, W] where not everything is opaque."""
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip, not scale
+        return _deep_grey(image)
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("RGB")), None
+    channels = np.asarray(image.convert("RGBA"))
+    alpha = channels[:, :, 3]
+    pixels = np.ascontiguousarray(channels[:, :, :3])
+    return pixels, None if (alpha == 255).all() else np.ascontiguousarray(alpha)
+
+
+def _deep_grey(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    levels = np.asarray(image).astype(np.int64)
+    grey = (levels >> 8).clip(0, 255).astype(np.uint8)
+    clear = image.info.get("transparency")
+    alpha = None
+    if isinstance(clear, int) and (levels == clear).any():
+        alpha = np.where(levels == clear, 0, 255).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2), alpha

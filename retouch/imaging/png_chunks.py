@@ -1,0 +1,64 @@
+"""PNG files with only the chunks that the picture needs, so that others cannot spoil it."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# chunk names by the bytes of their body; None where it depends on the picture
+COLOUR_SIZES = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}
+NEEDED = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
+CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+MAX_ICC_BYTES = 8 << 20  # compressed; profiles of printers have some megabytes
+
+
+def needed_chunks(data: bytes) -> bytes:
+    """The file without text, physical sizes, XMP and whatever else says nothing about its pixels.
+
+    An optional chunk whose checksum or length is wrong is left out. Bytes that are no chunks are
+    kept as they are: the decoder says what is wrong with them.
+    """
+    kept = [SIGNATURE]
+    end = len(SIGNATURE)
+    for kind, body, end in _chunks(data):
+        if kind in CRITICAL or (_is_needed(kind, body) and _is_sound(data, kind, body, end)):
+            kept.append(data[end - len(body) - 12 : end])
+        if kind == b"IEND":
+            return b"".join(kept)
+    return b"".join(kept) + data[end:]
+
+
+def colour_chunks(data: bytes) -> dict[bytes, bytes]:
+    """Bodies of gAMA, cHRM, sRGB and cICP, where the file has them in their right length."""
+    chunks = {}
+    for kind, body, end in _chunks(data):
+        if kind == b"IDAT":
+            break
+        if COLOUR_SIZES.get(kind) == len(body) and _is_sound(data, kind, body, end):
+            chunks.setdefault(kind, body)
+    return chunks
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
+    """Kind, body and end of each chunk that is there as a whole."""
+    position = len(SIGNATURE)
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        kind = data[position + 4 : position + 8]
+        end = position + 12 + length
+        if end > len(data) or not kind.isalpha():
+            return
+        yield kind, data[position + 8 : end - 4], end
+        position = end
+
+
+def _is_needed(kind: bytes, body: bytes) -> bool:
+    if kind in COLOUR_SIZES:
+        return len(body) == COLOUR_SIZES[kind]
+    return kind in NEEDED and len(body) <= MAX_ICC_BYTES
+
+
+def _is_sound(data: bytes, kind: bytes, body: bytes, end: int) -> bool:
+    return zlib.crc32(body, zlib.crc32(kind)) == int.from_bytes(data[end - 4 : end], "big")
