@@ -11,6 +11,8 @@ from retouch.answer import Operation, Region
 
 SIDE = 768  # pixels of a drawing's longer side, so that its lines are thin on small pictures too
 ALLOWED, TARGET, PAPER = (79, 70, 229), (219, 39, 119), (255, 255, 255)
+# cameras append further pictures to a JPEG, which Pillow then calls MPO; any program opens it as the JPEG that it is
+SUFFIXES = {"JPEG": "jpg", "MPO": "jpg"}
 VEIL = 0.6  # how much of the paper lies over what stays as it is
 
 
@@ -20,9 +22,9 @@ def size_of(image: bytes) -> tuple[int, int]:
 
 
 def suffix_of(image: bytes) -> str:
-    """png, jpeg or webp."""
+    """png, jpg or webp: what a file of these bytes is called."""
     with Image.open(io.BytesIO(image)) as picture:
-        return picture.format.lower()
+        return SUFFIXES.get(picture.format, picture.format.lower())
 
 
 def shrunk(image: bytes, side: int) -> Image.Image:

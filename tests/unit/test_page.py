@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import io
 from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
 import pytest
 from pictures import file_of, scene
+from PIL import Image
 
 from clients.web import markup, picture, words
 from clients.web.app import App
@@ -85,6 +87,15 @@ def test_the_region_is_seen_over_the_source():
     assert (drawn == picture.ALLOWED).all(-1).any() and (drawn == picture.TARGET).all(-1).any()
     whole = picture.outlined(file_of(source), Region((0, 0, 0, 0), 0.0), [])
     assert not (np.asarray(whole) == picture.ALLOWED).all(-1).any()
+
+
+@pytest.mark.parametrize("name, options, suffix", [
+    ("MPO", {"save_all": True, "append_images": [Image.new("RGB", (16, 16))]}, "jpg"),
+    ("JPEG", {}, "jpg"), ("JPEG", {"progressive": True}, "jpg"), ("PNG", {}, "png"), ("WEBP", {}, "webp")])
+def test_a_picture_file_has_the_usual_suffix(name, options, suffix):
+    photo = file_of(scene(), name, **options)
+    assert Image.open(io.BytesIO(photo)).format == name, "the case is what it says"
+    assert picture.suffix_of(photo) == suffix
 
 
 def test_previews_have_the_shape_of_the_source():
