@@ -7,6 +7,8 @@ import numpy as np
 from retouch.answer import Operation
 
 NONE = "none"
+# the order in which the heads are trained to have their logits; a checkpoint's file has the fields' names sorted
+ORDER = ("op", "target_colour", "target_kind", "target_size", "value_colour", "value_kind", "value_size", "value_place")
 MARGIN = 0.02  # around a box, as a share of the image: the parser may be off by so much
 # which of a value's words say what an operation does; the others repeat the target's
 SAYS = {
@@ -27,14 +29,14 @@ EXTENTS = {"small": 0.60 / 3, "medium": 0.74 / 3, "large": 0.88 / 3}
 def operations(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) -> list[Operation]:
     """Operations of the slots that hold one, in the sentence's order.
 
-    `labels` [S, K] are logits of every field, one after the other; `boxes` [S, 2, 4] the target's and the
+    `labels` [S, K] are logits of every field, one after the other in ORDER; `boxes` [S, 2, 4] the target's and the
     value's; `fields` names the fields and their words: `op`, `target_…` and `value_…`, "none" first in each.
     Place and size are those of the value box that the transformer takes (`places`), not of the labels: the box decides
     what is drawn. Without a box, or where the checkpoint has no such word, they are left out.
     """
     found = []
     for row, (target_box, value_box), (_, drawn) in zip(labels, boxes, places(labels, boxes, fields)):
-        words = _words(row, fields)
+        words = likeliest(row, fields)
         measured = {"value_place": place_of(drawn), "value_size": size_of(drawn)}
         words |= {name: word if word in fields.get(name, ()) else NONE for name, word in measured.items()}
         op = words["op"]
@@ -55,7 +57,7 @@ def places(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) 
     """
     out = np.zeros_like(boxes)
     for slot, row in enumerate(labels):
-        words = _words(row, fields)
+        words = likeliest(row, fields)
         for column, side in enumerate(("target", "value")):
             if words["op"] == "background":
                 out[slot, column] = (0, 0, 1, 1)
@@ -120,7 +122,15 @@ def upright(box: np.ndarray) -> tuple[float, float, float, float]:
     return tuple(round(float(side), 4) for side in (x0, y0, x1, y1))
 
 
-def _words(row: np.ndarray, fields: dict[str, list[str]]) -> dict[str, str]:
+def ordered(fields: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The fields as their logits lie, however a file has sorted them; those of other names last, by name."""
+    names = [name for name in ORDER if name in fields] + sorted(set(fields) - set(ORDER))
+    return {name: fields[name] for name in names}
+
+
+def likeliest(row: np.ndarray, fields: dict[str, list[str]]) -> dict[str, str]:
+    """The word with the largest logit of every field; `row` [K] is one slot's, in ORDER."""
+    fields = ordered(fields)
     ends = np.cumsum([len(values) for values in fields.values()])
     logits = np.split(row, ends[:-1])
     return {name: values[int(each.argmax())] for (name, values), each in zip(fields.items(), logits)}

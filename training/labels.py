@@ -5,16 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from retouch.types import CELL
+from retouch.understanding import ORDER
 from training.render import COLOURS, KINDS, PLACES, SIZES, Drawing, Scene, render
 from training.scenes import OPS, Edit, Pair
 
 SLOTS = 2  # operations in one sentence
-FIELDS = {  # every field has a leading "none"
+_FIELDS = {  # every field has a leading "none"
     "op": ("none", *OPS),
     "target_colour": ("none", *COLOURS), "target_kind": ("none", *KINDS), "target_size": ("none", *SIZES),
     "value_colour": ("none", *COLOURS), "value_kind": ("none", *KINDS), "value_size": ("none", *SIZES),
     "value_place": ("none", *PLACES),
 }
+FIELDS = {name: _FIELDS[name] for name in ORDER}  # in which the logits are read again
 
 
 @dataclass(frozen=True)

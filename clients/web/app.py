@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class App:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         self.blocks.load(self.opened, None, {page.status, page.precision, page.account}, **quiet)
         self.blocks.unload(self.left)
-        page.photo.upload(self.dropped, {page.photo}, everything, **quiet)
+        page.photo.upload(self.dropped, {page.photo, page.history}, everything, **quiet)
         page.photo.clear(self.cleared, None, everything, **quiet)
         page.examples.select(self.chosen, None, everything, **quiet)
         gr.on([page.edit.click, page.instruction.submit], self.edited, self._asked(), turn,
@@ -64,8 +65,8 @@ class App:
     def _turn(self) -> set:
         """What another turn may change. Not the mask: its editor draws itself anew at every update."""
         page = self.page
-        return {page.history, page.stage, page.photo, page.compare_tab, page.compare, page.region_tab, page.beginnings,
-                page.instruction, page.edit, page.stop, page.status, page.turns, page.thumbnails, page.undo, page.redo,
+        return {page.history, page.stage, page.photo, page.refusal, page.compare_tab, page.compare, page.region_tab,
+                page.beginnings, page.instruction, page.edit, page.stop, page.status, page.turns, page.thumbnails, page.undo, page.redo,
                 page.download, page.account, page.seed}
 
     def _asked(self) -> set:
@@ -95,7 +96,12 @@ class App:
 
     def dropped(self, values: Values, request: gr.Request) -> Updates:
         self.edits.drop(request.session_hash)
-        return self._begun(Path(values[self.page.photo]).read_bytes())
+        image = Path(values[self.page.photo]).read_bytes()
+        try:
+            picture.size_of(image)
+        except RequestError as failure:
+            return self._refused(image, values.get(self.page.history), failure)
+        return self._begun(image)
 
     def chosen(self, event: gr.SelectData, request: gr.Request) -> Updates:
         self.edits.drop(request.session_hash)
@@ -123,17 +129,28 @@ class App:
         return self.shown(history)
 
     def _begun(self, image: bytes) -> Updates:
-        try:
-            picture.size_of(image)
-        except RequestError as failure:
-            return {**self._empty(), self.page.status: self._trouble(failure, running=True)}
         return {**self.shown(History.of(image)), self.page.where: AUTO, self.page.mask: None,
                 self.page.mask_tab: gr.update(visible=True)}
+
+    def _refused(self, image: bytes, history: History | None, failure: RequestError) -> Updates:
+        """A dropped picture that cannot be edited: what was edited stays; without that, the dropped one is in sight
+        beside what is wrong with it, if it is a picture at all."""
+        page, sentence = self.page, words.trouble(failure, True, self.edits.address)
+        gr.Warning(escape(sentence), title="This picture cannot be edited")
+        if history is not None:
+            shown = {**self.shown(history), page.stage: gr.update(selected=PICTURE)}
+        else:
+            shown = self._empty()
+            if picture.is_picture(image):
+                shown[page.photo] = gr.skip()
+        return {**shown, page.refusal: gr.update(value=markup.refusal(sentence), visible=True),
+                page.status: markup.status(sentence, "trouble")}
 
     def _empty(self) -> Updates:
         """The page without a picture."""
         page, hidden = self.page, gr.update(visible=False)
-        return {page.history: None, page.photo: None, page.mask: None, page.where: AUTO, page.compare: None,
+        return {page.history: None, page.photo: None, page.refusal: gr.update(visible=False), page.mask: None,
+                page.where: AUTO, page.compare: None,
                 page.stage: gr.update(selected=PICTURE), page.compare_tab: hidden, page.region_tab: hidden,
                 page.mask_tab: hidden, page.turns: hidden, page.beginnings: gr.update(visible=bool(self.examples)),
                 page.account: markup.account(None), page.status: markup.status(READY), **self._busy(False)}
@@ -146,7 +163,8 @@ class App:
         thumbnails = [(picture.shrunk(each.image, THUMBNAIL), f"{number}. {title}" if number else title)
                       for number, (each, title) in enumerate(zip(history.turns, titles))]
         return {
-            page.history: history, page.photo: file, page.stage: gr.update(selected=COMPARE if edited else PICTURE),
+            page.history: history, page.photo: file, page.refusal: gr.update(visible=False),
+            page.stage: gr.update(selected=COMPARE if edited else PICTURE),
             page.compare_tab: gr.update(visible=edited), page.region_tab: gr.update(visible=edited),
             page.beginnings: gr.update(visible=False),
             page.compare: (_file(before.image, "before"), file) if edited else None,
@@ -207,7 +225,7 @@ class App:
         except RequestError as failure:
             yield {page.status: self._trouble(failure, running=True)}
             return
-        yield {**self._busy(True), page.stage: gr.update(selected=PICTURE),
+        yield {**self._busy(True), page.stage: gr.update(selected=PICTURE), page.refusal: gr.update(visible=False),
                page.photo: _file(history.current.image, "before"),
                page.status: markup.status("Reading the picture and the sentence …", "busy")}
         try:
@@ -239,7 +257,7 @@ class App:
     def _knobs(self, values: Values, history: History | None) -> dict[str, Any]:
         """EditRequest's fields but for picture and sentence; RequestError when the page itself lacks something."""
         if history is None:
-            raise RequestError(f"There is no picture yet. {READY}")
+            raise RequestError(f"There is no picture to edit yet. {READY}")
         page = self.page
         seed = {} if values[page.random] or values[page.seed] is None else {"seed": values[page.seed]}
         return {

@@ -14,6 +14,7 @@ WHERE = [("Where the sentence says", AUTO), ("Where I paint", PAINT), ("Anywhere
 WISHES = [("Automatic", "auto"), ("Draft", "draft"), ("Balanced", "balanced"), ("Best", "best")]
 STEPS = [("Default", 0), ("8", 8), ("16", 16), ("32", 32)]
 PICTURE, COMPARE, REGION, MASK = "picture", "compare", "region", "mask"  # tabs of the stage
+STAGE = 320  # pixels of its height: all down to the sentence is in sight in a window of 1280 by 900
 EMPTY = "# Drop a picture here\nor click to choose a PNG, JPEG or WebP file"
 
 
@@ -47,21 +48,22 @@ class Layout:
     def _stage(self) -> None:
         with gr.Tabs(elem_id="stage") as self.stage:
             with gr.Tab("Picture", id=PICTURE):
+                self.refusal = gr.HTML(visible=False, elem_id="refusal")
                 self.photo = Photo(type="filepath", label="Picture", show_label=False, sources=["upload", "clipboard"],
-                                   height=440, buttons=["fullscreen"], placeholder=EMPTY, elem_id="photo")
+                                   height=STAGE, buttons=["fullscreen"], placeholder=EMPTY, elem_id="photo")
             with gr.Tab("Before and after", id=COMPARE, visible=False) as self.compare_tab:
-                self.compare = gr.ImageSlider(label="Before and after", show_label=False, type="filepath", height=440,
-                                              max_height=440, buttons=["fullscreen"], interactive=False,
+                self.compare = gr.ImageSlider(label="Before and after", show_label=False, type="filepath", height=STAGE,
+                                              max_height=STAGE, buttons=["fullscreen"], interactive=False,
                                               elem_id="compare")
             with gr.Tab("Region", id=REGION, visible=False) as self.region_tab:
-                self.region = gr.Image(label="Region", show_label=False, interactive=False, height=404, buttons=[],
+                self.region = gr.Image(label="Region", show_label=False, interactive=False, height=STAGE - 36, buttons=[],
                                        format="png", alt_text="The picture with the edited region framed",
                                        elem_id="region")
                 gr.HTML(markup.legend())
             with gr.Tab("Paint a mask", id=MASK, visible=False) as self.mask_tab:
                 self.mask = gr.ImageEditor(
                     type="numpy", format="png", label="Mask", show_label=False, sources=[], transforms=[], layers=False,
-                    brush=gr.Brush(default_size=24, colors=["#6366f1"], color_mode="fixed"), height=440, buttons=[],
+                    brush=gr.Brush(default_size=24, colors=["#6366f1"], color_mode="fixed"), height=STAGE, buttons=[],
                     elem_id="mask")
 
     def _examples(self, examples: list[Example]) -> None:

@@ -17,6 +17,11 @@ def status(sentence: str, kind: str = "") -> str:
     return f'<div class="status {kind}" role="{role}">{escape(sentence)}</div>'
 
 
+def refusal(sentence: str) -> str:
+    """What is wrong with a dropped picture, above it. The status says the same to screen readers."""
+    return f'<div class="status trouble">{escape(sentence)}</div>'
+
+
 def account(turn: Turn | None) -> str:
     """All that is known of a turn: what was understood, where, by what it was made, and how long it took."""
     if turn is None or turn.info is None:

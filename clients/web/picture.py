@@ -11,6 +11,9 @@ from retouch.answer import Operation, Region
 
 SIDE = 768  # pixels of a drawing's longer side, so that its lines are thin on small pictures too
 ALLOWED, TARGET, PAPER = (79, 70, 229), (219, 39, 119), (255, 255, 255)
+# cameras append further pictures to a JPEG, which Pillow then calls MPO; any program opens it as the JPEG that it is
+SUFFIXES = {"JPEG": "jpg", "MPO": "jpg"}
+SHOWN = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP")
 VEIL = 0.6  # how much of the paper lies over what stays as it is
 
 
@@ -19,10 +22,19 @@ def size_of(image: bytes) -> tuple[int, int]:
     return images.decode(image).shape[:2]
 
 
+def is_picture(image: bytes) -> bool:
+    """Whether a browser has something to show for these bytes, be it a picture that the doors refuse."""
+    try:
+        with Image.open(io.BytesIO(image)) as picture:
+            return picture.format in SHOWN
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return False
+
+
 def suffix_of(image: bytes) -> str:
-    """png, jpeg or webp."""
+    """png, jpg or webp: what a file of these bytes is called."""
     with Image.open(io.BytesIO(image)) as picture:
-        return picture.format.lower()
+        return SUFFIXES.get(picture.format, picture.format.lower())
 
 
 def shrunk(image: bytes, side: int) -> Image.Image:

@@ -295,7 +295,7 @@ def test_a_bad_file_is_told_in_a_sentence(tab, photo, file, name, sentence):
 
 def test_what_is_missing_is_told_in_a_sentence(tab, photo):
     ask(tab)
-    expect(told(tab)).to_contain_text("There is no picture yet", timeout=EVENTUALLY)
+    expect(told(tab)).to_contain_text("There is no picture to edit yet", timeout=EVENTUALLY)
     ready(tab, photo)
     ask(tab, " ")
     expect(told(tab)).to_contain_text("The sentence is blank; send a sentence", timeout=EVENTUALLY)

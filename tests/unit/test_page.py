@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import io
 from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
 import pytest
 from pictures import file_of, scene
+from PIL import Image
 
 from clients.web import markup, picture, words
 from clients.web.app import App
@@ -87,12 +89,20 @@ def test_the_region_is_seen_over_the_source():
     assert not (np.asarray(whole) == picture.ALLOWED).all(-1).any()
 
 
+@pytest.mark.parametrize("name, options, suffix", [
+    ("MPO", {"save_all": True, "append_images": [Image.new("RGB", (16, 16))]}, "jpg"),
+    ("JPEG", {}, "jpg"), ("JPEG", {"progressive": True}, "jpg"), ("PNG", {}, "png"), ("WEBP", {}, "webp")])
+def test_a_picture_file_has_the_usual_suffix(name, options, suffix):
+    photo = file_of(scene(), name, **options)
+    assert Image.open(io.BytesIO(photo)).format == name, "the case is what it says"
+    assert picture.suffix_of(photo) == suffix
+
+
 def test_previews_have_the_shape_of_the_source():
     preview = file_of(scene(32, 32))
     assert picture.shaped(preview, (60, 200)).size == (200, 60)
     assert picture.shaped(preview, (3000, 1500)).size == (384, 768)
     assert picture.shrunk(file_of(scene(300, 100)), 150).size == (150, 50)
-    assert [picture.suffix_of(file_of(scene(), kind)) for kind in ("PNG", "JPEG", "WEBP")] == ["png", "jpeg", "webp"]
 
 
 @pytest.mark.parametrize("operation, sentence", [
@@ -295,3 +305,45 @@ def test_turns_that_are_forgotten_are_told(app, ask):
     found = ask(app)
     assert "are forgotten" in found[app.page.status] and found[app.page.photo] is found[app.page.history] is None
     assert app.framed(None) is None
+
+
+# -- a picture that is refused ----------------------------------------------------------------------------------------
+
+REFUSED = {  # what is dropped, what is wrong with it, and whether a browser can show it
+    "long": (file_of(scene(400, 40)), "4 times", True),
+    "cut": (file_of(scene())[:500], "damaged or truncated", True),
+    "text": (b"no <b>picture</b>", "not a PNG, JPEG or WebP file", False),
+    "nothing": (b"", "", False),
+}
+
+
+@pytest.fixture
+def toasts(monkeypatch):
+    heard = []
+    monkeypatch.setattr(gr, "Warning", lambda message, **_: heard.append(message))
+    return heard
+
+
+def refused(app, tmp_path, image, history):
+    (tmp_path / "refused.png").write_bytes(image)
+    return app.dropped({app.page.photo: str(tmp_path / "refused.png"), app.page.history: history}, TAB)
+
+
+@pytest.mark.parametrize("kind", ["long", "cut", "text", "nothing"])
+def test_a_refused_picture_is_told_where_it_was_dropped(app, tmp_path, toasts, kind):
+    image, sentence, seen = REFUSED[kind]
+    found, page = refused(app, tmp_path, image, None), app.page
+    assert sentence in toasts[0] and len(toasts) == 1 and "<" not in toasts[0]
+    assert found[page.refusal]["visible"] and sentence in found[page.refusal]["value"]
+    assert sentence in found[page.status] and "alert" in found[page.status]
+    assert found[page.history] is None
+    assert found[page.photo] == gr.skip() if seen else found[page.photo] is None, "a picture stays in sight"
+
+
+@pytest.mark.parametrize("kind", ["long", "cut", "text", "nothing"])
+def test_what_was_edited_outlasts_a_refused_picture(app, tmp_path, toasts, kind):
+    found, page = refused(app, tmp_path, REFUSED[kind][0], TURNS), app.page
+    assert found[page.history] == TURNS and found[page.refusal]["visible"] and len(toasts) == 1
+    with open(found[page.photo], "rb") as shown:
+        assert shown.read() == PHOTO
+    assert not app.shown(TURNS)[page.refusal]["visible"] and not app.cleared(TAB)[page.refusal]["visible"]

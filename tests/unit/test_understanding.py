@@ -45,6 +45,36 @@ def test_every_operation_says_what_it_does():
     assert read({"op": "background", "value_colour": "blue"}) == [Operation("background", "", "blue", target)]
 
 
+SHUFFLES = {"trained": list, "sorted": sorted, "backwards": lambda names: sorted(names, reverse=True)}
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_a_file_may_have_the_fields_in_any_order(shuffle):
+    fields = {name: FIELDS[name] for name in SHUFFLES[shuffle](FIELDS)}
+    slot = {"op": "add", **BLUE_STAR, "value_place": "right"}
+    assert understanding.likeliest(logits(slot)[0], fields) == dict.fromkeys(FIELDS, "none") | slot
+    assert understanding.operations(logits(slot), BOXES, fields) == read(slot)
+
+
+def test_the_shipped_heads_are_read_in_the_order_of_their_training():
+    """Every pair of the training's labels comes back as it went in, by the fields that the checkpoint's file has."""
+    import json
+    import random
+
+    from retouch.server import ROOT
+    from training import labels
+    from training.scenes import draw_pair
+
+    fields = json.loads((ROOT / "checkpoints/shapes/parser_heads/config.json").read_text())["fields"]
+    assert {name: tuple(words) for name, words in fields.items()} == labels.FIELDS
+    rng = random.Random(0)
+    for _ in range(50):
+        for chosen in labels.fields(draw_pair(rng)):
+            row = np.concatenate([np.eye(len(words))[at] for words, at in zip(labels.FIELDS.values(), chosen)])
+            words = {name: labels.FIELDS[name][at] for name, at in zip(labels.FIELDS, chosen)}
+            assert understanding.likeliest(row, fields) == words
+
+
 def test_two_operations_and_none():
     both = read({"op": "remove", **RED_CIRCLE}, {"op": "add", **BLUE_STAR})
     assert [found.op for found in both] == ["remove", "add"]
