@@ -32,6 +32,8 @@ from retouch.secret import options
 STOP_SECONDS = 20.0
 IDLE_STOP_SECONDS = 1.0  # of a server without running edits, whose stubs would end one by one, a second each
 LOOK_EVERY = 0.25  # seconds between looks at the stubs
+LIST_EVERY = 2.0  # seconds between lists of them: that reads a file of each of the server's threads
+TIDY_EVERY = 1.0  # seconds between looks at the log's size and at the shared memory
 DEAD_SECONDS = 0.5  # that a stub stays dead before the server is killed for it
 STARTING_SECONDS = 3.0  # the same while models load: a start that fails is told by the server itself
 
@@ -61,9 +63,12 @@ def _serves_until_asked(server: subprocess.Popen, prefix: str, duties: dict[str,
     models = ModelWatch(duties["host"], duties["http"], duties["secret"], duties["models"]) if "http" in duties else None
     dead = DeadStubs(server.pid)
     hidden = False
+    tidied = 0.0
     while server.poll() is None and not _closed():
-        bound(sys.stderr.fileno())
-        _close_to_others(prefix)
+        if time.monotonic() - tidied > TIDY_EVERY or (models is not None and not models.ready):
+            tidied = time.monotonic()
+            bound(sys.stderr.fileno())
+            _close_to_others(prefix)
         hidden = hidden or _hide(server.pid, duties.get("secret", ""))
         if dead.found(DEAD_SECONDS if models is None or models.ready else STARTING_SECONDS):
             return False
@@ -114,6 +119,8 @@ class DeadStubs:
         self._server = server
         self._since: dict[str, float] = {}
         self._next = 0.0
+        self._children: list[str] = []
+        self._listed = 0.0
 
     def found(self, patience: float = DEAD_SECONDS) -> bool:
         """Whether one has been dead for `patience` seconds; printed once to standard error, the server's log."""
@@ -121,7 +128,10 @@ class DeadStubs:
         if now < self._next:
             return False
         self._next = now + LOOK_EVERY
-        since = {child: self._since.get(child, now) for child in children(self._server) if _state(child) == "Z"}
+        if now - self._listed > LIST_EVERY:
+            self._children = children(self._server)
+            self._listed = now
+        since = {child: self._since.get(child, now) for child in self._children if _state(child) == "Z"}
         self._since = since
         for child, moment in since.items():
             if now - moment > patience:
