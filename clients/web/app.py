@@ -136,7 +136,7 @@ class App:
         """A dropped picture that cannot be edited: what was edited stays; without that, the dropped one is in sight
         beside what is wrong with it, if it is a picture at all."""
         page, sentence = self.page, words.trouble(failure, True, self.edits.address)
-        gr.Warning(escape(sentence), title="This picture cannot be edited")
+        gr.Warning(escape(sentence))
         if history is not None:
             shown = {**self.shown(history), page.stage: gr.update(selected=PICTURE)}
         else:
@@ -159,8 +159,8 @@ class App:
         """The current turn: its picture, what it was before, its region, and the turns around it."""
         page, turn, before = self.page, history.current, history.before
         file, edited = _file(turn.image, f"retouch-{history.at}"), before is not None
-        titles = ["the picture", *(each.instruction for each in history.turns[1:])]
-        thumbnails = [(picture.shrunk(each.image, THUMBNAIL), f"{number}. {title}" if number else title)
+        titles = ["The picture", *(each.instruction for each in history.turns[1:])]
+        thumbnails = [(picture.shrunk(each.image, THUMBNAIL), f"Turn {number}: {title}" if number else title)
                       for number, (each, title) in enumerate(zip(history.turns, titles))]
         return {
             page.history: history, page.photo: file, page.refusal: gr.update(visible=False),

@@ -24,7 +24,7 @@ def served(address: str, port: int | None = None) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="retouch-web-") as folder, _kept_in(folder):
         try:
             from clients.web.app import App
-            from clients.web.theme import STYLE, theme
+            from clients.web.theme import LABELS, STYLE, theme
         except ImportError as failure:
             raise ServerError(f"the page needs the package {failure.name}; `make web` installs it") from None
         app = App(address)
@@ -33,6 +33,7 @@ def served(address: str, port: int | None = None) -> Iterator[str]:
                 server_name=HOST, server_port=free_port() if port == 0 else port, prevent_thread_lock=True, quiet=True,
                 share=False, mcp_server=False, ssr_mode=False, run_history=False, footer_links=[],
                 max_file_size=MAX_IMAGE_BYTES, state_session_capacity=TABS, theme=theme(), css_paths=STYLE,
+                js=LABELS.read_text(),
                 app_kwargs={"lifespan": app.edits.connected})
         except OSError:
             raise ServerError(f"port {port} of {HOST} is in use; name another one with --port") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 STYLE = Path(__file__).with_name("style.css")
+LABELS = Path(__file__).with_name("labels.js")  # names for screen readers that Gradio does not let one choose
 
 
 def theme() -> gr.themes.Base:

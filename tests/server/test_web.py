@@ -14,6 +14,7 @@ from counts import metrics, settled
 from pictures import file_of, scene
 from processes import until
 
+from clients.web.examples import examples
 from clients.web.serving import served
 from retouch import images
 from retouch.client import Retouch
@@ -289,8 +290,28 @@ def test_a_bad_file_is_told_in_a_sentence(tab, photo, file, name, sentence):
     drop(tab, file, name)
     expect(told(tab)).to_contain_text(sentence, timeout=EVENTUALLY)
     expect(told(tab)).to_have_attribute("role", "alert")
+    expect(tab.locator("#refusal")).to_contain_text(sentence)
+    expect(tab.get_by_test_id("toast-body").filter(has_text=sentence)).to_be_visible()
+    expect(tab.locator("#instruction input")).to_be_in_viewport(ratio=1)
     look(tab, "bad-file")
     ready(tab, photo)
+    expect(tab.locator("#refusal")).to_be_hidden()
+
+
+def test_thumbnails_are_named_by_what_they_show(tab, photo):
+    ready(tab, photo)
+    edit(tab)
+    expect(turns(tab).nth(0)).to_have_accessible_name("The picture")
+    expect(turns(tab).nth(1)).to_have_accessible_name(f"Turn 1: {SENTENCE}")
+    edit(tab, "remove the green square")
+    expect(turns(tab).nth(2)).to_have_accessible_name("Turn 2: remove the green square")
+    expect(tab.get_by_label("Thumbnail", exact=False)).to_have_count(0)
+
+
+def test_examples_are_named_by_their_sentences(tab):
+    for number, example in enumerate(examples()):
+        button = tab.locator("#examples .thumbnail-item").nth(number)
+        expect(button).to_have_accessible_name(example.instruction)
 
 
 def test_what_is_missing_is_told_in_a_sentence(tab, photo):

@@ -1,0 +1,13 @@
+// Gradio names a gallery's buttons "Thumbnail 1 of 6", over and over: here each is named by its caption.
+() => {
+  const name = () => {
+    for (const button of document.querySelectorAll(".strip .thumbnail-item")) {
+      const caption = button.querySelector(".caption-label")?.textContent.trim();
+      if (caption && button.getAttribute("aria-label") !== caption) button.setAttribute("aria-label", caption);
+    }
+  };
+  new MutationObserver(name).observe(document.body, {
+    subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ["aria-label"],
+  });
+  name();
+}
