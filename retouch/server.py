@@ -33,7 +33,6 @@ __all__ = ["HOST", "REPOSITORY", "ROOT", "RUNTIME", "Server", "ServerError", "fr
 REPOSITORY = Path(os.environ.get("RETOUCH_REPOSITORY") or ROOT / "model_repository").absolute()
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
-MAX_HTTP_BYTES = 320 << 20  # of a body: an image and three references of the largest size, as base64 text
 EXIT_SECONDS = 5  # that tritonserver gives running requests when it stops
 SETTLE_SECONDS = 0.3  # from the end of the last edit until its answer has left
 # what is in the log when native code of tritonserver 2.51 ends while its stubs begin, which one start in hundreds was seen to
@@ -160,7 +159,6 @@ class Server:
             f"--exit-timeout-secs={EXIT_SECONDS}",
             *(f"--{protocol}-address={self.host}" for protocol in ("http", "grpc", "metrics")),
             f"--http-port={self.http}",
-            f"--http-max-input-size={MAX_HTTP_BYTES}",
             f"--grpc-port={self.grpc}",
             f"--metrics-port={self.metrics}",
             f"--allow-gpu-metrics={str(Path('/dev/nvidiactl').exists()).lower()}",

@@ -55,7 +55,9 @@ def test_every_config(name):
     assert read.max_batch_size >= 1
     assert text.startswith("#") and len(text.splitlines()) <= 130
     if name not in TAKE_REQUESTS:
-        assert not any(tensor.optional for tensor in read.input), "optional inputs stop batching"
+        optional = {tensor.name for tensor in read.input if tensor.optional}
+        # the ensemble hands its own on, which is optional there; preprocess has refused an edit without it
+        assert optional == ({"INSTRUCTION"} if name == "vl_parser" else set()), "optional inputs stop batching"
     assert (read.backend, read.platform) == (("", "ensemble") if name == "edit_ensemble" else ("python", ""))
     assert read.model_transaction_policy.decoupled == (name == "edit" or name.startswith("denoiser_"))
     assert not read.response_cache.enable
@@ -74,8 +76,11 @@ def test_doors_take_the_request(path):
     assert tensors(inputs) == expected(types.INPUTS)
     assert [tensor.name for tensor in inputs] == [tensor.name for tensor in types.INPUTS]
     optional = {tensor.name for tensor in inputs if tensor.optional}
-    assert optional == set(types.defaults()), "what EditRequest has a default for is optional"
-    assert {tensor.name for tensor in inputs} - optional == set(types.REQUIRED) == {"IMAGE", "INSTRUCTION"}
+    required = {tensor.name for tensor in inputs} - optional
+    assert set(types.REQUIRED) == {"IMAGE", "INSTRUCTION"}
+    # tritonserver 2.51 never answers a request that lacks a required input of an ensemble with optional ones
+    by_code = path.parent.name in ("edit_ensemble", "preprocess")
+    assert required == (set() if by_code else set(types.REQUIRED))
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: f"{path.parent.parent.name}-{path.stem}")

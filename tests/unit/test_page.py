@@ -312,7 +312,7 @@ def test_turns_that_are_forgotten_are_told(app, ask):
 REFUSED = {  # what is dropped, what is wrong with it, and whether a browser can show it
     "long": (file_of(scene(400, 40)), "4 times", True),
     "cut": (file_of(scene())[:500], "damaged or truncated", True),
-    "text": (b"no <b>picture</b>", "not a PNG, JPEG or WebP file", False),
+    "text": (b"no <b>picture</b>", "not a picture file", False),
     "nothing": (b"", "", False),
 }
 
