@@ -270,7 +270,7 @@ def test_the_demo_keeps_what_is_there(editing, photo_file, tmp_path):
     ("REGION is neither", ("--region", "left"), "Error: --region is neither"),
     ("REFERENCES holds 1 images", ("--reference", "PHOTO"), "Error: --reference holds 1"),
     ("TRUE_CFG is 99", (), "Error: --true-cfg is 99"), ("DEADLINE_MS 1 has passed", (), "Error: --deadline-ms 1"),
-    ("IMAGE is not a readable PNG", (), "Error: IMAGE is not"), ("a server's words", (), "Error: a server's words")])
+    ("IMAGE is not a picture file", (), "Error: IMAGE is not"), ("a server's words", (), "Error: a server's words")])
 def test_messages_speak_of_what_was_typed(editing, photo_file, tmp_path, message, options, words):
     editing.does(RequestError(message))
     options = [photo_file if option == "PHOTO" else option for option in options]

@@ -174,7 +174,7 @@ def test_a_mask_is_transparent_where_it_may_change(way):
 
 @pytest.mark.parametrize("mask, words", [
     (mask_file(160, 96, (0, 0, 9, 9)), "no alpha channel"), (transparent((0, 0, 9, 9), (96, 160)), "96 x 160"),
-    (transparent((0, 0, 0, 0)), "opaque all over"), (b"no picture", "not a PNG")])
+    (transparent((0, 0, 0, 0)), "opaque all over"), (b"no picture", "not a picture file")])
 def test_masks_that_are_none(mask, words):
     assert words in refused(sent(mask=text(mask)), 400, "mask", "invalid_value")
 
@@ -199,7 +199,7 @@ def test_the_first_image_is_edited_and_others_are_references():
     ("https://example.org/a.png", "fetches no URLs"), ("HTTP://example.org/a.png", "fetches no URLs"),
     ("data:text/plain,hello", "data: URL"), ("data:image/png,abc", "data: URL"), ("!!", "not base64"),
     ({"file_id": "file-1"}, "no files are kept"), ({"image_url": "x", "y": 1}, "nothing else"),
-    (7, "base64"), ({"image_url": 7}, "base64"), (text(b"hello"), "not a PNG"), ("", "empty")])
+    (7, "base64"), ({"image_url": 7}, "base64"), (text(b"hello"), "not a picture file"), ("", "empty")])
 def test_images_that_are_none(image, words):
     answer = sent(image=image)
     error = answer.json()["error"]

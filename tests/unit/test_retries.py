@@ -81,7 +81,7 @@ def test_not_after_an_answer(ways):
 
 
 def test_not_for_what_is_wrong(ways):
-    edit, over = ways[0], ways[1](["IMAGE is not a PNG"], [answer("final")])
+    edit, over = ways[0], ways[1](["IMAGE is not a picture file"], [answer("final")])
     with pytest.raises(RequestError) as told:
         edit(over, retries=QUICK)
     assert told.value.status == "INVALID_ARGUMENT" and over.tried == 1
