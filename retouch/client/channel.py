@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as grpc_aio
 
 from retouch.client.failures import host_port
 from retouch.secret import is_loopback
+from retouch.types import RequestError
 
 LARGEST = 2**31 - 1  # bytes of a message, as tritonclient's own default
 RECONNECT_MS = {"initial": 100, "min": 100, "max": 500}  # a server that is back is found within a second
@@ -27,10 +30,34 @@ def options(url: str) -> list[tuple[str, int]]:
     ]
 
 
+class _Use:
+    """Which process has first opened a connection; 0: none yet. A forked child inherits gRPC's
+    locks without the threads that hold them, so that there nothing of gRPC may be called."""
+
+    process = 0
+
+
+def is_forked() -> bool:
+    """Whether a parent of this process used gRPC before the fork."""
+    return _Use.process not in (0, os.getpid())
+
+
+def refuse_forked() -> None:
+    """RequestError in a process that was forked after gRPC was used."""
+    if is_forked():
+        raise RequestError(
+            "this process was forked after its parent had used gRPC, which hangs there; make the "
+            "client with http=True, fork before the first edit, or start processes with 'spawn'"
+        )
+    _Use.process = os.getpid()
+
+
 def blocking_client(url: str) -> grpc.InferenceServerClient:
+    refuse_forked()
     return grpc.InferenceServerClient(url, channel_args=options(url))
 
 
 def aio_client(url: str) -> grpc_aio.InferenceServerClient:
     """Belongs to the loop that runs."""
+    refuse_forked()
     return grpc_aio.InferenceServerClient(url, channel_args=options(url))

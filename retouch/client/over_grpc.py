@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import queue
 import secrets
@@ -17,7 +18,7 @@ import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as grpc_aio
 
 from retouch.answer import EditAnswer
-from retouch.client.channel import aio_client, blocking_client
+from retouch.client.channel import aio_client, blocking_client, is_forked, refuse_forked
 from retouch.client.failures import failure_of, nobody
 from retouch.client.messages import answer_of, inputs_of, lanes_of
 from retouch.client.retries import SHORT, Patience
@@ -30,11 +31,11 @@ class Blocking:
     def __init__(self, url: str, model: str, regions: Regions | None = None):
         self._url, self._model, self._regions = url, model, regions
         self.keeps = False  # an open stream's threads would keep a process from ending
-        self._process = os.getpid()
         self._idle: list[_Stream] = []  # between edits; each carries one edit at a time
 
     def answers(self, request: EditRequest, patience: Patience) -> Iterator[EditAnswer]:
         """Closing the iterator cancels the edit."""
+        refuse_forked()
         region, over = self._regions and self._regions.take(request), False
         stream = self._stream()
         try:
@@ -52,12 +53,8 @@ class Blocking:
                 over = answer.final
                 yield answer
         finally:
-            if over and self.keeps and self._process == os.getpid():  # a forked child has not entered the `with`
-                self._idle.append(stream)
-            else:
-                stream.close(cancel=not over)
-            if region:
-                self._regions.give(region, over)
+            if not is_forked():
+                self._give_back(stream, region, over)
 
     def lanes(self) -> tuple[str, ...]:
         with blocking_client(self._url) as client:
@@ -67,20 +64,19 @@ class Blocking:
                 raise _failure(error, self._url) from None
 
     def ready(self) -> bool:
-        with blocking_client(self._url) as client:
-            try:
+        try:
+            with blocking_client(self._url) as client:
                 return client.is_model_ready(self._model, client_timeout=SHORT)
-            except grpc.InferenceServerException:
-                return False
+        except (grpc.InferenceServerException, RequestError):
+            return False
 
     def close(self) -> None:
+        """Streams and shared memory from before a fork are the parent's."""
+        if is_forked():
+            return
         self.keeps = False
         while self._idle:
-            stream = self._idle.pop()
-            if stream.process == os.getpid():
-                stream.close()
-            else:
-                _of_parents.append(stream)
+            self._idle.pop().close()
         if not self._regions:
             return
         with blocking_client(self._url) as client:
@@ -90,13 +86,20 @@ class Blocking:
                     client.unregister_system_shared_memory(name, self._regions.headers, client_timeout=SHORT)
 
     def _stream(self) -> _Stream:
-        """An idle one, or a new one. Those from before a fork belong to the parent: using or closing them hangs."""
-        while self._idle:
-            stream = self._idle.pop()
-            if stream.process == os.getpid():
-                return stream
-            _of_parents.append(stream)
-        return _Stream(self._url)
+        """An idle one, or a new one."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return _Stream(self._url)
+
+    def _give_back(self, stream: _Stream, region: Region | None, over: bool) -> None:
+        """After an edit that is `over` or was left."""
+        if over and self.keeps:
+            self._idle.append(stream)
+        else:
+            stream.close(cancel=not over)
+        if region:
+            self._regions.give(region, over)
 
     def _hand_over(self, region: Region, client: grpc.InferenceServerClient) -> None:
         try:
@@ -107,15 +110,11 @@ class Blocking:
             raise _failure(error, self._url, region) from None
 
 
-_of_parents: list[_Stream] = []  # kept, for a stream that is collected is closed
-
-
 class _Stream:
     """One gRPC stream to a server and the answers that have come from it."""
 
     def __init__(self, url: str):
         self.answers: queue.Queue = queue.Queue()
-        self.process = os.getpid()
         self.client = blocking_client(url)
         # without the header triton_grpc_error: with it a cancelled stream crashes tritonserver 2.51
         self.client.start_stream(lambda result, error: self.answers.put((result, error)))
@@ -145,6 +144,16 @@ def _close_open_streams() -> None:
 # tritonclient reads a stream in a thread that is no daemon. Python waits for such threads before `atexit`, so only this
 # hook, which concurrent.futures uses as well, comes early enough.
 threading._register_atexit(_close_open_streams)
+
+
+def _leave_streams_to_parent() -> None:
+    """Closing a stream in a forked child hangs, and so does its collection: it is never collected."""
+    for stream in list(_OPEN):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(stream))
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_leave_streams_to_parent)
 
 
 class Asynchronous:
@@ -189,7 +198,7 @@ class Asynchronous:
     async def ready(self) -> bool:
         try:
             return await self._client.is_model_ready(self._model, client_timeout=SHORT)
-        except grpc.InferenceServerException:
+        except (grpc.InferenceServerException, RequestError):
             return False
 
     async def close(self) -> None:
