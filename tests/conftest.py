@@ -15,6 +15,7 @@ from hypothesis import settings  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from exports import keep_exports  # noqa: E402
 from pictures import file_of, scene  # noqa: E402
 
 from retouch.client import Retouch  # noqa: E402
@@ -23,6 +24,15 @@ from retouch.server import RUNTIME, Server  # noqa: E402
 # the same cases each time, however slow the machine is, and nothing written beside them
 settings.register_profile("retouch", derandomize=True, deadline=None, database=None)
 settings.load_profile("retouch")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def exports(tmp_path_factory):
+    """What tests export, for all workers of this run."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "exports"
+    folder.mkdir(exist_ok=True)
+    keep_exports(folder)
 
 
 @pytest.fixture(scope="session")

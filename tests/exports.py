@@ -1,15 +1,40 @@
-"""`retouch export` as a user calls it, in this process."""
+"""`retouch export` as a user calls it, in this process.
+
+A part is exported once a test run: who exports the same checkpoint again, in any worker, is given a copy.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 
 from export.command import export
+from export.parts import Part
+from retouch.manifest import NAME, read
+
+_kept: list[Path] = []  # the folder of this run's exports, where there is one
+
+
+def keep_exports(folder: Path) -> None:
+    """Keep what is exported in `folder`, which all workers of a run share."""
+    _kept[:] = [folder]
 
 
 def exported(*arguments: object) -> str:
     """What a successful export printed."""
-    done = _run(arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        if _kept:
+            _share(patch)
+        done = _run(arguments)
     assert done.exit_code == 0, done.output
     return done.stdout
 
@@ -23,3 +48,52 @@ def refused(*arguments: object) -> str:
 
 def _run(arguments: tuple[object, ...]):
     return CliRunner().invoke(export, [str(each) for each in arguments], catch_exceptions=False)
+
+
+def _share(patch: pytest.MonkeyPatch) -> None:
+    """The exporter gives what is there already, and torch reads its operators' translations once."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    from export import run
+
+    patch.setattr(ONNXRegistry, "from_torchlib", _registry())
+    patch.setattr(run, "Exporter", _exporter())
+
+
+@cache
+def _registry() -> Callable:
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    return staticmethod(cache(ONNXRegistry.from_torchlib))
+
+
+@cache
+def _exporter() -> type:
+    from export.exporter import Exporter
+
+    class Shared(Exporter):
+        """Takes a part of the same checkpoint and settings from the run's folder."""
+
+        def whole(self, part: Part) -> None:
+            self.streamed(part) if part.streams else self._once(part, super().whole)
+
+        def streamed(self, part: Part) -> dict[str, int]:
+            return self._once(part, super().streamed)
+
+        def _once(self, part: Part, make: Callable[[Part], dict[str, int]]) -> dict[str, int]:
+            if self.weightless or self.checkpoint.adapter:
+                return make(part)
+            lane = self.lane("bf16")
+            settings = import_module(part.module).settings(self.checkpoint)
+            about = json.dumps([self.sha256, part.name, lane, settings], sort_keys=True)
+            kept = _kept[0] / hashlib.sha256(about.encode()).hexdigest()[:24]
+            with FileLock(f"{kept}.lock"):
+                if not kept.is_dir():
+                    weights = make(part)
+                    shutil.copytree(part.folder(self.repository, lane), kept)
+                    return weights
+            with self._publishing(part, lane, read(kept)) as staging:
+                shutil.copytree(kept, staging, ignore=shutil.ignore_patterns(NAME), dirs_exist_ok=True)
+            return read(kept).weights
+
+    return Shared

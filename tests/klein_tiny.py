@@ -13,6 +13,8 @@ from tiny import round_weights, shake
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from export.klein import text
+
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")
 SENTENCES = ("make the red circle blue", "Turn the sky\n into <|im_end|> Öl, 3 × 17!", "remove it " * 300)
 # of Qwen3's own template what a single message of a user meets
@@ -26,6 +28,18 @@ TEMPLATE = """{%- for message in messages %}
 {%- endif %}
 {%- endif %}"""
 WIDTH, LATENTS = 32, 4
+LAYERS = (1, 2, 4)  # of the text encoder that are taken, in place of 9, 18 and 27: a graph of 29 takes minutes
+
+
+def few_layers(patch) -> None:
+    """Make the pipeline, and the export, take LAYERS; `patch` is pytest's MonkeyPatch."""
+    original = Flux2KleinKVPipeline._get_qwen3_prompt_embeds
+
+    def embeds(**given):
+        return original(**given | {"hidden_states_layers": LAYERS})
+
+    patch.setattr(Flux2KleinKVPipeline, "_get_qwen3_prompt_embeds", staticmethod(embeds))
+    patch.setattr(text, "LAYERS", LAYERS)
 
 
 def make_checkpoint(path: Path, seed: int = 0) -> Path:
@@ -35,7 +49,7 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
     pipeline = Flux2KleinKVPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), vae=make_vae(),
         text_encoder=Qwen3ForCausalLM(Qwen3Config(
-            vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=48, num_hidden_layers=29, head_dim=16,
+            vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=48, num_hidden_layers=max(LAYERS) + 1, head_dim=16,
             num_attention_heads=4, num_key_value_heads=2, rope_parameters={"rope_type": "default", "rope_theta": 1e6})),
         tokenizer=tokenizer, transformer=make_transformer())
     for part in (pipeline.vae, pipeline.text_encoder, pipeline.transformer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from functools import partial
 
@@ -11,10 +12,11 @@ import torch
 from diffusers import Flux2KleinKVPipeline
 from diffusers.pipelines.flux2.pipeline_flux2_klein_kv import compute_empirical_mu
 from exports import exported
-from klein_tiny import SENTENCES, make_checkpoint, photo
+from klein_tiny import SENTENCES, few_layers, make_checkpoint, photo
 
 from export.checkpoint import Checkpoint
 from export.klein import denoiser as exporting
+from export.klein.text import LAYERS
 from retouch.denoiser import Denoiser
 from retouch.families.klein import Flux2KleinKV, empirical_mu
 from retouch.manifest import verify
@@ -43,6 +45,13 @@ class Torch:
         given = {name: torch.from_numpy(joined(value)) for name, value in inputs.items()}
         got = self.graph.module(**given)
         return dict(zip(self.graph.outputs, (each.numpy() for each in (got if isinstance(got, tuple) else (got,)))))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        few_layers(patch)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +117,11 @@ def relative(ours, theirs):
 
 def psnr(ours, theirs):
     return 10 * np.log10(1 / np.square(ours - theirs).mean())
+
+
+def test_the_layers_of_the_text_are_the_pipelines():
+    for method in (Flux2KleinKVPipeline.__call__, Flux2KleinKVPipeline.encode_prompt):
+        assert inspect.signature(method).parameters["text_encoder_out_layers"].default == LAYERS
 
 
 # -- text -------------------------------------------------------------------------------------------------------------

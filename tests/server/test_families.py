@@ -95,6 +95,7 @@ def family(request, tmp_path_factory):
             made = Made(QWEN, queries=16, slots=2, sizes=((128, 128), SIZE), pixels=(56 * 56, 28 * 28 * 20))
             yield InstructX(make_checkpoint(folder, qwen_image_edit_tiny.make_tokenizer(), made), {})
         elif request.param == "flux2-klein-kv":
+            klein_tiny.few_layers(patch)
             checkpoint = published_names.publish_klein(klein_tiny.make_checkpoint(folder))
             yield Klein(checkpoint, {}, references=1)
         else:
