@@ -73,7 +73,7 @@ $(CHECKS): $(WEB) requirements-test.txt
 	@touch $@
 
 test: export $(CHECKS) aiperf  ## All tests, a real server among them
-	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(CHECKS)  ## The quick tests: no server, no checkpoint
 	$(BIN)/python -m pytest tests/unit tests/contract

@@ -23,6 +23,8 @@ def show(found: Summary) -> None:
         console.print(_fits(found.fits))
     for sentence in found.missing:
         console.print(f"[yellow]missing[/]  {escape(sentence)}", soft_wrap=True)
+    for sentence in found.optional:
+        console.print(f"optional {escape(sentence)}", soft_wrap=True)
 
 
 def _networks(networks: list[Network]) -> Table:

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from export.checkpoint import Checkpoint
 from export.graph import LARGEST, check, export
 from export.linear import linears
-from export.modes import make_like_parent, share, share_file
+from export.modes import make_like_parent, share
 from export.parts import OPSET, Part, versions
 from export.policy import Tier
 from export.quantise import bytes_by_tier, quantise
@@ -28,7 +28,7 @@ from export.registration import register
 from export.skeleton import save, save_without_weights, skeletons
 from export.stored import Source
 from export.weights import attach, blank
-from retouch.manifest import FLOAT32, NAME, Manifest, publish, read, verify
+from retouch.manifest import FLOAT32, Manifest, publish, read, verify
 
 PREFIX = "model."  # how our wrappers name the network inside them
 ARITHMETIC = {"bf16": "bfloat16", "fp8": "E4M3, bfloat16", "fp4": "E2M1, E4M3, bfloat16"}
@@ -173,13 +173,12 @@ class Exporter:
         try:
             yield staging
             make_like_parent(folder)
-            share(staging, folder)
             if self.weightless:
+                share(staging, folder)
                 for path in staging.iterdir():
                     path.replace(folder / path.name)
             else:
                 publish(staging, folder, manifest)
-                share_file(folder / NAME, folder)
                 register(self.repository, part, lane)
         finally:
             shutil.rmtree(staging, ignore_errors=True)

@@ -17,7 +17,7 @@ from export.adapter import COMPONENT, Adapter, AdapterError, LowRank
 from export.checkpoint import Checkpoint
 from export.files import CheckpointError
 from export.hashes import sha256
-from export.stored import Source, header, stored
+from export.stored import Source, header
 from retouch.types import ADAPTER_NAME
 
 FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")

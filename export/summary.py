@@ -35,7 +35,8 @@ class Fit:
 @dataclass(frozen=True)
 class Summary:
     """`lanes` are the transformer's bytes by lane and tier, `steps` and `guidance` the defaults (0: none), `twice`
-    whether a step runs the transformer twice for it; `missing` are sentences."""
+    whether a step runs the transformer twice for it; `missing` and `optional` are sentences: what an
+    export needs, and what only some lanes need."""
 
     pipeline: str
     family: str
@@ -46,6 +47,7 @@ class Summary:
     lanes: dict[str, dict[str, int]]
     fits: list[Fit]
     missing: list[str]
+    optional: list[str]
 
     def words(self) -> dict[str, Any]:
         """As JSON, under stable names."""
@@ -70,8 +72,9 @@ def summary(folder: Path, hashed: bool = False, variant: str | None = None) -> S
     others = sum(network.parameters for name, (network, _) in found.items() if name != TRANSFORMER)
     steps = pipeline.steps or int(checkpoint.config.get("default_steps", 0))
     return Summary(
-        checkpoint.config["_class_name"], pipeline.family, steps, pipeline.guidance, pipeline.twice, [network for network, _ in found.values()], lanes,
-        list(_fits(checkpoint, pipeline, lanes, others)) if lanes else [], missing)
+        checkpoint.config["_class_name"], pipeline.family, steps, pipeline.guidance, pipeline.twice,
+        [network for network, _ in found.values()], lanes,
+        list(_fits(checkpoint, pipeline, lanes, others)) if lanes else [], missing, list(_optional(checkpoint)))
 
 
 def _pipeline(checkpoint: Checkpoint) -> Pipeline:
@@ -106,6 +109,9 @@ def _missing(checkpoint: Checkpoint, hashed: bool) -> Iterator[str]:
     unlisted = [name for name in checkpoint.pipeline.components if name not in checkpoint.components]
     if unlisted:
         yield f"model_index.json lists no {', '.join(unlisted)}, which a {checkpoint.config['_class_name']} has"
+
+
+def _optional(checkpoint: Checkpoint) -> Iterator[str]:
     if not (checkpoint.folder / PAIRS).is_file():
         yield (f"{PAIRS}: fp8 and fp4 need images and sentences to measure activations with (`retouch calibrate-data` makes "
                "them of photos), or a --calibration file")

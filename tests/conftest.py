@@ -26,6 +26,14 @@ settings.register_profile("retouch", derandomize=True, deadline=None, database=N
 settings.load_profile("retouch")
 
 
+TIERS = ("server", "parity", "gpu", "bindings", "contract", "unit")  # the slowest files first
+
+
+def pytest_collection_modifyitems(items):
+    """What takes minutes begins first: at the end, short files fill both workers."""
+    items.sort(key=lambda item: TIERS.index(item.path.parent.name))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def exports(tmp_path_factory):
     """What tests export, for all workers of this run."""

@@ -5,8 +5,6 @@ A part is exported once a test run: who exports the same checkpoint again, in an
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -27,6 +25,15 @@ _kept: list[Path] = []  # the folder of this run's exports, where there is one
 def keep_exports(folder: Path) -> None:
     """Keep what is exported in `folder`, which all workers of a run share."""
     _kept[:] = [folder]
+
+
+def made_once(name: str, make: Callable[[Path], object], path: Path) -> Path:
+    """`path`, which becomes a copy of what `make` writes into a folder, once a run."""
+    kept = _kept[0] / name
+    with FileLock(f"{kept}.lock"):
+        if not kept.is_dir():
+            make(kept)
+    return shutil.copytree(kept, path, dirs_exist_ok=True)
 
 
 def exported(*arguments: object) -> str:
@@ -72,7 +79,7 @@ def _exporter() -> type:
     from export.exporter import Exporter
 
     class Shared(Exporter):
-        """Takes a part of the same checkpoint and settings from the run's folder."""
+        """Takes a part of the same checkpoint from the run's folder."""
 
         def whole(self, part: Part) -> None:
             self.streamed(part) if part.streams else self._once(part, super().whole)
@@ -84,16 +91,16 @@ def _exporter() -> type:
             if self.weightless or self.checkpoint.adapter:
                 return make(part)
             lane = self.lane("bf16")
-            settings = import_module(part.module).settings(self.checkpoint)
-            about = json.dumps([self.sha256, part.name, lane, settings], sort_keys=True)
-            kept = _kept[0] / hashlib.sha256(about.encode()).hexdigest()[:24]
+            kept = _kept[0] / f"{part.name}_{lane}_{self.sha256}"
             with FileLock(f"{kept}.lock"):
                 if not kept.is_dir():
                     weights = make(part)
                     shutil.copytree(part.folder(self.repository, lane), kept)
                     return weights
-            with self._publishing(part, lane, read(kept)) as staging:
+            manifest = read(kept)
+            manifest.settings = import_module(part.module).settings(self.checkpoint)
+            with self._publishing(part, lane, manifest) as staging:
                 shutil.copytree(kept, staging, ignore=shutil.ignore_patterns(NAME), dirs_exist_ok=True)
-            return read(kept).weights
+            return manifest.weights
 
     return Shared

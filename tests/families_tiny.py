@@ -10,9 +10,10 @@ import klein_tiny
 import kontext_tiny
 import numpy as np
 import onnx_ir as ir
+import published_names
 import qwen_image_edit_tiny
 import tiny
-from exports import exported
+from exports import exported, made_once
 from tiny import round_weights
 
 from export.linear import linears
@@ -39,19 +40,32 @@ class Exported:
         return Denoiser(self.folder(lane), runner)
 
 
+def make_published(name: str, path: Path) -> Path:
+    """A checkpoint of random weights with the names of published files; every run makes one of a name."""
+    make = {"instructx": tiny.make_checkpoint, "flux-kontext": _kontext, "flux2-klein-kv": _klein,
+            "qwen-image-edit": _qwen_image_edit}
+    return made_once(name, make[name], path)
+
+
+def _kontext(path: Path) -> None:
+    """Weights are bfloat16 numbers, as a real checkpoint's and the other families' here are."""
+    pipeline = kontext_tiny.make_pipeline()
+    round_weights(pipeline.transformer)
+    pipeline.save_pretrained(path)
+    published_names.publish_kontext(path)
+
+
+def _klein(path: Path) -> None:
+    published_names.publish_klein(klein_tiny.make_checkpoint(path))
+
+
+def _qwen_image_edit(path: Path) -> None:
+    published_names.publish_qwen_vl(qwen_image_edit_tiny.make_checkpoint(path, several=True))
+
+
 def export_family(name: str, path: Path) -> Exported:
-    checkpoint, repository = path / "checkpoint", path / "repository"
-    checkpoint.mkdir()
-    if name == "instructx":
-        tiny.make_checkpoint(checkpoint)
-    elif name == "flux2-klein-kv":
-        klein_tiny.make_checkpoint(checkpoint)
-    elif name == "qwen-image-edit":
-        qwen_image_edit_tiny.make_checkpoint(checkpoint, several=True)
-    else:
-        pipeline = kontext_tiny.make_pipeline()
-        round_weights(pipeline.transformer)
-        pipeline.save_pretrained(checkpoint)
+    checkpoint = make_published(name, path / "checkpoint")
+    repository = path / "repository"
     denoiser = checkpoint, "--repository", repository, "--only", "denoiser", "--precision"
     exported(*denoiser, "bf16")
     found = Exported(name, repository)

@@ -30,6 +30,7 @@ class Effort:
 
 FULL = Effort()
 QUICK = Effort(
+    repetitions=2,
     clients=(1, 4),
     streams=(1,),
     count=24,

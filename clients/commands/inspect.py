@@ -19,7 +19,7 @@ from clients.show import write
 def inspect(checkpoint: Path, hashes: bool, out: Path | None, variant: str | None) -> None:
     """Say what CHECKPOINT is, how large its lanes are, which GPUs they fit and what it lacks.
 
-    The exit code is 1 when something is missing.
+    The exit code is 1 when something is missing that an export needs.
     """
     from clients.inspect import show
     from export.summary import summary

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 from exports import exported
-from tiny import make_checkpoint
+from families_tiny import make_published
 
 from export.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+    return make_published("instructx", tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="session")

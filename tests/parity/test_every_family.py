@@ -42,19 +42,24 @@ def far(ours, theirs):
 # -- the torch runner -------------------------------------------------------------------------------------------------
 
 
+DRAWS = range(4)  # what a rounding does to one edit is chance, and a processor's sums decide it
+
+
 def latents(family, lane, runner, which, share, more):
+    """Of an edit each draw."""
     denoiser = family.denoiser(lane, runner)
     adapter = denoiser.family
     size = sizes(adapter)[which]
-    *_, last = denoiser.run(wanted(adapter, size, adapter.words[1], share=share, more=min(more, adapter.references)))
-    return last.latents
+    more = min(more, adapter.references)
+    edits = [wanted(adapter, size, adapter.words[1], seed, share, more) for seed in DRAWS]
+    return np.stack([list(denoiser.run(edit))[-1].latents for edit in edits])
 
 
 @pytest.mark.parametrize("which, share, more", ((0, 1.0, 0), (-1, 0.4, 0), (0, 1.0, 1)),
                          ids=("whole", "part", "references"))
 @pytest.mark.parametrize("lane", LANES)
 def test_torch_is_as_near_as_rounding_allows(family, lane, which, share, more):
-    """A whole edit in four steps, of the lane in torch, on ONNX Runtime, and there with no rounding in between."""
+    """Whole edits in four steps, of the lane in torch, on ONNX Runtime, and there with no rounding in between."""
     ours, theirs, exact = (latents(family, lane, runner, which, share, more)
                            for runner in (torch_runner, OnnxRunner, partial(OnnxRunner, rounded=False)))
     assert 0 < far(theirs, exact) < 0.1

@@ -12,7 +12,8 @@ import torch
 from diffusers import Flux2KleinKVPipeline
 from diffusers.pipelines.flux2.pipeline_flux2_klein_kv import compute_empirical_mu
 from exports import exported
-from klein_tiny import SENTENCES, few_layers, make_checkpoint, photo
+from families_tiny import make_published
+from klein_tiny import SENTENCES, few_layers, photo
 
 from export.checkpoint import Checkpoint
 from export.klein import denoiser as exporting
@@ -56,7 +57,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return make_checkpoint(tmp_path_factory.mktemp("klein"))
+    return make_published("flux2-klein-kv", tmp_path_factory.mktemp("klein"))
 
 
 @pytest.fixture(scope="module")

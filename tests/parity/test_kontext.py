@@ -1,12 +1,11 @@
 """FLUX.1 Kontext against FluxKontextPipeline, stage by stage and as a whole.
 
-By two ways: the exported modules in torch and float32, and the graphs of the bf16 lane, in float32 too, against a
-pipeline whose transformer has bfloat16 numbers for weights.
+By two ways: the exported modules in torch and float32, and the graphs of the bf16 lane, in float32 too. The
+transformer's weights are bfloat16 numbers.
 """
 
 from __future__ import annotations
 
-import copy
 import io
 from functools import partial
 
@@ -16,10 +15,10 @@ import torch
 from beside import psnr
 from diffusers import FluxKontextPipeline
 from exports import exported
+from families_tiny import make_published
 from kontext_theirs import Case, Theirs
 from kontext_tiny import T5_LENGTH, TRANSFORMER, make_pipeline
 from PIL import Image
-from tiny import round_weights
 
 from export.preview import smooth_images
 from retouch.denoiser import Denoiser
@@ -55,16 +54,13 @@ class TorchStep:
 
 
 @pytest.fixture(scope="module")
-def pipeline():
-    return make_pipeline()
+def checkpoint(tmp_path_factory):
+    return make_published("flux-kontext", tmp_path_factory.mktemp("kontext"))
 
 
 @pytest.fixture(scope="module")
-def rounded(pipeline):
-    """The same pipeline with the weights that the lanes begin with."""
-    parts = pipeline.components | {"transformer": copy.deepcopy(pipeline.transformer)}
-    round_weights(parts["transformer"])
-    made = FluxKontextPipeline(**parts)
+def pipeline(checkpoint):
+    made = FluxKontextPipeline.from_pretrained(checkpoint, torch_dtype=torch.float32)
     made.set_progress_bar_config(disable=True)
     return made
 
@@ -72,11 +68,6 @@ def rounded(pipeline):
 @pytest.fixture(scope="module")
 def theirs(pipeline):
     return Theirs(pipeline)
-
-
-@pytest.fixture(scope="module")
-def theirs_rounded(rounded):
-    return Theirs(rounded)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,11 +79,10 @@ def small():
 
 
 @pytest.fixture(scope="module")
-def repository(pipeline, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kontext")
-    pipeline.save_pretrained(folder / "checkpoint")
-    exported(folder / "checkpoint", "--repository", folder / "repository")
-    return folder / "repository"
+def repository(checkpoint, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kontext repository")
+    exported(checkpoint, "--repository", folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -225,21 +215,20 @@ def test_latents_in_torch(theirs, modules, case):
 
 
 @every
-def test_latents_by_the_graphs(theirs_rounded, graphs, case):
+def test_latents_by_the_graphs(theirs, graphs, case):
     """The whole way from the photo, by all exported graphs."""
-    run = theirs_rounded.run(case)
+    run = theirs.run(case)
     *_, last = graphs.denoiser.run(our_wish(graphs, case))
     assert relative(graphs.denoiser.family.pack(last.latents), run.latents) < 1e-3
 
 
 @pytest.mark.parametrize("cases", (PLAIN, TRUE_CFG), ids=("plain", "true cfg"))
 @pytest.mark.parametrize("way", ("modules", "graphs"))
-def test_three_edits_share_their_steps(theirs, theirs_rounded, modules, graphs, cases, way):
+def test_three_edits_share_their_steps(theirs, modules, graphs, cases, way):
     """Other photos, sentences, seeds, numbers of steps and strengths; each gets what the pipeline makes of it alone."""
-    denoiser, pipelines, tolerance = {
-        "modules": (modules, theirs, 1e-5), "graphs": (graphs.denoiser, theirs_rounded, 1e-3)}[way]
+    denoiser, tolerance = {"modules": (modules, 1e-5), "graphs": (graphs.denoiser, 1e-3)}[way]
     cases = [cases[1].another(number) for number in range(3)]
-    runs = [pipelines.run(case) for case in cases]
+    runs = [theirs.run(case) for case in cases]
     edits = [denoiser.begin(asked(case, run)) for case, run in zip(cases, runs)]
     assert len({edit.size for edit in edits}) == 1 and len({edit.total for edit in edits}) > 1
     results = {}
@@ -281,10 +270,10 @@ def our_wish(loop, case) -> Wanted:
 
 
 @every
-def test_image(theirs_rounded, graphs, case):
+def test_image(theirs, graphs, case):
     *_, last = graphs.denoiser.run(our_wish(graphs, case))
     ours = graphs.decoder.run(last.latents[None])[0]
-    assert np.abs(ours.astype(int) - theirs_rounded.run(case).image).max() <= 1
+    assert np.abs(ours.astype(int) - theirs.run(case).image).max() <= 1
 
 
 @every

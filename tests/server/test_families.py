@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import klein_tiny
-import kontext_tiny
 import numpy as np
-import published_names
 import pytest
 import qwen_image_edit_tiny
 import torch
 from diffusers import Flux2KleinKVPipeline, FluxKontextPipeline
 from exports import exported
+from families_tiny import make_published
 from instructx_tiny import QWEN, Made, make_checkpoint
 from kontext_theirs import Case, Theirs
 from PIL import Image
-from tiny import round_weights
 
 from retouch import images
 from retouch.client import Retouch
@@ -84,26 +82,20 @@ def family(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "flux-kontext":
-            # weights are bfloat16 numbers, as a real checkpoint's and the other families' here are
-            pipeline = kontext_tiny.make_pipeline()
-            round_weights(pipeline.transformer)
-            pipeline.save_pretrained(folder)
-            published_names.publish_kontext(folder)
-            yield Kontext(folder, {"denoiser_bf16": {"sizes": [SIZE]}}, negatives=True)
+            checkpoint = make_published(request.param, folder)
+            yield Kontext(checkpoint, {"denoiser_bf16": {"sizes": [SIZE]}}, negatives=True)
         elif request.param == "instructx":
             # its parser in the real Qwen2.5-VL's layout
             made = Made(QWEN, queries=16, slots=2, sizes=((128, 128), SIZE), pixels=(56 * 56, 28 * 28 * 20))
             yield InstructX(make_checkpoint(folder, qwen_image_edit_tiny.make_tokenizer(), made), {})
         elif request.param == "flux2-klein-kv":
             klein_tiny.few_layers(patch)
-            checkpoint = published_names.publish_klein(klein_tiny.make_checkpoint(folder))
-            yield Klein(checkpoint, {}, references=1)
+            yield Klein(make_published(request.param, folder), {}, references=1)
         else:
             qwen_image_edit_tiny.small_images(patch)
             area = {"area": qwen_image_edit_tiny.AREA}
-            checkpoint = qwen_image_edit_tiny.make_checkpoint(folder, several=True)
             settings = {"denoiser_bf16": area, "vl_parser": {"seen_area": qwen_image_edit_tiny.SEEN_AREA}}
-            yield Qwen(published_names.publish_qwen_vl(checkpoint), settings, True, 1)
+            yield Qwen(make_published(request.param, folder), settings, True, 1)
 
 
 @pytest.fixture(scope="module")

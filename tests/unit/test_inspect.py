@@ -80,10 +80,18 @@ def test_a_half_copied_checkpoint_is_described_as_far_as_it_goes(tmp_path):
     found = summary(tmp_path)
     assert (found.networks, found.lanes, found.fits, found.steps, found.guidance) == ([], {}, [], 28, 2.5)
     for words in ("lacks vae/config.json", "lacks the folder scheduler", "lacks the folder transformer",
-                  "calibration/pairs.jsonl", "lists no text_encoder, tokenizer, text_encoder_2, tokenizer_2, which a FluxKontextPipeline has"):
+                  "lists no text_encoder, tokenizer, text_encoder_2, tokenizer_2, which a FluxKontextPipeline has"):
         assert sum(words in sentence for sentence in found.missing) == 1, (words, found.missing)
+    assert sum("calibration/pairs.jsonl" in sentence for sentence in found.optional) == 1
     done = inspected(tmp_path)
     assert done.returncode == 1 and done.stdout.count("missing") == len(found.missing)
+
+
+def test_what_only_narrow_lanes_need_fails_no_inspection(tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(SHAPES, folder, ignore=shutil.ignore_patterns("calibration"))
+    done = inspected(folder)
+    assert done.returncode == 0 and "optional calibration/pairs.jsonl" in done.stdout
 
 
 @pytest.mark.parametrize("lost", ["vae", "tokenizer", "transformer"])
