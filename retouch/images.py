@@ -155,15 +155,15 @@ def _plain(data: bytes, name: str) -> bytes:
     if not data:
         raise RequestError(f"{name} is empty; send a picture file: {allowed()}")
     limit = types.MAX_IMAGE_BYTES
+    if not is_known(data) and (known := other_format(data)):  # no picture's base64 text starts like one of these
+        raise RequestError(f"{name} is {known} file; {ADVICE}")
     if not is_known(data) and len(data) <= limit * 3 // 2:  # base64 in lines, too
         text = data.split(b",", 1)[1] if data.startswith(b"data:") and b"," in data[:64] else data
         try:
             data = base64.b64decode(text.translate(None, b"\r\n \t"), validate=True)
         except (binascii.Error, ValueError):
-            known = other_format(data)
-            what = f"is {known} file; {ADVICE}" if known else (
-                f"is not a picture file, nor one as base64 text; {allowed()} are allowed")
-            raise RequestError(f"{name} {what}") from None
+            raise RequestError(
+                f"{name} is not a picture file, nor one as base64 text; {allowed()} are allowed") from None
     if len(data) > limit:
         raise RequestError(f"{name} has {len(data)} bytes; at most {limit} are allowed")
     return data

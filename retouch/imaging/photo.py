@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,16 +12,17 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from retouch import types
-from retouch.imaging import colour, jpeg_markers, png_chunks
-from retouch.imaging.formats import ADVICE, allowed, other_format
+from retouch.imaging import colour, jpeg_markers, png_chunks, tiff_tags
+from retouch.imaging.formats import ADVICE, allowed, kind_of, other_format
 from retouch.types import RequestError
 
 WHITE = 255
 BLOCK_BYTES = 8192  # decoded at a time; between two blocks it is asked whether to go on
 ORIENTATION = 0x0112
-EIGHT_BITS = "the image has 16 bits a channel; it is edited and answered in 8"
+BMP_RLE4 = 2  # Pillow decodes runs of an odd length wrongly
 PngImagePlugin.MAX_TEXT_CHUNK = png_chunks.MAX_ICC_BYTES  # the limit of a profile, too
 warnings.filterwarnings("ignore", module="PIL")  # on standard error, with paths
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 Check = Callable[[], None]
 
@@ -61,14 +63,16 @@ class Photo:
 def photo_of(data: bytes, name: str, check: Check = go_on) -> Photo:
     """Decode a file that is no base64 text; RequestError, and whatever `check` raises."""
     image = loaded(data, name, check)
-    notes = [EIGHT_BITS] if _is_deep(image, data) else []
+    bits = _bits(image, data)
+    deep = f"the image has {bits} bits a channel; it is edited and answered in 8"
+    notes = [deep] if bits > 8 else []
     chunks = png_chunks.colour_chunks(data) if data.startswith(png_chunks.SIGNATURE) else {}
     orientation = orientation_of(image)
     icc = image.info.get("icc_profile")
     image = upright(image)
     if icc and image.mode in ("CMYK", "L", "LA", "LAB", "I;16", "I") and icc[16:20] != b"RGB ":
         image, icc = _without_profile(image, icc, notes)
-    pixels, alpha = _channels(image)
+    pixels, alpha = _channels(image, bits)
     if icc and b"cICP" not in chunks:
         is_useful = colour.is_rgb_profile(icc)
         return Photo(pixels, alpha, icc if is_useful else None, notes, orientation)
@@ -92,7 +96,11 @@ def opened(data: bytes, name: str, check: Check = go_on) -> Image.Image:
         known = other_format(data)
         if known:
             raise RequestError(f"{name} is {known} file; {ADVICE}") from None
-        raise RequestError(f"{name} is not a readable picture; {allowed()} are allowed") from None
+        raise RequestError(f"{name} {_unreadable(data)}") from None
+    if image.format == "TIFF":
+        tiff_tags.check(image, name)
+    if image.format == "BMP" and image.info.get("compression") == BMP_RLE4:
+        raise RequestError(f"{name} is a BMP file compressed by 4-bit run lengths; {ADVICE}")
     _check_sizes(image, name)
     return image
 
@@ -136,6 +144,13 @@ def sizes() -> str:
         f"sides must be {types.MIN_SIDE} to {types.MAX_SIDE} and the area at most "
         f"{types.MAX_PIXELS} pixels"
     )
+
+
+def _unreadable(data: bytes) -> str:
+    kind = kind_of(data)
+    if kind:
+        return f"is a {kind} file that is damaged or of an unusual kind; {ADVICE}"
+    return f"is not a readable picture; {allowed()} are allowed"
 
 
 class _CheckedFile(io.BytesIO):
@@ -185,14 +200,17 @@ def _check_sizes(image: Image.Image, name: str) -> None:
         )
     # cameras put a small second picture into some JPEG files ("MPO"); the first is the photo
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if image.format == "TIFF" and frames > 1:
+        frames = tiff_tags.count_pages(image, frames)
     if frames != 1:
         raise RequestError(f"{name} has {frames} frames; only 1 is allowed, send one of them")
 
 
-def _is_deep(image: Image.Image, data: bytes) -> bool:
+def _bits(image: Image.Image, data: bytes) -> int:
+    """Bits of a channel; a file of fewer than 8 is read as 8."""
     if data.startswith(png_chunks.SIGNATURE):
-        return data[24:25] == b"\x10"
-    return image.mode.startswith("I") or image.mode == "F"
+        return max(8, data[24])
+    return tiff_tags.bits(image) if image.format == "TIFF" else 8
 
 
 def _without_profile(
@@ -211,10 +229,10 @@ def _without_profile(
     return result, None
 
 
-def _channels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+def _channels(image: Image.Image, bits: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Pixels uint8 [H, W, 3], and alpha uint8 [H, W] where not everything is opaque."""
     if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip, not scale
-        return _deep_grey(image)
+        return _deep_grey(image, bits)
     if not image.has_transparency_data:
         return np.asarray(image.convert("RGB")), None
     channels = np.asarray(image.convert("RGBA"))
@@ -223,9 +241,9 @@ def _channels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     return pixels, None if (alpha == 255).all() else np.ascontiguousarray(alpha)
 
 
-def _deep_grey(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    levels = np.asarray(image).astype(np.int64)
-    grey = (levels >> 8).clip(0, 255).astype(np.uint8)
+def _deep_grey(image: Image.Image, bits: int) -> tuple[np.ndarray, np.ndarray | None]:
+    levels = np.asarray(image)
+    grey = (levels >> (bits - 8)).clip(0, 255).astype(np.uint8)
     clear = image.info.get("transparency")
     alpha = None
     if isinstance(clear, int) and (levels == clear).any():
