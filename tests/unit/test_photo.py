@@ -225,6 +225,13 @@ def test_other_formats_are_read(format):
     (b"%PDF-1.7" + bytes(80), "PDF file"),
     (b"  <svg xmlns=''></svg>", "SVG file"),
     (b"\0\0\0\x18ftypmp42" + bytes(80), "video file"),
+    (b"P6\n4 4\n255\n" + bytes(48), "Netpbm file"),
+    (b"P1 2 2 0 1 1 0 ", "Netpbm file"),
+    (b"%!PS-Adobe-3.0", "PostScript file"),
+    (b"\xff\x4f\xff\x51" + bytes(80), "JPEG 2000 file"),
+    (b"GIF89a" + bytes(80), "GIF file that is damaged"),
+    (b"BM" + bytes(80), "BMP file that is damaged"),
+    (b"II+\0" + bytes(80), "TIFF file that is damaged"),
 ])
 def test_files_of_another_kind_are_named(data, words):
     with pytest.raises(RequestError, match=words):
