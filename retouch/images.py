@@ -17,7 +17,7 @@ from PIL import Image
 
 from retouch import types
 from retouch.imaging.colour import STRIP
-from retouch.imaging.formats import ADVICE, allowed, is_known, other_format
+from retouch.imaging.formats import advice, allowed, is_known, other_format
 from retouch.imaging.photo import Check, Photo, go_on, loaded, opened, photo_of, upright
 from retouch.types import BUCKETS, CELL, RequestError
 
@@ -156,7 +156,7 @@ def _plain(data: bytes, name: str) -> bytes:
         raise RequestError(f"{name} is empty; send a picture file: {allowed()}")
     limit = types.MAX_IMAGE_BYTES
     if not is_known(data) and (known := other_format(data)):  # no picture's base64 text starts like one of these
-        raise RequestError(f"{name} is {known} file; {ADVICE}")
+        raise RequestError(f"{name} is {known} file; {advice(known)}")
     if not is_known(data) and len(data) <= limit * 3 // 2:  # base64 in lines, too
         text = data.split(b",", 1)[1] if data.startswith(b"data:") and b"," in data[:64] else data
         try:

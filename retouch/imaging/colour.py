@@ -85,7 +85,7 @@ def _by_cicp(pixels: np.ndarray, body: bytes) -> tuple[np.ndarray, str]:
     primaries, transfer, matrix, is_full_range = body
     is_known = transfer in SRGB_TRANSFERS or transfer in GAMMA_TRANSFERS
     if primaries not in PRIMARIES or not is_known or matrix != 0 or not is_full_range:
-        return pixels, "the colours of the image's cICP chunk are not known; it was read as sRGB"
+        return pixels, "the image's cICP colours are not known; it was read as sRGB"
     return _by_primaries(pixels, PRIMARIES[primaries], GAMMA_TRANSFERS.get(transfer, 0.0))
 
 

@@ -7,6 +7,7 @@ import re
 from PIL import features
 
 from retouch import types
+from retouch.imaging import heic
 
 # first bytes of the formats that are taken; of RIFF and ftyp files the kind stands behind them
 SIGNATURES = {
@@ -22,6 +23,7 @@ SIGNATURES = {
 }
 FTYP = re.compile(rb"^....ftyp(....)", re.DOTALL)
 ADVICE = "send it as PNG, JPEG or WebP"
+HEIC_ADVICE = f"{ADVICE}, or install pillow-heif where the server runs"
 NAMES = {
     b"\xff\x0a": "a JPEG XL",
     b"\0\0\0\x0cJXL ": "a JPEG XL",
@@ -48,7 +50,8 @@ NAMES = {
 }
 NETPBM = re.compile(rb"P[1-7fF]\s")
 AVIF_BRANDS = (b"avif", b"avis")
-HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
+GENERAL_BRANDS = (b"mif1", b"msf1")
+HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", *GENERAL_BRANDS}
 
 
 def is_known(data: bytes) -> bool:
@@ -58,24 +61,32 @@ def is_known(data: bytes) -> bool:
 
 def kind_of(data: bytes) -> str:
     """The format that is taken and whose first bytes these are; empty where there is none."""
-    if _brand(data) in AVIF_BRANDS:
+    brand = _brand(data)
+    if brand in AVIF_BRANDS:
         return "AVIF"
+    if brand in HEIF_BRANDS and heic.is_installed():
+        return "HEIC"
     return next((name for start, name in SIGNATURES.items() if data.startswith(start)), "")
 
 
 def other_format(data: bytes) -> str:
     """What a file is that is not taken, as "a PDF"; empty where nobody knows."""
     brand = _brand(data)
-    if brand in HEIF_BRANDS:
+    if brand in HEIF_BRANDS and not heic.is_installed():
         return "a HEIC"
     if brand in AVIF_BRANDS and not features.check("avif"):
         return "an AVIF"
-    if brand and brand not in AVIF_BRANDS:
+    if brand and brand not in (*AVIF_BRANDS, *HEIF_BRANDS):
         return "a video"
     if NETPBM.match(data):
         return "a Netpbm"
     head = data.lstrip()[:16] if data[:64].isascii() else data[:16]
     return next((name for start, name in NAMES.items() if head.startswith(start)), "")
+
+
+def advice(name: str) -> str:
+    """What to do with a file of a format that is not taken."""
+    return HEIC_ADVICE if name == "a HEIC" else ADVICE
 
 
 def allowed() -> str:
@@ -85,5 +96,12 @@ def allowed() -> str:
 
 
 def _brand(data: bytes) -> bytes:
+    """Of an ftyp file; empty for others. One that is general is made exact by those it is compatible with."""
     match = FTYP.match(data[:12])
-    return match[1] if match else b""
+    if not match:
+        return b""
+    if match[1] in GENERAL_BRANDS:
+        end = min(int.from_bytes(data[:4], "big"), 256)
+        others = {data[place : place + 4] for place in range(16, end, 4)}
+        return next((brand for brand in AVIF_BRANDS if brand in others), match[1])
+    return match[1]

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from retouch import types
-from retouch.imaging import colour, jpeg_markers, png_chunks, tiff_tags
-from retouch.imaging.formats import ADVICE, allowed, kind_of, other_format
+from retouch.imaging import colour, heic, heif_boxes, jpeg_markers, png_chunks, tiff_tags
+from retouch.imaging.formats import ADVICE, advice, allowed, kind_of, other_format
 from retouch.types import RequestError
 
 WHITE = 255
@@ -66,14 +66,14 @@ def photo_of(data: bytes, name: str, check: Check = go_on) -> Photo:
     bits = _bits(image, data)
     deep = f"the image has {bits} bits a channel; it is edited and answered in 8"
     notes = [deep] if bits > 8 else []
-    chunks = png_chunks.colour_chunks(data) if data.startswith(png_chunks.SIGNATURE) else {}
+    chunks = _colour_chunks(image, data)
     orientation = orientation_of(image)
     icc = image.info.get("icc_profile")
     image = upright(image)
     if icc and image.mode in ("CMYK", "L", "LA", "LAB", "I;16", "I") and icc[16:20] != b"RGB ":
         image, icc = _without_profile(image, icc, notes)
     pixels, alpha = _channels(image, bits)
-    if icc and b"cICP" not in chunks:
+    if icc and (b"cICP" not in chunks or image.format != "PNG"):
         is_useful = colour.is_rgb_profile(icc)
         return Photo(pixels, alpha, icc if is_useful else None, notes, orientation)
     pixels, note = colour.by_png_chunks(pixels, chunks)
@@ -88,14 +88,15 @@ def opened(data: bytes, name: str, check: Check = go_on) -> Image.Image:
         raise RequestError(
             f"{name} has more than {jpeg_markers.MAX_SCANS} scans; save it as an ordinary JPEG")
     try:
-        image = Image.open(_CheckedFile(data, check), formats=types.IMAGE_FORMATS)
+        formats = heic.formats() if kind_of(data) == "HEIC" else types.IMAGE_FORMATS
+        image = Image.open(_CheckedFile(data, check), formats=formats)
     except Image.DecompressionBombError:
         raise RequestError(f"{name} has too many pixels; {sizes()}") from None
     except Exception as failure:
         _reraise(failure)
         known = other_format(data)
         if known:
-            raise RequestError(f"{name} is {known} file; {ADVICE}") from None
+            raise RequestError(f"{name} is {known} file; {advice(known)}") from None
         raise RequestError(f"{name} {_unreadable(data)}") from None
     if image.format == "TIFF":
         tiff_tags.check(image, name)
@@ -111,6 +112,8 @@ def loaded(data: bytes, name: str, check: Check = go_on) -> Image.Image:
     image.decodermaxblock = BLOCK_BYTES
     try:
         image.load()
+        if image.format == "HEIF":
+            _check_sizes(image, name)  # known for certain only now
         return image
     except Exception as failure:
         _reraise(failure)
@@ -199,7 +202,8 @@ def _check_sizes(image: Image.Image, name: str) -> None:
             f"the longer side may be at most {types.MAX_ASPECT:g} times the shorter"
         )
     # cameras put a small second picture into some JPEG files ("MPO"); the first is the photo
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    # and telephones a series of them into one HEIC file, which says which one is the photo
+    frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
     if image.format == "TIFF" and frames > 1:
         frames = tiff_tags.count_pages(image, frames)
     if frames != 1:
@@ -210,7 +214,16 @@ def _bits(image: Image.Image, data: bytes) -> int:
     """Bits of a channel; a file of fewer than 8 is read as 8."""
     if data.startswith(png_chunks.SIGNATURE):
         return max(8, data[24])
+    if image.format == "HEIF":
+        return max(8, image.info.get("bit_depth", 8))
     return tiff_tags.bits(image) if image.format == "TIFF" else 8
+
+
+def _colour_chunks(image: Image.Image, data: bytes) -> dict[bytes, bytes]:
+    """What the file says about its colours without a profile, as chunks of a PNG."""
+    if data.startswith(png_chunks.SIGNATURE):
+        return png_chunks.colour_chunks(data)
+    return heif_boxes.colour_chunks(data) if image.format in ("AVIF", "HEIF") else {}
 
 
 def _without_profile(

@@ -219,7 +219,7 @@ def test_other_formats_are_read(format):
 
 
 @pytest.mark.parametrize(("data", "words"), [
-    (b"\0\0\0\x18ftypheic" + bytes(80), "HEIC file; send it as PNG"),
+    (b"\0\0\0\x18ftypheic" + bytes(80), "HEIC file that is damaged"),
     (b"\xff\x0a" + bytes(80), "JPEG XL file"),
     (b"8BPS" + bytes(80), "Photoshop file"),
     (b"%PDF-1.7" + bytes(80), "PDF file"),
