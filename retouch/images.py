@@ -30,15 +30,15 @@ SWAPPED = {
 }
 
 
-def decode(data: bytes, name: str = "IMAGE") -> np.ndarray:
+def decode(data: bytes, name: str = "IMAGE", first_frame: bool | None = None) -> np.ndarray:
     """A picture file (or its base64 text) → sRGB uint8 [H, W, 3], upright, without alpha or metadata."""
-    return decode_photo(data, name).srgb()
+    return decode_photo(data, name, first_frame=first_frame).srgb()
 
 
-def decode_photo(data: bytes, name: str = "IMAGE", check: Check = go_on) -> Photo:
+def decode_photo(data: bytes, name: str = "IMAGE", check: Check = go_on, first_frame: bool | None = None) -> Photo:
     """A picture file (or its base64 text) with its colours and its transparency; RequestError. `check` is called
-    while it is decoded, and ends that by raising."""
-    return photo_of(_plain(data, name), name, check)
+    while it is decoded, and ends that by raising. Several frames are refused, unless the `first_frame` is asked for; None where nobody can."""
+    return photo_of(_plain(data, name), name, check, first_frame)
 
 
 def decode_mask(data: bytes, height: int, width: int, name: str = "REGION", orientation: int = 1) -> np.ndarray:

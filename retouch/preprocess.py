@@ -44,7 +44,8 @@ def preprocess(request: EditRequest, choice: Choice, family: Family, check: Chec
     if request.negative and not family.negatives:
         raise RequestError("NEGATIVE is not known to this checkpoint; leave it empty")
     source = Source.of(request.image, request.region, request.format, family, check)
-    photos = [images.decode_photo(file, "REFERENCES", check).srgb() for file in request.references]
+    first_frame = source.format.first_frame
+    photos = [images.decode_photo(file, "REFERENCES", check, first_frame).srgb() for file in request.references]
     references = [images.fit(photo, family.size(*photo.shape[:2])) for photo in photos]
     # at the network's size: a large photo is not converted as a whole
     pixels = colour.to_srgb(images.fit(source.photo.opaque(), source.bucket), source.photo.icc)

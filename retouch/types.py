@@ -208,34 +208,40 @@ def as_base64(file: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Format:
-    """How answers are encoded. `base64` asks for text, because JSON cannot carry bytes (HTTP generate_stream)."""
+    """How answers are encoded, and how the request's files are read. `base64` asks for text, because JSON cannot carry
+    bytes (HTTP generate_stream); `first_frame` takes that of an animated file, which is refused otherwise."""
 
     name: str
     quality: int = DEFAULT_QUALITY
     base64: bool = False
     level: int = DEFAULT_LEVEL
+    first_frame: bool = False
 
 
 def parse_format(text: str) -> Format:
-    """`jpeg;quality=80`, `png;level=6` or `png;base64` → Format; RequestError."""
+    """`jpeg;quality=80`, `png;level=6`, `png;base64` or `png;first_frame` → Format; RequestError."""
     name, *options = [part.strip() for part in text.lower().split(";")]
     if name not in FORMATS:
         raise RequestError(f"FORMAT {_short(name)} is unknown; it must be {_one_of(FORMATS)}")
     quality, base64 = DEFAULT_QUALITY, False
     level = DEFAULT_LEVEL
+    first_frame = "first_frame" in options
     for option in options:
         digits = option.rpartition("=")[2].strip()
         if option == "base64":
             base64 = True
         elif option.startswith("quality=") and digits.isascii() and digits.isdigit():
             quality = int(digits[:9])
+        elif option == "first_frame":
+            continue
         elif option.startswith("level=") and digits.isascii() and digits.isdigit():
             level = int(digits[:9])
         else:
-            raise RequestError(f"FORMAT option {_short(option)} is unknown; there are quality=1 to 100, level=0 to 9 and base64")
+            raise RequestError(f"FORMAT option {_short(option)} is unknown; there are quality=1 to 100, level=0 to 9, "
+                               "first_frame and base64")
     _within("FORMAT quality", quality, 1, 100)
     _within("FORMAT level", level, 0, 9)
-    return Format(name, quality, base64, level)
+    return Format(name, quality, base64, level, first_frame)
 
 
 def _within(name: str, value: float, low: float, high: float, note: str = "") -> None:

@@ -24,6 +24,8 @@ PngImagePlugin.MAX_TEXT_CHUNK = png_chunks.MAX_ICC_BYTES  # the limit of a profi
 warnings.filterwarnings("ignore", module="PIL")  # on standard error, with paths
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
+FIRST_FRAME = ", or FORMAT png;first_frame to edit the first"
+
 Check = Callable[[], None]
 
 
@@ -60,9 +62,12 @@ class Photo:
         return colour.to_srgb(self.opaque(background), self.icc)
 
 
-def photo_of(data: bytes, name: str, check: Check = go_on) -> Photo:
-    """Decode a file that is no base64 text; RequestError, and whatever `check` raises."""
-    image = loaded(data, name, check)
+def photo_of(data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None) -> Photo:
+    """Decode a file that is no base64 text; RequestError, and whatever `check` raises.
+
+    Files of several frames are refused, unless `first_frame` asks for that; None where nobody can ask.
+    """
+    image = loaded(data, name, check, first_frame)
     bits = _bits(image, data)
     deep = f"the image has {bits} bits a channel; it is edited and answered in 8"
     notes = [deep] if bits > 8 else []
@@ -80,7 +85,9 @@ def photo_of(data: bytes, name: str, check: Check = go_on) -> Photo:
     return Photo(pixels, alpha, None, notes + [note] * bool(note), orientation)
 
 
-def opened(data: bytes, name: str, check: Check = go_on) -> Image.Image:
+def opened(
+    data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None
+) -> Image.Image:
     """An image of which no pixel is read yet; its size, sides, aspect and frames are allowed."""
     if data.startswith(png_chunks.SIGNATURE):
         data = png_chunks.needed_chunks(data)
@@ -103,12 +110,16 @@ def opened(data: bytes, name: str, check: Check = go_on) -> Image.Image:
     if image.format == "BMP" and image.info.get("compression") == BMP_RLE4:
         raise RequestError(f"{name} is a BMP file compressed by 4-bit run lengths; {ADVICE}")
     _check_sizes(image, name)
+    if not first_frame:
+        _check_frames(image, name, "" if first_frame is None else FIRST_FRAME)
     return image
 
 
-def loaded(data: bytes, name: str, check: Check = go_on) -> Image.Image:
+def loaded(
+    data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None
+) -> Image.Image:
     """An image whose pixels are read; RequestError."""
-    image = opened(data, name, check)
+    image = opened(data, name, check, first_frame)
     image.decodermaxblock = BLOCK_BYTES
     try:
         image.load()
@@ -201,13 +212,18 @@ def _check_sizes(image: Image.Image, name: str) -> None:
             f"{name} is {width} x {height} pixels; "
             f"the longer side may be at most {types.MAX_ASPECT:g} times the shorter"
         )
+
+
+def _check_frames(image: Image.Image, name: str, advice: str) -> None:
     # cameras put a small second picture into some JPEG files ("MPO"); the first is the photo
     # and telephones a series of them into one HEIC file, which says which one is the photo
     frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
     if image.format == "TIFF" and frames > 1:
         frames = tiff_tags.count_pages(image, frames)
     if frames != 1:
-        raise RequestError(f"{name} has {frames} frames; only 1 is allowed, send one of them")
+        raise RequestError(
+            f"{name} has {frames} frames; only 1 is allowed, send one of them{advice}"
+        )
 
 
 def _bits(image: Image.Image, data: bytes) -> int:
