@@ -20,6 +20,7 @@ WHITE = 255
 BLOCK_BYTES = 8192  # decoded at a time; between two blocks it is asked whether to go on
 ORIENTATION = 0x0112
 BMP_RLE4 = 2  # Pillow decodes runs of an odd length wrongly
+CONVERTED = ("CMYK", "L", "LA", "I;16", "I")  # modes whose profiles are not of RGB
 PngImagePlugin.MAX_TEXT_CHUNK = png_chunks.MAX_ICC_BYTES  # the limit of a profile, too
 warnings.filterwarnings("ignore", module="PIL")  # on standard error, with paths
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -75,14 +76,14 @@ def photo_of(data: bytes, name: str, check: Check = go_on, first_frame: bool | N
     orientation = orientation_of(image)
     icc = image.info.get("icc_profile")
     image = upright(image)
-    if icc and image.mode in ("CMYK", "L", "LA", "LAB", "I;16", "I") and icc[16:20] != b"RGB ":
-        image, icc = _without_profile(image, icc, notes)
+    if image.mode == "LAB" or (icc and image.mode in CONVERTED and icc[16:20] != b"RGB "):
+        image, icc = _as_rgb(image, icc, notes)
     pixels, alpha = _channels(image, bits)
     if icc and (b"cICP" not in chunks or image.format != "PNG"):
         is_useful = colour.is_rgb_profile(icc)
         return Photo(pixels, alpha, icc if is_useful else None, notes, orientation)
-    pixels, note = colour.by_png_chunks(pixels, chunks)
-    return Photo(pixels, alpha, None, notes + [note] * bool(note), orientation)
+    icc, note = colour.profile_of_chunks(chunks)
+    return Photo(pixels, alpha, icc, notes + [note] * bool(note), orientation)
 
 
 def opened(
@@ -242,20 +243,19 @@ def _colour_chunks(image: Image.Image, data: bytes) -> dict[bytes, bytes]:
     return heif_boxes.colour_chunks(data) if image.format in ("AVIF", "HEIF") else {}
 
 
-def _without_profile(
-    image: Image.Image, icc: bytes, notes: list[str]
+def _as_rgb(
+    image: Image.Image, icc: bytes | None, notes: list[str]
 ) -> tuple[Image.Image, bytes | None]:
-    """A CMYK, grey or Lab image as sRGB; as Pillow converts it where the profile does not fit."""
-    has_alpha = image.has_transparency_data
-    alpha = image.convert("RGBA").getchannel("A") if has_alpha else None
+    """A CMYK, grey or Lab image as RGB with its profile; as Pillow converts it where its own does not fit."""
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
     plain = image.convert("L") if image.mode == "LA" else image
     result = colour.converted(plain, icc)
     if result is None:
         notes.append("the image's colour profile does not fit it and was not used")
         return image, None
     if alpha is not None:
-        result.putalpha(alpha)
-    return result, None
+        result[0].putalpha(alpha)
+    return result
 
 
 def _channels(image: Image.Image, bits: int) -> tuple[np.ndarray, np.ndarray | None]:

@@ -16,7 +16,6 @@ from PIL import Image, ImageCms
 from retouch import images
 from retouch.answer import EditInfo
 from retouch.families import family_of
-from retouch.imaging import colour
 from retouch.lanes import Choice
 from retouch.postprocess import postprocess
 from retouch.preprocess import preprocess
@@ -41,7 +40,9 @@ def with_chunk(data: bytes, added: bytes) -> bytes:
 
 def profile(primaries: tuple, gamma: float = 2.2) -> bytes:
     """A matrix profile of ICC version 2 with these chromaticities and D65 as white."""
-    matrix = colour._matrix((*primaries, (0.3127, 0.3290)))
+    red, green, blue, white = ([x / y, 1, (1 - x - y) / y] for x, y in (*primaries, (0.3127, 0.3290)))
+    columns = np.array([red, green, blue]).T
+    matrix = columns * np.linalg.solve(columns, white)
     bradford = np.array([[1.0479, 0.0229, -0.0502], [0.0296, 0.9904, -0.0171], [-0.0092, 0.0151, 0.7519]])
     columns = (bradford @ matrix).T
 
