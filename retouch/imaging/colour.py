@@ -30,8 +30,10 @@ SRGB_TRANSFERS = (1, 6, 13, 14, 15)  # displays show BT.709's as sRGB's
 ADOBE = ((0.640, 0.330), (0.210, 0.710), (0.150, 0.060), (0.3127, 0.3290))  # Adobe RGB (1998)
 PROPHOTO = ((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001), (0.3457, 0.3585))  # ROMM, ISO 22028-2
 SAMPLE_SIDE = 512
-ROUNDING = 4  # levels of 8 bits that two conversions may move
-OUTSIDE = 0.001  # share of pixels whose colours may be lost
+VISIBLE = 3.0  # CIE 1976 difference, beyond that of 8 bits
+DARK = 10.0  # lightness below which a profile of inks has colours that nothing can show
+OUTSIDE = 0.002  # share of pixels whose colours sRGB may lose
+OUTSIDE_WIDE = 0.02  # and Adobe RGB: in 8 bits wider colours are coarser everywhere
 LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 STRIP = 256  # rows at a time: a large picture has no second copy in wider numbers
 SAME = 1 / 512  # a gamma or chromaticity nearer than this to sRGB's changes no 8-bit value
@@ -119,18 +121,25 @@ def _by_primaries(primaries: tuple, gamma: float) -> tuple[bytes | None, str]:
 def _narrowest(image: Image.Image, icc: bytes) -> bytes | None:
     """The profile of the narrowest colours that hold those of the image, as a few of its pixels show."""
     sample = image.resize([min(side, SAMPLE_SIDE) for side in image.size], Image.Resampling.NEAREST)
-    widest = rgb_profile.of(PROPHOTO, 1.8)
-    transform = _transform(icc, image.mode, "RGB", widest)
-    if transform is None:
+    exact = _transform(icc, image.mode, "LAB", LAB)
+    if exact is None:
         return None
-    colours = np.asarray(ImageCms.applyTransform(sample, transform))
-    for target in (None, rgb_profile.of(ADOBE, 563 / 256)):
-        there, back = _transform(widest, "RGB", "RGB", target), _transform(target, "RGB", "RGB", widest)
-        kept = _applied(back, _applied(there, colours))
-        outside = np.abs(kept.astype(np.int16) - colours).max(axis=2) > ROUNDING
-        if outside.mean() <= OUTSIDE:
+    lab = _lab(ImageCms.applyTransform(sample, exact))
+    shown = lab[:, :, 0] > DARK
+    shares = {}
+    for target in (None, rgb_profile.of(ADOBE, 563 / 256), rgb_profile.of(PROPHOTO, 1.8)):
+        there, back = _transform(icc, image.mode, "RGB", target), _transform(target, "RGB", "LAB", LAB)
+        kept = _lab(ImageCms.applyTransform(ImageCms.applyTransform(sample, there), back))
+        shares[target] = ((np.linalg.norm(kept - lab, axis=2) > VISIBLE) & shown).mean()
+        if shares[target] <= (OUTSIDE if target is None else OUTSIDE_WIDE):
             return target
-    return widest
+    return min(shares, key=shares.get)
+
+
+def _lab(image: Image.Image) -> np.ndarray:
+    """CIE Lab [H, W, 3] of an image in Pillow's 8 bits."""
+    levels = np.asarray(image)
+    return np.dstack([levels[:, :, 0] * (100 / 255), levels[:, :, 1:].view(np.int8)])
 
 
 def _transform(
