@@ -77,7 +77,7 @@ def photo_of(data: bytes, name: str, check: Check = go_on, first_frame: bool | N
     icc = image.info.get("icc_profile")
     image = upright(image)
     if image.mode == "LAB" or (icc and image.mode in CONVERTED and icc[16:20] != b"RGB "):
-        image, icc = _as_rgb(image, icc, notes)
+        image, icc = _as_rgb(_in_eight_bits(image, bits), icc, notes)
     pixels, alpha = _channels(image, bits)
     if icc and (b"cICP" not in chunks or image.format != "PNG"):
         is_useful = colour.is_rgb_profile(icc)
@@ -256,6 +256,17 @@ def _as_rgb(
     if alpha is not None:
         result[0].putalpha(alpha)
     return result
+
+
+def _in_eight_bits(image: Image.Image, bits: int) -> Image.Image:
+    """16-bit grey as ImageCms takes it; other images as they are."""
+    if not image.mode.startswith("I"):
+        return image
+    pixels, alpha = _deep_grey(image, bits)
+    grey = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0]))
+    if alpha is not None:
+        grey.putalpha(Image.fromarray(alpha))
+    return grey
 
 
 def _channels(image: Image.Image, bits: int) -> tuple[np.ndarray, np.ndarray | None]:

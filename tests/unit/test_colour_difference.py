@@ -86,6 +86,8 @@ OTHERS = {
     "CMYK JPEG": stored(in_inks(), "JPEG", quality=95, icc_profile=CMYK),
     "Lab": stored(in_lab(), "TIFF"),
     "grey of gamma 1.8": stored(GREY, "PNG", icc_profile=grey_profile(1.8)),
+    "deep grey": stored(
+        Image.fromarray(photo()[:, :, 1].astype(np.uint16) * 257), "PNG", icc_profile=grey_profile(1.8)),
     "grey of gamma 2.2": stored(GREY, "JPEG", icc_profile=grey_profile(2.2)),
 }
 BEYOND = {"vivid inks": stored(cyan(), "TIFF", icc_profile=CMYK), "vivid Lab": stored(vivid_lab(), "TIFF")}
