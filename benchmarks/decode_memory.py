@@ -41,7 +41,6 @@ FILES = {  # format, mode and what else the encoder is told
     "WebP": ("WEBP", "RGB", {"quality": 80, "method": 0}),
     "WebP, lossless": ("WEBP", "RGBA", {"lossless": True, "method": 0, "quality": 0}),
     "AVIF": ("AVIF", "RGB", {"quality": 60, "speed": 10}),
-    "HEIC": ("HEIF", "RGB", {"quality": 50}),
     "TIFF, deflated": ("TIFF", "RGB", {"compression": "tiff_adobe_deflate"}),
     "TIFF, JPEG": ("TIFF", "RGB", {"compression": "jpeg"}),
     "GIF": ("GIF", "P", {}),
@@ -66,10 +65,6 @@ def main(only: str, decode: Path | None, prepare: tuple[str, str] | None):
 def photo_file(name: str, side: int = round(types.MAX_PIXELS**0.5)) -> bytes:
     """A square file of FILES: grainy blocks of `side` squared pixels."""
     format, mode, options = FILES[name]
-    if format == "HEIF":
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
     rng = np.random.default_rng(0)
     blocks = rng.integers(40, 200, (10, 10, 3)).repeat(TILE // 10, 0).repeat(TILE // 10, 1)
     tile = (blocks + rng.integers(-2, 3, (TILE, TILE, 1))).astype(np.uint8)

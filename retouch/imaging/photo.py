@@ -12,7 +12,9 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from retouch import types
-from retouch.imaging import colour, heic, heif_boxes, jpeg_markers, png_chunks, tiff_tags
+from retouch.imaging import (
+    colour, heic, heif_boxes, jpeg_markers, native_calls, png_chunks, tiff_tags,
+)
 from retouch.imaging.formats import ADVICE, advice, allowed, kind_of, other_format
 from retouch.types import RequestError
 
@@ -123,7 +125,10 @@ def loaded(
     image = opened(data, name, check, first_frame)
     image.decodermaxblock = BLOCK_BYTES
     try:
-        image.load()
+        if native_calls.is_long(image):
+            native_calls.run(image.load, check)
+        else:
+            image.load()
         if image.format == "HEIF":
             _check_sizes(image, name)  # known for certain only now
         return image
