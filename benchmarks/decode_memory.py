@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import io
-import resource
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from retouch.preprocess import preprocess
 from retouch.types import EditRequest
 
 MIB = 1 << 20
+STATUS = Path("/proc/self/status")
 TILE = 1000  # pixels; of photographs' size on disk
 FILES = {  # format, mode and what else the encoder is told
     "PNG": ("PNG", "RGB", {"compress_level": 1}),
@@ -93,8 +93,15 @@ def _run(*arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _measured(file: bytes) -> str:
+def peak_of(file: bytes) -> int:
+    """Bytes that an edit of the file takes beyond those of the idle process; of a fresh process alone."""
     idle = _peak()
+    compose(file)
+    return _peak() - idle
+
+
+def compose(file: bytes) -> tuple[float, float]:
+    """Prepare an edit of the file and make its answer; the seconds of each."""
     start = time.perf_counter()
     family = family_of("instructx", {"patch": 8, "shift": 3.0})
     request = EditRequest(file, "sharpen", region=b"full", format="jpeg")
@@ -104,13 +111,19 @@ def _measured(file: bytes) -> str:
     cells = np.ones(source.grid[0] * source.grid[1], bool)
     picture = np.full((*source.bucket, 3), 128, np.uint8)
     postprocess(source, cells, picture, (1, 1), EditInfo("", 0, "bf16"))
-    end = time.perf_counter()
-    return f"{(_peak() - idle) / MIB:.0f} | {middle - start:.1f} | {end - middle:.1f}"
+    return middle - start, time.perf_counter() - middle
+
+
+def _measured(file: bytes) -> str:
+    idle = _peak()
+    decoding, answering = compose(file)
+    return f"{(_peak() - idle) / MIB:.0f} | {decoding:.1f} | {answering:.1f}"
 
 
 def _peak() -> int:
-    """Bytes that the process has had in memory at once."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Bytes that the process has had in memory at once (Linux; getrusage would count its parent's, too)."""
+    (line,) = [line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
