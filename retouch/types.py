@@ -16,6 +16,7 @@ from typing import Any
 VERSION = "0.1.0"
 
 MAX_IMAGE_BYTES = 50 * 1024 * 1024  # encoded, after base64 is undone
+MAX_AVIF_BYTES = 16 * 1024 * 1024  # its decoder stops Python meanwhile, for 0.16 s a MiB
 MAX_PIXELS = 64_000_000  # decoded
 MIN_SIDE, MAX_SIDE = 16, 16384
 MAX_ASPECT = 4.0

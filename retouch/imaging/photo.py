@@ -94,6 +94,11 @@ def opened(
     """An image of which no pixel is read yet; its size, sides, aspect and frames are allowed."""
     if data.startswith(png_chunks.SIGNATURE):
         data = png_chunks.needed_chunks(data)
+    elif kind_of(data) == "AVIF" and len(data) > types.MAX_AVIF_BYTES:
+        raise RequestError(
+            f"{name} is an AVIF file of {len(data)} bytes; "
+            f"at most {types.MAX_AVIF_BYTES} are allowed, or {ADVICE}"
+        )
     elif data.startswith(b"\xff\xd8") and jpeg_markers.count_scans(data) > jpeg_markers.MAX_SCANS:
         raise RequestError(
             f"{name} has more than {jpeg_markers.MAX_SCANS} scans; save it as an ordinary JPEG")

@@ -13,7 +13,7 @@ from test_photo import P3, profile
 
 from retouch import images
 from retouch.imaging import heic
-from retouch.types import Cancelled, RequestError
+from retouch.types import MAX_AVIF_BYTES, Cancelled, RequestError
 
 # H.273's numbers in a colour box; 2 says nothing
 P3_BOX = b"colrnclx\0\x0c\0\x0d\0\x06\x80"
@@ -101,6 +101,14 @@ def test_without_pillow_heif_other_files_are_read(without):
 def test_an_avif_of_a_general_brand_is_read(without):
     file = file_of(scene(), "AVIF")
     assert images.decode(file[:8] + b"mif1" + file[12:]).shape == (128, 128, 3)
+
+
+@pytest.mark.parametrize("brand", (b"avif", b"avis"))
+def test_large_avif_files_are_refused_before_they_are_decoded(brand):
+    file = file_of(scene(), "AVIF")
+    file = file[:8] + brand + file[12:] + bytes(MAX_AVIF_BYTES)
+    with pytest.raises(RequestError, match=f"AVIF file of {len(file)} bytes; at most {MAX_AVIF_BYTES} are allowed"):
+        images.decode(file)
 
 
 def boxed(format: str, box: bytes) -> bytes:
