@@ -16,7 +16,6 @@ from typing import Any
 VERSION = "0.1.0"
 
 MAX_IMAGE_BYTES = 50 * 1024 * 1024  # encoded, after base64 is undone
-MAX_AVIF_BYTES = 16 * 1024 * 1024  # its decoder stops Python meanwhile, for 0.16 s a MiB
 MAX_PIXELS = 64_000_000  # decoded
 MIN_SIDE, MAX_SIDE = 16, 16384
 MAX_ASPECT = 4.0
@@ -225,26 +224,17 @@ def parse_format(text: str) -> Format:
     name, *options = [part.strip() for part in text.lower().split(";")]
     if name not in FORMATS:
         raise RequestError(f"FORMAT {_short(name)} is unknown; it must be {_one_of(FORMATS)}")
-    quality = LOSSLESS if name == "webp" else DEFAULT_QUALITY
-    base64 = False
-    level = DEFAULT_LEVEL
-    first_frame = "first_frame" in options
+    numbers = {"quality": LOSSLESS if name == "webp" else DEFAULT_QUALITY, "level": DEFAULT_LEVEL}
     for option in options:
-        digits = option.rpartition("=")[2].strip()
-        if option == "base64":
-            base64 = True
-        elif option.startswith("quality=") and digits.isascii() and digits.isdigit():
-            quality = int(digits[:9])
-        elif option == "first_frame":
-            continue
-        elif option.startswith("level=") and digits.isascii() and digits.isdigit():
-            level = int(digits[:9])
-        else:
+        key, _, digits = option.replace(" ", "").partition("=")
+        if key in numbers and digits.isascii() and digits.isdigit():
+            numbers[key] = int(digits[:9])
+        elif option not in ("base64", "first_frame"):
             raise RequestError(f"FORMAT option {_short(option)} is unknown; there are quality=1 to 100, level=0 to 9, "
                                "first_frame and base64")
-    _within("FORMAT quality", quality, 1, 100)
-    _within("FORMAT level", level, 0, 9)
-    return Format(name, quality, base64, level, first_frame)
+    _within("FORMAT quality", numbers["quality"], 1, 100)
+    _within("FORMAT level", numbers["level"], 0, 9)
+    return Format(name, numbers["quality"], "base64" in options, numbers["level"], "first_frame" in options)
 
 
 def _within(name: str, value: float, low: float, high: float, note: str = "") -> None:

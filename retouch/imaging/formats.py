@@ -22,6 +22,7 @@ SIGNATURES = {
     b"MM\0+": "TIFF",
 }
 FTYP = re.compile(rb"^....ftyp(....)", re.DOTALL)
+MAX_AVIF_BYTES = 16 << 20  # its decoder stops Python meanwhile, for 0.16 s a MiB
 ADVICE = "send it as PNG, JPEG or WebP"
 HEIC_ADVICE = f"{ADVICE}, or install pillow-heif where the server runs"
 NAMES = {

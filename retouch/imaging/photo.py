@@ -13,9 +13,9 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from retouch import types
 from retouch.imaging import (
-    colour, heic, heif_boxes, jpeg_markers, native_calls, png_chunks, tiff_tags,
+    colour, heic, heif_boxes, jpeg_markers, levels, native_calls, png_chunks, tiff_tags,
 )
-from retouch.imaging.formats import ADVICE, advice, allowed, kind_of, other_format
+from retouch.imaging.formats import ADVICE, MAX_AVIF_BYTES, advice, allowed, kind_of, other_format
 from retouch.types import RequestError
 
 WHITE = 255
@@ -71,7 +71,7 @@ def photo_of(data: bytes, name: str, check: Check = go_on, first_frame: bool | N
     Files of several frames are refused, unless `first_frame` asks for that; None where nobody can ask.
     """
     image = loaded(data, name, check, first_frame)
-    bits = _bits(image, data)
+    bits = levels.bits_of(image, data)
     deep = f"the image has {bits} bits a channel; it is edited and answered in 8"
     notes = [deep] if bits > 8 else []
     chunks = _colour_chunks(image, data)
@@ -79,9 +79,10 @@ def photo_of(data: bytes, name: str, check: Check = go_on, first_frame: bool | N
     icc = image.info.get("icc_profile")
     image = upright(image)
     if image.mode == "LAB" or (icc and image.mode in CONVERTED and icc[16:20] != b"RGB "):
-        image, icc = _as_rgb(_in_eight_bits(image, bits), icc, notes)
-    pixels, alpha = _channels(image, bits)
-    if icc and (b"cICP" not in chunks or image.format != "PNG"):
+        image, icc = _as_rgb(levels.in_eight_bits(image, bits), icc, notes)
+    pixels, alpha = levels.channels(image, bits)
+    is_png = data.startswith(png_chunks.SIGNATURE)
+    if icc and not (is_png and b"cICP" in chunks):  # which goes before in PNG files alone
         is_useful = colour.is_rgb_profile(icc)
         return Photo(pixels, alpha, icc if is_useful else None, notes, orientation)
     icc, note = colour.profile_of_chunks(chunks)
@@ -94,10 +95,10 @@ def opened(
     """An image of which no pixel is read yet; its size, sides, aspect and frames are allowed."""
     if data.startswith(png_chunks.SIGNATURE):
         data = png_chunks.needed_chunks(data)
-    elif kind_of(data) == "AVIF" and len(data) > types.MAX_AVIF_BYTES:
+    elif kind_of(data) == "AVIF" and len(data) > MAX_AVIF_BYTES:
         raise RequestError(
             f"{name} is an AVIF file of {len(data)} bytes; "
-            f"at most {types.MAX_AVIF_BYTES} are allowed, or {ADVICE}"
+            f"at most {MAX_AVIF_BYTES} are allowed, or {ADVICE}"
         )
     elif data.startswith(b"\xff\xd8") and jpeg_markers.count_scans(data) > jpeg_markers.MAX_SCANS:
         raise RequestError(
@@ -148,6 +149,8 @@ def upright(image: Image.Image) -> Image.Image:
     """Turned as its EXIF says; XMP alone turns nothing, as in other programs."""
     for key in ("XML:com.adobe.xmp", "xmp"):
         image.info.pop(key, None)
+    if orientation_of(image) == 1:
+        return image  # no copy of a large photo
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # a broken EXIF block says nothing about the pixels
@@ -237,15 +240,6 @@ def _check_frames(image: Image.Image, name: str, advice: str) -> None:
         )
 
 
-def _bits(image: Image.Image, data: bytes) -> int:
-    """Bits of a channel; a file of fewer than 8 is read as 8."""
-    if data.startswith(png_chunks.SIGNATURE):
-        return max(8, data[24])
-    if image.format == "HEIF":
-        return max(8, image.info.get("bit_depth", 8))
-    return tiff_tags.bits(image) if image.format == "TIFF" else 8
-
-
 def _colour_chunks(image: Image.Image, data: bytes) -> dict[bytes, bytes]:
     """What the file says about its colours without a profile, as chunks of a PNG."""
     if data.startswith(png_chunks.SIGNATURE):
@@ -266,36 +260,3 @@ def _as_rgb(
     if alpha is not None:
         result[0].putalpha(alpha)
     return result
-
-
-def _in_eight_bits(image: Image.Image, bits: int) -> Image.Image:
-    """16-bit grey as ImageCms takes it; other images as they are."""
-    if not image.mode.startswith("I"):
-        return image
-    pixels, alpha = _deep_grey(image, bits)
-    grey = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0]))
-    if alpha is not None:
-        grey.putalpha(Image.fromarray(alpha))
-    return grey
-
-
-def _channels(image: Image.Image, bits: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pixels uint8 [H, W, 3], and alpha uint8 [H, W] where not everything is opaque."""
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip, not scale
-        return _deep_grey(image, bits)
-    if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB")), None
-    channels = np.asarray(image.convert("RGBA"))
-    alpha = channels[:, :, 3]
-    pixels = np.ascontiguousarray(channels[:, :, :3])
-    return pixels, None if (alpha == 255).all() else np.ascontiguousarray(alpha)
-
-
-def _deep_grey(image: Image.Image, bits: int) -> tuple[np.ndarray, np.ndarray | None]:
-    levels = np.asarray(image)
-    grey = (levels >> (bits - 8)).clip(0, 255).astype(np.uint8)
-    clear = image.info.get("transparency")
-    alpha = None
-    if isinstance(clear, int) and (levels == clear).any():
-        alpha = np.where(levels == clear, 0, 255).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2), alpha

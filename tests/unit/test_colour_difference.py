@@ -12,6 +12,8 @@ from pictures import file_of
 from PIL import Image, ImageCms
 from test_photo import ADOBE, P3, answer_to, chunk, profile, with_chunk
 
+from retouch import images
+
 SIDE = 192
 OUTSIDE = np.s_[:, SIDE * 5 // 8 :]  # the left half is edited; JPEG's blocks reach a little further
 BOUND = 0.5
@@ -155,3 +157,13 @@ def test_colours_of_png_chunks_are_answered_with_a_profile(added):
     image = Image.open(io.BytesIO(answer))
     assert image.info["icc_profile"]
     np.testing.assert_array_equal(np.asarray(image)[OUTSIDE], photo()[OUTSIDE])
+
+
+@pytest.mark.parametrize("orientation", (1, 6))
+def test_cicp_goes_before_a_profile_in_png(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = file_of(photo(), icc_profile=profile(ADOBE), exif=exif)
+    srgb = with_chunk(file, chunk(b"cICP", bytes((1, 13, 0, 1))))
+    assert images.decode_photo(file).icc == profile(ADOBE)
+    assert images.decode_photo(srgb).icc is None

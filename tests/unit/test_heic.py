@@ -13,7 +13,8 @@ from test_photo import P3, profile
 
 from retouch import images
 from retouch.imaging import heic
-from retouch.types import MAX_AVIF_BYTES, Cancelled, RequestError
+from retouch.imaging.formats import MAX_AVIF_BYTES
+from retouch.types import Cancelled, RequestError
 
 # H.273's numbers in a colour box; 2 says nothing
 P3_BOX = b"colrnclx\0\x0c\0\x0d\0\x06\x80"
