@@ -33,11 +33,16 @@ def channels(image: Image.Image, bits: int) -> tuple[np.ndarray, np.ndarray | No
     if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip, not scale
         return _deep_grey(image, bits)
     if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB")), None
-    channels = np.asarray(image.convert("RGBA"))
+        return np.asarray(_in_mode(image, "RGB")), None
+    channels = np.asarray(_in_mode(image, "RGBA"))
     alpha = channels[:, :, 3]
     pixels = np.ascontiguousarray(channels[:, :, :3])
     return pixels, None if (alpha == 255).all() else np.ascontiguousarray(alpha)
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Without the copy that `convert` makes of an image that has the mode already."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _deep_grey(image: Image.Image, bits: int) -> tuple[np.ndarray, np.ndarray | None]:
