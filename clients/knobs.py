@@ -55,7 +55,8 @@ OPTIONS = (
     click.option("--reference", "references", type=FILE, multiple=True,
                  help=f"A further image that the sentence speaks of; up to {types.MAX_REFERENCES} times."),
     click.option("--format", type=TEXT,
-                 help="png, jpeg, webp or `jpeg;quality=90`.  [default: by the name of the result, or png]"),
+                 help="png, jpeg, webp or `jpeg;quality=90`; with `;first_frame`, of an animated image the first.  "
+                      "[default: by the name of the result, or png]"),
     click.option("--deadline-ms", type=int, default=0,
                  help="The server gives up after so many milliseconds; 0: never."),
     click.option("--priority", type=int, default=0, help="1: before others."),

@@ -17,7 +17,7 @@ from PIL import Image
 
 from retouch import types
 from retouch.imaging.colour import STRIP
-from retouch.imaging.formats import ADVICE, allowed, is_known, other_format
+from retouch.imaging.formats import advice, allowed, is_known, other_format
 from retouch.imaging.photo import Check, Photo, go_on, loaded, opened, photo_of, upright
 from retouch.types import BUCKETS, CELL, RequestError
 
@@ -30,15 +30,15 @@ SWAPPED = {
 }
 
 
-def decode(data: bytes, name: str = "IMAGE") -> np.ndarray:
+def decode(data: bytes, name: str = "IMAGE", first_frame: bool | None = None) -> np.ndarray:
     """A picture file (or its base64 text) → sRGB uint8 [H, W, 3], upright, without alpha or metadata."""
-    return decode_photo(data, name).srgb()
+    return decode_photo(data, name, first_frame=first_frame).srgb()
 
 
-def decode_photo(data: bytes, name: str = "IMAGE", check: Check = go_on) -> Photo:
+def decode_photo(data: bytes, name: str = "IMAGE", check: Check = go_on, first_frame: bool | None = None) -> Photo:
     """A picture file (or its base64 text) with its colours and its transparency; RequestError. `check` is called
-    while it is decoded, and ends that by raising."""
-    return photo_of(_plain(data, name), name, check)
+    while it is decoded, and ends that by raising. Several frames are refused, unless the `first_frame` is asked for; None where nobody can."""
+    return photo_of(_plain(data, name), name, check, first_frame)
 
 
 def decode_mask(data: bytes, height: int, width: int, name: str = "REGION", orientation: int = 1) -> np.ndarray:
@@ -80,16 +80,23 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 def encode(pixels: np.ndarray, format: str = "png", quality: int = types.DEFAULT_QUALITY,
            level: int = types.DEFAULT_LEVEL, icc: bytes | None = None) -> bytes:
-    """uint8 [H, W, 3], [H, W, 4] with alpha or [H, W] → encoded bytes; `quality` (1 to 100) counts for jpeg and webp,
-    the compression `level` (0 to 9) for png; `icc` is the profile of the pixels."""
+    """uint8 [H, W, 3], [H, W, 4] with alpha or [H, W] → encoded bytes; `quality` (1 to 100) counts for jpeg and
+    webp, where 100 is lossless, the compression `level` (0 to 9) for png; `icc` is the profile of the pixels."""
     out = io.BytesIO()
     options = {
         "png": {"compress_level": level},
         "jpeg": {"quality": quality, "subsampling": 0},  # full colour resolution: what is not edited looks the same
-        "webp": {"quality": quality, "exact": True},  # colours below transparency too
+        "webp": {"exact": True, **_webp(quality)},  # colours below transparency too
     }[format]
     Image.fromarray(pixels).save(out, format.upper(), icc_profile=icc, **options)
     return out.getvalue()
+
+
+def _webp(quality: int) -> dict[str, object]:
+    """Lossless is quicker than lossy with the quickest method, and a third smaller than PNG."""
+    if quality == types.LOSSLESS:
+        return {"lossless": True, "method": 0, "quality": 20}
+    return {"quality": quality}
 
 
 # -- geometry -------------------------------------------------------------------------------------------------------
@@ -155,15 +162,15 @@ def _plain(data: bytes, name: str) -> bytes:
     if not data:
         raise RequestError(f"{name} is empty; send a picture file: {allowed()}")
     limit = types.MAX_IMAGE_BYTES
+    if not is_known(data) and (known := other_format(data)):  # no picture's base64 text starts like one of these
+        raise RequestError(f"{name} is {known} file; {advice(known)}")
     if not is_known(data) and len(data) <= limit * 3 // 2:  # base64 in lines, too
         text = data.split(b",", 1)[1] if data.startswith(b"data:") and b"," in data[:64] else data
         try:
             data = base64.b64decode(text.translate(None, b"\r\n \t"), validate=True)
         except (binascii.Error, ValueError):
-            known = other_format(data)
-            what = f"is {known} file; {ADVICE}" if known else (
-                f"is not a picture file, nor one as base64 text; {allowed()} are allowed")
-            raise RequestError(f"{name} {what}") from None
+            raise RequestError(
+                f"{name} is not a picture file, nor one as base64 text; {allowed()} are allowed") from None
     if len(data) > limit:
         raise RequestError(f"{name} has {len(data)} bytes; at most {limit} are allowed")
     return data

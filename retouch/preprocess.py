@@ -10,7 +10,7 @@ from retouch import images
 from retouch.answer import EditInfo
 from retouch.families import Family
 from retouch.imaging import colour
-from retouch.imaging.photo import Check, go_on
+from retouch.imaging.photo import Check, Photo, go_on
 from retouch.lanes import Choice
 from retouch.source import Source
 from retouch.types import EditRequest, RequestError
@@ -44,10 +44,12 @@ def preprocess(request: EditRequest, choice: Choice, family: Family, check: Chec
     if request.negative and not family.negatives:
         raise RequestError("NEGATIVE is not known to this checkpoint; leave it empty")
     source = Source.of(request.image, request.region, request.format, family, check)
-    photos = [images.decode_photo(file, "REFERENCES", check).srgb() for file in request.references]
-    references = [images.fit(photo, family.size(*photo.shape[:2])) for photo in photos]
-    # at the network's size: a large photo is not converted as a whole
-    pixels = colour.to_srgb(images.fit(source.photo.opaque(), source.bucket), source.photo.icc)
+    first_frame = source.format.first_frame
+    references = []
+    for file in request.references:  # one after the other: no two large ones lie in memory
+        photo = images.decode_photo(file, "REFERENCES", check, first_frame)
+        references.append(_fitted(photo, family.size(*photo.pixels.shape[:2])))
+    pixels = _fitted(source.photo, source.bucket)
     true_cfg = request.true_cfg or family.true_cfg
     if request.negative and true_cfg <= 1:
         raise RequestError("NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty")
@@ -55,6 +57,11 @@ def preprocess(request: EditRequest, choice: Choice, family: Family, check: Chec
     info = EditInfo("", request.seed, choice.lane, choice.why, guidance=used, notes=source.notes())
     negative = request.negative or family.negative if true_cfg > 1 else ""
     return Prepared(source, pixels, _mask(source), info, references, negative, true_cfg)
+
+
+def _fitted(photo: Photo, size: tuple[int, int]) -> np.ndarray:
+    """sRGB at the network's (height, width): a large photo is not converted as a whole."""
+    return colour.to_srgb(images.fit(photo.opaque(), size), photo.icc)
 
 
 def region_of(mask: np.ndarray, parsed: np.ndarray) -> np.ndarray:

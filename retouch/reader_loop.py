@@ -32,10 +32,10 @@ class ReaderLoop:
 
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result, as large as the family edits an image of that shape."""
-        photos = [images.decode(image) for image in (request.image, *request.references)]
+        chosen = parse_format(request.format)
+        photos = [images.decode(image, first_frame=chosen.first_frame) for image in (request.image, *request.references)]
         *_, last = self.denoiser.run(self.wanted(photos, request.instruction, request.seed, request.steps,
                                                  request.guidance, request.negative, request.true_cfg))
-        chosen = parse_format(request.format)
         return images.encode(self.decoder.run(last.latents[None])[0], chosen.name, chosen.quality)
 
     def wanted(self, photos: Sequence[np.ndarray], instruction: str, seed: int, steps: int = 0, guidance: float = 0.0,

@@ -28,13 +28,14 @@ class Source:
     @classmethod
     def of(cls, image: bytes, region: bytes, format: str, family: Family, check: Check = go_on) -> "Source":
         """Decode IMAGE, REGION and FORMAT of a request; RequestError, and what `check` raises on the way."""
-        photo = images.decode_photo(image, check=check)
+        answer = parse_format(format)
+        photo = images.decode_photo(image, check=check, first_frame=answer.first_frame)
         if photo.alpha is not None and not photo.alpha.any():
             raise RequestError("IMAGE is transparent all over; send a picture that shows something")
         word = region.strip().lower()
         shape = photo.pixels.shape[:2]
         mask = word.decode() if word in WORDS else images.decode_mask(region, *shape, orientation=photo.orientation)
-        return cls(photo, mask, parse_format(format), family.size(*shape), family.keep_below)
+        return cls(photo, mask, answer, family.size(*shape), family.keep_below)
 
     def notes(self) -> list[str]:
         """What of the photo its answer will not have, a sentence each."""

@@ -6,13 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from retouch.imaging import heic
 from retouch.types import IMAGE_FORMATS
 
 SUFFIXES = {  # file names' ends by a format's name in IMAGE_FORMATS
     "PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "TIFF": (".tif", ".tiff"), "GIF": (".gif",),
-    "BMP": (".bmp",), "AVIF": (".avif",), "HEIF": (".heic", ".heif"), "HEIC": (".heic", ".heif"), "MPO": (".mpo",),
+    "BMP": (".bmp",), "AVIF": (".avif",), "HEIC": (".heic", ".heif"), "MPO": (".mpo",),
 }
-IMAGES = tuple(dict.fromkeys(suffix for name in IMAGE_FORMATS for suffix in SUFFIXES.get(name, ())))
+FORMATS = (*IMAGE_FORMATS, *["HEIC"] * heic.is_installed())
+IMAGES = tuple(dict.fromkeys(suffix for name in FORMATS for suffix in SUFFIXES.get(name, ())))
 CLUTTER = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r")  # what systems leave in folders
 
 

@@ -1,8 +1,8 @@
 """Colour management: pictures of other colour spaces as sRGB for the networks, and back.
 
 RGB profiles stay with the picture: its own pixels are kept, and an edit is converted into its
-colours. Everything else (CMYK, grey and Lab profiles, PNG's gAMA, cHRM and cICP) is converted to
-sRGB when the file is read.
+colours. PNG's gAMA, cHRM and cICP become such a profile. CMYK, grey and Lab pictures are converted
+when the file is read: to sRGB, or to wider colours where sRGB does not hold theirs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import struct
 
 import numpy as np
 from PIL import Image, ImageCms
+
+from retouch.imaging import rgb_profile
 
 # x and y of red, green, blue and white (ITU-T H.273, table 2)
 PRIMARIES = {
@@ -25,7 +27,15 @@ PRIMARIES = {
 }
 GAMMA_TRANSFERS = {4: 2.2, 5: 2.8, 8: 1.0}  # H.273, table 3
 SRGB_TRANSFERS = (1, 6, 13, 14, 15)  # displays show BT.709's as sRGB's
-STRIP = 256  # rows at a time: a large picture has no second copy in floating point
+ADOBE = ((0.640, 0.330), (0.210, 0.710), (0.150, 0.060), (0.3127, 0.3290))  # Adobe RGB (1998)
+PROPHOTO = ((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001), (0.3457, 0.3585))  # ROMM, ISO 22028-2
+SAMPLE_SIDE = 512
+VISIBLE = 3.0  # CIE 1976 difference, beyond that of 8 bits
+DARK = 10.0  # lightness below which a profile of inks has colours that nothing can show
+OUTSIDE = 0.002  # share of pixels whose colours sRGB may lose
+OUTSIDE_WIDE = 0.02  # and Adobe RGB: in 8 bits wider colours are coarser everywhere
+LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+STRIP = 256  # rows at a time: a large picture has no second copy in wider numbers
 SAME = 1 / 512  # a gamma or chromaticity nearer than this to sRGB's changes no 8-bit value
 
 
@@ -35,12 +45,12 @@ def srgb_profile() -> ImageCms.ImageCmsProfile:
 
 @functools.lru_cache(maxsize=32)
 def rgb_to_srgb(icc: bytes) -> ImageCms.ImageCmsTransform | None:
-    return _transform(icc, "RGB", to_srgb=True)
+    return _transform(icc, "RGB", "RGB", None)
 
 
 @functools.lru_cache(maxsize=32)
 def srgb_to_rgb(icc: bytes) -> ImageCms.ImageCmsTransform | None:
-    return _transform(icc, "RGB", to_srgb=False)
+    return _transform(None, "RGB", "RGB", icc)
 
 
 def is_rgb_profile(icc: bytes) -> bool:
@@ -60,90 +70,86 @@ def from_srgb(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:
     return pixels if icc is None else _applied(srgb_to_rgb(icc), pixels)
 
 
-def converted(image: Image.Image, icc: bytes) -> Image.Image | None:
-    """A CMYK, grey or Lab image as sRGB by its profile; None where the profile does not fit it."""
-    transform = _transform(icc, image.mode, to_srgb=True)
-    return None if transform is None else ImageCms.applyTransform(image, transform)
+def converted(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None] | None:
+    """A CMYK, grey or Lab image as RGB by its profile, and the profile of that: None for sRGB, where its colours fit.
+
+    Lab needs no profile. None where the profile does not fit the image.
+    """
+    source = icc or LAB
+    to_srgb_ = _transform(source, image.mode, "RGB", None)
+    if to_srgb_ is None:
+        return None
+    target = None if image.mode == "L" else _narrowest(image, source)
+    transform = to_srgb_ if target is None else _transform(source, image.mode, "RGB", target)
+    return ImageCms.applyTransform(image, transform), target
 
 
-def by_png_chunks(pixels: np.ndarray, chunks: dict[bytes, bytes]) -> tuple[np.ndarray, str]:
-    """sRGB pixels of a PNG without a profile, by the order that its specification gives: cICP,
-    sRGB, then gAMA and cHRM; and a note where its colours cannot be told."""
+def profile_of_chunks(chunks: dict[bytes, bytes]) -> tuple[bytes | None, str]:
+    """A profile of what a PNG without one says, by the order that its specification gives: cICP, sRGB, then gAMA and
+    cHRM; None for sRGB. And a note where its colours cannot be told."""
     if b"cICP" in chunks:
-        return _by_cicp(pixels, chunks[b"cICP"])
+        return _by_cicp(chunks[b"cICP"])
     if b"sRGB" in chunks or not chunks:
-        return pixels, ""
+        return None, ""
     gamma = 100_000 / max(1, struct.unpack(">I", chunks[b"gAMA"])[0]) if b"gAMA" in chunks else 0.0
     primaries = PRIMARIES[1]
     if b"cHRM" in chunks:
         white, *colours = np.array(struct.unpack(">8I", chunks[b"cHRM"])).reshape(4, 2) / 100_000
         primaries = (*map(tuple, colours), tuple(white))
-    return _by_primaries(pixels, primaries, gamma)
+    return _by_primaries(primaries, gamma)
 
 
-def _by_cicp(pixels: np.ndarray, body: bytes) -> tuple[np.ndarray, str]:
+def _by_cicp(body: bytes) -> tuple[bytes | None, str]:
     primaries, transfer, matrix, is_full_range = body
     is_known = transfer in SRGB_TRANSFERS or transfer in GAMMA_TRANSFERS
     if primaries not in PRIMARIES or not is_known or matrix != 0 or not is_full_range:
-        return pixels, "the colours of the image's cICP chunk are not known; it was read as sRGB"
-    return _by_primaries(pixels, PRIMARIES[primaries], GAMMA_TRANSFERS.get(transfer, 0.0))
+        return None, "the image's cICP colours are not known; it was read as sRGB"
+    return _by_primaries(PRIMARIES[primaries], GAMMA_TRANSFERS.get(transfer, 0.0))
 
 
-def _by_primaries(
-    pixels: np.ndarray, primaries: tuple, gamma: float
-) -> tuple[np.ndarray, str]:
-    """Pixels of chromaticities (red, green, blue, white) and a decoding gamma, 0 for sRGB's curve."""
-    if not np.array(primaries)[:, 1].all():
-        return pixels, "the image's cHRM chunk is wrong; it was read as sRGB"
+def _by_primaries(primaries: tuple, gamma: float) -> tuple[bytes | None, str]:
+    """Of chromaticities (red, green, blue, white) and a decoding gamma, 0 for sRGB's curve."""
     is_srgb = np.abs(np.array(primaries) - PRIMARIES[1]).max() < SAME
     if is_srgb and (not gamma or abs(gamma - 2.2) < 0.01):  # 45455 is how programs write sRGB
-        return pixels, ""
+        return None, ""
+    icc = rgb_profile.of(primaries, gamma) if 0 <= gamma < 10 else None
+    if icc is None or rgb_to_srgb(icc) is None or srgb_to_rgb(icc) is None:
+        return None, "the image's cHRM or gAMA chunk is wrong; it was read as sRGB"
+    return icc, ""
+
+
+def _narrowest(image: Image.Image, icc: bytes) -> bytes | None:
+    """The profile of the narrowest colours that hold those of the image, as a few of its pixels show."""
+    sample = image.resize([min(side, SAMPLE_SIDE) for side in image.size], Image.Resampling.NEAREST)
+    exact = _transform(icc, image.mode, "LAB", LAB)
+    if exact is None:
+        return None
+    lab = _lab(ImageCms.applyTransform(sample, exact))
+    shown = lab[:, :, 0] > DARK
+    shares = {}
+    for target in (None, rgb_profile.of(ADOBE, 563 / 256), rgb_profile.of(PROPHOTO, 1.8)):
+        there, back = _transform(icc, image.mode, "RGB", target), _transform(target, "RGB", "LAB", LAB)
+        kept = _lab(ImageCms.applyTransform(ImageCms.applyTransform(sample, there), back))
+        shares[target] = ((np.linalg.norm(kept - lab, axis=2) > VISIBLE) & shown).mean()
+        if shares[target] <= (OUTSIDE if target is None else OUTSIDE_WIDE):
+            return target
+    return min(shares, key=shares.get)
+
+
+def _lab(image: Image.Image) -> np.ndarray:
+    """CIE Lab [H, W, 3] of an image in Pillow's 8 bits."""
+    levels = np.asarray(image)
+    return np.dstack([levels[:, :, 0] * (100 / 255), levels[:, :, 1:].view(np.int8)])
+
+
+def _transform(
+    source: bytes | None, mode: str, output: str, target: bytes | None
+) -> ImageCms.ImageCmsTransform | None:
+    """Between two profiles, None for sRGB; None where they do not fit the modes."""
     try:
-        matrix = np.linalg.inv(_matrix(PRIMARIES[1])) @ _matrix(primaries)
-    except np.linalg.LinAlgError:
-        return pixels, "the image's cHRM chunk is wrong; it was read as sRGB"
-    if not np.isfinite(matrix).all() or not 0 <= gamma < 10:
-        return pixels, "the image's cHRM or gAMA chunk is wrong; it was read as sRGB"
-    levels = np.arange(256) / 255
-    linear = levels**gamma if gamma else _srgb_to_linear(levels)
-    out = np.empty_like(pixels)
-    for top in range(0, len(pixels), STRIP):
-        strip = linear[pixels[top : top + STRIP]] @ matrix.T
-        out[top : top + STRIP] = np.rint(_linear_to_srgb(strip.clip(0, 1)) * 255)
-    return out, ""
-
-
-def _matrix(primaries: tuple) -> np.ndarray:
-    """Linear RGB to XYZ (Lindbloom), adapted to D65 by Bradford where the white is another."""
-    xy = np.array(primaries, np.float64)
-    xyz = np.column_stack([xy[:, 0] / xy[:, 1], np.ones(4), (1 - xy.sum(1)) / xy[:, 1]])
-    columns = xyz[:3].T
-    matrix = columns * np.linalg.solve(columns, xyz[3])
-    white = np.array(PRIMARIES[1][3])
-    target = np.array([white[0] / white[1], 1, (1 - white.sum()) / white[1]])
-    bradford = np.array(
-        [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
-    )
-    scale = (bradford @ target) / (bradford @ xyz[3])
-    return np.linalg.inv(bradford) @ np.diag(scale) @ bradford @ matrix
-
-
-def _srgb_to_linear(levels: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1."""
-    return np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
-
-
-def _linear_to_srgb(levels: np.ndarray) -> np.ndarray:
-    return np.where(levels <= 0.0031308, levels * 12.92, 1.055 * levels ** (1 / 2.4) - 0.055)
-
-
-def _transform(icc: bytes, mode: str, to_srgb: bool) -> ImageCms.ImageCmsTransform | None:
-    try:
-        profile = ImageCms.getOpenProfile(io.BytesIO(icc))
-        ends = (profile, srgb_profile()) if to_srgb else (srgb_profile(), profile)
-        modes = (mode, "RGB") if to_srgb else ("RGB", mode)
+        ends = [srgb_profile() if icc is None else ImageCms.getOpenProfile(io.BytesIO(icc)) for icc in (source, target)]
         return ImageCms.buildTransform(
-            *ends, *modes, renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            *ends, mode, output, renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,16 +12,22 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from retouch import types
-from retouch.imaging import colour, jpeg_markers, png_chunks
-from retouch.imaging.formats import ADVICE, allowed, other_format
+from retouch.imaging import (
+    colour, heic, heif_boxes, jpeg_markers, levels, native_calls, png_chunks, tiff_tags,
+)
+from retouch.imaging.formats import ADVICE, MAX_AVIF_BYTES, advice, allowed, kind_of, other_format
 from retouch.types import RequestError
 
 WHITE = 255
 BLOCK_BYTES = 8192  # decoded at a time; between two blocks it is asked whether to go on
 ORIENTATION = 0x0112
-EIGHT_BITS = "the image has 16 bits a channel; it is edited and answered in 8"
+BMP_RLE4 = 2  # Pillow decodes runs of an odd length wrongly
+CONVERTED = ("CMYK", "L", "LA", "I;16", "I")  # modes whose profiles are not of RGB
 PngImagePlugin.MAX_TEXT_CHUNK = png_chunks.MAX_ICC_BYTES  # the limit of a profile, too
 warnings.filterwarnings("ignore", module="PIL")  # on standard error, with paths
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+FIRST_FRAME = ", or FORMAT png;first_frame to edit the first"
 
 Check = Callable[[], None]
 
@@ -58,51 +65,78 @@ class Photo:
         return colour.to_srgb(self.opaque(background), self.icc)
 
 
-def photo_of(data: bytes, name: str, check: Check = go_on) -> Photo:
-    """Decode a file that is no base64 text; RequestError, and whatever `check` raises."""
-    image = loaded(data, name, check)
-    notes = [EIGHT_BITS] if _is_deep(image, data) else []
-    chunks = png_chunks.colour_chunks(data) if data.startswith(png_chunks.SIGNATURE) else {}
+def photo_of(data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None) -> Photo:
+    """Decode a file that is no base64 text; RequestError, and whatever `check` raises.
+
+    Files of several frames are refused, unless `first_frame` asks for that; None where nobody can ask.
+    """
+    image = loaded(data, name, check, first_frame)
+    bits = levels.bits_of(image, data)
+    deep = f"the image has {bits} bits a channel; it is edited and answered in 8"
+    notes = [deep] if bits > 8 else []
+    chunks = _colour_chunks(image, data)
     orientation = orientation_of(image)
     icc = image.info.get("icc_profile")
     image = upright(image)
-    if icc and image.mode in ("CMYK", "L", "LA", "LAB", "I;16", "I") and icc[16:20] != b"RGB ":
-        image, icc = _without_profile(image, icc, notes)
-    pixels, alpha = _channels(image)
-    if icc and b"cICP" not in chunks:
+    if image.mode == "LAB" or (icc and image.mode in CONVERTED and icc[16:20] != b"RGB "):
+        image, icc = _as_rgb(levels.in_eight_bits(image, bits), icc, notes)
+    pixels, alpha = levels.channels(image, bits)
+    is_png = data.startswith(png_chunks.SIGNATURE)
+    if icc and not (is_png and b"cICP" in chunks):  # which goes before in PNG files alone
         is_useful = colour.is_rgb_profile(icc)
         return Photo(pixels, alpha, icc if is_useful else None, notes, orientation)
-    pixels, note = colour.by_png_chunks(pixels, chunks)
-    return Photo(pixels, alpha, None, notes + [note] * bool(note), orientation)
+    icc, note = colour.profile_of_chunks(chunks)
+    return Photo(pixels, alpha, icc, notes + [note] * bool(note), orientation)
 
 
-def opened(data: bytes, name: str, check: Check = go_on) -> Image.Image:
+def opened(
+    data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None
+) -> Image.Image:
     """An image of which no pixel is read yet; its size, sides, aspect and frames are allowed."""
     if data.startswith(png_chunks.SIGNATURE):
         data = png_chunks.needed_chunks(data)
+    elif kind_of(data) == "AVIF" and len(data) > MAX_AVIF_BYTES:
+        raise RequestError(
+            f"{name} is an AVIF file of {len(data)} bytes; "
+            f"at most {MAX_AVIF_BYTES} are allowed, or {ADVICE}"
+        )
     elif data.startswith(b"\xff\xd8") and jpeg_markers.count_scans(data) > jpeg_markers.MAX_SCANS:
         raise RequestError(
             f"{name} has more than {jpeg_markers.MAX_SCANS} scans; save it as an ordinary JPEG")
     try:
-        image = Image.open(_CheckedFile(data, check), formats=types.IMAGE_FORMATS)
+        formats = heic.formats() if kind_of(data) == "HEIC" else types.IMAGE_FORMATS
+        image = Image.open(_CheckedFile(data, check), formats=formats)
     except Image.DecompressionBombError:
         raise RequestError(f"{name} has too many pixels; {sizes()}") from None
     except Exception as failure:
         _reraise(failure)
         known = other_format(data)
         if known:
-            raise RequestError(f"{name} is {known} file; {ADVICE}") from None
-        raise RequestError(f"{name} is not a readable picture; {allowed()} are allowed") from None
+            raise RequestError(f"{name} is {known} file; {advice(known)}") from None
+        raise RequestError(f"{name} {_unreadable(data)}") from None
+    if image.format == "TIFF":
+        tiff_tags.check(image, name)
+    if image.format == "BMP" and image.info.get("compression") == BMP_RLE4:
+        raise RequestError(f"{name} is a BMP file compressed by 4-bit run lengths; {ADVICE}")
     _check_sizes(image, name)
+    if not first_frame:
+        _check_frames(image, name, "" if first_frame is None else FIRST_FRAME)
     return image
 
 
-def loaded(data: bytes, name: str, check: Check = go_on) -> Image.Image:
+def loaded(
+    data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None
+) -> Image.Image:
     """An image whose pixels are read; RequestError."""
-    image = opened(data, name, check)
+    image = opened(data, name, check, first_frame)
     image.decodermaxblock = BLOCK_BYTES
     try:
-        image.load()
+        if native_calls.is_long(image):
+            native_calls.run(image.load, check)
+        else:
+            image.load()
+        if image.format == "HEIF":
+            _check_sizes(image, name)  # known for certain only now
         return image
     except Exception as failure:
         _reraise(failure)
@@ -115,6 +149,8 @@ def upright(image: Image.Image) -> Image.Image:
     """Turned as its EXIF says; XMP alone turns nothing, as in other programs."""
     for key in ("XML:com.adobe.xmp", "xmp"):
         image.info.pop(key, None)
+    if orientation_of(image) == 1:
+        return image  # no copy of a large photo
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # a broken EXIF block says nothing about the pixels
@@ -136,6 +172,13 @@ def sizes() -> str:
         f"sides must be {types.MIN_SIDE} to {types.MAX_SIDE} and the area at most "
         f"{types.MAX_PIXELS} pixels"
     )
+
+
+def _unreadable(data: bytes) -> str:
+    kind = kind_of(data)
+    if kind:
+        return f"is a {kind} file that is damaged or of an unusual kind; {ADVICE}"
+    return f"is not a readable picture; {allowed()} are allowed"
 
 
 class _CheckedFile(io.BytesIO):
@@ -183,51 +226,37 @@ def _check_sizes(image: Image.Image, name: str) -> None:
             f"{name} is {width} x {height} pixels; "
             f"the longer side may be at most {types.MAX_ASPECT:g} times the shorter"
         )
+
+
+def _check_frames(image: Image.Image, name: str, advice: str) -> None:
     # cameras put a small second picture into some JPEG files ("MPO"); the first is the photo
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    # and telephones a series of them into one HEIC file, which says which one is the photo
+    frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
+    if image.format == "TIFF" and frames > 1:
+        frames = tiff_tags.count_pages(image, frames)
     if frames != 1:
-        raise RequestError(f"{name} has {frames} frames; only 1 is allowed, send one of them")
+        raise RequestError(
+            f"{name} has {frames} frames; only 1 is allowed, send one of them{advice}"
+        )
 
 
-def _is_deep(image: Image.Image, data: bytes) -> bool:
+def _colour_chunks(image: Image.Image, data: bytes) -> dict[bytes, bytes]:
+    """What the file says about its colours without a profile, as chunks of a PNG."""
     if data.startswith(png_chunks.SIGNATURE):
-        return data[24:25] == b"\x10"
-    return image.mode.startswith("I") or image.mode == "F"
+        return png_chunks.colour_chunks(data)
+    return heif_boxes.colour_chunks(data) if image.format in ("AVIF", "HEIF") else {}
 
 
-def _without_profile(
-    image: Image.Image, icc: bytes, notes: list[str]
+def _as_rgb(
+    image: Image.Image, icc: bytes | None, notes: list[str]
 ) -> tuple[Image.Image, bytes | None]:
-    """A CMYK, grey or Lab image as sRGB; as Pillow converts it where the profile does not fit."""
-    has_alpha = image.has_transparency_data
-    alpha = image.convert("RGBA").getchannel("A") if has_alpha else None
+    """A CMYK, grey or Lab image as RGB with its profile; as Pillow converts it where its own does not fit."""
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
     plain = image.convert("L") if image.mode == "LA" else image
     result = colour.converted(plain, icc)
     if result is None:
         notes.append("the image's colour profile does not fit it and was not used")
         return image, None
     if alpha is not None:
-        result.putalpha(alpha)
-    return result, None
-
-
-def _channels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pixels uint8 [H, W, 3], and alpha uint8 [H, W] where not everything is opaque."""
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip, not scale
-        return _deep_grey(image)
-    if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB")), None
-    channels = np.asarray(image.convert("RGBA"))
-    alpha = channels[:, :, 3]
-    pixels = np.ascontiguousarray(channels[:, :, :3])
-    return pixels, None if (alpha == 255).all() else np.ascontiguousarray(alpha)
-
-
-def _deep_grey(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    levels = np.asarray(image).astype(np.int64)
-    grey = (levels >> 8).clip(0, 255).astype(np.uint8)
-    clear = image.info.get("transparency")
-    alpha = None
-    if isinstance(clear, int) and (levels == clear).any():
-        alpha = np.where(levels == clear, 0, 255).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2), alpha
+        result[0].putalpha(alpha)
+    return result

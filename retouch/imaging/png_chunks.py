@@ -10,6 +10,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # chunk names by the bytes of their body; None where it depends on the picture
 COLOUR_SIZES = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}
 NEEDED = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
+ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
 CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 MAX_ICC_BYTES = 8 << 20  # compressed; profiles of printers have some megabytes
 
@@ -22,7 +23,11 @@ def needed_chunks(data: bytes) -> bytes:
     """
     kept = [SIGNATURE]
     end = len(SIGNATURE)
+    is_still = False
     for kind, body, end in _chunks(data):
+        is_still |= kind == b"acTL" and not _has_frames(body)
+        if is_still and kind in ANIMATION:
+            continue  # viewers show the picture of such a file
         if kind in CRITICAL or (_is_needed(kind, body) and _is_sound(data, kind, body, end)):
             kept.append(data[end - len(body) - 12 : end])
         if kind == b"IEND":
@@ -52,6 +57,11 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
             return
         yield kind, data[position + 8 : end - 4], end
         position = end
+
+
+def _has_frames(animation: bytes) -> bool:
+    """Whether an acTL chunk says so."""
+    return len(animation) == 8 and animation[:4] != bytes(4)
 
 
 def _is_needed(kind: bytes, body: bytes) -> bool:

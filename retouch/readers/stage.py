@@ -27,7 +27,7 @@ class ReaderStage:
     def parse(self, files: Sequence[bytes], pixels: np.ndarray, instruction: str, negative: str) -> Parsed:
         """Of encoded photos, the edited one first, which is edited as `pixels` [H, W, 3] and may change everywhere; a
         `negative` instruction is read too where there is one."""
-        photos = [images.decode(file) for file in files]
+        photos = [images.decode(file, first_frame=True) for file in files]  # others are refused before
         key = key_of(*photos)
         known = (key, instruction) in self.read
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import io
 import struct
 import zlib
@@ -14,12 +16,14 @@ from PIL import Image, ImageCms
 from retouch import images
 from retouch.answer import EditInfo
 from retouch.families import family_of
-from retouch.imaging import colour
+from retouch.lanes import Choice
 from retouch.postprocess import postprocess
+from retouch.preprocess import preprocess
 from retouch.source import Source
-from retouch.types import Cancelled, RequestError
+from retouch.types import Cancelled, EditRequest, RequestError
 
 FAMILY = family_of("instructx", {"patch": 8, "shift": 3.0})
+CHOICE = Choice("bf16", "")
 P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 ADOBE = ((0.640, 0.330), (0.210, 0.710), (0.150, 0.060))
 WIDE = ((0.7347, 0.2653), (0.1152, 0.8264), (0.1566, 0.0177))
@@ -36,7 +40,9 @@ def with_chunk(data: bytes, added: bytes) -> bytes:
 
 def profile(primaries: tuple, gamma: float = 2.2) -> bytes:
     """A matrix profile of ICC version 2 with these chromaticities and D65 as white."""
-    matrix = colour._matrix((*primaries, (0.3127, 0.3290)))
+    red, green, blue, white = ([x / y, 1, (1 - x - y) / y] for x, y in (*primaries, (0.3127, 0.3290)))
+    columns = np.array([red, green, blue]).T
+    matrix = columns * np.linalg.solve(columns, white)
     bradford = np.array([[1.0479, 0.0229, -0.0502], [0.0296, 0.9904, -0.0171], [-0.0092, 0.0151, 0.7519]])
     columns = (bradford @ matrix).T
 
@@ -219,12 +225,19 @@ def test_other_formats_are_read(format):
 
 
 @pytest.mark.parametrize(("data", "words"), [
-    (b"\0\0\0\x18ftypheic" + bytes(80), "HEIC file; send it as PNG"),
+    (b"\0\0\0\x18ftypheic" + bytes(80), "HEIC file that is damaged"),
     (b"\xff\x0a" + bytes(80), "JPEG XL file"),
     (b"8BPS" + bytes(80), "Photoshop file"),
     (b"%PDF-1.7" + bytes(80), "PDF file"),
     (b"  <svg xmlns=''></svg>", "SVG file"),
     (b"\0\0\0\x18ftypmp42" + bytes(80), "video file"),
+    (b"P6\n4 4\n255\n" + bytes(48), "Netpbm file"),
+    (b"P1 2 2 0 1 1 0 ", "Netpbm file"),
+    (b"%!PS-Adobe-3.0", "PostScript file"),
+    (b"\xff\x4f\xff\x51" + bytes(80), "JPEG 2000 file"),
+    (b"GIF89a" + bytes(80), "GIF file that is damaged"),
+    (b"BM" + bytes(80), "BMP file that is damaged"),
+    (b"II+\0" + bytes(80), "TIFF file that is damaged"),
 ])
 def test_files_of_another_kind_are_named(data, words):
     with pytest.raises(RequestError, match=words):
@@ -317,6 +330,45 @@ def test_a_mask_as_stored_is_turned_with_its_photo(orientation):
     upright_mask = images.decode(file_of(np.dstack([mask] * 3), "PNG", exif=exif))[:, :, 0] > 127
     for file in (file_of(mask), file_of(mask, "PNG", exif=exif), file_of(upright_mask.astype(np.uint8) * 255)):
         np.testing.assert_array_equal(Source.of(photo, file, "png", FAMILY).region, upright_mask)
+
+
+def animated(format: str) -> bytes:
+    out = io.BytesIO()
+    frames = [Image.fromarray(scene()), Image.fromarray(scene()[::-1])]
+    options = {"lossless": True} if format == "WEBP" else {}
+    frames[0].save(out, format, save_all=True, append_images=frames[1:], **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("format", ("GIF", "WEBP", "PNG", "AVIF", "TIFF"))
+def test_the_first_frame_is_edited_where_it_is_asked_for(format):
+    file = animated(format)
+    request = EditRequest(file, "sharpen", region=b"full", format="jpeg;first_frame")
+    prepared = preprocess(request, CHOICE, FAMILY)
+    assert np.abs(prepared.source.photo.pixels.astype(int) - scene()).mean() < 6
+    assert prepared.source.format.name == "jpeg"
+
+
+@pytest.mark.parametrize("format", ("GIF", "WEBP", "PNG"))
+def test_animations_are_refused_with_what_to_do(format):
+    with pytest.raises(RequestError, match="2 frames; .*, or FORMAT png;first_frame to edit the first"):
+        preprocess(EditRequest(animated(format), "sharpen", region=b"full"), CHOICE, FAMILY)
+
+
+def test_a_still_picture_may_be_asked_for_its_first_frame():
+    request = EditRequest(file_of(scene()), "sharpen", region=b"full", format="png;first_frame;level=9")
+    np.testing.assert_array_equal(preprocess(request, CHOICE, FAMILY).source.photo.pixels, scene())
+
+
+def test_references_too_give_their_first_frame():
+    family = copy.copy(FAMILY)
+    object.__setattr__(family, "references", 1)
+    request = EditRequest(
+        file_of(scene()), "sharpen", region=b"full", format="png;first_frame", references=(animated("PNG"),))
+    (reference,) = preprocess(request, CHOICE, family).references
+    np.testing.assert_array_equal(reference, scene())
+    with pytest.raises(RequestError, match="REFERENCES has 2 frames"):
+        preprocess(dataclasses.replace(request, format="png"), CHOICE, family)
 
 
 @pytest.mark.parametrize("level", (0, 1, 9))

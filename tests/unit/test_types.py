@@ -92,6 +92,7 @@ def test_text_must_be_utf8():
 
 def test_formats():
     assert types.parse_format("JPEG; quality=80") == Format("jpeg", 80)
+    assert types.parse_format("webp;first_frame;quality=70") == Format("webp", 70, first_frame=True)
     assert types.parse_format("png;base64") == Format("png", types.DEFAULT_QUALITY, True)
 
 

@@ -1,0 +1,46 @@
+"""What a TIFF file's tags say before anything is decoded."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from retouch.imaging.formats import ADVICE
+from retouch.types import RequestError
+
+NEW_SUBFILE_TYPE = 254
+BITS_PER_SAMPLE = 258
+COMPRESSION = 259
+REDUCED = 1  # bit of NEW_SUBFILE_TYPE: a smaller copy of another page
+MAX_PAGES = 100  # of which the tags are read
+UNSUPPORTED = {50001: "WebP", 34712: "JPEG 2000", 34887: "LERC", 50002: "JPEG XL"}
+SAMPLE_FORMAT = 339
+PLAIN_FORMATS = {1, 4}  # of SAMPLE_FORMAT: unsigned, undefined
+WIDE_MODES = ("I", "F")  # 32 bits: their white could be any number
+
+
+def check(image: Image.Image, name: str) -> None:
+    """RequestError where the pixels cannot be decoded, or have no levels that stand for black and white."""
+    method = UNSUPPORTED.get(image.tag_v2.get(COMPRESSION))
+    if method:
+        raise RequestError(f"{name} is a TIFF file compressed by {method}; {ADVICE}")
+    formats = image.tag_v2.get(SAMPLE_FORMAT, (1,))
+    if image.mode in WIDE_MODES or not PLAIN_FORMATS.issuperset(formats):
+        raise RequestError(
+            f"{name} has signed, floating-point or 32-bit levels; save it with 8 or 16 bits a channel")
+
+
+def count_pages(image: Image.Image, frames: int) -> int:
+    """Pages without the smaller copies that programs store beside a photo; the first is then current."""
+    if frames > MAX_PAGES:
+        return frames
+    copies = 0
+    for number in range(1, frames):
+        image.seek(number)
+        copies += bool(image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & REDUCED)
+    image.seek(0)
+    return frames - copies
+
+
+def bits(image: Image.Image) -> int:
+    """Bits of a channel, 8 to 16; a file of fewer is read as 8."""
+    return max(8, min(16, image.tag_v2.get(BITS_PER_SAMPLE, (8,))[0]))
