@@ -15,7 +15,7 @@ from pictures import file_of, scene
 from processes import until
 
 from clients.web.examples import examples
-from clients.web.serving import served
+from clients.web.serving import Options, served
 from retouch import images
 from retouch.client import Retouch
 from retouch.server import HOST, ROOT, free_port
@@ -34,7 +34,7 @@ DOORS = 4  # edits that the server takes on at once
 
 @pytest.fixture(scope="module")
 def site(server):
-    with served(f"{HOST}:{server.grpc}", port=0) as url:
+    with served(f"{HOST}:{server.grpc}", Options(port=0)) as url:
         yield url
 
 
@@ -330,7 +330,7 @@ def test_what_is_missing_is_told_in_a_sentence(tab, photo):
 
 def test_no_server_is_told_in_a_sentence(tabs, photo):
     address = f"{HOST}:{free_port()}"
-    with served(address, port=0) as url:
+    with served(address, Options(port=0)) as url:
         page = tabs(url)
         expect(told(page)).to_contain_text(f"No server answers at {address}", timeout=EVENTUALLY)
         look(page, "no-server")
