@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
+from clients import abilities
 from clients.web import markup, picture, words
 from clients.web.editing import Dropped, Edits
 from clients.web.examples import examples
@@ -46,7 +47,7 @@ class App:
         page, turn = self.page, self._turn()
         everything = turn | {page.where, page.mask_tab, page.mask}
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        self.blocks.load(self.opened, None, {page.status, page.precision, page.account}, **quiet)
+        self.blocks.load(self.opened, None, {page.status, page.precision, page.account, page.abilities}, **quiet)
         self.blocks.unload(self.left)
         page.photo.upload(self.dropped, {page.photo, page.history}, everything, **quiet)
         page.photo.clear(self.cleared, None, everything, **quiet)
@@ -67,7 +68,7 @@ class App:
         page = self.page
         return {page.history, page.stage, page.photo, page.refusal, page.compare_tab, page.compare, page.region_tab,
                 page.beginnings, page.instruction, page.edit, page.stop, page.status, page.turns, page.thumbnails, page.undo, page.redo,
-                page.download, page.account, page.seed}
+                page.download, page.account, page.seed, page.abilities}
 
     def _asked(self) -> set:
         """What an edit is made of."""
@@ -83,6 +84,7 @@ class App:
         running = await self.edits.ready()
         said = markup.status(READY) if running else self._trouble(RequestError(""), running)
         return {page.status: said, page.account: markup.account(None),
+                page.abilities: self._abilities(abilities.expected_at(self.edits.address)),
                 page.precision: gr.update(choices=[*WISHES, *((lane, lane) for lane in lanes)])}
 
     def left(self, request: gr.Request) -> None:
@@ -245,11 +247,16 @@ class App:
         async for answer in self.edits.answers(tab, image, instruction, **knobs):
             if answer.final:
                 yield {**self.shown(history.added(answer.image, instruction, answer.info)), page.seed: answer.info.seed,
+                       page.abilities: self._abilities(abilities.behind(answer.info)),
                        page.status: markup.status(words.done(answer.info))}
             else:
                 done, total = answer.step
                 yield {page.photo: picture.shaped(answer.image, size),
                        page.status: markup.status(f"Step {done} of {total} …", "busy")}
+
+    def _abilities(self, sentences: str) -> Any:
+        """What the checkpoint can do, where that is known."""
+        return gr.update(value=markup.abilities(sentences), visible=bool(sentences))
 
     def _busy(self, busy: bool) -> Updates:
         return {self.page.edit: gr.update(visible=not busy), self.page.stop: gr.update(visible=busy)}

@@ -79,6 +79,7 @@ class Layout:
             self.edit = gr.Button("Edit", variant="primary", scale=1, min_width=96, elem_id="edit")
             self.stop = gr.Button("Stop", variant="stop", scale=1, min_width=96, visible=False, elem_id="stop")
         self.status = gr.HTML(elem_id="status")
+        self.abilities = gr.HTML(visible=False, elem_id="abilities")
 
     def _turns(self) -> None:
         with gr.Column(visible=False, elem_id="turns") as self.turns:
