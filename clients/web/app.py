@@ -16,7 +16,9 @@ from clients.web import markup, picture, words
 from clients.web.editing import Dropped, Edits
 from clients.web.examples import examples
 from clients.web.layout import AUTO, COMPARE, FULL, MASK, PAINT, PICTURE, WISHES, Layout
+from clients.web.kept_turns import KeptTurns
 from clients.web.mask import is_painted, mask_file
+from clients.web.theme import TOKEN
 from clients.web.turns import History
 from retouch.types import LANES, MAX_PREVIEWS, Cancelled, RequestError, precision_of
 
@@ -37,6 +39,7 @@ class App:
 
     def __init__(self, address: str):
         self.edits = Edits(address)
+        self.kept = KeptTurns()
         self.examples = examples()
         with gr.Blocks(title="Retouch", analytics_enabled=False, delete_cache=KEPT) as self.blocks:
             self.page = Layout(self.examples)
@@ -47,10 +50,11 @@ class App:
         page, turn = self.page, self._turn()
         everything = turn | {page.where, page.mask_tab, page.mask}
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        self.blocks.load(self.opened, None, {page.status, page.precision, page.account, page.abilities}, **quiet)
+        self.blocks.load(self.opened, {page.token}, turn | {page.precision}, js=TOKEN.read_text(), **quiet)
         self.blocks.unload(self.left)
         page.photo.upload(self.dropped, {page.photo, page.history}, everything, **quiet)
         page.photo.clear(self.cleared, None, everything, **quiet)
+        page.restart.click(self.cleared, None, everything, **quiet)
         page.examples.select(self.chosen, None, everything, **quiet)
         gr.on([page.edit.click, page.instruction.submit], self.edited, self._asked(), turn,
               trigger_mode="once", concurrency_limit=SIDE_BY_SIDE, **quiet)
@@ -79,17 +83,27 @@ class App:
 
     # -- the tab ------------------------------------------------------------------------------------------------------
 
-    async def opened(self) -> Updates:
+    async def opened(self, values: Values, request: gr.Request) -> Updates:
+        """The page as it is found: with the turns that the tab had before, if any."""
         page, lanes = self.page, sorted(await self.edits.lanes(), key=lambda lane: LANES.index(precision_of(lane)))
+        history = self.kept.opened(request.session_hash, values[page.token])
+        begin = {page.status: markup.status(READY), page.account: markup.account(None)}
+        shown = self.shown(history) if history else begin
         running = await self.edits.ready()
-        said = markup.status(READY) if running else self._trouble(RequestError(""), running)
-        return {page.status: said, page.account: markup.account(None),
-                page.abilities: self._abilities(abilities.expected_at(self.edits.address)),
+        trouble = {} if running else {page.status: self._trouble(RequestError(""), running)}
+        return {**shown, **trouble,
+                page.abilities: self._abilities(self._known(history)),
                 page.precision: gr.update(choices=[*WISHES, *((lane, lane) for lane in lanes)])}
+
+    def _known(self, history: History | None) -> str:
+        """What the checkpoint can do, by an edit of it where there is one."""
+        info = history and history.current.info
+        return abilities.behind(info) if info else abilities.expected_at(self.edits.address)
 
     def left(self, request: gr.Request) -> None:
         """The tab was closed: nobody waits for its edit."""
         self.edits.drop(request.session_hash)
+        self.kept.left(request.session_hash)
 
     def stopped(self, request: gr.Request) -> None:
         self.edits.stop(request.session_hash)
@@ -103,15 +117,16 @@ class App:
             picture.size_of(image)
         except RequestError as failure:
             return self._refused(image, values.get(self.page.history), failure)
-        return self._begun(image)
+        return self._begun(image, request)
 
     def chosen(self, event: gr.SelectData, request: gr.Request) -> Updates:
         self.edits.drop(request.session_hash)
         example = self.examples[event.index]
-        return {**self._begun(example.picture.read_bytes()), self.page.instruction: example.instruction}
+        return {**self._begun(example.picture.read_bytes(), request), self.page.instruction: example.instruction}
 
     def cleared(self, request: gr.Request) -> Updates:
         self.edits.drop(request.session_hash)
+        self.kept.forget(request.session_hash)
         return self._empty()
 
     def undone(self, history: History | None, request: gr.Request) -> Updates:
@@ -128,10 +143,13 @@ class App:
         if history is None:
             empty = {component: update for component, update in self._empty().items() if component in self._turn()}
             return {**empty, self.page.status: markup.status(FORGOTTEN, "trouble")}
+        self.kept.keep(request.session_hash, history)
         return self.shown(history)
 
-    def _begun(self, image: bytes) -> Updates:
-        return {**self.shown(History.of(image)), self.page.where: AUTO, self.page.mask: None,
+    def _begun(self, image: bytes, request: gr.Request) -> Updates:
+        history = History.of(image)
+        self.kept.keep(request.session_hash, history)
+        return {**self.shown(history), self.page.where: AUTO, self.page.mask: None,
                 self.page.mask_tab: gr.update(visible=True)}
 
     def _refused(self, image: bytes, history: History | None, failure: RequestError) -> Updates:
@@ -234,19 +252,22 @@ class App:
             async for update in self._answers(history, values[page.instruction] or "", knobs, request.session_hash):
                 yield update
         except Dropped:
-            yield {page.status: gr.skip()}  # Gradio tells the last update twice, and that would be a preview
+            pass
         except Cancelled:
             yield {**self.shown(history), page.status: markup.status("Stopped. The picture is as it was.")}
         except RequestError as failure:
             running = await self.edits.ready()
             yield {**self.shown(history), page.status: self._trouble(failure, running)}
+        yield {page.status: gr.skip()}  # Gradio tells the last update twice, the second time perhaps after an undo
 
     async def _answers(self, history: History, instruction: str, knobs: dict[str, Any],
                        tab: str) -> AsyncIterator[Updates]:
         page, image, size = self.page, history.current.image, picture.size_of(history.current.image)
         async for answer in self.edits.answers(tab, image, instruction, **knobs):
             if answer.final:
-                yield {**self.shown(history.added(answer.image, instruction, answer.info)), page.seed: answer.info.seed,
+                edited = history.added(answer.image, instruction, answer.info)
+                self.kept.keep(tab, edited)
+                yield {**self.shown(edited), page.seed: answer.info.seed,
                        page.abilities: self._abilities(abilities.behind(answer.info)),
                        page.status: markup.status(words.done(answer.info))}
             else:

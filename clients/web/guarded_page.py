@@ -12,11 +12,10 @@ from clients.openai_api.limits import MAX_BODY_BYTES
 from clients.web.app import App
 from clients.web.bodies import Bodies
 from clients.web.origins import OriginCheck
+from clients.web.kept_turns import TABS
 from clients.web.password import PasswordCheck
 from clients.web.theme import LABELS, STYLE, theme
 from retouch.types import MAX_IMAGE_BYTES
-
-TABS = 64  # whose turns are kept; beyond, those that were idle longest are forgotten
 
 
 def guarded_page(app: App, password: str = "", hosts: Sequence[str] = ()) -> FastAPI:

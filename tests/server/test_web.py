@@ -274,6 +274,31 @@ def test_turns_are_undone_redone_and_continued_from(tab, client, photo):
     expect(turns(tab)).to_have_count(4)
 
 
+def test_a_refresh_and_a_way_back_keep_picture_and_turns(tab, photo):
+    ready(tab, photo)
+    edit(tab)
+    result = downloaded(tab)
+    tab.reload()
+    expect(told(tab)).to_contain_text("This is turn 1", timeout=EVENTUALLY)
+    expect(turns(tab)).to_have_count(2)
+    assert downloaded(tab) == result
+    tab.locator("#undo").click()
+    expect(told(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
+    tab.goto("about:blank")
+    tab.go_back()
+    expect(told(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
+    expect(turns(tab)).to_have_count(2)
+    assert downloaded(tab) == photo
+    other = tab.context.new_page()
+    other.goto(tab.url)
+    expect(told(other)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
+    tab.locator("#restart").click()
+    expect(told(tab)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
+    tab.reload()
+    expect(told(tab)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
+    expect(tab.locator("#photo img")).to_have_count(0)
+
+
 def test_an_example_is_one_click(tab):
     tab.locator("#examples .thumbnail-item").first.click()
     expect(tab.locator("#instruction input")).to_have_value(SENTENCE, timeout=EVENTUALLY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -139,7 +140,7 @@ def test_the_page_tells_it_where_the_server_has_it(place, monkeypatch):
             return False
 
     app.edits._client = Absent()
-    update = asyncio.run(app.opened())[app.page.abilities]
+    update = asyncio.run(app.opened({app.page.token: ""}, SimpleNamespace(session_hash="tab")))[app.page.abilities]
     assert update["visible"] == shown and ("does not refuse" in update["value"]) == shown
 
 
