@@ -20,6 +20,7 @@ from clients.web.kept_turns import KeptTurns
 from clients.web.mask import is_painted, mask_file
 from clients.web.theme import TOKEN
 from clients.web.turns import History
+from retouch.answer import EditAnswer
 from retouch.types import LANES, MAX_PREVIEWS, Cancelled, RequestError, precision_of
 
 KEPT = (600, 3600)  # seconds: every so often, files older than that are removed
@@ -252,28 +253,32 @@ class App:
             async for update in self._answers(history, values[page.instruction] or "", knobs, request.session_hash):
                 yield update
         except Dropped:
-            pass
+            yield {page.status: gr.skip()}  # Gradio tells the last update twice, and that would be a preview
         except Cancelled:
             yield {**self.shown(history), page.status: markup.status("Stopped. The picture is as it was.")}
         except RequestError as failure:
             running = await self.edits.ready()
             yield {**self.shown(history), page.status: self._trouble(failure, running)}
-        yield {page.status: gr.skip()}  # Gradio tells the last update twice, the second time perhaps after an undo
 
     async def _answers(self, history: History, instruction: str, knobs: dict[str, Any],
                        tab: str) -> AsyncIterator[Updates]:
+        """Previews, and the result when the server has nothing more to say: Gradio tells the last update again when it hears
+        the end, and a turn that was chosen meanwhile would be overwritten."""
         page, image, size = self.page, history.current.image, picture.size_of(history.current.image)
+        final: EditAnswer | None = None
         async for answer in self.edits.answers(tab, image, instruction, **knobs):
             if answer.final:
-                edited = history.added(answer.image, instruction, answer.info)
-                self.kept.keep(tab, edited)
-                yield {**self.shown(edited), page.seed: answer.info.seed,
-                       page.abilities: self._abilities(abilities.behind(answer.info)),
-                       page.status: markup.status(words.done(answer.info))}
+                final = answer
             else:
                 done, total = answer.step
                 yield {page.photo: picture.shaped(answer.image, size),
                        page.status: markup.status(f"Step {done} of {total} …", "busy")}
+        if final is not None:
+            edited = history.added(final.image, instruction, final.info)
+            self.kept.keep(tab, edited)
+            yield {**self.shown(edited), page.seed: final.info.seed,
+                   page.abilities: self._abilities(abilities.behind(final.info)),
+                   page.status: markup.status(words.done(final.info))}
 
     def _abilities(self, sentences: str) -> Any:
         """What the checkpoint can do, where that is known."""

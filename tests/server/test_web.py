@@ -19,6 +19,7 @@ from clients.web.serving import Options, served
 from retouch import images
 from retouch.client import Retouch
 from retouch.server import HOST, ROOT, free_port
+from retouch.types import MAX_PREVIEWS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (make test installs it)")
 expect = playwright.expect
@@ -30,6 +31,8 @@ SENTENCE = "make the red circle blue"
 EVENTUALLY = 20_000  # milliseconds; two cores that others use too
 LONG = "50"
 DOORS = 4  # edits that the server takes on at once
+NOWHERE = f"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE {HOST}"
+WIDE = {"width": 1280, "height": 900}
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +44,18 @@ def site(server):
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", NOWHERE])
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def person(browser):
+    """One for all tabs, so that the page's own files are loaded once. Routes would keep the browser from its cache."""
+    context = browser.new_context(viewport=WIDE)
+    context.set_default_timeout(EVENTUALLY)
+    yield context
+    context.close()
 
 
 def elsewhere(address):
@@ -51,23 +63,25 @@ def elsewhere(address):
 
 
 @pytest.fixture
-def tabs(browser, site):
+def tabs(person, site):
     """Opens tabs of one person; none of them may ask anything of another host."""
-    contexts, outside = [], []
+    opened, outside = [], []
 
-    def open_tab(url=site, **options):
-        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
-        context.set_default_timeout(EVENTUALLY)
-        context.route(elsewhere, lambda route: (outside.append(route.request.url), route.abort()))
-        contexts.append(context)
-        page = context.new_page()
+    def note(request):
+        if elsewhere(request.url):
+            outside.append(request.url)
+
+    def open_tab(url=site):
+        page = person.new_page()
+        opened.append(page)
+        page.on("request", note)
         page.goto(url)
         expect(told(page)).to_be_visible(timeout=EVENTUALLY)
         return page
 
     yield open_tab
-    for context in contexts:
-        context.close()
+    for page in opened:
+        page.close()
     assert outside == []
 
 
@@ -144,9 +158,8 @@ def shown(page, selector):
 
 
 def look(page, name):
-    page.wait_for_timeout(500)  # for what fades in
     SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=True, animations="disabled")  # nothing is half faded in
 
 
 def expected(client, image, sentence=SENTENCE, seed=7, **knobs):
@@ -210,8 +223,7 @@ def test_the_region_is_shown_over_the_source(tab, photo):
 def stroke(page):
     """Paints over the upper left of the picture in the editor, which takes a while to be ready."""
     paint, canvas = page.locator("#where").get_by_label("Where I paint"), page.locator("#mask canvas").last
-    for _ in range(10):
-        page.wait_for_timeout(1000)
+    for _ in range(20):
         box = canvas.bounding_box()
         middle, top = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         page.mouse.move(middle - 100, top - 110)
@@ -219,9 +231,8 @@ def stroke(page):
         for x, y in ((-40, -110), (-40, -70), (-100, -70), (-100, -40), (-40, -40)):
             page.mouse.move(middle + x, top + y, steps=6)
         page.mouse.up()
-        page.wait_for_timeout(1000)
-        if paint.is_checked():
-            return
+        with contextlib.suppress(AssertionError):
+            return expect(paint).to_be_checked(timeout=1000)
     pytest.fail("nothing can be painted")
 
 
@@ -374,7 +385,10 @@ def held_up(server, photo):
     def goes_before():
         with Retouch(f"{HOST}:{server.grpc}") as client:
             while not over.is_set():
-                client.edit_one(photo, SENTENCE, steps=int(LONG), region=b"full", precision="bf16", priority=1)
+                answers = client.edit(photo, SENTENCE, steps=int(LONG), region=b"full", precision="bf16", priority=1,
+                                      previews=MAX_PREVIEWS)
+                with contextlib.closing(answers):  # who leaves early ends the edit
+                    any(over.is_set() for _ in answers)
 
     threads = [threading.Thread(target=goes_before) for _ in range(DOORS - 1)]
     for thread in threads:
@@ -476,21 +490,28 @@ def test_tabs_have_their_own_pictures(tabs, photo):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_it_fits_and_reads_well(tabs, photo, width, scheme):
+def test_it_fits_and_reads_well(tab, photo, scheme):
+    tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    tab.reload()  # Gradio looks at the scheme when it begins
+    expect(told(tab)).to_be_visible(timeout=EVENTUALLY)
+    found = [*faults(tab, f"empty-{scheme}")]
+    ready(tab, photo)
+    edit(tab)
+    tab.locator("#advanced > button").click()
+    expect(tab.get_by_label("Deadline in milliseconds")).to_be_visible()
+    assert [*found, *faults(tab, f"edited-{scheme}")] == []
+
+
+def faults(page, name):
+    """Of the page as it stands, in a wide and in a narrow window."""
     from axe_playwright_python.sync_playwright import Axe
 
-    page = tabs(viewport={"width": width, "height": 844}, color_scheme=scheme)
-    found = [*violations(Axe(), page)]
-    look(page, f"empty-{width}-{scheme}")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    ready(page, photo)
-    edit(page)
-    look(page, f"edited-{width}-{scheme}")
-    page.locator("#advanced > button").click()
-    page.wait_for_timeout(500)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert [*found, *violations(Axe(), page)] == []
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        look(page, f"{name}-{width}")
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            yield f"it is wider than {width}"
+        yield from violations(Axe(), page)
 
 
 def violations(axe, page):
