@@ -223,16 +223,16 @@ def test_the_region_is_shown_over_the_source(tab, photo):
 def stroke(page):
     """Paints over the upper left of the picture in the editor, which takes a while to be ready."""
     paint, canvas = page.locator("#where").get_by_label("Where I paint"), page.locator("#mask canvas").last
-    for _ in range(20):
+    for _ in range(10):
         box = canvas.bounding_box()
         middle, top = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         page.mouse.move(middle - 100, top - 110)
         page.mouse.down()
         for x, y in ((-40, -110), (-40, -70), (-100, -70), (-100, -40), (-40, -40)):
-            page.mouse.move(middle + x, top + y, steps=6)
+            page.mouse.move(middle + x, top + y, steps=2)
         page.mouse.up()
         with contextlib.suppress(AssertionError):
-            return expect(paint).to_be_checked(timeout=1000)
+            return expect(paint).to_be_checked(timeout=4000)
     pytest.fail("nothing can be painted")
 
 
@@ -311,10 +311,15 @@ def test_a_refresh_and_a_way_back_keep_picture_and_turns(tab, photo):
 
 
 def test_an_example_is_one_click(tab):
+    """README's picture is out/web/page.png in 256 colours."""
     tab.locator("#examples .thumbnail-item").first.click()
     expect(tab.locator("#instruction input")).to_have_value(SENTENCE, timeout=EVENTUALLY)
     tab.locator("#edit").click()
     expect(told(tab)).to_contain_text("Done in", timeout=EVENTUALLY)
+    edit(tab, "remove the green square")
+    tab.locator("#undo").click()
+    expect(told(tab)).to_contain_text("This is turn 1", timeout=EVENTUALLY)
+    look(tab, "page")
 
 
 @pytest.mark.parametrize("file, name, sentence", [

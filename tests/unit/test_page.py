@@ -449,3 +449,28 @@ def test_kept_turns_are_bounded():
     assert there() == [6], "one is kept, however large"
     now[0] = SECONDS + 1
     assert kept.opened("late", f"{6:032x}") is None and there() == []
+
+
+def test_the_result_is_shown_when_the_edit_has_ended(app):
+    """An update that Gradio repeats after the end must not come when another turn may have been chosen."""
+    over = asyncio.Event()
+
+    class Lingering:
+        async def edit(self, image, instruction, **knobs):
+            yield EditAnswer(PHOTO, (1, 2), dataclasses.replace(INFO, kind="preview"))
+            yield EditAnswer(PHOTO, (2, 2), INFO)
+            await over.wait()
+
+    async def run():
+        app.edits._client = Lingering()
+        shown = app._answers(History.of(PHOTO), "a", {}, "tab")
+        assert "Step 1" in (await anext(shown))[app.page.status]
+        result = asyncio.ensure_future(anext(shown))
+        await asyncio.sleep(0.1)
+        assert not result.done()
+        over.set()
+        assert "Done in" in (await result)[app.page.status]
+        with pytest.raises(StopAsyncIteration):
+            await anext(shown)
+
+    asyncio.run(run())
