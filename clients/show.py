@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from clients import abilities
 from clients.output import write_output
 from retouch.answer import EditAnswer
 
@@ -40,6 +41,10 @@ def report(answer: EditAnswer, to: Console = console) -> None:
     for operation in info.operations:
         words = " ".join(filter(None, (operation.op, operation.target, operation.value)))
         to.print(f"understood: {escape(words)}")
+    if known := abilities.behind(info):
+        if not info.operations:
+            to.print("understood: nothing")
+        to.print(escape(known), style="dim", soft_wrap=True)
     share = f", {info.region.share:.0%} of the image" if info.region else ""
     to.print(f"seed {info.seed}, {info.steps} steps{share}")
     to.print(f"lane {info.lane}, {escape(info.lane_reason)}")

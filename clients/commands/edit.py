@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from clients import abilities
 from clients.address import address, server_url
 from clients.exits import EPILOG
 from clients.knobs import FILE, FORCE, SENTENCE, TIMEOUT, asked, knobs, read
@@ -21,7 +22,7 @@ from retouch.client import Retouch
 from retouch.types import MAX_PREVIEWS, MAX_STEPS, RequestError
 
 
-@click.command(epilog=EPILOG, short_help="Change one image.")
+@click.command(epilog=f"{abilities.shipped()}\n\n{EPILOG}".strip(), short_help="Change one image.")
 @click.argument("image", type=FILE)
 @click.argument("instruction", type=SENTENCE)
 @click.option("-o", "--out", type=click.Path(dir_okay=False, allow_dash=True), default="out.png", show_default=True,

@@ -8,12 +8,15 @@ import sys
 from typing import Any
 
 import h11
+import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 MAX_HEAD_BYTES = 64 << 10
 HEAD_SLICE = 4 << 10  # bytes of a head that are taken at a time
 HEAD_SECONDS = 20.0  # from a head's first byte to its last
 IDLE_SECONDS = 75.0  # of a connection without a request: longer than clients keep one
+MARGIN = 2  # seconds for which a connection stays open after the time that clients are told
 CODES = {400: "invalid_request", 408: "request_timeout", 431: "head_too_large"}
 MESSAGES = {
     400: "This is no whole HTTP/1.1 request.",
@@ -96,3 +99,11 @@ class GuardedProtocol(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def guarded(app: ASGIApp, grace: int) -> uvicorn.Config:
+    """How uvicorn serves `app` by this protocol; `grace`: seconds for what is running, when it is stopped."""
+    return uvicorn.Config(app, http=GuardedProtocol, ws="none", log_level="warning", access_log=False,
+                          server_header=False, h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                          timeout_keep_alive=int(IDLE_SECONDS) + MARGIN, timeout_graceful_shutdown=grace,
+                          headers=[("Keep-Alive", f"timeout={IDLE_SECONDS:.0f}")])

@@ -1,4 +1,4 @@
-"""The web page of Retouch, served by Gradio on 127.0.0.1."""
+"""The web page of Retouch, made with Gradio."""
 
 import os
 

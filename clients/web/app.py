@@ -11,12 +11,16 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
+from clients import abilities
 from clients.web import markup, picture, words
 from clients.web.editing import Dropped, Edits
 from clients.web.examples import examples
 from clients.web.layout import AUTO, COMPARE, FULL, MASK, PAINT, PICTURE, WISHES, Layout
+from clients.web.kept_turns import KeptTurns
 from clients.web.mask import is_painted, mask_file
+from clients.web.theme import TOKEN
 from clients.web.turns import History
+from retouch.answer import EditAnswer
 from retouch.types import LANES, MAX_PREVIEWS, Cancelled, RequestError, precision_of
 
 KEPT = (600, 3600)  # seconds: every so often, files older than that are removed
@@ -36,6 +40,7 @@ class App:
 
     def __init__(self, address: str):
         self.edits = Edits(address)
+        self.kept = KeptTurns()
         self.examples = examples()
         with gr.Blocks(title="Retouch", analytics_enabled=False, delete_cache=KEPT) as self.blocks:
             self.page = Layout(self.examples)
@@ -46,10 +51,11 @@ class App:
         page, turn = self.page, self._turn()
         everything = turn | {page.where, page.mask_tab, page.mask}
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        self.blocks.load(self.opened, None, {page.status, page.precision, page.account}, **quiet)
+        self.blocks.load(self.opened, {page.token}, turn | {page.precision}, js=TOKEN.read_text(), **quiet)
         self.blocks.unload(self.left)
         page.photo.upload(self.dropped, {page.photo, page.history}, everything, **quiet)
         page.photo.clear(self.cleared, None, everything, **quiet)
+        page.restart.click(self.cleared, None, everything, **quiet)
         page.examples.select(self.chosen, None, everything, **quiet)
         gr.on([page.edit.click, page.instruction.submit], self.edited, self._asked(), turn,
               trigger_mode="once", concurrency_limit=SIDE_BY_SIDE, **quiet)
@@ -67,7 +73,7 @@ class App:
         page = self.page
         return {page.history, page.stage, page.photo, page.refusal, page.compare_tab, page.compare, page.region_tab,
                 page.beginnings, page.instruction, page.edit, page.stop, page.status, page.turns, page.thumbnails, page.undo, page.redo,
-                page.download, page.account, page.seed}
+                page.download, page.account, page.seed, page.abilities}
 
     def _asked(self) -> set:
         """What an edit is made of."""
@@ -78,16 +84,27 @@ class App:
 
     # -- the tab ------------------------------------------------------------------------------------------------------
 
-    async def opened(self) -> Updates:
+    async def opened(self, values: Values, request: gr.Request) -> Updates:
+        """The page as it is found: with the turns that the tab had before, if any."""
         page, lanes = self.page, sorted(await self.edits.lanes(), key=lambda lane: LANES.index(precision_of(lane)))
+        history = self.kept.opened(request.session_hash, values[page.token])
+        begin = {page.status: markup.status(READY), page.account: markup.account(None)}
+        shown = self.shown(history) if history else begin
         running = await self.edits.ready()
-        said = markup.status(READY) if running else self._trouble(RequestError(""), running)
-        return {page.status: said, page.account: markup.account(None),
+        trouble = {} if running else {page.status: self._trouble(RequestError(""), running)}
+        return {**shown, **trouble,
+                page.abilities: self._abilities(self._known(history)),
                 page.precision: gr.update(choices=[*WISHES, *((lane, lane) for lane in lanes)])}
+
+    def _known(self, history: History | None) -> str:
+        """What the checkpoint can do, by an edit of it where there is one."""
+        info = history and history.current.info
+        return abilities.behind(info) if info else abilities.expected_at(self.edits.address)
 
     def left(self, request: gr.Request) -> None:
         """The tab was closed: nobody waits for its edit."""
         self.edits.drop(request.session_hash)
+        self.kept.left(request.session_hash)
 
     def stopped(self, request: gr.Request) -> None:
         self.edits.stop(request.session_hash)
@@ -101,15 +118,16 @@ class App:
             picture.size_of(image)
         except RequestError as failure:
             return self._refused(image, values.get(self.page.history), failure)
-        return self._begun(image)
+        return self._begun(image, request)
 
     def chosen(self, event: gr.SelectData, request: gr.Request) -> Updates:
         self.edits.drop(request.session_hash)
         example = self.examples[event.index]
-        return {**self._begun(example.picture.read_bytes()), self.page.instruction: example.instruction}
+        return {**self._begun(example.picture.read_bytes(), request), self.page.instruction: example.instruction}
 
     def cleared(self, request: gr.Request) -> Updates:
         self.edits.drop(request.session_hash)
+        self.kept.forget(request.session_hash)
         return self._empty()
 
     def undone(self, history: History | None, request: gr.Request) -> Updates:
@@ -126,10 +144,13 @@ class App:
         if history is None:
             empty = {component: update for component, update in self._empty().items() if component in self._turn()}
             return {**empty, self.page.status: markup.status(FORGOTTEN, "trouble")}
+        self.kept.keep(request.session_hash, history)
         return self.shown(history)
 
-    def _begun(self, image: bytes) -> Updates:
-        return {**self.shown(History.of(image)), self.page.where: AUTO, self.page.mask: None,
+    def _begun(self, image: bytes, request: gr.Request) -> Updates:
+        history = History.of(image)
+        self.kept.keep(request.session_hash, history)
+        return {**self.shown(history), self.page.where: AUTO, self.page.mask: None,
                 self.page.mask_tab: gr.update(visible=True)}
 
     def _refused(self, image: bytes, history: History | None, failure: RequestError) -> Updates:
@@ -241,15 +262,27 @@ class App:
 
     async def _answers(self, history: History, instruction: str, knobs: dict[str, Any],
                        tab: str) -> AsyncIterator[Updates]:
+        """Previews, and the result when the server has nothing more to say: Gradio tells the last update again when it hears
+        the end, and a turn that was chosen meanwhile would be overwritten."""
         page, image, size = self.page, history.current.image, picture.size_of(history.current.image)
+        final: EditAnswer | None = None
         async for answer in self.edits.answers(tab, image, instruction, **knobs):
             if answer.final:
-                yield {**self.shown(history.added(answer.image, instruction, answer.info)), page.seed: answer.info.seed,
-                       page.status: markup.status(words.done(answer.info))}
+                final = answer
             else:
                 done, total = answer.step
                 yield {page.photo: picture.shaped(answer.image, size),
                        page.status: markup.status(f"Step {done} of {total} …", "busy")}
+        if final is not None:
+            edited = history.added(final.image, instruction, final.info)
+            self.kept.keep(tab, edited)
+            yield {**self.shown(edited), page.seed: final.info.seed,
+                   page.abilities: self._abilities(abilities.behind(final.info)),
+                   page.status: markup.status(words.done(final.info))}
+
+    def _abilities(self, sentences: str) -> Any:
+        """What the checkpoint can do, where that is known."""
+        return gr.update(value=markup.abilities(sentences), visible=bool(sentences))
 
     def _busy(self, busy: bool) -> Updates:
         return {self.page.edit: gr.update(visible=not busy), self.page.stop: gr.update(visible=busy)}

@@ -33,6 +33,7 @@ class Layout:
 
     def __init__(self, examples: list[Example]):
         self.history = gr.State(None, time_to_live=3600)
+        self.token = gr.Textbox(visible=False)  # by which the turns are kept; token.js fills it in
         gr.HTML(markup.HEADER, elem_id="header")
         with gr.Row(elem_id="page"):
             with gr.Column(scale=7, min_width=340):
@@ -79,6 +80,7 @@ class Layout:
             self.edit = gr.Button("Edit", variant="primary", scale=1, min_width=96, elem_id="edit")
             self.stop = gr.Button("Stop", variant="stop", scale=1, min_width=96, visible=False, elem_id="stop")
         self.status = gr.HTML(elem_id="status")
+        self.abilities = gr.HTML(visible=False, elem_id="abilities")
 
     def _turns(self) -> None:
         with gr.Column(visible=False, elem_id="turns") as self.turns:
@@ -88,6 +90,7 @@ class Layout:
                 self.undo = gr.Button("Undo", size="sm", min_width=80, elem_id="undo")
                 self.redo = gr.Button("Redo", size="sm", min_width=80, elem_id="redo")
                 self.download = gr.DownloadButton("Download", size="sm", min_width=80, elem_id="download")
+                self.restart = gr.Button("Start over", size="sm", min_width=80, elem_id="restart")
 
     def _choices(self) -> None:
         with gr.Group():

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from clients.abilities import behind
 from clients.web import words
 from clients.web.turns import Turn
 
 HEADER = "<h1>Retouch</h1><p>Drop a picture, say what to change, and watch it happen.</p>"
+
+WHOLE = "This checkpoint takes a sentence as a whole and names no operations."
+NOTHING = "Nothing of this sentence was understood."
 
 
 def status(sentence: str, kind: str = "") -> str:
@@ -22,12 +26,17 @@ def refusal(sentence: str) -> str:
     return f'<div class="status trouble">{escape(sentence)}</div>'
 
 
+def abilities(sentences: str) -> str:
+    """What the checkpoint can do, by the field for the sentence."""
+    return f"<p>{escape(sentences)}</p>"
+
+
 def account(turn: Turn | None) -> str:
     """All that is known of a turn: what was understood, where, by what it was made, and how long it took."""
     if turn is None or turn.info is None:
         return '<p class="empty">What was understood of a sentence, and the time of every stage, will stand here.</p>'
     understood = words.understood(turn.info.operations)
-    told = understood or ["This checkpoint takes a sentence as a whole and names no operations."]
+    told = understood or [NOTHING if behind(turn.info) else WHOLE]
     return (
         f"<h2>Understood</h2><ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in told)}</ul>"
         f"<p>{escape(words.extent(turn.info.region))}</p>"

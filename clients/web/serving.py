@@ -1,46 +1,102 @@
-"""Serve the page on 127.0.0.1 until it is stopped, and leave no file behind."""
+"""Serve the page, on loopback or beyond, until it is stopped, and leave no file behind."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from socket import socket
+from typing import TYPE_CHECKING
 
-from retouch.server import HOST, ServerError, free_port
-from retouch.types import MAX_IMAGE_BYTES
+from clients.listening import listen, shown
+from retouch.secret import is_loopback
+from retouch.server import HOST, ServerError
 
-TABS = 64  # whose turns are kept; beyond, those that were idle longest are forgotten
+if TYPE_CHECKING:
+    from uvicorn import Server
+
 FOLDER = "GRADIO_TEMP_DIR"
+FIRST_PORT, PORTS = 7860, 100  # where a free one is looked for
+START_SECONDS = 60.0
+GRACE = 2  # seconds for what is running, when it is stopped
+PASSWORD = "set RETOUCH_WEB_PASSWORD, or name a file by --password-file, to ask them for a password"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `retouch web` may be told. Port 0 is any, None the first that is free from 7860 on."""
+
+    port: int | None = None
+    host: str = HOST
+    allowed_hosts: tuple[str, ...] = ()
+    password: str = field(default="", repr=False)
+
+    @property
+    def public(self) -> bool:
+        """Whether others than this machine may reach it."""
+        return not is_loopback(self.host)
+
+
+def check_access(options: Options) -> None:
+    """ServerError where others could reach the page without a password."""
+    if options.public and not options.password:
+        raise ServerError(f"{options.host} can be reached by others; {PASSWORD}")
 
 
 @contextlib.contextmanager
-def served(address: str, port: int | None = None) -> Iterator[str]:
+def served(address: str, options: Options = Options()) -> Iterator[str]:
     """The page of the server at `address` (host:port of gRPC); yields the page's URL.
 
-    `port` is the page's: 0 is any, and without it the first that is free from 7860 on. ServerError when it cannot be
-    had.
+    ServerError: the port cannot be had, or others could reach the page without a password.
     """
-    with tempfile.TemporaryDirectory(prefix="retouch-web-") as folder, _kept_in(folder):
-        try:
-            from clients.web.app import App
-            from clients.web.theme import LABELS, STYLE, theme
-        except ImportError as failure:
-            raise ServerError(f"the page needs the package {failure.name}; `make web` installs it") from None
+    check_access(options)
+    try:
+        import uvicorn
+
+        from clients.openai_api.protocol import guarded
+        from clients.web.app import App
+        from clients.web.guarded_page import guarded_page
+    except ImportError as failure:
+        raise ServerError(f"the page needs the package {failure.name}; `make web` installs it") from None
+    with (_listening(options) as listening, tempfile.TemporaryDirectory(prefix="retouch-web-") as folder,
+          _kept_in(folder)):
         app = App(address)
-        try:
-            _, url, _ = app.blocks.launch(
-                server_name=HOST, server_port=free_port() if port == 0 else port, prevent_thread_lock=True, quiet=True,
-                share=False, mcp_server=False, ssr_mode=False, run_history=False, footer_links=[],
-                max_file_size=MAX_IMAGE_BYTES, state_session_capacity=TABS, theme=theme(), css_paths=STYLE,
-                js=LABELS.read_text(),
-                app_kwargs={"lifespan": app.edits.connected})
-        except OSError:
-            raise ServerError(f"port {port} of {HOST} is in use; name another one with --port") from None
-        try:
-            yield url.rstrip("/")
-        finally:
-            app.blocks.close(verbose=False)
+        server = uvicorn.Server(guarded(guarded_page(app, options.password, options.allowed_hosts), GRACE))
+        with _running(server, listening):
+            try:
+                yield f"http://{shown(options.host)}:{listening.getsockname()[1]}"
+            finally:
+                app.blocks.close(verbose=False)
+
+
+@contextlib.contextmanager
+def _running(server: Server, listening: socket) -> Iterator[None]:
+    """uvicorn in a thread of its own."""
+    thread = threading.Thread(target=server.run, args=([listening],), name="page", daemon=True)
+    thread.start()
+    deadline = time.monotonic() + START_SECONDS
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise ServerError("the page has not started")
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(GRACE + 10)
+
+
+def _listening(options: Options) -> socket:
+    if options.port is not None:
+        return listen(options.host, options.port)
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
+        with contextlib.suppress(ServerError):
+            return listen(options.host, port)
+    return listen(options.host, FIRST_PORT)  # says what is wrong
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 STYLE = Path(__file__).with_name("style.css")
+TOKEN = Path(__file__).with_name("token.js")  # by which a tab has its turns again
 LABELS = Path(__file__).with_name("labels.js")  # names for screen readers that Gradio does not let one choose
 
 

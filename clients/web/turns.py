@@ -67,12 +67,13 @@ class History:
 
     def _bounded(self) -> "History":
         history = self
-        while len(history.turns) > 2 and (len(history.turns) > MOST or history._bytes > MOST_BYTES):
+        while len(history.turns) > 2 and (len(history.turns) > MOST or history.bytes > MOST_BYTES):
             history = history._without(1)
         return history
 
     @property
-    def _bytes(self) -> int:
+    def bytes(self) -> int:
+        """Of all pictures."""
         return sum(len(turn.image) for turn in self.turns)
 
     def _without(self, gone: int) -> "History":

@@ -17,6 +17,7 @@ from clients.web import markup, picture, words
 from clients.web.app import App
 from clients.web.editing import Dropped, Edits
 from clients.web.examples import examples
+from clients.web.kept_turns import SECONDS, KeptTurns
 from clients.web.mask import is_painted, mask_file
 from clients.web.serving import FOLDER
 from clients.web.turns import MOST, History, Turn
@@ -347,3 +348,129 @@ def test_what_was_edited_outlasts_a_refused_picture(app, tmp_path, toasts, kind)
     with open(found[page.photo], "rb") as shown:
         assert shown.read() == PHOTO
     assert not app.shown(TURNS)[page.refusal]["visible"] and not app.cleared(TAB)[page.refusal]["visible"]
+
+
+# -- a page that is opened again ---------------------------------------------------------------------------------------
+
+TOKEN, OTHER_TOKEN = "0123456789abcdef" * 2, "f" * 32
+
+
+class Nobody:
+    """A client without a server."""
+
+    async def lanes(self):
+        return ()
+
+    async def ready(self):
+        return False
+
+
+def tab_of(name):
+    return SimpleNamespace(session_hash=name)
+
+
+def opened(app, tab, token=TOKEN):
+    app.edits._client = Nobody()
+    return asyncio.run(app.opened({app.page.token: token}, tab_of(tab)))
+
+
+CHANGES = {  # what is done before a refresh, and the turns that are there again
+    "drop": (lambda app, file: app.dropped({app.page.photo: file}, tab_of("a")), [""]),
+    "example": (lambda app, _: app.chosen(SimpleNamespace(index=1), tab_of("a")), [""]),
+    "undo": (lambda app, _: app.undone(TURNS, tab_of("a")), ["", "a"]),
+    "turn": (lambda app, _: app.moved(TURNS, SimpleNamespace(index=1), tab_of("a")), ["", "a"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
+def test_a_refresh_keeps_picture_and_turns(app, file, change, closed):
+    do, turns = CHANGES[change]
+    assert app.page.history not in opened(app, "a")
+    history = do(app, file)[app.page.history]
+    if closed:
+        app.left(tab_of("a"))
+    again = opened(app, "b")
+    assert again[app.page.history] == history and [turn.instruction for turn in history.turns] == turns
+    with open(again[app.page.photo], "rb") as shown:
+        assert shown.read() == history.current.image
+    assert again[app.page.undo]["interactive"] == (history.before is not None)
+
+
+def test_an_edit_is_kept_and_start_over_forgets_it(app):
+    async def edit():
+        app.edits._client = Slow()
+        app.edits._client.let.set()
+        return [update async for update in app._answers(History.of(PHOTO), "a", {}, "a")][-1]
+
+    opened(app, "a")
+    history = asyncio.run(edit())[app.page.history]
+    assert opened(app, "b")[app.page.history] == history and len(history.turns) == 2
+    assert app.cleared(tab_of("b"))[app.page.history] is None
+    assert app.page.history not in opened(app, "c")
+
+
+@pytest.mark.parametrize("token", [OTHER_TOKEN, "", None, "0", TOKEN.upper(), TOKEN + "0", 7, [TOKEN]])
+def test_turns_are_found_by_their_token_alone(app, token):
+    opened(app, "a")
+    app.undone(TURNS, tab_of("a"))
+    assert app.page.history not in opened(app, "b", token)
+    app.undone(History.of(PHOTO), tab_of("b"))
+    assert opened(app, "c")[app.page.history] == TURNS.undone()
+
+
+def test_a_tab_without_a_token_keeps_nothing(app):
+    app.undone(TURNS, tab_of("a"))
+    app.cleared(tab_of("a"))
+    app.left(tab_of("a"))
+    assert app.page.history not in opened(app, "a")
+
+
+def test_kept_turns_are_bounded():
+    now = [0.0]
+    kept = KeptTurns(tabs=3, most_bytes=100, clock=lambda: now[0])
+
+    def keep(number, size=10):
+        kept.opened(f"tab {number}", f"{number:032x}")
+        kept.keep(f"tab {number}", History.of(bytes(size)))
+
+    def there():
+        return [number for number in range(9) if f"{number:032x}" in kept._histories]
+
+    for number in range(4):
+        keep(number)
+    assert there() == [1, 2, 3], "at most so many tabs"
+    kept.opened("again", f"{1:032x}")
+    keep(4)
+    assert there() == [1, 3, 4], "the one that was idle longest goes"
+    keep(5, size=85)
+    assert there() == [4, 5], "and by their bytes"
+    keep(6, size=1000)
+    assert there() == [6], "one is kept, however large"
+    now[0] = SECONDS + 1
+    assert kept.opened("late", f"{6:032x}") is None and there() == []
+
+
+def test_the_result_is_shown_when_the_edit_has_ended(app):
+    """An update that Gradio repeats after the end must not come when another turn may have been chosen."""
+    over = asyncio.Event()
+
+    class Lingering:
+        async def edit(self, image, instruction, **knobs):
+            yield EditAnswer(PHOTO, (1, 2), dataclasses.replace(INFO, kind="preview"))
+            yield EditAnswer(PHOTO, (2, 2), INFO)
+            await over.wait()
+
+    async def run():
+        app.edits._client = Lingering()
+        shown = app._answers(History.of(PHOTO), "a", {}, "tab")
+        assert "Step 1" in (await anext(shown))[app.page.status]
+        result = asyncio.ensure_future(anext(shown))
+        await asyncio.sleep(0.1)
+        assert not result.done()
+        over.set()
+        assert "Done in" in (await result)[app.page.status]
+        with pytest.raises(StopAsyncIteration):
+            await anext(shown)
+
+    asyncio.run(run())

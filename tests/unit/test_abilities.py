@@ -1,0 +1,160 @@
+"""What the shipped checkpoint can do is told wherever a sentence is asked for, and of no other checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+from pictures import file_of, scene
+from rich.console import Console
+
+from clients import abilities
+from clients.abilities import HEADS, SHIPPED, Abilities
+from clients.commands.edit import edit
+from clients.show import report
+from clients.web import markup
+from clients.web.app import App
+from clients.web.turns import History, Turn
+from export.parts import checkpoint_digest
+from retouch.answer import EditAnswer, EditInfo, Operation
+from retouch.manifest import Manifest
+from retouch.server import ROOT
+
+FIELDS = {"op": ["none", "remove", "tint"], "target_kind": ["none", "cat"], "value_colour": ["none", "mauve", "teal"],
+          "value_size": ["none", "tiny"], "value_place": ["none", "left", "right"]}
+SHIPPED_DIGEST = checkpoint_digest(SHIPPED)
+OTHERS = {"another": "0123456789ab", "an older server": "", "a part of the digest": SHIPPED_DIGEST[:4]}
+
+
+def plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A checkpoint whose heads know other words."""
+    file = tmp_path / HEADS
+    file.parent.mkdir()
+    file.write_text(json.dumps({"fields": FIELDS, "slots": 1}))
+    return tmp_path
+
+
+def info_of(checkpoint: str, operations=()) -> EditInfo:
+    return EditInfo("final", 7, "bf16", "asked for by name", 3, operations=list(operations),
+                    versions={"retouch": "0", "checkpoint": checkpoint} if checkpoint else {})
+
+
+def printed(info: EditInfo) -> str:
+    text = io.StringIO()
+    report(EditAnswer(b"", (3, 3), info), Console(file=text))
+    return text.getvalue()
+
+
+def test_every_word_of_the_heads_is_there():
+    fields = json.loads((SHIPPED / HEADS).read_text())["fields"]
+    told = abilities.shipped()
+    for name in ("op", "value_colour", "target_kind", "value_size", "value_place"):
+        assert all(word in told for word in fields[name] if word != "none"), name
+    assert fields["target_colour"] == fields["value_colour"] and fields["value_kind"] == fields["target_kind"]
+    assert "does not refuse" in told
+
+
+def test_other_heads_have_other_words(other):
+    first, second, third, _ = Abilities.of(other).sentences()
+    assert "cats in mauve and teal" in first and "remove or tint a shape, with at most one change a sentence" in second
+    assert "background" not in second and third == "Its size is tiny, its places left and right."
+
+
+@pytest.mark.parametrize("part", ["op", "value_colour", "target_kind", "value_place"])
+def test_readme_and_the_heads_agree(part, monkeypatch, tmp_path):
+    readme = plain((ROOT / "README.md").read_text())
+    assert abilities.shipped() in readme
+    heads = json.loads((SHIPPED / HEADS).read_text())
+    heads["fields"][part].append("novelty")
+    (tmp_path / HEADS).parent.mkdir()
+    (tmp_path / HEADS).write_text(json.dumps(heads))
+    monkeypatch.setattr(abilities, "SHIPPED", tmp_path)
+    assert abilities.shipped() not in readme, "a new word has to be told there too"
+
+
+def test_the_help_of_edit_tells_it():
+    assert abilities.shipped() in plain(CliRunner().invoke(edit, ["--help"]).output)
+
+
+@pytest.mark.parametrize("operations", [[], [Operation("remove", "red circle")]])
+def test_an_answer_of_the_shipped_checkpoint_tells_it(operations):
+    told = printed(info_of(SHIPPED_DIGEST[:12], operations))
+    assert abilities.shipped() in told
+    assert ("understood: remove red circle" if operations else "understood: nothing") in told
+
+
+@pytest.mark.parametrize("checkpoint", OTHERS.values(), ids=OTHERS)
+def test_an_answer_of_another_checkpoint_does_not(checkpoint):
+    told = printed(info_of(checkpoint, [Operation("sharpen", "eyes")]))
+    assert "understood: sharpen eyes" in told and "shipped" not in told
+    assert "understood" not in printed(info_of(checkpoint))
+
+
+@pytest.mark.parametrize("checkpoint, sentence", [
+    (SHIPPED_DIGEST[:12], "Nothing of this sentence was understood."), ("0123456789ab", "takes a sentence as a whole")])
+def test_the_page_tells_of_a_sentence_without_operations(checkpoint, sentence):
+    assert sentence in markup.account(Turn(b"", "x", info_of(checkpoint)))
+
+
+def test_without_the_checkpoint_nothing_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(abilities, "SHIPPED", tmp_path / "none")
+    assert abilities.shipped() == ""
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def manifest_of(family: str, digest: str) -> Manifest:
+    return Manifest(family, digest, "bf16", "float32", 20)
+
+
+PLACES = {
+    "here": ("127.0.0.1:8001", manifest_of("instructx", SHIPPED_DIGEST), True),
+    "by name": ("localhost:8001", manifest_of("instructx", SHIPPED_DIGEST), True),
+    "elsewhere": ("10.1.2.3:8001", manifest_of("instructx", SHIPPED_DIGEST), False),
+    "kontext": ("127.0.0.1:8001", manifest_of("flux-kontext", "ab" * 32), False),
+    "nothing exported": ("127.0.0.1:8001", None, False),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_page_tells_it_where_the_server_has_it(place, monkeypatch):
+    address, manifest, shown = PLACES[place]
+    monkeypatch.setattr(abilities, "lane_manifest", lambda _: manifest)
+    app = App(address)
+
+    class Absent:
+        async def lanes(self):
+            return ()
+
+        async def ready(self):
+            return False
+
+    app.edits._client = Absent()
+    update = asyncio.run(app.opened({app.page.token: ""}, SimpleNamespace(session_hash="tab")))[app.page.abilities]
+    assert update["visible"] == shown and ("does not refuse" in update["value"]) == shown
+
+
+@pytest.mark.parametrize("checkpoint", [SHIPPED_DIGEST[:12], *OTHERS.values()])
+def test_an_edit_shows_the_page_which_checkpoint_it_is(checkpoint, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    app, photo = App("10.1.2.3:1"), file_of(scene())
+
+    class Quick:
+        async def edit(self, image, instruction, **knobs):
+            yield EditAnswer(photo, (3, 3), info_of(checkpoint))
+
+    async def final():
+        app.edits._client = Quick()
+        return [update async for update in app._answers(History.of(photo), "x", {}, "tab")][-1]
+
+    assert asyncio.run(final())[app.page.abilities]["visible"] == (checkpoint == SHIPPED_DIGEST[:12])
