@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import orjson
 from PIL import Image, ImageOps
 
@@ -12,7 +13,7 @@ from clients.openai_api import base64_text
 from clients.openai_api.errors import ApiError, invalid
 from clients.openai_api.json_outline import LongText
 from retouch import images
-from retouch.types import DEFAULT_LEVEL, MAX_REFERENCES, Format
+from retouch.types import MAX_REFERENCES, Format
 
 TEXT = {"type": "string", "format": "picture", "description": "Base64 text, or a data: URL; no other URL is fetched."}
 PICTURE = {"anyOf": [TEXT, {"type": "object", "properties": {"image_url": TEXT}, "required": ["image_url"],
@@ -86,13 +87,12 @@ def finished(file: bytes, size: tuple[int, int], format: Format) -> bytes:
     with Image.open(io.BytesIO(file)) as image:
         if image.size == size and image.format.lower() == format.name:
             return file
-        mode = "RGBA" if image.has_transparency_data and format.name != "jpeg" else "RGB"
-        picture = ImageOps.fit(image.convert(mode), size, Image.Resampling.LANCZOS)
-        icc = image.info.get("icc_profile")
-    out = io.BytesIO()
-    options = {"compress_level": DEFAULT_LEVEL} if format.name == "png" else {"quality": max(1, format.quality)}
-    picture.save(out, format.name.upper(), icc_profile=icc, **options)
-    return out.getvalue()
+    photo = images.decode_photo(file)
+    pixels = photo.opaque() if format.name == "jpeg" else photo.pixels
+    if photo.alpha is not None and format.name != "jpeg":
+        pixels = np.dstack([pixels, photo.alpha])
+    picture = ImageOps.fit(Image.fromarray(pixels), size, Image.Resampling.LANCZOS)
+    return images.encode(np.asarray(picture), format.name, max(1, format.quality), format.level, photo.icc)
 
 
 def _refused(param: str, why: str) -> ApiError:
