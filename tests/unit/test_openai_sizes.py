@@ -6,13 +6,15 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 
 from clients.openai_api.pictures import finished
 from retouch import images
+from retouch.imaging import rgb_profile
+from retouch.imaging.colour import ADOBE
 from retouch.types import Format, parse_format
 
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+PROFILE = rgb_profile.of(ADOBE, 2.2)
 
 
 def cut_out() -> bytes:
