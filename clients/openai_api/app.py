@@ -98,7 +98,7 @@ def _add_watching(app: FastAPI) -> None:
     async def health() -> Health:
         return Health()
 
-    @app.get("/ready", summary="Whether edits would be taken", responses=schema.errors(503))
+    @app.get("/ready", summary="Whether edits would be taken", responses=schema.errors(403, 503))
     async def ready() -> Health:
         if not await app.state.client.ready():
             raise absent()

@@ -24,13 +24,13 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
-@router.get("", summary="The lanes that are loaded", responses=schema.errors(401, 429, 500, 503))
+@router.get("", summary="The lanes that are loaded", responses=schema.errors(401, 403, 429, 500, 503))
 async def every(request: Request) -> ModelList:
     loaded = await request.app.state.client.lanes()
     return ModelList(data=[_model(request, name) for name in lanes.names(loaded, request.app.state.aliases)])
 
 
-@router.get("/{model}", summary="One of them", responses=schema.errors(401, 404, 429, 500, 503))
+@router.get("/{model}", summary="One of them", responses=schema.errors(401, 403, 404, 429, 500, 503))
 async def one(request: Request, model: str) -> Model:
     loaded = await request.app.state.client.lanes()
     aliases = request.app.state.aliases

@@ -14,6 +14,7 @@ from retouch.types import MAX_REFERENCES
 REASONS = {
     400: "Something in the request is wrong; `param` says what",
     401: "No API key, or a wrong one",
+    403: "The Host is not allowed; `--allowed-host` adds names",
     404: "There is no such model",
     408: "The body came too slowly",
     413: "The body is too large",
