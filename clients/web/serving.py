@@ -54,16 +54,16 @@ def served(address: str, options: Options = Options()) -> Iterator[str]:
     ServerError: the port cannot be had, or others could reach the page without a password.
     """
     check_access(options)
-    try:
-        import uvicorn
-
-        from clients.openai_api.protocol import guarded
-        from clients.web.app import App
-        from clients.web.guarded_page import guarded_page
-    except ImportError as failure:
-        raise ServerError(f"the page needs the package {failure.name}; `make web` installs it") from None
     with (_listening(options) as listening, tempfile.TemporaryDirectory(prefix="retouch-web-") as folder,
           _kept_in(folder)):
+        try:
+            import uvicorn
+
+            from clients.openai_api.protocol import guarded
+            from clients.web.app import App
+            from clients.web.guarded_page import guarded_page
+        except ImportError as failure:
+            raise ServerError(f"the page needs the package {failure.name}; `make web` installs it") from None
         app = App(address)
         server = uvicorn.Server(guarded(guarded_page(app, options.password, options.allowed_hosts), GRACE))
         with _running(server, listening):
@@ -101,7 +101,8 @@ def _listening(options: Options) -> socket:
 
 @contextlib.contextmanager
 def _kept_in(folder: str) -> Iterator[None]:
-    """Where Gradio has uploads, pictures and results: it reads that from the environment at every use."""
+    """Where Gradio has uploads, pictures and results: it reads that from the environment when it is imported, and at
+    every use."""
     before = os.environ.get(FOLDER)
     os.environ[FOLDER] = folder
     try:

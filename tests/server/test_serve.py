@@ -20,6 +20,7 @@ from retouch.client import Retouch, Retries
 from retouch.server import HOST, ROOT
 from retouch.types import RequestError
 
+ANY_PORTS = [text for name in ("http", "grpc", "metrics") for text in (f"--{name}-port", "0")]
 ONCE = Retries(attempts=1)
 LONG = {"steps": 50, "previews": 8, "region": b"full"}
 
@@ -28,9 +29,8 @@ class Serve:
     """A `retouch serve` on free ports, with a runtime folder of its own."""
 
     def __init__(self, runtime, *options):
-        free = [text for name in ("http", "grpc", "metrics") for text in (f"--{name}-port", "0")]
         self.process = subprocess.Popen(
-            [*INTERRUPTIBLE, sys.executable, "-m", "clients", "serve", *free, *options], cwd=ROOT, text=True,
+            [*INTERRUPTIBLE, sys.executable, "-m", "clients", "serve", *ANY_PORTS, *options], cwd=ROOT, text=True,
             env={**os.environ, "RETOUCH_RUNTIME": str(runtime)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.output = ""
         self.wait_ready()
@@ -168,7 +168,7 @@ def test_a_start_that_cannot_succeed_is_one_sentence(options, sentence, tmp_path
 
 
 def test_too_few_open_files_are_named(tmp_path):
-    done = subprocess.run(["bash", "-c", 'ulimit -n 64; exec "$0" -m clients serve', sys.executable], cwd=ROOT, timeout=60,
+    done = subprocess.run(["bash", "-c", 'ulimit -n 64; exec "$0" -m clients serve "$@"', sys.executable, *ANY_PORTS], cwd=ROOT, timeout=60,
                           env={**os.environ, "RETOUCH_RUNTIME": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 1 and "64 open files" in done.stderr and "CUDA" not in done.stderr
 
