@@ -37,28 +37,31 @@ COLUMNS = (ANSWERED, REFUSED, DROPPED, FAILED, HUNG)
 
 def main() -> None:
     options = parse()
-    parts = [*_on_one_server(options), *_on_own_servers(options)]
+    parts = [*_on_a_server_each(options), *_on_own_servers(options)]
     show(parts)
     figures = {"machine": machine(), "parts": {part.part: part.figures() for part in parts}}
     save_json(options.json, figures)
     sys.exit(0 if all(part.passed for part in parts) else 1)
 
 
-def _on_one_server(options: argparse.Namespace) -> Iterator[Outcomes]:
-    with (
-        Server(log=RUNTIME / "attack.log") as server,
-        openai_server(f"{HOST}:{server.grpc}") as url,
-    ):
-        attacks: list[Callable[[], Outcomes]] = [
-            lambda model=model: attack_endpoint(server, model, options.requests)
-            for model in ENDPOINTS
-        ]
-        attacks.append(lambda: attack_openai(urlsplit(url).port, options.requests))
-        attacks.append(lambda: attack_stages(server, options.tensors))
-        attacks.append(lambda: attack_by_killed_clients(server, options.clients))
-        for attack in attacks:
-            outcomes = attack()
-            if detail := check_edit(server.grpc):
+def _on_a_server_each(options: argparse.Namespace) -> Iterator[Outcomes]:
+    """Each part on a server of its own, so that one that is ended spoils no other."""
+    attacks: list[Callable[[Server, int], Outcomes]] = [
+        lambda server, _, model=model: attack_endpoint(server, model, options.requests)
+        for model in ENDPOINTS
+    ]
+    attacks.append(lambda _, port: attack_openai(port, options.requests))
+    attacks.append(lambda server, _: attack_stages(server, options.tensors))
+    attacks.append(lambda server, _: attack_by_killed_clients(server, options.clients))
+    for number, attack in enumerate(attacks):
+        with (
+            Server(log=RUNTIME / f"attack-{number}.log") as server,
+            openai_server(f"{HOST}:{server.grpc}") as url,
+        ):
+            outcomes = attack(server, urlsplit(url).port)
+            if server.process.poll() is not None:
+                outcomes.add(HUNG, f"the server has ended; see its log {number}")
+            elif detail := check_edit(server.grpc):
                 outcomes.add(HUNG, f"a plain edit afterwards: {detail}")
             yield outcomes
 

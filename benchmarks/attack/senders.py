@@ -40,17 +40,19 @@ def timed(send: Callable[[], Verdict]) -> Verdict:
 def send_grpc(port: int, model: str, inputs: list[grpc.InferInput]) -> Verdict:
     """One request on a stream of its own; the verdict is that of its first answer or error."""
     answers: queue.Queue = queue.Queue()
+    answered = False
     client = grpc.InferenceServerClient(f"{HOST}:{port}")
     try:
         client.start_stream(lambda result, error: answers.put((result, error)))
         client.async_stream_infer(model, inputs)
         result, error = answers.get(timeout=TIMEOUT)
+        answered = True
     except queue.Empty:
         return Verdict(HUNG, model)
     except Exception as failure:  # refused by the client's own library
         return Verdict(REFUSED, str(failure))
     finally:
-        client.stop_stream(cancel_requests=True)
+        client.stop_stream(cancel_requests=not answered)  # cancelling what ends may end the server
         client.close()
     if error is None:
         return Verdict(ANSWERED)

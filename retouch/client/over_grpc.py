@@ -25,6 +25,9 @@ from retouch.client.retries import SHORT, Patience
 from retouch.client.shared import Region, Regions
 from retouch.types import EditRequest, RequestError
 
+ENDING_SECONDS = 1.0  # for a server to close a stream after its last answer
+
+
 class Blocking:
     """Blocking calls to the server at `url`, to its door `model`."""
 
@@ -36,7 +39,7 @@ class Blocking:
     def answers(self, request: EditRequest, patience: Patience) -> Iterator[EditAnswer]:
         """Closing the iterator cancels the edit."""
         refuse_forked()
-        region, over = self._regions and self._regions.take(request), False
+        region, over, failed = self._regions and self._regions.take(request), False, False
         stream = self._stream()
         try:
             if region and region.new:
@@ -47,14 +50,15 @@ class Blocking:
                     result, error = stream.answers.get(timeout=patience.left())
                 except queue.Empty:
                     raise patience.over() from None
-                if error is not None:
+                failed = error is not None
+                if failed:
                     raise _failure(error, self._url, region)
                 answer = answer_of(result)
                 over = answer.final
                 yield answer
         finally:
             if not is_forked():
-                self._give_back(stream, region, over)
+                self._give_back(stream, region, over, failed)
 
     def lanes(self) -> tuple[str, ...]:
         with blocking_client(self._url) as client:
@@ -92,12 +96,12 @@ class Blocking:
         except IndexError:
             return _Stream(self._url)
 
-    def _give_back(self, stream: _Stream, region: Region | None, over: bool) -> None:
-        """After an edit that is `over` or was left."""
+    def _give_back(self, stream: _Stream, region: Region | None, over: bool, failed: bool) -> None:
+        """After an edit that is `over`, has `failed` or was left."""
         if over and self.keeps:
             self._idle.append(stream)
         else:
-            stream.close(cancel=not over)
+            stream.close(cancel=not (over or failed))
         if region:
             self._regions.give(region, over)
 
@@ -166,7 +170,7 @@ class Asynchronous:
 
     async def answers(self, request: EditRequest, patience: Patience) -> AsyncIterator[EditAnswer]:
         """Closing the iterator cancels the edit, as does cancelling the task that waits for it."""
-        region, stream, over = self._regions and self._regions.take(request), None, False
+        region, stream, over, failed = self._regions and self._regions.take(request), None, False, False
         try:
             if region and region.new:
                 await self._hand_over(region)
@@ -174,7 +178,8 @@ class Asynchronous:
             stream = self._client.stream_infer(_once(item), stream_timeout=patience.left())
             while not over:
                 result, error = await anext(stream, (None, failure_of("the stream has ended without a result", "INTERNAL")))
-                if error is not None:
+                failed = error is not None
+                if failed:
                     raise error if isinstance(error, RequestError) else _failure(error, self._url, region)
                 answer = answer_of(result)
                 over = answer.final
@@ -184,7 +189,9 @@ class Asynchronous:
                 raise patience.over() from None
             raise _of_call(error.code().name, error.details(), self._url) from None
         finally:
-            if stream and not over:
+            if stream and (over or failed):
+                await _to_its_end(stream)
+            elif stream:
                 stream.cancel()
             if region:
                 self._regions.give(region, over)
@@ -243,6 +250,16 @@ def told(model: str, request: EditRequest, region: Region | None = None) -> dict
 
 async def _once(item: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     yield item
+
+
+async def _to_its_end(stream: Any) -> None:
+    """Read a stream after its last answer until the server closes it. One that is cancelled in that moment, as by its
+    collection, may end tritonserver 2.51 (SIGSEGV)."""
+    try:
+        while await asyncio.wait_for(anext(stream, None), ENDING_SECONDS):
+            pass
+    except (asyncio.TimeoutError, grpc_core.RpcError):
+        stream.cancel()
 
 
 def _failure(error: grpc.InferenceServerException, url: str, region: Region | None = None) -> RequestError:
