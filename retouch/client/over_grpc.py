@@ -39,7 +39,9 @@ class Blocking:
     def answers(self, request: EditRequest, patience: Patience) -> Iterator[EditAnswer]:
         """Closing the iterator cancels the edit."""
         refuse_forked()
-        region, over, failed = self._regions and self._regions.take(request), False, False
+        region = self._regions and self._regions.take(request)
+        over = False
+        failed = False
         stream = self._stream()
         try:
             if region and region.new:
@@ -170,7 +172,10 @@ class Asynchronous:
 
     async def answers(self, request: EditRequest, patience: Patience) -> AsyncIterator[EditAnswer]:
         """Closing the iterator cancels the edit, as does cancelling the task that waits for it."""
-        region, stream, over, failed = self._regions and self._regions.take(request), None, False, False
+        region = self._regions and self._regions.take(request)
+        stream = None
+        over = False
+        failed = False
         try:
             if region and region.new:
                 await self._hand_over(region)
