@@ -172,6 +172,7 @@ class Asynchronous:
 
     async def answers(self, request: EditRequest, patience: Patience) -> AsyncIterator[EditAnswer]:
         """Closing the iterator cancels the edit, as does cancelling the task that waits for it."""
+        refuse_forked()
         region = self._regions and self._regions.take(request)
         stream = None
         over = False
@@ -194,12 +195,8 @@ class Asynchronous:
                 raise patience.over() from None
             raise _of_call(error.code().name, error.details(), self._url) from None
         finally:
-            if stream and (over or failed):
-                await _to_its_end(stream)
-            elif stream:
-                stream.cancel()
-            if region:
-                self._regions.give(region, over)
+            if not is_forked():
+                await self._give_back(stream, region, over, failed)
 
     async def lanes(self) -> tuple[str, ...]:
         try:
@@ -214,6 +211,9 @@ class Asynchronous:
             return False
 
     async def close(self) -> None:
+        """Connection and shared memory from before a fork are the parent's."""
+        if is_forked():
+            return
         for name, pause in self._regions.leaving() if self._regions else ():
             await asyncio.sleep(pause)
             with self._regions.forgotten(name):
@@ -222,6 +222,15 @@ class Asynchronous:
         self._kept = None
         if client and self._loop is asyncio.get_running_loop():
             await client.close()
+
+    async def _give_back(self, stream: Any, region: Region | None, over: bool, failed: bool) -> None:
+        """After an edit that is `over`, has `failed` or was left; `stream` is None where none was opened."""
+        if stream and (over or failed):
+            await _to_its_end(stream)
+        elif stream:
+            stream.cancel()
+        if region:
+            self._regions.give(region, over)
 
     async def _hand_over(self, region: Region) -> None:
         try:

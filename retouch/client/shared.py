@@ -104,7 +104,6 @@ class Regions:
         self._secret = secret
         self._idle: list[Region] = []
         self._lock = threading.Lock()
-        self._process = os.getpid()
 
     @property
     def headers(self) -> dict[str, str]:
@@ -115,7 +114,6 @@ class Regions:
         """One that holds the files among an edit's inputs."""
         values = request_to_values(request)
         wanted = sum(len(values[name]) + 4 for name in FILES)
-        self._leave_to_parent()
         with self._lock:
             now = time.monotonic()
             fitting = [each for each in self._idle if each.size >= wanted and each.free_at <= now]
@@ -125,13 +123,6 @@ class Regions:
                 found.clear()
                 return found
         return Region(max(LEAST, 1 << (wanted - 1).bit_length()))
-
-    def _leave_to_parent(self) -> None:
-        """After a fork both processes would write into the same regions; the parent keeps them."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._lock = threading.Lock()  # the parent's may be held for ever
-            self._idle = []
 
     def give(self, region: Region, over: bool) -> None:
         """Back, after an edit that is `over` or was left."""
@@ -144,7 +135,6 @@ class Regions:
     def leaving(self) -> Iterator[tuple[str, float]]:
         """Names that a server is to be told to forget, each after so many seconds; again and again, later each time, until it
         has `forgotten` them, for it refuses as long as an edit that was left still uses one. At last they are given up."""
-        self._leave_to_parent()
         for pause in PAUSES:
             with self._lock:
                 names = [each.name for each in self._idle]
