@@ -39,10 +39,10 @@ $(SETUP): requirements.txt requirements-3.10.txt pyproject.toml
 
 # asked each time, for it alone knows all that artifacts are made of; where they are right it takes less than a second
 export: $(SETUP)  ## Turn the checkpoint into ONNX in model_repository/
-	$(BIN)/python -m export $(CHECKPOINT) --precision $(LANES)
+	$(BIN)/retouch export $(CHECKPOINT) --precision $(LANES)
 # of whichever checkpoint, unless one is named
 exported: $(SETUP)
-	$(BIN)/python -m export $(CHECKPOINT) --precision $(LANES) $(if $(filter file,$(origin CHECKPOINT)),--keep)
+	$(BIN)/retouch export $(CHECKPOINT) --precision $(LANES) $(if $(filter file,$(origin CHECKPOINT)),--keep)
 
 demo: exported  ## Edit the sample image on a real server; pictures go to out/
 	$(BIN)/retouch demo --out out --force

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from benchmarks.pool import Prepared
-from retouch.denoising import Progress
-from retouch.engine import Edit
-from retouch.wanted import Wanted
+from benchmarks.held_out_edits import Prepared
+from retouch.engine.edit_state import Progress
+from retouch.engine.engine import Edit
+from retouch.families.denoise_request import DenoiseRequest
 
 PATIENCE = 120.0  # seconds after the last arrival
 
@@ -30,7 +30,7 @@ class Arrival:
     """`at` seconds after the start; `whole` edits denoise the full frame."""
 
     at: float
-    wanted: Wanted
+    wanted: DenoiseRequest
     whole: bool
 
 
@@ -44,10 +44,19 @@ class Served:
     failure: Exception | None = None
 
 
-def poisson(prepared: Sequence[Prepared], rate: float, count: int, whole: float, steps: int, previews: int,
-            seed: int) -> list[Arrival]:
+def poisson(
+    prepared: Sequence[Prepared],
+    rate: float,
+    count: int,
+    whole: float,
+    steps: int,
+    previews: int,
+    seed: int,
+) -> list[Arrival]:
     """`count` edits at `rate` a second, a share `whole` of them full-frame."""
-    rng, at, found = random.Random(seed), 0.0, []
+    rng = random.Random(seed)
+    at = 0.0
+    found = []
     for number in range(count):
         at += rng.expovariate(rate)
         full = rng.random() < whole
@@ -57,7 +66,8 @@ def poisson(prepared: Sequence[Prepared], rate: float, count: int, whole: float,
 
 def replay(arrivals: Sequence[Arrival], server: Server) -> list[Served]:
     """Each edit admitted at its time; returns when all have ended, and stops the server."""
-    told, over = [Served(arrival) for arrival in arrivals], threading.Semaphore(0)
+    told = [Served(arrival) for arrival in arrivals]
+    over = threading.Semaphore(0)
     start = time.monotonic() + 0.05
     for served in told:
         due = start + served.arrival.at
@@ -78,7 +88,8 @@ def _edit(served: Served, due: float, over: threading.Semaphore) -> Edit:
             served.preview = time.monotonic() - due
 
     def end(failure: Exception | None) -> None:
-        served.latency, served.failure = time.monotonic() - due, failure
+        served.latency = time.monotonic() - due
+        served.failure = failure
         over.release()
 
     return Edit(str(id(served)), served.arrival.wanted, emit, end)

@@ -1,5 +1,5 @@
-"""Eight clients, each with one edit at a time, half of them local and half full-frame: ours on tritonserver, theirs on
-LitServe."""
+"""Eight clients, each with one edit at a time, half of them local and half full-frame: ours on
+tritonserver, theirs on LitServe."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.pool import Prepared
+from benchmarks.held_out_edits import Prepared
+from benchmarks.interleave import medians, quantile
 from benchmarks.table import AT_LEAST, AT_MOST, Row
-from benchmarks.turns import medians, quantile
-from benchmarks.unseen import unseen
+from benchmarks.uncached_images import unseen
 from retouch.client import Retouch
-from retouch.server import HOST, RUNTIME, Server, ServerError, free_port
+from retouch.launcher.server import HOST, RUNTIME, Server, ServerError, free_port
 
 CLIENTS = 8
 STEPS = 12
@@ -57,7 +57,9 @@ class Run:
 Edit = Callable[[Asked], object]
 
 
-def client_rows(scenes: Sequence[Prepared], checkpoint: Path, runs: int, seconds: float) -> list[Row]:
+def client_rows(
+    scenes: Sequence[Prepared], checkpoint: Path, runs: int, seconds: float
+) -> list[Row]:
     """`runs` times both in turns, each server alone on the machine while it is asked."""
     told: dict[str, list[Run]] = {"ours": [], "theirs": []}
     for number in range(runs):
@@ -65,21 +67,45 @@ def client_rows(scenes: Sequence[Prepared], checkpoint: Path, runs: int, seconds
             with server() as edit:
                 load(edit, scenes, number, min(3.0, seconds))  # warm
                 told[name].append(load(edit, scenes, number + runs, seconds))
-    work, quality = f"{CLIENTS} clients, half local, half full frame, {STEPS} steps", f"{runs} × {seconds:g} s, same checkpoint"
+    work = f"{CLIENTS} clients, half local, half full frame, {STEPS} steps"
+    quality = f"{runs} × {seconds:g} s, same checkpoint"
     rates = medians({name: [run.throughput for run in each] for name, each in told.items()})
-    tails = medians({name: [quantile(run.latencies, 0.95) for run in each] for name, each in told.items()})
-    bound = "both use the two cores to the full, and torch and ONNX Runtime multiply the same matrices"
-    return [Row(f"{work}: throughput", LIT, rates["ours"], rates["theirs"], "edits/s", AT_LEAST, 4, quality, bound),
-            Row(f"{work}: p95", LIT, tails["ours"], tails["theirs"], "ms", AT_MOST, 0.25, quality, bound)]
+    tails = medians(
+        {name: [quantile(run.latencies, 0.95) for run in each] for name, each in told.items()}
+    )
+    bound = (
+        "both use the two cores to the full, and torch and ONNX Runtime multiply the same matrices"
+    )
+    return [
+        Row(
+            f"{work}: throughput",
+            LIT,
+            rates["ours"],
+            rates["theirs"],
+            "edits/s",
+            AT_LEAST,
+            4,
+            quality,
+            bound,
+        ),
+        Row(
+            f"{work}: p95", LIT, tails["ours"], tails["theirs"], "ms", AT_MOST, 0.25, quality, bound
+        ),
+    ]
 
 
 def load(edit: Edit, scenes: Sequence[Prepared], number: int, seconds: float) -> Run:
-    """All clients ask until the time is over; what ends later counts no more. The first failure is raised."""
-    run, failures, end = Run(seconds), [], time.perf_counter() + seconds
+    """All clients ask until the time is over; what ends later counts no more. The first failure is
+    raised."""
+    run = Run(seconds)
+    failures = []
+    end = time.perf_counter() + seconds
 
     def client(which: int) -> None:
         try:
-            for asked in requests(scenes, number * CLIENTS + which, "full" if which % 2 else "auto"):
+            for asked in requests(
+                scenes, number * CLIENTS + which, "full" if which % 2 else "auto"
+            ):
                 begin = time.perf_counter()
                 edit(asked)
                 now = time.perf_counter()
@@ -109,9 +135,20 @@ def requests(scenes: Sequence[Prepared], client: int, region: str) -> Iterator[A
 
 @contextlib.contextmanager
 def ours() -> Iterator[Edit]:
-    with Server(log=RUNTIME / "benchmark.log") as server, Retouch(f"{HOST}:{server.grpc}") as client:
-        yield lambda asked: list(client.edit(asked.image, asked.instruction, seed=asked.seed, steps=STEPS, precision="bf16",
-                                             region=asked.region.encode()))
+    with (
+        Server(log=RUNTIME / "benchmark.log") as server,
+        Retouch(f"{HOST}:{server.grpc}") as client,
+    ):
+        yield lambda asked: list(
+            client.edit(
+                asked.image,
+                asked.instruction,
+                seed=asked.seed,
+                steps=STEPS,
+                precision="bf16",
+                region=asked.region.encode(),
+            )
+        )
 
 
 @contextlib.contextmanager
@@ -121,13 +158,24 @@ def theirs(checkpoint: Path) -> Iterator[Edit]:
     url = f"http://{HOST}:{port}"
     LOG.parent.mkdir(exist_ok=True)
     with LOG.open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "benchmarks.lit", str(port), str(checkpoint)],
-                                   stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.litserve_baseline", str(port), str(checkpoint)],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     try:
         _wait(f"{url}/health", process)
-        yield lambda asked: _post(f"{url}/predict", {
-            "image": base64.b64encode(asked.image).decode(), "instruction": asked.instruction, "seed": asked.seed,
-            "steps": STEPS, "region": asked.region})
+        yield lambda asked: _post(
+            f"{url}/predict",
+            {
+                "image": base64.b64encode(asked.image).decode(),
+                "instruction": asked.instruction,
+                "seed": asked.seed,
+                "steps": STEPS,
+                "region": asked.region,
+            },
+        )
     finally:
         with contextlib.suppress(ProcessLookupError):  # one that did not start has ended by itself
             os.killpg(process.pid, signal.SIGKILL)
@@ -146,6 +194,8 @@ def _wait(url: str, process: subprocess.Popen) -> None:
 
 
 def _post(url: str, body: dict) -> bytes:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
         return answer.read()

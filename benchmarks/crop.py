@@ -1,10 +1,10 @@
-"""Whether the autoencoder could decode an edit's region alone: how far a crop with so much margin is from the whole image's
-decoding, in grey levels, and what it saves.
+"""Whether the autoencoder could decode an edit's region alone: how far a crop with so much margin
+is from the whole image's decoding, in grey levels, and what it saves.
 
     python -m benchmarks.crop [--json PATH]
 
-A decoder whose norms or attention see the whole image decodes a crop otherwise, however wide its margin.
-"""
+A decoder whose norms or attention see the whole image decodes a crop otherwise, however wide its
+margin."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.pool import Prepared, local, prepare
+from benchmarks.held_out_edits import Prepared, local, prepare
+from benchmarks.interleave import in_turns
 from benchmarks.results import save_json
 from benchmarks.table import machine
-from benchmarks.turns import in_turns
-from retouch.plain_loop import PlainLoop
-from retouch.server import REPOSITORY
-from retouch.types import CELL
+from retouch.api.request import CELL
+from retouch.launcher.server import REPOSITORY
+from retouch.offline.plain_loop import PlainLoop
 
-SCENES, MARGINS, ALLOWED = 40, (0, 1, 2, 3, 4), 1  # grey levels
+SCENES = 40
+MARGINS = (0, 1, 2, 3, 4)
+ALLOWED = 1  # grey levels
 
 
 @dataclass(frozen=True)
 class Margin:
-    """Of so many cells around a region's box: the largest difference in any scene, its median, and how many scenes are
-    within ALLOWED; milliseconds of the crop and of the whole image."""
+    """Of so many cells around a region's box: the largest difference in any scene, its median, and
+    how many scenes are within ALLOWED; milliseconds of the crop and of the whole image."""
 
     cells: int
     worst: int
@@ -42,17 +44,35 @@ class Margin:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.crop", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.crop", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     loop = PlainLoop(REPOSITORY)
-    scenes = [(scene, latents(loop, scene, seed)) for seed, scene in enumerate(prepare(loop, local, SCENES))]
+    scenes = [
+        (scene, latents(loop, scene, seed))
+        for seed, scene in enumerate(prepare(loop, local, SCENES))
+    ]
     found = [measure(loop, scenes, margin) for margin in MARGINS]
-    table = Table("margin, cells", "worst, grey levels", "median of scenes", f"within {ALLOWED}", "crop", "whole image",
-                  title=f"Decoding the region alone\n{machine()}")
+    table = Table(
+        "margin, cells",
+        "worst, grey levels",
+        "median of scenes",
+        f"within {ALLOWED}",
+        "crop",
+        "whole image",
+        title=f"Decoding the region alone\n{machine()}",
+    )
     for row in found:
-        table.add_row(str(row.cells), str(row.worst), f"{row.median:g}", f"{row.within:.0%}", f"{row.crop_ms:.1f} ms",
-                      f"{row.whole_ms:.1f} ms")
+        table.add_row(
+            str(row.cells),
+            str(row.worst),
+            f"{row.median:g}",
+            f"{row.within:.0%}",
+            f"{row.crop_ms:.1f} ms",
+            f"{row.whole_ms:.1f} ms",
+        )
     Console().print(table)
     save_json(options.json, {"machine": machine(), "margins": [*map(asdict, found)]})
 
@@ -66,15 +86,27 @@ def latents(loop: PlainLoop, scene: Prepared, seed: int) -> np.ndarray:
 def measure(loop: PlainLoop, scenes: list[tuple[Prepared, np.ndarray]], margin: int) -> Margin:
     away = [difference(loop, *scene, margin) for scene in scenes]
     crops = [(whole, box_of(scene, margin)) for scene, whole in scenes]
-    spent = in_turns({"crop": lambda turn: loop.decoder.run(cropped(*crops[turn % len(crops)])),
-                      "whole": lambda turn: loop.decoder.run(crops[turn % len(crops)][0])}, len(crops))
-    return Margin(margin, max(away), statistics.median(away), float(np.mean([each <= ALLOWED for each in away])),
-                  statistics.median(spent["crop"]), statistics.median(spent["whole"]))
+    spent = in_turns(
+        {
+            "crop": lambda turn: loop.decoder.run(cropped(*crops[turn % len(crops)])),
+            "whole": lambda turn: loop.decoder.run(crops[turn % len(crops)][0]),
+        },
+        len(crops),
+    )
+    return Margin(
+        margin,
+        max(away),
+        statistics.median(away),
+        float(np.mean([each <= ALLOWED for each in away])),
+        statistics.median(spent["crop"]),
+        statistics.median(spent["whole"]),
+    )
 
 
 def difference(loop: PlainLoop, scene: Prepared, whole: np.ndarray, margin: int) -> int:
     """The largest of any pixel in the region's box, whatever is decoded around it."""
-    (top, bottom, left, right), (y, x) = box_of(scene, 0), box_of(scene, margin)[::2]
+    (top, bottom, left, right) = box_of(scene, 0)
+    (y, x) = box_of(scene, margin)[::2]
     expected = loop.decoder.run(whole)[0, top * CELL : bottom * CELL, left * CELL : right * CELL]
     crop = loop.decoder.run(cropped(whole, box_of(scene, margin)))[0]
     crop = crop[(top - y) * CELL :, (left - x) * CELL :][: len(expected), : expected.shape[1]]
@@ -82,7 +114,8 @@ def difference(loop: PlainLoop, scene: Prepared, whole: np.ndarray, margin: int)
 
 
 def box_of(scene: Prepared, margin: int) -> tuple[int, int, int, int]:
-    """First and last + 1 row and column of the region, in cells, with a margin as far as the image goes."""
+    """First and last + 1 row and column of the region, in cells, with a margin as far as the image
+    goes."""
     rows, columns = (side // CELL for side in scene.source.pixels.shape[:2])
     cells = scene.parsed.region.reshape(rows, columns)
     found = []

@@ -1,7 +1,8 @@
-"""Peak memory and time of decoding a photo of the largest size and composing its answer, each in a process of its own.
+"""Peak memory and time of decoding a photo of the largest size and composing its answer, each in a
+process of its own.
 
-`python -m benchmarks.decode_memory` prints a table; `--only "JPEG"` takes the rows whose name has that text.
-"""
+`python -m benchmarks.decode_memory` prints a table; `--only "JPEG"` takes the rows whose name has
+that text."""
 
 from __future__ import annotations
 
@@ -18,15 +19,14 @@ import PIL
 from PIL import Image
 
 from benchmarks.machine import machine
-from retouch import images, types
-from retouch.answer import EditInfo
-from retouch.families import family_of
+from retouch.api.request import MAX_PIXELS, EditRequest
+from retouch.api.response import EditInfo
+from retouch.families.registry import family_of
 from retouch.imaging import rgb_profile
 from retouch.imaging.colour import ADOBE
-from retouch.lanes import Choice
-from retouch.postprocess import postprocess
-from retouch.preprocess import preprocess
-from retouch.types import EditRequest
+from retouch.routing.router import Choice
+from retouch.serving.postprocess import postprocess
+from retouch.serving.preprocess import preprocess
 
 MIB = 1 << 20
 STATUS = Path("/proc/self/status")
@@ -34,7 +34,11 @@ TILE = 1000  # pixels; of photographs' size on disk
 FILES = {  # format, mode and what else the encoder is told
     "PNG": ("PNG", "RGB", {"compress_level": 1}),
     "PNG, transparent": ("PNG", "RGBA", {"compress_level": 1}),
-    "PNG, Adobe RGB": ("PNG", "RGB", {"compress_level": 1, "icc_profile": rgb_profile.of(ADOBE, 2.2)}),
+    "PNG, Adobe RGB": (
+        "PNG",
+        "RGB",
+        {"compress_level": 1, "icc_profile": rgb_profile.of(ADOBE, 2.2)},
+    ),
     "JPEG": ("JPEG", "RGB", {"quality": 92}),
     "JPEG, progressive": ("JPEG", "RGB", {"quality": 92, "progressive": True}),
     "JPEG, CMYK": ("JPEG", "CMYK", {"quality": 92}),
@@ -53,7 +57,8 @@ FILES = {  # format, mode and what else the encoder is told
 @click.option("--decode", type=click.Path(path_type=Path), hidden=True)
 @click.option("--prepare", nargs=2, hidden=True)
 def main(only: str, decode: Path | None, prepare: tuple[str, str] | None):
-    """Print a row a kind of file: its size, the peak over an idle process, and the seconds of each half."""
+    """Print a row a kind of file: its size, the peak over an idle process, and the seconds of each
+    half."""
     if decode:
         click.echo(_measured(decode.read_bytes()))
     elif prepare:
@@ -62,7 +67,7 @@ def main(only: str, decode: Path | None, prepare: tuple[str, str] | None):
         _table([name for name in FILES if only in name])
 
 
-def photo_file(name: str, side: int = round(types.MAX_PIXELS**0.5)) -> bytes:
+def photo_file(name: str, side: int = round(MAX_PIXELS**0.5)) -> bytes:
     """A square file of FILES: grainy blocks of `side` squared pixels."""
     format, mode, options = FILES[name]
     rng = np.random.default_rng(0)
@@ -79,13 +84,17 @@ def photo_file(name: str, side: int = round(types.MAX_PIXELS**0.5)) -> bytes:
 
 def _table(names: list[str]):
     this = machine()
-    click.echo(f"{this.processor}, {this.system}, Python {this.python}, Pillow {PIL.__version__}, {this.commit}\n")
+    click.echo(
+        f"{this.processor}, {this.system}, Python {this.python}, Pillow {PIL.__version__}, {this.commit}\n"
+    )
     click.echo("| file | MiB | peak MiB | decoding s | answering s |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             file = Path(folder) / "photo"
             _run("--prepare", name, str(file))
-            click.echo(f"| {name} | {file.stat().st_size / MIB:.0f} | {_run('--decode', str(file))} |")
+            click.echo(
+                f"| {name} | {file.stat().st_size / MIB:.0f} | {_run('--decode', str(file))} |"
+            )
 
 
 def _run(*arguments: str) -> str:
@@ -94,7 +103,8 @@ def _run(*arguments: str) -> str:
 
 
 def peak_of(file: bytes) -> int:
-    """Bytes that an edit of the file takes beyond those of the idle process; of a fresh process alone."""
+    """Bytes that an edit of the file takes beyond those of the idle process; of a fresh process
+    alone."""
     idle = _peak()
     compose(file)
     return _peak() - idle
@@ -121,7 +131,8 @@ def _measured(file: bytes) -> str:
 
 
 def _peak() -> int:
-    """Bytes that the process has had in memory at once (Linux; getrusage would count its parent's, too)."""
+    """Bytes that the process has had in memory at once (Linux; getrusage would count its parent's,
+    too)."""
     (line,) = [line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) * 1024
 

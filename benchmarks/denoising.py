@@ -1,9 +1,10 @@
-"""The denoiser's table: what remembering, regions and the order of steps bring, each against its opposite in the same run.
+"""The denoiser's table: what remembering, regions and the order of steps bring, each against its
+opposite in the same run.
 
     python -m benchmarks.denoising [--quick] [--only NAME …] [--json PATH]
 
-Everything runs here, on the exported lane bf16; `memory` and `clients` start servers on loopback, and stop them.
-"""
+Everything runs here, on the exported lane bf16; `memory` and `clients` start servers on loopback,
+and stop them."""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import clients, load, memory, pool, reuse, session, steps
+from benchmarks import clients, held_out_edits, load, memory, reuse, session, steps
 from benchmarks.packages import need
 from benchmarks.table import Row, save, show
-from retouch.plain_loop import PlainLoop
-from retouch.server import REPOSITORY, ROOT, ServerError
+from retouch.launcher.server import REPOSITORY, ROOT, ServerError
+from retouch.offline.plain_loop import PlainLoop
 
 FOLDER = REPOSITORY / "denoiser_bf16" / "1"
 CHECKPOINT = ROOT / "checkpoints" / "shapes"
@@ -25,8 +26,8 @@ CHECKPOINT = ROOT / "checkpoints" / "shapes"
 
 @dataclass(frozen=True)
 class Effort:
-    """How often things are done: turns of a step benchmark, judged scenes, runs and arrivals a run, sessions, images, and
-    runs and seconds of eight clients."""
+    """How often things are done: turns of a step benchmark, judged scenes, runs and arrivals a run,
+    sessions, images, and runs and seconds of eight clients."""
 
     turns: int = 15
     judged: int = 120
@@ -45,9 +46,15 @@ BENCHES: dict[str, Callable[[PlainLoop, Effort], list[Row]]] = {
     "region": lambda loop, effort: steps.region_rows(loop, FOLDER, effort.turns, effort.judged),
     "reuse": lambda loop, effort: reuse.reuse_rows(loop, FOLDER, effort.turns, effort.judged),
     "clients": lambda loop, effort: clients.client_rows(
-        pool.prepare(loop, pool.local, load.SCENES), CHECKPOINT, effort.floods, effort.seconds),
+        held_out_edits.prepare(loop, held_out_edits.local, load.SCENES),
+        CHECKPOINT,
+        effort.floods,
+        effort.seconds,
+    ),
     "load": lambda loop, effort: load.load_rows(loop, FOLDER, effort.runs, effort.arrivals),
-    "memory": lambda loop, effort: memory.memory_rows(pool.prepare(loop, pool.local, load.SCENES), effort.images),
+    "memory": lambda loop, effort: memory.memory_rows(
+        held_out_edits.prepare(loop, held_out_edits.local, load.SCENES), effort.images
+    ),
     "session": lambda loop, effort: session.session_rows(REPOSITORY, loop, effort.sessions),
 }
 
@@ -63,8 +70,10 @@ def main() -> None:
 
 
 def measure(names: Sequence[str], effort: Effort, path: Path | None) -> None:
-    """Rows are shown and saved as they come, so that what fails does not take those before with it."""
-    loop, rows = PlainLoop(REPOSITORY), []
+    """Rows are shown and saved as they come, so that what fails does not take those before with
+    it."""
+    loop = PlainLoop(REPOSITORY)
+    rows = []
     for name in names:
         found = BENCHES[name](loop, effort)
         show(f"The denoiser: {name}", found)
@@ -73,10 +82,20 @@ def measure(names: Sequence[str], effort: Effort, path: Path | None) -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.denoising", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="less of everything: below three minutes")
-    parser.add_argument("--only", nargs="+", choices=BENCHES, default=list(BENCHES), metavar="NAME",
-                        help=f"of {', '.join(BENCHES)}")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.denoising", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="less of everything: below three minutes"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=BENCHES,
+        default=list(BENCHES),
+        metavar="NAME",
+        help=f"of {', '.join(BENCHES)}",
+    )
     parser.add_argument("--json", type=Path, help="write all figures here")
     return parser.parse_args()
 

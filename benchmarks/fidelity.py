@@ -1,4 +1,5 @@
-"""How close a lane's network stays to bf16's, on the very inputs that bf16 had: velocities by step, and the latents at the end."""
+"""How close a lane's network stays to bf16's, on the very inputs that bf16 had: velocities by step,
+and the latents at the end."""
 
 from __future__ import annotations
 
@@ -9,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from export.formats import from_nvfp4
-from retouch import images
-from retouch.denoiser import Progress
-from retouch.plain_loop import PlainLoop
-from retouch.runners.onnx import OnnxRunner
-from retouch.types import EditRequest
+from retouch.api.request import EditRequest
+from retouch.backends.onnx import OnnxRunner
+from retouch.engine.denoiser import Progress
+from retouch.imaging import images
+from retouch.offline.plain_loop import PlainLoop
+from retouch_export.formats import from_nvfp4
 from training.render import render
 from training.scenes import Pair
 
@@ -23,7 +24,8 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Edit:
-    """What bf16 did with one scene: `arguments` of the loop's `denoise`, the graphs' inputs, and what came of them."""
+    """What bf16 did with one scene: `arguments` of the loop's `denoise`, the graphs' inputs, and
+    what came of them."""
 
     arguments: tuple
     reference: Arrays
@@ -34,8 +36,9 @@ class Edit:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Relative errors (of squared sums over all scenes) of the step graph's NVFP4 weights, of the velocity at each step on
-    bf16's own tokens, and of the latents at the end of edits of the lane's own."""
+    """Relative errors (of squared sums over all scenes) of the step graph's NVFP4 weights, of the
+    velocity at each step on bf16's own tokens, and of the latents at the end of edits of the lane's
+    own."""
 
     weights: float
     velocity: tuple[float, ...]
@@ -45,23 +48,32 @@ class Fidelity:
 def record(repository: Path, scenes: Sequence[Pair]) -> list[Edit]:
     """Scene i is edited with seed i."""
     loop = _Recorded(repository)
-    return [loop.record(EditRequest(images.encode(render(pair.source).pixels), pair.instruction, seed=seed))
-            for seed, pair in enumerate(scenes)]
+    return [
+        loop.record(
+            EditRequest(images.encode(render(pair.source).pixels), pair.instruction, seed=seed)
+        )
+        for seed, pair in enumerate(scenes)
+    ]
 
 
 def fidelity(repository: Path, lane: str, edits: Sequence[Edit]) -> Fidelity:
-    folder, loop = repository / f"denoiser_{lane}" / "1", PlainLoop(repository, lane)
-    reference, step = OnnxRunner(folder, "reference"), OnnxRunner(folder, "step")
-    velocities, latents = [], []
+    folder = repository / f"denoiser_{lane}" / "1"
+    loop = PlainLoop(repository, lane)
+    reference = OnnxRunner(folder, "reference")
+    step = OnnxRunner(folder, "step")
+    velocities = []
+    latents = []
     for edit in edits:
         prefix = reference.run(**edit.reference)
         velocities.append([step.run(**inputs | prefix)["velocity"] for inputs in edit.steps])
         *_, last = loop.denoise(*edit.arguments)
         latents.append(last.latents)
     wanted = zip(*(edit.velocities for edit in edits))
-    return Fidelity(_weights(repository, folder),
-                    tuple(relative(ours, theirs) for ours, theirs in zip(zip(*velocities), wanted)),
-                    relative(latents, [edit.latents for edit in edits]))
+    return Fidelity(
+        _weights(repository, folder),
+        tuple(relative(ours, theirs) for ours, theirs in zip(zip(*velocities), wanted)),
+        relative(latents, [edit.latents for edit in edits]),
+    )
 
 
 def relative(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> float:
@@ -70,10 +82,18 @@ def relative(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> float:
 
 
 def _weights(repository: Path, folder: Path) -> float:
-    exact, rounded = (_numbers(ir.load(each / "step.onnx")) for each in (repository / "denoiser_bf16" / "1", folder))
+    exact, rounded = (
+        _numbers(ir.load(each / "step.onnx"))
+        for each in (repository / "denoiser_bf16" / "1", folder)
+    )
     names = [name.removesuffix("/fp4") for name in rounded if name.endswith("/fp4")]
-    return relative([from_nvfp4(*(rounded[f"{name}/{part}"]() for part in ("fp4", "steps8", "scale"))) for name in names],
-                    [exact[name]().astype(np.float32) for name in names])
+    return relative(
+        [
+            from_nvfp4(*(rounded[f"{name}/{part}"]() for part in ("fp4", "steps8", "scale")))
+            for name in names
+        ],
+        [exact[name]().astype(np.float32) for name in names],
+    )
 
 
 def _numbers(model: ir.Model) -> dict:
@@ -100,9 +120,15 @@ class _Recorded(PlainLoop):
         for graph in self._graphs.values():
             graph.calls.clear()
         self.edit(request)
-        [(reference, _)], steps = self._graphs["reference"].calls, self._graphs["step"].calls
-        return Edit(self._arguments, reference, [inputs for inputs, _ in steps],
-                    [outputs["velocity"] for _, outputs in steps], self._last.latents)
+        [(reference, _)] = self._graphs["reference"].calls
+        steps = self._graphs["step"].calls
+        return Edit(
+            self._arguments,
+            reference,
+            [inputs for inputs, _ in steps],
+            [outputs["velocity"] for _, outputs in steps],
+            self._last.latents,
+        )
 
     def denoise(self, *arguments: object) -> Iterator[Progress]:
         self._arguments = arguments

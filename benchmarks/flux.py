@@ -1,4 +1,5 @@
-"""FLUX.1's transformer with random weights, in bfloat16 and with FP8 blocks: diffusers' module, at full size or tiny.
+"""FLUX.1's transformer with random weights, in bfloat16 and with FP8 blocks: diffusers' module, at
+full size or tiny.
 
 The reference's tokens stand behind the target's, as in FLUX.1 Kontext.
 """
@@ -16,25 +17,36 @@ from diffusers import FluxTransformer2DModel
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from benchmarks.flops import Tokens, Work
 from benchmarks.peak import attending
-from benchmarks.work import Tokens, Work
-from export.dtype import parameters_in
-from export.formats import fp8_scale
-from export.policy import Tier, tier_of
-from retouch import compiler
-from retouch.fp8 import Fp8Linear, to_fp8
+from retouch.backends import torch_compile
+from retouch.networks.fp8_linear import Fp8Linear, to_fp8
+from retouch_export.dtype import parameters_in
+from retouch_export.formats import fp8_scale
+from retouch_export.policy import Tier, tier_of
 
 # FLUX.1's own settings are diffusers' defaults; 1024 × 1024 is 64 × 64 tokens
 FULL = {}, Tokens(target=64 * 64, reference=64 * 64, text=512)
-TINY = ({"num_layers": 1, "num_single_layers": 2, "attention_head_dim": 16, "num_attention_heads": 2, "in_channels": 16,
-         "joint_attention_dim": 32, "pooled_projection_dim": 24, "axes_dims_rope": (4, 6, 6)},
-        Tokens(target=4 * 4, reference=4 * 4, text=8))
+TINY = (
+    {
+        "num_layers": 1,
+        "num_single_layers": 2,
+        "attention_head_dim": 16,
+        "num_attention_heads": 2,
+        "in_channels": 16,
+        "joint_attention_dim": 32,
+        "pooled_projection_dim": 24,
+        "axes_dims_rope": (4, 6, 6),
+    },
+    Tokens(target=4 * 4, reference=4 * 4, text=8),
+)
 SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`precision` is bf16 or fp8; `attention` the name of a kernel (`benchmarks.peak.KERNELS`) or "default"."""
+    """`precision` is bf16 or fp8; `attention` the name of a kernel (`benchmarks.peak.KERNELS`) or
+    "default"."""
 
     tiny: bool
     precision: str
@@ -54,7 +66,8 @@ class Flux:
     """One transformer on a device, weights drawn there from a fixed seed."""
 
     def __init__(self, settings: Settings):
-        self.settings, self.device = settings, torch.device(settings.device)
+        self.settings = settings
+        self.device = torch.device(settings.device)
         config, self.tokens = TINY if settings.tiny else FULL
         torch.manual_seed(0)
         with parameters_in(torch.bfloat16), self.device:
@@ -73,7 +86,7 @@ class Flux:
 
     def compile(self) -> None:
         """One compilation for all blocks of a kind."""
-        compiler.prepare()
+        torch_compile.prepare()
         self.model.compile_repeated_blocks(fullgraph=True)
 
     def tensors(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -86,13 +99,20 @@ class Flux:
         """The velocity [1, N, C] of the target's `tokens`."""
         image_ids, text_ids = self._ids
         with attending(self.settings.attention):
-            velocity, = self.model(
-                hidden_states=torch.cat([tokens, reference], 1), encoder_hidden_states=text, pooled_projections=pooled,
-                timestep=self._sigma, img_ids=image_ids, txt_ids=text_ids, return_dict=False)
-        return velocity[:, :tokens.shape[1]]
+            (velocity,) = self.model(
+                hidden_states=torch.cat([tokens, reference], 1),
+                encoder_hidden_states=text,
+                pooled_projections=pooled,
+                timestep=self._sigma,
+                img_ids=image_ids,
+                txt_ids=text_ids,
+                return_dict=False,
+            )
+        return velocity[:, : tokens.shape[1]]
 
     def edit(self, steps: int, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The target's tokens [N, C] after `steps` of Euler's method, from numpy to numpy: what a request asks for."""
+        """The target's tokens [N, C] after `steps` of Euler's method, from numpy to numpy: what a
+        request asks for."""
         given = self.tensors(arrays)
         tokens = given.pop("tokens")
         for _ in range(steps):
@@ -103,19 +123,28 @@ class Flux:
         """Ids [image, 3] and [text, 3]; the reference's have a 1 where the target's have a 0."""
         side = int(self.tokens.target**0.5)
         axes = torch.arange(2.0), torch.arange(float(side)), torch.arange(float(side))
-        return torch.cartesian_prod(*axes).to(self.device), torch.zeros(self.tokens.text, 3, device=self.device)
+        return torch.cartesian_prod(*axes).to(self.device), torch.zeros(
+            self.tokens.text, 3, device=self.device
+        )
 
     def _narrow(self) -> None:
-        """Every linear layer that the lane fp8 narrows, with scales as the export sets them, from one step."""
-        layers = {name: layer for name, layer in self.model.named_modules()
-                  if isinstance(layer, nn.Linear) and tier_of(name, "fp8") is Tier.FP8}
+        """Every linear layer that the lane fp8 narrows, with scales as the export sets them, from
+        one step."""
+        layers = {
+            name: layer
+            for name, layer in self.model.named_modules()
+            if isinstance(layer, nn.Linear) and tier_of(name, "fp8") is Tier.FP8
+        }
         scales = self._watched(layers)
         for name, layer in layers.items():
             unit = _scale(layer.weight)
-            self.model.set_submodule(name, Fp8Linear(to_fp8(layer.weight, unit), unit, scales[name], layer.bias))
+            self.model.set_submodule(
+                name, Fp8Linear(to_fp8(layer.weight, unit), unit, scales[name], layer.bias)
+            )
 
     def _watched(self, layers: dict[str, nn.Linear]) -> dict[str, Tensor]:
-        """The scale of what enters each layer; the same tensor for layers that read the same activation."""
+        """The scale of what enters each layer; the same tensor for layers that read the same
+        activation."""
         scales: dict[str, Tensor] = {}
         seen = WeakTensorKeyDictionary()
 
@@ -124,6 +153,7 @@ class Flux:
                 if entering[0] not in seen:
                     seen[entering[0]] = _scale(entering[0])
                 scales[name] = seen[entering[0]]
+
             return look
 
         hooks = [layer.register_forward_pre_hook(watch(name)) for name, layer in layers.items()]
@@ -138,9 +168,12 @@ def inputs(tiny: bool) -> dict[str, np.ndarray]:
     config, tokens = TINY if tiny else FULL
     rng = np.random.default_rng(0)
     channels = config.get("in_channels", 64)
-    shapes = {"tokens": (tokens.target, channels), "reference": (tokens.reference, channels),
-              "text": (tokens.text, config.get("joint_attention_dim", 4096)),
-              "pooled": (config.get("pooled_projection_dim", 768),)}
+    shapes = {
+        "tokens": (tokens.target, channels),
+        "reference": (tokens.reference, channels),
+        "text": (tokens.text, config.get("joint_attention_dim", 4096)),
+        "pooled": (config.get("pooled_projection_dim", 768),),
+    }
     return {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
 
 

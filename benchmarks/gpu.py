@@ -1,10 +1,11 @@
-"""A FLUX.1-sized transformer on this machine's GPU: seconds a step in BF16 and FP8, beside what its matrix units reach.
+"""A FLUX.1-sized transformer on this machine's GPU: seconds a step in BF16 and FP8, beside what its
+matrix units reach.
 
-Weights are random and made on the device: nothing is downloaded. 1024 × 1024 are 4096 target tokens, beside 4096 of a
-reference and 512 of text. Every figure is a median after a warm-up; shares of the peak compare the formula in
-`benchmarks/work.py` with products timed in the same run. Then the same through tritonserver's Python backend. `--tiny`
-tries the script on a machine without a GPU; its figures mean nothing.
-"""
+Weights are random and made on the device: nothing is downloaded. 1024 × 1024 are 4096 target
+tokens, beside 4096 of a reference and 512 of text. Every figure is a median after a warm-up; shares
+of the peak compare the formula in `benchmarks/flops.py` with products timed in the same run. Then
+the same through tritonserver's Python backend. `--tiny` tries the script on a machine without a
+GPU; its figures mean nothing."""
 
 from __future__ import annotations
 
@@ -20,15 +21,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.flops import Work
 from benchmarks.flux import FULL, TINY, Flux, Settings, inputs
 from benchmarks.peak import attentions, products
 from benchmarks.results import save_json
-from benchmarks.served import edits
 from benchmarks.timing import Timing, timed
-from benchmarks.work import Work
-from retouch.server import ServerError
+from benchmarks.triton_flux import edits
+from retouch.launcher.server import ServerError
 
-PRECISIONS, WAYS = ("bf16", "fp8"), ("eager", "compiled")
+PRECISIONS = ("bf16", "fp8")
+WAYS = ("eager", "compiled")
 CLOCKS = "clocks.sm,clocks.max.sm,power.draw,temperature.gpu"  # MHz, MHz, W, °C
 
 
@@ -36,9 +38,8 @@ CLOCKS = "clocks.sm,clocks.max.sm,power.draw,temperature.gpu"  # MHz, MHz, W, °
 class Row:
     """Seconds a step in one way.
 
-    `share` is the time that the measured peaks would take, over the measured time; `error` the norm of the difference
-    from the first row's velocity, over that one's norm.
-    """
+    `share` is the time that the measured peaks would take, over the measured time; `error` the norm
+    of the difference from the first row's velocity, over that one's norm."""
 
     precision: str
     way: str
@@ -49,7 +50,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Served:
-    """Seconds a step of requests of several, through the server and by the same call in one process.
+    """Seconds a step of requests of several, through the server and by the same call in one
+    process.
 
     `error` is the norm of the difference of their answers, over that of the latter.
     """
@@ -66,7 +68,9 @@ def main() -> None:
     options = parse()
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        sys.exit(f"PyTorch {torch.__version__} finds no GPU here; --tiny --device cpu tries the script without one")
+        sys.exit(
+            f"PyTorch {torch.__version__} finds no GPU here; --tiny --device cpu tries the script without one"
+        )
     figures: dict[str, Any] = {"machine": machine(device), "clocks": {"before": clocks(device)}}
     print(*(f"{name:10} {value}" for name, value in figures["machine"].items()), sep="\n")
     peaks = measure_peaks(options, device, figures)
@@ -77,25 +81,40 @@ def main() -> None:
     save_json(options.json, figures)
 
 
-def measure_peaks(options: argparse.Namespace, device: torch.device, figures: dict[str, Any]) -> dict[str, float]:
-    """Operations a second by precision; `figures` gets them, and the attention kernels with the quickest one's name."""
+def measure_peaks(
+    options: argparse.Namespace, device: torch.device, figures: dict[str, Any]
+) -> dict[str, float]:
+    """Operations a second by precision; `figures` gets them, and the attention kernels with the
+    quickest one's name."""
     config, tokens = TINY if options.tiny else FULL
     size = 256 if options.tiny else 8192
     found = products(device, size, options.count)
-    heads, head = config.get("num_attention_heads", 24), config.get("attention_head_dim", 128)
+    heads = config.get("num_attention_heads", 24)
+    head = config.get("attention_head_dim", 128)
     kernels = attentions(device, tokens, heads, head, options.count)
     figures["attention"] = max(kernels, key=lambda name: kernels[name][1])
     for title, some in (("peak", found), ("attention_peak", kernels)):
-        figures[title] = {name: {"tflops": rate / 1e12, "seconds": asdict(time)} for name, (time, rate) in some.items()}
+        figures[title] = {
+            name: {"tflops": rate / 1e12, "seconds": asdict(time)}
+            for name, (time, rate) in some.items()
+        }
         for name, (time, rate) in some.items():
-            print(f"{title.replace('_', ' '):15} {name:8} {rate / 1e12:8.1f} TFLOP/s   {told(time, 1e3, 'ms')}")
+            print(
+                f"{title.replace('_', ' '):15} {name:8} {rate / 1e12:8.1f} TFLOP/s   {told(time, 1e3, 'ms')}"
+            )
     return {name: rate for name, (_, rate) in found.items()}
 
 
-def measure(options: argparse.Namespace, device: torch.device, peaks: dict[str, float],
-            figures: dict[str, Any]) -> tuple[list[Row], list[Served]]:
+def measure(
+    options: argparse.Namespace,
+    device: torch.device,
+    peaks: dict[str, float],
+    figures: dict[str, Any],
+) -> tuple[list[Row], list[Served]]:
     """All rows, printed as they come."""
-    rows, served, first = [], [], None
+    rows = []
+    served = []
+    first = None
     for precision in options.precisions:
         settings = Settings(options.tiny, precision, False, figures["attention"], str(device))
         flux = Flux(settings)
@@ -108,13 +127,22 @@ def measure(options: argparse.Namespace, device: torch.device, peaks: dict[str, 
                 sys.exit(f"{precision}, {way}: the velocity is not finite")
             first = velocity if first is None else first
             time = timed(lambda: flux.step(**flux.inputs), device, options.count)
-            rows.append(Row(precision, way, time, flux.work.least_seconds(precision, peaks) / time.median,
-                            float((velocity - first).norm() / first.norm())))
+            rows.append(
+                Row(
+                    precision,
+                    way,
+                    time,
+                    flux.work.least_seconds(precision, peaks) / time.median,
+                    float((velocity - first).norm() / first.norm()),
+                )
+            )
             print_row(rows[-1], flux.work)
         if options.server:
             request = inputs(options.tiny)
             expected = flux.edit(options.steps, request)
-            plain = timed(lambda: flux.edit(options.steps, request), device, options.count, warm_up=1)
+            plain = timed(
+                lambda: flux.edit(options.steps, request), device, options.count, warm_up=1
+            )
         del flux
         release(device)
         if options.server:
@@ -122,7 +150,9 @@ def measure(options: argparse.Namespace, device: torch.device, peaks: dict[str, 
     return rows, served
 
 
-def serve(settings: Settings, options: argparse.Namespace, plain: Timing, expected: np.ndarray) -> Iterator[Served]:
+def serve(
+    settings: Settings, options: argparse.Namespace, plain: Timing, expected: np.ndarray
+) -> Iterator[Served]:
     """One row, or a line that says why there is none."""
     way = "compiled" if settings.compiled else "eager"
     try:
@@ -130,30 +160,47 @@ def serve(settings: Settings, options: argparse.Namespace, plain: Timing, expect
     except ServerError as failure:
         print(f"not served: {failure}")
         return
-    row = Served(settings.precision, way, options.steps, seconds.shared(options.steps), plain.shared(options.steps),
-                 float(np.linalg.norm(edited - expected) / np.linalg.norm(expected)))
-    print(f"served {row.precision:5} {way:9} {told(row.seconds)} a step of {row.steps}; "
-          f"in one process {told(row.plain)}, error {row.error:.4f}")
+    row = Served(
+        settings.precision,
+        way,
+        options.steps,
+        seconds.shared(options.steps),
+        plain.shared(options.steps),
+        float(np.linalg.norm(edited - expected) / np.linalg.norm(expected)),
+    )
+    print(
+        f"served {row.precision:5} {way:9} {told(row.seconds)} a step of {row.steps}; "
+        f"in one process {told(row.plain)}, error {row.error:.4f}"
+    )
     yield row
 
 
 def print_row(row: Row, work: Work) -> None:
     rate = work.total / row.seconds.median / 1e12
-    print(f"step   {row.precision:5} {row.way:9} {told(row.seconds)}   {rate:8.1f} TFLOP/s   "
-          f"{row.share:6.1%} of the peak   error {row.error:.4f}")
+    print(
+        f"step   {row.precision:5} {row.way:9} {told(row.seconds)}   {rate:8.1f} TFLOP/s   "
+        f"{row.share:6.1%} of the peak   error {row.error:.4f}"
+    )
 
 
 def compare(rows: list[Row], figures: dict[str, Any]) -> None:
     """How much quicker FP8 is, way by way."""
     seconds = {(row.precision, row.way): row.seconds.median for row in rows}
-    figures["fp8_speedup"] = {way: seconds["bf16", way] / seconds["fp8", way] for way in WAYS
-                              if {("bf16", way), ("fp8", way)} <= seconds.keys()}
+    figures["fp8_speedup"] = {
+        way: seconds["bf16", way] / seconds["fp8", way]
+        for way in WAYS
+        if {("bf16", way), ("fp8", way)} <= seconds.keys()
+    }
     for way, ratio in figures["fp8_speedup"].items():
         print(f"fp8 over bf16, {way}: {ratio:.2f} times as quick")
 
 
 def machine(device: torch.device) -> dict[str, str]:
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "none: these figures say nothing of a GPU"
+    gpu = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else "none: these figures say nothing of a GPU"
+    )
     return {"gpu": gpu, "torch": torch.__version__, "cuda": torch.version.cuda or "none"}
 
 
@@ -162,7 +209,12 @@ def clocks(device: torch.device) -> dict[str, str]:
     if device.type != "cuda":
         return {}
     try:
-        query = ["nvidia-smi", f"--query-gpu={CLOCKS}", "--format=csv,noheader", f"--id={device.index or 0}"]
+        query = [
+            "nvidia-smi",
+            f"--query-gpu={CLOCKS}",
+            "--format=csv,noheader",
+            f"--id={device.index or 0}",
+        ]
         said = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return {}
@@ -187,13 +239,18 @@ def parse() -> argparse.Namespace:
             if not text or not {*text.split(",")} <= {*allowed}:
                 raise argparse.ArgumentTypeError(f"{text!r} must be of {', '.join(allowed)}")
             return tuple(name for name in allowed if name in text.split(","))
+
         return parsed
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tiny", action="store_true", help="a network of tens of thousands of parameters")
+    parser.add_argument(
+        "--tiny", action="store_true", help="a network of tens of thousands of parameters"
+    )
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--precisions", type=some(PRECISIONS), default=PRECISIONS, help="bf16,fp8")
-    parser.add_argument("--ways", type=some(WAYS), default=WAYS, help="eager,compiled; the last one is served too")
+    parser.add_argument(
+        "--ways", type=some(WAYS), default=WAYS, help="eager,compiled; the last one is served too"
+    )
     parser.add_argument("--count", type=int, default=7, help="samples of each figure")
     parser.add_argument("--steps", type=int, default=4, help="steps of a request")
     parser.add_argument("--no-server", dest="server", action="store_false")

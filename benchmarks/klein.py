@@ -1,11 +1,13 @@
-"""A FLUX.2-klein-sized transformer on this machine's GPU: seconds a step in BF16 by batch, target tokens and reference tokens.
+"""A FLUX.2-klein-sized transformer on this machine's GPU: seconds a step in BF16 by batch, target
+tokens and reference tokens.
 
-    python -m benchmarks.klein [--json PATH]      # --tiny --device cpu tries the script without a GPU
+    python -m benchmarks.klein [--json PATH]      # --tiny --device cpu tries the script without a
+    GPU
 
-Weights are random and made on the device. The reference's keys and values are computed once, as the denoiser keeps them. Shares
-are of the target's tokens: a region of 15 % of the image is 0.15. Says where a batch stops paying: where an edit's share of a
-shared step is no longer a tenth less than a step alone.
-"""
+Weights are random and made on the device. The reference's keys and values are computed once, as the
+denoiser keeps them. Shares are of the target's tokens: a region of 15 % of the image is 0.15. Says
+where a batch stops paying: where an edit's share of a shared step is no longer a tenth less than a
+step alone."""
 
 from __future__ import annotations
 
@@ -23,22 +25,33 @@ from rich.table import Table
 from benchmarks.checkpoints import KLEIN
 from benchmarks.results import save_json
 from benchmarks.timing import timed
-from export.dtype import parameters_in
-from retouch.families.klein import text_ids
-from retouch.latents import reference_ids, target_ids
-from retouch.passes.flux2 import Reference, Step
-from retouch.types import CELL
+from retouch.api.request import CELL
+from retouch.diffusion.latents import reference_ids, target_ids
+from retouch.families.flux2_klein.sampling import text_ids
+from retouch.networks.flux2_passes import Reference, Step
+from retouch_export.dtype import parameters_in
 
-SIDES, SHARES, BATCHES, WORDS = (512, 1024), (0.05, 0.15, 0.5, 1.0), (1, 2, 4, 8), 512
-TINY = {"num_layers": 1, "num_single_layers": 1, "num_attention_heads": 2, "attention_head_dim": 32, "in_channels": 16,
-        "joint_attention_dim": 48, "axes_dims_rope": (8, 8, 8, 8), "guidance_embeds": False}
+SIDES = (512, 1024)
+SHARES = (0.05, 0.15, 0.5, 1.0)
+BATCHES = (1, 2, 4, 8)
+WORDS = 512
+TINY = {
+    "num_layers": 1,
+    "num_single_layers": 1,
+    "num_attention_heads": 2,
+    "attention_head_dim": 32,
+    "in_channels": 16,
+    "joint_attention_dim": 48,
+    "axes_dims_rope": (8, 8, 8, 8),
+    "guidance_embeds": False,
+}
 PAYS = 0.9
 
 
 @dataclass(frozen=True)
 class Row:
-    """Seconds of a step that `batch` edits share, at `side` pixels, of `tokens` target and `reference` tokens each; `see` are
-    those of the reference pass of one."""
+    """Seconds of a step that `batch` edits share, at `side` pixels, of `tokens` target and
+    `reference` tokens each; `see` are those of the reference pass of one."""
 
     side: int
     batch: int
@@ -56,12 +69,25 @@ def main() -> None:
     options = parse()
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        sys.exit(f"PyTorch {torch.__version__} finds no GPU here; --tiny --device cpu tries the script without one")
+        sys.exit(
+            f"PyTorch {torch.__version__} finds no GPU here; --tiny --device cpu tries the script without one"
+        )
     rows = list(measure(options.tiny, device, options.count))
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU: these figures say nothing of one"
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else "no GPU: these figures say nothing of one"
+    )
     show(rows, name)
-    save_json(options.json, {"machine": name, "torch": torch.__version__, "rows": [asdict(row) for row in rows],
-                             "findings": findings(rows)})
+    save_json(
+        options.json,
+        {
+            "machine": name,
+            "torch": torch.__version__,
+            "rows": [asdict(row) for row in rows],
+            "findings": findings(rows),
+        },
+    )
 
 
 @torch.no_grad()
@@ -69,7 +95,8 @@ def measure(tiny: bool, device: torch.device, count: int) -> Iterator[Row]:
     torch.manual_seed(0)
     with parameters_in(torch.bfloat16), device:
         model = Flux2Transformer2DModel(**(TINY if tiny else KLEIN)).eval().requires_grad_(False)
-    see, step = Reference(model), Step(model, "velocity")
+    see = Reference(model)
+    step = Step(model, "velocity")
     for side in (64, 128) if tiny else SIDES:
         grid = side // CELL, side // CELL
         cells = grid[0] * grid[1]
@@ -81,48 +108,97 @@ def measure(tiny: bool, device: torch.device, count: int) -> Iterator[Row]:
             some = max(1, round(share * cells))
             for batch in BATCHES:
                 given = inputs(model, grid, some, batch, device) | {
-                    name: each.expand(batch, *each.shape[1:]).contiguous() for name, each in zip(("k", "v"), kept)}
-                yield Row(side, batch, some, cells, timed(lambda: step(**given), device, count).median, seeing)
+                    name: each.expand(batch, *each.shape[1:]).contiguous()
+                    for name, each in zip(("k", "v"), kept)
+                }
+                yield Row(
+                    side,
+                    batch,
+                    some,
+                    cells,
+                    timed(lambda: step(**given), device, count).median,
+                    seeing,
+                )
 
 
-def inputs(model: Flux2Transformer2DModel, grid: tuple[int, int], some: int, batch: int, device: torch.device) -> dict:
+def inputs(
+    model: Flux2Transformer2DModel,
+    grid: tuple[int, int],
+    some: int,
+    batch: int,
+    device: torch.device,
+) -> dict:
     """Of the step, but the reference, for `some` cells of each of `batch` edits."""
     ids = torch.from_numpy(target_ids(grid)[:some])[None].repeat(batch, 1, 1)
     words = torch.from_numpy(text_ids(WORDS))[None].repeat(batch, 1, 1)
     said = torch.randn(batch, WORDS, model.config.joint_attention_dim)
-    given = {"tokens": torch.randn(batch, some, model.config.in_channels), "timestep": torch.full((batch,), 0.7),
-             "conditioning": said, "ids": ids, "conditioning_ids": words}
+    given = {
+        "tokens": torch.randn(batch, some, model.config.in_channels),
+        "timestep": torch.full((batch,), 0.7),
+        "conditioning": said,
+        "ids": ids,
+        "conditioning_ids": words,
+    }
     return {name: each.to(device) for name, each in given.items()}
 
 
 def findings(rows: list[Row]) -> dict[str, dict]:
-    """By side: how many times quicker 15 % of the image is than all of it, and the largest batch that still pays, by tokens."""
+    """By side: how many times quicker 15 % of the image is than all of it, and the largest batch
+    that still pays, by tokens."""
     alone = {(row.side, row.tokens): row.seconds for row in rows if row.batch == 1}
     found: dict[str, dict] = {}
     for side in {row.side for row in rows}:
         sizes = sorted(tokens for where, tokens in alone if where == side)
-        pays = {tokens: max(row.batch for row in rows if (row.side, row.tokens) == (side, tokens) and (
-            row.batch == 1 or row.each <= PAYS * alone[side, tokens])) for tokens in sizes}
-        found[str(side)] = {"region": alone[side, sizes[-1]] / alone[side, sizes[1]], "batch_that_pays": pays}
+        pays = {
+            tokens: max(
+                row.batch
+                for row in rows
+                if (row.side, row.tokens) == (side, tokens)
+                and (row.batch == 1 or row.each <= PAYS * alone[side, tokens])
+            )
+            for tokens in sizes
+        }
+        found[str(side)] = {
+            "region": alone[side, sizes[-1]] / alone[side, sizes[1]],
+            "batch_that_pays": pays,
+        }
     return found
 
 
 def show(rows: list[Row], machine: str) -> None:
-    table = Table("side", "edits", "target tokens", "reference tokens", "a step", "an edit's share", "reference pass", title=(
-        f"A step of FLUX.2 klein's size in BF16\n{machine}"))
+    table = Table(
+        "side",
+        "edits",
+        "target tokens",
+        "reference tokens",
+        "a step",
+        "an edit's share",
+        "reference pass",
+        title=(f"A step of FLUX.2 klein's size in BF16\n{machine}"),
+    )
     for row in rows:
-        table.add_row(*map(str, (row.side, row.batch, row.tokens, row.reference)),
-                      *(f"{seconds * 1e3:.2f} ms" for seconds in (row.seconds, row.each, row.see)))
+        table.add_row(
+            *map(str, (row.side, row.batch, row.tokens, row.reference)),
+            *(f"{seconds * 1e3:.2f} ms" for seconds in (row.seconds, row.each, row.see)),
+        )
     console = Console(width=110)
     console.print(table)
     for side, found in sorted(findings(rows).items()):
-        console.print(f"{side} px: 15 % of the image {found['region']:.2f} times as quick as all of it; a batch pays up to "
-                      + ", ".join(f"{batch} at {tokens} tokens" for tokens, batch in found["batch_that_pays"].items()))
+        console.print(
+            f"{side} px: 15 % of the image {found['region']:.2f} times as quick as all of it; a batch pays up to "
+            + ", ".join(
+                f"{batch} at {tokens} tokens" for tokens, batch in found["batch_that_pays"].items()
+            )
+        )
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.klein", description=__doc__.splitlines()[0])
-    parser.add_argument("--tiny", action="store_true", help="a network of some ten thousand parameters")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.klein", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--tiny", action="store_true", help="a network of some ten thousand parameters"
+    )
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--count", type=int, default=7, help="samples of each figure")
     parser.add_argument("--json", type=Path)

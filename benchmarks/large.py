@@ -1,13 +1,12 @@
 """What the export of a large checkpoint takes: seconds, memory, bytes of every lane's weights.
 
-    python -m benchmarks.large flux       # FLUX.1 Kontext's 12 B parameters, by its config alone
-    python -m benchmarks.large texts      # its text encoders, CLIP-L and T5-XXL, likewise
-    python -m benchmarks.large qwen       # Qwen-Image-Edit's 20 B parameters, likewise
-    python -m benchmarks.large klein      # FLUX.2 klein's 9 B, likewise
-    python -m benchmarks.large instructx  # InstructX with a Qwen2.5-VL 3B, 256 meta-queries and 9 B, likewise
-    python -m benchmarks.large parser     # the same parser alone, of random weights, for real
-    python -m benchmarks.large random     # 1.5 B random parameters, exported and quantised for real
-"""
+python -m benchmarks.large flux       # FLUX.1 Kontext's 12 B parameters, by its config alone python
+-m benchmarks.large texts      # its text encoders, CLIP-L and T5-XXL, likewise python -m
+benchmarks.large qwen       # Qwen-Image-Edit's 20 B parameters, likewise python -m benchmarks.large
+klein      # FLUX.2 klein's 9 B, likewise python -m benchmarks.large instructx  # InstructX with a
+Qwen2.5-VL 3B, 256 meta-queries and 9 B, likewise python -m benchmarks.large parser     # the same
+parser alone, of random weights, for real python -m benchmarks.large random     # 1.5 B random
+parameters, exported and quantised for real"""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.checkpoints import CHECKPOINTS, modules, write
 from benchmarks.results import save_json
-from export.quantise import bytes_by_tier
+from retouch_export.quantise import bytes_by_tier
 
 LANES = ("bf16", "fp8", "fp4")
 
@@ -34,42 +33,84 @@ LANES = ("bf16", "fp8", "fp4")
 def export(source: Path, out: Path, options: list[str]) -> tuple[float, float]:
     """Seconds and the largest resident memory, in bytes, of an export with all lanes."""
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "-W", "ignore", "-m", "export", str(source), "--repository", str(out),
-                    "--precision", ",".join(LANES), *options], check=True)
-    return time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024.0
+    subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "retouch_export",
+            str(source),
+            "--repository",
+            str(out),
+            "--precision",
+            ",".join(LANES),
+            *options,
+        ],
+        check=True,
+    )
+    return time.perf_counter() - begin, resource.getrusage(
+        resource.RUSAGE_CHILDREN
+    ).ru_maxrss * 1024.0
 
 
 def measure(which: str) -> dict[str, object]:
     """Figures of one export, under stable names."""
     large = CHECKPOINTS[which]
     with tempfile.TemporaryDirectory() as folder:
-        source, out, calibration = Path(folder, "checkpoint"), Path(folder, "repository"), Path(folder, "ranges.json")
+        source = Path(folder, "checkpoint")
+        out = Path(folder, "repository")
+        calibration = Path(folder, "ranges.json")
         parameters = write(source, large)
         # it allows every layer the same: random weights have nothing to calibrate
         calibration.write_text(json.dumps({"step": dict.fromkeys(modules(large), 8.0)}))
         options = ["--calibration", str(calibration)] if large.weights else ["--weightless"]
-        seconds, peak = export(source, out, options + (["--only", large.only] if large.only else []))
+        seconds, peak = export(
+            source, out, options + (["--only", large.only] if large.only else [])
+        )
         lanes = {lane: out / f"denoiser_{lane}" / "1" / "step.onnx" for lane in LANES}
-        parser = sum(sum(bytes_by_tier(ir.load(path)).values()) for path in (out / "vl_parser" / "1").glob("*.onnx"))
-        return {"parameters": parameters, "seconds": seconds, "peak_bytes": peak, "parser_bytes": parser,
-                "bytes": {lane: bytes_by_tier(ir.load(path)) for lane, path in lanes.items() if path.is_file()}}
+        parser = sum(
+            sum(bytes_by_tier(ir.load(path)).values())
+            for path in (out / "vl_parser" / "1").glob("*.onnx")
+        )
+        return {
+            "parameters": parameters,
+            "seconds": seconds,
+            "peak_bytes": peak,
+            "parser_bytes": parser,
+            "bytes": {
+                lane: bytes_by_tier(ir.load(path)) for lane, path in lanes.items() if path.is_file()
+            },
+        }
 
 
 def show(figures: dict[str, object]) -> None:
-    table = Table(title=f"{figures['parameters'] / 1e9:.2f} B parameters: {figures['seconds']:.0f} s, "
-                        f"{figures['peak_bytes'] / 1e9:.2f} GB of memory at most")
+    table = Table(
+        title=f"{figures['parameters'] / 1e9:.2f} B parameters: {figures['seconds']:.0f} s, "
+        f"{figures['peak_bytes'] / 1e9:.2f} GB of memory at most"
+    )
     for column in ("lane", "GB of weights", "bf16", "fp8", "nvfp4"):
         table.add_column(column, justify="left" if column == "lane" else "right")
     for lane, tiers in figures["bytes"].items():
-        table.add_row(lane, *(f"{size / 1e9:.2f}" for size in (sum(tiers.values()), *map(
-            lambda tier: tiers.get(tier, 0), ("bf16", "fp8", "nvfp4")))))
+        table.add_row(
+            lane,
+            *(
+                f"{size / 1e9:.2f}"
+                for size in (
+                    sum(tiers.values()),
+                    *map(lambda tier: tiers.get(tier, 0), ("bf16", "fp8", "nvfp4")),
+                )
+            ),
+        )
     if figures["parser_bytes"]:
         table.add_row("parser", f"{figures['parser_bytes'] / 1e9:.2f}", "", "", "")
     Console().print(table)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("which", choices=CHECKPOINTS)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     chosen = parser.parse_args()

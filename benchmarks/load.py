@@ -1,4 +1,5 @@
-"""The scheduler under load: its latencies and those of others who serve the same arrivals with the same graphs."""
+"""The scheduler under load: its latencies and those of others who serve the same arrivals with the
+same graphs."""
 
 from __future__ import annotations
 
@@ -8,44 +9,55 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.arrivals import Served, poisson, replay
-from benchmarks.opponents import BATCH, WAIT, OneByOne, StaticBatches
-from benchmarks.pool import Prepared, local, prepare
+from benchmarks.baselines import BATCH, WAIT, OneByOne, StaticBatches
+from benchmarks.held_out_edits import Prepared, local, prepare
+from benchmarks.interleave import in_turns, medians, quantile
 from benchmarks.table import AT_MOST, Row
-from benchmarks.turns import in_turns, medians, quantile
-from retouch import cost
-from retouch.denoiser import Denoiser
-from retouch.engine import Engine
-from retouch.plain_loop import PlainLoop
-from retouch.runners.onnx import THREADS
+from retouch.backends.onnx import THREADS
+from retouch.engine import cost_model
+from retouch.engine.denoiser import Denoiser
+from retouch.engine.engine import Engine
+from retouch.offline.plain_loop import PlainLoop
 
-STEPS, PREVIEWS = 12, 3
+STEPS = 12
+PREVIEWS = 3
 WHOLE = 0.3  # share of full-frame edits
 LOAD = 0.7  # of capacity
 SCENES = 24
-ONE, STATIC = "one edit at a time, in order", f"static batches of {BATCH}, {WAIT * 1000:.0f} ms wait"
+ONE = "one edit at a time, in order"
+STATIC = f"static batches of {BATCH}, {WAIT * 1000:.0f} ms wait"
 
 Picked = Callable[[list[Served]], list[float]]
 
 
 def load_rows(loop: PlainLoop, folder: Path, seeds: int, count: int) -> list[Row]:
-    """Runs of `count` arrivals, one a seed; every figure is the median of the runs'. Ours steps edits side by side on all
-    cores; the others, who have one edit or batch at a time, have as many threads a graph as makes them quickest."""
-    scenes, costs = prepare(loop, local, SCENES), cost.load(folder)
+    """Runs of `count` arrivals, one a seed; every figure is the median of the runs'. Ours steps
+    edits side by side on all cores; the others, who have one edit or batch at a time, have as many
+    threads a graph as makes them quickest."""
+    scenes = prepare(loop, local, SCENES)
+    costs = cost_model.load(folder)
     ways = {threads: known(folder, scenes, threads) for threads in (1, os.cpu_count())}
-    denoiser, services = ways[1], {threads: service(each, scenes) for threads, each in ways.items()}
+    denoiser = ways[1]
+    services = {threads: service(each, scenes) for threads, each in ways.items()}
     best = min(services, key=lambda threads: sum(services[threads].values()))
-    theirs, seconds = ways[best], services[best]
+    theirs = ways[best]
+    seconds = services[best]
     rate = LOAD / (WHOLE * seconds["whole"] + (1 - WHOLE) * seconds["local"])
-    servers = {"ours": lambda: Engine(denoiser, costs, costs.workers(denoiser.workers)), ONE: lambda: OneByOne(theirs),
-               STATIC: lambda: StaticBatches(theirs)}
+    servers = {
+        "ours": lambda: Engine(denoiser, costs, costs.workers(denoiser.workers)),
+        ONE: lambda: OneByOne(theirs),
+        STATIC: lambda: StaticBatches(theirs),
+    }
     runs: dict[str, list[list[Served]]] = {name: [] for name in servers}
     for seed in range(seeds):
         arrivals = poisson(scenes, rate, count, WHOLE, STEPS, PREVIEWS, seed)
         for name, server in servers.items():
             runs[name].append(replay(arrivals, server()))
     quality = f"the same edits; {seeds} × {count} at {rate:.1f} a second, their graphs on {best} thread{'s' * (best > 1)}"
-    bound = (f"alone a local edit takes {seconds['local'] * 1000:.0f} ms and a full-frame one {seconds['whole'] * 1000:.0f} ms, "
-             "and that is what the fastest order leaves")
+    bound = (
+        f"alone a local edit takes {seconds['local'] * 1000:.0f} ms and a full-frame one {seconds['whole'] * 1000:.0f} ms, "
+        "and that is what the fastest order leaves"
+    )
     figures = [
         ("mean latency", ONE, everybody, statistics.fmean, 0.6),
         ("p99 of full-frame edits", ONE, whole, lambda values: quantile(values, 0.99), 1.3),
@@ -81,17 +93,39 @@ def previews(run: list[Served]) -> list[float]:
 
 
 def service(denoiser: Denoiser, scenes: Sequence[Prepared]) -> dict[str, float]:
-    """Mean seconds of an edit that has the machine to itself; their mix is what one at a time can do at most."""
+    """Mean seconds of an edit that has the machine to itself; their mix is what one at a time can
+    do at most."""
+
     def way(whole: bool):
-        return lambda turn: list(denoiser.run(scenes[turn % len(scenes)].wanted(whole, turn, STEPS, PREVIEWS)))
+        return lambda turn: list(
+            denoiser.run(scenes[turn % len(scenes)].wanted(whole, turn, STEPS, PREVIEWS))
+        )
 
     spent = in_turns({"local": way(False), "whole": way(True)}, len(scenes))
     return {name: statistics.fmean(times) / 1000 for name, times in spent.items()}
 
 
-def _row(runs: dict[str, list[list[Served]]], name: str, against: str, picked: Picked,
-         figure: Callable[[list[float]], float], aim: float, quality: str, bound: str) -> Row:
+def _row(
+    runs: dict[str, list[list[Served]]],
+    name: str,
+    against: str,
+    picked: Picked,
+    figure: Callable[[list[float]], float],
+    aim: float,
+    quality: str,
+    bound: str,
+) -> Row:
     each = {who: [figure(picked(run)) * 1000 for run in runs[who]] for who in ("ours", against)}
     middle = medians(each)
-    return Row(f"Poisson arrivals, {LOAD:.0%} of capacity: {name}", against, middle["ours"], middle[against], "ms", AT_MOST,
-               aim, quality, bound, {"runs": each})
+    return Row(
+        f"Poisson arrivals, {LOAD:.0%} of capacity: {name}",
+        against,
+        middle["ours"],
+        middle[against],
+        "ms",
+        AT_MOST,
+        aim,
+        quality,
+        bound,
+        {"runs": each},
+    )

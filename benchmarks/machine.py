@@ -11,9 +11,10 @@ from pathlib import Path
 
 import psutil
 
-from retouch.server import ROOT
+from retouch.launcher.server import ROOT
 
-CPUINFO, RELEASE = Path("/proc/cpuinfo"), Path("/etc/os-release")
+CPUINFO = Path("/proc/cpuinfo")
+RELEASE = Path("/etc/os-release")
 PACKAGES = {
     "ONNX Runtime": "onnxruntime",
     "NumPy": "numpy",
@@ -24,7 +25,8 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Machine:
-    """`memory` in bytes; `versions` by the names that people know; `commit` ends in + when files differ from it."""
+    """`memory` in bytes; `versions` by the names that people know; `commit` ends in + when files
+    differ from it."""
 
     cpu: str
     cores: int
@@ -48,8 +50,11 @@ def machine() -> Machine:
         memory=psutil.virtual_memory().total,
         system=f"{' '.join(_values(RELEASE, 'PRETTY_NAME', '=')) or platform.system()}, kernel {platform.release()}",
         python=platform.python_version(),
-        versions={name: found for name, package in PACKAGES.items() if (found := _version(package))},
-        commit=_git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "-uno") else "")
+        versions={
+            name: found for name, package in PACKAGES.items() if (found := _version(package))
+        },
+        commit=_git("rev-parse", "--short", "HEAD")
+        + ("+" if _git("status", "--porcelain", "-uno") else "")
         or "unknown",
     )
 
@@ -68,6 +73,8 @@ def _version(package: str) -> str | None:
 
 def _git(*arguments: str) -> str:
     try:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True
+        ).stdout.strip()
     except OSError:
         return ""

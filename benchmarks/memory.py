@@ -1,38 +1,60 @@
-"""What goes on around the steps, on a real server: the first and the second edit of an image, by INFO's milliseconds."""
+"""What goes on around the steps, on a real server: the first and the second edit of an image, by
+INFO's milliseconds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.pool import Prepared
+from benchmarks.held_out_edits import Prepared
+from benchmarks.interleave import medians
 from benchmarks.table import AT_MOST, Row
-from benchmarks.turns import medians
-from benchmarks.unseen import unseen
+from benchmarks.uncached_images import unseen
 from retouch.client import Retouch
-from retouch.server import HOST, RUNTIME, Server
+from retouch.launcher.server import HOST, RUNTIME, Server
 
 STEPS_STAGE = "denoiser"
 WARM_UP = 2  # images
 
 
 def memory_rows(scenes: Sequence[Prepared], count: int) -> list[Row]:
-    """Edits of `count` images, one after the other: the first of an image, one with another sentence, the first again with
-    another seed."""
-    with Server(log=RUNTIME / "benchmark.log") as server, Retouch(f"{HOST}:{server.grpc}") as client:
+    """Edits of `count` images, one after the other: the first of an image, one with another
+    sentence, the first again with another seed."""
+    with (
+        Server(log=RUNTIME / "benchmark.log") as server,
+        Retouch(f"{HOST}:{server.grpc}") as client,
+    ):
         spent = _spent(client, scenes, count)
     middle = medians(spent)
     bound = "what is left is decoding, the sentence, the connector, the decoder and encoding, and the calls between models"
     rows = (("seed", "another seed"), ("sentence", "another sentence"))
-    return [Row(f"second edit of an image, {words}: all but the steps", "first edit", middle[name], middle["first"], "ms",
-                AT_MOST, 0.35, f"{count} images", bound, {"runs": spent}) for name, words in rows]
+    return [
+        Row(
+            f"second edit of an image, {words}: all but the steps",
+            "first edit",
+            middle[name],
+            middle["first"],
+            "ms",
+            AT_MOST,
+            0.35,
+            f"{count} images",
+            bound,
+            {"runs": spent},
+        )
+        for name, words in rows
+    ]
 
 
 def _spent(client: Retouch, scenes: Sequence[Prepared], count: int) -> dict[str, list[float]]:
     spent: dict[str, list[float]] = {"first": [], "sentence": [], "seed": []}
     for number in range(WARM_UP + count):
         scene, other = (scenes[each % len(scenes)] for each in (number, number + 1))
-        encoded, sentence = unseen(scene.source.pixels, number), scene.pair.instruction
-        edits = {"first": (sentence, 1), "sentence": (other.pair.instruction, 1), "seed": (sentence, 2)}
+        encoded = unseen(scene.source.pixels, number)
+        sentence = scene.pair.instruction
+        edits = {
+            "first": (sentence, 1),
+            "sentence": (other.pair.instruction, 1),
+            "seed": (sentence, 2),
+        }
         for name, edit in edits.items():
             milliseconds = besides(client, encoded, *edit)
             if number >= WARM_UP:

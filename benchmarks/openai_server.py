@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from retouch.server import ROOT, ServerError
+from retouch.launcher.server import ROOT, ServerError
 
 READY = re.compile(r"ready: (http://\S+)")
 START_SECONDS = 60
@@ -21,13 +21,21 @@ STOP_SECONDS = 30
 
 @contextlib.contextmanager
 def openai_server(url: str, log: Path | None = None, **environment: str) -> Iterator[str]:
-    """The base URL (`http://127.0.0.1:…/v1`) of a server on a free port before the tritonserver at `url` (gRPC).
-    ServerError. What it says on standard error goes to `log` where there is one; its process group does not outlive
-    this, and is out of reach of the terminal's Ctrl-C."""
-    command = [sys.executable, "-m", "clients", "openai", "--port", "0", "--url", url]
+    """The base URL (`http://127.0.0.1:…/v1`) of a server on a free port before the tritonserver at
+    `url` (gRPC). ServerError. What it says on standard error goes to `log` where there is one; its
+    process group does not outlive this, and is out of reach of the terminal's Ctrl-C."""
+    command = [sys.executable, "-m", "retouch_clients", "openai", "--port", "0", "--url", url]
     with log.open("wb") if log else contextlib.nullcontext() as told:
-        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, text=True, stderr=told,
-                                   stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            text=True,
+            stderr=told,
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     try:
         ready = READY.match(_first_line(process))
         if not ready:
@@ -40,7 +48,8 @@ def openai_server(url: str, log: Path | None = None, **environment: str) -> Iter
 
 def _first_line(process: subprocess.Popen) -> str:
     """What it says first; empty when it has ended, or says nothing for too long and is ended."""
-    # its children too: they hold the pipe's other end, and the line would be waited for as long as they live
+    # its children too: they hold the pipe's other end, and the line would be waited for as long as
+    # they live
     late = threading.Timer(START_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
     late.start()
     try:

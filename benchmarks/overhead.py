@@ -1,8 +1,9 @@
-"""What serving adds: one edit through `edit` against the same stages called in a plain loop in one process.
+"""What serving adds: one edit through `edit` against the same stages called in a plain loop in one
+process.
 
-Both do the same work, decoding and encoding included, on the same image, sentence, seed and steps, in turns, so
-that whatever else the machine does hits both. Prints medians; `--json PATH` writes them.
-"""
+Both do the same work, decoding and encoding included, on the same image, sentence, seed and steps,
+in turns, so that whatever else the machine does hits both. Prints medians; `--json PATH` writes
+them."""
 
 from __future__ import annotations
 
@@ -14,19 +15,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks.results import save_json
-from benchmarks.unseen import unseen
-from retouch import images
+from benchmarks.uncached_images import unseen
+from retouch.api.request import EditRequest
 from retouch.client import Retouch
-from retouch.plain_loop import PlainLoop
-from retouch.server import REPOSITORY, ROOT, RUNTIME, Server
-from retouch.types import EditRequest
+from retouch.imaging import images
+from retouch.launcher.server import REPOSITORY, ROOT, RUNTIME, Server
+from retouch.offline.plain_loop import PlainLoop
 
 SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
 
 
 def main() -> None:
     options = parse()
-    with Server(log=RUNTIME / "benchmark.log") as server, Retouch(f"127.0.0.1:{server.grpc}") as client:
+    with (
+        Server(log=RUNTIME / "benchmark.log") as server,
+        Retouch(f"127.0.0.1:{server.grpc}") as client,
+    ):
         try:
             spent = compare(PlainLoop(REPOSITORY), client, requests(options), options.warm_up)
         except Unlike as failure:
@@ -38,8 +42,9 @@ class Unlike(RuntimeError):
     """The server's image is not that of the plain loop, so that their times say nothing."""
 
 
-def compare(loop: PlainLoop, client: Retouch, requests: Iterable[EditRequest],
-            warm_up: int = 0) -> dict[str, list[float]]:
+def compare(
+    loop: PlainLoop, client: Retouch, requests: Iterable[EditRequest], warm_up: int = 0
+) -> dict[str, list[float]]:
     """Milliseconds of every edit, `plain` and `served`, but of the first `warm_up`; Unlike."""
     ways = {"plain": loop.edit, "served": lambda request: client.edit_one(**vars(request)).image}
     spent: dict[str, list[float]] = {name: [] for name in ways}
@@ -59,7 +64,9 @@ def requests(options: argparse.Namespace) -> Iterator[EditRequest]:
     """Edits of one image that differs in a pixel each time."""
     pixels = images.decode(options.image.read_bytes())
     for turn in range(options.warm_up + options.count):
-        yield EditRequest(unseen(pixels, turn), options.instruction, seed=0, steps=options.steps, precision="bf16")
+        yield EditRequest(
+            unseen(pixels, turn), options.instruction, seed=0, steps=options.steps, precision="bf16"
+        )
 
 
 def report(medians: dict[str, float], options: argparse.Namespace) -> None:
@@ -67,8 +74,15 @@ def report(medians: dict[str, float], options: argparse.Namespace) -> None:
     print(f"plain loop  {medians['plain']:8.1f} ms   median of {options.count}")
     print(f"edit        {medians['served']:8.1f} ms")
     print(f"ratio       {ratio:8.3f}")
-    save_json(options.json, {"plain_ms": medians["plain"], "served_ms": medians["served"], "ratio": ratio,
-                             "count": options.count})
+    save_json(
+        options.json,
+        {
+            "plain_ms": medians["plain"],
+            "served_ms": medians["served"],
+            "ratio": ratio,
+            "count": options.count,
+        },
+    )
 
 
 def parse() -> argparse.Namespace:

@@ -1,4 +1,5 @@
-"""What this machine's matrix units and attention kernels reach on random numbers, with nothing around them."""
+"""What this machine's matrix units and attention kernels reach on random numbers, with nothing
+around them."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from benchmarks.flops import Tokens
 from benchmarks.timing import Timing, timed
-from benchmarks.work import Tokens
-from retouch.fp8 import E4M3
+from retouch.networks.fp8_linear import E4M3
 
 REPEAT = 10  # products a sample
 KERNELS = {"cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION}
@@ -28,20 +29,36 @@ def products(device: torch.device, size: int, count: int) -> dict[str, tuple[Tim
     narrow = [each.to(E4M3) for each in wide]
     ways = {
         "bf16": lambda: wide[0] @ wide[1].t(),
-        "fp8": lambda: torch._scaled_mm(narrow[0], narrow[1].t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16,
-                                        use_fast_accum=True),
+        "fp8": lambda: torch._scaled_mm(
+            narrow[0],
+            narrow[1].t(),
+            scale_a=one,
+            scale_b=one,
+            out_dtype=torch.bfloat16,
+            use_fast_accum=True,
+        ),
     }
     times = {name: timed(way, device, count, repeat=REPEAT) for name, way in ways.items()}
     return {name: (time, 2 * size**3 / time.median) for name, time in times.items()}
 
 
-def attentions(device: torch.device, tokens: Tokens, heads: int, head: int,
-               count: int) -> dict[str, tuple[Timing, float]]:
-    """Time and operations a second of one layer's attention in bfloat16, by kernel, for the kernels that run here."""
-    q, k, v = (torch.randn(1, heads, tokens.all, head, device=device, dtype=torch.bfloat16) for _ in range(3))
+def attentions(
+    device: torch.device, tokens: Tokens, heads: int, head: int, count: int
+) -> dict[str, tuple[Timing, float]]:
+    """Time and operations a second of one layer's attention in bfloat16, by kernel, for the kernels
+    that run here."""
+    q, k, v = (
+        torch.randn(1, heads, tokens.all, head, device=device, dtype=torch.bfloat16)
+        for _ in range(3)
+    )
     found = {}
     for kernel in ("default", *KERNELS) if device.type == "cuda" else ("default",):
-        with attending(kernel), contextlib.suppress(RuntimeError):  # what torch says of a kernel that is not here
-            time = timed(lambda: F.scaled_dot_product_attention(q, k, v), device, count, repeat=REPEAT)
+        with (
+            attending(kernel),
+            contextlib.suppress(RuntimeError),
+        ):  # what torch says of a kernel that is not here
+            time = timed(
+                lambda: F.scaled_dot_product_attention(q, k, v), device, count, repeat=REPEAT
+            )
             found[kernel] = time, 4 * tokens.all**2 * heads * head / time.median
     return found

@@ -1,10 +1,11 @@
-"""What every means against rounding brings in the FP4 lane, and what it costs in bytes: the ablation.
+"""What every means against rounding brings in the FP4 lane, and what it costs in bytes: the
+ablation.
 
     python -m benchmarks.quantisation [--scenes N] [--pictures RECIPE …] [--json PATH]
 
-All recipes are exported to a folder of their own and run there, from one calibration on the checkpoint's pairs; the scenes are
-held out. `--pictures` also judges the edits of some recipes over all 500 scenes, as `make eval` does.
-"""
+All recipes are exported to a folder of their own and run there, from one calibration on the
+checkpoint's pairs; the scenes are held out. `--pictures` also judges the edits of some recipes over
+all 500 scenes, as `make eval` does."""
 
 from __future__ import annotations
 
@@ -20,17 +21,18 @@ from rich.table import Table
 
 from benchmarks.fidelity import Edit, fidelity, record
 from benchmarks.results import save_json
-from export.calibrate import calibrate, pairs
-from export.checkpoint import Checkpoint
-from export.exporter import Exporter
-from export.parts import PARTS, checkpoint_digest
-from export.ranges import Ranges
-from export.recipe import Recipe, Rounding
+from retouch_export.calibrate import calibrate, pairs
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.exporter import Exporter
+from retouch_export.parts import PARTS, checkpoint_digest
+from retouch_export.ranges import Ranges
+from retouch_export.recipe import Recipe, Rounding
 from training.evaluate import evaluate
 from training.figures import figures
 from training.scenes import HELD_OUT, held_out
 
-LANE, DENOISER = "fp4", PARTS[-1]
+LANE = "fp4"
+DENOISER = PARTS[-1]
 RECIPES = {
     "nearest": Recipe(Rounding.NEAREST, tail=0),
     "search": Recipe(Rounding.SEARCH, tail=0),
@@ -44,53 +46,111 @@ RECIPES = {
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
-    exporter = Exporter(Checkpoint(options.checkpoint), checkpoint_digest(options.checkpoint), options.repository)
+    exporter = Exporter(
+        Checkpoint(options.checkpoint), checkpoint_digest(options.checkpoint), options.repository
+    )
     ranges = calibrate(options.repository, pairs(options.checkpoint))
     edits = record(options.repository, held_out(options.scenes))
-    told = {name: measure(exporter, ranges, recipe, edits, name in options.pictures) for name, recipe in RECIPES.items()}
+    told = {
+        name: measure(exporter, ranges, recipe, edits, name in options.pictures)
+        for name, recipe in RECIPES.items()
+    }
     show(told, options.scenes)
     save_json(options.json, {"scenes": options.scenes, "recipes": told})
 
 
-def measure(exporter: Exporter, ranges: Ranges, recipe: Recipe, edits: list[Edit], pictures: bool) -> dict[str, Any]:
-    """Of the lane as it is exported by `recipe`, beside everything else that the exporter's repository holds."""
+def measure(
+    exporter: Exporter, ranges: Ranges, recipe: Recipe, edits: list[Edit], pictures: bool
+) -> dict[str, Any]:
+    """Of the lane as it is exported by `recipe`, beside everything else that the exporter's
+    repository holds."""
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder)
         for model in exporter.repository.iterdir():
             if model.name != f"{DENOISER.name}_{LANE}":
                 (repository / model.name).symlink_to(model.resolve())
-        sizes = Exporter(exporter.checkpoint, exporter.sha256, repository, lambda words: None).narrow(
-            DENOISER, LANE, ranges, recipe)
-        told = {"bytes": sizes, "shipped": recipe == Recipe(), **asdict(fidelity(repository, LANE, edits))}
+        sizes = Exporter(
+            exporter.checkpoint, exporter.sha256, repository, lambda words: None
+        ).narrow(DENOISER, LANE, ranges, recipe)
+        told = {
+            "bytes": sizes,
+            "shipped": recipe == Recipe(),
+            **asdict(fidelity(repository, LANE, edits)),
+        }
         if pictures:
             scenes = held_out()
             lane = figures(scenes, evaluate(repository, [LANE], scenes))["lanes"][LANE]
-            told |= {name: lane[name] for name in ("success", "loss_points", "lpips_mean", "lpips_worst", "psnr_mean",
-                                                   "psnr_worst")}
+            told |= {
+                name: lane[name]
+                for name in (
+                    "success",
+                    "loss_points",
+                    "lpips_mean",
+                    "lpips_worst",
+                    "psnr_mean",
+                    "psnr_worst",
+                )
+            }
     return told
 
 
 def show(told: dict[str, dict[str, Any]], scenes: int) -> None:
     """Two tables, in 80 columns: errors of all recipes, and pictures of those that were judged."""
-    errors = _table(f"{LANE}: relative errors against bf16, {scenes} held-out scenes", (
-        "weights: of the NVFP4 layers of the step graph; velocity: at each step, on bf16's own tokens; latents: at the end "
-        f"of {LANE}'s own edits; bold is what is shipped"), "MB", "weights",
-        *(f"velocity\n{step + 1}" for step in range(len(next(iter(told.values()))["velocity"]))), "latents")
-    judged = _table(f"{LANE}: pictures of {HELD_OUT} held-out scenes, against bf16", None, "success", "points\nlost",
-                    "LPIPS\nmean", "LPIPS\nworst", "PSNR\nmean", "PSNR\nworst")
+    errors = _table(
+        f"{LANE}: relative errors against bf16, {scenes} held-out scenes",
+        (
+            "weights: of the NVFP4 layers of the step graph; velocity: at each step, on bf16's own tokens; latents: at the end "
+            f"of {LANE}'s own edits; bold is what is shipped"
+        ),
+        "MB",
+        "weights",
+        *(f"velocity\n{step + 1}" for step in range(len(next(iter(told.values()))["velocity"]))),
+        "latents",
+    )
+    judged = _table(
+        f"{LANE}: pictures of {HELD_OUT} held-out scenes, against bf16",
+        None,
+        "success",
+        "points\nlost",
+        "LPIPS\nmean",
+        "LPIPS\nworst",
+        "PSNR\nmean",
+        "PSNR\nworst",
+    )
     for name, row in told.items():
         style = "bold" if row["shipped"] else None
-        errors.add_row(name, f"{sum(row['bytes'].values()) / 1e6:.2f}",
-                       *(f"{error:.2%}" for error in (row["weights"], *row["velocity"], row["latents"])), style=style)
+        errors.add_row(
+            name,
+            f"{sum(row['bytes'].values()) / 1e6:.2f}",
+            *(f"{error:.2%}" for error in (row["weights"], *row["velocity"], row["latents"])),
+            style=style,
+        )
         if "success" in row:
-            judged.add_row(name, f"{row['success']:.1%}", f"{row['loss_points']:.1f}", f"{row['lpips_mean']:.4f}",
-                           f"{row['lpips_worst']:.4f}", f"{row['psnr_mean']:.1f}", f"{row['psnr_worst']:.1f}", style=style)
-    Console(highlight=False).print(*(table for table in (errors, judged) if table.row_count), sep="\n")
+            judged.add_row(
+                name,
+                f"{row['success']:.1%}",
+                f"{row['loss_points']:.1f}",
+                f"{row['lpips_mean']:.4f}",
+                f"{row['lpips_worst']:.4f}",
+                f"{row['psnr_mean']:.1f}",
+                f"{row['psnr_worst']:.1f}",
+                style=style,
+            )
+    Console(highlight=False).print(
+        *(table for table in (errors, judged) if table.row_count), sep="\n"
+    )
 
 
 def _table(title: str, caption: str | None, *columns: str) -> Table:
-    out = Table(title=title, caption=caption, caption_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False,
-                padding=(0, 1, 0, 0))
+    out = Table(
+        title=title,
+        caption=caption,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     out.add_column("recipe", no_wrap=True)
     for name in columns:
         out.add_column(name, justify="right")

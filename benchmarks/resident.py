@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import psutil
 
-from retouch.server import Server
+from retouch.launcher.server import Server
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes: `resident` counts a page in every process that has it, `proportional` each page once in all."""
+    """Bytes: `resident` counts a page in every process that has it, `proportional` each page once
+    in all."""
 
     processes: int
     resident: int

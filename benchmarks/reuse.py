@@ -1,4 +1,5 @@
-"""What a step cache saves and what it costs: denoising with and without it, the pictures of both, and how many succeed."""
+"""What a step cache saves and what it costs: denoising with and without it, the pictures of both,
+and how many succeed."""
 
 from __future__ import annotations
 
@@ -9,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.pool import Prepared, local, prepare
+from benchmarks.held_out_edits import Prepared, local, prepare
+from benchmarks.interleave import in_turns
 from benchmarks.table import FASTER, Row
-from benchmarks.turns import in_turns
-from retouch import images
-from retouch.denoiser import Denoiser
-from retouch.plain_loop import PlainLoop
+from retouch.engine.denoiser import Denoiser
+from retouch.imaging import images
+from retouch.offline.plain_loop import PlainLoop
 from training.judge import judge
 from training.likeness import Likeness, likeness, psnr
 from training.render import render
@@ -25,7 +26,8 @@ THRESHOLDS = (0.02, 0.05, 0.1, 0.2)
 
 @dataclass(frozen=True)
 class Outcome:
-    """One way of doing all scenes: steps that the network ran for, of each edit, its pictures, and how many succeed."""
+    """One way of doing all scenes: steps that the network ran for, of each edit, its pictures, and
+    how many succeed."""
 
     ran: float
     pictures: list[np.ndarray]
@@ -33,8 +35,10 @@ class Outcome:
 
 
 def reuse_rows(loop: PlainLoop, folder: Path, count: int, judged: int) -> list[Row]:
-    """Local edits in the parser's region; times are medians over `count` turns, pictures are of `judged` scenes."""
-    scenes, denoiser = prepare(loop, local, judged), Denoiser(folder)
+    """Local edits in the parser's region; times are medians over `count` turns, pictures are of
+    `judged` scenes."""
+    scenes = prepare(loop, local, judged)
+    denoiser = Denoiser(folder)
     for scene in scenes:
         denoiser.look(scene.latents)
     rows = []
@@ -42,17 +46,37 @@ def reuse_rows(loop: PlainLoop, folder: Path, count: int, judged: int) -> list[R
         exact = _outcome(loop, denoiser, scenes, steps, 0.0)
         for threshold in THRESHOLDS:
             near = _outcome(loop, denoiser, scenes, steps, threshold)
-            spent = in_turns({name: lambda turn, at=at: list(denoiser.run(_wanted(scenes[turn % judged], turn, steps, at)))
-                              for name, at in (("near", threshold), ("exact", 0.0))}, count)
+            spent = in_turns(
+                {
+                    name: lambda turn, at=at: list(
+                        denoiser.run(_wanted(scenes[turn % judged], turn, steps, at))
+                    )
+                    for name, at in (("near", threshold), ("exact", 0.0))
+                },
+                count,
+            )
             alike = [likeness(*pair, lambda *_: 0.0) for pair in zip(near.pictures, exact.pictures)]
-            rows.append(Row(f"{steps} steps, threshold {threshold:g}: {near.ran:.1f} run", "every step runs",
-                            statistics.median(spent["near"]), statistics.median(spent["exact"]), "ms", FASTER, 1.0,
-                            _quality(near, exact, alike)))
+            rows.append(
+                Row(
+                    f"{steps} steps, threshold {threshold:g}: {near.ran:.1f} run",
+                    "every step runs",
+                    statistics.median(spent["near"]),
+                    statistics.median(spent["exact"]),
+                    "ms",
+                    FASTER,
+                    1.0,
+                    _quality(near, exact, alike),
+                )
+            )
     return rows
 
 
-def _outcome(loop: PlainLoop, denoiser: Denoiser, scenes: Sequence[Prepared], steps: int, threshold: float) -> Outcome:
-    ran, pictures, succeeded = 0, [], 0
+def _outcome(
+    loop: PlainLoop, denoiser: Denoiser, scenes: Sequence[Prepared], steps: int, threshold: float
+) -> Outcome:
+    ran = 0
+    pictures = []
+    succeeded = 0
     for seed, scene in enumerate(scenes):
         done = list(denoiser.run(_wanted(scene, seed, steps, threshold)))
         ran += sum(not progress.reused for progress in done)
@@ -70,5 +94,7 @@ def _wanted(scene: Prepared, seed: int, steps: int, threshold: float):
 def _quality(near: Outcome, exact: Outcome, alike: list[Likeness]) -> str:
     worst = min(psnr([each]) for each in alike)
     shares = [f"{outcome.succeeded / len(alike):.1%}" for outcome in (near, exact)]
-    return (f"success {shares[0]}, exact {shares[1]} ({len(alike)} scenes); PSNR to exact {psnr(alike):.1f} dB, "
-            f"worst {worst:.1f}")
+    return (
+        f"success {shares[0]}, exact {shares[1]} ({len(alike)} scenes); PSNR to exact {psnr(alike):.1f} dB, "
+        f"worst {worst:.1f}"
+    )

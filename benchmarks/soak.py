@@ -1,5 +1,5 @@
-"""Ten thousand edits of random sizes, steps and regions on a real server, of which many are left half-way: none may be
-lost, and memory must not grow.
+"""Ten thousand edits of random sizes, steps and regions on a real server, of which many are left
+half-way: none may be lost, and memory must not grow.
 
     python -m benchmarks.soak [--count 10000] [--json PATH]
 
@@ -25,11 +25,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.resident import resident
 from benchmarks.results import save_json
 from benchmarks.table import machine
-from benchmarks.unseen import unseen
-from retouch import images
+from benchmarks.uncached_images import unseen
+from retouch.api.request import LANES, EditRequest, RequestError
 from retouch.client import Retouch, Retries, inputs_of
-from retouch.server import HOST, RUNTIME, Server
-from retouch.types import LANES, EditRequest, RequestError
+from retouch.imaging import images
+from retouch.launcher.server import HOST, RUNTIME, Server
 from training.render import render
 from training.scenes import Pair, held_out
 
@@ -38,7 +38,9 @@ WARM = 0.1  # of all edits: after these, memory is taken for what it is going to
 ALLOWED = 0.03  # that it may have grown by at the end
 PATIENCE = 60.0  # seconds without an edit's end, after which the others are lost
 LEAVE = {"at once": 0.1, "at the first answer": 0.2}  # shares of edits that are not waited for
-ANSWERED, FAILED, CANCELLED = "answered", "failed", "cancelled"
+ANSWERED = "answered"
+FAILED = "failed"
+CANCELLED = "cancelled"
 
 
 @dataclass
@@ -87,13 +89,19 @@ def main() -> None:
     options = parse()
     pairs = [pair for pair, _ in zip(held_out(), range(64))]
     with Server(log=RUNTIME / "soak.log") as server:
-        begin, soak = time.perf_counter(), Soak(options.count)
-        clients = [threading.Thread(target=client, args=(server, soak, pairs), daemon=True) for _ in range(CLIENTS)]
+        begin = time.perf_counter()
+        soak = Soak(options.count)
+        clients = [
+            threading.Thread(target=client, args=(server, soak, pairs), daemon=True)
+            for _ in range(CLIENTS)
+        ]
         for each in clients:
             each.start()
         watch(server, soak, clients)
         seconds = time.perf_counter() - begin
-        *_, last = Retouch(f"{HOST}:{server.grpc}").edit(images.encode(render(pairs[0].source).pixels), pairs[0].instruction)
+        *_, last = Retouch(f"{HOST}:{server.grpc}").edit(
+            images.encode(render(pairs[0].source).pixels), pairs[0].instruction
+        )
     report(soak, seconds, options.json)
     sys.exit(0 if soak.whole and soak.growth <= ALLOWED and last.final else 1)
 
@@ -111,12 +119,21 @@ def client(server: Server, soak: Soak, pairs: list[Pair]) -> None:
 def edit(connection: Retouch, pairs: list[Pair], number: int) -> str:
     """One random edit, and what came of it."""
     rng = random.Random(number)
-    pair, leave = rng.choice(pairs), rng.random()
+    pair = rng.choice(pairs)
+    leave = rng.random()
     pixels = images.fit(render(pair.source).pixels, (rng.randint(48, 200), rng.randint(48, 180)))
     request = EditRequest(
-        unseen(pixels, number), pair.instruction, seed=number, steps=rng.randint(1, 6), previews=rng.randint(0, 3),
-        precision=rng.choice(LANES), region=rng.choice((b"auto", b"auto", b"full")), priority=rng.randint(0, 2),
-        step_cache=rng.choice((0.0, 0.1)), deadline_ms=rng.choice((0, 0, 0, 60, 5000)))
+        unseen(pixels, number),
+        pair.instruction,
+        seed=number,
+        steps=rng.randint(1, 6),
+        previews=rng.randint(0, 3),
+        precision=rng.choice(LANES),
+        region=rng.choice((b"auto", b"auto", b"full")),
+        priority=rng.randint(0, 2),
+        step_cache=rng.choice((0.0, 0.1)),
+        deadline_ms=rng.choice((0, 0, 0, 60, 5000)),
+    )
     if leave < LEAVE["at once"]:
         leave_unread(connection.url, request, rng.random() / 20)
         return CANCELLED
@@ -141,14 +158,22 @@ def leave_unread(url: str, request: EditRequest, seconds: float) -> None:
 
 
 def watch(server: Server, soak: Soak, clients: list[threading.Thread]) -> None:
-    """Show how far it is, and note resident memory now and then, until the clients are done or wait in vain."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    """Show how far it is, and note resident memory now and then, until the clients are done or wait
+    in vain."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, transient=True) as bar:
         task = bar.add_task("edits", total=soak.count)
-        ended, since = 0, time.monotonic()
+        ended = 0
+        since = time.monotonic()
         while any(each.is_alive() for each in clients) and time.monotonic() - since < PATIENCE:
             if ended != sum(soak.outcomes.values()):
-                ended, since = sum(soak.outcomes.values()), time.monotonic()
+                ended = sum(soak.outcomes.values())
+                since = time.monotonic()
             bar.update(task, completed=ended)
             if ended - max(soak.resident, default=-soak.count) >= soak.count / 100:
                 soak.resident[ended] = resident(server)
@@ -160,16 +185,30 @@ def watch(server: Server, soak: Soak, clients: list[threading.Thread]) -> None:
 def report(soak: Soak, seconds: float, path: Path | None) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in sorted(soak.outcomes.items()))
     print(machine())
-    print(f"{soak.accepted} edits in {seconds:.0f} s: {counts}" + ("" if soak.whole else "; SOME ARE LOST"))
+    print(
+        f"{soak.accepted} edits in {seconds:.0f} s: {counts}"
+        + ("" if soak.whole else "; SOME ARE LOST")
+    )
     for reason, count in soak.reasons.most_common():
         print(f"  {count} times: {reason}")
     print(f"resident memory after {WARM:.0%} of them and at the end: {soak.growth:+.2%}")
-    save_json(path, {"machine": machine(), "seconds": seconds, "outcomes": soak.outcomes, "failures": soak.reasons,
-                     "growth": soak.growth, "resident": soak.resident})
+    save_json(
+        path,
+        {
+            "machine": machine(),
+            "seconds": seconds,
+            "outcomes": soak.outcomes,
+            "failures": soak.reasons,
+            "growth": soak.growth,
+            "resident": soak.resident,
+        },
+    )
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.soak", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--json", type=Path)
     return parser.parse_args()

@@ -1,4 +1,5 @@
-"""Denoising alone: what the remembered reference and the region save, and what they cost in quality."""
+"""Denoising alone: what the remembered reference and the region save, and what they cost in
+quality."""
 
 from __future__ import annotations
 
@@ -8,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.opponents import Recomputing
-from benchmarks.pool import SIZE, Prepared, fifteen, local, prepare
+from benchmarks.baselines import Recomputing
+from benchmarks.held_out_edits import SIZE, Prepared, fifteen, local, prepare
+from benchmarks.interleave import in_turns, medians
 from benchmarks.table import FASTER, Row
-from benchmarks.turns import in_turns, medians
-from retouch import images
-from retouch.denoiser import Denoiser
-from retouch.plain_loop import PlainLoop
-from retouch.types import EditRequest
-from retouch.wanted import Wanted
+from retouch.api.request import EditRequest
+from retouch.engine.denoiser import Denoiser
+from retouch.families.denoise_request import DenoiseRequest
+from retouch.imaging import images
+from retouch.offline.plain_loop import PlainLoop
 from training.judge import judge
 from training.render import render
 
@@ -24,61 +25,109 @@ STEPS = (3, 12, 28)  # the checkpoint's default, and what users of larger ones t
 
 
 def reference_rows(loop: PlainLoop, folder: Path, count: int) -> list[Row]:
-    """Full-frame edits, each of another scene: the reference kept for the edit, or from before, or never."""
+    """Full-frame edits, each of another scene: the reference kept for the edit, or from before, or
+    never."""
     scenes = prepare(loop, local, count)
-    keeps = {"kept": Denoiser(folder), "first": Denoiser(folder, reference_bytes=0), "never": Recomputing(folder)}
+    keeps = {
+        "kept": Denoiser(folder),
+        "first": Denoiser(folder, reference_bytes=0),
+        "never": Recomputing(folder),
+    }
     for scene in scenes:
         keeps["kept"].look(scene.latents)
-    rows, bound = [], _bound(keeps, scenes[0])
+    rows = []
+    bound = _bound(keeps, scenes[0])
     for steps in STEPS:
+
         def way(denoiser: Denoiser):
-            return lambda turn: _latents(denoiser, scenes[turn % count].wanted(whole=True, seed=turn, steps=steps))
+            return lambda turn: _latents(
+                denoiser, scenes[turn % count].wanted(whole=True, seed=turn, steps=steps)
+            )
+
         ways = {name: way(denoiser) for name, denoiser in keeps.items()}
         _same([way(0) for way in ways.values()])
         spent = medians(in_turns(ways, count))
         for name, words in (("first", "first edit of an image"), ("kept", "later edit of it")):
-            rows.append(Row(f"full frame, {steps} steps, {words}", "reference at every step", spent[name], spent["never"],
-                            "ms", FASTER, 1.8, "same latents", bound))
+            rows.append(
+                Row(
+                    f"full frame, {steps} steps, {words}",
+                    "reference at every step",
+                    spent[name],
+                    spent["never"],
+                    "ms",
+                    FASTER,
+                    1.8,
+                    "same latents",
+                    bound,
+                )
+            )
     return rows
 
 
 def region_rows(loop: PlainLoop, folder: Path, count: int, judged: int) -> list[Row]:
-    """Edits of about 15 % of the image and full-frame edits of the same scene; the success of both."""
+    """Edits of about 15 % of the image and full-frame edits of the same scene; the success of
+    both."""
     scenes = prepare(loop, fifteen, count)
-    denoiser, quality = Denoiser(folder), success(loop, judged)
+    denoiser = Denoiser(folder)
+    quality = success(loop, judged)
     for scene in scenes:
         denoiser.look(scene.latents)
     rows = []
     for steps in STEPS:
+
         def way(whole: bool):
-            return lambda turn: _latents(denoiser, scenes[turn % len(scenes)].wanted(whole, turn, steps))
+            return lambda turn: _latents(
+                denoiser, scenes[turn % len(scenes)].wanted(whole, turn, steps)
+            )
+
         spent = medians(in_turns({"region": way(False), "full": way(True)}, count))
-        alone = {name: _step(denoiser, scenes[0].wanted(name == "full")) for name in ("region", "full")}
-        bound = (f"a step takes {alone['region']:.2f} ms for {scenes[0].parsed.region.sum()} cells and {alone['full']:.2f} ms "
-                 f"for {scenes[0].parsed.region.size}, and no edit can gain more")
-        rows.append(Row(f"15 % of the image, {steps} steps", "full frame", spent["region"], spent["full"], "ms", FASTER, 2.5,
-                        quality, bound))
+        alone = {
+            name: _step(denoiser, scenes[0].wanted(name == "full")) for name in ("region", "full")
+        }
+        bound = (
+            f"a step takes {alone['region']:.2f} ms for {scenes[0].parsed.region.sum()} cells and {alone['full']:.2f} ms "
+            f"for {scenes[0].parsed.region.size}, and no edit can gain more"
+        )
+        rows.append(
+            Row(
+                f"15 % of the image, {steps} steps",
+                "full frame",
+                spent["region"],
+                spent["full"],
+                "ms",
+                FASTER,
+                2.5,
+                quality,
+                bound,
+            )
+        )
     return rows
 
 
 def success(loop: PlainLoop, judged: int) -> str:
-    """Of local edits in the parser's region and of full-frame ones, in words; ends the program when a pixel outside of
-    a region is not the source's."""
-    scenes, succeeded = prepare(loop, local, judged), {b"auto": 0, b"full": 0}
+    """Of local edits in the parser's region and of full-frame ones, in words; ends the program when
+    a pixel outside of a region is not the source's."""
+    scenes = prepare(loop, local, judged)
+    succeeded = {b"auto": 0, b"full": 0}
     for seed, scene in enumerate(scenes):
-        target, encoded = render(scene.pair.target), images.encode(scene.source.pixels)
+        target = render(scene.pair.target)
+        encoded = images.encode(scene.source.pixels)
         for region in succeeded:
-            answer = images.decode(loop.edit(EditRequest(encoded, scene.pair.instruction, seed=seed, region=region)))
+            answer = images.decode(
+                loop.edit(EditRequest(encoded, scene.pair.instruction, seed=seed, region=region))
+            )
             succeeded[region] += judge(scene.source, target, answer).success
             if region == b"auto":
                 outside = ~images.mask_of_cells(scene.parsed.region, SIZE, *answer.shape[:2])
                 if not np.array_equal(answer[outside], scene.source.pixels[outside]):
                     sys.exit(f"scene {seed}: pixels outside of the region are not the source's")
     shares = [f"{count / len(scenes):.1%}" for count in succeeded.values()]
-    return f"success {shares[0]}, full frame {shares[1]} ({len(scenes)} scenes); outside bit for bit"
+    return (
+        f"success {shares[0]}, full frame {shares[1]} ({len(scenes)} scenes); outside bit for bit"
+    )
 
 
-def _latents(denoiser: Denoiser, wanted: Wanted) -> np.ndarray:
+def _latents(denoiser: Denoiser, wanted: DenoiseRequest) -> np.ndarray:
     *_, last = denoiser.run(wanted)
     return last.latents
 
@@ -88,7 +137,7 @@ def _same(results: list[np.ndarray]) -> None:
         sys.exit("the ways do not give the same latents")
 
 
-def _step(denoiser: Denoiser, wanted: Wanted) -> float:
+def _step(denoiser: Denoiser, wanted: DenoiseRequest) -> float:
     """Milliseconds of one step."""
     edit = denoiser.begin(replace(wanted, steps=50))
     try:
@@ -100,5 +149,7 @@ def _step(denoiser: Denoiser, wanted: Wanted) -> float:
 def _bound(keeps: dict[str, Denoiser], scene: Prepared) -> str:
     see = medians(in_turns({"see": lambda turn: keeps["first"].look(scene.latents)}, 20))["see"]
     step = _step(keeps["kept"], scene.wanted(whole=True))
-    return (f"the reference pass takes {see:.2f} ms and a full-frame step {step:.2f} ms, so many steps can gain "
-            f"{1 + see / step:.2f} at most")
+    return (
+        f"the reference pass takes {see:.2f} ms and a full-frame step {step:.2f} ms, so many steps can gain "
+        f"{1 + see / step:.2f} at most"
+    )

@@ -1,4 +1,5 @@
-"""What a benchmark found, as rows of one table: ours, theirs, how they relate, and what was aimed at."""
+"""What a benchmark found, as rows of one table: ours, theirs, how they relate, and what was aimed
+at."""
 
 from __future__ import annotations
 
@@ -12,14 +13,17 @@ from rich.table import Table
 from benchmarks import machine as here
 from benchmarks.results import save_json
 
-FASTER, AT_MOST, AT_LEAST, MORE = "times faster", "of theirs, at most", "times theirs", "more than theirs, at most"
+FASTER = "times faster"
+AT_MOST = "of theirs, at most"
+AT_LEAST = "times theirs"
+MORE = "more than theirs, at most"
 
 
 @dataclass(frozen=True)
 class Row:
-    """`ours` and `theirs` are medians in `unit`. `kind` says what the ratio is and on which side of `aim` it should be:
-    FASTER theirs / ours, AT_MOST and AT_LEAST ours / theirs; of MORE it is no ratio but ours - theirs in `unit`.
-    `bound` are the numbers that bound it, in words."""
+    """`ours` and `theirs` are medians in `unit`. `kind` says what the ratio is and on which side of
+    `aim` it should be: FASTER theirs / ours, AT_MOST and AT_LEAST ours / theirs; of MORE it is no
+    ratio but ours - theirs in `unit`. `bound` are the numbers that bound it, in words."""
 
     work: str
     against: str
@@ -50,9 +54,15 @@ def show(title: str, rows: Sequence[Row]) -> None:
     for row in rows:
         sign = "≤" if row.kind in (AT_MOST, MORE) else "≥"
         unit = f" {row.unit}" if row.kind == MORE else ""
-        table.add_row(row.work, row.against, f"{row.ours:.1f} {row.unit}", f"{row.theirs:.1f} {row.unit}",
-                      f"+{row.ratio:.1f}{unit}" if unit else f"{row.ratio:.2f}",
-                      f"{sign} {row.aim:g}{unit}{'' if row.met else ' missed'}", row.quality)
+        table.add_row(
+            row.work,
+            row.against,
+            f"{row.ours:.1f} {row.unit}",
+            f"{row.theirs:.1f} {row.unit}",
+            f"+{row.ratio:.1f}{unit}" if unit else f"{row.ratio:.2f}",
+            f"{sign} {row.aim:g}{unit}{'' if row.met else ' missed'}",
+            row.quality,
+        )
     console = Console(width=max(150, Console().width))
     console.print(table)
     for row in rows:
@@ -69,5 +79,7 @@ def save(rows: Sequence[Row], path: Path | None) -> None:
 def machine() -> str:
     """Processor, versions and commit."""
     found = here.machine()
-    return (f"{found.processor}, Python {found.python}, ONNX Runtime {found.versions.get('ONNX Runtime')}, "
-            f"NumPy {found.versions.get('NumPy')}, commit {found.commit}")
+    return (
+        f"{found.processor}, Python {found.python}, ONNX Runtime {found.versions.get('ONNX Runtime')}, "
+        f"NumPy {found.versions.get('NumPy')}, commit {found.commit}"
+    )

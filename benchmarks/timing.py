@@ -28,9 +28,15 @@ class Timing:
         return Timing(self.median / parts, self.least / parts, self.most / parts, self.count)
 
 
-def timed(function: Callable[[], object], device: torch.device, count: int, warm_up: int = 2,
-          repeat: int = 1) -> Timing:
-    """`function` after `warm_up` samples; a sample is the mean of `repeat` runs without a pause between them."""
+def timed(
+    function: Callable[[], object],
+    device: torch.device,
+    count: int,
+    warm_up: int = 2,
+    repeat: int = 1,
+) -> Timing:
+    """`function` after `warm_up` samples; a sample is the mean of `repeat` runs without a pause
+    between them."""
     sample = _on_gpu if device.type == "cuda" else _on_cpu
     return Timing.of([sample(function, repeat) for _ in range(warm_up + count)][warm_up:])
 

@@ -2,8 +2,13 @@
 
 from importlib import import_module
 
-_TORCH = {  # diffusers finds a pipeline's parts here; they are loaded when asked for, so that serving needs no torch
-    "RetouchPipeline": "pipeline", "Connector": "networks", "MetaQueries": "networks", "ParserHeads": "networks",
+# diffusers finds a pipeline's parts here; they are loaded when asked for, so that serving needs no
+# torch
+_TORCH = {
+    "RetouchPipeline": "families.instructx.pipeline",
+    "Connector": "networks",
+    "MetaQueries": "networks",
+    "ParserHeads": "networks",
 }
 
 

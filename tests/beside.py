@@ -8,17 +8,23 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from retouch.latents import conditioning_ids, reference_ids, target_ids
-from retouch.plain_loop import PlainLoop
-from retouch.runners.onnx import OnnxRunner
-from retouch.runners.torch import TorchRunner
-from retouch.server import REPOSITORY, ROOT
-from retouch.types import EditRequest
+from retouch.api.request import EditRequest
+from retouch.backends.onnx import OnnxRunner
+from retouch.backends.torch import TorchRunner
+from retouch.diffusion.latents import conditioning_ids, reference_ids, target_ids
+from retouch.launcher.server import REPOSITORY, ROOT
+from retouch.offline.plain_loop import PlainLoop
 
 GRIDS = ((8, 8), (6, 10), (10, 6))
 SAMPLE = (ROOT / "checkpoints" / "shapes" / "sample.png").read_bytes()
-SENTENCES = ("make the red circle blue", "remove the green square", "change the background to white")
-QUERIES, WIDTH, BESIDE = 8, 192, 304
+SENTENCES = (
+    "make the red circle blue",
+    "remove the green square",
+    "change the background to white",
+)
+QUERIES = 8
+WIDTH = 192
+BESIDE = 304
 
 
 def folder_of(lane, repository=REPOSITORY):
@@ -35,9 +41,14 @@ def inputs(grid, count, seed=0):
     ids = reference_ids(grid)[None]
     source = {"tokens": noise(ids.shape[1], WIDTH), "ids": ids}
     target = {
-        "tokens": noise(count, WIDTH), "beside": noise(count, BESIDE), "timestep": np.array([0.7], np.float32),
-        "conditioning": noise(QUERIES, WIDTH), "ids": target_ids(grid)[None, :count],
-        "conditioning_ids": conditioning_ids(rng.random((1, 2, 2, 4), np.float32), grid, QUERIES // 2),
+        "tokens": noise(count, WIDTH),
+        "beside": noise(count, BESIDE),
+        "timestep": np.array([0.7], np.float32),
+        "conditioning": noise(QUERIES, WIDTH),
+        "ids": target_ids(grid)[None, :count],
+        "conditioning_ids": conditioning_ids(
+            rng.random((1, 2, 2, 4), np.float32), grid, QUERIES // 2
+        ),
     }
     return source, target
 
@@ -57,17 +68,22 @@ class Pass:
 
 def distance(ours, theirs):
     """The norm of the difference over the norm, by output."""
-    pairs = {name: (np.asarray(ours[name]), np.asarray(theirs[name])) for name in ("k", "v", "velocity")}
-    return {name: float(np.linalg.norm(one - other) / np.linalg.norm(other)) for name, (one, other) in pairs.items()}
+    pairs = {
+        name: (np.asarray(ours[name]), np.asarray(theirs[name])) for name in ("k", "v", "velocity")
+    }
+    return {
+        name: float(np.linalg.norm(one - other) / np.linalg.norm(other))
+        for name, (one, other) in pairs.items()
+    }
 
 
 def distances(folder, grid, count, seeds=(0,), **options):
-    """Of the torch runner from ONNX Runtime's; of both from the same network in float32 between its FP8 roundings.
+    """Of the torch runner from ONNX Runtime's; of both from the same network in float32 between its
+    FP8 roundings.
 
-    FP8 makes small differences large: what bfloat16 rounds differently falls to the next E4M3 number now and then.
-    One output is therefore a draw, and the last bits of a processor's sums decide it: over several `seeds`, whose
-    root mean square this gives, the draws even out.
-    """
+    FP8 makes small differences large: what bfloat16 rounds differently falls to the next E4M3
+    number now and then. One output is therefore a draw, and the last bits of a processor's sums
+    decide it: over several `seeds`, whose root mean square this gives, the draws even out."""
     torched = Pass(TorchRunner, folder, **options)
     onnx = Pass(OnnxRunner, folder)
     unrounded = Pass(OnnxRunner, folder, rounded=False)

@@ -10,7 +10,8 @@ from PIL import Image
 
 
 def viewed(file: bytes) -> pyvips.Image:
-    """CIE Lab in floating point, without alpha, by the file's own profile; sRGB where it has none."""
+    """CIE Lab in floating point, without alpha, by the file's own profile; sRGB where it has
+    none."""
     stored = Image.open(io.BytesIO(file))
     if stored.mode == "LAB":  # 8 bits, of which libvips reads none
         levels = np.asarray(stored)
@@ -31,5 +32,6 @@ def differences(first: bytes, second: bytes) -> np.ndarray:
 
 
 def cmyk_profile() -> bytes:
-    """A profile of a printing press, which libvips holds: "Chemical proof" by Graeme Gill, in the public domain."""
+    """A profile of a printing press, which libvips holds: "Chemical proof" by Graeme Gill, in the
+    public domain."""
     return bytes(pyvips.Operation.call("profile_load", "cmyk"))

@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-# two workers with a thread for each core would wait for each other's: torch reads this where it is imported first
+# two workers with a thread for each core would wait for each other's: torch reads this where it is
+# imported first
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -17,9 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from exports import keep_exports  # noqa: E402
 from pictures import file_of, scene  # noqa: E402
-
 from retouch.client import Retouch  # noqa: E402
-from retouch.server import RUNTIME, Server  # noqa: E402
+from retouch.launcher.server import RUNTIME, Server  # noqa: E402
 
 # the same cases each time, however slow the machine is, and nothing written beside them
 settings.register_profile("retouch", derandomize=True, deadline=None, database=None)

@@ -16,7 +16,8 @@ FETCH_SECONDS = 300
 
 
 def folder() -> Path | None:
-    """The pictures, fetched by pip where they are not kept from an earlier run; None without a network."""
+    """The pictures, fetched by pip where they are not kept from an earlier run; None without a
+    network."""
     pictures = CACHE / f"pillow-{PIL.__version__}"
     if not pictures.is_dir():
         _fetch(pictures)
@@ -24,13 +25,34 @@ def folder() -> Path | None:
 
 
 def _fetch(pictures: Path) -> None:
-    """pip always prepares what it downloads, which fails without a compiler; the unpacked source stays behind."""
+    """pip always prepares what it downloads, which fails without a compiler; the unpacked source
+    stays behind."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as place:
-        arguments = ["download", "--quiet", "--no-clean", "--no-build-isolation", "--no-deps", "--no-binary", ":all:"]
+        arguments = [
+            "download",
+            "--quiet",
+            "--no-clean",
+            "--no-build-isolation",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+        ]
         subprocess.run(
-            [sys.executable, "-m", "pip", *arguments, "--dest", place, f"pillow=={PIL.__version__}"],
-            env={**os.environ, "TMPDIR": place}, capture_output=True, timeout=FETCH_SECONDS, check=False)
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                *arguments,
+                "--dest",
+                place,
+                f"pillow=={PIL.__version__}",
+            ],
+            env={**os.environ, "TMPDIR": place},
+            capture_output=True,
+            timeout=FETCH_SECONDS,
+            check=False,
+        )
         unpacked = next(Path(place).glob("**/Tests/images"), None)
         if unpacked is not None:
             shutil.move(unpacked, Path(place) / "complete")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from retouch.server import HOST
+from retouch.launcher.server import HOST
 
 
 def counted(url: str, name: str) -> float:
@@ -28,7 +28,8 @@ def metrics(server) -> dict[str, float]:
 
 
 def settled(server) -> dict[str, float]:
-    """The numbers, once all that has happened is in those of every lane: they are brought up to date every half second."""
+    """The numbers, once all that has happened is in those of every lane: they are brought up to
+    date every half second."""
     before = []
     for _ in range(20):
         after = re.findall("^retouch_.*$", _page(page_of(server)), re.M)
@@ -40,10 +41,12 @@ def settled(server) -> dict[str, float]:
 
 
 def cancelled_by(server, leave: Callable[[], None], times: int = 5) -> int:
-    """How often an edit had to be left until a denoiser was told of it: a busy machine may be through with one before it
-    hears, but not each time. Those that the tests before have left do not count."""
+    """How often an edit had to be left until a denoiser was told of it: a busy machine may be
+    through with one before it hears, but not each time. Those that the tests before have left do
+    not count."""
     settled(server)
-    page, name = page_of(server), "retouch_denoiser_cancelled_total"
+    page = page_of(server)
+    name = "retouch_denoiser_cancelled_total"
     before = counted(page, name)
     for turn in range(times):
         leave()

@@ -1,7 +1,7 @@
 """`retouch export` as a user calls it, in this process.
 
-A part is exported once a test run: who exports the same checkpoint again, in any worker, is given a copy.
-"""
+A part is exported once a test run: who exports the same checkpoint again, in any worker, is given a
+copy."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 from filelock import FileLock
 
-from export.command import export
-from export.parts import Part
-from retouch.manifest import NAME, read
+from retouch.artifacts.manifest import NAME, read
+from retouch_export.command import export
+from retouch_export.parts import Part
 
 _kept: list[Path] = []  # the folder of this run's exports, where there is one
 
@@ -58,10 +58,11 @@ def _run(arguments: tuple[object, ...]):
 
 
 def _share(patch: pytest.MonkeyPatch) -> None:
-    """The exporter gives what is there already, and torch reads its operators' translations once."""
+    """The exporter gives what is there already, and torch reads its operators' translations
+    once."""
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-    from export import run
+    from retouch_export import run
 
     patch.setattr(ONNXRegistry, "from_torchlib", _registry())
     patch.setattr(run, "Exporter", _exporter())
@@ -76,7 +77,7 @@ def _registry() -> Callable:
 
 @cache
 def _exporter() -> type:
-    from export.exporter import Exporter
+    from retouch_export.exporter import Exporter
 
     class Shared(Exporter):
         """Takes a part of the same checkpoint from the run's folder."""
@@ -100,7 +101,9 @@ def _exporter() -> type:
             manifest = read(kept)
             manifest.settings = import_module(part.module).settings(self.checkpoint)
             with self._publishing(part, lane, manifest) as staging:
-                shutil.copytree(kept, staging, ignore=shutil.ignore_patterns(NAME), dirs_exist_ok=True)
+                shutil.copytree(
+                    kept, staging, ignore=shutil.ignore_patterns(NAME), dirs_exist_ok=True
+                )
             return manifest.weights
 
     return Shared

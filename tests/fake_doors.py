@@ -1,24 +1,36 @@
-"""What stands for AsyncRetouch where no server is wanted: the source is the result, its first pixel the seed's."""
+"""What stands for AsyncRetouch where no server is wanted: the source is the result, its first pixel
+the seed's."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 
-from retouch import images
-from retouch.answer import EditAnswer, EditInfo, Operation, Region
-from retouch.types import EditRequest, RequestError, parse_format
+from retouch.api.request import EditRequest, RequestError, parse_format
+from retouch.api.response import EditAnswer, EditInfo, Operation, Region
+from retouch.imaging import images
 
 STEPS = 4
 MILLISECONDS = {"preprocess": 1.5, "denoiser": 20.0, "total": 30.25}
 
 
 class FakeDoors:
-    """`fails` is raised at once, or after the first preview with `late`; `hangs` never answers; `asked` is what was."""
+    """`fails` is raised at once, or after the first preview with `late`; `hangs` never answers;
+    `asked` is what was."""
 
-    def __init__(self, lanes: tuple[str, ...] = ("bf16", "fp8"), fails: RequestError | None = None, late: bool = False,
-                 hangs: bool = False, up: bool = True):
-        self.loaded, self.fails, self.late, self.hangs, self.up = lanes, fails, late, hangs, up
+    def __init__(
+        self,
+        lanes: tuple[str, ...] = ("bf16", "fp8"),
+        fails: RequestError | None = None,
+        late: bool = False,
+        hangs: bool = False,
+        up: bool = True,
+    ):
+        self.loaded = lanes
+        self.fails = fails
+        self.late = late
+        self.hangs = hangs
+        self.up = up
         self.asked: list[EditRequest] = []
         self.left = 0  # edits that were not waited for
 
@@ -32,12 +44,14 @@ class FakeDoors:
         pass
 
     async def edit(self, image: bytes, instruction: str, **knobs) -> AsyncIterator[EditAnswer]:
-        request, over = EditRequest(image, instruction, **knobs).validate(), False
+        request = EditRequest(image, instruction, **knobs).validate()
+        over = False
         self.asked.append(request)
         try:
             if self.fails and not self.late:
                 raise self.fails
-            pixels, format = images.decode(image).copy(), parse_format(request.format)
+            pixels = images.decode(image).copy()
+            format = parse_format(request.format)
             for step in range(1, 1 + request.previews):
                 preview = images.encode(images.fit(pixels, (32, 32)), format.name, format.quality)
                 yield EditAnswer(preview, (step, STEPS), self._info(request, "preview"))
@@ -54,6 +68,14 @@ class FakeDoors:
 
     def _info(self, request: EditRequest, kind: str) -> EditInfo:
         lane = request.precision if request.precision in self.loaded else self.loaded[0]
-        return EditInfo(kind, request.seed, lane, "asked for by name", STEPS,
-                        operations=[Operation("recolour", "circle")], region=Region((0.0, 0.0, 0.5, 0.5), 0.25),
-                        milliseconds=MILLISECONDS, versions={"retouch": "0"})
+        return EditInfo(
+            kind,
+            request.seed,
+            lane,
+            "asked for by name",
+            STEPS,
+            operations=[Operation("recolour", "circle")],
+            region=Region((0.0, 0.0, 0.5, 0.5), 0.25),
+            milliseconds=MILLISECONDS,
+            versions={"retouch": "0"},
+        )

@@ -1,4 +1,5 @@
-"""A gRPC server with Triton's service: it streams what a test says, and then ends the edit or leaves it open."""
+"""A gRPC server with Triton's service: it streams what a test says, and then ends the edit or
+leaves it open."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from retouch.answer import EditInfo
+from retouch.api.response import EditInfo
 
 IMAGE = b"an edited file"
 
@@ -37,8 +38,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
 def response(kind: str, step: int) -> service_pb2.ModelStreamInferResponse:
     info = EditInfo(kind, 5, "bf16", "asked for by name", 2).to_json().encode()
-    content = {"IMAGE": ("BYTES", (1, 1), _text(IMAGE)), "STEP": ("INT32", (1, 2), struct.pack("<2i", step, 2)),
-               "INFO": ("BYTES", (1, 1), _text(info))}
+    content = {
+        "IMAGE": ("BYTES", (1, 1), _text(IMAGE)),
+        "STEP": ("INT32", (1, 2), struct.pack("<2i", step, 2)),
+        "INFO": ("BYTES", (1, 1), _text(info)),
+    }
     answer = service_pb2.ModelInferResponse(model_name="edit")
     for name, (datatype, shape, data) in content.items():
         answer.outputs.add(name=name, datatype=datatype, shape=shape)

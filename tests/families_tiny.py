@@ -6,29 +6,32 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import klein_tiny
-import kontext_tiny
 import numpy as np
 import onnx_ir as ir
+
+import klein_tiny
+import kontext_tiny
 import published_names
 import qwen_image_edit_tiny
 import tiny
 from exports import exported, made_once
+from retouch.backends.onnx import OnnxRunner
+from retouch.engine.denoiser import Denoiser
+from retouch.families.denoise_request import DenoiseRequest
+from retouch_export.linear import linears
 from tiny import round_weights
 
-from export.linear import linears
-from retouch.denoiser import Denoiser
-from retouch.runners.onnx import OnnxRunner
-from retouch.wanted import Wanted
-
 NAMES = ("instructx", "flux-kontext", "flux2-klein-kv", "qwen-image-edit")
-SIZES = {"flux-kontext": {"sizes": [[64, 96], [96, 64], [80, 80]]},
-         "qwen-image-edit": {"area": qwen_image_edit_tiny.AREA}}
+SIZES = {
+    "flux-kontext": {"sizes": [[64, 96], [96, 64], [80, 80]]},
+    "qwen-image-edit": {"area": qwen_image_edit_tiny.AREA},
+}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A family's name and the repository that the lanes bf16 and fp8 of its denoiser are in; it edits small images."""
+    """A family's name and the repository that the lanes bf16 and fp8 of its denoiser are in; it
+    edits small images."""
 
     name: str
     repository: Path
@@ -41,9 +44,14 @@ class Exported:
 
 
 def make_published(name: str, path: Path) -> Path:
-    """A checkpoint of random weights with the names of published files; every run makes one of a name."""
-    make = {"instructx": tiny.make_checkpoint, "flux-kontext": _kontext, "flux2-klein-kv": _klein,
-            "qwen-image-edit": _qwen_image_edit}
+    """A checkpoint of random weights with the names of published files; every run makes one of a
+    name."""
+    make = {
+        "instructx": tiny.make_checkpoint,
+        "flux-kontext": _kontext,
+        "flux2-klein-kv": _klein,
+        "qwen-image-edit": _qwen_image_edit,
+    }
     return made_once(name, make[name], path)
 
 
@@ -70,7 +78,9 @@ def export_family(name: str, path: Path) -> Exported:
     exported(*denoiser, "bf16")
     found = Exported(name, repository)
     graphs = found.folder().glob("*.onnx")
-    ranges = {graph.stem: {linear.module: 8.0 for linear in linears(ir.load(graph))} for graph in graphs}
+    ranges = {
+        graph.stem: {linear.module: 8.0 for linear in linears(ir.load(graph))} for graph in graphs
+    }
     (path / "ranges.json").write_text(json.dumps(ranges))
     exported(*denoiser, "fp8", "--calibration", path / "ranges.json")
     for lane in ("bf16", "fp8"):
@@ -81,11 +91,13 @@ def export_family(name: str, path: Path) -> Exported:
     return found
 
 
-def wanted(family, size: tuple[int, int], words: int, seed: int = 0, share: float = 1.0, more: int = 0) -> Wanted:
+def wanted(
+    family, size: tuple[int, int], words: int, seed: int = 0, share: float = 1.0, more: int = 0
+) -> DenoiseRequest:
     """An edit of noise; of a `share` of the image where the family takes parts."""
     rng = np.random.default_rng(seed)
     latents, told = family.shapes(size, words)
     source, *others = (rng.standard_normal(latents, np.float32) for _ in range(1 + more))
     said = {name: rng.standard_normal(shape, np.float32) for name, shape in told.items()}
     region = rng.permutation(len(family.pack(source))) < share * len(family.pack(source))
-    return Wanted(source, said, region, seed, steps=4, more=tuple(others))
+    return DenoiseRequest(source, said, region, seed, steps=4, more=tuple(others))

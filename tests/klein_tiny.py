@@ -1,4 +1,5 @@
-"""A Flux2KleinKVPipeline of random weights, every class the real one's, a few hundred numbers wide."""
+"""A Flux2KleinKVPipeline of random weights, every class the real one's, a few hundred numbers
+wide."""
 
 from __future__ import annotations
 
@@ -7,16 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2KleinKVPipeline, Flux2Transformer2DModel
+from diffusers import (
+    AutoencoderKLFlux2,
+    FlowMatchEulerDiscreteScheduler,
+    Flux2KleinKVPipeline,
+    Flux2Transformer2DModel,
+)
 from PIL import Image
-from tiny import round_weights, shake
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from export.klein import text
+from retouch_export.flux2_klein import text
+from tiny import round_weights, shake
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")
-SENTENCES = ("make the red circle blue", "Turn the sky\n into <|im_end|> Öl, 3 × 17!", "remove it " * 300)
+SENTENCES = (
+    "make the red circle blue",
+    "Turn the sky\n into <|im_end|> Öl, 3 × 17!",
+    "remove it " * 300,
+)
 # of Qwen3's own template what a single message of a user meets
 TEMPLATE = """{%- for message in messages %}
 {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}
@@ -27,8 +37,13 @@ TEMPLATE = """{%- for message in messages %}
 {{- '<think>\\n\\n</think>\\n\\n' }}
 {%- endif %}
 {%- endif %}"""
-WIDTH, LATENTS = 32, 4
-LAYERS = (1, 2, 4)  # of the text encoder that are taken, in place of 9, 18 and 27: a graph of 29 takes minutes
+WIDTH = 32
+LATENTS = 4
+LAYERS = (
+    1,
+    2,
+    4,
+)  # of the text encoder that are taken, in place of 9, 18 and 27: a graph of 29 takes minutes
 
 
 def few_layers(patch) -> None:
@@ -47,11 +62,23 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
     pipeline = Flux2KleinKVPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), vae=make_vae(),
-        text_encoder=Qwen3ForCausalLM(Qwen3Config(
-            vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=48, num_hidden_layers=max(LAYERS) + 1, head_dim=16,
-            num_attention_heads=4, num_key_value_heads=2, rope_parameters={"rope_type": "default", "rope_theta": 1e6})),
-        tokenizer=tokenizer, transformer=make_transformer())
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=make_vae(),
+        text_encoder=Qwen3ForCausalLM(
+            Qwen3Config(
+                vocab_size=len(tokenizer),
+                hidden_size=WIDTH,
+                intermediate_size=48,
+                num_hidden_layers=max(LAYERS) + 1,
+                head_dim=16,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+            )
+        ),
+        tokenizer=tokenizer,
+        transformer=make_transformer(),
+    )
     for part in (pipeline.vae, pipeline.text_encoder, pipeline.transformer):
         shake(part)
         round_weights(part)
@@ -61,14 +88,26 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
 
 def make_transformer() -> Flux2Transformer2DModel:
     return Flux2Transformer2DModel(
-        in_channels=4 * LATENTS, num_layers=2, num_single_layers=2, attention_head_dim=32, num_attention_heads=2,
-        joint_attention_dim=3 * WIDTH, axes_dims_rope=(8, 8, 8, 8), guidance_embeds=False)
+        in_channels=4 * LATENTS,
+        num_layers=2,
+        num_single_layers=2,
+        attention_head_dim=32,
+        num_attention_heads=2,
+        joint_attention_dim=3 * WIDTH,
+        axes_dims_rope=(8, 8, 8, 8),
+        guidance_embeds=False,
+    )
 
 
 def make_vae() -> AutoencoderKLFlux2:
     """Its batch norm has seen latents, as in a checkpoint."""
-    vae = AutoencoderKLFlux2(block_out_channels=(8, 8, 16, 16), layers_per_block=1, latent_channels=LATENTS,
-                             norm_num_groups=4, sample_size=128)
+    vae = AutoencoderKLFlux2(
+        block_out_channels=(8, 8, 16, 16),
+        layers_per_block=1,
+        latent_channels=LATENTS,
+        norm_num_groups=4,
+        sample_size=128,
+    )
     vae.bn.running_mean.normal_(0, 0.3)
     vae.bn.running_var.uniform_(0.5, 2)
     return vae
@@ -78,11 +117,19 @@ def make_tokenizer() -> Qwen2TokenizerFast:
     """Qwen's way of cutting, learnt from a few words."""
     learnt = Tokenizer(models.BPE())
     learnt.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    learnt.train_from_iterator([*SENTENCES, "user assistant"] * 4, trainers.BpeTrainer(
-        vocab_size=400, special_tokens=list(SPECIAL), show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    learnt.train_from_iterator(
+        [*SENTENCES, "user assistant"] * 4,
+        trainers.BpeTrainer(
+            vocab_size=400,
+            special_tokens=list(SPECIAL),
+            show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
     merges = [tuple(pair) for pair in json.loads(learnt.to_str())["model"]["merges"]]
-    made = Qwen2TokenizerFast(vocab=learnt.get_vocab(), merges=merges, additional_special_tokens=list(SPECIAL[1:3]))
+    made = Qwen2TokenizerFast(
+        vocab=learnt.get_vocab(), merges=merges, additional_special_tokens=list(SPECIAL[1:3])
+    )
     made.chat_template = TEMPLATE
     return made
 

@@ -7,18 +7,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from diffusers import FluxKontextPipeline
-from kontext_tiny import T5_LENGTH
 from PIL import Image
 from torch import Tensor
 
-from retouch.latents import unpack
+from kontext_tiny import T5_LENGTH
+from retouch.diffusion.latents import unpack
 
 SENTENCES = ("make the red circle blue", "remove the green square", "a white background, please")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One edit; `number` tells edits apart that are of one size. `guidance` 0 is the checkpoint's default."""
+    """One edit; `number` tells edits apart that are of one size. `guidance` 0 is the checkpoint's
+    default."""
 
     size: tuple[int, int]
     seed: int
@@ -39,14 +40,19 @@ class Case:
 
     def another(self, number: int) -> Case:
         """Of the same size, with another photo, sentence, seed, and more steps and guidance."""
-        return replace(self, number=number, seed=self.seed + number, steps=self.steps + number % 2,
-                       guidance=self.guidance + number if self.guidance else 0.0)
+        return replace(
+            self,
+            number=number,
+            seed=self.seed + number,
+            steps=self.steps + number % 2,
+            guidance=self.guidance + number if self.guidance else 0.0,
+        )
 
 
 @dataclass
 class Run:
-    """`calls` are the transformer's inputs by name, one for each of its `velocities` [1, S, C]; `sigmas` [steps + 1];
-    `latents` [N, C] the last tokens, `image` uint8 [H, W, 3]."""
+    """`calls` are the transformer's inputs by name, one for each of its `velocities` [1, S, C];
+    `sigmas` [steps + 1]; `latents` [N, C] the last tokens, `image` uint8 [H, W, 3]."""
 
     size: tuple[int, int]
     calls: list[dict[str, Tensor]] = field(default_factory=list)
@@ -58,8 +64,11 @@ class Run:
     @property
     def source(self) -> np.ndarray:
         """The photo's latents [C, h, w], out of the tokens that stand behind the target's."""
-        rows, columns = self.size[0] // 16, self.size[1] // 16
-        return unpack(self.calls[0]["hidden_states"][:, rows * columns:].numpy(), (rows, columns), 2)[0]
+        rows = self.size[0] // 16
+        columns = self.size[1] // 16
+        return unpack(
+            self.calls[0]["hidden_states"][:, rows * columns :].numpy(), (rows, columns), 2
+        )[0]
 
 
 class Theirs:
@@ -67,7 +76,9 @@ class Theirs:
 
     def __init__(self, pipeline: FluxKontextPipeline, guidance: float = 2.5):
         """`guidance` is the strength where a case names none."""
-        self.pipeline, self.guidance, self._done = pipeline, guidance, {}
+        self.pipeline = pipeline
+        self.guidance = guidance
+        self._done = {}
 
     def run(self, case: Case) -> Run:
         if case not in self._done:
@@ -75,7 +86,8 @@ class Theirs:
         return self._done[case]
 
     def _run(self, case: Case) -> Run:
-        run, (height, width) = Run(case.size), case.size
+        run = Run(case.size)
+        (height, width) = case.size
 
         def watch(module, args, given, velocity) -> None:
             run.calls.append(given)
@@ -88,11 +100,22 @@ class Theirs:
         hook = self.pipeline.transformer.register_forward_hook(watch, with_kwargs=True)
         try:
             images = self.pipeline(
-                Image.fromarray(case.pixels), case.sentence, negative_prompt=case.negative, true_cfg_scale=case.true_cfg,
-                height=height, width=width, max_area=height * width, _auto_resize=False, num_inference_steps=case.steps,
-                guidance_scale=case.guidance or self.guidance, generator=torch.Generator().manual_seed(case.seed),
-                max_sequence_length=T5_LENGTH, callback_on_step_end=keep).images
+                Image.fromarray(case.pixels),
+                case.sentence,
+                negative_prompt=case.negative,
+                true_cfg_scale=case.true_cfg,
+                height=height,
+                width=width,
+                max_area=height * width,
+                _auto_resize=False,
+                num_inference_steps=case.steps,
+                guidance_scale=case.guidance or self.guidance,
+                generator=torch.Generator().manual_seed(case.seed),
+                max_sequence_length=T5_LENGTH,
+                callback_on_step_end=keep,
+            ).images
         finally:
             hook.remove()
-        run.sigmas, run.image = self.pipeline.scheduler.sigmas.numpy(), np.asarray(images[0])
+        run.sigmas = self.pipeline.scheduler.sigmas.numpy()
+        run.image = np.asarray(images[0])
         return run

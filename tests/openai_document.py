@@ -7,8 +7,9 @@ import base64
 import numpy as np
 import schemathesis
 from hypothesis import strategies as st
-from pictures import file_of
 from schemathesis.specs.openapi.checks import negative_data_rejection
+
+from pictures import file_of
 
 KEY = "key-of-a-test"
 FORM = "multipart/form-data"
@@ -18,7 +19,11 @@ HEADERS = {"Authorization": f"Bearer {KEY}"}
 _PIXELS = np.full((16, 16, 4), 120, np.uint8)
 _PIXELS[4:9, 4:9] = 0
 PICTURES = [file_of(_PIXELS), file_of(_PIXELS, "WEBP", lossless=True, exact=True)]
-TEXTS = [f"{head}{base64.b64encode(file).decode()}" for file in PICTURES for head in ("", "data:image/png;base64,")]
+TEXTS = [
+    f"{head}{base64.b64encode(file).decode()}"
+    for file in PICTURES
+    for head in ("", "data:image/png;base64,")
+]
 
 schemathesis.openapi.format("picture", st.sampled_from(TEXTS))
 for kind in ("image/png", "image/jpeg", "image/webp"):
@@ -26,9 +31,11 @@ for kind in ("image/png", "image/jpeg", "image/webp"):
 
 
 def call(case, base_url: str | None = None, excluded=()) -> None:
-    """Call, and hold the answer against the document, `excluded` checks aside; what is made to be taken agrees with
-    itself before."""
-    if case.meta.generation.mode is schemathesis.GenerationMode.POSITIVE and isinstance(case.body, dict):
+    """Call, and hold the answer against the document, `excluded` checks aside; what is made to be
+    taken agrees with itself before."""
+    if case.meta.generation.mode is schemathesis.GenerationMode.POSITIVE and isinstance(
+        case.body, dict
+    ):
         case.body = agreeing(case.body)
     # a form's values have no types: the text 5 for a number 5 is nothing to reject
     untyped = [negative_data_rejection] if case.media_type == FORM else []
@@ -40,19 +47,24 @@ def call(case, base_url: str | None = None, excluded=()) -> None:
 def in_time(case) -> bool:
     """Whether it has a deadline that is allowed, which the machine may miss."""
     deadline = case.body.get("deadline_ms")
-    return (type(deadline) is int or case.media_type == FORM and str(deadline).isdigit()) and 0 <= int(deadline) < 2**31
+    return (
+        type(deadline) is int or case.media_type == FORM and str(deadline).isdigit()
+    ) and 0 <= int(deadline) < 2**31
 
 
 def agreeing(body: dict) -> dict:
     """A body without parameters that contradict others, of which a schema does not speak."""
-    apart, streams = set(), body.get("stream") is True
+    apart = set()
+    streams = body.get("stream") is True
     if body.get("output_format") in (None, "png") and body.get("output_compression", 100) != 100:
         apart.add("output_compression")
     apart |= {"n"} if streams else {"partial_images"}
     if body.get("image"):
         apart |= {"images", "image[]"}  # they may be too many together
     kept = {name: value for name, value in body.items() if name not in apart}
-    return kept | {name: pictured(kept[name]) for name in ("image", "images", "mask") if name in kept}
+    return kept | {
+        name: pictured(kept[name]) for name in ("image", "images", "mask") if name in kept
+    }
 
 
 def pictured(value):

@@ -1,4 +1,5 @@
-"""The OpenAI-compatible server as a process of its own before fake doors: sockets, heads and times as they are."""
+"""The OpenAI-compatible server as a process of its own before fake doors: sockets, heads and times
+as they are."""
 
 from __future__ import annotations
 
@@ -45,8 +46,12 @@ def live(**options: object) -> Iterator[Live]:
     """A server with these Options."""
     code = f"import openai_live; openai_live.main({options!r})"
     paths = os.pathsep.join(path for path in sys.path if path)
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
-                               env={**os.environ, "PYTHONPATH": paths})
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
     late = threading.Timer(START_SECONDS, process.kill)
     late.start()
     try:
@@ -68,9 +73,8 @@ def live(**options: object) -> Iterator[Live]:
 def main(options: dict) -> None:
     """In the process: a server before fake doors."""
     from fake_doors import FakeDoors
-
-    from clients.openai_api import limits, protocol
-    from clients.openai_api.serving import Options, serve_before
+    from retouch_clients.openai_api import limits, protocol
+    from retouch_clients.openai_api.serving import Options, serve_before
 
     protocol.HEAD_SECONDS = options.pop("head_seconds", protocol.HEAD_SECONDS)
     limits.IDLE_SECONDS = options.pop("idle_seconds", limits.IDLE_SECONDS)

@@ -36,8 +36,11 @@ def mask_file(width: int, height: int, box: tuple[int, int, int, int]) -> bytes:
 
 def huge_png(width: int = 100_000, height: int = 100_000) -> bytes:
     """A few bytes that claim to be a very large picture."""
+
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"\0" * 64)), chunk(b"IEND", b"")

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-# what stands before a command that a test sends Ctrl-C: a shell's background job ignores it, and its children would too.
-# No preexec_fn in its place: a process that uses gRPC must not be forked
+# what stands before a command that a test sends Ctrl-C: a shell's background job ignores it, and
+# its children would too. No preexec_fn in its place: a process that uses gRPC must not be forked
 INTERRUPTIBLE = ("env", "--default-signal=INT")
 
 

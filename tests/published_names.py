@@ -1,4 +1,5 @@
-"""Tiny checkpoints renamed to what published files hold: older names, types and files than the libraries write now."""
+"""Tiny checkpoints renamed to what published files hold: older names, types and files than the
+libraries write now."""
 
 from __future__ import annotations
 
@@ -8,15 +9,21 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from export.kontext.text import PREFIX
+from retouch_export.flux_kontext.text import PREFIX
 
-CLIP, T5 = "text_encoder/model.safetensors", "text_encoder_2/model.safetensors"
-VAE_ATTENTION = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
+CLIP = "text_encoder/model.safetensors"
+T5 = "text_encoder_2/model.safetensors"
+VAE_ATTENTION = {
+    ".to_q.": ".query.",
+    ".to_k.": ".key.",
+    ".to_v.": ".value.",
+    ".to_out.0.": ".proj_attn.",
+}
 
 
 def publish_kontext(folder: Path) -> Path:
-    """CLIP with its prefix and the places of its tokens, T5 with both of its embeddings and in two files, the transformer
-    in bfloat16, an autoencoder with the older names of its attention."""
+    """CLIP with its prefix and the places of its tokens, T5 with both of its embeddings and in two
+    files, the transformer in bfloat16, an autoencoder with the older names of its attention."""
     clip = {PREFIX + name: value for name, value in load_file(folder / CLIP).items()}
     places = torch.arange(clip[f"{PREFIX}embeddings.position_embedding.weight"].shape[0])[None]
     save(folder / CLIP, clip | {f"{PREFIX}embeddings.position_ids": places})
@@ -37,9 +44,16 @@ def publish_qwen_vl(folder: Path) -> Path:
 
 def publish_klein(folder: Path) -> Path:
     """All of it in bfloat16 but the count of its batch norm, the text encoder in two files."""
-    for name in ("transformer/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):
+    for name in (
+        "transformer/diffusion_pytorch_model",
+        "vae/diffusion_pytorch_model",
+        "text_encoder/model",
+    ):
         file = folder / f"{name}.safetensors"
-        half = {key: value if "num_batches" in key else value.bfloat16() for key, value in load_file(file).items()}
+        half = {
+            key: value if "num_batches" in key else value.bfloat16()
+            for key, value in load_file(file).items()
+        }
         (shard if name.startswith("text") else save)(file, half)
     return folder
 
@@ -69,7 +83,9 @@ def shard(file: Path, tensors: dict[str, torch.Tensor]) -> None:
         shard_file = file.with_name(f"{file.stem}-{number:05}-of-00002.safetensors")
         save(shard_file, {name: tensors[name] for name in part})
         places |= dict.fromkeys(part, shard_file.name)
-    file.with_name(f"{file.name}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    file.with_name(f"{file.name}.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": places})
+    )
 
 
 def save(file: Path, tensors: dict[str, torch.Tensor]) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from retouch.images import fit
-from retouch.reader_loop import ReaderLoop
+from retouch.imaging.images import fit
+from retouch.offline.text_encoder_loop import TextEncoderLoop
 
-SENTENCE, NEGATIVE = "make the red circle blue", " "
+SENTENCE = "make the red circle blue"
+NEGATIVE = " "
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Stages:
 
     path: Path
     pipeline: object
-    loop: ReaderLoop
+    loop: TextEncoderLoop
 
     @property
     def reader(self):
@@ -54,13 +55,22 @@ class Stages:
         *_, last = self.denoiser.run(self.wanted(**knobs))
         return last.latents
 
-    def theirs(self, photos, sentence=SENTENCE, seed=0, steps=2, true_cfg=1.0, output_type="latent"):
+    def theirs(
+        self, photos, sentence=SENTENCE, seed=0, steps=2, true_cfg=1.0, output_type="latent"
+    ):
         """What the pipeline answers: packed latents [N, D], or pixels [H, W, 3]."""
         height, width = self.family.size(*photos[0].shape[:2])
         return self.pipeline(
-            image=self.given(photos), prompt=sentence, negative_prompt=NEGATIVE if true_cfg > 1 else None,
-            true_cfg_scale=true_cfg, height=height, width=width, num_inference_steps=steps, output_type=output_type,
-            generator=torch.Generator().manual_seed(seed)).images[0]
+            image=self.given(photos),
+            prompt=sentence,
+            negative_prompt=NEGATIVE if true_cfg > 1 else None,
+            true_cfg_scale=true_cfg,
+            height=height,
+            width=width,
+            num_inference_steps=steps,
+            output_type=output_type,
+            generator=torch.Generator().manual_seed(seed),
+        ).images[0]
 
     def given(self, photos):
         """Photos as the pipeline takes them."""
@@ -69,9 +79,15 @@ class Stages:
 
     def seen(self, photos):
         """Photos as the pipeline hands them to its text model."""
-        pipeline, images = self.pipeline, [Image.fromarray(photo) for photo in photos]
+        pipeline = self.pipeline
+        images = [Image.fromarray(photo) for photo in photos]
         module = __import__(type(pipeline).__module__, fromlist=["calculate_dimensions"])
         area = getattr(module, "CONDITION_IMAGE_SIZE", 0)
-        sizes = [module.calculate_dimensions(area, image.width / image.height)[:2] for image in images]
-        resized = [pipeline.image_processor.resize(image, height, width) for image, (width, height) in zip(images, sizes)]
+        sizes = [
+            module.calculate_dimensions(area, image.width / image.height)[:2] for image in images
+        ]
+        resized = [
+            pipeline.image_processor.resize(image, height, width)
+            for image, (width, height) in zip(images, sizes)
+        ]
         return resized if self.several else resized[0]

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from retouch.networks import Connector, MetaQueries, ParserHeads
-from retouch.pipeline import RetouchPipeline
+from retouch.families.instructx.pipeline import RetouchPipeline
+from retouch.networks.instructx import Connector, MetaQueries, ParserHeads
 from training import tokenizer, transformer, vae
 from training.labels import FIELDS, SLOTS
 from training.parser import QUERIES, WIDTH, make_language_model
@@ -27,14 +27,24 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
     words = tokenizer.run(path / "words", sentences=200)
     language = make_language_model(words.get_vocab_size())
     language.add_adapter(LoraConfig(r=4, target_modules=ADAPTED, init_lora_weights=False))
-    encoder, model = vae.make(), transformer.make()
+    encoder = vae.make()
+    model = transformer.make()
     shake(encoder)
-    heads = ParserHeads({name: list(values) for name, values in FIELDS.items()}, SLOTS, QUERIES, WIDTH)
+    heads = ParserHeads(
+        {name: list(values) for name, values in FIELDS.items()}, SLOTS, QUERIES, WIDTH
+    )
     pipeline = RetouchPipeline(
-        vae=encoder, text_encoder=language, tokenizer=PreTrainedTokenizerFast(tokenizer_object=words),
-        meta_queries=MetaQueries(QUERIES, WIDTH), parser_heads=heads, transformer=model,
+        vae=encoder,
+        text_encoder=language,
+        tokenizer=PreTrainedTokenizerFast(tokenizer_object=words),
+        meta_queries=MetaQueries(QUERIES, WIDTH),
+        parser_heads=heads,
+        transformer=model,
         connector=Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING, TOKENS_PER_SLOT),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), prediction="sample", default_steps=4)
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        prediction="sample",
+        default_steps=4,
+    )
     for part in pipeline.components.values():
         if isinstance(part, nn.Module):
             round_weights(part)

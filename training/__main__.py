@@ -1,4 +1,5 @@
-"""Make `checkpoints/shapes` from a seed: `python -m training`. Every stage resumes where it was stopped."""
+"""Make `checkpoints/shapes` from a seed: `python -m training`. Every stage resumes where it was
+stopped."""
 
 import argparse
 import time
@@ -11,7 +12,9 @@ from training import checkpoint, joint, parser, tokenizer, transformer, vae
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--work", type=Path, default=Path(".runtime/training"), help="states of the stages")
+    options.add_argument(
+        "--work", type=Path, default=Path(".runtime/training"), help="states of the stages"
+    )
     options.add_argument("--out", type=Path, default=Path("checkpoints/shapes"))
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--threads", type=int, default=torch.get_num_threads())

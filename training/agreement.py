@@ -2,9 +2,9 @@
 
     python -m training.agreement [--lane LANE] [--scenes N]
 
-A word of a field (target, colour, kind, size or place) is what the picture shows when the drawing with this word is
-nearer to the edited picture than the drawings with the field's other words, all else as the scene asks.
-"""
+A word of a field (target, colour, kind, size or place) is what the picture shows when the drawing
+with this word is nearer to the edited picture than the drawings with the field's other words, all
+else as the scene asks."""
 
 from __future__ import annotations
 
@@ -16,32 +16,44 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch import images
-from retouch.answer import Operation
-from retouch.plain_loop import PlainLoop
-from retouch.types import LANES, EditRequest
+from retouch.api.request import LANES, EditRequest
+from retouch.api.response import Operation
+from retouch.imaging import images
+from retouch.offline.plain_loop import PlainLoop
 from training.render import COLOURS, KINDS, PLACES, SIZES, Scene, Shape, render
 from training.scenes import HELD_OUT, Edit, Pair, held_out
 
 FIELDS = {"size": SIZES, "colour": COLOURS, "kind": KINDS, "place": PLACES}
-SHOWN = {"recolour": ("colour",), "replace": ("kind", "colour"), "move": ("place",), "resize": ("size",),
-         "add": ("size", "colour", "kind", "place"), "background": ("colour",), "remove": ()}
+SHOWN = {
+    "recolour": ("colour",),
+    "replace": ("kind", "colour"),
+    "move": ("place",),
+    "resize": ("size",),
+    "add": ("size", "colour", "kind", "place"),
+    "background": ("colour",),
+    "remove": (),
+}
 
 
 def agreement(lane: str, scenes: list[Pair], repository: Path) -> dict[str, Counter]:
-    """Counts of "agrees" and "differs" by operation and field; "op" counts operations that the scene asks for."""
+    """Counts of "agrees" and "differs" by operation and field; "op" counts operations that the
+    scene asks for."""
     loop = PlainLoop(repository, lane)
     counts: dict[str, Counter] = {}
     for seed, pair in enumerate(scenes):
         source = render(pair.source).pixels
-        picture = images.decode(loop.edit(EditRequest(images.encode(source), pair.instruction, seed=seed)))
-        parsed, = loop.parser.run(source[None], [pair.instruction])
+        picture = images.decode(
+            loop.edit(EditRequest(images.encode(source), pair.instruction, seed=seed))
+        )
+        (parsed,) = loop.parser.run(source[None], [pair.instruction])
         for name, agrees in _compare(pair, parsed.operations, picture):
             counts.setdefault(name, Counter())["agrees" if agrees else "differs"] += 1
     return counts
 
 
-def _compare(pair: Pair, operations: list[Operation], picture: np.ndarray) -> Iterator[tuple[str, bool]]:
+def _compare(
+    pair: Pair, operations: list[Operation], picture: np.ndarray
+) -> Iterator[tuple[str, bool]]:
     for number, edit in enumerate(pair.edits):
         if number >= len(operations) or operations[number].op != edit.op:
             yield f"{edit.op} op", False
@@ -52,7 +64,10 @@ def _compare(pair: Pair, operations: list[Operation], picture: np.ndarray) -> It
             if field in value:
                 yield f"{edit.op} {field}", value[field] == _shown(pair, edit, field, picture)
         if edit.target and operations[number].target:
-            yield f"{edit.op} target", operations[number].target == _shown_target(pair, edit, picture)
+            yield (
+                f"{edit.op} target",
+                operations[number].target == _shown_target(pair, edit, picture),
+            )
 
 
 def _split(value: str) -> dict[str, str]:
@@ -71,8 +86,10 @@ def _shown(pair: Pair, edit: Edit, field: str, picture: np.ndarray) -> str:
     if edit.op == "background":
         drawings = {word: replace(pair.target, background=word) for word in COLOURS}
     else:
-        drawings = {word: _exchanged(pair.target, edit.result, _with(pair.target, edit.result, field, word))
-                    for word in FIELDS[field]}
+        drawings = {
+            word: _exchanged(pair.target, edit.result, _with(pair.target, edit.result, field, word))
+            for word in FIELDS[field]
+        }
     return min(drawings, key=lambda word: _distance(drawings[word], picture))
 
 
@@ -90,14 +107,17 @@ def _exchanged(scene: Scene, old: Shape, new: Shape) -> Scene:
 
 
 def _shown_target(pair: Pair, edit: Edit, picture: np.ndarray) -> str:
-    """The shape whose change the picture shows: its former place is the one that differs most from its drawing."""
+    """The shape whose change the picture shows: its former place is the one that differs most from
+    its drawing."""
     if len(pair.edits) > 1:
         return edit.target.name
     before = render(pair.source).pixels.astype(int)
     changed = np.abs(before - picture).sum(-1)
     owners = render(pair.source).owners
-    shares = {shape.name: changed[owners == number].mean() if (owners == number).any() else 0
-              for number, shape in enumerate(pair.source.shapes, start=1)}
+    shares = {
+        shape.name: changed[owners == number].mean() if (owners == number).any() else 0
+        for number, shape in enumerate(pair.source.shapes, start=1)
+    }
     if edit.op == "resize":  # a ring around the shape may be all that changes
         return edit.target.name if max(shares.values()) < 30 else max(shares, key=shares.get)
     return max(shares, key=shares.get)
@@ -108,7 +128,9 @@ def _distance(scene: Scene, picture: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.agreement", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m training.agreement", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     parser.add_argument("--lane", choices=LANES, default="bf16")
     parser.add_argument("--scenes", type=int, default=HELD_OUT)

@@ -1,4 +1,5 @@
-"""Stage 6: all parts as one diffusers checkpoint in bfloat16, the master precision, with a sample to try it on."""
+"""Stage 6: all parts as one diffusers checkpoint in bfloat16, the master precision, with a sample
+to try it on."""
 
 import json
 import random
@@ -12,28 +13,54 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from retouch.networks import Connector
-from retouch.pipeline import RetouchPipeline
-from retouch.prompt import END, IMAGE_PAD
+from retouch.families.instructx.pipeline import RetouchPipeline
+from retouch.families.instructx.prompt import END, IMAGE_PAD
+from retouch.networks.instructx import Connector
 from training import preview
 from training.parser import ParserNetworks
 from training.render import Scene, Shape, render
 from training.scenes import BUCKETS, EDIT_KINDS, draw_pair
 
-SHIFT, STEPS, THRESHOLD = 3.0, 3, 0.35
-SAMPLE = (Scene(128, 128, "yellow", "diagonal", (
-    Shape("red", "circle", "large", 42, 44), Shape("green", "square", "medium", 102, 62),
-    Shape("purple", "star", "large", 64, 106))),
-    "make the red circle blue")
+SHIFT = 3.0
+STEPS = 3
+THRESHOLD = 0.35
+SAMPLE = (
+    Scene(
+        128,
+        128,
+        "yellow",
+        "diagonal",
+        (
+            Shape("red", "circle", "large", 42, 44),
+            Shape("green", "square", "medium", 102, 62),
+            Shape("purple", "star", "large", 64, 106),
+        ),
+    ),
+    "make the red circle blue",
+)
 
 
-def write(out: Path, work: Path, vae: AutoencoderKL, networks: ParserNetworks, connector: Connector,
-          transformer: Flux2Transformer2DModel) -> RetouchPipeline:
+def write(
+    out: Path,
+    work: Path,
+    vae: AutoencoderKL,
+    networks: ParserNetworks,
+    connector: Connector,
+    transformer: Flux2Transformer2DModel,
+) -> RetouchPipeline:
     pipeline = RetouchPipeline(
-        vae=vae, text_encoder=networks.text_encoder, tokenizer=_tokenizer(work), meta_queries=networks.meta_queries,
-        parser_heads=networks.heads, connector=connector, transformer=transformer,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT), prediction="sample", default_steps=STEPS,
-        region_threshold=THRESHOLD)
+        vae=vae,
+        text_encoder=networks.text_encoder,
+        tokenizer=_tokenizer(work),
+        meta_queries=networks.meta_queries,
+        parser_heads=networks.heads,
+        connector=connector,
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
+        prediction="sample",
+        default_steps=STEPS,
+        region_threshold=THRESHOLD,
+    )
     pipeline.to(torch.bfloat16).save_pretrained(out)
     _image_processor().save_pretrained(out / "image_processor")
     save_file(preview.fit(), out / "preview.safetensors")
@@ -45,8 +72,10 @@ def write(out: Path, work: Path, vae: AutoencoderKL, networks: ParserNetworks, c
 
 
 def calibration_pairs(folder: Path, count: int = 64) -> None:
-    """Images and sentences of all kinds of edits, for the ranges of the narrow lanes' activations."""
-    rng, rows = random.Random("calibration"), []
+    """Images and sentences of all kinds of edits, for the ranges of the narrow lanes'
+    activations."""
+    rng = random.Random("calibration")
+    rows = []
     folder.mkdir(exist_ok=True)
     for number in range(count):
         pair = draw_pair(rng, BUCKETS[number % len(BUCKETS)], EDIT_KINDS[number % len(EDIT_KINDS)])
@@ -56,10 +85,19 @@ def calibration_pairs(folder: Path, count: int = 64) -> None:
 
 
 def _tokenizer(work: Path) -> PreTrainedTokenizerFast:
-    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_file(str(work / "tokenizer.json")), eos_token=END,
-                                   pad_token="<|endoftext|>", extra_special_tokens={"image_token": IMAGE_PAD})
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_file(str(work / "tokenizer.json")),
+        eos_token=END,
+        pad_token="<|endoftext|>",
+        extra_special_tokens={"image_token": IMAGE_PAD},
+    )
 
 
 def _image_processor() -> Qwen2VLImageProcessorPil:
-    return Qwen2VLImageProcessorPil(patch_size=8, merge_size=2, temporal_patch_size=2, do_resize=False,
-                                    size={"shortest_edge": 16 * 16, "longest_edge": 4096 * 4096})
+    return Qwen2VLImageProcessorPil(
+        patch_size=8,
+        merge_size=2,
+        temporal_patch_size=2,
+        do_resize=False,
+        size={"shortest_edge": 16 * 16, "longest_edge": 4096 * 4096},
+    )

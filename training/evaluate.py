@@ -1,6 +1,8 @@
-"""Every lane over the 500 held-out scenes, on the exported graphs: what is served, without the server.
+"""Every lane over the 500 held-out scenes, on the exported graphs: what is served, without the
+server.
 
-    python -m training.evaluate [--precision LANE …] [--steps N] [--scenes N] [--json PATH] [--worst PATH]
+    python -m training.evaluate [--precision LANE …] [--steps N] [--scenes N] [--json PATH] [--worst
+    PATH]
 
 `make eval` installs LPIPS's weights (requirements-eval.txt) first; bf16 alone does without.
 """
@@ -16,8 +18,8 @@ from pathlib import Path
 
 from rich.progress import track
 
-from retouch.manifest import ArtifactError
-from retouch.types import LANES, MAX_STEPS
+from retouch.api.request import LANES, MAX_STEPS
+from retouch.artifacts.manifest import ArtifactError
 from training.figures import REFERENCE, Outcome, figures
 from training.lane import Answer, Lane, exported
 from training.likeness import Likeness, likeness
@@ -30,8 +32,11 @@ from training.worst import contact_sheet
 bar = partial(track, transient=True, disable=not sys.stdout.isatty())
 
 
-def evaluate(repository: Path, names: Sequence[str], scenes: Sequence[Pair], steps: int = 0) -> dict[str, Outcome]:
-    """What the lanes `names` and the reference make of the scenes, by lane; ArtifactError, LpipsError."""
+def evaluate(
+    repository: Path, names: Sequence[str], scenes: Sequence[Pair], steps: int = 0
+) -> dict[str, Outcome]:
+    """What the lanes `names` and the reference make of the scenes, by lane; ArtifactError,
+    LpipsError."""
     names = (REFERENCE, *(name for name in names if name != REFERENCE))
     lanes = [Lane(repository, name) for name in names]
     lpips = Lpips() if len(lanes) > 1 else None
@@ -44,17 +49,20 @@ def evaluate(repository: Path, names: Sequence[str], scenes: Sequence[Pair], ste
 
 
 def edit(lanes: Sequence[Lane], scenes: Sequence[Pair], steps: int) -> dict[str, list[Answer]]:
-    """Answers by lane; scene i is edited with seed i, by all lanes in turn, so that whatever else the machine does hits
-    them alike."""
+    """Answers by lane; scene i is edited with seed i, by all lanes in turn, so that whatever else
+    the machine does hits them alike."""
     answers: dict[str, list[Answer]] = {lane.name: [] for lane in lanes}
     for seed, pair in enumerate(bar(scenes, "editing")):
-        source, target = render(pair.source), render(pair.target)
+        source = render(pair.source)
+        target = render(pair.target)
         for lane in lanes:
             answers[lane.name].append(lane.edit(source, target, pair.instruction, seed, steps))
     return answers
 
 
-def compare(name: str, answers: Sequence[Answer], reference: Sequence[Answer], lpips: Lpips) -> list[Likeness]:
+def compare(
+    name: str, answers: Sequence[Answer], reference: Sequence[Answer], lpips: Lpips
+) -> list[Likeness]:
     pairs = bar(list(zip(answers, reference)), f"comparing {name}")
     return [likeness(ours.pixels, theirs.pixels, lpips) for ours, theirs in pairs]
 
@@ -79,13 +87,24 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluate", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
-    parser.add_argument("--precision", nargs="*", choices=LANES, help="lanes beside bf16; none: all that are exported")
+    parser.add_argument(
+        "--precision",
+        nargs="*",
+        choices=LANES,
+        help="lanes beside bf16; none: all that are exported",
+    )
     parser.add_argument("--steps", type=int, default=0, help="0: the checkpoint's default")
     parser.add_argument("--scenes", type=int, default=HELD_OUT)
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--worst", type=Path, help="write the scenes in which the lanes differ most here, as pictures")
+    parser.add_argument(
+        "--worst",
+        type=Path,
+        help="write the scenes in which the lanes differ most here, as pictures",
+    )
     options = parser.parse_args(arguments)
     if options.scenes < 1:
         parser.error(f"--scenes is {options.scenes}; it must be 1 or more")

@@ -1,4 +1,5 @@
-"""The figures of an evaluation, plain numbers under names that stay: what the tables show and `--json` writes."""
+"""The figures of an evaluation, plain numbers under names that stay: what the tables show and
+`--json` writes."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ REFERENCE = "bf16"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one lane did with every scene; `likenesses` to the reference's pictures, none for the reference itself."""
+    """What one lane did with every scene; `likenesses` to the reference's pictures, none for the
+    reference itself."""
 
     bytes: dict[str, int]
     answers: list[Answer]
@@ -27,16 +29,26 @@ class Outcome:
 
 
 def figures(scenes: Sequence[Pair], outcomes: dict[str, Outcome]) -> dict[str, Any]:
-    """Shares are 0 to 1, losses points, PSNR decibels (None: infinite), `bytes` those of a step's weights by tier, and
-    seconds medians (None for steps when every edit has only one). A scene's number is its seed."""
+    """Shares are 0 to 1, losses points, PSNR decibels (None: infinite), `bytes` those of a step's
+    weights by tier, and seconds medians (None for steps when every edit has only one). A scene's
+    number is its seed."""
     reference = [each.judgement.success for each in outcomes[REFERENCE].answers]
-    return {"scenes": len(scenes), "lanes": {
-        lane: _quality(outcome.answers, reference) | _likeness(scenes, outcome.likenesses) | {
-            "bytes": outcome.bytes,
-            "seconds_per_edit": statistics.median(each.seconds for each in outcome.answers),
-            "seconds_per_step": _median(second for each in outcome.answers for second in each.step_seconds),
-            "operations": _operations(scenes, outcome.answers),
-        } for lane, outcome in outcomes.items()}}
+    return {
+        "scenes": len(scenes),
+        "lanes": {
+            lane: _quality(outcome.answers, reference)
+            | _likeness(scenes, outcome.likenesses)
+            | {
+                "bytes": outcome.bytes,
+                "seconds_per_edit": statistics.median(each.seconds for each in outcome.answers),
+                "seconds_per_step": _median(
+                    second for each in outcome.answers for second in each.step_seconds
+                ),
+                "operations": _operations(scenes, outcome.answers),
+            }
+            for lane, outcome in outcomes.items()
+        },
+    }
 
 
 def worst_first(likenesses: Sequence[Likeness]) -> list[int]:
@@ -47,9 +59,15 @@ def worst_first(likenesses: Sequence[Likeness]) -> list[int]:
 def _quality(answers: list[Answer], reference: list[bool]) -> dict[str, Any]:
     verdicts = [each.judgement for each in answers]
     pairs = [(one.success, other) for one, other in zip(verdicts, reference)]
-    lost, won = pairs.count((False, True)), pairs.count((True, False))
-    return {"success": _mean(verdicts, "success"), "loss_points": 100 * (lost - won) / len(pairs),
-            "scenes_lost": lost, "scenes_won": won, "strict_success": _mean(verdicts, "strict")}
+    lost = pairs.count((False, True))
+    won = pairs.count((True, False))
+    return {
+        "success": _mean(verdicts, "success"),
+        "loss_points": 100 * (lost - won) / len(pairs),
+        "scenes_lost": lost,
+        "scenes_won": won,
+        "strict_success": _mean(verdicts, "strict"),
+    }
 
 
 def _likeness(scenes: Sequence[Pair], likenesses: list[Likeness]) -> dict[str, Any]:
@@ -57,19 +75,28 @@ def _likeness(scenes: Sequence[Pair], likenesses: list[Likeness]) -> dict[str, A
         return {}
     worst = worst_first(likenesses)[0]
     return {
-        "lpips_mean": _mean(likenesses, "lpips"), "lpips_worst": likenesses[worst].lpips,
-        "psnr_mean": _finite(psnr(likenesses)), "psnr_worst": _finite(min(psnr([each]) for each in likenesses)),
+        "lpips_mean": _mean(likenesses, "lpips"),
+        "lpips_worst": likenesses[worst].lpips,
+        "psnr_mean": _finite(psnr(likenesses)),
+        "psnr_worst": _finite(min(psnr([each]) for each in likenesses)),
         "identical": sum(each.identical for each in likenesses),
-        "worst_scene": worst, "worst_instruction": scenes[worst].instruction}
+        "worst_scene": worst,
+        "worst_instruction": scenes[worst].instruction,
+    }
 
 
 def _operations(scenes: Sequence[Pair], answers: list[Answer]) -> dict[str, dict[str, float]]:
     rows: dict[str, list[Judgement]] = defaultdict(list)
     for pair, answer in zip(scenes, answers):
         rows[pair.kind].append(answer.judgement)
-    rows = {kind: rows[kind] for kind in EDIT_KINDS if rows[kind]} | {"all": [each.judgement for each in answers]}
-    return {kind: {"scenes": len(row)} | {name: _mean(row, name) for name in ("success", "inside", "outside", "drift")}
-            for kind, row in rows.items()}
+    rows = {kind: rows[kind] for kind in EDIT_KINDS if rows[kind]} | {
+        "all": [each.judgement for each in answers]
+    }
+    return {
+        kind: {"scenes": len(row)}
+        | {name: _mean(row, name) for name in ("success", "inside", "outside", "drift")}
+        for kind, row in rows.items()
+    }
 
 
 def _mean(rows: Iterable[object], name: str) -> float:

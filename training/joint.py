@@ -1,7 +1,7 @@
 """Stages 4 and 5: the connector learns to say what the labels said; then all parts learn together.
 
-In the joint stage the language model changes through a LoRA adapter alone, so that what it knows of parsing stays.
-"""
+In the joint stage the language model changes through a LoRA adapter alone, so that what it knows of
+parsing stays."""
 
 import random
 from pathlib import Path
@@ -12,8 +12,8 @@ from diffusers import Flux2Transformer2DModel
 from peft import LoraConfig
 from torch import Tensor, nn
 
-from retouch.networks import Connector
-from retouch.prompt import PromptWriter
+from retouch.families.instructx.prompt import PromptWriter
+from retouch.networks.instructx import Connector
 from training import parser, transformer
 from training.loop import Plan, train
 from training.parser import QUERIES, WIDTH, ParserNetworks
@@ -21,12 +21,18 @@ from training.teacher import TOKENS_PER_SLOT, LabelEncoder
 from training.transformer import WHOLE_EVERY, is_shape, noisy_boxes
 
 CONNECT = Plan(steps=600, rate=2e-3, average=0.98, warmup=20, decay_from=0.3)
-JOINT = Plan(steps=1800, rate=2e-4, average=0.99, warmup=50, decay_from=0.3, save_every=50, log_every=20)
+JOINT = Plan(
+    steps=1800, rate=2e-4, average=0.99, warmup=50, decay_from=0.3, save_every=50, log_every=20
+)
 NEAR = 0.06  # shares; a box further off belongs to another shape
-LORA = LoraConfig(r=8, lora_alpha=16, target_modules=r"model\.language_model.*\.(q_proj|v_proj|o_proj)")
+LORA = LoraConfig(
+    r=8, lora_alpha=16, target_modules=r"model\.language_model.*\.(q_proj|v_proj|o_proj)"
+)
 
 
-def connect(work: Path, networks: ParserNetworks, teacher: LabelEncoder, seed: int = 0, say=print) -> Connector:
+def connect(
+    work: Path, networks: ParserNetworks, teacher: LabelEncoder, seed: int = 0, say=print
+) -> Connector:
     """A connector whose output for the meta-queries is the teacher's for the labels."""
     torch.manual_seed(seed)
     connector = Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING, TOKENS_PER_SLOT)
@@ -43,12 +49,19 @@ def connect(work: Path, networks: ParserNetworks, teacher: LabelEncoder, seed: i
     return connector
 
 
-def join(work: Path, networks: ParserNetworks, connector: Connector, model: Flux2Transformer2DModel, seed: int = 0,
-         say=print) -> None:
-    """Adapter, meta-queries, connector and transformer, on the denoising loss, held to the labels meanwhile.
+def join(
+    work: Path,
+    networks: ParserNetworks,
+    connector: Connector,
+    model: Flux2Transformer2DModel,
+    seed: int = 0,
+    say=print,
+) -> None:
+    """Adapter, meta-queries, connector and transformer, on the denoising loss, held to the labels
+    meanwhile.
 
-    The conditioning stands where the parser says, so that the transformer learns how far to trust it.
-    """
+    The conditioning stands where the parser says, so that the transformer learns how far to trust
+    it."""
     torch.manual_seed(seed)
     networks.requires_grad_(False)
     networks.text_encoder.add_adapter(LORA)
@@ -70,8 +83,8 @@ def join(work: Path, networks: ParserNetworks, connector: Connector, model: Flux
 
 
 def found_boxes(found: Tensor, exact: Tensor) -> Tensor:
-    """The parser's boxes [B, S, 2, 4] where it has found the right shape, else the labels', a little off: which shape
-    is meant the transformer cannot learn from an example of another one."""
+    """The parser's boxes [B, S, 2, 4] where it has found the right shape, else the labels', a
+    little off: which shape is meant the transformer cannot learn from an example of another one."""
     shape = is_shape(exact)
     near = (found - exact).abs().amax(-1, keepdim=True) < NEAR
     return torch.where(shape & near, found, noisy_boxes(exact))

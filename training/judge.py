@@ -1,25 +1,25 @@
 """Whether an edit succeeded, judged against the exact result.
 
-A pixel is right when its nearest palette colour is: inside the area that has to change, the result's; outside it, the
-source's. Pixels that a shape's edge blends have no palette colour and are not asked for one. The strict rule asks that
-pixels outside stay what they were, edges included.
-"""
+A pixel is right when its nearest palette colour is: inside the area that has to change, the
+result's; outside it, the source's. Pixels that a shape's edge blends have no palette colour and are
+not asked for one. The strict rule asks that pixels outside stay what they were, edges included."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from retouch.types import KEEP_BELOW
+from retouch.api.request import KEEP_BELOW
 from training.render import Drawing, nearest_label
 
 VISIBLE = 12  # grey levels (0 to 255): a pixel that the edit moves further has to change
-INSIDE, OUTSIDE = 0.90, 0.97  # shares of pixels that must be right
+INSIDE = 0.90
+OUTSIDE = 0.97  # shares of pixels that must be right
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Shares of right pixels in the area to change and outside it; of the latter the share that moved by less than
-    KEEP_BELOW, and how far they moved, in grey levels."""
+    """Shares of right pixels in the area to change and outside it; of the latter the share that
+    moved by less than KEEP_BELOW, and how far they moved, in grey levels."""
 
     inside: float
     outside: float
@@ -40,8 +40,12 @@ def judge(source: Drawing, target: Drawing, answer: np.ndarray) -> Judgement:
     changed = _distance(source.pixels, target.pixels) > VISIBLE
     right = nearest_label(answer) == target.labels
     moved = _distance(source.pixels, answer)[~changed]
-    return Judgement(_mean(right[changed & ~target.edges], 1), _mean(right[~changed & ~target.edges], 1),
-                     _mean(moved < KEEP_BELOW, 1), _mean(moved, 0))
+    return Judgement(
+        _mean(right[changed & ~target.edges], 1),
+        _mean(right[~changed & ~target.edges], 1),
+        _mean(moved < KEEP_BELOW, 1),
+        _mean(moved, 0),
+    )
 
 
 def _mean(values: np.ndarray, none: float) -> float:

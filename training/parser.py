@@ -1,4 +1,5 @@
-"""Stage 2: the parser, on the labels of drawn pairs: operations, boxes and the cells that change."""
+"""Stage 2: the parser, on the labels of drawn pairs: operations, boxes and the cells that
+change."""
 
 import random
 from dataclasses import dataclass
@@ -10,40 +11,73 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from retouch.latents import cell_centres
-from retouch.networks import MetaQueries, ParserHeads, Understanding
-from retouch.patches import PatchLayout
-from retouch.prompt import PromptWriter
-from retouch.reading import read, see
-from retouch.rope import Rope
-from retouch.types import CELL
+from retouch.api.request import CELL
+from retouch.diffusion.latents import cell_centres
+from retouch.families.instructx.prompt import PromptWriter
+from retouch.families.qwen_vl.patches import PatchLayout
+from retouch.families.qwen_vl.rope import Rope
+from retouch.networks.instructx import MetaQueries, ParserHeads, Understanding
+from retouch.networks.qwen_vl import read, see
 from training.labels import FIELDS, SLOTS, DrawnPair, boxes, changed_cells, contents, fields
 from training.loop import Plan, train
 from training.render import COLOURS, KINDS
 from training.scenes import BUCKETS, draw_pair
 
-WIDTH, QUERIES = 192, 8
-HEADS, THETA, SECTIONS = 6, 10.0, (4, 6, 6)
+WIDTH = 192
+QUERIES = 8
+HEADS = 6
+THETA = 10.0
+SECTIONS = (4, 6, 6)
 ROPE = Rope(WIDTH // HEADS, THETA, SECTIONS)
 PLAN = Plan(steps=6000, rate=1.2e-3, average=0.99, decay_from=0.5, save_every=50)
 BATCH = 32
 
 
 def make_language_model(vocabulary: int) -> Qwen2_5_VLForConditionalGeneration:
-    """Qwen2.5-VL at 1/1000 of its size; one token of the merged vision tower is one cell of the transformer.
+    """Qwen2.5-VL at 1/1000 of its size; one token of the merged vision tower is one cell of the
+    transformer.
 
-    Rotary positions count on a base of 10: columns get the lowest frequencies, and with the usual base of 10,000 eight
-    columns would look alike.
-    """
-    text = {"vocab_size": vocabulary, "hidden_size": WIDTH, "intermediate_size": 384, "num_hidden_layers": 3,
-            "num_attention_heads": HEADS, "num_key_value_heads": 2, "max_position_embeddings": 2048,
-            "rope_parameters": {"rope_type": "default", "rope_theta": THETA, "mrope_section": [*SECTIONS]},
-            "tie_word_embeddings": True, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
-    vision = {"depth": 2, "hidden_size": 96, "intermediate_size": 256, "num_heads": 3, "patch_size": 8,
-              "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112, "out_hidden_size": WIDTH,
-              "fullatt_block_indexes": [0, 1]}
-    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, vision_start_token_id=3, vision_end_token_id=4,
-                              image_token_id=5, video_token_id=6, tie_word_embeddings=True)
+    Rotary positions count on a base of 10: columns get the lowest frequencies, and with the usual
+    base of 10,000 eight columns would look alike."""
+    text = {
+        "vocab_size": vocabulary,
+        "hidden_size": WIDTH,
+        "intermediate_size": 384,
+        "num_hidden_layers": 3,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 2048,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": THETA,
+            "mrope_section": [*SECTIONS],
+        },
+        "tie_word_embeddings": True,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    }
+    vision = {
+        "depth": 2,
+        "hidden_size": 96,
+        "intermediate_size": 256,
+        "num_heads": 3,
+        "patch_size": 8,
+        "spatial_merge_size": 2,
+        "temporal_patch_size": 2,
+        "window_size": 112,
+        "out_hidden_size": WIDTH,
+        "fullatt_block_indexes": [0, 1],
+    }
+    config = Qwen2_5_VLConfig(
+        text_config=text,
+        vision_config=vision,
+        vision_start_token_id=3,
+        vision_end_token_id=4,
+        image_token_id=5,
+        video_token_id=6,
+        tie_word_embeddings=True,
+    )
     return Qwen2_5_VLForConditionalGeneration(config)
 
 
@@ -54,14 +88,27 @@ class ParserNetworks(nn.Module):
         super().__init__()
         self.text_encoder = make_language_model(vocabulary)
         self.meta_queries = MetaQueries(QUERIES, WIDTH)
-        self.heads = ParserHeads({name: list(values) for name, values in FIELDS.items()}, SLOTS, QUERIES, WIDTH)
-        self.contents = nn.Linear(WIDTH, 1 + len(COLOURS) + 1 + len(KINDS))  # for training only: what a cell shows
+        self.heads = ParserHeads(
+            {name: list(values) for name, values in FIELDS.items()}, SLOTS, QUERIES, WIDTH
+        )
+        self.contents = nn.Linear(
+            WIDTH, 1 + len(COLOURS) + 1 + len(KINDS)
+        )  # for training only: what a cell shows
 
     def forward(self, batch: "Batch") -> tuple[Tensor, Understanding, Tensor]:
-        """Hidden states at the meta-queries [B, Q, WIDTH], what the heads make of them, and the cells' contents."""
+        """Hidden states at the meta-queries [B, Q, WIDTH], what the heads make of them, and the
+        cells' contents."""
         tokens = see(self.text_encoder.model.visual, batch.patches, batch.cos, batch.sin)
-        queries, cells = read(self.text_encoder.model, self.meta_queries, tokens, batch.ids, batch.image_index,
-                              batch.query_index, batch.rope_cos, batch.rope_sin)
+        queries, cells = read(
+            self.text_encoder.model,
+            self.meta_queries,
+            tokens,
+            batch.ids,
+            batch.image_index,
+            batch.query_index,
+            batch.rope_cos,
+            batch.rope_sin,
+        )
         return queries, self.heads(queries, cells, batch.centres), self.contents(tokens)
 
 
@@ -82,14 +129,21 @@ def batch_of(writer: PromptWriter, pixels: np.ndarray, instructions: list[str]) 
     """Images uint8 [B, H, W, 3] of one size and their sentences, as the parser takes them."""
     grid = pixels.shape[1] // CELL, pixels.shape[2] // CELL
     prompts = writer.write(instructions, grid)
-    arrays = (*PatchLayout().inputs(pixels).values(), prompts.ids, prompts.image_index, prompts.query_index,
-              *ROPE.tables(prompts.positions), cell_centres(grid))
+    arrays = (
+        *PatchLayout().inputs(pixels).values(),
+        prompts.ids,
+        prompts.image_index,
+        prompts.query_index,
+        *ROPE.tables(prompts.positions),
+        cell_centres(grid),
+    )
     return Batch(*map(torch.from_numpy, arrays))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A batch and what the parser has to say of it: `training.labels`' fields, boxes, changed cells and contents."""
+    """A batch and what the parser has to say of it: `training.labels`' fields, boxes, changed cells
+    and contents."""
 
     batch: Batch
     words: Tensor
@@ -107,22 +161,37 @@ def sample_of(drawn: list[DrawnPair], writer: PromptWriter) -> Sample:
     """Pairs of one bucket."""
     sentences = [each.pair.instruction for each in drawn]
     batch = batch_of(writer, np.stack([each.source.pixels for each in drawn]), sentences)
-    rows = [(fields(each.pair), boxes(each.pair), changed_cells(each.source, each.target),
-             contents(each.pair.source, each.source)) for each in drawn]
+    rows = [
+        (
+            fields(each.pair),
+            boxes(each.pair),
+            changed_cells(each.source, each.target),
+            contents(each.pair.source, each.source),
+        )
+        for each in drawn
+    ]
     return Sample(batch, *(torch.from_numpy(np.stack(column)) for column in zip(*rows)))
 
 
 def losses(understood: Understanding, shown: Tensor, sample: Sample) -> dict[str, Tensor]:
-    """Cross-entropy per field, distance of the shapes' boxes (in shares), cross-entropy of the region, and of what
-    every cell shows. A background has no box to find: it is the whole image."""
+    """Cross-entropy per field, distance of the shapes' boxes (in shares), cross-entropy of the
+    region, and of what every cell shows. A background has no box to find: it is the whole image."""
     logits = understood.labels.split([len(values) for values in FIELDS.values()], -1)
-    label = sum(F.cross_entropy(row.flatten(0, 1), sample.words[..., i].flatten()) for i, row in enumerate(logits))
+    label = sum(
+        F.cross_entropy(row.flatten(0, 1), sample.words[..., i].flatten())
+        for i, row in enumerate(logits)
+    )
     across = sample.places[..., 2:3] - sample.places[..., 0:1]
     exists = ((across > 0) & (across < 1)).float()
-    box = ((understood.boxes - sample.places).abs() * exists).sum() / (4 * exists.sum().clamp_min(1))
+    box = ((understood.boxes - sample.places).abs() * exists).sum() / (
+        4 * exists.sum().clamp_min(1)
+    )
     region = F.binary_cross_entropy_with_logits(understood.region, sample.changed.float())
     colour, kind = shown.flatten(0, 1).split([1 + len(COLOURS), 1 + len(KINDS)], -1)
-    content = sum(F.cross_entropy(said, sample.contents[..., i].flatten()) for i, said in enumerate((colour, kind)))
+    content = sum(
+        F.cross_entropy(said, sample.contents[..., i].flatten())
+        for i, said in enumerate((colour, kind))
+    )
     return {"label": 0.5 * label, "box": 20 * box, "region": 4 * region, "content": 2 * content}
 
 
@@ -144,14 +213,20 @@ def run(work: Path, seed: int = 0, say=print) -> ParserNetworks:
 
 @torch.no_grad()
 def score(understood: Understanding, sample: Sample) -> str:
-    """Share of right fields where there is something to say, mean box error in shares, region IoU."""
-    words, places, changed = sample.words.numpy(), sample.places.numpy(), sample.changed.numpy()
+    """Share of right fields where there is something to say, mean box error in shares, region
+    IoU."""
+    words = sample.words.numpy()
+    places = sample.places.numpy()
+    changed = sample.changed.numpy()
     logits = understood.labels.split([len(values) for values in FIELDS.values()], -1)
     right = np.stack([row.argmax(-1).numpy() for row in logits], -1) == words
-    said, exists = words > 0, np.abs(places).sum(-1) > 0
+    said = words > 0
+    exists = np.abs(places).sum(-1) > 0
     box = np.abs(understood.boxes.numpy() - places)[exists].mean()
     region = understood.region.numpy() > 0
     overlap = (region & changed).sum(1) / (region | changed).sum(1).clip(1)
-    names = " ".join(f"{name.replace('target_', 't.').replace('value_', 'v.')} {right[..., i][said[..., i]].mean():.2f}"
-                     for i, name in enumerate(FIELDS))
+    names = " ".join(
+        f"{name.replace('target_', 't.').replace('value_', 'v.')} {right[..., i][said[..., i]].mean():.2f}"
+        for i, name in enumerate(FIELDS)
+    )
     return f"box {box:.4f} iou {overlap.mean():.2f} {names}"

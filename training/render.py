@@ -1,4 +1,5 @@
-"""Draw scenes exactly: anti-aliased pixels and the palette label of every pixel, from signed distances."""
+"""Draw scenes exactly: anti-aliased pixels and the palette label of every pixel, from signed
+distances."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -6,14 +7,30 @@ from functools import lru_cache
 import numpy as np
 
 PALETTE = {
-    "red": (220, 40, 40), "orange": (245, 140, 30), "yellow": (240, 215, 50), "green": (40, 170, 70),
-    "blue": (50, 80, 220), "purple": (150, 60, 190), "white": (245, 245, 245), "black": (25, 25, 25),
+    "red": (220, 40, 40),
+    "orange": (245, 140, 30),
+    "yellow": (240, 215, 50),
+    "green": (40, 170, 70),
+    "blue": (50, 80, 220),
+    "purple": (150, 60, 190),
+    "white": (245, 245, 245),
+    "black": (25, 25, 25),
 }
 COLOURS = tuple(PALETTE)
 KINDS = ("circle", "square", "triangle", "star", "diamond")
 SIZES = ("small", "medium", "large")
 RADIUS = {"small": 0.60, "medium": 0.74, "large": 0.88}  # in units of a sixth of the shorter side
-PLACES = ("top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right")
+PLACES = (
+    "top left",
+    "top",
+    "top right",
+    "left",
+    "center",
+    "right",
+    "bottom left",
+    "bottom",
+    "bottom right",
+)
 SHADINGS = ("plain", "vertical", "horizontal", "diagonal")
 DARKEST = 0.88  # where a gradient ends; every palette colour times this is still nearest to itself
 
@@ -56,19 +73,27 @@ class Scene:
         return self.width * (2 * column + 1) / 6, self.height * (2 * row + 1) / 6
 
     def place(self, shape: Shape) -> str:
-        return min(PLACES, key=lambda p: (self.anchor(p)[0] - shape.x) ** 2 + (self.anchor(p)[1] - shape.y) ** 2)
+        return min(
+            PLACES,
+            key=lambda p: (self.anchor(p)[0] - shape.x) ** 2 + (self.anchor(p)[1] - shape.y) ** 2,
+        )
 
     def box(self, shape: Shape) -> tuple[float, float, float, float]:
         """x0, y0, x1, y1 as shares of the width and height."""
         r = self.radius(shape)
-        return ((shape.x - r) / self.width, (shape.y - r) / self.height,
-                (shape.x + r) / self.width, (shape.y + r) / self.height)
+        return (
+            (shape.x - r) / self.width,
+            (shape.y - r) / self.height,
+            (shape.x + r) / self.width,
+            (shape.y + r) / self.height,
+        )
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """`pixels` uint8 [H, W, 3]; `labels` uint8 [H, W], index into COLOURS; `owners` uint8 [H, W], the shape a pixel
-    belongs to, counted from 1, 0 for the background; `edges` bool [H, W], blended pixels."""
+    """`pixels` uint8 [H, W, 3]; `labels` uint8 [H, W], index into COLOURS; `owners` uint8 [H, W],
+    the shape a pixel belongs to, counted from 1, 0 for the background; `edges` bool [H, W], blended
+    pixels."""
 
     pixels: np.ndarray
     labels: np.ndarray
@@ -77,14 +102,18 @@ class Drawing:
 
 
 def render(scene: Scene) -> Drawing:
-    height, width = scene.height, scene.width
+    height = scene.height
+    width = scene.width
     pixels = _RGB[COLOURS.index(scene.background)] * _shade(scene.shading, height, width)
     labels = np.full((height, width), COLOURS.index(scene.background), np.uint8)
-    owners, edges = np.zeros((height, width), np.uint8), np.zeros((height, width), bool)
+    owners = np.zeros((height, width), np.uint8)
+    edges = np.zeros((height, width), bool)
     for number, shape in enumerate(scene.shapes, start=1):
         r = scene.radius(shape)
-        y0, y1 = max(0, int(shape.y - r - 2)), min(height, int(shape.y + r + 3))
-        x0, x1 = max(0, int(shape.x - r - 2)), min(width, int(shape.x + r + 3))
+        y0 = max(0, int(shape.y - r - 2))
+        y1 = min(height, int(shape.y + r + 3))
+        x0 = max(0, int(shape.x - r - 2))
+        x1 = min(width, int(shape.x + r + 3))
         y = np.arange(y0, y1, dtype=np.float32)[:, None] + np.float32(0.5 - shape.y)
         x = np.arange(x0, x1, dtype=np.float32) + np.float32(0.5 - shape.x)
         distance = _distance(shape.kind, *np.broadcast_arrays(x, y), r)
@@ -107,8 +136,14 @@ def nearest_label(pixels: np.ndarray) -> np.ndarray:
 @lru_cache
 def _shade(shading: str, height: int, width: int) -> np.ndarray:
     """Brightness [H, W, 1] of a background."""
-    y, x = np.linspace(0, 1, height, dtype=np.float32)[:, None], np.linspace(0, 1, width, dtype=np.float32)[None]
-    ramp = {"plain": 0 * (x + y), "vertical": y + 0 * x, "horizontal": x + 0 * y, "diagonal": (x + y) / 2}[shading]
+    y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    x = np.linspace(0, 1, width, dtype=np.float32)[None]
+    ramp = {
+        "plain": 0 * (x + y),
+        "vertical": y + 0 * x,
+        "horizontal": x + 0 * y,
+        "diagonal": (x + y) / 2,
+    }[shading]
     return (1 - (1 - DARKEST) * ramp)[..., None]
 
 
@@ -132,7 +167,8 @@ def _distance(kind: str, x: np.ndarray, y: np.ndarray, r: float) -> np.ndarray:
         return np.hypot(*beyond.clip(0)) + beyond.max(0).clip(max=0)
     a = _outline(kind, np.float32(r))
     b = np.roll(a, -1, 0)
-    px, py = x[..., None] - a[:, 0], y[..., None] - a[:, 1]
+    px = x[..., None] - a[:, 0]
+    py = y[..., None] - a[:, 1]
     ex, ey = (b - a).T
     along = np.clip((px * ex + py * ey) / (ex * ex + ey * ey), 0, 1)
     distance = np.hypot(px - along * ex, py - along * ey).min(-1)

@@ -1,4 +1,5 @@
-"""Pairs to learn from: a scene, a sentence, the operations it asks for, and the exact scene that results."""
+"""Pairs to learn from: a scene, a sentence, the operations it asks for, and the exact scene that
+results."""
 
 import random
 from dataclasses import dataclass, replace
@@ -9,14 +10,20 @@ from training.render import COLOURS, KINDS, PLACES, SHADINGS, SIZES, Scene, Shap
 BUCKETS = ((128, 128), (96, 160), (160, 96))
 OPS = ("recolour", "remove", "replace", "add", "move", "resize", "background")
 EDIT_KINDS = (*OPS, "two operations")
-HARD = ("replace", "resize", "two operations", "two operations")  # drawn more often: outlines take long to learn
+HARD = (
+    "replace",
+    "resize",
+    "two operations",
+    "two operations",
+)  # drawn more often: outlines take long to learn
 JITTER = 0.12  # how far a shape may stand off its place, in units
 HELD_OUT = 500  # scenes that the checkpoint is judged by
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One operation: `target` is the shape before it, `result` the shape after it (None: no such shape)."""
+    """One operation: `target` is the shape before it, `result` the shape after it (None: no such
+    shape)."""
 
     op: str
     target: Shape | None
@@ -39,27 +46,47 @@ class Pair:
 
 
 def held_out(count: int = HELD_OUT) -> list[Pair]:
-    """The fixed scenes: every kind of edit and every bucket in turn, from a seed that training never uses."""
+    """The fixed scenes: every kind of edit and every bucket in turn, from a seed that training
+    never uses."""
     rng = random.Random("held out")
-    return [draw_pair(rng, BUCKETS[i % len(BUCKETS)], EDIT_KINDS[i % len(EDIT_KINDS)]) for i in range(count)]
+    return [
+        draw_pair(rng, BUCKETS[i % len(BUCKETS)], EDIT_KINDS[i % len(EDIT_KINDS)])
+        for i in range(count)
+    ]
 
 
 def draw_scene(rng: random.Random, bucket: tuple[int, int]) -> Scene:
-    """One to four shapes at distinct places; no two share colour and kind, none has the background's colour."""
+    """One to four shapes at distinct places; no two share colour and kind, none has the
+    background's colour."""
     scene = Scene(*bucket, rng.choice(COLOURS), rng.choice(SHADINGS + ("plain",) * 2))
     shapes = []
     for place in rng.sample(PLACES, rng.randint(1, 4)):
         taken = {shape.name for shape in shapes}
-        free = [(c, k) for c in COLOURS if c != scene.background for k in KINDS if f"{c} {k}" not in taken]
+        free = [
+            (c, k)
+            for c in COLOURS
+            if c != scene.background
+            for k in KINDS
+            if f"{c} {k}" not in taken
+        ]
         colour, kind = rng.choice(free)
         x, y = scene.anchor(place)
         spread = JITTER * scene.unit
-        shapes.append(Shape(colour, kind, rng.choice(SIZES),
-                            round(x + rng.uniform(-spread, spread), 2), round(y + rng.uniform(-spread, spread), 2)))
+        shapes.append(
+            Shape(
+                colour,
+                kind,
+                rng.choice(SIZES),
+                round(x + rng.uniform(-spread, spread), 2),
+                round(y + rng.uniform(-spread, spread), 2),
+            )
+        )
     return replace(scene, shapes=tuple(shapes))
 
 
-def draw_pair(rng: random.Random, bucket: tuple[int, int] | None = None, op: str | None = None) -> Pair:
+def draw_pair(
+    rng: random.Random, bucket: tuple[int, int] | None = None, op: str | None = None
+) -> Pair:
     """One pair; `op` is one of OPS or "two operations", and drawn when it is None."""
     while True:
         pair = edit_scene(rng, draw_scene(rng, bucket or rng.choice(BUCKETS)), op or draw_op(rng))
@@ -74,13 +101,15 @@ def draw_op(rng: random.Random) -> str:
 def edit_scene(rng: random.Random, source: Scene, op: str) -> Pair | None:
     """A pair from `source`, or None where the scene leaves no such edit."""
     ops = rng.sample(OPS, 2) if op == "two operations" else [op]
-    scene, edits = source, []
+    scene = source
+    edits = []
     for name in ops:
         used = {shape for edit in edits for shape in (edit.target, edit.result)}
         edit = _draw_edit(rng, name, scene, source, [s for s in scene.shapes if s not in used])
         if edit is None:
             return None
-        scene, edits = _apply(scene, edit), [*edits, edit]
+        scene = _apply(scene, edit)
+        edits = [*edits, edit]
     return Pair(source, scene, wording.sentence(rng, source, edits), tuple(edits))
 
 
@@ -92,9 +121,18 @@ def _draw_edit(rng, op: str, scene: Scene, source: Scene, free: list[Shape]) -> 
         return Edit(op, None, None, background=rng.choice([c for c in COLOURS if c not in used]))
     if op == "add":
         place = _empty_place(rng, scene, source)
-        colour, kind = rng.choice([(c, k) for c in COLOURS if c != scene.background
-                                   for k in KINDS if f"{c} {k}" not in names])
-        return Edit(op, None, Shape(colour, kind, rng.choice(SIZES), *scene.anchor(place)), place=place)
+        colour, kind = rng.choice(
+            [
+                (c, k)
+                for c in COLOURS
+                if c != scene.background
+                for k in KINDS
+                if f"{c} {k}" not in names
+            ]
+        )
+        return Edit(
+            op, None, Shape(colour, kind, rng.choice(SIZES), *scene.anchor(place)), place=place
+        )
     if not free:
         return None
     target = rng.choice(free)
@@ -105,7 +143,9 @@ def _draw_edit(rng, op: str, scene: Scene, source: Scene, free: list[Shape]) -> 
         x, y = scene.anchor(place)
         return Edit(op, target, replace(target, x=x, y=y), place=place)
     if op == "resize":
-        return Edit(op, target, replace(target, size=rng.choice([s for s in SIZES if s != target.size])))
+        return Edit(
+            op, target, replace(target, size=rng.choice([s for s in SIZES if s != target.size]))
+        )
     if op == "recolour":
         choices = [replace(target, colour=c) for c in COLOURS if c != scene.background]
     else:

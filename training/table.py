@@ -9,65 +9,123 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from retouch.types import KEEP_BELOW
+from retouch.api.request import KEEP_BELOW
 from training.figures import REFERENCE
 from training.judge import INSIDE, OUTSIDE
 
 NONE = "–"
-QUALITY = ("success", "points\nlost", "strict", "LPIPS\nmean", "LPIPS\nworst", "PSNR\nmean", "PSNR\nworst")
+QUALITY = (
+    "success",
+    "points\nlost",
+    "strict",
+    "LPIPS\nmean",
+    "LPIPS\nworst",
+    "PSNR\nmean",
+    "PSNR\nworst",
+)
 COST = ("MB", "ms an\nedit", "ms a\nstep")
 
 
 def show(figures: dict[str, Any], console: Console | None = None) -> None:
-    """All lanes, what is to be said of each, and every operation; 80 columns are enough for three lanes."""
+    """All lanes, what is to be said of each, and every operation; 80 columns are enough for three
+    lanes."""
     console = console or Console(highlight=False)
     console.print(_lanes(figures), *_remarks(figures), _operations(figures), sep="\n")
 
 
 def _lanes(figures: dict[str, Any]) -> Table:
-    out = _table(f"{figures['scenes']} held-out scenes", (
-        f"success: {INSIDE:.0%} of the pixels to change and {OUTSIDE:.0%} of the others have the right colour; strict: "
-        f"of the others {OUTSIDE:.0%} have moved by less than {KEEP_BELOW} grey levels. LPIPS and PSNR compare with "
-        f"{REFERENCE}'s picture of the same scene and seed; the mean PSNR is that of the mean squared error. MB: "
-        "weights of the step graph. Milliseconds are medians on this machine's CPU."), "lane", *QUALITY, *COST)
+    out = _table(
+        f"{figures['scenes']} held-out scenes",
+        (
+            f"success: {INSIDE:.0%} of the pixels to change and {OUTSIDE:.0%} of the others have the right colour; strict: "
+            f"of the others {OUTSIDE:.0%} have moved by less than {KEEP_BELOW} grey levels. LPIPS and PSNR compare with "
+            f"{REFERENCE}'s picture of the same scene and seed; the mean PSNR is that of the mean squared error. MB: "
+            "weights of the step graph. Milliseconds are medians on this machine's CPU."
+        ),
+        "lane",
+        *QUALITY,
+        *COST,
+    )
     for lane, row in figures["lanes"].items():
-        out.add_row(lane, *_quality(row), f"{sum(row['bytes'].values()) / 1e6:.2f}",
-                    _milliseconds(row["seconds_per_edit"]), _milliseconds(row["seconds_per_step"]))
+        out.add_row(
+            lane,
+            *_quality(row),
+            f"{sum(row['bytes'].values()) / 1e6:.2f}",
+            _milliseconds(row["seconds_per_edit"]),
+            _milliseconds(row["seconds_per_step"]),
+        )
     return out
 
 
 def _quality(row: dict[str, Any]) -> list[str]:
     alike = [NONE] * 4
     if "lpips_mean" in row:
-        alike = [f"{row['lpips_mean']:.4f}", f"{row['lpips_worst']:.4f}",
-                 _decibels(row["psnr_mean"]), _decibels(row["psnr_worst"])]
-    return [f"{row['success']:.1%}", f"{row['loss_points']:.1f}", f"{row['strict_success']:.1%}", *alike]
+        alike = [
+            f"{row['lpips_mean']:.4f}",
+            f"{row['lpips_worst']:.4f}",
+            _decibels(row["psnr_mean"]),
+            _decibels(row["psnr_worst"]),
+        ]
+    return [
+        f"{row['success']:.1%}",
+        f"{row['loss_points']:.1f}",
+        f"{row['strict_success']:.1%}",
+        *alike,
+    ]
 
 
 def _remarks(figures: dict[str, Any]) -> Iterator[str]:
     for lane, row in figures["lanes"].items():
-        tiers = " + ".join(f"{size / 1e6:.2f} MB {tier}" for tier, size in sorted(row["bytes"].items()))
+        tiers = " + ".join(
+            f"{size / 1e6:.2f} MB {tier}" for tier, size in sorted(row["bytes"].items())
+        )
         yield f"{lane}: weights {tiers}"
         if "worst_scene" in row:
-            yield (f"{lane}: {row['scenes_lost']} scenes lost and {row['scenes_won']} won, {row['identical']} pictures "
-                   f"identical; furthest from {REFERENCE} is scene {row['worst_scene']}, “{row['worst_instruction']}”")
+            yield (
+                f"{lane}: {row['scenes_lost']} scenes lost and {row['scenes_won']} won, {row['identical']} pictures "
+                f"identical; furthest from {REFERENCE} is scene {row['worst_scene']}, “{row['worst_instruction']}”"
+            )
 
 
 def _operations(figures: dict[str, Any]) -> Table:
     lanes = figures["lanes"]
-    out = _table("success by operation", (
-        f"inside, outside: pixels of the right colour in what has to change and in the rest, by {REFERENCE}; "
-        "drift: grey levels that the rest has moved"), "edit", "scenes", *lanes, "inside", "outside", "drift")
+    out = _table(
+        "success by operation",
+        (
+            f"inside, outside: pixels of the right colour in what has to change and in the rest, by {REFERENCE}; "
+            "drift: grey levels that the rest has moved"
+        ),
+        "edit",
+        "scenes",
+        *lanes,
+        "inside",
+        "outside",
+        "drift",
+    )
     for kind, row in lanes[REFERENCE]["operations"].items():
         success = [f"{lane['operations'][kind]['success']:.1%}" for lane in lanes.values()]
-        out.add_row(kind, str(row["scenes"]), *success, f"{row['inside']:.1%}", f"{row['outside']:.1%}",
-                    f"{row['drift']:.1f}", style="bold" if kind == "all" else None)
+        out.add_row(
+            kind,
+            str(row["scenes"]),
+            *success,
+            f"{row['inside']:.1%}",
+            f"{row['outside']:.1%}",
+            f"{row['drift']:.1f}",
+            style="bold" if kind == "all" else None,
+        )
     return out
 
 
 def _table(title: str, caption: str, first: str, *others: str) -> Table:
-    out = Table(title=title, caption=caption, caption_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False,
-                padding=(0, 1, 0, 0))
+    out = Table(
+        title=title,
+        caption=caption,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     out.add_column(first)
     for name in others:
         out.add_column(name, justify="right")

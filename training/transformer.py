@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from diffusers import Flux2Transformer2DModel
 from torch import Tensor, nn
 
-from retouch.latents import conditioning_ids, reference_ids, target_ids
-from retouch.layout import CHANNELS, layout
-from retouch.transformer import reference, step
+from retouch.diffusion.box_features import CHANNELS, layout
+from retouch.diffusion.latents import conditioning_ids, reference_ids, target_ids
+from retouch.networks.flux2 import reference, step
 from training.labels import SLOTS, DrawnPair, boxes, changed_cells, fields
 from training.loop import Plan, train
 from training.render import render
@@ -24,7 +24,8 @@ from training.vae import area_tokens
 WIDTH = 192  # of a token
 CONDITIONING = 192
 LOCAL = 0.45  # an edit that changes a smaller share of the cells is local
-SOURCES, EDITS = 8, 6  # of one batch of local edits; the edits of a source share its reference pass
+SOURCES = 8
+EDITS = 6  # of one batch of local edits; the edits of a source share its reference pass
 DETAIL = 0.15  # spread of a colour within a token that holds an edge
 POOL = 1500  # batches, which come again with other noise: drawing scenes takes a fifth of a step
 WHOLE_EVERY = 3  # batches; the others are of local edits
@@ -33,21 +34,30 @@ PLAN = Plan(steps=11000, rate=1.5e-3, average=0.998, decay_from=0.5, save_every=
 
 
 def make() -> Flux2Transformer2DModel:
-    """Its input is a noisy token, the source's token at the same place and the layout seen from there, side by side."""
+    """Its input is a noisy token, the source's token at the same place and the layout seen from
+    there, side by side."""
     return Flux2Transformer2DModel(
-        in_channels=2 * WIDTH + SLOTS * 2 * CHANNELS, out_channels=WIDTH, num_layers=2, num_single_layers=4,
-        attention_head_dim=32, num_attention_heads=6,
-        joint_attention_dim=CONDITIONING, axes_dims_rope=(4, 12, 12, 4), rope_theta=100, mlp_ratio=3.0,
-        guidance_embeds=False)
+        in_channels=2 * WIDTH + SLOTS * 2 * CHANNELS,
+        out_channels=WIDTH,
+        num_layers=2,
+        num_single_layers=4,
+        attention_head_dim=32,
+        num_attention_heads=6,
+        joint_attention_dim=CONDITIONING,
+        axes_dims_rope=(4, 12, 12, 4),
+        rope_theta=100,
+        mlp_ratio=3.0,
+        guidance_embeds=False,
+    )
 
 
 @dataclass(frozen=True)
 class Batch:
     """S sources of N cells and B edits of them; K cells of each edit are drawn.
 
-    source [S, N, C]; source_of [B] says whose edit; target and beside [B, K, C], the result and the source there;
-    ids [B, K, 4]; changed [B, K]; the labels of `training.labels` as fields [B, slots, F] and boxes [B, slots, 2, 4].
-    """
+    source [S, N, C]; source_of [B] says whose edit; target and beside [B, K, C], the result and the
+    source there; ids [B, K, 4]; changed [B, K]; the labels of `training.labels` as fields [B,
+    slots, F] and boxes [B, slots, 2, 4]."""
 
     grid: tuple[int, int]
     source: Tensor
@@ -62,7 +72,8 @@ class Batch:
 
 
 def draw_batch(rng: random.Random, whole: bool, sources: int = SOURCES) -> Batch:
-    """Edits of some sources: local ones on random cells that cover the change, or global ones on all cells."""
+    """Edits of some sources: local ones on random cells that cover the change, or global ones on
+    all cells."""
     bucket = rng.choice(BUCKETS)
     groups = [_edits_of_one_source(rng, draw_scene(rng, bucket), whole) for _ in range(sources)]
     source = [render(group[0].source) for group in groups]
@@ -73,29 +84,45 @@ def draw_batch(rng: random.Random, whole: bool, sources: int = SOURCES) -> Batch
     picked = np.flatnonzero(local != whole)
     if not len(picked):
         return draw_batch(rng, whole, sources)
-    grid, changed = (bucket[0] // 16, bucket[1] // 16), changed[picked]
+    grid = (bucket[0] // 16, bucket[1] // 16)
+    changed = changed[picked]
     keep = _cells(rng, changed, grid, whole)
     rows = np.arange(len(keep))[:, None]
-    chosen, tokens = [drawn[i] for i in picked], area_tokens([drawing.pixels for drawing in source])
+    chosen = [drawn[i] for i in picked]
+    tokens = area_tokens([drawing.pixels for drawing in source])
     source_of = np.array([pairs[i][0] for i in picked])
     return Batch(
-        grid=grid, source=torch.from_numpy(tokens), source_of=torch.from_numpy(source_of),
+        grid=grid,
+        source=torch.from_numpy(tokens),
+        source_of=torch.from_numpy(source_of),
         beside=torch.from_numpy(tokens[source_of[:, None], keep]),
         target=torch.from_numpy(area_tokens([each.target.pixels for each in chosen])[rows, keep]),
-        ids=torch.from_numpy(target_ids(grid)[keep]), changed=torch.from_numpy(changed[rows, keep]),
+        ids=torch.from_numpy(target_ids(grid)[keep]),
+        changed=torch.from_numpy(changed[rows, keep]),
         fields=torch.from_numpy(np.stack([fields(each.pair) for each in chosen])),
-        boxes=torch.from_numpy(np.stack([boxes(each.pair) for each in chosen])), drawn=chosen)
+        boxes=torch.from_numpy(np.stack([boxes(each.pair) for each in chosen])),
+        drawn=chosen,
+    )
 
 
 def draw_times(count: int) -> Tensor:
-    """Mostly close to 1, where the instruction is all there is: flat colours shine through less noise."""
-    near, kind = 1 - 0.15 * torch.rand(count) ** 2, torch.rand(count)
-    return torch.where(kind < 0.4, torch.ones(count), torch.where(kind < 0.75, near, torch.rand(count).clamp_min(0.02)))
+    """Mostly close to 1, where the instruction is all there is: flat colours shine through less
+    noise."""
+    near = 1 - 0.15 * torch.rand(count) ** 2
+    kind = torch.rand(count)
+    return torch.where(
+        kind < 0.4,
+        torch.ones(count),
+        torch.where(kind < 0.75, near, torch.rand(count).clamp_min(0.02)),
+    )
 
 
-def denoise_loss(model: Flux2Transformer2DModel, batch: Batch, conditioning: Tensor, places: Tensor) -> Tensor:
-    """Distance of the predicted clean tokens, linear but for the smallest, so that most numbers become exact; tokens
-    that change count more, and those that hold an edge, for flat colours are learnt soon. `places` are boxes."""
+def denoise_loss(
+    model: Flux2Transformer2DModel, batch: Batch, conditioning: Tensor, places: Tensor
+) -> Tensor:
+    """Distance of the predicted clean tokens, linear but for the smallest, so that most numbers
+    become exact; tokens that change count more, and those that hold an edge, for flat colours are
+    learnt soon. `places` are boxes."""
     everywhere = torch.from_numpy(reference_ids(batch.grid)).expand(len(batch.source), -1, -1)
     keys, values = reference(model, batch.source, everywhere)
     time = draw_times(len(batch.target))
@@ -103,7 +130,16 @@ def denoise_loss(model: Flux2Transformer2DModel, batch: Batch, conditioning: Ten
     ids = torch.from_numpy(conditioning_ids(places.numpy(), batch.grid, TOKENS_PER_SLOT))
     drawn = torch.from_numpy(layout(places.numpy(), batch.ids.numpy(), batch.grid))
     seen = torch.cat([noisy, batch.beside, drawn], -1)
-    clean = step(model, seen, time, conditioning, batch.ids, ids, keys[batch.source_of], values[batch.source_of])
+    clean = step(
+        model,
+        seen,
+        time,
+        conditioning,
+        batch.ids,
+        ids,
+        keys[batch.source_of],
+        values[batch.source_of],
+    )
     detailed = batch.target.unflatten(-1, (3, -1)).std(-1).amax(-1) > DETAIL
     weight = 1 + 2 * batch.changed.float() + 3 * detailed.float()
     distance = F.smooth_l1_loss(clean, batch.target, beta=0.1, reduction="none").mean(-1)
@@ -112,7 +148,8 @@ def denoise_loss(model: Flux2Transformer2DModel, batch: Batch, conditioning: Ten
 
 def run(work: Path, seed: int = 0, say=print) -> tuple[Flux2Transformer2DModel, LabelEncoder]:
     torch.manual_seed(seed)
-    model, teacher = make(), LabelEncoder(CONDITIONING)
+    model = make()
+    teacher = LabelEncoder(CONDITIONING)
 
     @cache
     def pooled(number: int) -> Batch:
@@ -138,7 +175,8 @@ def noisy_boxes(places: Tensor) -> Tensor:
 
 
 def is_shape(places: Tensor) -> Tensor:
-    """Which of `places` [..., 4] are boxes of shapes, bool [..., 1]: neither none nor the whole image."""
+    """Which of `places` [..., 4] are boxes of shapes, bool [..., 1]: neither none nor the whole
+    image."""
     extent = (places[..., 2:] - places[..., :2]).mean(-1, keepdim=True)
     return (extent > 0) & (extent < 1)
 
@@ -151,8 +189,11 @@ def _edits_of_one_source(rng: random.Random, source, whole: bool) -> list[Pair]:
     return pairs
 
 
-def _cells(rng: random.Random, changed: np.ndarray, grid: tuple[int, int], whole: bool) -> np.ndarray:
-    """Which cells to keep of each edit, [B, K] in order: the changed ones, some beside them, some from anywhere."""
+def _cells(
+    rng: random.Random, changed: np.ndarray, grid: tuple[int, int], whole: bool
+) -> np.ndarray:
+    """Which cells to keep of each edit, [B, K] in order: the changed ones, some beside them, some
+    from anywhere."""
     count = changed.shape[1]
     if not whole:
         count = min(count, int(changed.sum(1).max()) + rng.choice((0, 0, 2, 4, 8)))
@@ -165,5 +206,5 @@ def _near(changed: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """Cells that touch a changed one, corners included."""
     padded = np.pad(changed.reshape(-1, *grid), ((0, 0), (1, 1), (1, 1)))
     rows, columns = grid
-    spread = [padded[:, y:y + rows, x:x + columns] for y in range(3) for x in range(3)]
+    spread = [padded[:, y : y + rows, x : x + columns] for y in range(3) for x in range(3)]
     return np.any(spread, 0).reshape(changed.shape)

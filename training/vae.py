@@ -1,9 +1,9 @@
 """Stage 1: the autoencoder, on single scenes.
 
-Its encoder is the area mean over 2×2 pixels, set by hand and kept: a latent is a place's colour, so the transformer
-sees clean numbers from its first step on. The decoder starts as bilinear enlargement, and its residual blocks learn to
-put the edges back; the straight path is kept, for the smallest change to a carrier moves every pixel.
-"""
+Its encoder is the area mean over 2×2 pixels, set by hand and kept: a latent is a place's colour, so
+the transformer sees clean numbers from its first step on. The decoder starts as bilinear
+enlargement, and its residual blocks learn to put the edges back; the straight path is kept, for the
+smallest change to a carrier moves every pixel."""
 
 import random
 from pathlib import Path
@@ -15,35 +15,49 @@ from diffusers import AutoencoderKL
 from diffusers.models.resnet import ResnetBlock2D
 from torch import nn
 
-from retouch.latents import pack
+from retouch.diffusion.latents import pack
 from training.loop import Plan, train
 from training.render import render
 from training.scenes import BUCKETS, draw_pair
 
 PLAN = Plan(steps=1500, rate=5e-4, average=0.98, decay_from=0.3, warmup=50, save_every=50)
-CROP, BATCH = 64, 16
+CROP = 64
+BATCH = 16
 PATCH = 8  # latents a token covers in each direction
-SHIFT, SCALE = 0.0, 1.6  # of the latents: about unit spread
-CARRIER = 10.0  # a constant that fills the group norms, so that an image's own level and contrast pass through
+SHIFT = 0.0
+SCALE = 1.6  # of the latents: about unit spread
+# a constant that fills the group norms, so that an image's own level and contrast pass through
+CARRIER = 10.0
 LINEAR = 6.0  # where SiLU is the identity but for a constant
 
 
 def make() -> AutoencoderKL:
-    """2× smaller in each direction, 3 channels, one normalisation group, no attention: cheap at any size."""
+    """2× smaller in each direction, 3 channels, one normalisation group, no attention: cheap at any
+    size."""
     vae = AutoencoderKL(
-        block_out_channels=(8, 16), down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2, layers_per_block=1, latent_channels=3, norm_num_groups=1,
-        mid_block_add_attention=False, use_quant_conv=False, use_post_quant_conv=False)
+        block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        layers_per_block=1,
+        latent_channels=3,
+        norm_num_groups=1,
+        mid_block_add_attention=False,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
     vae.register_to_config(shift_factor=SHIFT, scaling_factor=SCALE)
     _pass_through(vae)
     return vae
 
 
 def area_tokens(pixels: list[np.ndarray]) -> np.ndarray:
-    """What the encoder makes of images uint8 [H, W, 3] of one size, as tokens float32 [B, N, 192], without it."""
+    """What the encoder makes of images uint8 [H, W, 3] of one size, as tokens float32 [B, N, 192],
+    without it."""
     scaled = np.stack(pixels).astype(np.float32) / 127.5 - 1
     batch, height, width, _ = scaled.shape
-    mean = scaled.reshape(batch, height // 2, 2, width // 2, 2, 3).mean((2, 4)).transpose(0, 3, 1, 2)
+    mean = (
+        scaled.reshape(batch, height // 2, 2, width // 2, 2, 3).mean((2, 4)).transpose(0, 3, 1, 2)
+    )
     return pack((mean - SHIFT) * SCALE, PATCH)
 
 
@@ -61,7 +75,9 @@ def run(work: Path, seed: int = 0, say=print) -> AutoencoderKL:
         pixels = images(rng, BATCH)
         with torch.no_grad():
             latents = vae.encode(pixels).latent_dist.mode()
-        blur = 0.03 * torch.rand(len(pixels), 1, 1, 1)  # the transformer's latents are not exact either
+        blur = 0.03 * torch.rand(
+            len(pixels), 1, 1, 1
+        )  # the transformer's latents are not exact either
         out = vae.decode(latents + blur * torch.randn_like(latents)).sample
         return {"l1": (out - pixels).abs().mean(), "l2": 2 * F.mse_loss(out, pixels)}
 
@@ -75,8 +91,9 @@ def images(rng: random.Random, count: int) -> torch.Tensor:
     for _ in range(count):
         pair = draw_pair(rng, rng.choice(BUCKETS))
         pixels = render(rng.choice((pair.source, pair.target))).pixels
-        y, x = rng.randint(0, pixels.shape[0] - CROP), rng.randint(0, pixels.shape[1] - CROP)
-        out.append(pixels[y:y + CROP, x:x + CROP])
+        y = rng.randint(0, pixels.shape[0] - CROP)
+        x = rng.randint(0, pixels.shape[1] - CROP)
+        out.append(pixels[y : y + CROP, x : x + CROP])
     return to_tensor(out)
 
 
@@ -88,9 +105,8 @@ def to_tensor(pixels: list[np.ndarray]) -> torch.Tensor:
 def _pass_through(vae: AutoencoderKL) -> None:
     """Weights with which the encoder is the area mean and the decoder bilinear enlargement.
 
-    Channels 0 to 2 carry the colour and 3 to 5 its negative, so that a group's mean is 0; the last two carry ±CARRIER,
-    which sets its spread.
-    """
+    Channels 0 to 2 carry the colour and 3 to 5 its negative, so that a group's mean is 0; the last
+    two carry ±CARRIER, which sets its spread."""
     for half in (vae.encoder, vae.decoder):
         blocks = [block for block in half.modules() if isinstance(block, ResnetBlock2D)]
         for block in blocks:
@@ -103,7 +119,8 @@ def _pass_through(vae: AutoencoderKL) -> None:
     mean = F.pad(torch.full((2, 2), 0.25), (1, 0, 1, 0))  # Downsample2D pads right and below
     bilinear = torch.tensor([0.25, 0.5, 0.25]).outer(torch.tensor([0.25, 0.5, 0.25]))
     one = F.pad(torch.ones(1, 1), (1, 1, 1, 1))
-    encoder, decoder = vae.encoder, vae.decoder
+    encoder = vae.encoder
+    decoder = vae.decoder
     _spread(encoder.conv_in, one, bias=CARRIER)
     _spread(encoder.down_blocks[0].downsamplers[0].conv, mean.flip(0, 1))
     _spread(decoder.conv_in, one, bias=CARRIER)
@@ -115,8 +132,11 @@ def _pass_through(vae: AutoencoderKL) -> None:
     encoder.conv_out.bias[3:] = -9.0  # log variance: the posterior is as good as its mean
 
 
-def _spread(conv: nn.Conv2d, kernel: torch.Tensor, bias: float = 0.0, carriers: bool = True) -> None:
-    """Pass the colours and their negatives through `kernel` and the carriers straight; `bias` makes the carriers."""
+def _spread(
+    conv: nn.Conv2d, kernel: torch.Tensor, bias: float = 0.0, carriers: bool = True
+) -> None:
+    """Pass the colours and their negatives through `kernel` and the carriers straight; `bias` makes
+    the carriers."""
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(conv.bias)
     middle = kernel.shape[0] // 2

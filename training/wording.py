@@ -1,31 +1,77 @@
 """Say what an edit does, in many ways."""
 
-KIND_WORDS = {"circle": ("circle", "circle", "disc"), "square": ("square", "square", "box"), "triangle": ("triangle",),
-              "star": ("star",), "diamond": ("diamond", "diamond", "rhombus")}
-SIZE_WORDS = {"small": ("small", "small", "tiny"), "medium": ("medium", "medium-sized"),
-              "large": ("large", "large", "big")}
+KIND_WORDS = {
+    "circle": ("circle", "circle", "disc"),
+    "square": ("square", "square", "box"),
+    "triangle": ("triangle",),
+    "star": ("star",),
+    "diamond": ("diamond", "diamond", "rhombus"),
+}
+SIZE_WORDS = {
+    "small": ("small", "small", "tiny"),
+    "medium": ("medium", "medium-sized"),
+    "large": ("large", "large", "big"),
+}
 PLACE_WORDS = {
-    "top left": ("top left", "upper left", "top left corner"), "top": ("top", "top center", "upper middle"),
-    "top right": ("top right", "upper right", "top right corner"), "left": ("left", "left side", "middle left"),
-    "center": ("center", "middle"), "right": ("right", "right side", "middle right"),
+    "top left": ("top left", "upper left", "top left corner"),
+    "top": ("top", "top center", "upper middle"),
+    "top right": ("top right", "upper right", "top right corner"),
+    "left": ("left", "left side", "middle left"),
+    "center": ("center", "middle"),
+    "right": ("right", "right side", "middle right"),
     "bottom left": ("bottom left", "lower left", "bottom left corner"),
     "bottom": ("bottom", "bottom center", "lower middle"),
     "bottom right": ("bottom right", "lower right", "bottom right corner"),
 }
 TEMPLATES = {
-    "recolour": ("make {target} {colour}", "change {target} to {colour}", "turn {target} {colour}",
-                 "paint {target} {colour}", "recolor {target} to {colour}", "change the color of {target} to {colour}"),
-    "remove": ("remove {target}", "delete {target}", "erase {target}", "take {target} away", "get rid of {target}"),
-    "replace": ("replace {target} with a {kind}", "turn {target} into a {kind}", "change {target} into a {kind}",
-                "swap {target} for a {kind}", "make {target} a {kind}"),
-    "add": ("add a {size} {colour} {kind} at the {place}", "put a {size} {colour} {kind} in the {place}",
-            "draw a {size} {colour} {kind} at the {place}", "place a {size} {colour} {kind} at the {place}",
-            "insert a {size} {colour} {kind} in the {place}"),
-    "move": ("move {target} to the {place}", "put {target} at the {place}", "shift {target} to the {place}",
-             "drag {target} over to the {place}"),
-    "resize": ("make {target} {size}", "resize {target} to {size}", "change the size of {target} to {size}"),
-    "background": ("change the background to {colour}", "make the background {colour}", "paint the background {colour}",
-                   "turn the background {colour}", "use a {colour} background", "set the background color to {colour}"),
+    "recolour": (
+        "make {target} {colour}",
+        "change {target} to {colour}",
+        "turn {target} {colour}",
+        "paint {target} {colour}",
+        "recolor {target} to {colour}",
+        "change the color of {target} to {colour}",
+    ),
+    "remove": (
+        "remove {target}",
+        "delete {target}",
+        "erase {target}",
+        "take {target} away",
+        "get rid of {target}",
+    ),
+    "replace": (
+        "replace {target} with a {kind}",
+        "turn {target} into a {kind}",
+        "change {target} into a {kind}",
+        "swap {target} for a {kind}",
+        "make {target} a {kind}",
+    ),
+    "add": (
+        "add a {size} {colour} {kind} at the {place}",
+        "put a {size} {colour} {kind} in the {place}",
+        "draw a {size} {colour} {kind} at the {place}",
+        "place a {size} {colour} {kind} at the {place}",
+        "insert a {size} {colour} {kind} in the {place}",
+    ),
+    "move": (
+        "move {target} to the {place}",
+        "put {target} at the {place}",
+        "shift {target} to the {place}",
+        "drag {target} over to the {place}",
+    ),
+    "resize": (
+        "make {target} {size}",
+        "resize {target} to {size}",
+        "change the size of {target} to {size}",
+    ),
+    "background": (
+        "change the background to {colour}",
+        "make the background {colour}",
+        "paint the background {colour}",
+        "turn the background {colour}",
+        "use a {colour} background",
+        "set the background color to {colour}",
+    ),
 }
 JOINS = ("{} and {}", "{}, then {}", "{} and then {}", "{}, and {}", "first {}, then {}")
 FRAMES = ("{}",) * 5 + ("please {}", "{} please", "can you {}?", "{}.", "i want you to {}")
@@ -34,7 +80,11 @@ FRAMES = ("{}",) * 5 + ("please {}", "{} please", "can you {}?", "{}.", "i want 
 def sentence(rng, scene, edits) -> str:
     """An instruction for `edits` of `scene`; shapes are named so that only one fits."""
     clauses = [_clause(rng, scene, edit) for edit in edits]
-    text = rng.choice(JOINS).format(*clauses) if len(clauses) == 2 else rng.choice(FRAMES).format(clauses[0])
+    text = (
+        rng.choice(JOINS).format(*clauses)
+        if len(clauses) == 2
+        else rng.choice(FRAMES).format(clauses[0])
+    )
     text = text.replace(" a orange", " an orange")
     return text[0].upper() + text[1:] if rng.random() < 0.3 else text
 
@@ -44,8 +94,11 @@ def _clause(rng, scene, edit) -> str:
     if edit.target:
         words["target"] = _refer(rng, scene, edit.target)
     if edit.result:
-        words |= {"colour": edit.result.colour, "kind": rng.choice(KIND_WORDS[edit.result.kind]),
-                  "size": rng.choice(SIZE_WORDS[edit.result.size])}
+        words |= {
+            "colour": edit.result.colour,
+            "kind": rng.choice(KIND_WORDS[edit.result.kind]),
+            "size": rng.choice(SIZE_WORDS[edit.result.size]),
+        }
     if edit.background:
         words["colour"] = edit.background
     if edit.place:
@@ -54,7 +107,8 @@ def _clause(rng, scene, edit) -> str:
 
 
 def _refer(rng, scene, target) -> str:
-    """By colour and kind; now and then by kind or colour alone where it is the only one, or with its size."""
+    """By colour and kind; now and then by kind or colour alone where it is the only one, or with
+    its size."""
     kind = rng.choice(KIND_WORDS[target.kind])
     forms = [f"the {target.colour} {kind}"] * 4
     forms.append(f"the {rng.choice(SIZE_WORDS[target.size])} {target.colour} {kind}")

@@ -1,4 +1,5 @@
-"""The scenes in which narrow lanes are furthest from bf16, as pictures: the source and what every lane made of it."""
+"""The scenes in which narrow lanes are furthest from bf16, as pictures: the source and what every
+lane made of it."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from clients.demo import sheet
-from retouch import images
+from retouch.imaging import images
+from retouch_clients.demo import sheet
 from training.figures import Outcome, worst_first
 from training.likeness import Likeness
 from training.render import render
@@ -24,10 +25,15 @@ def worst_scenes(likenesses: Sequence[Sequence[Likeness]], count: int = COUNT) -
 
 
 def contact_sheet(scenes: Sequence[Pair], outcomes: dict[str, Outcome]) -> Image.Image:
-    """A row a scene: the source, then each lane's picture with its LPIPS; at least one lane has likenesses."""
-    numbers = worst_scenes([outcome.likenesses for outcome in outcomes.values() if outcome.likenesses])
+    """A row a scene: the source, then each lane's picture with its LPIPS; at least one lane has
+    likenesses."""
+    numbers = worst_scenes(
+        [outcome.likenesses for outcome in outcomes.values() if outcome.likenesses]
+    )
     rows = [_row(number, scenes[number], outcomes) for number in numbers]
-    paper = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")
+    paper = Image.new(
+        "RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white"
+    )
     top = 0
     for row in rows:
         paper.paste(row, (0, top))
@@ -36,9 +42,14 @@ def contact_sheet(scenes: Sequence[Pair], outcomes: dict[str, Outcome]) -> Image
 
 
 def _row(number: int, pair: Pair, outcomes: dict[str, Outcome]) -> Image.Image:
-    captions, pictures = ["source"], [render(pair.source).pixels]
+    captions = ["source"]
+    pictures = [render(pair.source).pixels]
     for lane, outcome in outcomes.items():
         distance = f" LPIPS {outcome.likenesses[number].lpips:.4f}" if outcome.likenesses else ""
         captions.append(lane + distance)
         pictures.append(outcome.answers[number].pixels)
-    return sheet(f"scene {number}: {pair.instruction}", captions, [images.encode(picture) for picture in pictures])
+    return sheet(
+        f"scene {number}: {pair.instruction}",
+        captions,
+        [images.encode(picture) for picture in pictures],
+    )

@@ -30,7 +30,7 @@ from benchmarks.attack.stops import attack_by_kills, attack_by_sigterm
 from benchmarks.openai_server import openai_server
 from benchmarks.results import save_json
 from benchmarks.table import machine
-from retouch.server import HOST, RUNTIME, Server
+from retouch.launcher.server import HOST, RUNTIME, Server
 
 COLUMNS = (ANSWERED, REFUSED, DROPPED, FAILED, HUNG)
 

@@ -1,4 +1,5 @@
-"""Requests to the three endpoints that know their structure, and are wrong in one to three places."""
+"""Requests to the three endpoints that know their structure, and are wrong in one to three
+places."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import numpy as np
 import tritonclient.grpc as grpc
 
 from benchmarks.attack.pictures import TEXTS, broken_picture, picture
-from retouch import types
+from retouch.api.request import INPUTS, EditRequest, request_to_values
 
 INTEGERS = (-(2**31), -1, 0, 1, 2, 7, 50, 51, 10**9, 2**31 - 1)
 NUMBERS = (-1.0, 0.0, 0.5, 1.0, 11.0, 1e30, float("nan"), float("inf"), -float("inf"))
@@ -19,9 +20,10 @@ SHAPES = ((1, 1), (1, 1), (1, 1), (1, 2), (2, 1), (1, 0), (1,), (1, 1, 1))
 
 
 def edit_inputs(rng: random.Random) -> list[grpc.InferInput]:
-    """The inputs of one edit, of which some are absent, odd, of another type or shape, or there twice."""
+    """The inputs of one edit, of which some are absent, odd, of another type or shape, or there
+    twice."""
     values = _plain_values(rng)
-    tensors = {tensor.name: tensor.datatype for tensor in types.INPUTS}
+    tensors = {tensor.name: tensor.datatype for tensor in INPUTS}
     names = list(values)
     for name in rng.sample(list(tensors), rng.randint(0, 3)):
         values[name] = _odd_value(rng, tensors[name])
@@ -41,8 +43,8 @@ def edit_inputs(rng: random.Random) -> list[grpc.InferInput]:
 
 
 def _plain_values(rng: random.Random) -> dict[str, Any]:
-    request = types.EditRequest(picture(rng), TEXTS[0], steps=rng.randint(1, 3))
-    return types.request_to_values(request)
+    request = EditRequest(picture(rng), TEXTS[0], steps=rng.randint(1, 3))
+    return request_to_values(request)
 
 
 def _odd_value(rng: random.Random, datatype: str) -> Any:

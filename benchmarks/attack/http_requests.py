@@ -1,4 +1,5 @@
-"""JSON requests to tritonserver's own HTTP endpoints, wrong in some place of their tree or in their bytes."""
+"""JSON requests to tritonserver's own HTTP endpoints, wrong in some place of their tree or in their
+bytes."""
 
 from __future__ import annotations
 

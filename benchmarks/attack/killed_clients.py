@@ -14,9 +14,9 @@ from rich.progress import track
 
 from benchmarks.attack.outcomes import ANSWERED, FAILED, Outcomes
 from benchmarks.attack.pictures import picture
+from retouch.api.request import EditRequest, RequestError
 from retouch.client import Retouch
-from retouch.server import HOST, ROOT, Server
-from retouch.types import EditRequest, RequestError
+from retouch.launcher.server import HOST, ROOT, Server
 
 AT_ONCE = 5
 START_SECONDS = 1.5  # until a client has begun to edit

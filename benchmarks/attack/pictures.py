@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from retouch import images
+from retouch.imaging import images
 
 PHOTO_SIDES = (48, 100, 128, 190)
 TEXTS = (

@@ -16,7 +16,7 @@ from benchmarks.attack.openai_requests import PATH, openai_request
 from benchmarks.attack.outcomes import BAD, HUNG, Outcomes
 from benchmarks.attack.senders import Verdict, send_grpc, send_http, timed
 from benchmarks.attack.stage_tensors import stage_inputs
-from retouch.server import HOST, Server
+from retouch.launcher.server import HOST, Server
 
 SENDERS = 4
 ENDPOINTS = ("edit", "edit_sync", "edit_ensemble")

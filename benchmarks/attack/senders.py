@@ -18,7 +18,7 @@ from benchmarks.attack.outcomes import (
     REFUSED,
     outcome_of_message,
 )
-from retouch.server import HOST
+from retouch.launcher.server import HOST
 
 TIMEOUT = 60.0  # seconds; whatever has no answer then is hung
 INTERNAL_WORDS = "failed inside the server"

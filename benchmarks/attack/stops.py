@@ -18,9 +18,9 @@ from rich.progress import track
 from benchmarks.attack.killed_clients import check_edit
 from benchmarks.attack.outcomes import ANSWERED, FAILED, HUNG, REFUSED, Outcomes
 from benchmarks.attack.pictures import picture
+from retouch.api.request import RequestError
 from retouch.client import Retouch, Retries
-from retouch.server import HOST, ROOT
-from retouch.types import RequestError
+from retouch.launcher.server import HOST, ROOT
 
 READY = re.compile(r"gRPC \S+:(\d+)")
 CLIENTS = 4
@@ -40,7 +40,7 @@ class Serve:
     @classmethod
     def start(cls, *options: str) -> Serve:
         ports = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
-        command = [sys.executable, "-m", "clients", "serve", *ports, *options]
+        command = [sys.executable, "-m", "retouch_clients", "serve", *ports, *options]
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -113,8 +113,8 @@ class DrainedLoad(Load):
 
 
 def attack_by_kills(count: int) -> Outcomes:
-    """A random stub is killed under load; `--restart` must bring the server back. It waits longer each time and gives
-    up at last, so that a server is killed KILLS_A_START times only."""
+    """A random stub is killed under load; `--restart` must bring the server back. It waits longer
+    each time and gives up at last, so that a server is killed KILLS_A_START times only."""
     outcomes = Outcomes("kills")
     rng = random.Random(0)
     for first in track(range(0, count, KILLS_A_START), "kills", transient=True):
@@ -158,7 +158,8 @@ def _await_edit(port: int, outcomes: Outcomes) -> None:
 
 
 def _end(serve: Serve, outcomes: Outcomes, codes: tuple[int, ...]) -> None:
-    """SIGTERM; it must end in time with one of `codes` (any, where none is given) and leave nothing."""
+    """SIGTERM; it must end in time with one of `codes` (any, where none is given) and leave
+    nothing."""
     serve.process.send_signal(signal.SIGTERM)
     try:
         code = serve.process.wait(END_SECONDS)

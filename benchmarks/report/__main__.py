@@ -1,10 +1,10 @@
 """Measure this machine and write the report.
 
-    python -m benchmarks.report [--quick] [--slo-ms 500] [--out out/bench] [--json PATH]
-    python -m benchmarks.report --from out/bench/figures.json      writes the pages again, measures nothing
+    python -m benchmarks.report [--quick] [--slo-ms 500] [--out out/bench] [--json PATH] python -m
+    benchmarks.report --from out/bench/figures.json      writes the pages again, measures nothing
 
-The server listens on loopback, and so do the doors; nothing of them is left when it ends, by Ctrl-C too.
-"""
+The server listens on loopback, and so do the doors; nothing of them is left when it ends, by Ctrl-C
+too."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.report import figures, html, markdown
-from benchmarks.report.campaign import Campaign
-from benchmarks.report.effort import FULL, QUICK
 from benchmarks.report.figures import Figures
-from benchmarks.report.story import story
-from retouch.server import ServerError
+from benchmarks.report.plan import FULL, QUICK
+from benchmarks.report.report_text import story
+from benchmarks.report.suite import Campaign
+from retouch.launcher.server import ServerError
 
 SLO_MS = 500.0
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options, console = parse(arguments), Console(highlight=False)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by a service, it ends what it started
+    options = parse(arguments)
+    console = Console(highlight=False)
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # ended by a service, it ends what it started
     try:
         told = figures.load(options.source) if options.source else measure(options, console)
     except ServerError as failure:
@@ -45,14 +48,21 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def measure(options: argparse.Namespace, console: Console) -> Figures:
-    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("")
 
         def say(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
-        campaign = Campaign(QUICK if options.quick else FULL, options.slo_ms, options.out / "raw", say)
+        campaign = Campaign(
+            QUICK if options.quick else FULL, options.slo_ms, options.out / "raw", say
+        )
         told = campaign.run()
         bar.update(task, description="done", completed=campaign.total, total=campaign.total)
     return told
@@ -67,13 +77,24 @@ def write(told: Figures, out: Path) -> list[Path]:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer loads and edits: below three minutes")
-    parser.add_argument("--slo-ms", type=float, default=SLO_MS, help="what an edit may take to count as good")
-    parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder of the report and its raw files")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.report", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer loads and edits: below three minutes"
+    )
+    parser.add_argument(
+        "--slo-ms", type=float, default=SLO_MS, help="what an edit may take to count as good"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/bench"), help="folder of the report and its raw files"
+    )
     parser.add_argument("--json", type=Path, help="write all figures here as well")
     parser.add_argument(
-        "--from", dest="source", type=Path, help="write the pages of these figures, and measure nothing"
+        "--from",
+        dest="source",
+        type=Path,
+        help="write the pages of these figures, and measure nothing",
     )
     options = parser.parse_args(arguments)
     options.out = options.out.resolve()

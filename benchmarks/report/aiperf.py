@@ -1,4 +1,5 @@
-"""NVIDIA's AIPerf against the OpenAI door: it lives in an environment of its own, for it wants numpy 2."""
+"""NVIDIA's AIPerf against the OpenAI door: it lives in an environment of its own, for it wants
+numpy 2."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from typing import Any
 
 from benchmarks.report import pictures, process
 from benchmarks.report.run import Run
-from retouch.server import ROOT
-from retouch.types import EditRequest
+from retouch.api.request import EditRequest
+from retouch.launcher.server import ROOT
 
 MODEL = "retouch-bf16"  # as the OpenAI door names the lane
 ENVIRONMENT = ROOT / ".venv-aiperf"
@@ -33,10 +34,12 @@ class Aiperf:
     """Its command; files of every run are left in a folder of their own in `folder`."""
 
     def __init__(self, folder: Path, environment: Path = ENVIRONMENT) -> None:
-        """AiperfError, also while the environment is still being installed: make's stamp says that it is whole."""
+        """AiperfError, also while the environment is still being installed: make's stamp says that
+        it is whole."""
         if not (environment / ".setup").is_file():
             raise AiperfError(f"AIPerf is not installed; {ADVICE}")
-        self.binary, self.folder = environment / "bin" / "aiperf", folder
+        self.binary = environment / "bin" / "aiperf"
+        self.folder = folder
 
     def run(
         self,
@@ -47,14 +50,19 @@ class Aiperf:
         rate: float = 0.0,
         turn: int = 0,
     ) -> tuple[Run, str]:
-        """All of the requests to the door whose API is at `url`, `clients` at once or `rate` a second as a Poisson process; what
-        came of it, and the command. AiperfError."""
+        """All of the requests to the door whose API is at `url`, `clients` at once or `rate` a
+        second as a Poisson process; what came of it, and the command. AiperfError."""
         name = f"openai-clients-{clients}-{turn}" if clients else f"openai-rate-{rate:.1f}-{turn}"
         out = self.folder / name
         out.mkdir(parents=True, exist_ok=True)
         given = pictures.for_aiperf(requests, out / "input.jsonl")
         files = ["--input-file", str(given), "--artifact-dir", str(out)]
-        command = [str(self.binary), "profile", *arguments(url, len(requests), slo_ms, clients, rate), *files]
+        command = [
+            str(self.binary),
+            "profile",
+            *arguments(url, len(requests), slo_ms, clients, rate),
+            *files,
+        ]
         try:
             status = process.run(command, out / "aiperf.log", ONLINE)
         except TimeoutExpired as late:
@@ -86,7 +94,11 @@ def arguments(url: str, count: int, slo_ms: float, clients: int, rate: float) ->
         "--record-processors": "1",
         "--ui": "none",
     }
-    return [*(word for option in options.items() for word in option), "--no-gpu-telemetry", "--no-server-metrics"]
+    return [
+        *(word for option in options.items() for word in option),
+        "--no-gpu-telemetry",
+        "--no-server-metrics",
+    ]
 
 
 def read_export(path: Path) -> Run:

@@ -1,16 +1,26 @@
-"""What the report says of an edit's parts, of what serving adds, of lanes, of starting and of memory."""
+"""What the report says of an edit's parts, of what serving adds, of lanes, of starting and of
+memory."""
 
 from __future__ import annotations
 
 from benchmarks.report import plots
 from benchmarks.report.document import Block, Gallery, Plot, Table, Text, Warn
 from benchmarks.report.figures import Figures
+from benchmarks.report.format import NONE, ms, one, spread
 from benchmarks.report.plots import Bar
-from benchmarks.report.words import NONE, ms, one, spread
 
 NO_LPIPS = "LPIPS was not measured: its weights are not installed (`make eval` fetches them)."
 ORDER = (
-    *("preprocess", "vl_parser", "vae_encoder", "reference", "connector", "denoiser", "vae_decoder", "postprocess"),
+    *(
+        "preprocess",
+        "vl_parser",
+        "vae_encoder",
+        "reference",
+        "connector",
+        "denoiser",
+        "vae_decoder",
+        "postprocess",
+    ),
     "total",
 )
 
@@ -31,7 +41,11 @@ def stages(figures: Figures) -> list[Block]:
             "Medians of the milliseconds that INFO tells, `edit_sync` over gRPC. `vl_parser` and `vae_encoder` run "
             "side by side, and `reference` while the parser reads, so that the stages add up to more than their total."
         ),
-        Plot("stages", plots.bars("Where an edit's time goes", rows, "ms", legend), "Milliseconds by stage"),
+        Plot(
+            "stages",
+            plots.bars("Where an edit's time goes", rows, "ms", legend),
+            "Milliseconds by stage",
+        ),
         Table(
             ["stage", *(f"{words}, ms" for words in legend)],
             [[f"`{stage}`", *(ms(each.milliseconds[stage]) for each in told)] for stage in known],
@@ -50,7 +64,11 @@ def overhead(figures: Figures) -> list[Block]:
         ),
         Table(
             ["way", "ms"],
-            [["plain loop", ms(told.plain)], ["through `edit`", ms(told.served)], ["ratio", spread(told.ratio, ".2f")]],
+            [
+                ["plain loop", ms(told.plain)],
+                ["through `edit`", ms(told.served)],
+                ["ratio", spread(told.ratio, ".2f")],
+            ],
         ),
     ]
 
@@ -59,7 +77,8 @@ def quality(figures: Figures) -> list[Block]:
     if not figures.quality:
         return []
     speed = {level.lane: level.p50 for level in figures.lanes}
-    reference, scenes = figures.quality[0].lane, figures.quality[0].scenes
+    reference = figures.quality[0].lane
+    scenes = figures.quality[0].scenes
     bars = [Bar(lane, figure, number) for number, (lane, figure) in enumerate(speed.items())]
     rows = [
         [
@@ -79,8 +98,15 @@ def quality(figures: Figures) -> list[Block]:
             f"served: success as `make eval` judges it, PSNR and LPIPS against {reference}'s picture. Speed is that "
             "of one edit at a time through `edit_sync`."
         ),
-        *([Plot("lanes", plots.bars("An edit by lane, p50", bars, "ms"), "Latency by lane")] if bars else []),
-        Table(["lane", "p50, ms", "success", "PSNR mean, worst", "LPIPS mean", "weights of a step"], rows),
+        *(
+            [Plot("lanes", plots.bars("An edit by lane, p50", bars, "ms"), "Latency by lane")]
+            if bars
+            else []
+        ),
+        Table(
+            ["lane", "p50, ms", "success", "PSNR mean, worst", "LPIPS mean", "weights of a step"],
+            rows,
+        ),
         *([Warn(NO_LPIPS)] if unknown else []),
         *(
             [Gallery("lanes", [(each.instruction, each.pictures) for each in figures.samples])]
@@ -127,7 +153,12 @@ def memory(figures: Figures) -> list[Block]:
         Table(
             ["memory", "after the start, MiB", "after the run, MiB", "growth"],
             [
-                [words, f"{before / 2**20:.0f}", f"{after / 2**20:.0f}", f"{after / before - 1:+.1%}"]
+                [
+                    words,
+                    f"{before / 2**20:.0f}",
+                    f"{after / 2**20:.0f}",
+                    f"{after / before - 1:+.1%}",
+                ]
                 for words, before, after in pairs
             ],
         ),

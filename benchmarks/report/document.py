@@ -1,4 +1,5 @@
-"""A report as its writers get it: sections of blocks, no matter of which format. Words are Markdown of one line."""
+"""A report as its writers get it: sections of blocks, no matter of which format. Words are Markdown
+of one line."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a report is made of: plain numbers under names that stay. `--json` writes it, and every page is made of it
-alone."""
+"""What a report is made of: plain numbers under names that stay. `--json` writes it, and every page
+is made of it alone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from benchmarks.machine import Machine
-from benchmarks.report.effort import Effort
+from benchmarks.report.plan import Effort
 from benchmarks.report.run import Run
 
-CLOSED, STREAMING, OPEN, STAGES, DOORS = "Closed loop", "Streaming", "Open loop", "Stages", "Doors"
-OVERHEAD, COLD, MEMORY, QUALITY = "Overhead", "Cold start", "Memory", "Lanes and quality"
+CLOSED = "Closed loop"
+STREAMING = "Streaming"
+OPEN = "Open loop"
+STAGES = "Stages"
+DOORS = "Doors"
+OVERHEAD = "Overhead"
+COLD = "Cold start"
+MEMORY = "Memory"
+QUALITY = "Lanes and quality"
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class Level:
-    """One load on one door, by one tool: `clients` edits at once, or `asked` edits a second as they come; `count`
-    edits a run. The spreads are those of benchmarks.report.run.Run, over the runs."""
+    """One load on one door, by one tool: `clients` edits at once, or `asked` edits a second as they
+    come; `count` edits a run. The spreads are those of benchmarks.report.run.Run, over the runs."""
 
     door: str
     tool: str
@@ -59,12 +66,18 @@ class Level:
     @classmethod
     def of(cls, runs: Sequence[Run], **what: object) -> Level:
         told = {name: [getattr(run, name) for run in runs] for name in Run.__dataclass_fields__}
-        return cls(**what, **{name: None if None in values else Spread.of(values) for name, values in told.items()})
+        return cls(
+            **what,
+            **{
+                name: None if None in values else Spread.of(values) for name, values in told.items()
+            },
+        )
 
 
 @dataclass(frozen=True)
 class Stages:
-    """Median milliseconds by stage that INFO tells of edits through `edit_sync`, with so many at once."""
+    """Median milliseconds by stage that INFO tells of edits through `edit_sync`, with so many at
+    once."""
 
     clients: int
     milliseconds: dict[str, Spread]
@@ -72,7 +85,8 @@ class Stages:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """Seconds until all models are ready, and milliseconds of the first edit after that and of the second."""
+    """Seconds until all models are ready, and milliseconds of the first edit after that and of the
+    second."""
 
     ready: Spread
     first: Spread
@@ -81,7 +95,8 @@ class ColdStart:
 
 @dataclass(frozen=True)
 class Footprint:
-    """A server and its stubs in bytes after its first two edits, and after all `edits`; benchmarks.resident.Memory."""
+    """A server and its stubs in bytes after its first two edits, and after all `edits`;
+    benchmarks.resident.Memory."""
 
     processes: int
     resident_before: int
@@ -103,9 +118,9 @@ class Overhead:
 
 @dataclass(frozen=True)
 class Quality:
-    """A lane's pictures of held-out scenes: the share that succeeds, how like the reference lane's they are
-    (decibels, None where they are the same or it is the reference; LPIPS None without its weights), and the bytes of
-    a step's weights."""
+    """A lane's pictures of held-out scenes: the share that succeeds, how like the reference lane's
+    they are (decibels, None where they are the same or it is the reference; LPIPS None without its
+    weights), and the bytes of a step's weights."""
 
     lane: str
     scenes: int
@@ -126,7 +141,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Missing:
-    """What could not be measured and why, with the way to mend it; names of the sections that lack it."""
+    """What could not be measured and why, with the way to mend it; names of the sections that lack
+    it."""
 
     what: str
     why: str
@@ -135,7 +151,8 @@ class Missing:
 
 @dataclass
 class Figures:
-    """All of a report; `slo_ms` was named before the run, `tools` are versions of what measured, `date` is UTC."""
+    """All of a report; `slo_ms` was named before the run, `tools` are versions of what measured,
+    `date` is UTC."""
 
     date: str
     seconds: float

@@ -26,7 +26,9 @@ def write(document: Document, out: Path) -> Path:
         lstrip_blocks=True,
     )
     environment.filters["words"] = lambda text: Markup(WORDS.renderInline(text))
-    environment.filters["cell"] = lambda text: Markup(SPREAD.sub(r" <i>\1</i>", WORDS.renderInline(text)))
+    environment.filters["cell"] = lambda text: Markup(
+        SPREAD.sub(r" <i>\1</i>", WORDS.renderInline(text))
+    )
     environment.filters["kind"] = lambda block: type(block).__name__
     path = out / "report.html"
     path.write_text(environment.get_template(TEMPLATE).render(document=document))

@@ -1,12 +1,13 @@
-"""What the report says of loads: the doors under so many edits at once, under arrivals, and over a stream."""
+"""What the report says of loads: the doors under so many edits at once, under arrivals, and over a
+stream."""
 
 from __future__ import annotations
 
 from benchmarks.report import plots
 from benchmarks.report.document import Block, Plot, Table, Text
 from benchmarks.report.figures import Figures, Level, Spread
+from benchmarks.report.format import ms, one, share
 from benchmarks.report.plots import Bar, Moments, Series
-from benchmarks.report.words import ms, one, share
 
 QUANTILES = ("p50", "p90", "p99")
 
@@ -44,7 +45,10 @@ def closed(figures: Figures) -> list[Block]:
         ),
         Table(
             ["door", "at once", "p50, ms", "p90, ms", "p99, ms", "edits/s", "queue, ms"],
-            [[each.door, str(each.clients), *_latency(each), one(each.rate), ms(each.queue)] for each in levels],
+            [
+                [each.door, str(each.clients), *_latency(each), one(each.rate), ms(each.queue)]
+                for each in levels
+            ],
         ),
     ]
 
@@ -74,7 +78,11 @@ def opened(figures: Figures) -> list[Block]:
         Plot(
             "arrivals",
             plots.lines(
-                "Latency under arrivals", latencies, "edits asked a second", "ms", (figures.slo_ms, f"SLO {slo}")
+                "Latency under arrivals",
+                latencies,
+                "edits asked a second",
+                "ms",
+                (figures.slo_ms, f"SLO {slo}"),
             ),
             "Latency against the rate asked",
         ),
@@ -84,9 +92,26 @@ def opened(figures: Figures) -> list[Block]:
             "Delivered and good edits a second against the rate asked",
         ),
         Table(
-            ["edits/s asked", "sent", "delivered", "p50, ms", "p99, ms", f"within {slo}", "goodput", "refused", "by"],
             [
-                [f"{each.asked:.1f}", one(each.sent), one(each.rate), ms(each.p50), ms(each.p99), share(each.good)]
+                "edits/s asked",
+                "sent",
+                "delivered",
+                "p50, ms",
+                "p99, ms",
+                f"within {slo}",
+                "goodput",
+                "refused",
+                "by",
+            ],
+            [
+                [
+                    f"{each.asked:.1f}",
+                    one(each.sent),
+                    one(each.rate),
+                    ms(each.p50),
+                    ms(each.p99),
+                    share(each.good),
+                ]
                 + [one(each.goodput), share(each.refused), each.tool]
                 for each in levels
             ],
@@ -101,7 +126,11 @@ def streaming(figures: Figures) -> list[Block]:
     rows = [
         Moments(
             f"{level.clients} at once",
-            [("first preview", level.first), ("second preview", _plus(level.first, level.gap)), ("result", level.p50)],
+            [
+                ("first preview", level.first),
+                ("second preview", _plus(level.first, level.gap)),
+                ("result", level.p50),
+            ],
         )
         for level in levels
     ]
@@ -111,11 +140,27 @@ def streaming(figures: Figures) -> list[Block]:
             "gaps are those between one answer and the next, the result among them. In the plot a second preview "
             "stands a gap behind the first."
         ),
-        Plot("streaming", plots.timeline("What comes when", rows), "When previews and results come"),
+        Plot(
+            "streaming", plots.timeline("What comes when", rows), "When previews and results come"
+        ),
         Table(
-            ["at once", "first preview, ms", "gap, ms", "result p50, ms", "result p99, ms", "edits/s"],
             [
-                [str(each.clients), ms(each.first), ms(each.gap), ms(each.p50), ms(each.p99), one(each.rate)]
+                "at once",
+                "first preview, ms",
+                "gap, ms",
+                "result p50, ms",
+                "result p99, ms",
+                "edits/s",
+            ],
+            [
+                [
+                    str(each.clients),
+                    ms(each.first),
+                    ms(each.gap),
+                    ms(each.p50),
+                    ms(each.p99),
+                    one(each.rate),
+                ]
                 for each in levels
             ],
         ),
@@ -134,7 +179,13 @@ def doors(figures: Figures) -> list[Block]:
         [
             [
                 f"{each.clients} at once" if each.clients else f"{each.asked:.1f} edits/s asked",
-                *(ms(each.p50), ms(each.p99), one(each.rate), share(each.good), share(each.refused)),
+                *(
+                    ms(each.p50),
+                    ms(each.p99),
+                    one(each.rate),
+                    share(each.good),
+                    share(each.refused),
+                ),
             ]
             for each in rated
         ],

@@ -30,7 +30,10 @@ def _parts(document: Document) -> Iterator[str]:
     yield f"# {document.title}"
     yield from document.lead
     if document.tiles:
-        yield _table(["", ""], [[tile.words, f"**{tile.value}** {tile.unit}".strip()] for tile in document.tiles])
+        yield _table(
+            ["", ""],
+            [[tile.words, f"**{tile.value}** {tile.unit}".strip()] for tile in document.tiles],
+        )
     for section in document.sections:
         yield f"## {section.title}"
         yield from map(_block, section.blocks)
@@ -47,8 +50,12 @@ def _block(block: Block) -> str:
         case Plot(name, _, words):
             return f"![{words}]({PLOTS}/{name}.svg)"
         case Gallery(_, rows):
-            files, captions = _files(block), list(rows[0][1])
-            table = [[words, *(f"![{words}, {each}]({next(files)[0]})" for each in captions)] for words, _ in rows]
+            files = _files(block)
+            captions = list(rows[0][1])
+            table = [
+                [words, *(f"![{words}, {each}]({next(files)[0]})" for each in captions)]
+                for words, _ in rows
+            ]
             return _table(["instruction", *captions], table)
         case Code(lines):
             return "\n".join(["```sh", *lines, "```"])

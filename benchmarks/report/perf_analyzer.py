@@ -20,8 +20,8 @@ from filelock import FileLock
 
 from benchmarks.report import pictures, process
 from benchmarks.report.run import Request
-from retouch.server import HOST, ROOT, RUNTIME, Server
-from retouch.types import EditRequest
+from retouch.api.request import EditRequest
+from retouch.launcher.server import HOST, ROOT, RUNTIME, Server
 
 VERSION = "2.47.0"  # the last release of tritonclient whose wheel holds the binary
 WHEEL = f"tritonclient-{VERSION}-py3-none-manylinux1_x86_64.whl"
@@ -47,17 +47,15 @@ class Door:
     streaming: bool = False
 
 
-UNARY, PLAIN, STREAM = (
-    Door("edit_sync, gRPC", "edit_sync", "grpc"),
-    Door("edit_sync, HTTP", "edit_sync", "http"),
-    Door("edit, gRPC stream", "edit", "grpc", True),
-)
+UNARY = Door("edit_sync, gRPC", "edit_sync", "grpc")
+PLAIN = Door("edit_sync, HTTP", "edit_sync", "http")
+STREAM = Door("edit, gRPC stream", "edit", "grpc", True)
 
 
 @dataclass(frozen=True)
 class Load:
-    """`clients` edits at once, each followed by the next, or `rate` edits a second as a Poisson process; `count` in
-    all."""
+    """`clients` edits at once, each followed by the next, or `rate` edits a second as a Poisson
+    process; `count` in all."""
 
     door: Door
     count: int
@@ -96,15 +94,21 @@ class Analyzer:
         self.binary, self.libraries, self.folder = *prepare(), folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self, load: Load, server: Server, requests: Sequence[EditRequest], turn: int = 0) -> Export:
-        """Send `load.count` of the requests, of which there are SPARE times as many; AnalyzerError."""
+    def run(
+        self, load: Load, server: Server, requests: Sequence[EditRequest], turn: int = 0
+    ) -> Export:
+        """Send `load.count` of the requests, of which there are SPARE times as many;
+        AnalyzerError."""
         stem = self.folder / f"{load.name}-{turn}"
         given, table, export, log = (
             stem.with_name(stem.name + end) for end in (".input.json", ".csv", ".json", ".log")
         )
         pictures.for_perf_analyzer(requests, given)
         files = ["--input-data", str(given), "-f", str(table), "--profile-export-file", str(export)]
-        command = [part.removeprefix(f"{ROOT}/") for part in (str(self.binary), *arguments(load, server), *files)]
+        command = [
+            part.removeprefix(f"{ROOT}/")
+            for part in (str(self.binary), *arguments(load, server), *files)
+        ]
         try:
             status = process.run(command, log, {"LD_LIBRARY_PATH": str(self.libraries)})
         except subprocess.TimeoutExpired as late:
@@ -138,7 +142,8 @@ def prepare() -> tuple[Path, Path]:
     """The binary and the folder of its libraries, laid out once; AnalyzerError."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise AnalyzerError("perf_analyzer's wheel is for Linux on x86-64")
-    binary, libraries = FOLDER / "bin" / "perf_analyzer", FOLDER / "lib"
+    binary = FOLDER / "bin" / "perf_analyzer"
+    libraries = FOLDER / "lib"
     libraries.mkdir(parents=True, exist_ok=True)
     with FileLock(FOLDER / "lock"):  # two reports may begin at once
         if not binary.is_file():
@@ -150,11 +155,16 @@ def prepare() -> tuple[Path, Path]:
 def _link(libraries: Path) -> None:
     """The libraries under the names that the binary asks for."""
     spec = importlib.util.find_spec("pytriton")
-    shelf = Path(spec.origin).parents[1] / "nvidia_pytriton.libs" if spec and spec.origin else Path()
+    shelf = (
+        Path(spec.origin).parents[1] / "nvidia_pytriton.libs" if spec and spec.origin else Path()
+    )
     for name, pattern in LIBRARIES.items():
-        found, link = sorted(shelf.glob(pattern)), libraries / name
+        found = sorted(shelf.glob(pattern))
+        link = libraries / name
         if not found:
-            raise AnalyzerError(f"perf_analyzer needs {name}, which nvidia-pytriton brings; run `make setup`")
+            raise AnalyzerError(
+                f"perf_analyzer needs {name}, which nvidia-pytriton brings; run `make setup`"
+            )
         if not link.is_symlink() or os.readlink(link) != str(found[0]):
             link.unlink(missing_ok=True)
             link.symlink_to(found[0])
@@ -192,16 +202,18 @@ def _unpack(wheel: Path, binary: Path) -> None:
     wheel.unlink()
 
 
-# -- what it writes ---------------------------------------------------------------------------------------------------
+# -- what it writes --------------------------------------------------------------------------------
 
 
 def read_export(path: Path) -> list[Request]:
     """Requests of a profile export, in the order in which they were sent.
 
-    It writes tensors' bytes as they are, so the file is no UTF-8. A stream's last, empty answer, which says only that
-    the stream is over, is no answer here. Rates are taken from these times too: with --request-count perf_analyzer
-    divides by whole seconds."""
-    return sorted((_request(each) for each in _experiment(path)["requests"]), key=lambda request: request.sent)
+    It writes tensors' bytes as they are, so the file is no UTF-8. A stream's last, empty answer,
+    which says only that the stream is over, is no answer here. Rates are taken from these times
+    too: with --request-count perf_analyzer divides by whole seconds."""
+    return sorted(
+        (_request(each) for each in _experiment(path)["requests"]), key=lambda request: request.sent
+    )
 
 
 def read_table(path: Path) -> dict[str, float]:
@@ -215,9 +227,13 @@ def slim(path: Path) -> None:
     whole = _whole(path)
     for request in whole["experiments"][0]["requests"]:
         request["request_inputs"] = {
-            name: value for name, value in request["request_inputs"].items() if name == "INSTRUCTION"
+            name: value
+            for name, value in request["request_inputs"].items()
+            if name == "INSTRUCTION"
         }
-        request["response_outputs"] = [{"INFO": each.get("INFO", "")} for each in request["response_outputs"]]
+        request["response_outputs"] = [
+            {"INFO": each.get("INFO", "")} for each in request["response_outputs"]
+        ]
     path.write_text(json.dumps(whole, ensure_ascii=False), encoding="latin-1")
 
 
@@ -228,7 +244,9 @@ def _request(told: dict[str, Any]) -> Request:
         if each.get("INFO")
     ]
     info = json.loads(answers[-1][1].encode("latin-1"))
-    return Request(told["timestamp"] / 1e9, [when / 1e9 for when, _ in answers], info["milliseconds"])
+    return Request(
+        told["timestamp"] / 1e9, [when / 1e9 for when, _ in answers], info["milliseconds"]
+    )
 
 
 def _experiment(path: Path) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""What is asked of the doors: edits of drawn scenes, no image twice, in the files that perf_analyzer and AIPerf
-read."""
+"""What is asked of the doors: edits of drawn scenes, no image twice, in the files that
+perf_analyzer and AIPerf read."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.unseen import unseen
-from retouch.types import INPUTS, EditRequest, request_to_values
+from benchmarks.uncached_images import unseen
+from retouch.api.request import INPUTS, EditRequest, request_to_values
 from training.render import render
 from training.scenes import held_out
 
@@ -19,8 +19,8 @@ SCENES = 64
 
 
 class Pictures:
-    """Edits of the held-out scenes in turn. Every image has a pixel of its own, so that what a server keeps helps
-    nobody."""
+    """Edits of the held-out scenes in turn. Every image has a pixel of its own, so that what a
+    server keeps helps nobody."""
 
     def __init__(self, scenes: int = SCENES) -> None:
         self._pairs = held_out(scenes)
@@ -44,8 +44,8 @@ class Pictures:
 
 
 def for_perf_analyzer(requests: Sequence[EditRequest], path: Path) -> Path:
-    """Its JSON: every tensor with its shape, bytes as base64 behind their length in four bytes, as the wire has
-    them."""
+    """Its JSON: every tensor with its shape, bytes as base64 behind their length in four bytes, as
+    the wire has them."""
     path.write_text(
         json.dumps(
             {
@@ -66,7 +66,8 @@ def for_perf_analyzer(requests: Sequence[EditRequest], path: Path) -> Path:
 
 
 def for_aiperf(requests: Sequence[EditRequest], path: Path) -> Path:
-    """Its `single_turn` lines, images as data URLs, which its image_edit endpoint uploads as files."""
+    """Its `single_turn` lines, images as data URLs, which its image_edit endpoint uploads as
+    files."""
     path.write_text(
         "".join(
             json.dumps(

@@ -1,4 +1,5 @@
-"""Plots as SVG: lines over a load, bars with their spread, what comes when. They take the reader's light or dark."""
+"""Plots as SVG: lines over a load, bars with their spread, what comes when. They take the reader's
+light or dark."""
 
 from __future__ import annotations
 
@@ -9,9 +10,15 @@ from xml.etree import ElementTree as xml
 
 from benchmarks.report.figures import Spread
 
-WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 48, 46
-ROW, HEAD, LABELS = 20, 30, 150
+WIDTH = 640
+HEIGHT = 300
+LEFT = 52
+RIGHT = 16
+TOP = 48
+BOTTOM = 46
+ROW = 20
+HEAD = 30
+LABELS = 150
 STYLE = """
 .plot { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; --ink: #1f2933; --mute: #6b7785; --rule: #e3e8ee;
   --c0: #2f6fde; --c1: #e07a1f; --c2: #2a9d6f; --c3: #8a5cd0; --bad: #c8352b; }
@@ -54,15 +61,23 @@ class Moments:
 
 
 def lines(
-    title: str, series: Sequence[Series], x: str, y: str, mark: tuple[float, str] | None = None, doubling: bool = False
+    title: str,
+    series: Sequence[Series],
+    x: str,
+    y: str,
+    mark: tuple[float, str] | None = None,
+    doubling: bool = False,
 ) -> str:
     """`doubling` spaces 1, 2, 4, 8 alike; `mark` is a level with its words."""
     svg = _paper(title, HEIGHT)
     xs = sorted({at for each in series for at, _ in each.points})
-    top = max([figure.most for each in series for _, figure in each.points] + ([mark[0]] if mark else []))
+    top = max(
+        [figure.most for each in series for _, figure in each.points] + ([mark[0]] if mark else [])
+    )
     steps = ticks(top)
     across = math.log2 if doubling else float
-    low, high = across(xs[0]) if doubling else 0.0, across(xs[-1])
+    low = across(xs[0]) if doubling else 0.0
+    high = across(xs[-1])
 
     def place(at: float) -> float:
         return LEFT + 12 + (across(at) - low) / ((high - low) or 1) * (WIDTH - LEFT - RIGHT - 24)
@@ -84,22 +99,37 @@ def lines(
         path = " ".join(f"{place(at):.1f},{level(figure.median):.1f}" for at, figure in each.points)
         xml.SubElement(svg, "polyline", {"class": f"s{each.colour}", "points": path})
         for at, figure in each.points:
-            _line(svg, place(at), level(figure.least), place(at), level(figure.most), f"s{each.colour}")
+            _line(
+                svg,
+                place(at),
+                level(figure.least),
+                place(at),
+                level(figure.most),
+                f"s{each.colour}",
+            )
             dot = xml.SubElement(
                 svg,
                 "circle",
-                {"class": f"f{each.colour}", "cx": f"{place(at):.1f}", "cy": f"{level(figure.median):.1f}", "r": "3.6"},
+                {
+                    "class": f"f{each.colour}",
+                    "cx": f"{place(at):.1f}",
+                    "cy": f"{level(figure.median):.1f}",
+                    "r": "3.6",
+                },
             )
-            xml.SubElement(dot, "title").text = f"{each.label}, {_short(at)}: {_short(figure.median)} {y}"
+            xml.SubElement(
+                dot, "title"
+            ).text = f"{each.label}, {_short(at)}: {_short(figure.median)} {y}"
     _legend(svg, [(each.label, each.colour) for each in series])
     return xml.tostring(svg, encoding="unicode")
 
 
 def bars(title: str, rows: Sequence[Bar], unit: str, legend: Sequence[str] = ()) -> str:
-    """One bar a row, its spread as a line across its end; one without a label belongs to the row above it. `legend`
-    names the colours."""
+    """One bar a row, its spread as a line across its end; one without a label belongs to the row
+    above it. `legend` names the colours."""
     svg = _paper(title, HEAD + sum(_tall(row) for row in rows) + 10)
-    long, y = (WIDTH - LABELS - RIGHT - 90) / max(row.figure.most for row in rows), float(HEAD)
+    long = (WIDTH - LABELS - RIGHT - 90) / max(row.figure.most for row in rows)
+    y = float(HEAD)
     for row in rows:
         y += _tall(row) - ROW
         end = LABELS + row.figure.median * long
@@ -117,7 +147,14 @@ def bars(title: str, rows: Sequence[Bar], unit: str, legend: Sequence[str] = ())
             },
         )
         xml.SubElement(bar, "title").text = f"{row.label}: {_short(row.figure.median)} {unit}"
-        _line(svg, LABELS + row.figure.least * long, y + 12, LABELS + row.figure.most * long, y + 12, "axis")
+        _line(
+            svg,
+            LABELS + row.figure.least * long,
+            y + 12,
+            LABELS + row.figure.most * long,
+            y + 12,
+            "axis",
+        )
         _text(
             svg,
             max(end, LABELS + row.figure.most * long) + 8,
@@ -135,21 +172,35 @@ def timeline(title: str, rows: Sequence[Moments]) -> str:
     tall = 54
     svg = _paper(title, HEAD + tall * len(rows) + 34)
     steps = ticks(max(figure.most for row in rows for _, figure in row.moments))
-    long, foot = (WIDTH - LABELS - RIGHT - 30) / steps[-1], HEAD + tall * len(rows) + 4
+    long = (WIDTH - LABELS - RIGHT - 30) / steps[-1]
+    foot = HEAD + tall * len(rows) + 4
     for step in steps:
         _line(svg, LABELS + step * long, HEAD, LABELS + step * long, foot, "rule")
-        _text(svg, LABELS + step * long, foot + 18, _short(step) + (" ms" if step == steps[-1] else ""), "middle")
+        _text(
+            svg,
+            LABELS + step * long,
+            foot + 18,
+            _short(step) + (" ms" if step == steps[-1] else ""),
+            "middle",
+        )
     for number, row in enumerate(rows):
         y = HEAD + number * tall + tall / 2
         _text(svg, LABELS - 10, y + 4, row.label, "end")
         _line(svg, LABELS, y, LABELS + row.moments[-1][1].median * long, y, "axis")
         for which, (words, figure) in enumerate(row.moments):
             colour = 2 if which == len(row.moments) - 1 else 0
-            _line(svg, LABELS + figure.least * long, y, LABELS + figure.most * long, y, f"s{colour}")
+            _line(
+                svg, LABELS + figure.least * long, y, LABELS + figure.most * long, y, f"s{colour}"
+            )
             dot = xml.SubElement(
                 svg,
                 "circle",
-                {"class": f"f{colour}", "cx": f"{LABELS + figure.median * long:.1f}", "cy": str(y), "r": "5.5"},
+                {
+                    "class": f"f{colour}",
+                    "cx": f"{LABELS + figure.median * long:.1f}",
+                    "cy": str(y),
+                    "r": "5.5",
+                },
             )
             xml.SubElement(dot, "title").text = f"{words}: {_short(figure.median)} ms"
             _text(
@@ -172,7 +223,7 @@ def ticks(top: float) -> list[float]:
     return [step * number for number in range(math.ceil(top / step * 0.999) + 1)]
 
 
-# -- strokes ----------------------------------------------------------------------------------------------------------
+# -- strokes ---------------------------------------------------------------------------------------
 
 
 def _paper(title: str, height: float) -> xml.Element:
@@ -193,13 +244,30 @@ def _paper(title: str, height: float) -> xml.Element:
 
 def _line(svg: xml.Element, x: float, y: float, to_x: float, to_y: float, kind: str) -> None:
     xml.SubElement(
-        svg, "line", {"class": kind, "x1": f"{x:.1f}", "y1": f"{y:.1f}", "x2": f"{to_x:.1f}", "y2": f"{to_y:.1f}"}
+        svg,
+        "line",
+        {
+            "class": kind,
+            "x1": f"{x:.1f}",
+            "y1": f"{y:.1f}",
+            "x2": f"{to_x:.1f}",
+            "y2": f"{to_y:.1f}",
+        },
     )
 
 
-def _text(svg: xml.Element, x: float, y: float, words: str, anchor: str = "start", kind: str = "") -> None:
+def _text(
+    svg: xml.Element, x: float, y: float, words: str, anchor: str = "start", kind: str = ""
+) -> None:
     xml.SubElement(
-        svg, "text", {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor, **({"class": kind} if kind else {})}
+        svg,
+        "text",
+        {
+            "x": f"{x:.1f}",
+            "y": f"{y:.1f}",
+            "text-anchor": anchor,
+            **({"class": kind} if kind else {}),
+        },
     ).text = words
 
 
@@ -212,7 +280,13 @@ def _legend(svg: xml.Element, entries: Sequence[tuple[str, int]]) -> None:
         xml.SubElement(
             svg,
             "line",
-            {"class": f"s{colour}", "x1": f"{x - 22:.1f}", "y1": "10", "x2": f"{x - 6:.1f}", "y2": "10"},
+            {
+                "class": f"s{colour}",
+                "x1": f"{x - 22:.1f}",
+                "y1": "10",
+                "x2": f"{x - 6:.1f}",
+                "y2": "10",
+            },
         )
         x -= 38
 
@@ -223,5 +297,9 @@ def _tall(row: Bar) -> float:
 
 def _short(value: float) -> str:
     return (
-        f"{value:.0f}" if value >= 100 or value == round(value) else f"{value:.1f}" if value >= 10 else f"{value:.2g}"
+        f"{value:.0f}"
+        if value >= 100 or value == round(value)
+        else f"{value:.1f}"
+        if value >= 10
+        else f"{value:.2g}"
     )

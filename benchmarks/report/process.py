@@ -9,14 +9,14 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from retouch.server import ROOT
+from retouch.launcher.server import ROOT
 
 PATIENCE = 300.0  # seconds
 
 
 def run(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> int:
-    """Its exit status; what it says goes to `log`. In a process group of its own, which does not outlive this call,
-    and out of reach of the terminal's Ctrl-C; TimeoutExpired."""
+    """Its exit status; what it says goes to `log`. In a process group of its own, which does not
+    outlive this call, and out of reach of the terminal's Ctrl-C; TimeoutExpired."""
     with log.open("wb") as told:
         process = subprocess.Popen(
             command,

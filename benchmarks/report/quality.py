@@ -8,7 +8,7 @@ import statistics
 from pathlib import Path
 
 from benchmarks.report.figures import Quality, Sample
-from retouch import images
+from retouch.imaging import images
 from training.evaluate import edit
 from training.figures import REFERENCE
 from training.lane import Answer, Lane, exported
@@ -21,29 +21,40 @@ SAMPLES = 4
 
 
 def quality(repository: Path, scenes: int) -> tuple[list[Quality], list[Sample]]:
-    """Of every exported lane, the reference first, on the first held-out scenes, scene i with seed i, and some of their
-    pictures; ArtifactError."""
-    lanes, pairs = [Lane(repository, name) for name in exported(repository)], held_out(scenes)
-    answers, distance = edit(lanes, pairs, steps=0), _distance()
+    """Of every exported lane, the reference first, on the first held-out scenes, scene i with seed
+    i, and some of their pictures; ArtifactError."""
+    lanes = [Lane(repository, name) for name in exported(repository)]
+    pairs = held_out(scenes)
+    answers = edit(lanes, pairs, steps=0)
+    distance = _distance()
     samples = [
         _sample(pair, {lane.name: answers[lane.name][number] for lane in lanes})
         for number, pair in enumerate(pairs[:SAMPLES])
     ]
-    return [_quality(lane, answers[lane.name], answers[REFERENCE], distance) for lane in lanes], samples
+    return [
+        _quality(lane, answers[lane.name], answers[REFERENCE], distance) for lane in lanes
+    ], samples
 
 
 def _sample(pair: Pair, answers: dict[str, Answer]) -> Sample:
-    pixels = {"source": render(pair.source).pixels} | {lane: answer.pixels for lane, answer in answers.items()}
+    pixels = {"source": render(pair.source).pixels} | {
+        lane: answer.pixels for lane, answer in answers.items()
+    }
     files = {name: base64.b64encode(images.encode(each)).decode() for name, each in pixels.items()}
     return Sample(pair.instruction, files)
 
 
-def _quality(lane: Lane, answers: list[Answer], reference: list[Answer], distance: Distance | None) -> Quality:
+def _quality(
+    lane: Lane, answers: list[Answer], reference: list[Answer], distance: Distance | None
+) -> Quality:
     same = lane.name == REFERENCE
     likenesses = (
         []
         if same
-        else [likeness(ours.pixels, theirs.pixels, distance or _unknown) for ours, theirs in zip(answers, reference)]
+        else [
+            likeness(ours.pixels, theirs.pixels, distance or _unknown)
+            for ours, theirs in zip(answers, reference)
+        ]
     )
     return Quality(
         lane.name,
@@ -51,7 +62,9 @@ def _quality(lane: Lane, answers: list[Answer], reference: list[Answer], distanc
         statistics.fmean(each.judgement.success for each in answers),
         psnr=_finite(psnr(likenesses)) if likenesses else None,
         psnr_worst=_finite(min(psnr([each]) for each in likenesses)) if likenesses else None,
-        lpips=statistics.fmean(each.lpips for each in likenesses) if likenesses and distance else None,
+        lpips=statistics.fmean(each.lpips for each in likenesses)
+        if likenesses and distance
+        else None,
         weights=sum(lane.bytes.values()),
     )
 

@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.turns import quantile
+from benchmarks.interleave import quantile
 
 
 @dataclass(frozen=True)
 class Request:
-    """When it was sent and when its answers came, the final one last, in seconds of one clock; INFO's milliseconds by
-    stage."""
+    """When it was sent and when its answers came, the final one last, in seconds of one clock;
+    INFO's milliseconds by stage."""
 
     sent: float
     answers: list[float]
@@ -27,10 +27,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Run:
-    """Latencies in milliseconds and edits a second. `good` is the share of all that were asked which came within the
-    SLO, `goodput` the same a second, `refused` the share that the server did not take, `sent` the rate at which they
-    came. `queue` is the mean wait in Triton's queue; of streams, `first` is the median first preview and
-    `gap` that between one answer and the next."""
+    """Latencies in milliseconds and edits a second. `good` is the share of all that were asked
+    which came within the SLO, `goodput` the same a second, `refused` the share that the server did
+    not take, `sent` the rate at which they came. `queue` is the mean wait in Triton's queue; of
+    streams, `first` is the median first preview and `gap` that between one answer and the next."""
 
     p50: float
     p90: float
@@ -46,10 +46,15 @@ class Run:
 
     @classmethod
     def of(
-        cls, requests: Sequence[Request], slo_ms: float, refused: Sequence[float] = (), queue: float | None = None
+        cls,
+        requests: Sequence[Request],
+        slo_ms: float,
+        refused: Sequence[float] = (),
+        queue: float | None = None,
     ) -> Run:
         """`refused` are the times at which those were sent that the server did not take."""
-        latencies, times = [each.latency for each in requests], [*(each.sent for each in requests), *refused]
+        latencies = [each.latency for each in requests]
+        times = [*(each.sent for each in requests), *refused]
         seconds = max(each.answers[-1] for each in requests) - min(times)
         good = sum(latency <= slo_ms for latency in latencies)
         streamed = [each for each in requests if len(each.answers) > 1]
@@ -62,7 +67,9 @@ class Run:
             refused=len(refused) / len(times),
             sent=(len(times) - 1) / (max(times) - min(times)) if max(times) > min(times) else None,
             queue=queue,
-            first=statistics.median((each.answers[0] - each.sent) * 1000 for each in streamed) if streamed else None,
+            first=statistics.median((each.answers[0] - each.sent) * 1000 for each in streamed)
+            if streamed
+            else None,
             gap=statistics.median(gaps) if gaps else None,
         )
 

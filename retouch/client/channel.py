@@ -7,16 +7,21 @@ import os
 import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as grpc_aio
 
-from retouch.client.failures import host_port
-from retouch.secret import is_loopback
-from retouch.types import RequestError
+from retouch.api.request import RequestError
+from retouch.client.errors import host_port
+from retouch.launcher.secret import is_loopback
 
 LARGEST = 2**31 - 1  # bytes of a message, as tritonclient's own default
-RECONNECT_MS = {"initial": 100, "min": 100, "max": 500}  # a server that is back is found within a second
+RECONNECT_MS = {
+    "initial": 100,
+    "min": 100,
+    "max": 500,
+}  # a server that is back is found within a second
 
 
 def options(url: str) -> list[tuple[str, int]]:
-    """Of the channel to `url` (host:port). Loopback is never reached by the proxy of the environment."""
+    """Of the channel to `url` (host:port). Loopback is never reached by the proxy of the
+    environment."""
     host = host_port(url).rpartition(":")[0]
     return [
         ("grpc.max_send_message_length", LARGEST),

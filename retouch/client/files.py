@@ -1,4 +1,5 @@
-"""What the Python client takes as an image, a mask or a reference, read into the bytes of an encoded file."""
+"""What the Python client takes as an image, a mask or a reference, read into the bytes of an
+encoded file."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Union
 
-from retouch.types import EditRequest
+from retouch.api.request import EditRequest
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,9 +25,9 @@ PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")  # what a PNG holds wit
 def edit_request(image: ImageInput, instruction: str, **options: Any) -> EditRequest:
     """EditRequest of what a caller has, validated.
 
-    `image`, `region` (a mask) and every entry of `references` may be any ImageInput; `region` may be "auto" or "full" too.
-    TypeError for anything else, RequestError for values out of their limits, OSError for a path that cannot be read.
-    """
+    `image`, `region` (a mask) and every entry of `references` may be any ImageInput; `region` may
+    be "auto" or "full" too. TypeError for anything else, RequestError for values out of their
+    limits, OSError for a path that cannot be read."""
     options["image"] = encoded("image", image)
     if "region" in options:
         options["region"] = _region(options["region"])
@@ -36,8 +37,13 @@ def edit_request(image: ImageInput, instruction: str, **options: Any) -> EditReq
 
 
 async def edit_request_beside(image: ImageInput, instruction: str, **options: Any) -> EditRequest:
-    """The same in a thread where something has to be read or encoded, so that the event loop goes on."""
-    if isinstance(image, bytes) and isinstance(options.get("region", b""), bytes) and not options.get("references"):
+    """The same in a thread where something has to be read or encoded, so that the event loop goes
+    on."""
+    if (
+        isinstance(image, bytes)
+        and isinstance(options.get("region", b""), bytes)
+        and not options.get("references")
+    ):
         return edit_request(image, instruction, **options)
     return await asyncio.to_thread(edit_request, image, instruction, **options)
 
@@ -62,27 +68,39 @@ def _region(value: Any) -> bytes:
     if isinstance(value, str) and value in REGIONS:
         return value.encode()
     if isinstance(value, str):
-        raise TypeError(f"region must be 'auto', 'full', or a mask as {ALLOWED}; another str is neither")
+        raise TypeError(
+            f"region must be 'auto', 'full', or a mask as {ALLOWED}; another str is neither"
+        )
     return encoded("region", value)
 
 
 def _references(values: Any) -> tuple[bytes, ...]:
-    single = isinstance(values, (str, bytes, bytearray, memoryview, os.PathLike)) or hasattr(values, "read") or _is_pil(values)
+    single = (
+        isinstance(values, (str, bytes, bytearray, memoryview, os.PathLike))
+        or hasattr(values, "read")
+        or _is_pil(values)
+    )
     if single or not isinstance(values, Iterable):
-        raise TypeError(f"references must be a list of images, not {type(values).__name__}; each may be {ALLOWED}")
+        raise TypeError(
+            f"references must be a list of images, not {type(values).__name__}; each may be {ALLOWED}"
+        )
     return tuple(encoded("references", value) for value in values)
 
 
 def _read(name: str, file: Any) -> bytes:
     content = file.read()
     if not isinstance(content, (bytes, bytearray, memoryview)):
-        raise TypeError(f"{name} is a file that gives {type(content).__name__}, not bytes; open it with 'rb'")
+        raise TypeError(
+            f"{name} is a file that gives {type(content).__name__}, not bytes; open it with 'rb'"
+        )
     return bytes(content)
 
 
 def _is_pil(value: Any) -> bool:
     """Without importing Pillow, which a caller that has no PIL image need not load."""
-    return any(kind.__module__ == "PIL.Image" and kind.__name__ == "Image" for kind in type(value).__mro__)
+    return any(
+        kind.__module__ == "PIL.Image" and kind.__name__ == "Image" for kind in type(value).__mro__
+    )
 
 
 def _png(name: str, image: Image.Image) -> bytes:
@@ -90,10 +108,17 @@ def _png(name: str, image: Image.Image) -> bytes:
     from PIL import ImageOps
 
     if image.mode in ("F", "I"):
-        raise TypeError(f"{name} is a PIL image of mode {image.mode}, which has no stated range; convert it to RGB or L")
+        raise TypeError(
+            f"{name} is a PIL image of mode {image.mode}, which has no stated range; convert it to RGB or L"
+        )
     upright = ImageOps.exif_transpose(image)
     if upright.mode not in PNG_MODES:
-        profile_holds = upright.mode in ("RGBX", "PA", "La", "RGBa")  # the same colours in another layout
+        profile_holds = upright.mode in (
+            "RGBX",
+            "PA",
+            "La",
+            "RGBa",
+        )  # the same colours in another layout
         alpha = upright.mode in ("PA", "La", "RGBa")
         upright = upright.convert("RGBA" if alpha else "RGB")
         if not profile_holds:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from retouch.latents import pack, unpack
-from retouch.wanted import Arrays
+from retouch.diffusion.latents import pack, unpack
+from retouch.families.denoise_request import Arrays
 
 
 class Defaults:
-    """Full attention over target and reference, one image; a negative instruction counts where a request brings one;
-    latents in patches of `patch` by `patch` are a token."""
+    """Full attention over target and reference, one image; a negative instruction counts where a
+    request brings one; latents in patches of `patch` by `patch` are a token."""
 
     keeps = partial = False
     negatives = True
-    negative, true_cfg = "", 1.0
+    negative = ""
+    true_cfg = 1.0
     references = 0
     guidance: float | None = None  # of a network that has its strength embedded: the default one
     keep_below = 0

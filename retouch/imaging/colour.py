@@ -28,7 +28,12 @@ PRIMARIES = {
 GAMMA_TRANSFERS = {4: 2.2, 5: 2.8, 8: 1.0}  # H.273, table 3
 SRGB_TRANSFERS = (1, 6, 13, 14, 15)  # displays show BT.709's as sRGB's
 ADOBE = ((0.640, 0.330), (0.210, 0.710), (0.150, 0.060), (0.3127, 0.3290))  # Adobe RGB (1998)
-PROPHOTO = ((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001), (0.3457, 0.3585))  # ROMM, ISO 22028-2
+PROPHOTO = (
+    (0.7347, 0.2653),
+    (0.1596, 0.8404),
+    (0.0366, 0.0001),
+    (0.3457, 0.3585),
+)  # ROMM, ISO 22028-2
 SAMPLE_SIDE = 512
 VISIBLE = 3.0  # CIE 1976 difference, beyond that of 8 bits
 DARK = 10.0  # lightness below which a profile of inks has colours that nothing can show
@@ -71,7 +76,8 @@ def from_srgb(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:
 
 
 def converted(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None] | None:
-    """A CMYK, grey or Lab image as RGB by its profile, and the profile of that: None for sRGB, where its colours fit.
+    """A CMYK, grey or Lab image as RGB by its profile, and the profile of that: None for sRGB,
+    where its colours fit.
 
     Lab needs no profile. None where the profile does not fit the image.
     """
@@ -85,8 +91,8 @@ def converted(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes
 
 
 def profile_of_chunks(chunks: dict[bytes, bytes]) -> tuple[bytes | None, str]:
-    """A profile of what a PNG without one says, by the order that its specification gives: cICP, sRGB, then gAMA and
-    cHRM; None for sRGB. And a note where its colours cannot be told."""
+    """A profile of what a PNG without one says, by the order that its specification gives: cICP,
+    sRGB, then gAMA and cHRM; None for sRGB. And a note where its colours cannot be told."""
     if b"cICP" in chunks:
         return _by_cicp(chunks[b"cICP"])
     if b"sRGB" in chunks or not chunks:
@@ -119,7 +125,8 @@ def _by_primaries(primaries: tuple, gamma: float) -> tuple[bytes | None, str]:
 
 
 def _narrowest(image: Image.Image, icc: bytes) -> bytes | None:
-    """The profile of the narrowest colours that hold those of the image, as a few of its pixels show."""
+    """The profile of the narrowest colours that hold those of the image, as a few of its pixels
+    show."""
     sample = image.resize([min(side, SAMPLE_SIDE) for side in image.size], Image.Resampling.NEAREST)
     exact = _transform(icc, image.mode, "LAB", LAB)
     if exact is None:
@@ -128,7 +135,8 @@ def _narrowest(image: Image.Image, icc: bytes) -> bytes | None:
     shown = lab[:, :, 0] > DARK
     shares = {}
     for target in (None, rgb_profile.of(ADOBE, 563 / 256), rgb_profile.of(PROPHOTO, 1.8)):
-        there, back = _transform(icc, image.mode, "RGB", target), _transform(target, "RGB", "LAB", LAB)
+        there = _transform(icc, image.mode, "RGB", target)
+        back = _transform(target, "RGB", "LAB", LAB)
         kept = _lab(ImageCms.applyTransform(ImageCms.applyTransform(sample, there), back))
         shares[target] = ((np.linalg.norm(kept - lab, axis=2) > VISIBLE) & shown).mean()
         if shares[target] <= (OUTSIDE if target is None else OUTSIDE_WIDE):
@@ -147,10 +155,17 @@ def _transform(
 ) -> ImageCms.ImageCmsTransform | None:
     """Between two profiles, None for sRGB; None where they do not fit the modes."""
     try:
-        ends = [srgb_profile() if icc is None else ImageCms.getOpenProfile(io.BytesIO(icc)) for icc in (source, target)]
+        ends = [
+            srgb_profile() if icc is None else ImageCms.getOpenProfile(io.BytesIO(icc))
+            for icc in (source, target)
+        ]
         return ImageCms.buildTransform(
-            *ends, mode, output, renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION)
+            *ends,
+            mode,
+            output,
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
 

@@ -6,7 +6,7 @@ import re
 
 from PIL import features
 
-from retouch import types
+from retouch.api.request import IMAGE_FORMATS
 from retouch.imaging import heic
 
 # first bytes of the formats that are taken; of RIFF and ftyp files the kind stands behind them
@@ -92,12 +92,13 @@ def advice(name: str) -> str:
 
 def allowed() -> str:
     """The formats that are taken, for an error."""
-    names = [{"WEBP": "WebP"}.get(name, name) for name in types.IMAGE_FORMATS]
+    names = [{"WEBP": "WebP"}.get(name, name) for name in IMAGE_FORMATS]
     return ", ".join(names[:-1]) + " or " + names[-1]
 
 
 def _brand(data: bytes) -> bytes:
-    """Of an ftyp file; empty for others. One that is general is made exact by those it is compatible with."""
+    """Of an ftyp file; empty for others. One that is general is made exact by those it is
+    compatible with."""
     match = FTYP.match(data[:12])
     if not match:
         return b""

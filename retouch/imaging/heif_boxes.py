@@ -11,7 +11,8 @@ SRGB = (1, 13)  # primaries and transfer
 
 
 def colour_chunks(data: bytes) -> dict[bytes, bytes]:
-    """A PNG's cICP chunk that says the same of the decoded picture; empty where the file says nothing."""
+    """A PNG's cICP chunk that says the same of the decoded picture; empty where the file says
+    nothing."""
     place = data.find(KIND, 0, HEAD_BYTES) + len(KIND)
     if place < len(KIND) or place + 4 > len(data):
         return {}

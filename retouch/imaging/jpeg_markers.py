@@ -17,7 +17,8 @@ def count_scans(data: bytes) -> int:
 
 
 def without_end_marker(data: bytes) -> tuple[bytes, bytes]:
-    """Two files with an end marker, for a file that lacks one: they decode alike if it lacks nothing else.
+    """Two files with an end marker, for a file that lacks one: they decode alike if it lacks
+    nothing else.
 
     The second has bytes before its marker, which count only where a scan waits for more.
     """

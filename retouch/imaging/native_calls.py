@@ -8,7 +8,8 @@ from collections.abc import Callable
 from PIL import Image
 
 POLL_SECONDS = 0.02
-# at a time, those included that nobody awaits any longer: so many pictures of the largest size may be in memory
+# at a time, those included that nobody awaits any longer: so many pictures of the largest size may
+# be in memory
 LIMIT = 2
 FORMATS = ("WEBP", "AVIF", "HEIF", "TIFF")  # as Pillow names them
 
@@ -19,7 +20,8 @@ _slots = threading.BoundedSemaphore(LIMIT)
 
 
 def is_long(image: Image.Image) -> bool:
-    """Whether the file, of which nothing is decoded yet, may take longer than a moment in one call."""
+    """Whether the file, of which nothing is decoded yet, may take longer than a moment in one
+    call."""
     is_short = image.format in EXACT and image.width * image.height <= SHORT_PIXELS
     return image.format in FORMATS and not is_short
 

@@ -11,12 +11,26 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
-from retouch import types
+from retouch.api.request import (
+    IMAGE_FORMATS,
+    MAX_ASPECT,
+    MAX_PIXELS,
+    MAX_SIDE,
+    MIN_SIDE,
+    Cancelled,
+    RequestError,
+)
 from retouch.imaging import (
-    colour, heic, heif_boxes, jpeg_markers, levels, native_calls, png_chunks, tiff_tags,
+    colour,
+    heic,
+    heif_boxes,
+    jpeg_markers,
+    levels,
+    native_calls,
+    png_chunks,
+    tiff_tags,
 )
 from retouch.imaging.formats import ADVICE, MAX_AVIF_BYTES, advice, allowed, kind_of, other_format
-from retouch.types import RequestError
 
 WHITE = 255
 BLOCK_BYTES = 8192  # decoded at a time; between two blocks it is asked whether to go on
@@ -65,11 +79,13 @@ class Photo:
         return colour.to_srgb(self.opaque(background), self.icc)
 
 
-def photo_of(data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None) -> Photo:
+def photo_of(
+    data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None
+) -> Photo:
     """Decode a file that is no base64 text; RequestError, and whatever `check` raises.
 
-    Files of several frames are refused, unless `first_frame` asks for that; None where nobody can ask.
-    """
+    Files of several frames are refused, unless `first_frame` asks for that; None where nobody can
+    ask."""
     image = loaded(data, name, check, first_frame)
     bits = levels.bits_of(image, data)
     deep = f"the image has {bits} bits a channel; it is edited and answered in 8"
@@ -102,9 +118,10 @@ def opened(
         )
     elif data.startswith(b"\xff\xd8") and jpeg_markers.count_scans(data) > jpeg_markers.MAX_SCANS:
         raise RequestError(
-            f"{name} has more than {jpeg_markers.MAX_SCANS} scans; save it as an ordinary JPEG")
+            f"{name} has more than {jpeg_markers.MAX_SCANS} scans; save it as an ordinary JPEG"
+        )
     try:
-        formats = heic.formats() if kind_of(data) == "HEIC" else types.IMAGE_FORMATS
+        formats = heic.formats() if kind_of(data) == "HEIC" else IMAGE_FORMATS
         image = Image.open(_CheckedFile(data, check), formats=formats)
     except Image.DecompressionBombError:
         raise RequestError(f"{name} has too many pixels; {sizes()}") from None
@@ -168,10 +185,7 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def sizes() -> str:
-    return (
-        f"sides must be {types.MIN_SIDE} to {types.MAX_SIDE} and the area at most "
-        f"{types.MAX_PIXELS} pixels"
-    )
+    return f"sides must be {MIN_SIDE} to {MAX_SIDE} and the area at most {MAX_PIXELS} pixels"
 
 
 def _unreadable(data: bytes) -> str:
@@ -195,7 +209,7 @@ class _CheckedFile(io.BytesIO):
 
 def _reraise(failure: Exception) -> None:
     """What `check` has raised is no fault of the file."""
-    if isinstance(failure, (RequestError, types.Cancelled)):
+    if isinstance(failure, (RequestError, Cancelled)):
         raise failure
 
 
@@ -218,13 +232,13 @@ def _without_end(data: bytes, check: Check) -> Image.Image | None:
 def _check_sizes(image: Image.Image, name: str) -> None:
     width, height = image.size
     short, long = sorted(image.size)
-    is_large = long > types.MAX_SIDE or width * height > types.MAX_PIXELS
-    if short < types.MIN_SIDE or is_large:
+    is_large = long > MAX_SIDE or width * height > MAX_PIXELS
+    if short < MIN_SIDE or is_large:
         raise RequestError(f"{name} is {width} x {height} pixels; {sizes()}")
-    if long > short * types.MAX_ASPECT:
+    if long > short * MAX_ASPECT:
         raise RequestError(
             f"{name} is {width} x {height} pixels; "
-            f"the longer side may be at most {types.MAX_ASPECT:g} times the shorter"
+            f"the longer side may be at most {MAX_ASPECT:g} times the shorter"
         )
 
 
@@ -250,7 +264,8 @@ def _colour_chunks(image: Image.Image, data: bytes) -> dict[bytes, bytes]:
 def _as_rgb(
     image: Image.Image, icc: bytes | None, notes: list[str]
 ) -> tuple[Image.Image, bytes | None]:
-    """A CMYK, grey or Lab image as RGB with its profile; as Pillow converts it where its own does not fit."""
+    """A CMYK, grey or Lab image as RGB with its profile; as Pillow converts it where its own does
+    not fit."""
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
     plain = image.convert("L") if image.mode == "LA" else image
     result = colour.converted(plain, icc)

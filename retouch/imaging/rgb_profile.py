@@ -60,11 +60,18 @@ def _srgb_levels() -> np.ndarray:
 
 
 def _sampled(levels: np.ndarray) -> bytes:
-    return b"curv" + bytes(4) + struct.pack(">I", len(levels)) + np.rint(levels * 65535).astype(">u2").tobytes()
+    return (
+        b"curv"
+        + bytes(4)
+        + struct.pack(">I", len(levels))
+        + np.rint(levels * 65535).astype(">u2").tobytes()
+    )
 
 
 def _xyz(values: tuple) -> bytes:
-    return b"XYZ " + bytes(4) + b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+    return (
+        b"XYZ " + bytes(4) + b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+    )
 
 
 def _file(tags: dict[bytes, bytes]) -> bytes:
@@ -75,5 +82,12 @@ def _file(tags: dict[bytes, bytes]) -> bytes:
         table += name + struct.pack(">II", offset + len(bodies), len(body))
         bodies += body + bytes(-len(body) % 4)
     size = offset + len(bodies)
-    head = struct.pack(">I4xI", size, VERSION) + b"mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28) + _xyz(D50)[8:]
+    head = (
+        struct.pack(">I4xI", size, VERSION)
+        + b"mntrRGB XYZ "
+        + bytes(12)
+        + b"acsp"
+        + bytes(28)
+        + _xyz(D50)[8:]
+    )
     return head + bytes(128 - len(head)) + table + bodies

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PIL import Image
 
+from retouch.api.request import RequestError
 from retouch.imaging.formats import ADVICE
-from retouch.types import RequestError
 
 NEW_SUBFILE_TYPE = 254
 BITS_PER_SAMPLE = 258
@@ -19,18 +19,21 @@ WIDE_MODES = ("I", "F")  # 32 bits: their white could be any number
 
 
 def check(image: Image.Image, name: str) -> None:
-    """RequestError where the pixels cannot be decoded, or have no levels that stand for black and white."""
+    """RequestError where the pixels cannot be decoded, or have no levels that stand for black and
+    white."""
     method = UNSUPPORTED.get(image.tag_v2.get(COMPRESSION))
     if method:
         raise RequestError(f"{name} is a TIFF file compressed by {method}; {ADVICE}")
     formats = image.tag_v2.get(SAMPLE_FORMAT, (1,))
     if image.mode in WIDE_MODES or not PLAIN_FORMATS.issuperset(formats):
         raise RequestError(
-            f"{name} has signed, floating-point or 32-bit levels; save it with 8 or 16 bits a channel")
+            f"{name} has signed, floating-point or 32-bit levels; save it with 8 or 16 bits a channel"
+        )
 
 
 def count_pages(image: Image.Image, frames: int) -> int:
-    """Pages without the smaller copies that programs store beside a photo; the first is then current."""
+    """Pages without the smaller copies that programs store beside a photo; the first is then
+    current."""
     if frames > MAX_PAGES:
         return frames
     copies = 0

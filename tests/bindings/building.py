@@ -41,10 +41,16 @@ class Builder(Emulated):
         flags = self.world.real.BuilderFlag
         stripped = flags.STRIP_PLAN in config.flags_set
         assert stripped == (flags.REFIT_IDENTICAL in config.flags_set)
-        header = {"version": self.world.version, "profiles": [profile.shapes for profile in config.profiles],
-                  "stripped": stripped, "widened": self.world.widened, "noise": self.world.noise,
-                  "milliseconds": self.world.milliseconds, "weight_share": self.world.weight_share,
-                  "detailed": config.profiling_verbosity == self.world.real.ProfilingVerbosity.DETAILED}
+        header = {
+            "version": self.world.version,
+            "profiles": [profile.shapes for profile in config.profiles],
+            "stripped": stripped,
+            "widened": self.world.widened,
+            "noise": self.world.noise,
+            "milliseconds": self.world.milliseconds,
+            "weight_share": self.world.weight_share,
+            "detailed": config.profiling_verbosity == self.world.real.ProfilingVerbosity.DETAILED,
+        }
         model = network.model
         if stripped:
             model = ModelProto.FromString(model.SerializeToString())
@@ -60,7 +66,8 @@ class INetworkDefinition(Emulated):
 
 class OnnxParser(Emulated):
     def __init__(self, network: Any, logger: Any):
-        self.network, self.errors = network, []
+        self.network = network
+        self.errors = []
 
     def parse_from_file(self, model: str) -> bool:
         try:
@@ -104,7 +111,9 @@ class ITimingCache(Emulated):
 
 class IBuilderConfig(Emulated):
     def __init__(self) -> None:
-        self.flags_set, self.profiles, self.pools = set(), [], {}
+        self.flags_set = set()
+        self.profiles = []
+        self.pools = {}
         self.progress_monitor = self.profiling_verbosity = self.builder_optimization_level = None
 
     def set_flag(self, flag: Any) -> None:
@@ -132,4 +141,12 @@ class IBuilderConfig(Emulated):
         return self.cache
 
 
-CLASSES = (Builder, INetworkDefinition, OnnxParser, ParserError, IOptimizationProfile, ITimingCache, IBuilderConfig)
+CLASSES = (
+    Builder,
+    INetworkDefinition,
+    OnnxParser,
+    ParserError,
+    IOptimizationProfile,
+    ITimingCache,
+    IBuilderConfig,
+)

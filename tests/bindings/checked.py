@@ -1,9 +1,9 @@
-"""Recording fakes of TensorRT's classes: the real bindings say what may be called, an emulation says what happens.
+"""Recording fakes of TensorRT's classes: the real bindings say what may be called, an emulation
+says what happens.
 
-pybind11 writes each method's signatures into its docstring. A call through a fake is held against them: the name, the
-number, the keywords and the types of the arguments, and the type of what the emulation answers. So the emulation cannot
-drift from the bindings either.
-"""
+pybind11 writes each method's signatures into its docstring. A call through a fake is held against
+them: the name, the number, the keywords and the types of the arguments, and the type of what the
+emulation answers. So the emulation cannot drift from the bindings either."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from types import ModuleType
 from typing import Any
 
 LINE = re.compile(r"^(?:\d+\. )?(\w+)\((.*)\)(?: -> (.+))?$")
-ALIASES = {"IParserError": "ParserError"}  # a signature that was written before its class was known to pybind11
-PREFIX = re.compile(r"\b(?:tensorrt_bindings\.tensorrt|typing|typing_extensions|collections\.abc|nvinfer1|nvonnxparser)"
-                    r"(?:\.|::)(?:v_\d+_\d+::)?")
+ALIASES = {
+    "IParserError": "ParserError"
+}  # a signature that was written before its class was known to pybind11
+PREFIX = re.compile(
+    r"\b(?:tensorrt_bindings\.tensorrt|typing|typing_extensions|collections\.abc|nvinfer1|nvonnxparser)"
+    r"(?:\.|::)(?:v_\d+_\d+::)?"
+)
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,15 @@ class Signature:
 
 def signatures(function: Any) -> list[Signature]:
     """The overloads of a pybind11 function, without `self`."""
-    lines = [line.strip() for line in (inspect.getdoc(getattr(function, "__func__", function)) or "").splitlines()]
+    lines = [
+        line.strip()
+        for line in (inspect.getdoc(getattr(function, "__func__", function)) or "").splitlines()
+    ]
     found = [match for match in map(LINE.match, lines) if match and "*args" not in match[2]]
-    return [Signature(tuple(map(_parameter, _split(match[2])[1:])), _plain(match[3] or "None")) for match in found]
+    return [
+        Signature(tuple(map(_parameter, _split(match[2])[1:])), _plain(match[3] or "None"))
+        for match in found
+    ]
 
 
 def _parameter(text: str) -> Parameter:
@@ -59,7 +69,8 @@ def _parameter(text: str) -> Parameter:
 
 def _split(text: str) -> list[str]:
     """At the commas that are in no bracket."""
-    parts, depth = [""], 0
+    parts = [""]
+    depth = 0
     for letter in text:
         depth += (letter in "([{<") - (letter in ")]}>")
         if letter == "," and not depth:
@@ -74,15 +85,19 @@ def _plain(kind: str) -> str:
 
 
 class Fakes:
-    """Fakes of one version. `calls` are (class, member) in order; `emulation` maps class names to classes."""
+    """Fakes of one version. `calls` are (class, member) in order; `emulation` maps class names to
+    classes."""
 
     def __init__(self, real: ModuleType, emulation: dict[str, type]):
-        self.real, self.emulation = real, emulation
+        self.real = real
+        self.emulation = emulation
         self.calls: list[tuple[str, str]] = []
 
     def module(self) -> ModuleType:
-        """What stands for `tensorrt`: enums, Dims and the interfaces that one derives from are the real ones."""
-        fakes, real = self, self.real
+        """What stands for `tensorrt`: enums, Dims and the interfaces that one derives from are the
+        real ones."""
+        fakes = self
+        real = self.real
 
         class Module(ModuleType):
             def __getattr__(self, name: str) -> Any:
@@ -101,17 +116,22 @@ class Fakes:
         self.calls.append((name, "__init__"))
         return self.wrapped(self.emulation[name](*map(inner, arguments), **_inner(keywords)))
 
-    def match(self, what: str, overloads: list[Signature], arguments: tuple, keywords: dict) -> Signature:
+    def match(
+        self, what: str, overloads: list[Signature], arguments: tuple, keywords: dict
+    ) -> Signature:
         """The overload that takes the call; TypeError as pybind11 raises it."""
         for overload in overloads:
             bound = overload.bound(arguments, keywords)
             if bound is not None and all(self.fits(value, kind) for value, kind in bound.values()):
                 return overload
-        raise TypeError(f"{what} of TensorRT {self.real.__version__} does not take {arguments} {keywords}; it takes "
-                        f"{overloads}")
+        raise TypeError(
+            f"{what} of TensorRT {self.real.__version__} does not take {arguments} {keywords}; it takes "
+            f"{overloads}"
+        )
 
     def fits(self, value: Any, kind: str) -> bool:
-        """Whether pybind11 takes `value` for a parameter, or returns it for a result, of this type."""
+        """Whether pybind11 takes `value` for a parameter, or returns it for a result, of this
+        type."""
         head = kind.partition("[")[0]
         if head in ("object", "CapsuleType"):
             return True
@@ -124,7 +144,9 @@ class Fakes:
         if head == "IHostMemory":  # it has the buffer protocol
             return value is None or isinstance(value, bytes)
         if head == "Dims":
-            return isinstance(value, (self.real.Dims, tuple, list)) and all(isinstance(size, int) for size in value)
+            return isinstance(value, (self.real.Dims, tuple, list)) and all(
+                isinstance(size, int) for size in value
+            )
         if head in ("Sequence", "list"):
             element = kind.partition("[")[2].removesuffix("]")
             return isinstance(value, Iterable) and all(self.fits(each, element) for each in value)
@@ -136,11 +158,19 @@ class Fakes:
             wanted = getattr(wanted, part, None)
         if wanted is None:
             raise LookupError(f"the type {kind} is not understood")
-        return issubclass(value._real, wanted) if isinstance(value, Fake) else isinstance(value, wanted)
+        return (
+            issubclass(value._real, wanted)
+            if isinstance(value, Fake)
+            else isinstance(value, wanted)
+        )
 
     def wrapped(self, value: Any) -> Any:
         name = type(value).__name__
-        return Fake(self, getattr(self.real, name), value) if self.emulation.get(name) is type(value) else value
+        return (
+            Fake(self, getattr(self.real, name), value)
+            if self.emulation.get(name) is type(value)
+            else value
+        )
 
 
 class Fake:
@@ -163,7 +193,11 @@ class Fake:
             overload = self._fakes.match(what, overloads, arguments, keywords)
             answer = getattr(self._inner, name)(*map(inner, arguments), **_inner(keywords))
             answer = self._fakes.wrapped(answer)
-            assert answer is None or self._fakes.fits(answer, overload.returns), (what, answer, overload.returns)
+            assert answer is None or self._fakes.fits(answer, overload.returns), (
+                what,
+                answer,
+                overload.returns,
+            )
             return answer
 
         return call
@@ -171,8 +205,10 @@ class Fake:
     def __setattr__(self, name: str, value: Any) -> None:
         member = self._member(name)
         if not isinstance(member, property) or member.fset is None:
-            raise AttributeError(f"{self._real.__name__}.{name} cannot be set in TensorRT "
-                                 f"{self._fakes.real.__version__}")
+            raise AttributeError(
+                f"{self._real.__name__}.{name} cannot be set in TensorRT "
+                f"{self._fakes.real.__version__}"
+            )
         if not self._fakes.fits(value, _type_of(member)):
             raise TypeError(f"{self._real.__name__}.{name} does not take {value!r}")
         setattr(self._inner, name, inner(value))
@@ -180,7 +216,9 @@ class Fake:
     def _member(self, name: str) -> Any:
         member = None if name.startswith("_") else inspect.getattr_static(self._real, name, None)
         if member is None:
-            raise AttributeError(f"{self._real.__name__}.{name} is not in TensorRT {self._fakes.real.__version__}")
+            raise AttributeError(
+                f"{self._real.__name__}.{name} is not in TensorRT {self._fakes.real.__version__}"
+            )
         self._fakes.calls.append((self._real.__name__, name))
         return member
 

@@ -1,9 +1,9 @@
-"""A GPU in numpy behind the real `cuda.bindings.runtime`: memory with bounds, streams that work late, graphs, a clock.
+"""A GPU in numpy behind the real `cuda.bindings.runtime`: memory with bounds, streams that work
+late, graphs, a clock.
 
-Every call goes to the real function first, which converts the arguments as it would on a GPU and answers that there is
-none; the emulation then does what a GPU would. Work on a stream waits until somebody synchronises, so what is read too
-early is wrong here as well.
-"""
+Every call goes to the real function first, which converts the arguments as it would on a GPU and
+answers that there is none; the emulation then does what a GPU would. Work on a stream waits until
+somebody synchronises, so what is read too early is wrong here as well."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ Work = Callable[[], None]
 
 
 class Device:
-    """What a test sets: `name`, `capability`, `bytes` of memory. What it looks at: `memory`, `graphs`, `launches`."""
+    """What a test sets: `name`, `capability`, `bytes` of memory. What it looks at: `memory`,
+    `graphs`, `launches`."""
 
     def __init__(self) -> None:
-        self.name, self.capability, self.bytes = "NVIDIA H200", (9, 0), 1 << 30
+        self.name = "NVIDIA H200"
+        self.capability = (9, 0)
+        self.bytes = 1 << 30
         self.memory: dict[int, bytearray] = {}
         self.streams: dict[int, list[Work]] = {}
         self.captures: dict[int, list[Work]] = {}
@@ -36,7 +39,7 @@ class Device:
         self._handles = itertools.count(1)
         self._next = 0x7F00_0000_0000
 
-    # -- what the emulated TensorRT uses ---------------------------------------------------------------------------
+    # -- what the emulated TensorRT uses -----------------------------------------------------------
 
     def enqueue(self, stream: int, work: Work) -> None:
         (self.captures if stream in self.captures else self.streams)[stream].append(work)
@@ -45,14 +48,14 @@ class Device:
         """`size` bytes of GPU memory; AssertionError when they are not all in one allocation."""
         for start, block in self.memory.items():
             if start <= address and address + size <= start + len(block):
-                return memoryview(block)[address - start:address - start + size]
+                return memoryview(block)[address - start : address - start + size]
         raise AssertionError(f"{size} bytes at {address:#x} are not on the GPU")
 
     def _finish(self, stream: int) -> None:
         while self.streams[stream]:
             self.streams[stream].pop(0)()
 
-    # -- the runtime's functions -----------------------------------------------------------------------------------
+    # -- the runtime's functions -------------------------------------------------------------------
 
     def cudaGetDevice(self) -> tuple:
         return OK, 0
@@ -67,7 +70,8 @@ class Device:
         assert not self.captures, "memory was asked for while a stream was captured"
         if sum(map(len, self.memory.values())) + size > self.bytes:
             return runtime.cudaError_t.cudaErrorMemoryAllocation, 0
-        address, self._next = self._next, self._next + (size + 511) // 256 * 256
+        address = self._next
+        self._next = self._next + (size + 511) // 256 * 256
         self.memory[address] = bytearray(b"\xcc" * size)
         return OK, address
 
@@ -90,17 +94,29 @@ class Device:
         self._finish(int(stream))
         return (OK,)
 
-    def cudaMemcpyAsync(self, target: int, source: int, count: int, kind: Any, stream: Any) -> tuple:
+    def cudaMemcpyAsync(
+        self, target: int, source: int, count: int, kind: Any, stream: Any
+    ) -> tuple:
         if kind == KINDS.cudaMemcpyHostToDevice:
             self.uploads += 1
-            content = ctypes.string_at(source, count)  # memory that is not pinned is read before the call returns
-            self.enqueue(int(stream), lambda: self.view(target, count).__setitem__(slice(None), content))
+            content = ctypes.string_at(
+                source, count
+            )  # memory that is not pinned is read before the call returns
+            self.enqueue(
+                int(stream), lambda: self.view(target, count).__setitem__(slice(None), content)
+            )
         elif kind == KINDS.cudaMemcpyDeviceToDevice:
             self.moves += 1
-            self.enqueue(int(stream), lambda: self.view(target, count).__setitem__(
-                slice(None), bytes(self.view(source, count))))
+            self.enqueue(
+                int(stream),
+                lambda: self.view(target, count).__setitem__(
+                    slice(None), bytes(self.view(source, count))
+                ),
+            )
         else:
-            self.enqueue(int(stream), lambda: ctypes.memmove(target, bytes(self.view(source, count)), count))
+            self.enqueue(
+                int(stream), lambda: ctypes.memmove(target, bytes(self.view(source, count)), count)
+            )
         return (OK,)
 
     def cudaMemcpy(self, target: int, source: int, count: int, kind: Any) -> tuple:
@@ -163,7 +179,8 @@ class Runtime(ModuleType):
 
     def __init__(self, device: Device):
         super().__init__("cuda.bindings.runtime")
-        self._device, self._called = device, set()
+        self._device = device
+        self._called = set()
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(runtime, name)  # AttributeError where the bindings have no such name
@@ -172,10 +189,14 @@ class Runtime(ModuleType):
 
         def call(*arguments: Any, **keywords: Any) -> tuple:
             status, *_ = real(*arguments, **keywords)
-            assert status != OK, "there is a GPU: hide it from these tests with CUDA_VISIBLE_DEVICES="
+            assert status != OK, (
+                "there is a GPU: hide it from these tests with CUDA_VISIBLE_DEVICES="
+            )
             self._called.add(name)
             answer = getattr(self._device, name)(*arguments, **keywords)
-            assert len(answer) == _results(real), f"{name} answers {_results(real)} values, not {len(answer)}"
+            assert len(answer) == _results(real), (
+                f"{name} answers {_results(real)} values, not {len(answer)}"
+            )
             return answer
 
         call.__name__ = name
@@ -184,5 +205,7 @@ class Runtime(ModuleType):
 
 def _results(function: Any) -> int:
     """How many values a function answers, by its docstring."""
-    indent, section = re.search(r"^( *)Returns\n *-+\n(.*?)(?:\n\n|\Z)", function.__doc__, re.S | re.M).groups()
+    indent, section = re.search(
+        r"^( *)Returns\n *-+\n(.*?)(?:\n\n|\Z)", function.__doc__, re.S | re.M
+    ).groups()
     return sum(not line.startswith(f"{indent} ") for line in section.splitlines())

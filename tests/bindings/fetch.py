@@ -1,8 +1,9 @@
-"""Fetch NVIDIA's Python bindings into .runtime/bindings, where the tests hold our TensorRT code against them.
+"""Fetch NVIDIA's Python bindings into .runtime/bindings, where the tests hold our TensorRT code
+against them.
 
-The wheels hold the bindings alone. They want TensorRT's libraries when they are imported, and take stubs of ten empty
-functions. `make bindings` runs this file; the tests do so where they find nothing.
-"""
+The wheels hold the bindings alone. They want TensorRT's libraries when they are imported, and take
+stubs of ten empty functions. `make bindings` runs this file; the tests do so where they find
+nothing."""
 
 from __future__ import annotations
 
@@ -26,13 +27,16 @@ class Unavailable(RuntimeError):
 
 def fetch(version: str) -> list[Path]:
     """Folders for PYTHONPATH, with the bindings of one TensorRT and of CUDA; Unavailable."""
-    return [_made(f"tensorrt-{version}", lambda folder: _tensorrt(version, folder)),
-            _made("cuda", lambda folder: _install(folder, *CUDA))]
+    return [
+        _made(f"tensorrt-{version}", lambda folder: _tensorrt(version, folder)),
+        _made("cuda", lambda folder: _install(folder, *CUDA)),
+    ]
 
 
 def _made(name: str, make) -> Path:
     """The folder `name`, made by `make` if it is not there, whole or not at all."""
-    folder, partial = FOLDER / name, FOLDER / f"{name}.{os.getpid()}.partial"
+    folder = FOLDER / name
+    partial = FOLDER / f"{name}.{os.getpid()}.partial"
     if not folder.is_dir():
         try:
             make(partial)
@@ -49,13 +53,35 @@ def _tensorrt(version: str, folder: Path) -> None:
     _install(folder, f"tensorrt-cu13-bindings=={version}")
     for name in LIBRARIES:  # the bindings look for them beside themselves
         library = f"lib{name}.so.{version.split('.')[0]}"
-        subprocess.run([compiler, "-shared", "-fPIC", f"-Wl,-soname,{library}", "-o",
-                        folder / "tensorrt_bindings" / library, HERE / "stub.c"], check=True)
+        subprocess.run(
+            [
+                compiler,
+                "-shared",
+                "-fPIC",
+                f"-Wl,-soname,{library}",
+                "-o",
+                folder / "tensorrt_bindings" / library,
+                HERE / "stub.c",
+            ],
+            check=True,
+        )
 
 
 def _install(folder: Path, *packages: str) -> None:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-               "--only-binary", ":all:", "--target", str(folder), *packages]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--target",
+        str(folder),
+        *packages,
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:

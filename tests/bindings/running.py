@@ -14,11 +14,16 @@ from graphs import on_cpu
 from onnx import ModelProto, TensorProto
 from world import Emulated
 
-NUMPY = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16)}
+NUMPY = {
+    TensorProto.FLOAT: np.dtype(np.float32),
+    TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
+}
 WORDS = {"fp8": "FP8", "fp4": "FP4", "wide": "BFloat16"}
-TACTICS = {"fp8": "sm90_xmma_gemm_e4m3bf16_e4m3f32_f32_tn_n_tilesize128x128x128",
-           "fp4": "cutlass3x_sm100_bstensorop_gemm_ue4m3xe2m1_ue4m3xe2m1_f32_bf16_128x128x256",
-           "wide": "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64"}
+TACTICS = {
+    "fp8": "sm90_xmma_gemm_e4m3bf16_e4m3f32_f32_tn_n_tilesize128x128x128",
+    "fp4": "cutlass3x_sm100_bstensorop_gemm_ue4m3xe2m1_ue4m3xe2m1_f32_bf16_128x128x256",
+    "wide": "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64",
+}
 
 
 class Runtime(Emulated):
@@ -36,7 +41,9 @@ class Runtime(Emulated):
 
 class ICudaEngine(Emulated):
     def __init__(self, header: dict, model: ModelProto):
-        self.header, self.model, self.stripped = header, model, header["stripped"]
+        self.header = header
+        self.model = model
+        self.stripped = header["stripped"]
         self.tensors = {each.name: each for each in (*model.graph.input, *model.graph.output)}
         self.inputs = [each.name for each in model.graph.input]
         self.load()
@@ -73,12 +80,16 @@ class ICudaEngine(Emulated):
         return types.FLOAT if self.numpy(name) == np.float32 else types.BF16
 
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list:
-        return [self.world.real.Dims(shape) for shape in self.header["profiles"][profile_index][name]]
+        return [
+            self.world.real.Dims(shape) for shape in self.header["profiles"][profile_index][name]
+        ]
 
     def get_engine_stat(self, stat: Any) -> int:
         bits = {TensorProto.FLOAT8E4M3FN: 8, TensorProto.FLOAT4E2M1: 4, TensorProto.BFLOAT16: 16}
-        total = sum(math.prod(tensor.dims) * bits.get(tensor.data_type, 32) // 8
-                    for tensor in self.model.graph.initializer)
+        total = sum(
+            math.prod(tensor.dims) * bits.get(tensor.data_type, 32) // 8
+            for tensor in self.model.graph.initializer
+        )
         return int(total * self.header["weight_share"])
 
     def create_engine_inspector(self) -> Any:
@@ -91,7 +102,9 @@ class ICudaEngine(Emulated):
 
 class IExecutionContext(Emulated):
     def __init__(self, engine: ICudaEngine):
-        self.owner, self.profile, self.memory = engine, None, (0, 0)
+        self.owner = engine
+        self.profile = None
+        self.memory = (0, 0)
         self.shapes: dict[str, tuple] = {}
         self.addresses: dict[str, int] = {}
         self.world.alive += 1
@@ -131,18 +144,28 @@ class IExecutionContext(Emulated):
     def execute_async_v3(self, stream_handle: int) -> bool:
         if self.owner.stripped or set(self.addresses) != set(self.owner.tensors):
             return False
-        device, owner, memory, addresses = self.world.device, self.owner, self.memory, dict(self.addresses)
-        shapes, results = dict(self.shapes), dict(self.results)
+        device = self.world.device
+        owner = self.owner
+        memory = self.memory
+        addresses = dict(self.addresses)
+        shapes = dict(self.shapes)
+        results = dict(self.results)
 
         def look(name: str, shape: tuple) -> np.ndarray:
             dtype = owner.numpy(name)
-            return np.frombuffer(device.view(addresses[name], math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
+            return np.frombuffer(
+                device.view(addresses[name], math.prod(shape) * dtype.itemsize), dtype
+            ).reshape(shape)
 
         def work() -> None:
-            device.view(*memory)[:] = b"\xff" * memory[1]  # scratch: whatever shares it without leave is spoilt
+            device.view(*memory)[:] = (
+                b"\xff" * memory[1]
+            )  # scratch: whatever shares it without leave is spoilt
             answers = owner.compute({name: look(name, shape) for name, shape in shapes.items()})
             for name, values in answers.items():
-                rough = values + owner.header["noise"] * np.random.default_rng(0).standard_normal(values.shape)
+                rough = values + owner.header["noise"] * np.random.default_rng(0).standard_normal(
+                    values.shape
+                )
                 look(name, results[name])[...] = rough.astype(owner.numpy(name))
             device.clock += owner.header["milliseconds"]
 
@@ -152,10 +175,13 @@ class IExecutionContext(Emulated):
 
 class Refitter(Emulated):
     def __init__(self, engine: ICudaEngine, logger: Any):
-        self.engine, self.logger, self.model = engine, logger, None
+        self.engine = engine
+        self.logger = logger
+        self.model = None
 
     def refit_cuda_engine(self) -> bool:
-        self.engine.model, self.engine.stripped = self.model, False
+        self.engine.model = self.model
+        self.engine.stripped = False
         self.engine.load()
         return True
 
@@ -180,25 +206,38 @@ class EngineInspector(Emulated):
 
     def get_engine_information(self, format: Any) -> str:
         assert format == self.world.real.LayerInformationFormat.JSON
-        header, graph = self.engine.header, self.engine.model.graph
-        layers = [self._layer(node, f" [profile {number}]" if number else "")
-                  for number in range(len(header["profiles"])) for node in graph.node]
+        header = self.engine.header
+        graph = self.engine.model.graph
+        layers = [
+            self._layer(node, f" [profile {number}]" if number else "")
+            for number in range(len(header["profiles"]))
+            for node in graph.node
+        ]
         if not header["detailed"]:
             layers = [layer["Name"] for layer in layers]
         names = list(self.engine.tensors)
         if not self.world.eleven:
             return json.dumps({"Layers": layers, "Bindings": names})
-        return json.dumps({"Layers": layers, "I/O Tensors": [{"Name": name, "IOMode": "Input"} for name in names]})
+        return json.dumps(
+            {"Layers": layers, "I/O Tensors": [{"Name": name, "IOMode": "Input"} for name in names]}
+        )
 
     def _layer(self, node: onnx.NodeProto, suffix: str) -> dict:
         kind = None
         if node.op_type == "MatMul":
             last = node.input[1]
-            kind = "fp4" if last.endswith("/turned") else "fp8" if last.endswith("/wide") else "wide"
+            kind = (
+                "fp4" if last.endswith("/turned") else "fp8" if last.endswith("/wide") else "wide"
+            )
             kind = "wide" if node.name in self.engine.header["widened"] else kind
-        layer = {"Name": (node.name or node.output[0]) + suffix, "LayerType": "gemm" if kind else "kgen",
-                 "Inputs": [self._tensor(name, kind or "wide") for name in node.input],
-                 "Outputs": [self._tensor(name, "wide") for name in node.output], "StreamId": 0, "Metadata": ""}
+        layer = {
+            "Name": (node.name or node.output[0]) + suffix,
+            "LayerType": "gemm" if kind else "kgen",
+            "Inputs": [self._tensor(name, kind or "wide") for name in node.input],
+            "Outputs": [self._tensor(name, "wide") for name in node.output],
+            "StreamId": 0,
+            "Metadata": "",
+        }
         return {**layer, "TacticName": TACTICS[kind]} if kind else layer
 
     def _tensor(self, name: str, kind: str) -> dict:

@@ -1,4 +1,5 @@
-"""Our TensorRT code against NVIDIA's own bindings, of both versions: they cannot be loaded into one process."""
+"""Our TensorRT code against NVIDIA's own bindings, of both versions: they cannot be loaded into one
+process."""
 
 from __future__ import annotations
 
@@ -19,9 +20,21 @@ def test_everything_holds_with(version):
         folders = fetch(version)
     except Unavailable as reason:
         pytest.skip(str(reason))
-    env = {**os.environ, "RETOUCH_TENSORRT": version, "CUDA_VISIBLE_DEVICES": "",
-           "PYTHONPATH": os.pathsep.join(map(str, folders))}
+    env = {
+        **os.environ,
+        "RETOUCH_TENSORRT": version,
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": os.pathsep.join(map(str, folders)),
+    }
     tests = HERE / "held"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--confcutdir={tests}", str(tests)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        f"--confcutdir={tests}",
+        str(tests),
+    ]
     done = subprocess.run(command, cwd=HERE.parents[1], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,7 +1,8 @@
-"""The installed TensorRT as a test wants it, for the emulated classes in building.py and running.py.
+"""The installed TensorRT as a test wants it, for the emulated classes in building.py and
+running.py.
 
-Classes and members there are named as the real ones, and `checked.Fakes` holds every call and answer against those.
-"""
+Classes and members there are named as the real ones, and `checked.Fakes` holds every call and
+answer against those."""
 
 from __future__ import annotations
 
@@ -16,9 +17,9 @@ from device import Device
 class World:
     """The installed TensorRT and its moods; plans keep those they were built in.
 
-    `widened` names the layers that are built wide, `noise` is added to outputs, a run takes `milliseconds`, weights
-    take `weight_share` of their bytes in the graph, `phases` (name, parent, steps) are what the builder reports.
-    """
+    `widened` names the layers that are built wide, `noise` is added to outputs, a run takes
+    `milliseconds`, weights take `weight_share` of their bytes in the graph, `phases` (name, parent,
+    steps) are what the builder reports."""
 
     real: ModuleType
     device: Device
@@ -46,7 +47,9 @@ class World:
 
     def __post_init__(self) -> None:
         """The classes, bound to this world."""
-        self.classes = {each.__name__: type(each.__name__, (each,), {"world": self}) for each in self.kinds}
+        self.classes = {
+            each.__name__: type(each.__name__, (each,), {"world": self}) for each in self.kinds
+        }
 
     def complain(self, logger: Any, words: str) -> None:
         logger.log(self.real.ILogger.Severity.ERROR, words)

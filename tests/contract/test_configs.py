@@ -1,4 +1,5 @@
-"""Every config.pbtxt, read with Triton's own protobuf, against retouch/types.py and against each other."""
+"""Every config.pbtxt, read with Triton's own protobuf, against retouch/api/request.py and against
+each other."""
 
 from __future__ import annotations
 
@@ -6,16 +7,23 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
-from retouch import types
-from retouch.server import ROOT
-from retouch.wire import ANSWERS
+from retouch.api.request import ENSEMBLE_IMAGE, INPUTS, LANES, OUTPUTS, REQUIRED
+from retouch.api.tensors import ANSWERS
+from retouch.launcher.server import ROOT
 
 REPOSITORY = ROOT / "model_repository"
 # but lanes with an adapter: an export has made those of the plain ones
-NAMES = sorted(path.parent.name for path in REPOSITORY.glob("*/config.pbtxt") if "-" not in path.parent.name)
+NAMES = sorted(
+    path.parent.name for path in REPOSITORY.glob("*/config.pbtxt") if "-" not in path.parent.name
+)
 DOORS = ("edit", "edit_sync", "edit_ensemble")
 TAKE_REQUESTS = (*DOORS, "preprocess")
-DATATYPES = {"BYTES": "TYPE_STRING", "INT32": "TYPE_INT32", "INT64": "TYPE_INT64", "FP32": "TYPE_FP32"}
+DATATYPES = {
+    "BYTES": "TYPE_STRING",
+    "INT32": "TYPE_INT32",
+    "INT64": "TYPE_INT64",
+    "FP32": "TYPE_FP32",
+}
 
 
 PROFILES = [path for name in NAMES for path in sorted(REPOSITORY.glob(f"{name}/configs/*.pbtxt"))]
@@ -42,7 +50,9 @@ def expected(listed):
 
 
 def test_the_models_of_the_design_are_there():
-    lanes = {f"denoiser_{lane}" for lane in config("edit").parameters["lanes"].string_value.split(",")}
+    lanes = {
+        f"denoiser_{lane}" for lane in config("edit").parameters["lanes"].string_value.split(",")
+    }
     stages = {"preprocess", "vl_parser", "connector", "vae_encoder", "vae_decoder", "postprocess"}
     assert set(NAMES) == {*DOORS, *stages, *lanes}
 
@@ -56,10 +66,17 @@ def test_every_config(name):
     assert text.startswith("#") and len(text.splitlines()) <= 130
     if name not in TAKE_REQUESTS:
         optional = {tensor.name for tensor in read.input if tensor.optional}
-        # the ensemble hands its own on, which is optional there; preprocess has refused an edit without it
-        assert optional == ({"INSTRUCTION"} if name == "vl_parser" else set()), "optional inputs stop batching"
-    assert (read.backend, read.platform) == (("", "ensemble") if name == "edit_ensemble" else ("python", ""))
-    assert read.model_transaction_policy.decoupled == (name == "edit" or name.startswith("denoiser_"))
+        # the ensemble hands its own on, which is optional there; preprocess has refused an edit
+        # without it
+        assert optional == ({"INSTRUCTION"} if name == "vl_parser" else set()), (
+            "optional inputs stop batching"
+        )
+    assert (read.backend, read.platform) == (
+        ("", "ensemble") if name == "edit_ensemble" else ("python", "")
+    )
+    assert read.model_transaction_policy.decoupled == (
+        name == "edit" or name.startswith("denoiser_")
+    )
     assert not read.response_cache.enable
 
 
@@ -70,29 +87,34 @@ def configs_that_take_requests():
         yield from sorted(REPOSITORY.glob(f"{name}/configs/*.pbtxt"))
 
 
-@pytest.mark.parametrize("path", configs_that_take_requests(), ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize(
+    "path", configs_that_take_requests(), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_doors_take_the_request(path):
     inputs = parsed(path).input
-    assert tensors(inputs) == expected(types.INPUTS)
-    assert [tensor.name for tensor in inputs] == [tensor.name for tensor in types.INPUTS]
+    assert tensors(inputs) == expected(INPUTS)
+    assert [tensor.name for tensor in inputs] == [tensor.name for tensor in INPUTS]
     optional = {tensor.name for tensor in inputs if tensor.optional}
     required = {tensor.name for tensor in inputs} - optional
-    assert set(types.REQUIRED) == {"IMAGE", "INSTRUCTION"}
-    # tritonserver 2.51 never answers a request that lacks a required input of an ensemble with optional ones
+    assert set(REQUIRED) == {"IMAGE", "INSTRUCTION"}
+    # tritonserver 2.51 never answers a request that lacks a required input of an ensemble with
+    # optional ones
     by_code = path.parent.name in ("edit_ensemble", "preprocess")
-    assert required == (set() if by_code else set(types.REQUIRED))
+    assert required == (set() if by_code else set(REQUIRED))
 
 
-@pytest.mark.parametrize("path", PROFILES, ids=lambda path: f"{path.parent.parent.name}-{path.stem}")
+@pytest.mark.parametrize(
+    "path", PROFILES, ids=lambda path: f"{path.parent.parent.name}-{path.stem}"
+)
 def test_no_profile_of_a_stage_has_optional_inputs(path):
     assert not any(tensor.optional for tensor in parsed(path).input)
 
 
 @pytest.mark.parametrize("name", (*DOORS, "postprocess"))
 def test_doors_give_the_answer(name):
-    outputs = expected(types.OUTPUTS)
+    outputs = expected(OUTPUTS)
     if name == "edit_ensemble":
-        outputs[types.ENSEMBLE_IMAGE] = outputs.pop("IMAGE")
+        outputs[ENSEMBLE_IMAGE] = outputs.pop("IMAGE")
     assert tensors(config(name).output) == outputs
 
 
@@ -102,10 +124,16 @@ def test_the_queue_has_priority_a_limit_and_a_time_out(name):
     assert config(name).max_batch_size == 1
     assert (batching.priority_levels, batching.default_priority_level) == (2, 2)
     policy = batching.default_queue_policy
-    assert policy.max_queue_size > 0 and policy.default_timeout_microseconds > 0 and policy.allow_timeout_override
+    assert (
+        policy.max_queue_size > 0
+        and policy.default_timeout_microseconds > 0
+        and policy.allow_timeout_override
+    )
 
 
-@pytest.mark.parametrize("name", ("preprocess", "vl_parser", "connector", "vae_encoder", "vae_decoder", "postprocess"))
+@pytest.mark.parametrize(
+    "name", ("preprocess", "vl_parser", "connector", "vae_encoder", "vae_decoder", "postprocess")
+)
 def test_stateless_models_batch(name):
     assert config(name).max_batch_size > 1 and config(name).HasField("dynamic_batching")
 
@@ -116,20 +144,28 @@ def lanes_of(name):
 
 def test_the_doors_know_the_same_lanes():
     assert lanes_of("edit") == lanes_of("edit_sync")
-    assert set(lanes_of("edit")) <= set(types.LANES)
+    assert set(lanes_of("edit")) <= set(LANES)
 
 
 def test_before_the_ensemble_only_the_lane_it_wires_can_be_chosen():
     wired = [step.model_name for step in config("edit_ensemble").ensemble_scheduling.step]
-    assert [f"denoiser_{lane}" for lane in lanes_of("preprocess")] == [name for name in wired if "denoiser" in name]
+    assert [f"denoiser_{lane}" for lane in lanes_of("preprocess")] == [
+        name for name in wired if "denoiser" in name
+    ]
 
 
-@pytest.mark.parametrize("path", PROFILES, ids=lambda path: f"{path.parent.parent.name}-{path.stem}")
+@pytest.mark.parametrize(
+    "path", PROFILES, ids=lambda path: f"{path.parent.parent.name}-{path.stem}"
+)
 def test_a_profile_is_its_config_on_another_machine(path):
-    profile, main, gpu = parsed(path), config(path.parent.parent.name), path.stem != "cpu"
+    profile = parsed(path)
+    main = config(path.parent.parent.name)
+    gpu = path.stem != "cpu"
     (group,) = profile.instance_group
     # tickets are known to one loop, so there is one, on one GPU
-    assert (group.count, group.kind, list(group.gpus)) == ((1, group.KIND_GPU, [0]) if gpu else (1, group.KIND_CPU, []))
+    assert (group.count, group.kind, list(group.gpus)) == (
+        (1, group.KIND_GPU, [0]) if gpu else (1, group.KIND_CPU, [])
+    )
     assert profile.parameters["runner"].string_value == ("tensorrt" if gpu else "onnx")
     assert int(profile.parameters["reference_bytes"].string_value) == (8 << 30 if gpu else 64 << 20)
     assert int(profile.parameters["running_bytes"].string_value) == (16 << 30 if gpu else 1 << 30)
@@ -142,7 +178,11 @@ def test_a_profile_is_its_config_on_another_machine(path):
 
 def test_every_lane_has_the_profiles_it_can_run_on():
     found = {(path.parent.parent.name, path.stem) for path in PROFILES}
-    everywhere = {(f"denoiser_{lane}", profile) for lane in types.LANES for profile in ("cpu", "hopper", "blackwell")}
+    everywhere = {
+        (f"denoiser_{lane}", profile)
+        for lane in LANES
+        for profile in ("cpu", "hopper", "blackwell")
+    }
     assert found == everywhere - {("denoiser_fp4", "hopper")}
 
 
@@ -151,7 +191,8 @@ def test_the_lanes_are_one_model():
     for lane in ("fp8", "fp4"):
         other = REPOSITORY / f"denoiser_{lane}"
         assert (other / "1" / "model.py").resolve() == (bf16 / "1" / "model.py").resolve()
-        one, two = config("denoiser_bf16"), config(f"denoiser_{lane}")
+        one = config("denoiser_bf16")
+        two = config(f"denoiser_{lane}")
         one.name = two.name
         assert one == two
 

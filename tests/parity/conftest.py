@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from exports import exported
 from families_tiny import make_published
-
-from export.checkpoint import Checkpoint
+from retouch_export.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
-"""The ablation as a command, and the calibration that it rests on, on a checkpoint of random weights."""
+"""The ablation as a command, and the calibration that it rests on, on a checkpoint of random
+weights."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ import pytest
 
 from benchmarks import quantisation
 from benchmarks.fidelity import relative
-from export.calibrate import calibrate, pairs
-from export.feedback import importance
-from export.policy import Tier, tier_of
+from retouch_export.calibrate import calibrate, pairs
+from retouch_export.gptq import importance
+from retouch_export.policy import Tier, tier_of
 from training.checkpoint import calibration_pairs
 
 
@@ -30,16 +31,27 @@ def test_a_calibration_has_ranges_and_products_of_every_narrow_layer(calibrated,
     for graph, modules in both.items():
         assert any(tier_of(module, "fp4") is Tier.NVFP4 for module in modules)
         for module, found in modules.items():
-            squares, before = importance(found.products), importance(once[graph][module].products)
+            squares = importance(found.products)
+            before = importance(once[graph][module].products)
             assert found.largest >= once[graph][module].largest > 0
             assert (squares >= before).all() and squares.max() > before.max()
-            assert squares.max() >= found.largest ** 2 * 0.999
+            assert squares.max() >= found.largest**2 * 0.999
 
 
 def test_recipes_side_by_side(calibrated, repository, tmp_path, capsys):
     before = sorted(repository.iterdir())
-    quantisation.main(["--checkpoint", str(calibrated), "--repository", str(repository), "--scenes", "2",
-                       "--json", str(tmp_path / "out" / "ablation.json")])
+    quantisation.main(
+        [
+            "--checkpoint",
+            str(calibrated),
+            "--repository",
+            str(repository),
+            "--scenes",
+            "2",
+            "--json",
+            str(tmp_path / "out" / "ablation.json"),
+        ]
+    )
     told_words = capsys.readouterr().out
     told = json.loads((tmp_path / "out" / "ablation.json").read_text())
     assert told["scenes"] == 2 and list(told["recipes"]) == list(quantisation.RECIPES)
@@ -49,10 +61,13 @@ def test_recipes_side_by_side(calibrated, repository, tmp_path, capsys):
     assert rows["nearest"]["bytes"] == rows["feedback"]["bytes"]
     assert sum(rows["feedback"]["bytes"].values()) < sum(rows["feedback, tail 1"]["bytes"].values())
     assert rows["search"]["weights"] < rows["nearest"]["weights"] < 0.15
-    assert all(0 < error < 0.5 for row in rows.values() for error in (*row["velocity"], row["latents"]))
+    assert all(
+        0 < error < 0.5 for row in rows.values() for error in (*row["velocity"], row["latents"])
+    )
     assert sorted(repository.iterdir()) == before
 
 
 def test_a_relative_error_is_of_squared_sums():
-    ours, theirs = [np.array([3.0, 0.0]), np.array([0.0])], [np.array([0.0, 0.0]), np.array([6.0])]
+    ours = [np.array([3.0, 0.0]), np.array([0.0])]
+    theirs = [np.array([0.0, 0.0]), np.array([6.0])]
     assert relative(ours, theirs) == pytest.approx((45 / 36) ** 0.5)

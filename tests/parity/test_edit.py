@@ -1,4 +1,5 @@
-"""A whole edit: the ONNX stages, one after the other as the server runs them, against the torch pipeline."""
+"""A whole edit: the ONNX stages, one after the other as the server runs them, against the torch
+pipeline."""
 
 from __future__ import annotations
 
@@ -8,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retouch.pipeline import RetouchPipeline
-from retouch.plain_loop import PlainLoop
-from retouch.runners.onnx import OnnxRunner
-from retouch.types import BUCKETS
+from retouch.api.request import BUCKETS
+from retouch.backends.onnx import OnnxRunner
+from retouch.families.instructx.pipeline import RetouchPipeline
+from retouch.offline.plain_loop import PlainLoop
 
 TOLERANCE = 1e-4  # relative, after a whole edit
 SENTENCE = "make the red circle blue"
@@ -31,7 +32,7 @@ def stages(repository):
 
 def edit(stages, pixels, region, seed, previews=0):
     """What the parser said, and all progress of the denoiser."""
-    parsed, = stages.parser.run(pixels[None], [SENTENCE])
+    (parsed,) = stages.parser.run(pixels[None], [SENTENCE])
     return parsed, list(stages.denoise(pixels, parsed, region, seed, STEPS, 0.0, previews))
 
 
@@ -46,7 +47,8 @@ def relative(ours, theirs):
 @pytest.mark.parametrize("size", BUCKETS)
 @pytest.mark.parametrize("share", (0.2, 1.0))
 def test_latents_after_a_whole_edit(pipeline, stages, size, share):
-    pixels, cells = picture(size), size[0] * size[1] // 256
+    pixels = picture(size)
+    cells = size[0] * size[1] // 256
     region = np.random.default_rng(0).random(cells) <= share
     image = Image.fromarray(pixels)
     expected = pipeline(image, SENTENCE, seed=5, steps=STEPS, region=region, output_type="latent")
@@ -60,20 +62,27 @@ def test_pixels_and_understanding(pipeline, stages, size):
     region = np.ones(size[0] * size[1] // 256, bool)
     parsed, progress = edit(stages, pixels, region, seed=5, previews=3)
     reading = pipeline.parse(pixels, SENTENCE)
-    assert relative(stages.connector.run(parsed.queries[None]), reading.conditioning.numpy()) <= 1e-4
+    assert (
+        relative(stages.connector.run(parsed.queries[None]), reading.conditioning.numpy()) <= 1e-4
+    )
     assert [(o.op, o.target, o.value) for o in parsed.operations] == [
-        (o.op, o.target, o.value) for o in reading.operations]
+        (o.op, o.target, o.value) for o in reading.operations
+    ]
     np.testing.assert_array_equal(parsed.region, reading.region)
     previews = [each.preview for each in progress if each.preview is not None]
     assert [preview.shape for preview in previews] == [(size[0] // 4, size[1] // 4, 3)] * 3
     latents = progress[-1].latents
-    ours, theirs = stages.decoder.run(latents[None])[0], pipeline.decode(latents[None])
+    ours = stages.decoder.run(latents[None])[0]
+    theirs = pipeline.decode(latents[None])
     assert np.abs(ours.astype(int) - theirs).max() <= 1
 
 
 def test_a_preview_is_of_the_pipelines_clean_tokens(pipeline, stages):
-    pixels, region, seen = picture((128, 128)), np.ones(64, bool), {}
-    latents, reading = pipeline.encode(pixels), pipeline.parse(pixels, SENTENCE)
+    pixels = picture((128, 128))
+    region = np.ones(64, bool)
+    seen = {}
+    latents = pipeline.encode(pixels)
+    reading = pipeline.parse(pixels, SENTENCE)
     pipeline.denoise(latents, reading, region, 5, STEPS, seen.__setitem__)
     _, progress = edit(stages, pixels, region, seed=5, previews=STEPS - 1)
     for each in progress[:-1]:
@@ -82,10 +91,12 @@ def test_a_preview_is_of_the_pipelines_clean_tokens(pipeline, stages):
 
 
 def test_cells_outside_the_region_keep_the_sources_latents(stages):
-    pixels, region = picture((128, 128)), np.zeros(64, bool)
+    pixels = picture((128, 128))
+    region = np.zeros(64, bool)
     region[9:12] = True
     _, progress = edit(stages, pixels, region, seed=1)
-    source, edited = stages.encoder.run(pixels[None])[0], progress[-1].latents
+    source = stages.encoder.run(pixels[None])[0]
+    edited = progress[-1].latents
     side = source.shape[1] // 8
     outside = ~np.kron(region.reshape(8, 8), np.ones((side, side), bool))
     np.testing.assert_array_equal(edited[:, outside], source[:, outside])
@@ -97,6 +108,6 @@ def test_parser_alone_and_among_others(stages):
     pixels = np.stack([picture((128, 128))] * 3)
     sentences = [SENTENCE, "remove it", SENTENCE + " and move the large green star to the top left"]
     for together, image, sentence in zip(stages.parser.run(pixels, sentences), pixels, sentences):
-        alone, = stages.parser.run(image[None], [sentence])
+        (alone,) = stages.parser.run(image[None], [sentence])
         np.testing.assert_array_equal(together.queries, alone.queries)
         assert together.to_json() == alone.to_json()

@@ -1,4 +1,5 @@
-"""The evaluation as a command, on a checkpoint of random weights whose second lane is a copy of its first."""
+"""The evaluation as a command, on a checkpoint of random weights whose second lane is a copy of its
+first."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retouch import images
-from retouch.plain_loop import PlainLoop
-from retouch.types import EditRequest
+from retouch.api.request import EditRequest
+from retouch.imaging import images
+from retouch.offline.plain_loop import PlainLoop
 from training import evaluate
 from training.lane import Lane
 from training.render import render
@@ -20,19 +21,35 @@ from training.scenes import held_out
 
 @pytest.fixture()
 def lanes(repository, monkeypatch):
-    """The repository with a lane fp8 that is bf16's very own graphs; LPIPS's weights are not needed."""
+    """The repository with a lane fp8 that is bf16's very own graphs; LPIPS's weights are not
+    needed."""
     copy = repository / "denoiser_fp8"
     shutil.copytree(repository / "denoiser_bf16", copy)
-    monkeypatch.setattr(evaluate, "Lpips", lambda: lambda a, b: float(np.abs(a.astype(float) - b).max()))
+    monkeypatch.setattr(
+        evaluate, "Lpips", lambda: lambda a, b: float(np.abs(a.astype(float) - b).max())
+    )
     yield repository
     shutil.rmtree(copy)
 
 
 def test_all_that_is_exported_in_one_table(lanes, tmp_path, capsys):
-    json_path, sheet = tmp_path / "out" / "eval.json", tmp_path / "out" / "worst.png"
-    evaluate.main(["--repository", str(lanes), "--precision", "--scenes", "3", "--json", str(json_path),
-                   "--worst", str(sheet)])
-    told, figures = capsys.readouterr().out, json.loads(json_path.read_text())
+    json_path = tmp_path / "out" / "eval.json"
+    sheet = tmp_path / "out" / "worst.png"
+    evaluate.main(
+        [
+            "--repository",
+            str(lanes),
+            "--precision",
+            "--scenes",
+            "3",
+            "--json",
+            str(json_path),
+            "--worst",
+            str(sheet),
+        ]
+    )
+    told = capsys.readouterr().out
+    figures = json.loads(json_path.read_text())
     assert "3 held-out scenes" in told and str(sheet) in told
     assert list(figures["lanes"]) == ["bf16", "fp8"]
     wide, narrow = figures["lanes"].values()
@@ -44,20 +61,27 @@ def test_all_that_is_exported_in_one_table(lanes, tmp_path, capsys):
 
 def test_bf16_alone_needs_no_lpips(repository, monkeypatch, capsys):
     monkeypatch.setattr(evaluate, "Lpips", None)
-    evaluate.main(["--repository", str(repository), "--precision", "bf16", "--scenes", "1", "--steps", "1"])
+    evaluate.main(
+        ["--repository", str(repository), "--precision", "bf16", "--scenes", "1", "--steps", "1"]
+    )
     assert "bf16" in capsys.readouterr().out
 
 
 def test_a_lane_that_is_not_exported_is_one_sentence(repository, capsys):
-    with pytest.raises(SystemExit, match="error: denoiser_fp4/1 has no manifest.json; run the export first"):
+    with pytest.raises(
+        SystemExit, match="error: denoiser_fp4/1 has no manifest.json; run the export first"
+    ):
         evaluate.main(["--repository", str(repository), "--precision", "fp4", "--scenes", "1"])
 
 
-@pytest.mark.parametrize("option, words", [
-    (["--scenes", "0"], "--scenes is 0; it must be 1 or more"),
-    (["--steps", "51"], "--steps is 51; it must be 0 to 50"),
-    (["--precision", "fp16"], "invalid choice: 'fp16'"),
-])
+@pytest.mark.parametrize(
+    "option, words",
+    [
+        (["--scenes", "0"], "--scenes is 0; it must be 1 or more"),
+        (["--steps", "51"], "--steps is 51; it must be 0 to 50"),
+        (["--precision", "fp16"], "invalid choice: 'fp16'"),
+    ],
+)
 def test_options_out_of_their_limits(option, words, capsys):
     with pytest.raises(SystemExit):
         evaluate.main(option)
@@ -65,8 +89,9 @@ def test_options_out_of_their_limits(option, words, capsys):
 
 
 def test_an_answer_is_the_plain_loops(repository):
-    pair, = held_out(1)
-    source, target = render(pair.source), render(pair.target)
+    (pair,) = held_out(1)
+    source = render(pair.source)
+    target = render(pair.target)
     answer = Lane(repository, "bf16").edit(source, target, pair.instruction, seed=7, steps=5)
     assert len(answer.step_seconds) == 4 and answer.seconds > sum(answer.step_seconds) > 0
     request = EditRequest(images.encode(source.pixels), pair.instruction, seed=7, steps=5)

@@ -1,4 +1,5 @@
-"""What holds for every family alike: the torch runner, plans' profiles and the cost of a step, by its adapter."""
+"""What holds for every family alike: the torch runner, plans' profiles and the cost of a step, by
+its adapter."""
 
 from __future__ import annotations
 
@@ -8,16 +9,16 @@ from functools import partial
 import numpy as np
 import onnx
 import pytest
-from families_tiny import NAMES, SIZES, export_family, wanted
 
-from clients import calibrate
-from export.profiles import profiles, shapes
-from retouch import cost
-from retouch.families.klein import Flux2KleinKV
-from retouch.fp8 import Fp8Linear
-from retouch.manifest import ArtifactError
-from retouch.runners.onnx import OnnxRunner
-from retouch.runners.torch import TorchRunner
+from families_tiny import NAMES, SIZES, export_family, wanted
+from retouch.artifacts.manifest import ArtifactError
+from retouch.backends.onnx import OnnxRunner
+from retouch.backends.torch import TorchRunner
+from retouch.engine import cost_model
+from retouch.families.flux2_klein.sampling import Flux2KleinKV
+from retouch.networks.fp8_linear import Fp8Linear
+from retouch_clients import step_profile
+from retouch_export.profiles import profiles, shapes
 
 LANES = ("bf16", "fp8")
 SMALL = ((64, 96), (80, 80), (80, 80)), ((16, 16), (64, 96), (64, 96))  # in place of klein's
@@ -39,7 +40,7 @@ def far(ours, theirs):
     return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
 
 
-# -- the torch runner -------------------------------------------------------------------------------------------------
+# -- the torch runner ------------------------------------------------------------------------------
 
 
 DRAWS = range(4)  # what a rounding does to one edit is chance, and a processor's sums decide it
@@ -55,13 +56,19 @@ def latents(family, lane, runner, which, share, more):
     return np.stack([list(denoiser.run(edit))[-1].latents for edit in edits])
 
 
-@pytest.mark.parametrize("which, share, more", ((0, 1.0, 0), (-1, 0.4, 0), (0, 1.0, 1)),
-                         ids=("whole", "part", "references"))
+@pytest.mark.parametrize(
+    "which, share, more",
+    ((0, 1.0, 0), (-1, 0.4, 0), (0, 1.0, 1)),
+    ids=("whole", "part", "references"),
+)
 @pytest.mark.parametrize("lane", LANES)
 def test_torch_is_as_near_as_rounding_allows(family, lane, which, share, more):
-    """Whole edits in four steps, of the lane in torch, on ONNX Runtime, and there with no rounding in between."""
-    ours, theirs, exact = (latents(family, lane, runner, which, share, more)
-                           for runner in (torch_runner, OnnxRunner, partial(OnnxRunner, rounded=False)))
+    """Whole edits in four steps, of the lane in torch, on ONNX Runtime, and there with no rounding
+    in between."""
+    ours, theirs, exact = (
+        latents(family, lane, runner, which, share, more)
+        for runner in (torch_runner, OnnxRunner, partial(OnnxRunner, rounded=False))
+    )
     assert 0 < far(theirs, exact) < 0.1
     assert far(ours, exact) <= 1.25 * far(theirs, exact)
     assert far(ours, theirs) <= 2 * far(theirs, exact)
@@ -74,7 +81,11 @@ def test_narrow_layers_are_those_of_the_graph(family, lane):
     held = onnx.load(family.folder(lane) / "step.onnx", load_external_data=False).graph.initializer
     assert narrow == sum(each.name.endswith("/fp8") for each in held)
     assert (narrow > 0) == (lane == "fp8")
-    assert [name for name, parameter in network.named_parameters() if parameter.is_meta and not lasts_words(name)] == []
+    assert [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.is_meta and not lasts_words(name)
+    ] == []
 
 
 def lasts_words(name):
@@ -96,11 +107,14 @@ def test_edits_share_a_step_in_torch(family):
         assert far(progress.latents, alone.latents) <= 0.02
 
 
-# -- TensorRT's profiles ----------------------------------------------------------------------------------------------
+# -- TensorRT's profiles ---------------------------------------------------------------------------
 
 
 def graphs(family):
-    return {path.stem: onnx.load(path, load_external_data=False) for path in family.folder().glob("*.onnx")}
+    return {
+        path.stem: onnx.load(path, load_external_data=False)
+        for path in family.folder().glob("*.onnx")
+    }
 
 
 def test_every_dynamic_axis_has_limits(family):
@@ -120,8 +134,8 @@ def test_every_dynamic_axis_has_limits(family):
 @pytest.mark.parametrize("batch", (1, 3))
 @pytest.mark.parametrize("which", (0, 1, 2))
 def test_inputs_of_edits_fit_a_profile(family, batch, which):
-    """What the denoiser gives its graphs, of sizes, texts and references at the ends and in the middle of their
-    ranges."""
+    """What the denoiser gives its graphs, of sizes, texts and references at the ends and in the
+    middle of their ranges."""
     seen = {}
 
     class Watched(OnnxRunner):
@@ -130,48 +144,61 @@ def test_inputs_of_edits_fit_a_profile(family, batch, which):
             self.graph = graph
 
         def run(self, **inputs):
-            seen[self.graph] = {name: np.concatenate(value) if isinstance(value, list) else value
-                                for name, value in inputs.items()}
+            seen[self.graph] = {
+                name: np.concatenate(value) if isinstance(value, list) else value
+                for name, value in inputs.items()
+            }
             return super().run(**inputs)
 
     denoiser = family.denoiser(runner=Watched)
     adapter = denoiser.family
-    size, more = sizes(adapter)[which % len(sizes(adapter))], adapter.references if which == 2 else 0
-    asked = [wanted(adapter, size, adapter.words[which], seed, (0.2, 0.6, 1.0)[which], more) for seed in range(batch)]
+    size = sizes(adapter)[which % len(sizes(adapter))]
+    more = adapter.references if which == 2 else 0
+    asked = [
+        wanted(adapter, size, adapter.words[which], seed, (0.2, 0.6, 1.0)[which], more)
+        for seed in range(batch)
+    ]
     denoiser.step([denoiser.begin(each) for each in asked])
     for name, model in graphs(family).items():
         table = [shapes(model, profile) for profile in profiles(model, adapter)]
 
         def fits(limits):
-            return all(len(value.shape) == len(limits[each][0])
-                       and all(low <= side <= high
-                               for low, side, high in zip(limits[each][0], value.shape, limits[each][2]))
-                       for each, value in seen[name].items())
+            return all(
+                len(value.shape) == len(limits[each][0])
+                and all(
+                    low <= side <= high
+                    for low, side, high in zip(limits[each][0], value.shape, limits[each][2])
+                )
+                for each, value in seen[name].items()
+            )
 
         assert set(seen[name]) == set(table[0])
         assert any(map(fits, table)), {each: value.shape for each, value in seen[name].items()}
 
 
-# -- the cost of a step -----------------------------------------------------------------------------------------------
+# -- the cost of a step ----------------------------------------------------------------------------
 
 
 def test_a_step_is_measured(family, monkeypatch):
-    monkeypatch.setattr(calibrate, "BATCHES", (1, 2))
-    monkeypatch.setattr(calibrate, "REPEATS", 2)
-    path = calibrate.calibrate(family.repository, "bf16")
-    told, adapter = json.loads(path.read_text()), family.denoiser().family
-    shares = len(calibrate.SHARES) if adapter.partial else 1
+    monkeypatch.setattr(step_profile, "BATCHES", (1, 2))
+    monkeypatch.setattr(step_profile, "REPEATS", 2)
+    path = step_profile.calibrate(family.repository, "bf16")
+    told = json.loads(path.read_text())
+    adapter = family.denoiser().family
+    shares = len(step_profile.SHARES) if adapter.partial else 1
     assert len(told["measured"]) == 2 * shares * len(sizes(adapter))
-    found = cost.load(family.folder())
+    found = cost_model.load(family.folder())
     for each in told["measured"]:
         assert each["seconds"] > 0 and each["tokens"] >= 1 and each["reference"] >= each["tokens"]
-        assert found.seconds(each["batch"], each["tokens"], each["reference"]) == pytest.approx(each["fitted"])
+        assert found.seconds(each["batch"], each["tokens"], each["reference"]) == pytest.approx(
+            each["fitted"]
+        )
     assert found.kept > 0 and found.held > 0 and found.beside > 0
 
 
 def test_a_lane_that_is_not_exported_is_told(family):
     with pytest.raises(ArtifactError, match="run the export"):
-        calibrate.calibrate(family.repository, "fp4")
+        step_profile.calibrate(family.repository, "fp4")
 
 
 def test_sizes_are_the_tiny_ones(family):

@@ -7,19 +7,23 @@ import sys
 
 import onnx_ir as ir
 import pytest
-from exports import exported, refused
 
-from export.parts import PARTS
-from export.quantise import bytes_by_tier
-from retouch.manifest import verify
+from exports import exported, refused
+from retouch.artifacts.manifest import verify
+from retouch_export.parts import PARTS
+from retouch_export.quantise import bytes_by_tier
 from training.checkpoint import calibration_pairs
 
 
 def test_second_run_does_nothing_and_loads_no_torch(folder, repository):
     before = {path: path.stat().st_mtime_ns for path in repository.rglob("*")}
-    code = ("import sys; from export.command import export; export(sys.argv[1:], standalone_mode=False); "
-            "assert not {'torch', 'onnxruntime', 'transformers'} & set(sys.modules)")
-    subprocess.run([sys.executable, "-c", code, str(folder), "--repository", str(repository)], check=True)
+    code = (
+        "import sys; from retouch_export.command import export; export(sys.argv[1:], standalone_mode=False); "
+        "assert not {'torch', 'onnxruntime', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(folder), "--repository", str(repository)], check=True
+    )
     assert {path: path.stat().st_mtime_ns for path in repository.rglob("*")} == before
 
 
@@ -33,18 +37,27 @@ def test_a_damaged_part_is_made_again(folder, repository):
 
 
 def test_manifests_say_what_stages_read_and_no_more(repository):
-    assert all(verify(repository / part / "1").settings == {} for part in ("connector", "vae_encoder", "vae_decoder"))
+    assert all(
+        verify(repository / part / "1").settings == {}
+        for part in ("connector", "vae_encoder", "vae_decoder")
+    )
     assert "max_steps" not in verify(repository / "denoiser_bf16" / "1").settings
 
 
 def test_folders_of_the_model_repository(repository):
     assert {path.name for path in repository.iterdir()} == {
-        "vl_parser", "connector", "vae_encoder", "vae_decoder", "denoiser_bf16"}
+        "vl_parser",
+        "connector",
+        "vae_encoder",
+        "vae_decoder",
+        "denoiser_bf16",
+    }
     assert len(PARTS) == 5
 
 
 def test_narrow_lanes(folder, repository):
-    """On the way that users go: calibrated, quantised, described; and not again when they are there."""
+    """On the way that users go: calibrated, quantised, described; and not again when they are
+    there."""
     asked = folder, "--repository", repository, "--precision", "fp8,fp4"
     assert "no calibration/pairs.jsonl" in refused(*asked)
     calibration_pairs(folder / "calibration", count=4)
@@ -56,19 +69,41 @@ def test_narrow_lanes(folder, repository):
         assert manifest.precision == lane
         assert manifest.weights == bytes_by_tier(ir.load(made / "step.onnx"))
         files = {path.name for path in made.iterdir()}
-        assert files == {"step.onnx", "step.onnx.data", "reference.onnx", "reference.onnx.data", "calibration.json",
-                         "preview.npz", "manifest.json"}
+        assert files == {
+            "step.onnx",
+            "step.onnx.data",
+            "reference.onnx",
+            "reference.onnx.data",
+            "calibration.json",
+            "preview.npz",
+            "manifest.json",
+        }
     assert recipes(repository) == {"fp8": None, "fp4": {"rounding": "feedback", "tail": 1}}
     assert "up to date" in exported(*asked)
     ranges = repository / "denoiser_fp8" / "1" / "calibration.json"
     kept = shutil.copy(ranges, repository.parent / "ranges.json")
-    assert "up to date" in exported(*asked, "--calibration", kept)  # they are those that it was made with
-    wider = {graph: {module: 2 * largest for module, largest in found.items()}
-             for graph, found in json.loads(kept.read_text()).items()}
+    assert "up to date" in exported(
+        *asked, "--calibration", kept
+    )  # they are those that it was made with
+    wider = {
+        graph: {module: 2 * largest for module, largest in found.items()}
+        for graph, found in json.loads(kept.read_text()).items()
+    }
     (repository.parent / "wider.json").write_text(json.dumps(wider))
-    told = exported(folder, "--repository", repository, "--precision", "fp8",
-                    "--calibration", repository.parent / "wider.json")
-    assert "denoiser_fp8" in told and "denoiser_fp4" not in told and json.loads(ranges.read_text()) == wider
+    told = exported(
+        folder,
+        "--repository",
+        repository,
+        "--precision",
+        "fp8",
+        "--calibration",
+        repository.parent / "wider.json",
+    )
+    assert (
+        "denoiser_fp8" in told
+        and "denoiser_fp4" not in told
+        and json.loads(ranges.read_text()) == wider
+    )
     shutil.rmtree(folder / "calibration")
     for lane in ("fp8", "fp4"):
         shutil.rmtree(repository / f"denoiser_{lane}")
@@ -81,14 +116,24 @@ def test_narrow_lanes(folder, repository):
 
 def recipes(repository):
     """By what lanes were made, as their manifests have it."""
-    return {lane: verify(repository / f"denoiser_{lane}" / "1").settings.get("recipe") for lane in ("fp8", "fp4")}
+    return {
+        lane: verify(repository / f"denoiser_{lane}" / "1").settings.get("recipe")
+        for lane in ("fp8", "fp4")
+    }
 
 
 def test_nothing_is_silently_left_wide(repository, folder, tmp_path):
     """What the policy names BF16 is a small share; a graph without weights has the same sizes."""
     told = exported(folder, "--repository", tmp_path, "--precision", "fp8,fp4", "--weightless")
-    assert "denoiser_fp4" in told and not list(tmp_path.rglob("*.data")) and not list(tmp_path.rglob("manifest.json"))
-    sizes = {lane: bytes_by_tier(ir.load(tmp_path / f"denoiser_{lane}" / "1" / "step.onnx")) for lane in ("bf16", "fp8", "fp4")}
+    assert (
+        "denoiser_fp4" in told
+        and not list(tmp_path.rglob("*.data"))
+        and not list(tmp_path.rglob("manifest.json"))
+    )
+    sizes = {
+        lane: bytes_by_tier(ir.load(tmp_path / f"denoiser_{lane}" / "1" / "step.onnx"))
+        for lane in ("bf16", "fp8", "fp4")
+    }
     assert sizes["bf16"] == verify(repository / "denoiser_bf16" / "1").weights
     assert set(sizes["bf16"]) == {"bf16"} and set(sizes["fp4"]) == {"bf16", "fp8", "nvfp4"}
     wide = sizes["bf16"]["bf16"]
@@ -142,35 +187,56 @@ def missing(checkpoint):
 
 def other_network(checkpoint):
     config = checkpoint / "transformer/config.json"
-    config.write_text(config.read_text().replace('"num_single_layers": 4', '"num_single_layers": 5'))
+    config.write_text(
+        config.read_text().replace('"num_single_layers": 4', '"num_single_layers": 5')
+    )
 
 
 def other_size(checkpoint):
     config = checkpoint / "transformer/config.json"
-    config.write_text(config.read_text().replace('"joint_attention_dim": 192', '"joint_attention_dim": 208'))
+    config.write_text(
+        config.read_text().replace('"joint_attention_dim": 192', '"joint_attention_dim": 208')
+    )
 
 
 def damaged_config(checkpoint):
     (checkpoint / "transformer/config.json").write_text("{")
 
 
-@pytest.mark.parametrize("damage, said", [
-    (cut, "cut short: it has"), (empty, "cut short or no safetensors file"), (other_file, "no safetensors file"),
-    (missing, "lacks transformer/diffusion_pytorch_model.safetensors"), (other_network, "lacks single_transformer_blocks.4"),
-    (other_size, "has shape [192, 192] in the checkpoint and [192, 208]"), (damaged_config, "config.json of the checkpoint is damaged"),
-])
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        (cut, "cut short: it has"),
+        (empty, "cut short or no safetensors file"),
+        (other_file, "no safetensors file"),
+        (missing, "lacks transformer/diffusion_pytorch_model.safetensors"),
+        (other_network, "lacks single_transformer_blocks.4"),
+        (other_size, "has shape [192, 192] in the checkpoint and [192, 208]"),
+        (damaged_config, "config.json of the checkpoint is damaged"),
+    ],
+)
 def test_a_broken_checkpoint_is_one_sentence_and_leaves_nothing(broken, tmp_path, damage, said):
     before = (broken / "transformer/config.json").read_text(), (broken / WEIGHTS).read_bytes()
     damage(broken)
     now = broken / "transformer/config.json", broken / WEIGHTS
     assert (now[0].read_text(), now[1].read_bytes() if now[1].exists() else b"") != before
     assert said in refused(broken, "--repository", tmp_path / "out", "--only", "denoiser")
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file() or path.name == ".partial"]
+    assert not [
+        path for path in (tmp_path / "out").rglob("*") if path.is_file() or path.name == ".partial"
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[1]", '{"step": 3}', '{"step": {"x": "y"}}'])
 def test_a_damaged_calibration_is_one_sentence(folder, repository, tmp_path, text):
     (tmp_path / "ranges.json").write_text(text)
-    said = refused(folder, "--repository", repository, "--precision", "fp8", "--calibration", tmp_path / "ranges.json")
+    said = refused(
+        folder,
+        "--repository",
+        repository,
+        "--precision",
+        "fp8",
+        "--calibration",
+        tmp_path / "ranges.json",
+    )
     assert "ranges.json is no calibration" in said or "no range for" in said
     assert not (repository / "denoiser_fp8").exists()

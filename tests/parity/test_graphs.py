@@ -1,4 +1,5 @@
-"""Every ONNX graph against torch, at one more size than the export tries, and a row alone and in a batch."""
+"""Every ONNX graph against torch, at one more size than the export tries, and a row alone and in a
+batch."""
 
 import importlib
 
@@ -6,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from export.graph import TOLERANCE, Shape, check
-from export.parts import PARTS
-from retouch.manifest import FLOAT32, verify
-from retouch.runners.onnx import OnnxRunner
+from retouch.artifacts.manifest import FLOAT32, verify
+from retouch.backends.onnx import OnnxRunner
+from retouch_export.graph import TOLERANCE, Shape, check
+from retouch_export.parts import PARTS
 
 OTHER = Shape(batch=8, height=160, width=96, text=23, region=33)
 PAIRS = ("vl_parser", "denoiser")  # parts of two graphs
@@ -23,18 +24,29 @@ def graphs(checkpoint):
     return made
 
 
-@pytest.mark.parametrize("part, index", GRAPHS, ids=[f"{part.name}-{index}" for part, index in GRAPHS])
+@pytest.mark.parametrize(
+    "part, index", GRAPHS, ids=[f"{part.name}-{index}" for part, index in GRAPHS]
+)
 def test_graph_equals_torch(graphs, repository, part, index):
-    folder, graph = part.folder(repository, "bf16"), graphs[part.name][index]
+    folder = part.folder(repository, "bf16")
+    graph = graphs[part.name][index]
     manifest = verify(folder)
     arithmetic = "bfloat16" if part.name == "denoiser" else FLOAT32
-    assert (manifest.family, manifest.precision, manifest.arithmetic) == ("instructx", "bf16", arithmetic)
+    assert (manifest.family, manifest.precision, manifest.arithmetic) == (
+        "instructx",
+        "bf16",
+        arithmetic,
+    )
     assert check(graph, folder / graph.file, (OTHER,)) <= TOLERANCE
 
 
 @pytest.mark.parametrize("threads", ("1", "2"))
-@pytest.mark.parametrize("part, index", GRAPHS, ids=[f"{part.name}-{index}" for part, index in GRAPHS])
-def test_row_is_the_same_alone_and_among_others(graphs, repository, part, index, threads, monkeypatch):
+@pytest.mark.parametrize(
+    "part, index", GRAPHS, ids=[f"{part.name}-{index}" for part, index in GRAPHS]
+)
+def test_row_is_the_same_alone_and_among_others(
+    graphs, repository, part, index, threads, monkeypatch
+):
     """Bit for bit: the same seed gives the same image whatever else is in the batch."""
     monkeypatch.setenv("RETOUCH_THREADS", threads)
     graph = graphs[part.name][index]
@@ -42,11 +54,17 @@ def test_row_is_the_same_alone_and_among_others(graphs, repository, part, index,
     inputs = graph.inputs(OTHER)
     together = runner.run(**{name: value.numpy() for name, value in inputs.items()})
     for row in (0, OTHER.batch - 1):
-        alone = runner.run(**{name: _row(value, graph.axes[name], row) for name, value in inputs.items()})
+        alone = runner.run(
+            **{name: _row(value, graph.axes[name], row) for name, value in inputs.items()}
+        )
         for name, value in alone.items():
             np.testing.assert_array_equal(value[0], together[name][row], err_msg=name)
 
 
 def _row(value: torch.Tensor, axes: dict[int, str], row: int) -> np.ndarray:
     batch = next((axis for axis, name in axes.items() if name == "batch"), None)
-    return value.numpy() if batch is None else np.ascontiguousarray(value.narrow(batch, row, 1).numpy())
+    return (
+        value.numpy()
+        if batch is None
+        else np.ascontiguousarray(value.narrow(batch, row, 1).numpy())
+    )

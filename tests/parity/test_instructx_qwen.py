@@ -1,8 +1,8 @@
-"""InstructX with a parser laid out as the real Qwen2.5-VL: tokens of 28 pixels, windows, its own kind of tokenizer and
-image processor.
+"""InstructX with a parser laid out as the real Qwen2.5-VL: tokens of 28 pixels, windows, its own
+kind of tokenizer and image processor.
 
-The transformer's cells have 16 pixels, so the parser sees the image at another size and in other tokens.
-"""
+The transformer's cells have 16 pixels, so the parser sees the image at another size and in other
+tokens."""
 
 from __future__ import annotations
 
@@ -11,37 +11,46 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from exports import exported
 from instructx_tiny import LANGUAGE, QWEN, SAID, Made, language_model, make_checkpoint, processor
-from PIL import Image
 from qwen_image_edit_tiny import make_tokenizer
+from retouch.api.request import EditRequest, RequestError
+from retouch.backends.onnx import OnnxRunner
+from retouch.diffusion.region_buckets import rounded
+from retouch.families.denoise_request import DenoiseRequest
+from retouch.families.instructx.pipeline import RetouchPipeline
+from retouch.families.instructx.prompt import IMAGE_PAD, MAX_TOKENS, PromptWriter
+from retouch.families.qwen_vl.patches import PatchLayout
+from retouch.families.qwen_vl.rope import Rope
+from retouch.imaging import images
+from retouch.networks.instructx import MetaQueries
+from retouch.networks.qwen_vl import read, see
+from retouch.offline.plain_loop import PlainLoop
 from tiny import shake
-
-from retouch import images
-from retouch.networks import MetaQueries
-from retouch.patches import PatchLayout
-from retouch.pipeline import RetouchPipeline
-from retouch.plain_loop import PlainLoop
-from retouch.prompt import IMAGE_PAD, MAX_TOKENS, PromptWriter
-from retouch.reading import read, see
-from retouch.region import rounded
-from retouch.rope import Rope
-from retouch.runners.onnx import OnnxRunner
-from retouch.types import EditRequest, RequestError
-from retouch.wanted import Wanted
 
 SIZES = ((144, 144), (112, 160), (160, 112))
 PIXELS = 56 * 56, 24 * 28 * 28
 SENTENCES = ("make the red circle blue", "", "remove the circle, then " * 200)
-ODD = ((117, 203), (31, 90), (64, 64), (400, 250))  # of photos, in pixels; some below and above the processor's limits
+ODD = (
+    (117, 203),
+    (31, 90),
+    (64, 64),
+    (400, 250),
+)  # of photos, in pixels; some below and above the processor's limits
 KINDS = {
     "eight queries, an adapter": Made(QWEN, 8, 2, 4, sizes=SIZES, pixels=PIXELS, adapted=True),
-    "256 queries, a plain transformer": Made(QWEN, 256, 4, 8, beside=False, sizes=SIZES, pixels=PIXELS),
+    "256 queries, a plain transformer": Made(
+        QWEN, 256, 4, 8, beside=False, sizes=SIZES, pixels=PIXELS
+    ),
 }
 
 
 def picture(size, seed=3):
-    coarse = np.random.default_rng(seed).integers(0, 256, (size[0] // 8 + 1, size[1] // 8 + 1, 3), np.uint8)
+    coarse = np.random.default_rng(seed).integers(
+        0, 256, (size[0] // 8 + 1, size[1] // 8 + 1, 3), np.uint8
+    )
     return np.asarray(Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
@@ -49,7 +58,7 @@ def relative(ours, theirs):
     return np.abs(np.asarray(ours) - np.asarray(theirs)).max() / np.abs(np.asarray(theirs)).max()
 
 
-# -- the passes in torch, against transformers ------------------------------------------------------------------------
+# -- the passes in torch, against transformers -----------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +74,9 @@ def layout_of(tmp_path, model):
     """By the file that transformers' own processor writes."""
     kind = Made(QWEN, pixels=PIXELS)
     processor(kind).save_pretrained(tmp_path / "image_processor")
-    return PatchLayout.of_checkpoint(model.config.vision_config.to_dict(), tmp_path), processor(kind)
+    return PatchLayout.of_checkpoint(model.config.vision_config.to_dict(), tmp_path), processor(
+        kind
+    )
 
 
 @pytest.mark.parametrize("count", (8, 256))
@@ -73,8 +84,11 @@ def layout_of(tmp_path, model):
 @pytest.mark.parametrize("size", ODD)
 @torch.no_grad()
 def test_hidden_states(tmp_path, model, size, sentence, count):
-    """A photo of any size as the processor prepares it, then the whole model with meta-queries after the prompt."""
-    (network, tokenizer), queries, photo = model, MetaQueries(count, LANGUAGE), picture(size)
+    """A photo of any size as the processor prepares it, then the whole model with meta-queries
+    after the prompt."""
+    (network, tokenizer) = model
+    queries = MetaQueries(count, LANGUAGE)
+    photo = picture(size)
     layout, theirs = layout_of(tmp_path, network)
     prepared = theirs(photo, return_tensors="pt")
     seen = images.fit(photo, layout.size(*size), Image.Resampling.BICUBIC)
@@ -87,11 +101,15 @@ def test_hidden_states(tmp_path, model, size, sentence, count):
     assert prompts.ids.shape[1] <= MAX_TOKENS + 3 + grid[0] * grid[1] + count
     ids = torch.from_numpy(prompts.ids)
     kinds = (ids == writer.tokenizer.token_to_id(IMAGE_PAD)).int()
-    positions, _ = network.model.get_rope_index(ids, kinds, image_grid_thw=prepared["image_grid_thw"])
+    positions, _ = network.model.get_rope_index(
+        ids, kinds, image_grid_thw=prepared["image_grid_thw"]
+    )
     np.testing.assert_array_equal(prompts.positions, positions)
     embedded = network.get_input_embeddings()(ids)
     embedded[0, prompts.query_index[0]] = queries.weight
-    hidden = network.model(input_ids=ids, inputs_embeds=embedded, position_ids=positions, **prepared)
+    hidden = network.model(
+        input_ids=ids, inputs_embeds=embedded, position_ids=positions, **prepared
+    )
     hidden = hidden.last_hidden_state[0]
 
     tokens = see(network.model.visual, *map(torch.from_numpy, layout.inputs(seen[None]).values()))
@@ -102,7 +120,7 @@ def test_hidden_states(tmp_path, model, size, sentence, count):
     assert relative(image[0], hidden[prompts.image_index[0]]) <= 1e-5
 
 
-# -- a checkpoint, exported -------------------------------------------------------------------------------------------
+# -- a checkpoint, exported ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS)
@@ -119,7 +137,7 @@ def made(request, tmp_path_factory):
 def test_what_the_parser_says(made, size, sentence):
     kind, pipeline, stages = made
     pixels = picture(size)
-    parsed, = stages.parser.run(pixels[None], [sentence])
+    (parsed,) = stages.parser.run(pixels[None], [sentence])
     reading = pipeline.parse(pixels, sentence)
     assert reading.conditioning.shape == (1, kind.queries, SAID)
     assert relative(stages.connector.run(parsed.queries[None]), reading.conditioning) <= 1e-3
@@ -139,9 +157,10 @@ def test_a_whole_edit(made, photo):
     assert size in SIZES
     grid = size[0] // 16, size[1] // 16
     region = rounded(np.random.default_rng(0).random(grid[0] * grid[1]) <= 0.4, grid)
-    expected = pipeline(Image.fromarray(source), SENTENCES[0], seed=5, steps=4, region=region,
-                        output_type="latent").image
-    parsed, = stages.parser.run(pixels[None], SENTENCES[:1])
+    expected = pipeline(
+        Image.fromarray(source), SENTENCES[0], seed=5, steps=4, region=region, output_type="latent"
+    ).image
+    (parsed,) = stages.parser.run(pixels[None], SENTENCES[:1])
     *_, last = stages.denoise(pixels, parsed, region, 5, 4)
     assert relative(last.latents, expected[0]) <= 1e-3
 
@@ -152,11 +171,13 @@ def test_the_picture_is_the_pipelines(made):
     theirs = np.asarray(pipeline(Image.fromarray(source), SENTENCES[0], seed=5, steps=3).image)
     file = stages.edit(EditRequest(images.encode(source), SENTENCES[0], seed=5, steps=3))
     near = np.abs(images.decode(file).astype(int) - theirs) <= 1
-    assert near.mean() > 0.999  # a pixel that moves by KEEP_BELOW in one and by less in the other is the source's there
+    assert (
+        near.mean() > 0.999
+    )  # a pixel that moves by KEEP_BELOW in one and by less in the other is the source's there
 
 
 def test_it_takes_one_image(made):
     _, _, stages = made
     latents = stages.encoder.run(picture(SIZES[0])[None])[0]
     with pytest.raises(RequestError, match="takes 0 reference images"):
-        stages.denoiser.begin(Wanted(latents, {}, np.ones(81, bool), 0, more=(latents,)))
+        stages.denoiser.begin(DenoiseRequest(latents, {}, np.ones(81, bool), 0, more=(latents,)))

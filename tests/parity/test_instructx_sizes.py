@@ -1,4 +1,5 @@
-"""InstructX in other sizes than the shipped checkpoint's: what is exported is the pipeline still."""
+"""InstructX in other sizes than the shipped checkpoint's: what is exported is the pipeline
+still."""
 
 from __future__ import annotations
 
@@ -7,22 +8,23 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from exports import exported
-from instructx_tiny import CELLS, LANGUAGE, SAID, TOKEN, Made, make_checkpoint
 from PIL import Image
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast
 
-from retouch.manifest import verify
-from retouch.pipeline import RetouchPipeline
-from retouch.plain_loop import PlainLoop
-from retouch.region import rounded
-from retouch.runners.onnx import OnnxRunner
-from retouch.types import BUCKETS
+from exports import exported
+from instructx_tiny import CELLS, LANGUAGE, SAID, TOKEN, Made, make_checkpoint
+from retouch.api.request import BUCKETS
+from retouch.artifacts.manifest import verify
+from retouch.backends.onnx import OnnxRunner
+from retouch.diffusion.region_buckets import rounded
+from retouch.families.instructx.pipeline import RetouchPipeline
+from retouch.offline.plain_loop import PlainLoop
 from training import tokenizer
 from training.checkpoint import calibration_pairs
 
-QUERIES, SLOTS = 256, 4
+QUERIES = 256
+SLOTS = 4
 SENTENCE = "make the red circle blue"
 
 
@@ -31,7 +33,9 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("sizes")
     words = PreTrainedTokenizerFast(tokenizer_object=tokenizer.run(path / "words", sentences=200))
     make_checkpoint(path, words, Made(CELLS, QUERIES, SLOTS))
-    save_file({"weight": torch.randn(TOKEN, 48), "bias": torch.zeros(48)}, path / "preview.safetensors")
+    save_file(
+        {"weight": torch.randn(TOKEN, 48), "bias": torch.zeros(48)}, path / "preview.safetensors"
+    )
     calibration_pairs(path / "calibration", count=2)
     return path
 
@@ -60,24 +64,39 @@ def relative(ours, theirs):
 @pytest.mark.parametrize("size", BUCKETS)
 def test_a_whole_edit(folder, stages, size, share):
     """Each stage, then the latents and the picture."""
-    pipeline, pixels = RetouchPipeline.from_pretrained(folder), picture(size)
+    pipeline = RetouchPipeline.from_pretrained(folder)
+    pixels = picture(size)
     grid = size[0] // 16, size[1] // 16
     region = rounded(np.random.default_rng(0).random(grid[0] * grid[1]) <= share, grid)
-    parsed, = stages.parser.run(pixels[None], [SENTENCE])
+    (parsed,) = stages.parser.run(pixels[None], [SENTENCE])
     reading = pipeline.parse(pixels, SENTENCE)
-    assert parsed.queries.shape == (QUERIES, LANGUAGE) and reading.conditioning.shape == (1, QUERIES, SAID)
-    assert relative(stages.connector.run(parsed.queries[None]), reading.conditioning.numpy()) <= 1e-4
+    assert parsed.queries.shape == (QUERIES, LANGUAGE) and reading.conditioning.shape == (
+        1,
+        QUERIES,
+        SAID,
+    )
+    assert (
+        relative(stages.connector.run(parsed.queries[None]), reading.conditioning.numpy()) <= 1e-4
+    )
     np.testing.assert_allclose(parsed.boxes[None], reading.boxes, atol=1e-4)
     assert relative(stages.encoder.run(pixels[None]), pipeline.encode(pixels)) <= 1e-4
-    expected = pipeline(Image.fromarray(pixels), SENTENCE, seed=5, steps=4, region=region, output_type="latent").image
+    expected = pipeline(
+        Image.fromarray(pixels), SENTENCE, seed=5, steps=4, region=region, output_type="latent"
+    ).image
     *_, last = stages.denoise(pixels, parsed, region, 5, 4)
     assert relative(last.latents, expected[0]) <= 1e-3
-    assert np.abs(stages.decoder.run(last.latents[None])[0].astype(int) - pipeline.decode(expected)).max() <= 1
+    assert (
+        np.abs(
+            stages.decoder.run(last.latents[None])[0].astype(int) - pipeline.decode(expected)
+        ).max()
+        <= 1
+    )
 
 
 def test_every_lane_serves(repository, stages):
-    pixels, region = picture(BUCKETS[0]), np.ones(64, bool)
-    parsed, = stages.parser.run(pixels[None], [SENTENCE])
+    pixels = picture(BUCKETS[0])
+    region = np.ones(64, bool)
+    (parsed,) = stages.parser.run(pixels[None], [SENTENCE])
     *_, theirs = stages.denoise(pixels, parsed, region, 5, 4)
 
     def error(lane):

@@ -1,4 +1,5 @@
-"""FLUX.2 klein with kept references against diffusers' Flux2KleinKVPipeline, stage by stage, on a tiny checkpoint."""
+"""FLUX.2 klein with kept references against diffusers' Flux2KleinKVPipeline, stage by stage, on a
+tiny checkpoint."""
 
 from __future__ import annotations
 
@@ -11,27 +12,30 @@ import pytest
 import torch
 from diffusers import Flux2KleinKVPipeline
 from diffusers.pipelines.flux2.pipeline_flux2_klein_kv import compute_empirical_mu
+
 from exports import exported
 from families_tiny import make_published
 from klein_tiny import SENTENCES, few_layers, photo
-
-from export.checkpoint import Checkpoint
-from export.klein import denoiser as exporting
-from export.klein.text import LAYERS
-from retouch.denoiser import Denoiser
-from retouch.families.klein import Flux2KleinKV, empirical_mu
-from retouch.manifest import verify
-from retouch.reader_loop import ReaderLoop
-from retouch.readers import reader_of
-from retouch.runners import joined
-from retouch.runners.onnx import OnnxRunner
-from retouch.runners.torch import TorchRunner
-from retouch.wanted import Wanted
+from retouch.artifacts.manifest import verify
+from retouch.backends.base import joined
+from retouch.backends.onnx import OnnxRunner
+from retouch.backends.torch import TorchRunner
+from retouch.engine.denoiser import Denoiser
+from retouch.families.denoise_request import DenoiseRequest
+from retouch.families.flux2_klein.sampling import Flux2KleinKV, empirical_mu
+from retouch.families.text_encoder import text_encoder_of
+from retouch.offline.text_encoder_loop import TextEncoderLoop
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.flux2_klein import denoiser as exporting
+from retouch_export.flux2_klein.text import LAYERS
 from training.checkpoint import calibration_pairs
 
 SIZES = ((128, 128), (64, 112), (112, 80))
 SENTENCE = SENTENCES[0]
-EXACT, EXPORTED = 1e-5, 1e-3  # largest errors of latents: in torch, and relative of the float32 run of the bf16 lane
+EXACT = 1e-5
+EXPORTED = (
+    1e-3  # largest errors of latents: in torch, and relative of the float32 run of the bf16 lane
+)
 
 
 class Torch:
@@ -45,7 +49,12 @@ class Torch:
     def run(self, **inputs):
         given = {name: torch.from_numpy(joined(value)) for name, value in inputs.items()}
         got = self.graph.module(**given)
-        return dict(zip(self.graph.outputs, (each.numpy() for each in (got if isinstance(got, tuple) else (got,)))))
+        return dict(
+            zip(
+                self.graph.outputs,
+                (each.numpy() for each in (got if isinstance(got, tuple) else (got,))),
+            )
+        )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,8 +89,8 @@ def repository(folder, tmp_path_factory):
 def plain(repository):
     """In float32, as the pipeline is: bfloat16 would round each at other places."""
     exact = partial(OnnxRunner, rounded=False)
-    loop = ReaderLoop(repository, runner=exact)
-    loop.reader = reader_of(repository / "vl_parser" / "1", exact)
+    loop = TextEncoderLoop(repository, runner=exact)
+    loop.reader = text_encoder_of(repository / "vl_parser" / "1", exact)
     return loop
 
 
@@ -93,10 +102,12 @@ def torched(folder, repository):
 @torch.no_grad()
 def wanted(pipeline, seed, size, sentence=SENTENCE, steps=2, **knobs):
     """What an edit asks of the denoiser, made by the pipeline's own stages."""
-    latents = pipeline._encode_vae_image(pipeline.image_processor.preprocess(photo(size, seed)), None)[0].numpy()
+    latents = pipeline._encode_vae_image(
+        pipeline.image_processor.preprocess(photo(size, seed)), None
+    )[0].numpy()
     said = pipeline.encode_prompt(sentence)[0][0].numpy()
     region = np.ones(latents[0].size, bool)
-    return Wanted(latents, {"conditioning": said}, region, seed, steps, **knobs)
+    return DenoiseRequest(latents, {"conditioning": said}, region, seed, steps, **knobs)
 
 
 def edited(pipeline, seed, size, sentence=SENTENCE, steps=2, images=None):
@@ -107,8 +118,14 @@ def edited(pipeline, seed, size, sentence=SENTENCE, steps=2, images=None):
         seen.append(given["latents"][0].numpy())
         return {}
 
-    image = pipeline(images or photo(size, seed), sentence, num_inference_steps=steps, output_type="np",
-                     generator=torch.Generator().manual_seed(seed), callback_on_step_end=keep)
+    image = pipeline(
+        images or photo(size, seed),
+        sentence,
+        num_inference_steps=steps,
+        output_type="np",
+        generator=torch.Generator().manual_seed(seed),
+        callback_on_step_end=keep,
+    )
     return seen, image.images[0]
 
 
@@ -125,14 +142,16 @@ def test_the_layers_of_the_text_are_the_pipelines():
         assert inspect.signature(method).parameters["text_encoder_out_layers"].default == LAYERS
 
 
-# -- text -------------------------------------------------------------------------------------------------------------
+# -- text ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sentence", SENTENCES, ids=("plain", "strange", "long"))
 def test_tokens(pipeline, plain, sentence):
     """Also with line ends, with a chat's token spelt out, and where the sentence is cut."""
     seen = {}
-    with pipeline.text_encoder.register_forward_pre_hook(lambda _, args, given: seen.update(given), with_kwargs=True):
+    with pipeline.text_encoder.register_forward_pre_hook(
+        lambda _, args, given: seen.update(given), with_kwargs=True
+    ):
         pipeline.encode_prompt(sentence)
     ids, mask = plain.reader.tokens(sentence)
     np.testing.assert_array_equal(ids, seen["input_ids"][0])
@@ -143,17 +162,19 @@ def test_tokens(pipeline, plain, sentence):
 @torch.no_grad()
 def test_conditioning(pipeline, plain, sentence):
     """The padding's too."""
-    ours, theirs = plain.reader.read(sentence, [])["conditioning"], pipeline.encode_prompt(sentence)[0][0].numpy()
+    ours = plain.reader.read(sentence, [])["conditioning"]
+    theirs = pipeline.encode_prompt(sentence)[0][0].numpy()
     assert ours.shape == theirs.shape == (512, 96)
     assert relative(ours, theirs) <= 1e-4
 
 
-# -- what the transformer is fed with ---------------------------------------------------------------------------------
+# -- what the transformer is fed with --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_position_ids(pipeline, torched, size):
-    edit, further = wanted(pipeline, 0, size), wanted(pipeline, 1, (64, 80)).latents
+    edit = wanted(pipeline, 0, size)
+    further = wanted(pipeline, 1, (64, 80)).latents
     ours = torched.family.reference(edit.latents, further)["ids"]
     images = [torch.from_numpy(each[None]) for each in (edit.latents, further)]
     np.testing.assert_array_equal(ours, pipeline._prepare_image_ids(images))
@@ -170,7 +191,10 @@ def test_sigmas_and_timesteps(pipeline, torched, steps, cells):
     pipeline.scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=mu)
     sigmas = torched.family.sigmas(steps, cells)
     np.testing.assert_array_equal(sigmas, pipeline.scheduler.sigmas)
-    times = [torched.family.varying(None, np.zeros((1, 1)), sigma)["timestep"][0] for sigma in sigmas[:-1]]
+    times = [
+        torched.family.varying(None, np.zeros((1, 1)), sigma)["timestep"][0]
+        for sigma in sigmas[:-1]
+    ]
     np.testing.assert_array_equal(times, pipeline.scheduler.timesteps / 1000)
 
 
@@ -179,8 +203,12 @@ def test_sigmas_and_timesteps(pipeline, torched, steps, cells):
 def test_noise(pipeline, torched, seed, size):
     edit = wanted(pipeline, seed % 2**31, size)
     generator = torch.Generator().manual_seed(seed)
-    theirs, _ = pipeline.prepare_latents(1, len(edit.latents) // 4, *size, torch.float32, "cpu", generator)
-    np.testing.assert_allclose(torched.family.noise(seed, edit.latents), theirs[0], rtol=0, atol=1e-6)
+    theirs, _ = pipeline.prepare_latents(
+        1, len(edit.latents) // 4, *size, torch.float32, "cpu", generator
+    )
+    np.testing.assert_allclose(
+        torched.family.noise(seed, edit.latents), theirs[0], rtol=0, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -190,11 +218,21 @@ def test_latents(pipeline, plain, size):
     assert relative(ours, edit.latents) <= 1e-4
     packed = pipeline._pack_latents(torch.from_numpy(edit.latents[None]))[0]
     np.testing.assert_array_equal(plain.denoiser.family.pack(edit.latents), packed)
-    np.testing.assert_array_equal(plain.denoiser.family.unpack(packed.numpy(), edit.latents.shape[1:]), edit.latents)
+    np.testing.assert_array_equal(
+        plain.denoiser.family.unpack(packed.numpy(), edit.latents.shape[1:]), edit.latents
+    )
 
 
-@pytest.mark.parametrize("size, edited_at", (((1024, 1024), (1024, 1024)), ((100, 130), (96, 128)),
-                                             ((64, 65), (64, 64)), ((3000, 2000), (1248, 832)), ((700, 2500), (528, 1920))))
+@pytest.mark.parametrize(
+    "size, edited_at",
+    (
+        ((1024, 1024), (1024, 1024)),
+        ((100, 130), (96, 128)),
+        ((64, 65), (64, 64)),
+        ((3000, 2000), (1248, 832)),
+        ((700, 2500), (528, 1920)),
+    ),
+)
 def test_size(pipeline, monkeypatch, size, edited_at):
     """The pipeline's, seen at what it cuts an image to."""
     assert Flux2KleinKV({"scheduler": {}}).size(*size) == edited_at
@@ -210,14 +248,15 @@ def test_size(pipeline, monkeypatch, size, edited_at):
     assert seen["size"] == edited_at
 
 
-# -- the way ----------------------------------------------------------------------------------------------------------
+# -- the way ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", SIZES)
 @torch.no_grad()
 def test_one_velocity(pipeline, torched, plain, size):
     """Of the first step, in which the pipeline runs reference and target together."""
-    edit, seen = wanted(pipeline, 3, size), {}
+    edit = wanted(pipeline, 3, size)
+    seen = {}
 
     def keep(network, args, result):
         seen.setdefault("first", result[0].numpy())
@@ -240,7 +279,7 @@ def test_an_edits_latents(pipeline, torched, plain, size, seed, steps):
     theirs, _ = edited(pipeline, seed, size, steps=steps)
     running = torched.begin(edit)
     for packed in theirs:
-        progress, = torched.step([running])
+        (progress,) = torched.step([running])
         assert np.abs(running.tokens - packed).max() <= EXACT
     assert progress.latents is not None
     torched.end(running)
@@ -252,8 +291,12 @@ def test_an_edits_latents(pipeline, torched, plain, size, seed, steps):
 def test_three_edits_share_their_steps(request, pipeline, kind, limit):
     """Of other images, sentences and seeds."""
     denoiser = request.getfixturevalue(kind)
-    denoiser, size = getattr(denoiser, "denoiser", denoiser), SIZES[1]
-    running = [denoiser.begin(wanted(pipeline, seed, size, sentence)) for seed, sentence in enumerate(SENTENCES)]
+    denoiser = getattr(denoiser, "denoiser", denoiser)
+    size = SIZES[1]
+    running = [
+        denoiser.begin(wanted(pipeline, seed, size, sentence))
+        for seed, sentence in enumerate(SENTENCES)
+    ]
     assert len({each.size for each in running}) == 1
     for _ in range(2):
         progress = denoiser.step(running)
@@ -264,11 +307,14 @@ def test_three_edits_share_their_steps(request, pipeline, kind, limit):
 
 def test_several_references(pipeline, torched, plain):
     """Of other sizes; what is kept of them is kept for them together."""
-    size, others = SIZES[0], ((64, 80), (80, 64))
+    size = SIZES[0]
+    others = ((64, 80), (80, 64))
     photos = [photo(size, 5), *(photo(other, seed) for seed, other in enumerate(others))]
     theirs = edited(pipeline, 5, size, images=photos)[0][-1]
     alone = edited(pipeline, 5, size)[0][-1]
-    edit = wanted(pipeline, 5, size, more=tuple(wanted(pipeline, *each).latents for each in enumerate(others)))
+    edit = wanted(
+        pipeline, 5, size, more=tuple(wanted(pipeline, *each).latents for each in enumerate(others))
+    )
     *_, last = torched.run(edit)
     assert np.abs(torched.family.pack(last.latents) - theirs).max() <= EXACT
     *_, last = plain.denoiser.run(edit)
@@ -279,12 +325,13 @@ def test_several_references(pipeline, torched, plain):
 @pytest.mark.parametrize("size", SIZES)
 def test_a_whole_edit(pipeline, plain, repository, size):
     """From photo and sentence to pixels; the rounded lane is near."""
-    seed, pixels = 11, np.asarray(photo(size, 11))
+    seed = 11
+    pixels = np.asarray(photo(size, 11))
     theirs = edited(pipeline, seed, size, steps=4)[1]
     *_, last = plain.denoiser.run(plain.wanted([pixels], SENTENCE, seed, 4))
     ours = plain.decoder.run(last.latents[None])[0]
     assert np.abs(ours - np.rint(theirs * 255)).max() <= 1
-    rounded = ReaderLoop(repository)
+    rounded = TextEncoderLoop(repository)
     *_, last = rounded.denoiser.run(rounded.wanted([pixels], SENTENCE, seed, 4))
     assert psnr(plain.decoder.run(last.latents[None])[0] / 255, theirs) >= 35
 
@@ -296,11 +343,12 @@ def test_previews(plain):
     assert [each.preview.shape for each in steps] == [(16, 28, 3)] * 3
 
 
-# -- lanes ------------------------------------------------------------------------------------------------------------
+# -- lanes -----------------------------------------------------------------------------------------
 
 
 def test_narrow_lanes(pipeline, repository):
-    """Calibrated over whole edits, so that FP4 has its best recipe; errors grow as lanes get narrower."""
+    """Calibrated over whole edits, so that FP4 has its best recipe; errors grow as lanes get
+    narrower."""
     theirs = edited(pipeline, 2, SIZES[0], steps=4)[0][-1]
 
     def error(lane):
@@ -319,7 +367,9 @@ def test_narrow_lanes(pipeline, repository):
 @pytest.mark.parametrize("lane, limit", (("bf16", 0.02), ("fp8", 0.1)))
 def test_the_torch_runner(plain, repository, lane, limit):
     """What it rounds otherwise is as small as what rounding does."""
-    loop = ReaderLoop(repository, lane, runner=partial(TorchRunner, device="cpu", compiled=False))
+    loop = TextEncoderLoop(
+        repository, lane, runner=partial(TorchRunner, device="cpu", compiled=False)
+    )
     *_, ours = loop.denoiser.run(loop.wanted([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))
     *_, theirs = plain.denoiser.run(plain.wanted([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))
     assert np.linalg.norm(ours.latents - theirs.latents) <= limit * np.linalg.norm(theirs.latents)

@@ -1,8 +1,7 @@
 """FLUX.1 Kontext against FluxKontextPipeline, stage by stage and as a whole.
 
-By two ways: the exported modules in torch and float32, and the graphs of the bf16 lane, in float32 too. The
-transformer's weights are bfloat16 numbers.
-"""
+By two ways: the exported modules in torch and float32, and the graphs of the bf16 lane, in float32
+too. The transformer's weights are bfloat16 numbers."""
 
 from __future__ import annotations
 
@@ -12,33 +11,41 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from beside import psnr
 from diffusers import FluxKontextPipeline
+from PIL import Image
+
+from beside import psnr
 from exports import exported
 from families_tiny import make_published
 from kontext_theirs import Case, Theirs
 from kontext_tiny import T5_LENGTH, TRANSFORMER, make_pipeline
-from PIL import Image
+from retouch.api.request import EditRequest
+from retouch.artifacts.manifest import verify
+from retouch.backends.base import joined
+from retouch.backends.onnx import OnnxRunner
+from retouch.engine.denoiser import Denoiser
+from retouch.families.denoise_request import DenoiseRequest
+from retouch.families.flux_kontext import sampling
+from retouch.families.flux_kontext.sampling import Kontext
+from retouch.networks.flux_kontext import Step
+from retouch.offline.text_encoder_loop import TextEncoderLoop
+from retouch_export.preview import smooth_images
 
-from export.preview import smooth_images
-from retouch.denoiser import Denoiser
-from retouch.families import kontext
-from retouch.families.kontext import Kontext
-from retouch.manifest import verify
-from retouch.passes.kontext import Step
-from retouch.reader_loop import ReaderLoop
-from retouch.runners import joined
-from retouch.runners.onnx import OnnxRunner
-from retouch.types import EditRequest
-from retouch.wanted import Wanted
-
-NETWORKS_SIZES = kontext.SIZES
+NETWORKS_SIZES = sampling.SIZES
 SIZES = (64, 64), (48, 96), (112, 48)  # height and width: 16, 18 and 21 tokens
 PLAIN = [Case(size, seed=5, steps=3) for size in SIZES]
-TRUE_CFG = [Case(size, seed=2**33 + 7, steps=6, guidance=4.0, negative="blurry", true_cfg=3.0) for size in SIZES]
+TRUE_CFG = [
+    Case(size, seed=2**33 + 7, steps=6, guidance=4.0, negative="blurry", true_cfg=3.0)
+    for size in SIZES
+]
 CASES = PLAIN + TRUE_CFG
-SENTENCES = ("make the red circle blue", "", "  Replace\tTHE green square, s'il vous plaît: été → 夏!", "the star " * 60,
-             "an <|endoftext|> inside </s> and <extra_id_0>")
+SENTENCES = (
+    "make the red circle blue",
+    "",
+    "  Replace\tTHE green square, s'il vous plaît: été → 夏!",
+    "the star " * 60,
+    "an <|endoftext|> inside </s> and <extra_id_0>",
+)
 every = pytest.mark.parametrize("case", CASES, ids=str)
 
 
@@ -46,11 +53,16 @@ class TorchStep:
     """The step graph's module itself, behind the denoiser."""
 
     def __init__(self, model, folder, graph, keep=()):
-        self.manifest, self.module = verify(folder), Step(model)
+        self.manifest = verify(folder)
+        self.module = Step(model)
 
     @torch.no_grad()
     def run(self, **inputs):
-        return {"velocity": self.module(**{name: torch.from_numpy(joined(value)) for name, value in inputs.items()}).numpy()}
+        return {
+            "velocity": self.module(
+                **{name: torch.from_numpy(joined(value)) for name, value in inputs.items()}
+            ).numpy()
+        }
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +86,7 @@ def theirs(pipeline):
 def small():
     """The cases' sizes in place of the network's own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kontext, "SIZES", SIZES)
+        patch.setattr(sampling, "SIZES", SIZES)
         yield
 
 
@@ -87,7 +99,7 @@ def repository(checkpoint, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def graphs(repository):
-    return ReaderLoop(repository, runner=partial(OnnxRunner, rounded=False))
+    return TextEncoderLoop(repository, runner=partial(OnnxRunner, rounded=False))
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +112,27 @@ def family(modules) -> Kontext:
     return modules.family
 
 
-def asked(case, run) -> Wanted:
-    """The case with the pipeline's own conditioning and source: only what comes after these is ours."""
-    said = [{"conditioning": call["encoder_hidden_states"][0].numpy(), "pooled": call["pooled_projections"][0].numpy()}
-            for call in run.calls[:2]]
+def asked(case, run) -> DenoiseRequest:
+    """The case with the pipeline's own conditioning and source: only what comes after these is
+    ours."""
+    said = [
+        {
+            "conditioning": call["encoder_hidden_states"][0].numpy(),
+            "pooled": call["pooled_projections"][0].numpy(),
+        }
+        for call in run.calls[:2]
+    ]
     negative = said[1] if case.negative is not None else None
-    return Wanted(run.source, said[0], np.ones(len(run.latents), bool), case.seed, case.steps, case.guidance,
-                  negative=negative, true_cfg=case.true_cfg)
+    return DenoiseRequest(
+        run.source,
+        said[0],
+        np.ones(len(run.latents), bool),
+        case.seed,
+        case.steps,
+        case.guidance,
+        negative=negative,
+        true_cfg=case.true_cfg,
+    )
 
 
 def close(ours, theirs, tolerance=1e-5):
@@ -117,15 +143,19 @@ def relative(ours, theirs):
     return np.abs(ours - theirs).max() / np.abs(theirs).max()
 
 
-# -- text ---------------------------------------------------------------------------------------------------------
+# -- text ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_tokens(pipeline, graphs, sentence):
     options = dict(padding="max_length", truncation=True, return_tensors="np")
     clip, t5 = graphs.reader.ids(sentence)
-    np.testing.assert_array_equal(clip, pipeline.tokenizer(sentence, max_length=77, **options).input_ids[0])
-    np.testing.assert_array_equal(t5, pipeline.tokenizer_2(sentence, max_length=T5_LENGTH, **options).input_ids[0])
+    np.testing.assert_array_equal(
+        clip, pipeline.tokenizer(sentence, max_length=77, **options).input_ids[0]
+    )
+    np.testing.assert_array_equal(
+        t5, pipeline.tokenizer_2(sentence, max_length=T5_LENGTH, **options).input_ids[0]
+    )
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
@@ -137,10 +167,12 @@ def test_conditioning(pipeline, graphs, sentence):
     close(said["pooled"], pooled[0].numpy())
 
 
-# -- what comes before the first step -----------------------------------------------------------------------------
+# -- what comes before the first step --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(64, 64), (1000, 700), (333, 1999), (17, 16), (2048, 512), (875, 1200)])
+@pytest.mark.parametrize(
+    "size", [(64, 64), (1000, 700), (333, 1999), (17, 16), (2048, 512), (875, 1200)]
+)
 def test_size(pipeline, family, size, monkeypatch):
     """What the pipeline scales a photo to."""
     monkeypatch.setattr(family, "sizes", NETWORKS_SIZES)
@@ -164,13 +196,17 @@ def test_latents_of_the_photo(theirs, graphs, case):
 @every
 def test_noise(theirs, family, case):
     run = theirs.run(case)
-    close(family.noise(case.seed, run.source), run.calls[0]["hidden_states"][0, :len(run.latents)].numpy(), 1e-6)
+    close(
+        family.noise(case.seed, run.source),
+        run.calls[0]["hidden_states"][0, : len(run.latents)].numpy(),
+        1e-6,
+    )
 
 
 @every
 def test_packing(theirs, family, case):
     run = theirs.run(case)
-    tokens = run.calls[0]["hidden_states"][0, len(run.latents):].numpy()
+    tokens = run.calls[0]["hidden_states"][0, len(run.latents) :].numpy()
     np.testing.assert_array_equal(family.pack(run.source), tokens)
     np.testing.assert_array_equal(family.unpack(tokens, family.grid(run.source)), run.source)
 
@@ -181,7 +217,7 @@ def test_levels(theirs, family, case):
     run = theirs.run(case)
     sigmas = family.sigmas(case.steps, len(run.latents))
     np.testing.assert_array_equal(sigmas, run.sigmas)
-    told = [call["timestep"].item() for call in run.calls[::1 + (case.negative is not None)]]
+    told = [call["timestep"].item() for call in run.calls[:: 1 + (case.negative is not None)]]
     np.testing.assert_array_equal(torch.from_numpy(sigmas[:-1]) * 1000 / 1000, torch.tensor(told))
 
 
@@ -196,7 +232,7 @@ def test_inputs_that_stay(theirs, family, case):
     np.testing.assert_array_equal(fixed["guidance"], run.calls[0]["guidance"].numpy())
 
 
-# -- steps ----------------------------------------------------------------------------------------------------------
+# -- steps -----------------------------------------------------------------------------------------
 
 
 @every
@@ -204,7 +240,7 @@ def test_one_velocity(theirs, modules, case):
     run = theirs.run(case)
     edit = modules.begin(asked(case, run))
     for row, velocity in zip(edit.inputs(), run.velocities):
-        close(modules._run([edit], [row])[0], velocity[0, :len(run.latents)].numpy())
+        close(modules._run([edit], [row])[0], velocity[0, : len(run.latents)].numpy())
 
 
 @every
@@ -225,7 +261,8 @@ def test_latents_by_the_graphs(theirs, graphs, case):
 @pytest.mark.parametrize("cases", (PLAIN, TRUE_CFG), ids=("plain", "true cfg"))
 @pytest.mark.parametrize("way", ("modules", "graphs"))
 def test_three_edits_share_their_steps(theirs, modules, graphs, cases, way):
-    """Other photos, sentences, seeds, numbers of steps and strengths; each gets what the pipeline makes of it alone."""
+    """Other photos, sentences, seeds, numbers of steps and strengths; each gets what the pipeline
+    makes of it alone."""
     denoiser, tolerance = {"modules": (modules, 1e-5), "graphs": (graphs.denoiser, 1e-3)}[way]
     cases = [cases[1].another(number) for number in range(3)]
     runs = [theirs.run(case) for case in cases]
@@ -254,7 +291,8 @@ def test_a_network_without_guidance(tmp_path):
     assert TRANSFORMER["guidance_embeds"] and not bare.transformer.config.guidance_embeds
     bare.save_pretrained(tmp_path / "checkpoint")
     exported(tmp_path / "checkpoint", "--repository", tmp_path, "--only", "denoiser")
-    folder, case = tmp_path / "denoiser_bf16" / "1", TRUE_CFG[0]
+    folder = tmp_path / "denoiser_bf16" / "1"
+    case = TRUE_CFG[0]
     run = Theirs(bare).run(case)
     *_, last = Denoiser(folder, partial(TorchStep, bare.transformer)).run(asked(case, run))
     close(Kontext(verify(folder).settings).pack(last.latents), run.latents)
@@ -262,11 +300,19 @@ def test_a_network_without_guidance(tmp_path):
     assert relative(Kontext(verify(folder).settings).pack(last.latents), run.latents) < 0.1
 
 
-# -- the image ------------------------------------------------------------------------------------------------------
+# -- the image -------------------------------------------------------------------------------------
 
 
-def our_wish(loop, case) -> Wanted:
-    return loop.wanted([case.pixels], case.sentence, case.seed, case.steps, case.guidance, case.negative or "", case.true_cfg)
+def our_wish(loop, case) -> DenoiseRequest:
+    return loop.wanted(
+        [case.pixels],
+        case.sentence,
+        case.seed,
+        case.steps,
+        case.guidance,
+        case.negative or "",
+        case.true_cfg,
+    )
 
 
 @every
@@ -279,25 +325,36 @@ def test_image(theirs, graphs, case):
 @every
 def test_image_of_the_lane(theirs, repository, case):
     """As it is served, with all its roundings, beside the pipeline in float32."""
-    lane = ReaderLoop(repository)
+    lane = TextEncoderLoop(repository)
     *_, last = lane.denoiser.run(our_wish(lane, case))
     assert psnr(lane.decoder.run(last.latents[None])[0], theirs.run(case).image) > 40
 
 
 def test_an_edit_by_request(repository, graphs):
-    """From bytes to bytes, at the size that the family chooses; the checkpoint's own steps and guidance."""
-    lane, photo = ReaderLoop(repository), io.BytesIO()
+    """From bytes to bytes, at the size that the family chooses; the checkpoint's own steps and
+    guidance."""
+    lane = TextEncoderLoop(repository)
+    photo = io.BytesIO()
     Image.fromarray(PLAIN[0].pixels).resize((200, 101)).save(photo, "PNG")
-    with Image.open(io.BytesIO(lane.edit(EditRequest(photo.getvalue(), SENTENCES[0], seed=3)))) as edited:
+    with Image.open(
+        io.BytesIO(lane.edit(EditRequest(photo.getvalue(), SENTENCES[0], seed=3)))
+    ) as edited:
         assert edited.size == (96, 48)
     pixels = PLAIN[0].pixels
     assert lane.denoiser.begin(lane.wanted([pixels], SENTENCES[0], seed=3)).total == 28
 
 
 def test_previews_are_fitted_to_the_autoencoder(graphs):
-    """Its weights are random and say little of an image; a map of other weights would say less than the mean colour."""
-    family, images = graphs.denoiser.family, list(smooth_images())
+    """Its weights are random and say little of an image; a map of other weights would say less than
+    the mean colour."""
+    family = graphs.denoiser.family
+    images = list(smooth_images())
     latents = [graphs.encoder.run(pixels[None])[0] for pixels in images]
-    shown = [graphs.denoiser._preview.image(family.pack(each), family.grid(each)) for each in latents]
+    shown = [
+        graphs.denoiser._preview.image(family.pack(each), family.grid(each)) for each in latents
+    ]
     small = np.stack([pixels.reshape(32, 4, 32, 4, 3).mean((1, 3)) for pixels in images])
-    assert np.square(np.stack(shown) - small).mean() < 0.85 * np.square(small - small.mean((0, 1, 2))).mean()
+    assert (
+        np.square(np.stack(shown) - small).mean()
+        < 0.85 * np.square(small - small.mean((0, 1, 2))).mean()
+    )

@@ -1,4 +1,5 @@
-"""FLUX.1 Kontext's lanes: a tiny checkpoint's for real, calibrated over its own edits, and what the real one's weigh."""
+"""FLUX.1 Kontext's lanes: a tiny checkpoint's for real, calibrated over its own edits, and what the
+real one's weigh."""
 
 from __future__ import annotations
 
@@ -10,31 +11,35 @@ import onnx_ir as ir
 import pytest
 import torch
 from diffusers import FluxTransformer2DModel
+from PIL import Image
+
 from exports import exported
 from kontext_theirs import SENTENCES, Case
 from kontext_tiny import SCHEDULER, make_pipeline
-from PIL import Image
-
-from export import graph as graph_module
-from export.checkpoint import Checkpoint
-from export.graph import Shape
-from export.kontext.denoiser import graphs
-from export.quantise import bytes_by_tier
-from retouch.families import kontext
-from retouch.manifest import verify
-from retouch.passes.kontext import Step
-from retouch.reader_loop import ReaderLoop
-from retouch.runners.onnx import OnnxRunner
+from retouch.artifacts.manifest import verify
+from retouch.backends.onnx import OnnxRunner
+from retouch.families.flux_kontext import sampling
+from retouch.networks.flux_kontext import Step
+from retouch.offline.text_encoder_loop import TextEncoderLoop
+from retouch_export import graph as graph_module
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.flux_kontext.denoiser import graphs
+from retouch_export.graph import Shape
+from retouch_export.quantise import bytes_by_tier
 
 LANES = ("bf16", "fp8", "fp4")
-FULL_BLOCKS, FULL_SINGLE_BLOCKS = 19, 38
+FULL_BLOCKS = 19
+FULL_SINGLE_BLOCKS = 38
 FULL_GIGABYTES = {"bf16": 23.8, "fp8": 12.0, "fp4": 8.2}
 OTHERS = (Shape(1, 64, 48, 9, 0), Shape(3, 80, 80, 3, 0))
 
 
 def outline(folder, **config):
     """A checkpoint without weights, as far as a denoiser's graphs need one."""
-    for name, settings in (("transformer", config), ("vae", {"block_out_channels": [1] * 4, "latent_channels": 16})):
+    for name, settings in (
+        ("transformer", config),
+        ("vae", {"block_out_channels": [1] * 4, "latent_channels": 16}),
+    ):
         (folder / name).mkdir(parents=True)
         (folder / name / "config.json").write_text(json.dumps(settings))
     (folder / "scheduler").mkdir()
@@ -52,7 +57,9 @@ def checkpoint(tmp_path_factory):
     (folder / "calibration").mkdir()
     lines = []
     for number, size in enumerate(((48, 64), (64, 32))):
-        Image.fromarray(Case(size, 0, 0, number=number).pixels).save(folder / "calibration" / f"{number}.png")
+        Image.fromarray(Case(size, 0, 0, number=number).pixels).save(
+            folder / "calibration" / f"{number}.png"
+        )
         lines.append(json.dumps({"image": f"{number}.png", "instruction": SENTENCES[number]}))
     (folder / "calibration" / "pairs.jsonl").write_text("\n".join(lines))
     return folder
@@ -61,16 +68,21 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lanes(checkpoint):
     with pytest.MonkeyPatch.context() as small:
-        small.setattr(kontext, "SIZES", ((48, 64), (64, 32)))
-        small.setattr(graph_module, "LARGEST", 60_000)  # of the two text encoders' parameters T5's are more
+        small.setattr(sampling, "SIZES", ((48, 64), (64, 32)))
+        small.setattr(
+            graph_module, "LARGEST", 60_000
+        )  # of the two text encoders' parameters T5's are more
         exported(checkpoint, "--repository", checkpoint.parent, "--precision", ",".join(LANES))
     return checkpoint.parent
 
 
 @pytest.mark.parametrize("shape", OTHERS, ids=str)
 def test_every_lane_is_near_diffusers(checkpoint, lanes, shape):
-    """In bfloat16 too: diffusers multiplies the timestep and the guidance by 1000 in the network's own type."""
-    model = FluxTransformer2DModel.from_pretrained(checkpoint / "transformer", torch_dtype=torch.bfloat16)
+    """In bfloat16 too: diffusers multiplies the timestep and the guidance by 1000 in the network's
+    own type."""
+    model = FluxTransformer2DModel.from_pretrained(
+        checkpoint / "transformer", torch_dtype=torch.bfloat16
+    )
     given = graphs(Checkpoint(checkpoint))[0].inputs(shape)
     with torch.no_grad():
         expected = Step(copy.deepcopy(model)).eval()(*given.values()).numpy()
@@ -89,7 +101,9 @@ def test_a_lane_says_what_it_is(lanes):
     manifest = verify(lanes / "denoiser_fp4" / "1")
     assert (manifest.family, manifest.precision) == ("flux-kontext", "fp4")
     assert set(manifest.weights) == {"bf16", "fp8", "nvfp4"}
-    assert manifest.settings["recipe"] == {"rounding": "feedback", "tail": 1}, "calibrated over whole edits"
+    assert manifest.settings["recipe"] == {"rounding": "feedback", "tail": 1}, (
+        "calibrated over whole edits"
+    )
     ranges = json.loads((lanes / "denoiser_fp8" / "1" / "calibration.json").read_text())["step"]
     assert {name for name in ranges if "blocks" not in name} and min(ranges.values()) > 0
 
@@ -98,28 +112,58 @@ def test_what_a_graph_cannot_hold_lies_beside_it(lanes):
     files = {path.name for path in (lanes / "vl_parser" / "1").iterdir()}
     weights = {"clip.onnx", "clip.onnx.data", "t5.onnx", "t5.onnx.data"}
     assert files == {*weights, "tokenizer.json", "tokenizer_2.json", "manifest.json"}
-    said = ReaderLoop(lanes).reader.read(SENTENCES[0], [])
-    assert {name: value.shape for name, value in said.items()} == {"conditioning": (40, 64), "pooled": (32,)}
+    said = TextEncoderLoop(lanes).reader.read(SENTENCES[0], [])
+    assert {name: value.shape for name, value in said.items()} == {
+        "conditioning": (40, 64),
+        "pooled": (32,),
+    }
 
 
 def sizes(folder, blocks, single_blocks):
     """Bytes of each lane's weights by tier, at FLUX.1's width."""
-    checkpoint = outline(folder / f"{blocks} {single_blocks}", num_layers=blocks, num_single_layers=single_blocks,
-                         guidance_embeds=True)
-    exported(checkpoint, "--repository", checkpoint, "--precision", "fp8,fp4", "--weightless", "--only", "denoiser")
-    return {lane: bytes_by_tier(ir.load(checkpoint / f"denoiser_{lane}" / "1" / "step.onnx")) for lane in FULL_GIGABYTES}
+    checkpoint = outline(
+        folder / f"{blocks} {single_blocks}",
+        num_layers=blocks,
+        num_single_layers=single_blocks,
+        guidance_embeds=True,
+    )
+    exported(
+        checkpoint,
+        "--repository",
+        checkpoint,
+        "--precision",
+        "fp8,fp4",
+        "--weightless",
+        "--only",
+        "denoiser",
+    )
+    return {
+        lane: bytes_by_tier(ir.load(checkpoint / f"denoiser_{lane}" / "1" / "step.onnx"))
+        for lane in FULL_GIGABYTES
+    }
 
 
 def test_the_real_one_has_the_bytes_that_its_lanes_promise(tmp_path):
-    """By a block more of each kind: blocks of a kind are alike. `python -m benchmarks.large flux` exports all 57."""
-    small, double, single = sizes(tmp_path, 1, 1), sizes(tmp_path, 2, 1), sizes(tmp_path, 1, 2)
+    """By a block more of each kind: blocks of a kind are alike. `python -m benchmarks.large flux`
+    exports all 57."""
+    small = sizes(tmp_path, 1, 1)
+    double = sizes(tmp_path, 2, 1)
+    single = sizes(tmp_path, 1, 2)
 
     def whole(lane, tier):
         base = small[lane].get(tier, 0)
-        return (base + (FULL_BLOCKS - 1) * (double[lane].get(tier, 0) - base)
-                + (FULL_SINGLE_BLOCKS - 1) * (single[lane].get(tier, 0) - base))
+        return (
+            base
+            + (FULL_BLOCKS - 1) * (double[lane].get(tier, 0) - base)
+            + (FULL_SINGLE_BLOCKS - 1) * (single[lane].get(tier, 0) - base)
+        )
 
-    full = {lane: {tier: whole(lane, tier) for tier in ("bf16", "fp8", "nvfp4")} for lane in FULL_GIGABYTES}
+    full = {
+        lane: {tier: whole(lane, tier) for tier in ("bf16", "fp8", "nvfp4")}
+        for lane in FULL_GIGABYTES
+    }
     for lane, gigabytes in FULL_GIGABYTES.items():
         assert sum(full[lane].values()) / 1e9 == pytest.approx(gigabytes, rel=0.05)
-    assert full["fp8"]["bf16"] == full["fp4"]["bf16"] < 0.01 * full["bf16"]["bf16"], "embedders and final layers alone"
+    assert full["fp8"]["bf16"] == full["fp4"]["bf16"] < 0.01 * full["bf16"]["bf16"], (
+        "embedders and final layers alone"
+    )

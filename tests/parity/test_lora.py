@@ -1,4 +1,5 @@
-"""Lanes with an adapter: peft trains it, diffusers loads and fuses it, and the exported lane computes the same."""
+"""Lanes with an adapter: peft trains it, diffusers loads and fuses it, and the exported lane
+computes the same."""
 
 from __future__ import annotations
 
@@ -10,27 +11,39 @@ import shutil
 import pytest
 import torch
 from diffusers import FluxKontextPipeline, FluxTransformer2DModel
-from exports import exported, refused
-from kontext_tiny import TRANSFORMER as TINY
-from kontext_tiny import make_pipeline
 from peft import LoraConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from export.adapter import Held
-from export.checkpoint import Checkpoint
-from export.graph import Shape, relative_error
-from export.kontext.denoiser import graphs
-from export.lora import AdapterFile
-from export.sizes import lane_bytes, measured
-from retouch.manifest import verify
-from retouch.passes.kontext import Step
-from retouch.runners.onnx import OnnxRunner
-from retouch.server import ROOT
-from retouch.types import LANES
+from exports import exported, refused
+from kontext_tiny import TRANSFORMER as TINY
+from kontext_tiny import make_pipeline
+from retouch.api.request import LANES
+from retouch.artifacts.manifest import verify
+from retouch.backends.onnx import OnnxRunner
+from retouch.launcher.server import ROOT
+from retouch.networks.flux_kontext import Step
+from retouch_export.adapter import Held
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.flux_kontext.denoiser import graphs
+from retouch_export.graph import Shape, relative_error
+from retouch_export.lora import AdapterFile
+from retouch_export.sizes import lane_bytes, measured
 
-LINEARS = ["attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_k_proj", "ff.net.0.proj", "ff.net.2",
-           "norm1.linear", "proj_mlp", "proj_out", "x_embedder", "context_embedder"]
+LINEARS = [
+    "attn.to_q",
+    "attn.to_k",
+    "attn.to_v",
+    "attn.to_out.0",
+    "attn.add_k_proj",
+    "ff.net.0.proj",
+    "ff.net.2",
+    "norm1.linear",
+    "proj_mlp",
+    "proj_out",
+    "x_embedder",
+    "context_embedder",
+]
 WEAK = "single_transformer_blocks.1.proj_mlp"  # trained at a strength of its own
 SCALE = 0.75
 FILE = "pytorch_lora_weights.safetensors"
@@ -54,12 +67,21 @@ def checkpoint(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def base(checkpoint):
-    model = FluxTransformer2DModel.from_pretrained(checkpoint / "transformer", torch_dtype=torch.float32)
+    model = FluxTransformer2DModel.from_pretrained(
+        checkpoint / "transformer", torch_dtype=torch.float32
+    )
     return model.eval().requires_grad_(False)
 
 
 def config(**more):
-    return LoraConfig(r=4, lora_alpha=6, target_modules=LINEARS, init_lora_weights=False, alpha_pattern={WEAK: 2}, **more)
+    return LoraConfig(
+        r=4,
+        lora_alpha=6,
+        target_modules=LINEARS,
+        init_lora_weights=False,
+        alpha_pattern={WEAK: 2},
+        **more,
+    )
 
 
 def trained(base, **more):
@@ -71,7 +93,8 @@ def trained(base, **more):
 
 @torch.no_grad()
 def tamed(model):
-    """Trained adapters change weights a little; random ones would make a network whose errors grow."""
+    """Trained adapters change weights a little; random ones would make a network whose errors
+    grow."""
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter *= 0.2
@@ -80,8 +103,11 @@ def tamed(model):
 
 def saved_by_diffusers(base, folder, **more):
     model = trained(base, **more)
-    FluxKontextPipeline.save_lora_weights(folder, get_peft_model_state_dict(model), transformer_lora_adapter_metadata=dict(
-        model.peft_config["default"].to_dict()))
+    FluxKontextPipeline.save_lora_weights(
+        folder,
+        get_peft_model_state_dict(model),
+        transformer_lora_adapter_metadata=dict(model.peft_config["default"].to_dict()),
+    )
     return folder
 
 
@@ -89,7 +115,9 @@ def with_alphas(base, folder):
     """The same without settings, each layer's strength beside it."""
     tensors = load_file(saved_by_diffusers(base, folder) / FILE)
     modules = {name.rpartition(".lora_")[0] for name in tensors}
-    alphas = {f"{module}.alpha": torch.tensor(2.0 if module.endswith(WEAK) else 6.0) for module in modules}
+    alphas = {
+        f"{module}.alpha": torch.tensor(2.0 if module.endswith(WEAK) else 6.0) for module in modules
+    }
     save_file(tensors | alphas, folder / FILE)
     return folder / FILE
 
@@ -117,8 +145,11 @@ def saved_by_kohya(base, folder):
     tensors = {}
     for ours, theirs in KOHYA.items():
         rows, columns = base.get_submodule(theirs).weight.shape
-        tensors |= {f"{ours}.lora_down.weight": torch.randn(4, columns) / 4,
-                    f"{ours}.lora_up.weight": torch.randn(rows, 4) / 4, f"{ours}.alpha": torch.tensor(2.0)}
+        tensors |= {
+            f"{ours}.lora_down.weight": torch.randn(4, columns) / 4,
+            f"{ours}.lora_up.weight": torch.randn(rows, 4) / 4,
+            f"{ours}.alpha": torch.tensor(2.0),
+        }
     save_file(tensors, folder / "kohya.safetensors")
     return folder / "kohya.safetensors"
 
@@ -130,8 +161,11 @@ def fused(base, path):
     if path.is_dir() and not (path / FILE).is_file():  # diffusers does not read peft's layout
         model.load_state_dict(torch_merged(model, path))
     else:
-        pipeline.load_lora_weights(str(path.parent if path.is_file() else path), adapter_name="sketch",
-                                   weight_name=path.name if path.is_file() else FILE)
+        pipeline.load_lora_weights(
+            str(path.parent if path.is_file() else path),
+            adapter_name="sketch",
+            weight_name=path.name if path.is_file() else FILE,
+        )
         pipeline.fuse_lora(lora_scale=SCALE)
         pipeline.unload_lora_weights()
     for parameter in model.parameters():
@@ -153,10 +187,15 @@ def torch_merged(model, path):
 def merged(base, adapter):
     """The weights that a lane is made of, as it holds them: bfloat16 numbers, by parameter."""
     weights = adapter.merged({name: Held(value.numpy()) for name, value in base.named_parameters()})
-    return {name: torch.from_numpy(weights[name].numbers()).bfloat16().float() for name in adapter.changes}
+    return {
+        name: torch.from_numpy(weights[name].numbers()).bfloat16().float()
+        for name in adapter.changes
+    }
 
 
-@pytest.mark.parametrize("make", [saved_by_diffusers, with_alphas, saved_by_peft, root_scaled, saved_by_kohya])
+@pytest.mark.parametrize(
+    "make", [saved_by_diffusers, with_alphas, saved_by_peft, root_scaled, saved_by_kohya]
+)
 def test_the_merged_weights_are_those_that_diffusers_fuses(base, checkpoint, tmp_path, make):
     path = make(base, tmp_path / "adapter")
     adapter = AdapterFile(path, "sketch", SCALE).read(Checkpoint(checkpoint))
@@ -164,7 +203,9 @@ def test_the_merged_weights_are_those_that_diffusers_fuses(base, checkpoint, tmp
     theirs, plain = (dict(each.named_parameters()) for each in (fused(base, path), base))
     assert len(ours) == (len(KOHYA) if make is saved_by_kohya else 21)
     for name, value in ours.items():
-        assert (value != theirs[name]).float().mean() < 1e-3, name  # a sum on the edge of two bfloat16 numbers
+        assert (value != theirs[name]).float().mean() < 1e-3, (
+            name
+        )  # a sum on the edge of two bfloat16 numbers
         assert (value != plain[name]).float().mean() > 0.5, name
     for name in set(theirs) - set(ours):
         assert torch.equal(theirs[name], plain[name]), name
@@ -186,56 +227,92 @@ def test_a_lane_is_the_model_with_the_adapter_fused(base, checkpoint, tmp_path):
 
 
 def test_lanes_with_an_adapter(base, checkpoint, tmp_path):
-    """All precisions, beside the plain lanes; again only when the adapter, its strength or the checkpoint is another."""
-    repository, path = tmp_path / "out", saved_by_diffusers(base, tmp_path / "adapter")
+    """All precisions, beside the plain lanes; again only when the adapter, its strength or the
+    checkpoint is another."""
+    repository = tmp_path / "out"
+    path = saved_by_diffusers(base, tmp_path / "adapter")
     for name in LANES:
-        shutil.copytree(ROOT / "model_repository" / f"denoiser_{name}", repository / f"denoiser_{name}", symlinks=True,
-                        ignore=shutil.ignore_patterns("*.onnx*", "manifest.json", "*.json", "*.npz", "__pycache__"))
+        shutil.copytree(
+            ROOT / "model_repository" / f"denoiser_{name}",
+            repository / f"denoiser_{name}",
+            symlinks=True,
+            ignore=shutil.ignore_patterns(
+                "*.onnx*", "manifest.json", "*.json", "*.npz", "__pycache__"
+            ),
+        )
     names = [name for name, _ in base.named_modules()]
     (tmp_path / "ranges.json").write_text(json.dumps({"step": dict.fromkeys(names, 4.0)}))
-    asked = checkpoint, "--repository", repository, "--precision", "fp8,fp4", "--calibration", tmp_path / "ranges.json"
+    asked = (
+        checkpoint,
+        "--repository",
+        repository,
+        "--precision",
+        "fp8,fp4",
+        "--calibration",
+        tmp_path / "ranges.json",
+    )
     adapter = "--lora", path, "--lora-name", "sketch"
     exported(*asked)
     told = exported(*asked, *adapter)
     assert all(f"exported denoiser_{lane}-sketch" in told for lane in LANES)
     assert "up to date" in exported(*asked, *adapter) and "up to date" in exported(*asked)
-    assert "exported denoiser_fp8-sketch" in exported(*asked, *adapter, "--lora-scale", 0.5, "--precision", "fp8")
+    assert "exported denoiser_fp8-sketch" in exported(
+        *asked, *adapter, "--lora-scale", 0.5, "--precision", "fp8"
+    )
     manifest = verify(repository / "denoiser_fp8-sketch" / "1")
     assert manifest.precision == "fp8-sketch" and manifest.arithmetic == "E4M3, bfloat16"
-    assert {name: manifest.settings["adapter"][name] for name in ("name", "scale")} == {"name": "sketch", "scale": 0.5}
+    assert {name: manifest.settings["adapter"][name] for name in ("name", "scale")} == {
+        "name": "sketch",
+        "scale": 0.5,
+    }
     shapes = measured(Checkpoint(checkpoint), "transformer")[1]
-    for lane in LANES:  # as `retouch inspect` tells, but for the constants that a graph has and parameters that it shares
+    # as `retouch inspect` tells, but for the constants that a graph has and parameters that it
+    # shares
+    for lane in LANES:
         weights = verify(repository / f"denoiser_{lane}" / "1").weights
         assert weights == pytest.approx(lane_bytes(shapes, lane), rel=0.01)
     plain = verify(repository / "denoiser_fp8" / "1")
     assert manifest.weights == plain.weights and "adapter" not in plain.settings
     for lane in LANES:
-        ours, theirs = repository / f"denoiser_{lane}-sketch", repository / f"denoiser_{lane}"
-        assert (ours / "1/model.py").resolve() == (repository / "denoiser_bf16/1/model.py").resolve()
+        ours = repository / f"denoiser_{lane}-sketch"
+        theirs = repository / f"denoiser_{lane}"
+        assert (ours / "1/model.py").resolve() == (
+            repository / "denoiser_bf16/1/model.py"
+        ).resolve()
         assert os.readlink(ours / "configs/cpu.pbtxt") == "../config.pbtxt"
-        for config in ("config.pbtxt", *(f"configs/{each.name}" for each in theirs.glob("configs/*"))):
+        for config in (
+            "config.pbtxt",
+            *(f"configs/{each.name}" for each in theirs.glob("configs/*")),
+        ):
             assert (ours / config).read_text() == (theirs / config).read_text().replace(
-                f'name: "denoiser_{lane}"', f'name: "denoiser_{lane}-sketch"')
+                f'name: "denoiser_{lane}"', f'name: "denoiser_{lane}-sketch"'
+            )
 
 
-# -- what cannot be merged --------------------------------------------------------------------------------------------
+# -- what cannot be merged -------------------------------------------------------------------------
 
 
 def changed(tensors):
     """An adapter's file with other tensors."""
+
     def make(base, folder):
         saved_by_diffusers(base, folder)
         save_file(tensors(load_file(folder / FILE)), folder / FILE)
         return folder
+
     return make
 
 
 def renamed(old, new):
-    return changed(lambda tensors: {name.replace(old, new): value for name, value in tensors.items()})
+    return changed(
+        lambda tensors: {name.replace(old, new): value for name, value in tensors.items()}
+    )
 
 
 def added(**more):
-    return changed(lambda tensors: tensors | {name.replace("__", "."): value for name, value in more.items()})
+    return changed(
+        lambda tensors: tensors | {name.replace("__", "."): value for name, value in more.items()}
+    )
 
 
 def configured(**more):
@@ -244,6 +321,7 @@ def configured(**more):
         settings = json.loads((folder / "adapter_config.json").read_text()) | more
         (folder / "adapter_config.json").write_text(json.dumps(settings))
         return folder
+
     return make
 
 
@@ -283,51 +361,100 @@ def foreign(base, folder):
 
 ONE = torch.ones(4, 4)
 CASES = {
-    "other modules": (renamed("transformer_blocks.0.ff.net", "transformer_blocks.9.ff.net"),
-                      "changes transformer_blocks.9.ff.net.0.proj, which this checkpoint's transformer does not have"),
-    "other shapes": (changed(lambda tensors: {name: value[:, :-2].contiguous() if "to_q.lora_A" in name else value
-                                              for name, value in tensors.items()}),
-                     "has shape [64, 62] and the checkpoint's weight [64, 64]"),
-    "other ranks": (changed(lambda tensors: {name: value[:3].clone() if "to_q.lora_A" in name else value
-                                             for name, value in tensors.items()}), "attn.to_q have ranks 3 and 4; copy it again"),
-    "unknown keys": (added(transformer__x_embedder__gate=ONE), "holds transformer.x_embedder.gate, which is no part of a LoRA"),
-    "a text encoder's": (added(text_encoder__q__lora_A__weight=ONE), "the adapter changes text_encoder too"),
-    "half a pair": (changed(lambda tensors: {name: value for name, value in tensors.items() if "to_q.lora_B" not in name}),
-                    "has only one of the two matrices of"),
-    "convolutions": (added(transformer__conv__lora_A__weight=torch.ones(4, 4, 1, 1)), "has 4 dimensions"),
+    "other modules": (
+        renamed("transformer_blocks.0.ff.net", "transformer_blocks.9.ff.net"),
+        "changes transformer_blocks.9.ff.net.0.proj, which this checkpoint's transformer does not have",
+    ),
+    "other shapes": (
+        changed(
+            lambda tensors: {
+                name: value[:, :-2].contiguous() if "to_q.lora_A" in name else value
+                for name, value in tensors.items()
+            }
+        ),
+        "has shape [64, 62] and the checkpoint's weight [64, 64]",
+    ),
+    "other ranks": (
+        changed(
+            lambda tensors: {
+                name: value[:3].clone() if "to_q.lora_A" in name else value
+                for name, value in tensors.items()
+            }
+        ),
+        "attn.to_q have ranks 3 and 4; copy it again",
+    ),
+    "unknown keys": (
+        added(transformer__x_embedder__gate=ONE),
+        "holds transformer.x_embedder.gate, which is no part of a LoRA",
+    ),
+    "a text encoder's": (
+        added(text_encoder__q__lora_A__weight=ONE),
+        "the adapter changes text_encoder too",
+    ),
+    "half a pair": (
+        changed(
+            lambda tensors: {
+                name: value for name, value in tensors.items() if "to_q.lora_B" not in name
+            }
+        ),
+        "has only one of the two matrices of",
+    ),
+    "convolutions": (
+        added(transformer__conv__lora_A__weight=torch.ones(4, 4, 1, 1)),
+        "has 4 dimensions",
+    ),
     "empty": (changed(lambda tensors: {}), "holds no LoRA"),
     "DoRA": (dora, "the adapter is DoRA"),
-    "DoRA of others": (added(transformer__x_embedder__dora_scale=ONE), "is DoRA (transformer.x_embedder.dora_scale)"),
+    "DoRA of others": (
+        added(transformer__x_embedder__dora_scale=ONE),
+        "is DoRA (transformer.x_embedder.dora_scale)",
+    ),
     "LoKr": (added(transformer__x_embedder__lokr_w1=ONE), "the adapter is LoKr"),
     "LoHa": (added(transformer__x_embedder__hada_w1_a=ONE), "the adapter is LoHa"),
     "another kind by its settings": (configured(peft_type="IA3"), "of the kind IA3"),
     "biases": (configured(bias="all"), "a LoRA with biases"),
     "whole modules": (configured(modules_to_save=["proj_out"]), "a LoRA with whole modules"),
     "no numbers": (configured(lora_alpha="strong"), "says how strong it is by what are no numbers"),
-    "no pattern": (configured(alpha_pattern={"(": 2}), "says how strong it is by what are no numbers"),
+    "no pattern": (
+        configured(alpha_pattern={"(": 2}),
+        "says how strong it is by what are no numbers",
+    ),
     "PiSSA": (configured(init_lora_weights="pissa_niter_4"), "began with pissa_niter_4"),
     "no settings": (without_config, "lies without its adapter_config.json"),
     "damaged settings": (damaged_config, "settings (adapter_config.json) are damaged"),
     "a file cut short": (cut, "is cut short"),
     "no adapter": (nothing, "holds no adapter; give a safetensors file, or a folder with"),
-    "nobody's names": (foreign, "diffusers cannot convert pytorch_lora_weights.safetensors for this checkpoint"),
+    "nobody's names": (
+        foreign,
+        "diffusers cannot convert pytorch_lora_weights.safetensors for this checkpoint",
+    ),
 }
 
 
 @pytest.mark.parametrize("make, words", CASES.values(), ids=CASES)
 def test_what_cannot_be_merged_is_one_sentence(base, checkpoint, tmp_path, make, words):
     path = make(base, tmp_path / "adapter")
-    said = refused(checkpoint, "--repository", tmp_path / "out", "--lora", path, "--lora-name", "sketch")
+    said = refused(
+        checkpoint, "--repository", tmp_path / "out", "--lora", path, "--lora-name", "sketch"
+    )
     assert words in said and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("options, words", [
-    (("--lora-name", "Sketch"), "--lora-name 'Sketch' is no name of a lane"),
-    (("--lora-name", "a/b"), "is no name of a lane"), (("--lora-name", "a--b"), "is no name of a lane"),
-    (("--lora-name", "a" * 41), "is no name of a lane"), (("--lora-name", ""), "is no name of a lane"),
-    ((), "--lora wants a --lora-name"), (("--lora-name", "a", "--lora-scale", "nan"), "--lora-scale is nan"),
-    (("--lora-name", "a", "--weightless"), "leave out --weightless"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (("--lora-name", "Sketch"), "--lora-name 'Sketch' is no name of a lane"),
+        (("--lora-name", "a/b"), "is no name of a lane"),
+        (("--lora-name", "a--b"), "is no name of a lane"),
+        (("--lora-name", "a" * 41), "is no name of a lane"),
+        (("--lora-name", ""), "is no name of a lane"),
+        ((), "--lora wants a --lora-name"),
+        (("--lora-name", "a", "--lora-scale", "nan"), "--lora-scale is nan"),
+        (("--lora-name", "a", "--weightless"), "leave out --weightless"),
+    ],
+)
 def test_options_that_do_not_fit(checkpoint, tmp_path, options, words):
-    assert words in refused(checkpoint, "--repository", tmp_path / "out", "--lora", tmp_path, *options)
+    assert words in refused(
+        checkpoint, "--repository", tmp_path / "out", "--lora", tmp_path, *options
+    )
     assert "name its file with --lora" in refused(checkpoint, "--lora-name", "a")

@@ -9,21 +9,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from beside import psnr
 from exports import exported
-from PIL import Image
 from qwen_image_edit_stages import SENTENCE, Stages
 from qwen_image_edit_tiny import load_pipeline, make_checkpoint, small_images, torch_loop
+from retouch.artifacts.manifest import verify
+from retouch.backends.onnx import OnnxRunner
+from retouch.families.qwen_vl import chat
+from retouch.imaging.images import encode
+from retouch.offline.text_encoder_loop import TextEncoderLoop
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.parts import QWEN_IMAGE_EDIT
 
-from export.checkpoint import Checkpoint
-from export.parts import QWEN_IMAGE_EDIT
-from retouch.images import encode
-from retouch.manifest import verify
-from retouch.reader_loop import ReaderLoop
-from retouch.readers import chat
-from retouch.runners.onnx import OnnxRunner
-
-TOLERANCE, ONNX_TOLERANCE = 1e-5, 1e-3  # of our torch path, and relative of the graphs
+TOLERANCE = 1e-5
+ONNX_TOLERANCE = 1e-3  # of our torch path, and relative of the graphs
 INSTRUCTIONS = ("", " ", SENTENCE, "\n\n two lines\nof text\n", "é ½ 汉字 " * 40)
 # (height, width) of photos; of several, the first is edited
 PHOTOS = ([(60, 100)], [(100, 60)], [(83, 79)], [(45, 141)])
@@ -45,7 +46,9 @@ def small():
 
 def torch_stages(folder, several, zero_cond_t):
     path = make_checkpoint(folder / "checkpoint", several, zero_cond_t)
-    return Stages(path, load_pipeline(path, several), torch_loop(Checkpoint(path), folder / "repository"))
+    return Stages(
+        path, load_pipeline(path, several), torch_loop(Checkpoint(path), folder / "repository")
+    )
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=str)
@@ -64,21 +67,31 @@ def sizes_for(stages):
 
 def test_what_the_text_model_is_given(stages):
     """Token ids, rotary positions and patches."""
-    pipeline, reader = stages.pipeline, stages.reader
+    pipeline = stages.pipeline
+    reader = stages.reader
     for sizes in sizes_for(stages):
         photos = stages.photos(sizes)
         pictures = "".join(reader._writer._picture.format(i + 1) for i in range(len(photos)))
         for sentence in INSTRUCTIONS:
-            theirs = pipeline.processor(text=[pipeline.prompt_template_encode.format(pictures + sentence)],
-                                        images=stages.seen(photos), return_tensors="pt")
+            theirs = pipeline.processor(
+                text=[pipeline.prompt_template_encode.format(pictures + sentence)],
+                images=stages.seen(photos),
+                return_tensors="pt",
+            )
             pixels = [reader.prepared(photo) for photo in photos]
-            grids = [(image.shape[0] // reader._layout.cell, image.shape[1] // reader._layout.cell) for image in pixels]
+            grids = [
+                (image.shape[0] // reader._layout.cell, image.shape[1] // reader._layout.cell)
+                for image in pixels
+            ]
             ours = reader._writer.write(sentence, grids)
             np.testing.assert_array_equal(ours.ids, theirs["input_ids"][0])
             image_pad = pipeline.text_encoder.config.image_token_id
             np.testing.assert_array_equal(ours.image_index, np.flatnonzero(ours.ids == image_pad))
             positions, _ = pipeline.text_encoder.model.get_rope_index(
-                theirs["input_ids"], (theirs["input_ids"] == image_pad).int(), image_grid_thw=theirs["image_grid_thw"])
+                theirs["input_ids"],
+                (theirs["input_ids"] == image_pad).int(),
+                image_grid_thw=theirs["image_grid_thw"],
+            )
             np.testing.assert_array_equal(ours.positions, positions[:, 0])
             patches = np.concatenate([reader._layout.patches(image[None])[0] for image in pixels])
             close(patches, theirs["pixel_values"].numpy(), 1e-6)
@@ -97,10 +110,16 @@ def test_stock_diffusers_differs_by_the_positions_alone(stages, monkeypatch):
     """Its words and photos' tokens are numbered one by one."""
     if not stages.several:
         pytest.skip("one pipeline is enough")
-    monkeypatch.setattr(chat, "photo_positions", lambda grid, start: start + np.tile(np.arange(np.prod(grid)), (3, 1)))
+    monkeypatch.setattr(
+        chat,
+        "photo_positions",
+        lambda grid, start: start + np.tile(np.arange(np.prod(grid)), (3, 1)),
+    )
     monkeypatch.setattr(chat, "max", np.prod, raising=False)
     photos = stages.photos(MORE[0])
-    theirs, _ = load_pipeline(stages.path, True, fixed=False).encode_prompt(SENTENCE, stages.seen(photos))
+    theirs, _ = load_pipeline(stages.path, True, fixed=False).encode_prompt(
+        SENTENCE, stages.seen(photos)
+    )
     close(stages.reader.read(SENTENCE, photos)["conditioning"], theirs[0].detach().numpy())
 
 
@@ -119,22 +138,40 @@ def test_too_many_photos_are_refused(stages):
 
 
 def test_latents_noise_and_positions(stages):
-    pipeline, family = stages.pipeline, stages.family
+    pipeline = stages.pipeline
+    family = stages.family
     for sizes in sizes_for(stages):
         photos = stages.photos(sizes)
-        images = [pipeline.image_processor.preprocess(Image.fromarray(photo), *family.size(*photo.shape[:2]))[:, :, None]
-                  for photo in photos]
+        images = [
+            pipeline.image_processor.preprocess(
+                Image.fromarray(photo), *family.size(*photo.shape[:2])
+            )[:, :, None]
+            for photo in photos
+        ]
         height, width = family.size(*photos[0].shape[:2])
         channels = pipeline.transformer.config.in_channels // 4
         noise, sources = pipeline.prepare_latents(
-            images if stages.several else images[0], 1, channels, height, width, torch.float32, "cpu",
-            torch.Generator().manual_seed(3))
+            images if stages.several else images[0],
+            1,
+            channels,
+            height,
+            width,
+            torch.float32,
+            "cpu",
+            torch.Generator().manual_seed(3),
+        )
         latents = [stages.latents(photo) for photo in photos]
         close(np.concatenate([family.pack(each) for each in latents]), sources[0].detach().numpy())
         close(family.noise(3, latents[0]), noise[0].numpy(), 2e-6)
         shapes = [[(1, *family.grid(each)) for each in (latents[0], *latents)]]
-        image, words = pipeline.transformer.pos_embed(shapes, max_txt_seq_len=77, device=torch.device("cpu"))
-        fixed = family.fixed(SimpleNamespace(latents=latents[0], more=latents[1:]), {"conditioning": np.zeros((77, 48))}, None)
+        image, words = pipeline.transformer.pos_embed(
+            shapes, max_txt_seq_len=77, device=torch.device("cpu")
+        )
+        fixed = family.fixed(
+            SimpleNamespace(latents=latents[0], more=latents[1:]),
+            {"conditioning": np.zeros((77, 48))},
+            None,
+        )
         for ours, theirs in ((fixed["rope"], image), (fixed["text_rope"], words)):
             close(ours[0], np.stack([theirs.real, theirs.imag], 1))
 
@@ -143,7 +180,9 @@ def test_one_velocity(stages):
     """And the timestep that it is of."""
     seen = []
     hook = stages.pipeline.transformer.register_forward_hook(
-        lambda module, _, given, answer: seen.append((given["timestep"], answer[0])), with_kwargs=True)
+        lambda module, _, given, answer: seen.append((given["timestep"], answer[0])),
+        with_kwargs=True,
+    )
     try:
         photos = stages.photos(sizes_for(stages)[-1])
         stages.theirs(photos, steps=4)
@@ -151,7 +190,7 @@ def test_one_velocity(stages):
         hook.remove()
     edit = stages.denoiser.begin(stages.wanted(photos, steps=4))
     close(edit._sigmas, stages.pipeline.scheduler.sigmas.numpy(), 0)
-    inputs, = edit.inputs()
+    (inputs,) = edit.inputs()
     close(inputs["timestep"] / 1000, seen[0][0].numpy(), 0)
     ours = stages.denoiser._step.run(**inputs)["velocity"][0]
     close(ours, seen[0][1][0, : len(ours)].numpy())
@@ -174,9 +213,16 @@ def test_the_decoded_image(stages):
 @pytest.mark.parametrize("true_cfg", (1.0, 4.0))
 def test_three_edits_share_a_step(stages, true_cfg):
     """Of different photos, sentences of one length, seeds and numbers of steps."""
-    asked = [dict(photos=stages.photos(sizes_for(stages)[-1], seed), sentence=sentence, seed=seed, steps=steps,
-                  true_cfg=true_cfg)
-             for seed, (sentence, steps) in enumerate([("a b", 4), ("c d", 3), ("e f", 4)])]
+    asked = [
+        dict(
+            photos=stages.photos(sizes_for(stages)[-1], seed),
+            sentence=sentence,
+            seed=seed,
+            steps=steps,
+            true_cfg=true_cfg,
+        )
+        for seed, (sentence, steps) in enumerate([("a b", 4), ("c d", 3), ("e f", 4)])
+    ]
     edits = [stages.denoiser.begin(stages.wanted(**knobs)) for knobs in asked]
     assert len({edit.size for edit in edits}) == 1
     last = {}
@@ -186,7 +232,7 @@ def test_three_edits_share_a_step(stages, true_cfg):
         close(stages.family.pack(last[id(edit)].latents), stages.theirs(**knobs).numpy())
 
 
-# -- the exported graphs ----------------------------------------------------------------------------------------------
+# -- the exported graphs ---------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +245,9 @@ def repository(folder, small):
 def onnx_stages(folder, repository, rounded):
     runner = partial(OnnxRunner, rounded=rounded)
     path = folder / "exported"
-    return Stages(path, load_pipeline(path, True), ReaderLoop(repository, runner=runner, others=runner))
+    return Stages(
+        path, load_pipeline(path, True), TextEncoderLoop(repository, runner=runner, others=runner)
+    )
 
 
 @pytest.mark.parametrize("sizes", [*PHOTOS[:3], *MORE], ids=str)
@@ -207,7 +255,8 @@ def test_graphs_without_rounding(folder, repository, sizes):
     stages = onnx_stages(folder, repository, rounded=False)
     for true_cfg in (1.0, 4.0):
         knobs = dict(photos=stages.photos(sizes), seed=1, steps=3, true_cfg=true_cfg)
-        ours, theirs = stages.family.pack(stages.final(**knobs)), stages.theirs(**knobs).numpy()
+        ours = stages.family.pack(stages.final(**knobs))
+        theirs = stages.theirs(**knobs).numpy()
         assert np.abs(ours - theirs).max() <= ONNX_TOLERANCE * np.abs(theirs).max()
 
 
@@ -215,7 +264,8 @@ def test_the_bf16_lane_draws_the_same_picture(folder, repository):
     """As served: the pipeline's in float32 but for what bfloat16 rounds."""
     stages = onnx_stages(folder, repository, rounded=True)
     knobs = dict(photos=stages.photos(MORE[0]), seed=1, steps=4, true_cfg=4.0)
-    ours, theirs = stages.loop.decoder.run(stages.final(**knobs)[None])[0], stages.theirs(**knobs, output_type="np")
+    ours = stages.loop.decoder.run(stages.final(**knobs)[None])[0]
+    theirs = stages.theirs(**knobs, output_type="np")
     found = psnr(ours, np.rint(theirs * 255))
     print(f"PSNR of the bf16 lane: {found:.1f} dB")
     assert found > 30
@@ -230,14 +280,25 @@ def test_narrow_lanes(folder, repository):
         (pairs / f"{index}.png").write_bytes(encode(rng.integers(0, 256, (60, 100, 3), np.uint8)))
     lines = [json.dumps({"image": f"{index}.png", "instruction": SENTENCE}) for index in range(2)]
     (pairs / "pairs.jsonl").write_text("\n".join(lines) + "\n")
-    exported(folder / "exported", "--repository", repository, "--precision", "fp8,fp4", "--only", "denoiser")
-    lanes = {lane: ReaderLoop(repository, lane) for lane in ("bf16", "fp8", "fp4")}
+    exported(
+        folder / "exported",
+        "--repository",
+        repository,
+        "--precision",
+        "fp8,fp4",
+        "--only",
+        "denoiser",
+    )
+    lanes = {lane: TextEncoderLoop(repository, lane) for lane in ("bf16", "fp8", "fp4")}
     wanted = lanes["bf16"].wanted([rng.integers(0, 256, (90, 70, 3), np.uint8)], SENTENCE, 0, 1)
     moved = {}
     for lane, loop in lanes.items():
         *_, last = loop.denoiser.run(wanted)
         moved[lane] = last.latents
-    errors = {lane: np.linalg.norm(moved[lane] - moved["bf16"]) / np.linalg.norm(moved["bf16"]) for lane in ("fp8", "fp4")}
+    errors = {
+        lane: np.linalg.norm(moved[lane] - moved["bf16"]) / np.linalg.norm(moved["bf16"])
+        for lane in ("fp8", "fp4")
+    }
     print(f"errors of the narrow lanes: {errors}")
     assert 0 < errors["fp8"] < 0.1 and 0 < errors["fp4"] < 0.2
     assert set(verify(repository / "denoiser_fp4" / "1").weights) == {"bf16", "fp8", "nvfp4"}
@@ -245,4 +306,5 @@ def test_narrow_lanes(folder, repository):
 
 def test_every_part_is_exported(repository):
     assert {path.parent.parent.name for path in repository.glob("*/1/manifest.json")} >= {
-        "denoiser_bf16" if part.name == "denoiser" else part.name for part in QWEN_IMAGE_EDIT}
+        "denoiser_bf16" if part.name == "denoiser" else part.name for part in QWEN_IMAGE_EDIT
+    }

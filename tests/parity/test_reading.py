@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from retouch.networks import MetaQueries
-from retouch.patches import PatchLayout
-from retouch.prompt import IMAGE_PAD, PromptWriter
-from retouch.reading import read, see
-from retouch.types import BUCKETS
+from retouch.api.request import BUCKETS
+from retouch.families.instructx.prompt import IMAGE_PAD, PromptWriter
+from retouch.families.qwen_vl.patches import PatchLayout
+from retouch.networks.instructx import MetaQueries
+from retouch.networks.qwen_vl import read, see
 from training.parser import ROPE, make_language_model
 
 SENTENCES = ["make the red circle blue", "remove it", "move the small green star to the top left"]
@@ -39,12 +39,20 @@ def test_positions(writer, size):
 
 @pytest.mark.parametrize("size", BUCKETS)
 def test_hidden_states(writer, size):
-    model, queries = make_language_model(writer.tokenizer.get_vocab_size()).eval(), MetaQueries(8, 192)
+    model = make_language_model(writer.tokenizer.get_vocab_size()).eval()
+    queries = MetaQueries(8, 192)
     assert model.config.image_token_id == writer.tokenizer.token_to_id(IMAGE_PAD)
     prompts, mask, grid = write(writer, size)
     ids, positions, image_index, query_index, cos, sin = map(
-        torch.from_numpy, (prompts.ids, prompts.positions, prompts.image_index, prompts.query_index,
-                           *ROPE.tables(prompts.positions)))
+        torch.from_numpy,
+        (
+            prompts.ids,
+            prompts.positions,
+            prompts.image_index,
+            prompts.query_index,
+            *ROPE.tables(prompts.positions),
+        ),
+    )
     layout = PatchLayout()
     pixels = np.random.default_rng(1).integers(0, 256, (3, *size, 3), np.uint8)
     inputs = {name: torch.from_numpy(array) for name, array in layout.inputs(pixels).items()}
@@ -55,7 +63,12 @@ def test_hidden_states(writer, size):
         embedded = model.get_input_embeddings()(ids)
         embedded[rows, query_index] = queries.weight
         hidden = model.model(
-            input_ids=ids, inputs_embeds=embedded, attention_mask=mask, position_ids=positions,
-            pixel_values=inputs["pixel_values"].flatten(0, 1), image_grid_thw=grid).last_hidden_state
+            input_ids=ids,
+            inputs_embeds=embedded,
+            attention_mask=mask,
+            position_ids=positions,
+            pixel_values=inputs["pixel_values"].flatten(0, 1),
+            image_grid_thw=grid,
+        ).last_hidden_state
     torch.testing.assert_close(ours[0], hidden[rows, query_index], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ours[1], hidden[rows, image_index], rtol=1e-4, atol=1e-5)

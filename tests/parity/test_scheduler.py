@@ -6,13 +6,17 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.pipelines.flux.pipeline_flux_kontext import calculate_shift
 
-from retouch import schedule
-from retouch.schedule import Schedule
+from retouch.diffusion.sigmas import Schedule, euler_step
 
 # of FLUX.1 Kontext, Qwen-Image, and what else the class can be told
 CONFIGS = (
     {"use_dynamic_shifting": True, "shift": 3.0},
-    {"use_dynamic_shifting": True, "max_shift": 0.9, "max_image_seq_len": 8192, "shift_terminal": 0.02},
+    {
+        "use_dynamic_shifting": True,
+        "max_shift": 0.9,
+        "max_image_seq_len": 8192,
+        "shift_terminal": 0.02,
+    },
     {"use_dynamic_shifting": True, "time_shift_type": "linear", "base_image_seq_len": 64},
     {"shift": 3.0, "shift_terminal": 0.1},
 )
@@ -34,7 +38,7 @@ def test_whole_walk(steps, shift):
     y = torch.from_numpy(x)
     for sigma, following, timestep in zip(sigmas, sigmas[1:], theirs.timesteps):
         velocity = np.sin(x * 3 + sigma)
-        x = schedule.euler(x, velocity, sigma, following)
+        x = euler_step(x, velocity, sigma, following)
         y = theirs.step(torch.from_numpy(velocity), timestep, y).prev_sample
     np.testing.assert_array_equal(x, y.numpy())
 
@@ -44,7 +48,10 @@ def test_whole_walk(steps, shift):
 @pytest.mark.parametrize("tokens", (24, 1008, 4096, 7000))
 def test_configs(config, steps, tokens):
     theirs = FlowMatchEulerDiscreteScheduler(**config)
-    ours, said = Schedule.of(dict(theirs.config)), theirs.config
-    mu = calculate_shift(tokens, said.base_image_seq_len, said.max_image_seq_len, said.base_shift, said.max_shift)
+    ours = Schedule.of(dict(theirs.config))
+    said = theirs.config
+    mu = calculate_shift(
+        tokens, said.base_image_seq_len, said.max_image_seq_len, said.base_shift, said.max_shift
+    )
     assert ours.mu(tokens) == mu
     np.testing.assert_array_equal(ours.sigmas(steps, mu), timesteps(theirs, steps, mu=mu))

@@ -1,8 +1,9 @@
-"""Whatever joins, leaves and is cancelled around an edit, and whoever shares its steps: it gets what it gets alone.
+"""Whatever joins, leaves and is cancelled around an edit, and whoever shares its steps: it gets
+what it gets alone.
 
-The bound is equality, bit for bit, in every lane: a row of these graphs is rounded by itself. FP8's scales are a tensor's,
-fixed at export; FP4's are found as it runs, but for blocks of 16 numbers of one token.
-"""
+The bound is equality, bit for bit, in every lane: a row of these graphs is rounded by itself. FP8's
+scales are a tensor's, fixed at export; FP4's are found as it runs, but for blocks of 16 numbers of
+one token."""
 
 from __future__ import annotations
 
@@ -12,16 +13,16 @@ from functools import cache
 
 import numpy as np
 import pytest
-from exports import exported
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from retouch.cost import Cost
-from retouch.denoiser import Denoiser
-from retouch.denoising import Denoising
-from retouch.scheduler import pick
-from retouch.types import LANES
-from retouch.wanted import Wanted
+from exports import exported
+from retouch.api.request import LANES
+from retouch.engine.cost_model import Cost
+from retouch.engine.denoiser import Denoiser
+from retouch.engine.edit_state import EditState
+from retouch.engine.scheduler import pick
+from retouch.families.denoise_request import DenoiseRequest
 from training.checkpoint import calibration_pairs
 
 CELLS = 64
@@ -46,7 +47,7 @@ class Running:
     """An edit in a schedule, as the scheduler sees it, and what it has been given so far."""
 
     kind: Kind
-    state: Denoising
+    state: EditState
     given: list
     admitted: float = 0.0
     deadline: float = float("inf")
@@ -61,14 +62,22 @@ class Running:
         return self.state.size
 
 
-kinds = some.builds(Kind, some.integers(0, 1), some.integers(0, 2), some.integers(0, 1), some.sampled_from([1, 2, 3, 7]),
-                    some.sampled_from([0.0, 1.0]))
+kinds = some.builds(
+    Kind,
+    some.integers(0, 1),
+    some.integers(0, 2),
+    some.integers(0, 1),
+    some.sampled_from([1, 2, 3, 7]),
+    some.sampled_from([0.0, 1.0]),
+)
 numbers = some.integers(0, 63)
 joins = some.tuples(some.just("join"), kinds, some.none())
 cancels = some.tuples(some.just("cancel"), numbers, some.none())
 steps = some.tuples(some.just("step"), numbers, numbers)
 # few cancels: most edits should be seen to their end
-schedules = some.lists(some.one_of(joins, joins, joins, steps, steps, steps, cancels), min_size=6, max_size=14)
+schedules = some.lists(
+    some.one_of(joins, joins, joins, steps, steps, steps, cancels), min_size=6, max_size=14
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +87,9 @@ def lanes(folder, repository, tmp_path_factory):
     shutil.copytree(folder, path / "checkpoint")
     shutil.copytree(repository, path / "repository")
     calibration_pairs(path / "checkpoint" / "calibration", count=2)
-    exported(path / "checkpoint", "--repository", path / "repository", "--precision", ",".join(LANES))
+    exported(
+        path / "checkpoint", "--repository", path / "repository", "--precision", ",".join(LANES)
+    )
     return path / "repository"
 
 
@@ -86,7 +97,10 @@ class Schedule:
     """Edits of one denoiser, stepped by whoever writes the schedule."""
 
     def __init__(self, denoiser: Denoiser):
-        self.denoiser, self.running, self.over, self.shared = denoiser, [], [], 0
+        self.denoiser = denoiser
+        self.running = []
+        self.over = []
+        self.shared = 0
 
     def join(self, kind, _):
         self.running.append(Running(kind, self.denoiser.begin(wanted(self.denoiser, kind)), []))
@@ -121,14 +135,19 @@ class Schedule:
 
 
 def wanted(denoiser, kind):
-    rng, patch = np.random.default_rng(kind.source), denoiser.settings["patch"]
-    channels, conditioning = denoiser.settings["latent_channels"], denoiser.settings["conditioning"]
+    rng = np.random.default_rng(kind.source)
+    patch = denoiser.settings["patch"]
+    channels = denoiser.settings["latent_channels"]
+    conditioning = denoiser.settings["conditioning"]
     region = np.isin(np.arange(CELLS), REGIONS[kind.region])
     latents = rng.standard_normal((channels, 8 * patch, 8 * patch), np.float32)
-    said = {"conditioning": rng.standard_normal(conditioning, np.float32),
-            "boxes": np.zeros((denoiser.settings["slots"], 2, 4), np.float32)}
-    return Wanted(latents, said, region, kind.seed, kind.steps, previews=kind.steps - 1,
-                  step_cache=kind.cache)
+    said = {
+        "conditioning": rng.standard_normal(conditioning, np.float32),
+        "boxes": np.zeros((denoiser.settings["slots"], 2, 4), np.float32),
+    }
+    return DenoiseRequest(
+        latents, said, region, kind.seed, kind.steps, previews=kind.steps - 1, step_cache=kind.cache
+    )
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -139,7 +158,9 @@ def test_every_edit_gets_what_it_gets_alone(lanes, lane):
     counted = {"schedules": 0, "whole": 0, "left": 0, "shared": 0, "reused": 0}
 
     @settings(max_examples=SCHEDULES[lane], deadline=None, derandomize=True)
-    @given(schedules, some.sampled_from([Cost(), Cost(step=1.0)]))  # the second shares whatever can be shared
+    @given(
+        schedules, some.sampled_from([Cost(), Cost(step=1.0)])
+    )  # the second shares whatever can be shared
     def check(events, cost):
         schedule = Schedule(denoiser)
         for name, *details in events:
@@ -150,7 +171,9 @@ def test_every_edit_gets_what_it_gets_alone(lanes, lane):
         assert denoiser.references.counts.bytes <= FORGETFUL, "nobody holds a source any longer"
         whole = sum(not edit.steps for edit in schedule.over)
         reused = sum(progress.reused for edit in schedule.over for progress in edit.given)
-        for name, count in zip(counted, (1, whole, len(schedule.over) - whole, schedule.shared, reused)):
+        for name, count in zip(
+            counted, (1, whole, len(schedule.over) - whole, schedule.shared, reused)
+        ):
             counted[name] += count
 
     check()

@@ -16,33 +16,46 @@ from diffusers import (
     FluxTransformer2DModel,
     QwenImageTransformer2DModel,
 )
-from kontext_tiny import TRANSFORMER as TINY
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from export.checkpoint import Checkpoint
-from export.memory import COPIES, DECODED, DEFAULTS
-from export.pipelines import PIPELINES
-from export.sizes import measured
-from export.summary import summary
+from kontext_tiny import TRANSFORMER as TINY
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.memory import COPIES, DECODED, DEFAULTS
+from retouch_export.pipelines import PIPELINES
+from retouch_export.sizes import measured
+from retouch_export.summary import summary
 
-KONTEXT, QWEN, KLEIN = "FluxKontextPipeline", "QwenImageEditPlusPipeline", "Flux2KleinKVPipeline"
+KONTEXT = "FluxKontextPipeline"
+QWEN = "QwenImageEditPlusPipeline"
+KLEIN = "Flux2KleinKVPipeline"
 THEIRS = {name: getattr(diffusers, name) for name in PIPELINES if name != "RetouchPipeline"}
 
 
 def described(folder, pipeline, kind, **config):
     """A checkpoint of a config alone."""
     (folder / "transformer").mkdir(parents=True)
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": pipeline, "transformer": ["diffusers", kind]}))
+    (folder / "model_index.json").write_text(
+        json.dumps({"_class_name": pipeline, "transformer": ["diffusers", kind]})
+    )
     (folder / "transformer/config.json").write_text(json.dumps({"_class_name": kind} | config))
     return folder
 
 
-@pytest.mark.parametrize("pipeline, kind, config, billions, gigabytes", [
-    (KONTEXT, "FluxTransformer2DModel", {"guidance_embeds": True}, 11.90, {"bf16": 23.8, "fp8": 12.0, "fp4": 8.2}),
-    (QWEN, "QwenImageTransformer2DModel", {}, 20.43, {"bf16": 40.86}),
-])
+@pytest.mark.parametrize(
+    "pipeline, kind, config, billions, gigabytes",
+    [
+        (
+            KONTEXT,
+            "FluxTransformer2DModel",
+            {"guidance_embeds": True},
+            11.90,
+            {"bf16": 23.8, "fp8": 12.0, "fp4": 8.2},
+        ),
+        (QWEN, "QwenImageTransformer2DModel", {}, 20.43, {"bf16": 40.86}),
+    ],
+)
 def test_real_checkpoints_by_their_configs(tmp_path, pipeline, kind, config, billions, gigabytes):
     found = summary(described(tmp_path / "whole", pipeline, kind, **config))
     (network,) = found.networks
@@ -50,8 +63,11 @@ def test_real_checkpoints_by_their_configs(tmp_path, pipeline, kind, config, bil
     assert network.parameters / 1e9 == pytest.approx(billions, abs=0.005)
     for lane, expected in gigabytes.items():
         assert sum(found.lanes[lane].values()) / 1e9 == pytest.approx(expected, rel=0.01)
-    assert [fit.alone for fit in found.fits if (fit.gpu, fit.lane, fit.side) == ("RTX 5090", "bf16", 1024)] == [
-        6 if pipeline == KONTEXT else 0]
+    assert [
+        fit.alone
+        for fit in found.fits
+        if (fit.gpu, fit.lane, fit.side) == ("RTX 5090", "bf16", 1024)
+    ] == [6 if pipeline == KONTEXT else 0]
 
 
 def test_headers_and_configs_say_the_same(tmp_path):
@@ -65,24 +81,36 @@ def test_headers_and_configs_say_the_same(tmp_path):
 
 
 def test_a_config_that_suits_no_class_is_told(tmp_path):
-    found = summary(described(tmp_path / "a", KONTEXT, "FluxTransformer2DModel", axes_dims_rope="x", num_layers="many"))
-    assert found.networks == [] and any("FluxTransformer2DModel cannot be made by its config" in each for each in found.missing)
+    found = summary(
+        described(
+            tmp_path / "a", KONTEXT, "FluxTransformer2DModel", axes_dims_rope="x", num_layers="many"
+        )
+    )
+    assert found.networks == [] and any(
+        "FluxTransformer2DModel cannot be made by its config" in each for each in found.missing
+    )
     found = summary(described(tmp_path / "b", KONTEXT, "NoSuchModel"))
     assert any("diffusers has no NoSuchModel" in each for each in found.missing)
 
 
 @pytest.mark.parametrize("name", THEIRS)
 def test_defaults_are_those_of_diffusers(name):
-    ours, call = PIPELINES[name], inspect.signature(THEIRS[name].__call__).parameters
+    ours = PIPELINES[name]
+    call = inspect.signature(THEIRS[name].__call__).parameters
     assert ours.steps == call["num_inference_steps"].default
-    # a guidance of None is not given; true classifier-free guidance is on where its scale is more than 1
+    # a guidance of None is not given; true classifier-free guidance is on where its scale is more
+    # than 1
     scale = call["true_cfg_scale"].default if "true_cfg_scale" in call else 1.0
     distilled = call["guidance_scale"].default if "guidance_scale" in call else None
     if name == "FluxKontextPipeline":
         distilled = 2.5  # of the example in its documentation; its signature has FLUX.1's 3.5
-    assert (ours.guidance, ours.twice) == ((scale, True) if scale > 1 else (distilled or 0.0, False))
+    assert (ours.guidance, ours.twice) == (
+        (scale, True) if scale > 1 else (distilled or 0.0, False)
+    )
     made = inspect.signature(THEIRS[name].__init__).parameters.values()
-    assert set(ours.components) == {each.name for each in made if each.default is each.empty and each.name != "self"}
+    assert set(ours.components) == {
+        each.name for each in made if each.default is each.empty and each.name != "self"
+    }
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
@@ -92,7 +120,7 @@ def test_sizes_are_those_of_diffusers(name):
     assert ("num_single_layers" in made) == ("num_single_layers" in DEFAULTS[name])
 
 
-# -- peaks, counted operator by operator; nothing is computed -----------------------------------------------------------
+# -- peaks, counted operator by operator; nothing is computed --------------------------------------
 
 
 class Peak(TorchDispatchMode):
@@ -100,13 +128,18 @@ class Peak(TorchDispatchMode):
 
     def __init__(self, module):
         super().__init__()
-        self._held = {each.untyped_storage()._cdata: 0 for each in (*module.parameters(), *module.buffers())}
+        self._held = {
+            each.untyped_storage()._cdata: 0 for each in (*module.parameters(), *module.buffers())
+        }
         self.now = self.most = 0
 
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
         out = function(*arguments, **(options or {}))
         for each in tree_leaves(out):
-            if isinstance(each, torch.Tensor) and (key := each.untyped_storage()._cdata) not in self._held:
+            if (
+                isinstance(each, torch.Tensor)
+                and (key := each.untyped_storage()._cdata) not in self._held
+            ):
                 self._held[key] = each.untyped_storage().nbytes()
                 self.now += self._held[key]
                 self.most = max(self.most, self.now)
@@ -130,31 +163,68 @@ def peak(make, run):
     return counted.most
 
 
-TEXT, CELLS = 512, 64 * 64
+TEXT = 512
+CELLS = 64 * 64
 
 
 def flux(model):
-    model(hidden_states=torch.empty(1, 2 * CELLS, 64), encoder_hidden_states=torch.empty(1, TEXT, 4096),
-          pooled_projections=torch.empty(1, 768), timestep=torch.ones(1), guidance=torch.ones(1),
-          img_ids=torch.zeros(2 * CELLS, 3), txt_ids=torch.zeros(TEXT, 3))
+    model(
+        hidden_states=torch.empty(1, 2 * CELLS, 64),
+        encoder_hidden_states=torch.empty(1, TEXT, 4096),
+        pooled_projections=torch.empty(1, 768),
+        timestep=torch.ones(1),
+        guidance=torch.ones(1),
+        img_ids=torch.zeros(2 * CELLS, 3),
+        txt_ids=torch.zeros(TEXT, 3),
+    )
 
 
 def flux2(model):
-    model(hidden_states=torch.empty(1, CELLS, 128), encoder_hidden_states=torch.empty(1, TEXT, 12288), timestep=torch.ones(1),
-          guidance=None, img_ids=torch.zeros(CELLS, 4), txt_ids=torch.zeros(TEXT, 4))
+    model(
+        hidden_states=torch.empty(1, CELLS, 128),
+        encoder_hidden_states=torch.empty(1, TEXT, 12288),
+        timestep=torch.ones(1),
+        guidance=None,
+        img_ids=torch.zeros(CELLS, 4),
+        txt_ids=torch.zeros(TEXT, 4),
+    )
 
 
 def qwen(model):
-    model(hidden_states=torch.empty(1, 2 * CELLS, 64), encoder_hidden_states=torch.empty(1, TEXT, 3584),
-          encoder_hidden_states_mask=None, timestep=torch.ones(1), img_shapes=[[(1, 64, 64), (1, 64, 64)]])
+    model(
+        hidden_states=torch.empty(1, 2 * CELLS, 64),
+        encoder_hidden_states=torch.empty(1, TEXT, 3584),
+        encoder_hidden_states_mask=None,
+        timestep=torch.ones(1),
+        img_shapes=[[(1, 64, 64), (1, 64, 64)]],
+    )
 
 
-@pytest.mark.parametrize("make, run, tokens, width", [
-    (lambda: FluxTransformer2DModel(guidance_embeds=True, num_layers=1, num_single_layers=2), flux, TEXT + 2 * CELLS, 3072),
-    (lambda: Flux2Transformer2DModel(guidance_embeds=False, num_attention_heads=32, joint_attention_dim=12288, num_layers=1,
-                                     num_single_layers=2), flux2, TEXT + CELLS, 4096),
-    (lambda: QwenImageTransformer2DModel(num_layers=2), qwen, TEXT + 2 * CELLS, 3072),
-], ids=["flux", "flux2", "qwen"])
+@pytest.mark.parametrize(
+    "make, run, tokens, width",
+    [
+        (
+            lambda: FluxTransformer2DModel(guidance_embeds=True, num_layers=1, num_single_layers=2),
+            flux,
+            TEXT + 2 * CELLS,
+            3072,
+        ),
+        (
+            lambda: Flux2Transformer2DModel(
+                guidance_embeds=False,
+                num_attention_heads=32,
+                joint_attention_dim=12288,
+                num_layers=1,
+                num_single_layers=2,
+            ),
+            flux2,
+            TEXT + CELLS,
+            4096,
+        ),
+        (lambda: QwenImageTransformer2DModel(num_layers=2), qwen, TEXT + 2 * CELLS, 3072),
+    ],
+    ids=["flux", "flux2", "qwen"],
+)
 def test_copies_are_what_a_step_takes_at_its_peak(make, run, tokens, width):
     with FakeTensorMode():
         name = type(make()).__name__
@@ -162,15 +232,30 @@ def test_copies_are_what_a_step_takes_at_its_peak(make, run, tokens, width):
     assert counted <= COPIES[name] < 1.05 * counted
 
 
-@pytest.mark.parametrize("make, channels", [
-    (lambda: AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=16, use_quant_conv=False,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-        use_post_quant_conv=False), 128),
-    (AutoencoderKLQwenImage, 96)], ids=["kl", "qwen"])
+@pytest.mark.parametrize(
+    "make, channels",
+    [
+        (
+            lambda: AutoencoderKL(
+                block_out_channels=(128, 256, 512, 512),
+                layers_per_block=2,
+                latent_channels=16,
+                use_quant_conv=False,
+                down_block_types=("DownEncoderBlock2D",) * 4,
+                up_block_types=("UpDecoderBlock2D",) * 4,
+                use_post_quant_conv=False,
+            ),
+            128,
+        ),
+        (AutoencoderKLQwenImage, 96),
+    ],
+    ids=["kl", "qwen"],
+)
 def test_what_decoding_takes_at_its_peak(make, channels):
     with FakeTensorMode():
         name = type(make()).__name__
     frames = (1,) if name == "AutoencoderKLQwenImage" else ()
-    counted = peak(make, lambda vae: vae.decode(torch.empty(1, 16, *frames, 128, 128))) / (1024**2 * channels * 2)
+    counted = peak(make, lambda vae: vae.decode(torch.empty(1, 16, *frames, 128, 128))) / (
+        1024**2 * channels * 2
+    )
     assert counted <= DECODED[name] < 1.05 * counted

@@ -4,9 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from retouch.torch_noise import randn
+from retouch.diffusion.noise import randn
 
-SHAPES = ((1,), (2,), (15,), (16,), (17,), (31,), (33,), (3, 5), (1, 16, 4, 6), (1, 16, 12, 10), (2, 3, 5, 7), (1, 32, 32, 33))
+SHAPES = (
+    (1,),
+    (2,),
+    (15,),
+    (16,),
+    (17,),
+    (31,),
+    (33,),
+    (3, 5),
+    (1, 16, 4, 6),
+    (1, 16, 12, 10),
+    (2, 3, 5, 7),
+    (1, 32, 32, 33),
+)
 SEEDS = (0, 1, 42, 2**31, 2**32 - 1, 2**32, 2**32 + 42, 2**63 - 1)
 
 

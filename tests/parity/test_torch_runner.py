@@ -6,16 +6,27 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from beside import GRIDS, SENTENCES, Pass, distance, distances, edited, folder_of, inputs, loop, psnr
 from safetensors.torch import load_file
 
-from retouch.fp8 import Fp8Linear
-from retouch.manifest import ArtifactError
-from retouch.plain_loop import PlainLoop
-from retouch.runners import runner_of
-from retouch.runners.onnx import OnnxRunner
-from retouch.runners.torch import COMPILE, DEVICE, TorchRunner
-from retouch.server import REPOSITORY
+from beside import (
+    GRIDS,
+    SENTENCES,
+    Pass,
+    distance,
+    distances,
+    edited,
+    folder_of,
+    inputs,
+    loop,
+    psnr,
+)
+from retouch.artifacts.manifest import ArtifactError
+from retouch.backends.base import runner_of
+from retouch.backends.onnx import OnnxRunner
+from retouch.backends.torch import COMPILE, DEVICE, TorchRunner
+from retouch.launcher.server import REPOSITORY
+from retouch.networks.fp8_linear import Fp8Linear
+from retouch.offline.plain_loop import PlainLoop
 
 LANES = ("bf16", "fp8")
 ROUNDING = 2**-6  # what bfloat16 may move an output by; measured are 0.003 to 0.008
@@ -34,7 +45,8 @@ def test_is_the_runner_called_torch():
 @pytest.mark.parametrize("grid, count", zip(GRIDS, (20, 33, 1)))
 @pytest.mark.parametrize("lane", LANES)
 def test_is_as_near_as_rounding_allows(lane, grid, count):
-    """Both runners round at the same places, so on average they are equally far from no rounding, on any processor.
+    """Both runners round at the same places, so on average they are equally far from no rounding,
+    on any processor.
 
     One token has few numbers for the FP8 roundings to even out over, and takes more draws.
     """
@@ -46,7 +58,8 @@ def test_is_as_near_as_rounding_allows(lane, grid, count):
 
 @pytest.mark.parametrize("lane", LANES)
 def test_the_same_picture(lane):
-    onnx, ours = PlainLoop(REPOSITORY, lane), loop(lane)
+    onnx = PlainLoop(REPOSITORY, lane)
+    ours = loop(lane)
     for sentence in SENTENCES:
         assert psnr(edited(ours, sentence), edited(onnx, sentence)) >= 40
 
@@ -93,8 +106,10 @@ def test_takes_keys_and_values_of_another_runner():
 
 @pytest.mark.parametrize("lane", LANES)
 def test_edits_share_a_step(lane):
-    """As lists of rows, kept keys and values among them; what one gets is what it gets alone, but for rounding."""
-    ours, several = Pass(TorchRunner, folder_of(lane)), [inputs((8, 8), 20, seed) for seed in range(3)]
+    """As lists of rows, kept keys and values among them; what one gets is what it gets alone, but
+    for rounding."""
+    ours = Pass(TorchRunner, folder_of(lane))
+    several = [inputs((8, 8), 20, seed) for seed in range(3)]
     rows = [target | ours.reference.run(**source) for source, target in several]
     together = ours.step.run(**{name: [row[name] for row in rows] for name in rows[0]})["velocity"]
     assert together.shape == (3, 20, 192)
@@ -113,10 +128,15 @@ def test_kept_keys_tell_their_size():
 def test_sizes_share_one_compilation(lane, monkeypatch):
     """Torch's tracer decides when to compile again, whatever then compiles."""
     compiler = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda module, **options: compiler(module, **options, backend="eager"))
+    monkeypatch.setattr(
+        torch, "compile", lambda module, **options: compiler(module, **options, backend="eager")
+    )
     monkeypatch.setenv(COMPILE, "1")
     torch._dynamo.reset()
-    compiled, plain = Pass(TorchRunner, folder_of(lane)), Pass(TorchRunner, folder_of(lane), compiled=False)
+    compiled, plain = (
+        Pass(TorchRunner, folder_of(lane)),
+        Pass(TorchRunner, folder_of(lane), compiled=False),
+    )
     with torch._dynamo.config.patch(error_on_recompile=True):
         for grid, count in zip(GRIDS, (20, 33, 60)):
             given = inputs(grid, count)
@@ -149,8 +169,14 @@ def test_an_export_that_does_not_describe_the_transformer_is_refused(copied):
         TorchRunner(copied, "step")
 
 
-@pytest.mark.parametrize("device, said", (("abacus", "must be cpu, cuda"), ("meta", "not been tried on meta"),
-                                          ("cuda:99", "finds no cuda:99 here")))
+@pytest.mark.parametrize(
+    "device, said",
+    (
+        ("abacus", "must be cpu, cuda"),
+        ("meta", "not been tried on meta"),
+        ("cuda:99", "finds no cuda:99 here"),
+    ),
+)
 def test_a_device_that_is_not_here_is_refused(device, said, monkeypatch):
     monkeypatch.setenv(DEVICE, device)
     with pytest.raises(ArtifactError, match=said):

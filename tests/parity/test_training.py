@@ -1,16 +1,23 @@
-"""The whole recipe with two steps a stage: it ends in a checkpoint that loads and edits, and a second run resumes."""
+"""The whole recipe with two steps a stage: it ends in a checkpoint that loads and edits, and a
+second run resumes."""
 
 from dataclasses import replace
 
 import pytest
-from pictures import scene
 from PIL import Image
 
-from retouch.pipeline import RetouchPipeline
+from pictures import scene
+from retouch.families.instructx.pipeline import RetouchPipeline
 from training import __main__ as recipe
 from training import joint, parser, transformer, vae
 
-PLANS = ((vae, "PLAN"), (parser, "PLAN"), (transformer, "PLAN"), (joint, "CONNECT"), (joint, "JOINT"))
+PLANS = (
+    (vae, "PLAN"),
+    (parser, "PLAN"),
+    (transformer, "PLAN"),
+    (joint, "CONNECT"),
+    (joint, "JOINT"),
+)
 
 
 @pytest.fixture()
@@ -20,15 +27,23 @@ def short(monkeypatch):
 
 
 def test_from_a_seed_to_a_checkpoint(short, tmp_path, capsys):
-    work, out = tmp_path / "work", tmp_path / "checkpoint"
+    work = tmp_path / "work"
+    out = tmp_path / "checkpoint"
     work.mkdir()
     recipe.make(work, out, seed=1)
     assert "resumed" not in capsys.readouterr().out
     first = RetouchPipeline.from_pretrained(out)
-    edited = first(Image.fromarray(scene()), "make the red circle blue", seed=1, steps=1, region="full")
+    edited = first(
+        Image.fromarray(scene()), "make the red circle blue", seed=1, steps=1, region="full"
+    )
     assert edited.image.size == (128, 128)
 
     recipe.make(work, tmp_path / "again", seed=1)
     assert capsys.readouterr().out.count("resumed at step 2") == len(PLANS)
-    same = {path.name: path.read_bytes() for path in (tmp_path / "again").rglob("transformer/*.safetensors")}
-    assert same and all((out / "transformer" / name).read_bytes() == data for name, data in same.items())
+    same = {
+        path.name: path.read_bytes()
+        for path in (tmp_path / "again").rglob("transformer/*.safetensors")
+    }
+    assert same and all(
+        (out / "transformer" / name).read_bytes() == data for name, data in same.items()
+    )

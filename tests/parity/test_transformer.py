@@ -1,4 +1,5 @@
-"""The two passes against Flux2Transformer2DModel's own K/V modes, which have one set of ids a batch."""
+"""The two passes against Flux2Transformer2DModel's own K/V modes, which have one set of ids a
+batch."""
 
 from functools import partial
 
@@ -7,9 +8,9 @@ import pytest
 import torch
 from diffusers.models.transformers import transformer_flux2 as flux2
 
-from retouch.latents import conditioning_ids, reference_ids, target_ids
-from retouch.layout import CHANNELS
-from retouch.transformer import reference, step
+from retouch.diffusion.box_features import CHANNELS
+from retouch.diffusion.latents import conditioning_ids, reference_ids, target_ids
+from retouch.networks.flux2 import reference, step
 from training.transformer import make
 
 GRIDS = ((8, 8), (6, 10))
@@ -31,11 +32,15 @@ def model():
 def inputs(grid, count):
     """Two images of a grid, and `count` random target tokens of each."""
     boxes = np.random.default_rng(0).random((1, 2, 2, 4), np.float32)
-    source, target = torch.from_numpy(reference_ids(grid)), torch.from_numpy(target_ids(grid))
+    source = torch.from_numpy(reference_ids(grid))
+    target = torch.from_numpy(target_ids(grid))
     chosen = torch.randperm(len(target))[:count].sort().values
     return {
-        "source": torch.randn(2, len(source), 192), "source_ids": source,
-        "tokens": torch.randn(2, count, 384 + LAYOUT), "ids": target[chosen], "time": torch.tensor([0.9, 0.3]),
+        "source": torch.randn(2, len(source), 192),
+        "source_ids": source,
+        "tokens": torch.randn(2, count, 384 + LAYOUT),
+        "ids": target[chosen],
+        "time": torch.tensor([0.9, 0.3]),
         "conditioning": torch.randn(2, 8, 192),
         "conditioning_ids": torch.from_numpy(conditioning_ids(boxes, grid, 4)[0]),
     }
@@ -48,18 +53,33 @@ def batched(ids):
 @torch.no_grad()
 def run_ours(model, x):
     keys, values = reference(model, x["source"], batched(x["source_ids"]))
-    out = step(model, x["tokens"], x["time"], x["conditioning"], batched(x["ids"]),
-               batched(x["conditioning_ids"]), keys, values)
+    out = step(
+        model,
+        x["tokens"],
+        x["time"],
+        x["conditioning"],
+        batched(x["ids"]),
+        batched(x["conditioning_ids"]),
+        keys,
+        values,
+    )
     return keys, values, out
 
 
 def extract(model, x):
-    source = torch.nn.functional.pad(x["source"], (0, 192 + LAYOUT))  # nothing lies beside a reference token
+    source = torch.nn.functional.pad(
+        x["source"], (0, 192 + LAYOUT)
+    )  # nothing lies beside a reference token
     return model(
-        hidden_states=torch.cat([source, x["tokens"]], 1), timestep=x["time"],
-        encoder_hidden_states=x["conditioning"], img_ids=torch.cat([x["source_ids"], x["ids"]]),
-        txt_ids=x["conditioning_ids"], return_dict=False, kv_cache_mode="extract",
-        num_ref_tokens=len(x["source_ids"]))
+        hidden_states=torch.cat([source, x["tokens"]], 1),
+        timestep=x["time"],
+        encoder_hidden_states=x["conditioning"],
+        img_ids=torch.cat([x["source_ids"], x["ids"]]),
+        txt_ids=x["conditioning_ids"],
+        return_dict=False,
+        kv_cache_mode="extract",
+        num_ref_tokens=len(x["source_ids"]),
+    )
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -81,21 +101,44 @@ def test_cached(model, grid):
     """Its later steps take the reference's keys and values from the cache."""
     x = inputs(grid, 9)
     _, cache = extract(model, x)
-    theirs, = model(
-        hidden_states=x["tokens"], timestep=x["time"], encoder_hidden_states=x["conditioning"],
-        img_ids=x["ids"], txt_ids=x["conditioning_ids"], return_dict=False, kv_cache=cache,
-        kv_cache_mode="cached")
+    (theirs,) = model(
+        hidden_states=x["tokens"],
+        timestep=x["time"],
+        encoder_hidden_states=x["conditioning"],
+        img_ids=x["ids"],
+        txt_ids=x["conditioning_ids"],
+        return_dict=False,
+        kv_cache=cache,
+        kv_cache_mode="cached",
+    )
     close(run_ours(model, x)[2], theirs)
 
 
 @torch.no_grad()
 def test_each_row_has_its_own_ids(model):
     """What diffusers cannot: two regions in one batch, each as it is alone."""
-    first, second = inputs((8, 8), 12), inputs((8, 8), 12)
+    first = inputs((8, 8), 12)
+    second = inputs((8, 8), 12)
     ids = torch.stack([first["ids"], second["ids"]])
     keys, values = reference(model, first["source"], batched(first["source_ids"]))
-    together = step(model, first["tokens"], first["time"], first["conditioning"], ids,
-                    batched(first["conditioning_ids"]), keys, values)
-    alone = step(model, first["tokens"][1:], first["time"][1:], first["conditioning"][1:], ids[1:],
-                 first["conditioning_ids"][None], keys[1:], values[1:])
+    together = step(
+        model,
+        first["tokens"],
+        first["time"],
+        first["conditioning"],
+        ids,
+        batched(first["conditioning_ids"]),
+        keys,
+        values,
+    )
+    alone = step(
+        model,
+        first["tokens"][1:],
+        first["time"][1:],
+        first["conditioning"][1:],
+        ids[1:],
+        first["conditioning_ids"][None],
+        keys[1:],
+        values[1:],
+    )
     close(together[1:], alone)

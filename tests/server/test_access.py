@@ -1,4 +1,5 @@
-"""Who may change a server: nobody without the secret of its start, over either protocol, from whatever page."""
+"""Who may change a server: nobody without the secret of its start, over either protocol, from
+whatever page."""
 
 from __future__ import annotations
 
@@ -13,10 +14,10 @@ import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
+from retouch.api.request import RequestError
 from retouch.client import Retouch
-from retouch.secret import KEY, file_of, grpc_headers
-from retouch.server import HOST
-from retouch.types import RequestError
+from retouch.launcher.secret import KEY, file_of, grpc_headers
+from retouch.launcher.server import HOST
 
 LOAD = {"parameters": {"config": "{}", "file:1/model.py": "aW1wb3J0IG9z"}}
 REGION = {"key": "/x", "offset": 0, "byte_size": 64}
@@ -32,7 +33,11 @@ CALLS = [  # what changes a server, or tells of its clients
     ("POST", "/v2/systemsharedmemory/unregister", {}),
     ("POST", "/v2/systemsharedmemory/region/x/unregister", {}),
     ("GET", "/v2/cudasharedmemory/status", None),
-    ("POST", "/v2/cudasharedmemory/region/x/register", {"raw_handle": {"b64": ""}, "device_id": 0, "byte_size": 1}),
+    (
+        "POST",
+        "/v2/cudasharedmemory/region/x/register",
+        {"raw_handle": {"b64": ""}, "device_id": 0, "byte_size": 1},
+    ),
     ("POST", "/v2/cudasharedmemory/unregister", {}),
     ("GET", "/v2/logging", None),
     ("POST", "/v2/logging", {"log_file": "/tmp/x", "log_verbose_level": 9}),
@@ -40,9 +45,18 @@ CALLS = [  # what changes a server, or tells of its clients
     ("POST", "/v2/trace/setting", {"trace_file": "/tmp/x", "trace_level": ["TENSORS"]}),
     ("POST", "/v2/models/edit/trace/setting", {"trace_level": ["TENSORS"]}),
 ]
-SIMPLE = {"Content-Type": "text/plain", "Origin": "http://page.example", "Host": "page.example"}  # no preflight
-SENDERS = {"nothing": {}, "a page": SIMPLE, "an empty secret": {KEY: ""}, "another's": {KEY: "x" * 43},
-           "the key of gRPC": {f"triton-grpc-protocol-{KEY}": "x"}}
+SIMPLE = {
+    "Content-Type": "text/plain",
+    "Origin": "http://page.example",
+    "Host": "page.example",
+}  # no preflight
+SENDERS = {
+    "nothing": {},
+    "a page": SIMPLE,
+    "an empty secret": {KEY: ""},
+    "another's": {KEY: "x" * 43},
+    "the key of gRPC": {f"triton-grpc-protocol-{KEY}": "x"},
+}
 
 
 def asked(server, method, path, body=None, headers=None):
@@ -67,21 +81,35 @@ def test_nobody_changes_it_over_http(server, sender):
 
 CALLS_OF_GRPC = {
     "index": lambda triton, headers: triton.get_model_repository_index(headers),
-    "load": lambda triton, headers: triton.load_model("edit", headers, config="{}", files={"file:1/model.py": b"import os"}),
+    "load": lambda triton, headers: triton.load_model(
+        "edit", headers, config="{}", files={"file:1/model.py": b"import os"}
+    ),
     "unload": lambda triton, headers: triton.unload_model("edit", headers),
     "regions": lambda triton, headers: triton.get_system_shared_memory_status(headers=headers),
-    "register": lambda triton, headers: triton.register_system_shared_memory("x", "/x", 64, headers=headers),
+    "register": lambda triton, headers: triton.register_system_shared_memory(
+        "x", "/x", 64, headers=headers
+    ),
     "unregister": lambda triton, headers: triton.unregister_system_shared_memory(headers=headers),
     "cuda regions": lambda triton, headers: triton.get_cuda_shared_memory_status(headers=headers),
-    "cuda unregister": lambda triton, headers: triton.unregister_cuda_shared_memory(headers=headers),
+    "cuda unregister": lambda triton, headers: triton.unregister_cuda_shared_memory(
+        headers=headers
+    ),
     "log settings": lambda triton, headers: triton.get_log_settings(headers),
-    "logging": lambda triton, headers: triton.update_log_settings({"log_verbose_level": 9}, headers),
+    "logging": lambda triton, headers: triton.update_log_settings(
+        {"log_verbose_level": 9}, headers
+    ),
     "trace settings": lambda triton, headers: triton.get_trace_settings(headers=headers),
-    "tracing": lambda triton, headers: triton.update_trace_settings(settings={"trace_rate": "1"}, headers=headers),
+    "tracing": lambda triton, headers: triton.update_trace_settings(
+        settings={"trace_rate": "1"}, headers=headers
+    ),
 }
 
 
-@pytest.mark.parametrize("headers", [{}, grpc_headers("x" * 43), {KEY: "x"}], ids=["nothing", "another's", "the key of HTTP"])
+@pytest.mark.parametrize(
+    "headers",
+    [{}, grpc_headers("x" * 43), {KEY: "x"}],
+    ids=["nothing", "another's", "the key of HTTP"],
+)
 @pytest.mark.parametrize("call", CALLS_OF_GRPC)
 def test_nobody_changes_it_over_grpc(server, call, headers):
     with grpc.InferenceServerClient(f"{HOST}:{server.grpc}") as triton:
@@ -102,13 +130,21 @@ def test_with_the_secret_it_tells_and_still_loads_nothing(server):
 
 
 def test_health_metadata_and_statistics_are_open(server):
-    for path in ("/v2/health/ready", "/v2/health/live", "/v2", "/v2/models/edit", "/v2/models/edit/config",
-                 "/v2/models/edit/ready", "/v2/models/stats"):
+    for path in (
+        "/v2/health/ready",
+        "/v2/health/live",
+        "/v2",
+        "/v2/models/edit",
+        "/v2/models/edit/config",
+        "/v2/models/edit/ready",
+        "/v2/models/stats",
+    ):
         assert asked(server, "GET", path, None, SIMPLE)[0] == 200, path
 
 
 def test_the_secret_lies_in_one_file_alone(server):
-    """Not in arguments that every user of the machine can read, not in the log, not in the environment of models."""
+    """Not in arguments that every user of the machine can read, not in the log, not in the
+    environment of models."""
     path = file_of(server.grpc)
     assert path.read_text() == server.secret and stat.S_IMODE(path.stat().st_mode) == 0o600
     assert server.secret.encode() not in Path(server.log).read_bytes()
@@ -139,6 +175,6 @@ def test_a_client_is_given_the_secret(server, photo):
 
 
 def test_lanes_are_known_without_it(server, monkeypatch):
-    monkeypatch.setattr("retouch.secret.FOLDER", Path("/nowhere"))
+    monkeypatch.setattr("retouch.launcher.secret.FOLDER", Path("/nowhere"))
     for url, http in ((f"{HOST}:{server.grpc}", False), (f"{HOST}:{server.http}", True)):
         assert {"bf16", "fp8", "fp4"} <= set(Retouch(url, http).lanes())

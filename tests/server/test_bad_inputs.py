@@ -8,12 +8,11 @@ import queue
 import numpy as np
 import pytest
 import tritonclient.grpc as grpc
-from pictures import file_of, huge_png, mask_file, scene
 from tritonclient.utils import InferenceServerException
 
-from retouch import types
+from pictures import file_of, huge_png, mask_file, scene
+from retouch.api.request import MAX_PIXELS, MAX_STEPS, REQUIRED, EditRequest
 from retouch.client import answer_of, inputs_of
-from retouch.types import EditRequest
 
 PHOTO = file_of(scene())
 DOORS = ("edit", "edit_sync", "edit_ensemble")
@@ -24,19 +23,28 @@ BAD = {
     "truncated jpeg": ({"image": file_of(scene(), "JPEG")[:1500]}, "truncated"),
     "corrupt image": ({"image": PHOTO[:60] + bytes(500)}, "damaged"),
     "no image": ({"image": b"\x00\x01\x02" * 50}, "not a picture file"),
-    "a bomb": ({"image": huge_png()}, str(types.MAX_PIXELS)),
+    "a bomb": ({"image": huge_png()}, str(MAX_PIXELS)),
     "a tga": ({"image": file_of(scene(), "TGA")}, "not a picture file"),
     "no instruction": ({"instruction": ""}, "1 to 2000"),
     "blank instruction": ({"instruction": " \n "}, "1 to 2000"),
     "20 KB instruction": ({"instruction": "red " * 5000}, "at most 2000"),
     "steps -1": ({"steps": -1}, "from 0 to 50"),
     "steps 10^9": ({"steps": 10**9}, "from 0 to 50"),
-    "nan guidance": ({"guidance": math.nan}, "must be a finite number from 0 to 10 (0 is the default)"),
-    "infinite guidance": ({"guidance": math.inf}, "must be a finite number from 0 to 10 (0 is the default)"),
+    "nan guidance": (
+        {"guidance": math.nan},
+        "must be a finite number from 0 to 10 (0 is the default)",
+    ),
+    "infinite guidance": (
+        {"guidance": math.inf},
+        "must be a finite number from 0 to 10 (0 is the default)",
+    ),
     "negative seed": ({"seed": -1}, "from 0 to"),
     "nine previews": ({"previews": 9}, "from 0 to 8"),
     "unknown precision": ({"precision": "int3"}, "bf16, fp8 or fp4"),
-    "mask of another size": ({"region": mask_file(64, 32, (0, 0, 8, 8))}, "must be the image's 128 x 128"),
+    "mask of another size": (
+        {"region": mask_file(64, 32, (0, 0, 8, 8))},
+        "must be the image's 128 x 128",
+    ),
     "mask that is no image": ({"region": b"left half"}, "REGION mask is not a"),
     "black mask": ({"region": mask_file(128, 128, (0, 0, 0, 0))}, "black all over"),
     "unknown format": ({"format": "gif"}, "png, jpeg or webp"),
@@ -84,11 +92,11 @@ def test_an_instruction_of_other_bytes_than_utf8(server, model):
 
 def test_steps_0_is_the_default(client):
     *_, answer = client.edit(PHOTO, "make the red circle blue", steps=0)
-    assert answer.final and 1 <= answer.step[1] <= types.MAX_STEPS
+    assert answer.final and 1 <= answer.step[1] <= MAX_STEPS
 
 
 @pytest.mark.parametrize("model", DOORS)
-@pytest.mark.parametrize("missing", types.REQUIRED)
+@pytest.mark.parametrize("missing", REQUIRED)
 def test_missing_inputs(server, model, missing):
     inputs = [each for each in inputs_of(EditRequest(PHOTO, "x"), grpc) if each.name() != missing]
     assert missing in refusal(server, model, inputs)
@@ -131,5 +139,7 @@ def test_unary_calls_are_refused_as_clearly(server):
         with pytest.raises(InferenceServerException, match="truncated") as refused:
             client.infer("edit_sync", inputs_of(EditRequest(PHOTO[:400], "x"), grpc))
         assert "INVALID_ARGUMENT" in refused.value.status()
-        good = client.infer("edit_sync", inputs_of(EditRequest(PHOTO, "make the red circle blue"), grpc))
+        good = client.infer(
+            "edit_sync", inputs_of(EditRequest(PHOTO, "make the red circle blue"), grpc)
+        )
     assert answer_of(good).final

@@ -1,4 +1,5 @@
-"""Which lane serves, and why: through every door, over boards of the lanes' own and over boards written by hand."""
+"""Which lane serves, and why: through every door, over boards of the lanes' own and over boards
+written by hand."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ import time
 import pytest
 import tritonclient.grpc as grpc
 
-from retouch import board
-from retouch.board import Board
+from retouch.api.request import LANES, EditRequest, RequestError
 from retouch.client import Retouch, answer_of, inputs_of
-from retouch.types import LANES, EditRequest, RequestError
+from retouch.routing import load_board
+from retouch.routing.load_board import LoadBoard
 
 SENTENCE = "make the red circle blue"
 
@@ -28,9 +29,9 @@ def place(server, monkeypatch):
 @pytest.fixture()
 def boards(place):
     """Boards of ours in the place of the lanes' own, which come back after the test."""
-    paths = [board.path_of(lane) for lane in LANES]
+    paths = [load_board.path_of(lane) for lane in LANES]
     aside = [path.rename(path.with_name(f"{path.name}_aside")) for path in paths]
-    ours = {lane: Board(lane, 3) for lane in LANES}
+    ours = {lane: LoadBoard(lane, 3) for lane in LANES}
     for each in ours.values():
         each.post(0, 0, 0.001)
     yield ours
@@ -41,16 +42,18 @@ def boards(place):
 @pytest.mark.parametrize("lane", LANES)
 def test_a_lane_asked_for_by_name_serves(client, photo, lane):
     preview, final = client.edit(photo, SENTENCE, precision=lane, previews=1)
-    assert {(answer.info.lane, answer.info.lane_reason) for answer in (preview, final)} == {(lane, "asked for by name")}
+    assert {(answer.info.lane, answer.info.lane_reason) for answer in (preview, final)} == {
+        (lane, "asked for by name")
+    }
 
 
 def test_every_lane_tells_of_itself(place, client, photo):
     for lane in LANES:
         *_, answer = client.edit(photo, SENTENCE, precision=lane, steps=2)
         over = time.monotonic() + 10
-        while board.read(lane).edits and time.monotonic() < over:
+        while load_board.read(lane).edits and time.monotonic() < over:
             time.sleep(0.05)
-        load = board.read(lane)
+        load = load_board.read(lane)
         assert (load.edits, load.steps, load.silent) == (0, 0, 0.0)
         assert load.default_steps == 3 and load.step_seconds > 0
 
@@ -58,7 +61,7 @@ def test_every_lane_tells_of_itself(place, client, photo):
 def test_a_running_edit_is_on_the_board(place, client, photo):
     answers = client.edit(photo, SENTENCE, precision="bf16", steps=50, previews=8, region=b"full")
     next(answers)
-    load = board.read("bf16")
+    load = load_board.read("bf16")
     answers.close()
     assert load.edits == 1 and 0 < load.steps < 50
 
@@ -76,7 +79,10 @@ def test_under_load_auto_goes_where_it_is_done_sooner(boards, client, photo):
 
 def test_a_wish_that_weighs_nothing_stays(boards, client, photo):
     boards["bf16"].post(4, 2000, 9.0)
-    assert lane_of(client.edit(photo, SENTENCE, precision="best")) == ("bf16", "best: the widest lane loaded")
+    assert lane_of(client.edit(photo, SENTENCE, precision="best")) == (
+        "bf16",
+        "best: the widest lane loaded",
+    )
     assert lane_of(client.edit(photo, SENTENCE, precision="bf16")) == ("bf16", "asked for by name")
 
 
@@ -90,12 +96,19 @@ def test_without_boards_the_preference_holds(boards, client, photo):
 
 def test_the_door_with_exactly_one_response_says_it_too(server, photo):
     with grpc.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
-        answer = answer_of(client.infer("edit_sync", inputs_of(EditRequest(photo, SENTENCE, precision="fp8"), grpc)))
+        answer = answer_of(
+            client.infer(
+                "edit_sync", inputs_of(EditRequest(photo, SENTENCE, precision="fp8"), grpc)
+            )
+        )
     assert (answer.info.lane, answer.info.lane_reason) == ("fp8", "asked for by name")
 
 
 def test_the_ensemble_has_one_lane_and_says_so(server, photo):
     ensemble = Retouch(f"127.0.0.1:{server.grpc}", model="edit_ensemble")
-    assert lane_of(ensemble.edit(photo, SENTENCE, precision="draft")) == ("bf16", "the only lane loaded")
+    assert lane_of(ensemble.edit(photo, SENTENCE, precision="draft")) == (
+        "bf16",
+        "the only lane loaded",
+    )
     with pytest.raises(RequestError, match="PRECISION fp8 is not loaded"):
         list(ensemble.edit(photo, SENTENCE, precision="fp8"))

@@ -12,15 +12,15 @@ import time
 
 import pytest
 from click.testing import CliRunner
+
 from pictures import file_of, mask_file, scene
 from processes import INTERRUPTIBLE
-
-from clients.batch.journal import NAME
-from clients.command import retouch
-from clients.load import draw
-from retouch import images
-from retouch.answer import EditInfo
-from retouch.server import HOST, ROOT
+from retouch.api.response import EditInfo
+from retouch.imaging import images
+from retouch.launcher.server import HOST, ROOT
+from retouch_clients.batch.journal import NAME
+from retouch_clients.closed_loop import draw
+from retouch_clients.command import retouch
 
 SENTENCE = "make the red circle blue"
 
@@ -29,7 +29,9 @@ SENTENCE = "make the red circle blue"
 def command(server):
     def call(name, *arguments, http=False):
         url = f"{HOST}:{server.http if http else server.grpc}"
-        return CliRunner().invoke(retouch, [name, *map(str, arguments), "--url", url, *(["--http"] if http else [])])
+        return CliRunner().invoke(
+            retouch, [name, *map(str, arguments), "--url", url, *(["--http"] if http else [])]
+        )
 
     return call
 
@@ -54,22 +56,49 @@ def entries(out):
     return [json.loads(line) for line in (out / NAME).read_text().splitlines()]
 
 
-# -- edit -------------------------------------------------------------------------------------------------------------
+# -- edit ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
 def test_an_edit_and_what_is_told_of_it(command, photo_file, tmp_path, http):
-    result = command("edit", photo_file, SENTENCE, "-o", tmp_path / "out.png", "--seed", 7, "--precision", "fp8",
-                     "--save-previews", "--previews", 2, http=http)
+    result = command(
+        "edit",
+        photo_file,
+        SENTENCE,
+        "-o",
+        tmp_path / "out.png",
+        "--seed",
+        7,
+        "--precision",
+        "fp8",
+        "--save-previews",
+        "--previews",
+        2,
+        http=http,
+    )
     assert result.exit_code == 0, result.output
     assert "seed 7, 3 steps" in result.stdout and "lane fp8, asked for by name" in result.stdout
-    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.png", "out.step01.png", "out.step02.png"]
+    assert sorted(path.name for path in tmp_path.glob("out*")) == [
+        "out.png",
+        "out.step01.png",
+        "out.step02.png",
+    ]
     assert images.decode((tmp_path / "out.png").read_bytes()).shape == scene().shape
 
 
 def test_an_edit_for_a_machine(command, photo_file, tmp_path, client, photo):
-    result = command("edit", photo_file, SENTENCE, "-o", tmp_path / "out.webp", "--seed", 7,
-                     "--precision", "bf16", "--json")
+    result = command(
+        "edit",
+        photo_file,
+        SENTENCE,
+        "-o",
+        tmp_path / "out.webp",
+        "--seed",
+        7,
+        "--precision",
+        "bf16",
+        "--json",
+    )
     assert result.exit_code == 0, result.output
     info = EditInfo.from_json(result.stdout)
     answer = client.edit_one(photo, SENTENCE, seed=7, precision="bf16", format="webp")
@@ -77,19 +106,29 @@ def test_an_edit_for_a_machine(command, photo_file, tmp_path, client, photo):
     assert (tmp_path / "out.webp").read_bytes() == answer.image
 
 
-@pytest.mark.parametrize("arguments, code, words", [
-    (("--negative", "rain", "--true-cfg", 4), 3, "--negative is not known to this checkpoint"),
-    (("--reference", "PHOTO"), 3, "--reference holds 1 images; this checkpoint takes 0"),
-    (("--precision", "fp8-sketch"), 3, "fp8-sketch is not loaded"),
-    (("--timeout", 0.1, "--steps", 50, "--region", "full", "--precision", "bf16"), 4, "no result within 0.1 s"),
-    (("--deadline-ms", 1, "--steps", 50, "--precision", "bf16"), 4, "--deadline-ms 1")])
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        (("--negative", "rain", "--true-cfg", 4), 3, "--negative is not known to this checkpoint"),
+        (("--reference", "PHOTO"), 3, "--reference holds 1 images; this checkpoint takes 0"),
+        (("--precision", "fp8-sketch"), 3, "fp8-sketch is not loaded"),
+        (
+            ("--timeout", 0.1, "--steps", 50, "--region", "full", "--precision", "bf16"),
+            4,
+            "no result within 0.1 s",
+        ),
+        (("--deadline-ms", 1, "--steps", 50, "--precision", "bf16"), 4, "--deadline-ms 1"),
+    ],
+)
 def test_refusals_have_their_exit_codes(command, photo_file, tmp_path, arguments, code, words):
     arguments = [photo_file if each == "PHOTO" else each for each in arguments]
     result = command("edit", photo_file, SENTENCE, "-o", tmp_path / "out.png", *arguments)
-    assert result.exit_code == code and words in result.stderr and not (tmp_path / "out.png").exists()
+    assert (
+        result.exit_code == code and words in result.stderr and not (tmp_path / "out.png").exists()
+    )
 
 
-# -- batch ------------------------------------------------------------------------------------------------------------
+# -- batch -----------------------------------------------------------------------------------------
 
 
 def test_a_batch_with_a_bad_image_and_its_resumption(command, photos, tmp_path, client):
@@ -110,38 +149,80 @@ def test_a_batch_with_a_bad_image_and_its_resumption(command, photos, tmp_path, 
     assert result.exit_code == 0 and "1 done, 4 done before, 0 failed" in result.stdout
     assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
     result = command("batch", photos, SENTENCE, "-o", out, "--precision", "fp8", http=True)
-    assert result.exit_code == 1 and "0 done, 5 failed" in result.stdout and "add --force" in result.stdout
+    assert (
+        result.exit_code == 1
+        and "0 done, 5 failed" in result.stdout
+        and "add --force" in result.stdout
+    )
     assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
-    result = command("batch", photos, SENTENCE, "-o", out, "--precision", "fp8", "--force", http=True)
+    result = command(
+        "batch", photos, SENTENCE, "-o", out, "--precision", "fp8", "--force", http=True
+    )
     assert "5 done, 0 failed" in result.stdout, "another knob is another edit"
 
 
 def test_a_list_with_knobs_of_its_own(command, photos, tmp_path):
     (photos / "mask.png").write_bytes(mask_file(128, 128, (0, 0, 64, 128)))
     with (photos / "list.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([
-            ["image", "instruction", "seed", "mask", "precision"], ["0.png", draw(0).instruction, 3, "mask.png", ""],
-            ["1.png", draw(1).instruction, "", "", "fp4"], ["1.png", "make the background white", 4, "", ""]])
-    result = command("batch", "--list", photos / "list.csv", "-o", tmp_path / "out", "--precision", "fp8",
-                     "--format", "webp")
+        csv.writer(file).writerows(
+            [
+                ["image", "instruction", "seed", "mask", "precision"],
+                ["0.png", draw(0).instruction, 3, "mask.png", ""],
+                ["1.png", draw(1).instruction, "", "", "fp4"],
+                ["1.png", "make the background white", 4, "", ""],
+            ]
+        )
+    result = command(
+        "batch",
+        "--list",
+        photos / "list.csv",
+        "-o",
+        tmp_path / "out",
+        "--precision",
+        "fp8",
+        "--format",
+        "webp",
+    )
     assert result.exit_code == 0, result.output
     told = {entry["out"]: entry for entry in entries(tmp_path / "out")}
-    assert {out: entry["lane"] for out, entry in told.items()} == {"0.webp": "fp8", "1.webp": "fp4", "1-2.webp": "fp8"}
+    assert {out: entry["lane"] for out, entry in told.items()} == {
+        "0.webp": "fp8",
+        "1.webp": "fp4",
+        "1-2.webp": "fp8",
+    }
     assert (told["0.webp"]["seed"], told["1-2.webp"]["seed"]) == (3, 4)
     assert all((tmp_path / "out" / out).read_bytes().startswith(b"RIFF") for out in told)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
-    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos = tmp_path / "photos"
+    out = tmp_path / "out"
     photos.mkdir()
     for number in range(200):
         (photos / f"{number:03d}.png").write_bytes(draw(number).image)
     knobs = ("--workers", "1", "--steps", "12", "--region", "full", "--precision", "bf16")
     batch = subprocess.Popen(
-        [*INTERRUPTIBLE, sys.executable, "-m", "clients", "batch", photos, SENTENCE, "-o", out, *knobs,
-         "--url", f"{HOST}:{server.grpc}"],
-        cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        [
+            *INTERRUPTIBLE,
+            sys.executable,
+            "-m",
+            "retouch_clients",
+            "batch",
+            photos,
+            SENTENCE,
+            "-o",
+            out,
+            *knobs,
+            "--url",
+            f"{HOST}:{server.grpc}",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 60
     while len(list(out.glob("*.png"))) < 3:
         assert time.monotonic() < deadline and batch.poll() is None, batch.communicate()
@@ -151,7 +232,9 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
     assert batch.returncode == 130 and "goes on from here" in told and "Traceback" not in told
     done = [entry["out"] for entry in entries(out)]
     assert 3 <= len(done) < 200 and {entry["status"] for entry in entries(out)} == {"done"}
-    assert sorted(done) == sorted(path.name for path in out.glob("*.png")), "results are whole and in the journal"
+    assert sorted(done) == sorted(path.name for path in out.glob("*.png")), (
+        "results are whole and in the journal"
+    )
     for path in list(photos.iterdir()):
         if path.name not in done[:2]:
             path.unlink()
@@ -160,25 +243,48 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
     assert result.exit_code == 0 and "1 done, 2 done before, 0 failed" in result.stdout
 
 
-# -- bench and doctor -------------------------------------------------------------------------------------------------
+# -- bench and doctor ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
 def test_a_quick_measurement(command, tmp_path, http):
-    result = command("bench", "--count", 6, "--concurrency", "1,3", "--precision", "bf16",
-                     "--json", tmp_path / "b.json", http=http)
+    result = command(
+        "bench",
+        "--count",
+        6,
+        "--concurrency",
+        "1,3",
+        "--precision",
+        "bf16",
+        "--json",
+        tmp_path / "b.json",
+        http=http,
+    )
     assert result.exit_code == 0 and "edits/s" in result.stdout, result.output
-    for row, clients in zip(json.loads((tmp_path / "b.json").read_text())["rows"], (1, 3), strict=True):
+    for row, clients in zip(
+        json.loads((tmp_path / "b.json").read_text())["rows"], (1, 3), strict=True
+    ):
         assert (row["concurrency"], row["answered"], row["refused"]) == (clients, 6, 0)
         assert 0 < row["first_preview_p50_ms"] < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"]
         assert 0 < row["edits_per_second"] == pytest.approx(6 / row["seconds"], rel=0.01)
 
 
 def test_a_full_queue_is_counted_as_refused(command, tmp_path):
-    result = command("bench", "--count", 60, "--concurrency", 60, "--steps", 12, "--region", "full",
-                     "--json", tmp_path / "b.json")
+    result = command(
+        "bench",
+        "--count",
+        60,
+        "--concurrency",
+        60,
+        "--steps",
+        12,
+        "--region",
+        "full",
+        "--json",
+        tmp_path / "b.json",
+    )
     assert result.exit_code == 0, result.output
-    row, = json.loads((tmp_path / "b.json").read_text())["rows"]
+    (row,) = json.loads((tmp_path / "b.json").read_text())["rows"]
     assert row["answered"] + row["refused"] == 60 and row["refused"] >= 60 - 32 - 8
     assert "Exceeds maximum queue size" in result.stdout
 
@@ -191,5 +297,7 @@ def test_what_no_load_brings_ends_a_measurement(command):
 def test_the_doctor_sees_the_server(command):
     result = command("doctor")
     assert result.exit_code == 0, result.output
-    assert "a server is ready" in result.output and "it has the lanes bf16, fp8, fp4" in result.output
+    assert (
+        "a server is ready" in result.output and "it has the lanes bf16, fp8, fp4" in result.output
+    )
     assert "vl_parser is exported" in result.output

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
-from pictures import file_of, mask_file, scene
 
-from retouch import images
+from pictures import file_of, mask_file, scene
+from retouch.api.request import EditRequest, RequestError
 from retouch.client import Retouch, answer_of, inputs_of
-from retouch.server import ROOT
-from retouch.types import EditRequest, RequestError
+from retouch.imaging import images
+from retouch.launcher.server import ROOT
 
 SENTENCE = "make the red circle blue"
 
@@ -54,9 +54,19 @@ def test_the_information_beside_the_image(result):
     assert (info.seed, info.lane, info.kind) == (7, "bf16", "final")
     assert info.steps == result.step[1] > 0
     assert 0 < info.region.share <= 1 and all(0 <= side <= 1 for side in info.region.box)
-    stages = {"preprocess", "vl_parser", "vae_encoder", "reference", "connector", "denoiser", "vae_decoder",
-              "postprocess"}
-    assert stages | {"total"} == set(info.milliseconds) and all(spent > 0 for spent in info.milliseconds.values())
+    stages = {
+        "preprocess",
+        "vl_parser",
+        "vae_encoder",
+        "reference",
+        "connector",
+        "denoiser",
+        "vae_decoder",
+        "postprocess",
+    }
+    assert stages | {"total"} == set(info.milliseconds) and all(
+        spent > 0 for spent in info.milliseconds.values()
+    )
     assert "retouch" in info.versions and "checkpoint" in info.versions
     assert all(operation.op for operation in info.operations)
 
@@ -69,10 +79,14 @@ def test_http_stream_gives_the_same(server, photo, result):
 
 @pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
 def test_the_ensemble_gives_the_same(server, photo, result, http):
-    client = Retouch(f"127.0.0.1:{server.http if http else server.grpc}", http=http, model="edit_ensemble")
+    client = Retouch(
+        f"127.0.0.1:{server.http if http else server.grpc}", http=http, model="edit_ensemble"
+    )
     *previews, final = client.edit(photo, SENTENCE, seed=7, previews=2)
     assert len(previews) == 2 and final.image == result.image
-    assert final.info.operations == result.info.operations and final.info.region == result.info.region
+    assert (
+        final.info.operations == result.info.operations and final.info.region == result.info.region
+    )
 
 
 @pytest.mark.parametrize("protocol", [tritonclient.grpc, tritonclient.http], ids=["grpc", "http"])
@@ -133,13 +147,20 @@ def test_a_deadline_is_kept(client, photo):
 
 
 def test_a_deadline_that_the_denoiser_refuses_is_told_in_its_words(client, photo):
-    """By then the other stages have taken what there was; a region that is known leaves the estimate to the loop."""
+    """By then the other stages have taken what there was; a region that is known leaves the
+    estimate to the loop."""
     list(client.edit(photo, SENTENCE, precision="bf16", steps=50, region=b"full"))
     with pytest.raises(RequestError, match="DEADLINE_MS"):
-        list(client.edit(photo, SENTENCE, deadline_ms=150, steps=50, region=b"full", precision="bf16"))
+        list(
+            client.edit(
+                photo, SENTENCE, deadline_ms=150, steps=50, region=b"full", precision="bf16"
+            )
+        )
 
 
 def test_a_deadline_that_cannot_be_met_is_refused_at_once_with_the_estimate(client, photo):
     list(client.edit(photo, SENTENCE, precision="bf16"))  # so that the speed of a lane is known
-    with pytest.raises(RequestError, match=r"DEADLINE_MS 1 cannot be met: .* needs about \d+ ms; allow more time"):
+    with pytest.raises(
+        RequestError, match=r"DEADLINE_MS 1 cannot be met: .* needs about \d+ ms; allow more time"
+    ):
         list(client.edit(photo, SENTENCE, deadline_ms=1, steps=50))

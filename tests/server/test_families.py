@@ -1,5 +1,6 @@
-"""Each family on a real server: a tiny checkpoint by diffusers' own `save_pretrained`, renamed as published files
-are, exported, and edits that come back as the pipeline gives them from the same seed."""
+"""Each family on a real server: a tiny checkpoint by diffusers' own `save_pretrained`, renamed as
+published files are, exported, and edits that come back as the pipeline gives them from the same
+seed."""
 
 from __future__ import annotations
 
@@ -11,31 +12,35 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import klein_tiny
 import numpy as np
 import pytest
-import qwen_image_edit_tiny
 import torch
 from diffusers import Flux2KleinKVPipeline, FluxKontextPipeline
+from PIL import Image
+
+import klein_tiny
+import qwen_image_edit_tiny
 from exports import exported
 from families_tiny import make_published
 from instructx_tiny import QWEN, Made, make_checkpoint
 from kontext_theirs import Case, Theirs
-from PIL import Image
-
-from retouch import images
+from retouch.api.request import RequestError
 from retouch.client import Retouch
-from retouch.pipeline import RetouchPipeline
-from retouch.server import HOST, REPOSITORY, Server
-from retouch.types import RequestError
+from retouch.families.instructx.pipeline import RetouchPipeline
+from retouch.imaging import images
+from retouch.launcher.server import HOST, REPOSITORY, Server
 
-SIZE, SENTENCE, SEED, STEPS = (64, 96), "make the red circle blue", 2**33 + 7, 4
+SIZE = (64, 96)
+SENTENCE = "make the red circle blue"
+SEED = 2**33 + 7
+STEPS = 4
 NEAR = 50  # dB of the served PNG to the pipeline's
 
 
 @dataclass(frozen=True)
 class Served:
-    """A family's checkpoint, what its pipeline makes of photos, and what a request may ask beyond a plain one."""
+    """A family's checkpoint, what its pipeline makes of photos, and what a request may ask beyond a
+    plain one."""
 
     checkpoint: Path
     settings: dict[str, dict]  # by model: those of the real sizes that the tiny one's replace
@@ -48,9 +53,13 @@ class Served:
 
 class Kontext(Served):
     def theirs(self, photos, negative=None, true_cfg=1.0):
-        case = Case(SIZE, seed=SEED, steps=STEPS, guidance=2.5, negative=negative, true_cfg=true_cfg)
+        case = Case(
+            SIZE, seed=SEED, steps=STEPS, guidance=2.5, negative=negative, true_cfg=true_cfg
+        )
         assert case.sentence == SENTENCE and np.array_equal(case.pixels, photos[0])
-        pipeline = FluxKontextPipeline.from_pretrained(self.checkpoint)  # not made again: its tokenizers learn otherwise
+        pipeline = FluxKontextPipeline.from_pretrained(
+            self.checkpoint
+        )  # not made again: its tokenizers learn otherwise
         pipeline.set_progress_bar_config(disable=True)
         return Theirs(pipeline).run(case).image
 
@@ -59,25 +68,46 @@ class Klein(Served):
     def theirs(self, photos):
         pipeline = Flux2KleinKVPipeline.from_pretrained(self.checkpoint)
         pipeline.set_progress_bar_config(disable=True)
-        return np.asarray(pipeline([*map(Image.fromarray, photos)], SENTENCE, num_inference_steps=STEPS,
-                                   generator=torch.Generator().manual_seed(SEED)).images[0])
+        return np.asarray(
+            pipeline(
+                [*map(Image.fromarray, photos)],
+                SENTENCE,
+                num_inference_steps=STEPS,
+                generator=torch.Generator().manual_seed(SEED),
+            ).images[0]
+        )
 
 
 class Qwen(Served):
     def theirs(self, photos, negative=" ", true_cfg=4.0):
         pipeline = qwen_image_edit_tiny.load_pipeline(self.checkpoint, several=True)
-        return np.asarray(pipeline([*map(Image.fromarray, photos)], SENTENCE, negative_prompt=negative,
-                                   true_cfg_scale=true_cfg, num_inference_steps=STEPS, height=SIZE[0], width=SIZE[1],
-                                   generator=torch.Generator().manual_seed(SEED)).images[0])
+        return np.asarray(
+            pipeline(
+                [*map(Image.fromarray, photos)],
+                SENTENCE,
+                negative_prompt=negative,
+                true_cfg_scale=true_cfg,
+                num_inference_steps=STEPS,
+                height=SIZE[0],
+                width=SIZE[1],
+                generator=torch.Generator().manual_seed(SEED),
+            ).images[0]
+        )
 
 
 class InstructX(Served):
     def theirs(self, photos):
         pipeline = RetouchPipeline.from_pretrained(self.checkpoint)
-        return np.asarray(pipeline(Image.fromarray(photos[0]), SENTENCE, seed=SEED, steps=STEPS, region="full").image)
+        return np.asarray(
+            pipeline(
+                Image.fromarray(photos[0]), SENTENCE, seed=SEED, steps=STEPS, region="full"
+            ).image
+        )
 
 
-@pytest.fixture(scope="module", params=["instructx", "flux-kontext", "flux2-klein-kv", "qwen-image-edit"])
+@pytest.fixture(
+    scope="module", params=["instructx", "flux-kontext", "flux2-klein-kv", "qwen-image-edit"]
+)
 def family(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
@@ -86,15 +116,22 @@ def family(request, tmp_path_factory):
             yield Kontext(checkpoint, {"denoiser_bf16": {"sizes": [SIZE]}}, negatives=True)
         elif request.param == "instructx":
             # its parser in the real Qwen2.5-VL's layout
-            made = Made(QWEN, queries=16, slots=2, sizes=((128, 128), SIZE), pixels=(56 * 56, 28 * 28 * 20))
-            yield InstructX(make_checkpoint(folder, qwen_image_edit_tiny.make_tokenizer(), made), {})
+            made = Made(
+                QWEN, queries=16, slots=2, sizes=((128, 128), SIZE), pixels=(56 * 56, 28 * 28 * 20)
+            )
+            yield InstructX(
+                make_checkpoint(folder, qwen_image_edit_tiny.make_tokenizer(), made), {}
+            )
         elif request.param == "flux2-klein-kv":
             klein_tiny.few_layers(patch)
             yield Klein(make_published(request.param, folder), {}, references=1)
         else:
             qwen_image_edit_tiny.small_images(patch)
             area = {"area": qwen_image_edit_tiny.AREA}
-            settings = {"denoiser_bf16": area, "vl_parser": {"seen_area": qwen_image_edit_tiny.SEEN_AREA}}
+            settings = {
+                "denoiser_bf16": area,
+                "vl_parser": {"seen_area": qwen_image_edit_tiny.SEEN_AREA},
+            }
             yield Qwen(make_published(request.param, folder), settings, True, 1)
 
 
@@ -102,8 +139,17 @@ def family(request, tmp_path_factory):
 def client(family, tmp_path_factory):
     """A server of its own, with the lane bf16 in float32, as the pipelines are here."""
     folder = tmp_path_factory.mktemp("repository")
-    artifacts = shutil.ignore_patterns("*.onnx", "*.data", "*.npz", "manifest.json", "tokenizer*.json", "c*.json", "denoiser_*-*",
-                                       "denoiser_fp?", "__pycache__")
+    artifacts = shutil.ignore_patterns(
+        "*.onnx",
+        "*.data",
+        "*.npz",
+        "manifest.json",
+        "tokenizer*.json",
+        "c*.json",
+        "denoiser_*-*",
+        "denoiser_fp?",
+        "__pycache__",
+    )
     repository = shutil.copytree(REPOSITORY, folder / "models", symlinks=False, ignore=artifacts)
     exported(family.checkpoint, "--repository", repository)
     for model, settings in family.settings.items():
@@ -112,19 +158,38 @@ def client(family, tmp_path_factory):
         told["settings"] |= settings
         manifest.write_text(json.dumps(told))
     config = repository / "denoiser_bf16" / "config.pbtxt"
-    config.write_text(re.sub(r'(key: "runner"\s+value \{ string_value: )"onnx"', r'\1"onnx-float32"', config.read_text()))
-    with Server(repository, log=folder / "server.log") as server, Retouch(f"{HOST}:{server.grpc}") as kept:
+    config.write_text(
+        re.sub(
+            r'(key: "runner"\s+value \{ string_value: )"onnx"',
+            r'\1"onnx-float32"',
+            config.read_text(),
+        )
+    )
+    with (
+        Server(repository, log=folder / "server.log") as server,
+        Retouch(f"{HOST}:{server.grpc}") as kept,
+    ):
         yield kept
 
 
 def photos_of(count: int) -> list[np.ndarray]:
-    return [np.random.default_rng(number).integers(0, 256, (*SIZE, 3), np.uint8) for number in range(count)]
+    return [
+        np.random.default_rng(number).integers(0, 256, (*SIZE, 3), np.uint8)
+        for number in range(count)
+    ]
 
 
 def ours(client, photos, model="edit", **knobs):
     door = Retouch(client.url, model=model)
     asked = {"seed": SEED, "steps": STEPS, "precision": "bf16", "region": b"full"} | knobs
-    return list(door.edit(images.encode(photos[0]), SENTENCE, references=tuple(map(images.encode, photos[1:])), **asked))
+    return list(
+        door.edit(
+            images.encode(photos[0]),
+            SENTENCE,
+            references=tuple(map(images.encode, photos[1:])),
+            **asked,
+        )
+    )
 
 
 def psnr(encoded: bytes, theirs: np.ndarray) -> float:
@@ -139,7 +204,10 @@ def test_an_edit_is_the_pipelines(family, client):
 
 
 def test_the_ensemble_gives_the_same(client):
-    by_doors = [ours(client, photos_of(1), model, region=b"auto")[-1].image for model in ("edit_ensemble", "edit")]
+    by_doors = [
+        ours(client, photos_of(1), model, region=b"auto")[-1].image
+        for model in ("edit_ensemble", "edit")
+    ]
     assert by_doors[0] == by_doors[1]
 
 
@@ -156,7 +224,9 @@ def test_a_negative_instruction(family, client):
 
 def test_references(family, client):
     if not family.references:
-        with pytest.raises(RequestError, match="REFERENCES holds 1 images; this checkpoint takes 0"):
+        with pytest.raises(
+            RequestError, match="REFERENCES holds 1 images; this checkpoint takes 0"
+        ):
             ours(client, photos_of(2))
         return
     *_, last = ours(client, photos_of(2))

@@ -1,4 +1,5 @@
-"""Clients and forks: over gRPC a child is told what to do, over HTTP it edits; neither ever hangs."""
+"""Clients and forks: over gRPC a child is told what to do, over HTTP it edits; neither ever
+hangs."""
 
 from __future__ import annotations
 
@@ -8,13 +9,13 @@ import sys
 
 import pytest
 
-from retouch.server import HOST, ROOT
+from retouch.launcher.server import HOST, ROOT
 
 START = """
 import multiprocessing, os, sys
 from pictures import file_of, scene
 from retouch.client import Retouch
-from retouch.types import RequestError
+from retouch.api.request import RequestError
 
 url, http, shared = sys.argv[1], sys.argv[2] == "http", sys.argv[2] == "shared"
 photo = file_of(scene())
@@ -81,13 +82,19 @@ def lines_of(server, way: str, how: str, program: str) -> list[str]:
     port = server.http if how == "http" else server.grpc
     process = subprocess.run(
         [sys.executable, "-c", START + way + program, f"{HOST}:{port}", how, str(server.http)],
-        cwd=ROOT, text=True, capture_output=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))})
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
+    )
     assert process.returncode == 0, process.stderr
     return sorted(process.stdout.splitlines())
 
 
-@pytest.mark.parametrize("way", [BY_MULTIPROCESSING, BY_OS_FORK], ids=["multiprocessing", "os.fork"])
+@pytest.mark.parametrize(
+    "way", [BY_MULTIPROCESSING, BY_OS_FORK], ids=["multiprocessing", "os.fork"]
+)
 @pytest.mark.parametrize("how", ["messages", "shared", "http"])
 def test_a_used_client_survives_a_fork(server, how, way):
     child = "child True" if how == "http" else "refused True"

@@ -1,31 +1,52 @@
-"""`benchmarks/gpu.py` from end to end, tiny and on the CPU: what it measures there means nothing, that it runs does."""
+"""`benchmarks/gpu.py` from end to end, tiny and on the CPU: what it measures there means nothing,
+that it runs does."""
 
 import json
 import os
 import subprocess
 import sys
 
-from retouch.server import ROOT
+from retouch.launcher.server import ROOT
 
 
 def run(*arguments, **environment):
-    return subprocess.run([sys.executable, "-m", "benchmarks.gpu", *map(str, arguments)], cwd=ROOT, text=True, timeout=400,
-                          env={**os.environ, **environment}, capture_output=True)
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", *map(str, arguments)],
+        cwd=ROOT,
+        text=True,
+        timeout=400,
+        env={**os.environ, **environment},
+        capture_output=True,
+    )
 
 
 def test_every_figure_is_there(tmp_path):
-    told, options = tmp_path / "out" / "gpu.json", ("--tiny", "--device", "cpu", "--count", 2, "--steps", 2)
+    told = tmp_path / "out" / "gpu.json"
+    options = ("--tiny", "--device", "cpu", "--count", 2, "--steps", 2)
     done = run(*options, "--json", told, TORCHINDUCTOR_CACHE_DIR=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     figures = json.loads(told.read_text())
-    assert figures.keys() == {"machine", "clocks", "peak", "attention", "attention_peak", "work", "steps", "served",
-                              "fp8_speedup"}
+    assert figures.keys() == {
+        "machine",
+        "clocks",
+        "peak",
+        "attention",
+        "attention_peak",
+        "work",
+        "steps",
+        "served",
+        "fp8_speedup",
+    }
     ways = [(row["precision"], row["way"]) for row in figures["steps"]]
     assert ways == [("bf16", "eager"), ("bf16", "compiled"), ("fp8", "eager"), ("fp8", "compiled")]
-    assert figures["steps"][0]["error"] == 0 and all(0 < row["error"] < 0.05 for row in figures["steps"][1:])
+    assert figures["steps"][0]["error"] == 0 and all(
+        0 < row["error"] < 0.05 for row in figures["steps"][1:]
+    )
     assert figures["fp8_speedup"].keys() == {"eager", "compiled"}
     assert [(row["precision"], row["way"], row["steps"]) for row in figures["served"]] == [
-        ("bf16", "compiled", 2), ("fp8", "compiled", 2)]
+        ("bf16", "compiled", 2),
+        ("fp8", "compiled", 2),
+    ]
     for row in figures["served"]:  # the server computes what the process beside it does
         assert row["error"] < 1e-3 and row["seconds"]["count"] == 2
         assert row["seconds"]["least"] <= row["seconds"]["median"] <= row["seconds"]["most"]
@@ -34,4 +55,8 @@ def test_every_figure_is_there(tmp_path):
 
 def test_without_a_gpu_it_says_so():
     done = run(CUDA_VISIBLE_DEVICES="")
-    assert done.returncode == 1 and "finds no GPU here" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 1
+        and "finds no GPU here" in done.stderr
+        and "Traceback" not in done.stderr
+    )

@@ -1,4 +1,5 @@
-"""Nothing is left behind: processes, ports, shared memory, temporary files; however a command ends."""
+"""Nothing is left behind: processes, ports, shared memory, temporary files; however a command
+ends."""
 
 from __future__ import annotations
 
@@ -14,16 +15,17 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from pictures import file_of, scene
 from processes import INTERRUPTIBLE
-
+from retouch.api.request import RequestError
 from retouch.client import Retouch
-from retouch.server import ROOT, Server
-from retouch.types import RequestError
+from retouch.launcher.server import ROOT, Server
 
 
 class Command:
-    """A `retouch` command whose processes, ports and files can be found again by a mark in its environment."""
+    """A `retouch` command whose processes, ports and files can be found again by a mark in its
+    environment."""
 
     def __init__(self, folder: Path, *arguments: str):
         self.mark = uuid.uuid4().hex
@@ -31,7 +33,7 @@ class Command:
         self.temporary.mkdir()
         self.shm = set(os.listdir("/dev/shm"))
         self.process = subprocess.Popen(
-            [*INTERRUPTIBLE, sys.executable, "-m", "clients", *arguments],
+            [*INTERRUPTIBLE, sys.executable, "-m", "retouch_clients", *arguments],
             cwd=ROOT,
             env={**os.environ, "RETOUCH_TEST_MARK": self.mark, "TMPDIR": str(self.temporary)},
             stdout=subprocess.PIPE,
@@ -73,7 +75,15 @@ def arguments(tmp_path):
     photo = tmp_path / "photo.png"
     photo.write_bytes(file_of(scene()))
     sentence = "make the red circle blue"
-    return ("demo", "--out", str(tmp_path / "out"), "--image", str(photo), "--instruction", sentence)
+    return (
+        "demo",
+        "--out",
+        str(tmp_path / "out"),
+        "--image",
+        str(photo),
+        "--instruction",
+        sentence,
+    )
 
 
 def test_after_the_demo(tmp_path, arguments):
@@ -87,7 +97,9 @@ def test_after_the_demo(tmp_path, arguments):
     command.nothing_left()
 
 
-@pytest.mark.parametrize("words", ["starting the server", "seed "], ids=["while starting", "while stopping"])
+@pytest.mark.parametrize(
+    "words", ["starting the server", "seed "], ids=["while starting", "while stopping"]
+)
 def test_after_ctrl_c(tmp_path, arguments, words):
     command = Command(tmp_path, *arguments)
     command.wait_for(words)
@@ -98,7 +110,18 @@ def test_after_ctrl_c(tmp_path, arguments, words):
 
 
 def test_after_a_stop_of_serve(tmp_path):
-    command = Command(tmp_path, "serve", "--profile", "cpu", "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
+    command = Command(
+        tmp_path,
+        "serve",
+        "--profile",
+        "cpu",
+        "--http-port",
+        "0",
+        "--grpc-port",
+        "0",
+        "--metrics-port",
+        "0",
+    )
     command.wait_for("ready")
     command.process.send_signal(signal.SIGTERM)
     command.process.communicate(timeout=60)
@@ -116,21 +139,28 @@ def test_after_a_kill(tmp_path, arguments):
 
 
 def test_a_server_whose_stub_has_died_ends_and_leaves_no_client_waiting(tmp_path):
-    """Of several edits, each gets its answer or an error; the server would go on without the stub, and keep one waiting."""
-    begun, ends, photo = queue.Queue(), queue.Queue(), file_of(scene())
+    """Of several edits, each gets its answer or an error; the server would go on without the stub,
+    and keep one waiting."""
+    begun = queue.Queue()
+    ends = queue.Queue()
+    photo = file_of(scene())
 
     def edit(seed: int) -> None:
         try:
-            answers = Retouch(f"127.0.0.1:{server.grpc}").edit(photo, "make it blue", seed=seed, steps=50, previews=8,
-                                                               region=b"full")
+            answers = Retouch(f"127.0.0.1:{server.grpc}").edit(
+                photo, "make it blue", seed=seed, steps=50, previews=8, region=b"full"
+            )
             begun.put(next(answers))
             ends.put([answer.final for answer in answers])
         except RequestError as failure:
             ends.put(failure)
 
     with Server(log=tmp_path / "server.log") as server:
-        stub = next(stub for stub in psutil.Process(server.process.pid).children(recursive=True)
-                    if "edit/1/model.py" in " ".join(stub.cmdline()))
+        stub = next(
+            stub
+            for stub in psutil.Process(server.process.pid).children(recursive=True)
+            if "edit/1/model.py" in " ".join(stub.cmdline())
+        )
         clients = [threading.Thread(target=edit, args=(seed,), daemon=True) for seed in range(20)]
         for client in clients:
             client.start()

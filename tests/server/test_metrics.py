@@ -16,11 +16,19 @@ def test_an_edit_is_counted(server, client, photo):
     def grown(name):
         return after[name] - before[name]
 
-    assert grown("retouch_denoiser_answered_total") == grown("retouch_denoiser_first_previews_total") == 1
-    assert grown("retouch_denoiser_steps_total") == grown("retouch_denoiser_stepped_edits_total") == 5
+    assert (
+        grown("retouch_denoiser_answered_total")
+        == grown("retouch_denoiser_first_previews_total")
+        == 1
+    )
+    assert (
+        grown("retouch_denoiser_steps_total") == grown("retouch_denoiser_stepped_edits_total") == 5
+    )
     assert grown("retouch_denoiser_stepped_tokens_total") == 5 * 64
     assert grown("retouch_denoiser_step_seconds_total") > 0
-    assert grown("retouch_references_misses_total") == 0 < grown("retouch_references_hits_total"), "a source is seen once"
+    assert grown("retouch_references_misses_total") == 0 < grown("retouch_references_hits_total"), (
+        "a source is seen once"
+    )
     assert after["retouch_denoiser_running"] == after["retouch_denoiser_waiting"] == 0
     assert after["retouch_references_bytes"] > 0
 

@@ -1,5 +1,5 @@
-"""Every panel's query finds what the running server exposes: by its names and labels, and, where Prometheus is installed, by
-its own answer."""
+"""Every panel's query finds what the running server exposes: by its names and labels, and, where
+Prometheus is installed, by its own answer."""
 
 from __future__ import annotations
 
@@ -17,22 +17,33 @@ import pytest
 import yaml
 
 from benchmarks.openai_server import openai_server
-from clients import monitor
-from retouch.server import HOST, ROOT, free_port
+from retouch.launcher.server import HOST, ROOT, free_port
+from retouch_clients import monitor
 
 BOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "retouch.json").read_text())
-QUERIES = [target["expr"].replace("$__rate_interval", "4s").replace("$lane", ".+")
-           for panel in BOARD["panels"] if panel["type"] != "row" for target in panel["targets"]
-           if Path("/dev/nvidiactl").exists() or not target["expr"].startswith("nv_gpu_")]
-RULES = [rule["expr"] for group in yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text())["groups"]
-         for rule in group["rules"] if not rule["expr"].startswith("up{")]  # `up` is Prometheus' own
+QUERIES = [
+    target["expr"].replace("$__rate_interval", "4s").replace("$lane", ".+")
+    for panel in BOARD["panels"]
+    if panel["type"] != "row"
+    for target in panel["targets"]
+    if Path("/dev/nvidiactl").exists() or not target["expr"].startswith("nv_gpu_")
+]
+RULES = [
+    rule["expr"]
+    for group in yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text())["groups"]
+    for rule in group["rules"]
+    if not rule["expr"].startswith("up{")
+]  # `up` is Prometheus' own
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? \S+$", re.M)
 
 
 def selectors(expression):
     """Of every metric in a query: its name and labels' patterns."""
     if isinstance(expression, promql_parser.VectorSelector):
-        yield expression.name, {each.name: (str(each.op), each.value) for each in expression.matchers.matchers}
+        yield (
+            expression.name,
+            {each.name: (str(each.op), each.value) for each in expression.matchers.matchers},
+        )
     for name in ("expr", "lhs", "rhs", "vector_selector", "args"):
         inner = getattr(expression, name, None)
         for each in inner if isinstance(inner, list) else [inner] if inner is not None else []:
@@ -41,8 +52,12 @@ def selectors(expression):
 
 def matches(labels, wanted):
     found = dict(re.findall(r'(\w+)="([^"]*)"', labels))
-    return all(re.fullmatch(value, found.get(name, "")) if "Re" in op or "=~" in op else found.get(name) == value
-               for name, (op, value) in wanted.items())
+    return all(
+        re.fullmatch(value, found.get(name, ""))
+        if "Re" in op or "=~" in op
+        else found.get(name) == value
+        for name, (op, value) in wanted.items()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +69,22 @@ def door(server):
 
 @pytest.fixture(scope="module")
 def exposed(server, client, photo, door):
-    """Samples after an edit by each lane, when the loops' numbers have been published, and one by the OpenAI door."""
+    """Samples after an edit by each lane, when the loops' numbers have been published, and one by
+    the OpenAI door."""
     for lane in client.lanes():
         client.edit_one(photo, "make the red circle blue", steps=4, previews=2, precision=lane)
     edit_by(door, photo)
     time.sleep(1.5)
-    return SAMPLE.findall(get(f"http://{HOST}:{server.metrics}/metrics") + get(f"http://{door}/metrics"))
+    return SAMPLE.findall(
+        get(f"http://{HOST}:{server.metrics}/metrics") + get(f"http://{door}/metrics")
+    )
 
 
 def edit_by(door, photo):
-    form = {"files": {"image": ("photo.png", photo)}, "data": {"prompt": "make the red circle blue"}}
+    form = {
+        "files": {"image": ("photo.png", photo)},
+        "data": {"prompt": "make the red circle blue"},
+    }
     assert httpx.post(f"http://{door}/v1/images/edits", timeout=60, **form).status_code == 200
 
 
@@ -77,7 +98,10 @@ def test_a_query_selects_what_is_exposed(exposed, query):
     wanted = list(selectors(promql_parser.parse(query)))
     assert wanted
     for name, labels in wanted:
-        assert any(sample == name and matches(told, labels) for sample, told in exposed), (name, labels)
+        assert any(sample == name and matches(told, labels) for sample, told in exposed), (
+            name,
+            labels,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -85,22 +109,31 @@ def asked(server, client, photo, exposed, door, tmp_path_factory):
     """A real Prometheus that has read the servers a few times, with edits between."""
     if not shutil.which("prometheus"):
         pytest.skip("Prometheus is not on PATH (apt-get install prometheus)")
-    folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
+    folder = tmp_path_factory.mktemp("prometheus")
+    port = free_port()
     scrape = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
     scrape["global"] = {"scrape_interval": "1s"}
     scrape["rule_files"] = [str(ROOT / "deploy" / "alerts.yml")]
-    for job, target in zip(scrape["scrape_configs"], (f"{HOST}:{server.metrics}", door), strict=True):
+    for job, target in zip(
+        scrape["scrape_configs"], (f"{HOST}:{server.metrics}", door), strict=True
+    ):
         job["static_configs"] = [{"targets": [target]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(scrape))
     tool = monitor.prometheus(port)
-    command = [tool.command[0], f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
-               f"--web.listen-address={HOST}:{port}"]
+    command = [
+        tool.command[0],
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={HOST}:{port}",
+    ]
     with monitor.running([monitor.Tool("Prometheus", tool.page, command)]):
         end = time.monotonic() + 8
         while time.monotonic() < end:
             client.edit_one(photo, "make the red circle blue", steps=4, previews=2)
             edit_by(door, photo)
-        yield lambda query: json.loads(get(f"http://{HOST}:{port}/api/v1/query?query={urllib.parse.quote(query)}"))
+        yield lambda query: json.loads(
+            get(f"http://{HOST}:{port}/api/v1/query?query={urllib.parse.quote(query)}")
+        )
 
 
 @pytest.mark.parametrize("query", QUERIES)

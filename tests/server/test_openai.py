@@ -1,4 +1,5 @@
-"""The OpenAI-compatible server before a real tritonserver, with clients that others wrote: openai's SDK, LiteLLM."""
+"""The OpenAI-compatible server before a real tritonserver, with clients that others wrote: openai's
+SDK, LiteLLM."""
 
 from __future__ import annotations
 
@@ -19,17 +20,18 @@ import httpx
 import numpy as np
 import openai
 import pytest
+
+from benchmarks.openai_server import openai_server
 from counts import cancelled_by, counted, page_of
 from pictures import file_of, scene
 from processes import until
-
-from benchmarks.openai_server import openai_server
-from retouch import images
+from retouch.api.request import RequestError
 from retouch.client import AsyncRetouch, Retries
-from retouch.server import free_port
-from retouch.types import RequestError
+from retouch.imaging import images
+from retouch.launcher.server import free_port
 
-PROMPT, KEY = "make the red circle blue", "key-of-a-test"
+PROMPT = "make the red circle blue"
+KEY = "key-of-a-test"
 LONG = {"steps": 50}  # with all of the image, an edit that is not over before it is left
 
 
@@ -70,15 +72,25 @@ def decoded(b64: str) -> np.ndarray:
     return images.decode(base64.b64decode(b64))
 
 
-# -- openai's SDK ------------------------------------------------------------------------------------------------------
+# -- openai's SDK ----------------------------------------------------------------------------------
 
 
 def test_the_sdk_gets_what_grpc_gets(sdk, client, photo):
-    answer = sdk.images.edit(image=("a.png", photo), prompt=PROMPT, model="retouch-bf16", n=2, user="me",
-                             extra_body={"seed": 5, "steps": 4})
+    answer = sdk.images.edit(
+        image=("a.png", photo),
+        prompt=PROMPT,
+        model="retouch-bf16",
+        n=2,
+        user="me",
+        extra_body={"seed": 5, "steps": 4},
+    )
     assert [base64.b64decode(each.b64_json) for each in answer.data] == [
-        client.edit_one(photo, PROMPT, seed=seed, steps=4, precision="bf16").image for seed in (5, 6)]
-    assert [each.retouch["seed"] for each in answer.data] == [5, 6] and answer.data[0].retouch["lane"] == "bf16"
+        client.edit_one(photo, PROMPT, seed=seed, steps=4, precision="bf16").image
+        for seed in (5, 6)
+    ]
+    assert [each.retouch["seed"] for each in answer.data] == [5, 6] and answer.data[0].retouch[
+        "lane"
+    ] == "bf16"
     assert (answer.size, answer.output_format) == ("128x128", "png")
     assert (answer.quality, answer.background) == ("high", "opaque")
     assert answer.usage.output_tokens == 2 * 64 and answer.usage.total_tokens == 64 + 5 + 128
@@ -86,24 +98,42 @@ def test_the_sdk_gets_what_grpc_gets(sdk, client, photo):
 
 
 def test_the_sdk_streams(sdk, client, photo):
-    with sdk.images.edit(image=("a.png", photo), prompt=PROMPT, stream=True, partial_images=3, model="retouch-fp8",
-                         output_format="webp", extra_body={"seed": 5, "steps": 8}) as stream:
+    with sdk.images.edit(
+        image=("a.png", photo),
+        prompt=PROMPT,
+        stream=True,
+        partial_images=3,
+        model="retouch-fp8",
+        output_format="webp",
+        extra_body={"seed": 5, "steps": 8},
+    ) as stream:
         *partial, final = stream
-    assert [each.type for each in (*partial, final)] == ["image_edit.partial_image"] * 3 + ["image_edit.completed"]
+    assert [each.type for each in (*partial, final)] == ["image_edit.partial_image"] * 3 + [
+        "image_edit.completed"
+    ]
     assert all(isinstance(each, openai.types.ImageEditPartialImageEvent) for each in partial)
     assert isinstance(final, openai.types.ImageEditCompletedEvent)
     assert [each.partial_image_index for each in partial] == [0, 1, 2]
-    assert all(decoded(each.b64_json).shape == (128, 128, 3) and each.size == "128x128" for each in partial)
-    expected = client.edit_one(photo, PROMPT, seed=5, steps=8, precision="fp8", format="webp;quality=100").image
+    assert all(
+        decoded(each.b64_json).shape == (128, 128, 3) and each.size == "128x128" for each in partial
+    )
+    expected = client.edit_one(
+        photo, PROMPT, seed=5, steps=8, precision="fp8", format="webp;quality=100"
+    ).image
     assert base64.b64decode(final.b64_json) == expected
     assert final.usage.input_tokens_details.image_tokens == 64 and final.quality == "medium"
-    assert re.search(r"denoiser;dur=\d", final.retouch["server_timing"]) and final.retouch["steps"] == 8
+    assert (
+        re.search(r"denoiser;dur=\d", final.retouch["server_timing"])
+        and final.retouch["steps"] == 8
+    )
 
 
 def test_the_sdk_of_asyncio(url, photo):
     async def both():
         async with openai.AsyncOpenAI(base_url=url, api_key=KEY) as sdk:
-            ask = dict(image=("a.png", photo), prompt=PROMPT, model="retouch-bf16", extra_body={"seed": 3})
+            ask = dict(
+                image=("a.png", photo), prompt=PROMPT, model="retouch-bf16", extra_body={"seed": 3}
+            )
             stream = await sdk.images.edit(**ask, stream=True, partial_images=1)
             events = [event async for event in stream]
             return await sdk.images.edit(**ask), events
@@ -124,17 +154,41 @@ def test_models(sdk):
     assert sdk.models.retrieve("retouch-bf16").owned_by == "retouch"
 
 
-@pytest.mark.parametrize("ask, error, param, code", [
-    (dict(n=11), openai.BadRequestError, "n", "invalid_value"),
-    (dict(extra_body={"strength": 1}), openai.BadRequestError, "strength", "unknown_parameter"),
-    (dict(svg={"model": "x"}), openai.BadRequestError, "svg", "unsupported_parameter"),
-    (dict(response_format="url"), openai.BadRequestError, "response_format", "unsupported_value"),
-    (dict(output_compression=40), openai.BadRequestError, "output_compression", "invalid_png_output_compression"),
-    (dict(model="gpt-image-9"), openai.NotFoundError, "model", "model_not_found"),
-    (dict(image=("a.png", b"no image")), openai.BadRequestError, "image", "invalid_value"),
-    (dict(image=[("a.png", file_of(scene()))] * 2), openai.BadRequestError, "image", "invalid_value"),
-    (dict(extra_body={"deadline_ms": 1, "steps": 50}), openai.InternalServerError, "deadline_ms", "deadline_exceeded"),
-], ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(
+    "ask, error, param, code",
+    [
+        (dict(n=11), openai.BadRequestError, "n", "invalid_value"),
+        (dict(extra_body={"strength": 1}), openai.BadRequestError, "strength", "unknown_parameter"),
+        (dict(svg={"model": "x"}), openai.BadRequestError, "svg", "unsupported_parameter"),
+        (
+            dict(response_format="url"),
+            openai.BadRequestError,
+            "response_format",
+            "unsupported_value",
+        ),
+        (
+            dict(output_compression=40),
+            openai.BadRequestError,
+            "output_compression",
+            "invalid_png_output_compression",
+        ),
+        (dict(model="gpt-image-9"), openai.NotFoundError, "model", "model_not_found"),
+        (dict(image=("a.png", b"no image")), openai.BadRequestError, "image", "invalid_value"),
+        (
+            dict(image=[("a.png", file_of(scene()))] * 2),
+            openai.BadRequestError,
+            "image",
+            "invalid_value",
+        ),
+        (
+            dict(extra_body={"deadline_ms": 1, "steps": 50}),
+            openai.InternalServerError,
+            "deadline_ms",
+            "deadline_exceeded",
+        ),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
 @pytest.mark.parametrize("stream", [False, True], ids=["", "stream"])
 def test_the_sdks_errors(sdk, photo, ask, error, param, code, stream):
     with pytest.raises(error) as told:
@@ -148,13 +202,20 @@ def test_the_sdks_errors(sdk, photo, ask, error, param, code, stream):
 def test_a_wrong_key(url, photo):
     for key in ("wrong", KEY[:-1]):
         with pytest.raises(openai.AuthenticationError):
-            openai.OpenAI(base_url=url, api_key=key).images.edit(image=("a.png", photo), prompt=PROMPT)
+            openai.OpenAI(base_url=url, api_key=key).images.edit(
+                image=("a.png", photo), prompt=PROMPT
+            )
     assert openai.OpenAI(base_url=url, api_key="other").models.list().data
 
 
 def test_without_a_tritonserver(photo):
-    with openai_server(f"127.0.0.1:{free_port()}") as url, pytest.raises(openai.InternalServerError) as told:
-        openai.OpenAI(base_url=url, api_key="none", max_retries=1).images.edit(image=("a.png", photo), prompt=PROMPT)
+    with (
+        openai_server(f"127.0.0.1:{free_port()}") as url,
+        pytest.raises(openai.InternalServerError) as told,
+    ):
+        openai.OpenAI(base_url=url, api_key="none", max_retries=1).images.edit(
+            image=("a.png", photo), prompt=PROMPT
+        )
     assert told.value.status_code == 503 and told.value.response.headers["retry-after"] == "1"
     assert "127.0.0.1" not in str(told.value)
 
@@ -162,7 +223,8 @@ def test_without_a_tritonserver(photo):
 @contextlib.contextmanager
 def overload(server, photo, edits: int = 60):
     """More edits than tritonserver takes on, until the block ends."""
-    stop, full = threading.Event(), threading.Event()
+    stop = threading.Event()
+    full = threading.Event()
 
     async def edit(doors):
         try:
@@ -176,7 +238,9 @@ def overload(server, photo, edits: int = 60):
         async with AsyncRetouch(f"127.0.0.1:{server.grpc}", retries=Retries(attempts=1)) as doors:
             running = {asyncio.create_task(edit(doors)) for _ in range(edits)}
             while not stop.is_set():
-                done, running = await asyncio.wait(running, timeout=0.01, return_when=asyncio.FIRST_COMPLETED)
+                done, running = await asyncio.wait(
+                    running, timeout=0.01, return_when=asyncio.FIRST_COMPLETED
+                )
                 if not stop.is_set():  # as full as ever
                     running |= {asyncio.create_task(edit(doors)) for _ in done}
             for each in running:
@@ -200,9 +264,12 @@ def test_too_much_to_do(server, url, sdk, photo):
         with pytest.raises(openai.RateLimitError) as told:
             for _ in range(20):  # one may slip in between two others
                 sdk.images.edit(**ask)
-        assert int(told.value.response.headers["retry-after"]) >= 1 and told.value.code == "overloaded"
+        assert (
+            int(told.value.response.headers["retry-after"]) >= 1 and told.value.code == "overloaded"
+        )
         refused = threading.Thread(target=patient, args=(url, ask, answers := []))
-        page, name = url.removesuffix("/v1") + "/metrics", "retouch_openai_requests_total"
+        page = url.removesuffix("/v1") + "/metrics"
+        name = "retouch_openai_requests_total"
         before = counted(page, name)
         refused.start()
         until(lambda: answers or counted(page, name) > before, "nothing was asked")
@@ -215,12 +282,13 @@ def patient(url, ask, answers) -> None:
         answers.append(sdk.images.edit(**ask))
 
 
-# -- leaving -----------------------------------------------------------------------------------------------------------
+# -- leaving ---------------------------------------------------------------------------------------
 
 
 def is_cancelled(server, url, leave) -> None:
     """In the denoiser, and the door counts each request that is left."""
-    page, name = url.removesuffix("/v1") + "/metrics", "retouch_openai_cancelled_total"
+    page = url.removesuffix("/v1") + "/metrics"
+    name = "retouch_openai_cancelled_total"
     before = counted(page, name)
     times = cancelled_by(server, leave)
     assert 1 <= counted(page, name) - before <= times
@@ -228,8 +296,14 @@ def is_cancelled(server, url, leave) -> None:
 
 def test_a_stream_that_is_closed_early_is_cancelled(server, url, sdk, photo, whole):
     def leave():
-        stream = sdk.images.edit(image=("a.png", photo), mask=whole, prompt=PROMPT, stream=True, partial_images=3,
-                                 extra_body=LONG)
+        stream = sdk.images.edit(
+            image=("a.png", photo),
+            mask=whole,
+            prompt=PROMPT,
+            stream=True,
+            partial_images=3,
+            extra_body=LONG,
+        )
         assert next(stream).type == "image_edit.partial_image"
         stream.close()
 
@@ -237,15 +311,25 @@ def test_a_stream_that_is_closed_early_is_cancelled(server, url, sdk, photo, who
 
 
 def test_a_connection_that_is_closed_is_cancelled(server, url, photo, whole):
-    """Of a request without a stream, by a plain socket; of ten results, so that it is seen before it is over."""
-    request = httpx.Request("POST", f"{url}/images/edits", headers={"Authorization": f"Bearer {KEY}"},
-                            data={"prompt": PROMPT, "n": 10, **LONG}, files={"image": ("a.png", photo), "mask": whole})
+    """Of a request without a stream, by a plain socket; of ten results, so that it is seen before
+    it is over."""
+    request = httpx.Request(
+        "POST",
+        f"{url}/images/edits",
+        headers={"Authorization": f"Bearer {KEY}"},
+        data={"prompt": PROMPT, "n": 10, **LONG},
+        files={"image": ("a.png", photo), "mask": whole},
+    )
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
 
     def leave():
         with socket.create_connection((request.url.host, request.url.port)) as connection:
-            connection.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
-            until(lambda: counted(page_of(server), "retouch_denoiser_running"), "it is not denoised")
+            connection.sendall(
+                f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read()
+            )
+            until(
+                lambda: counted(page_of(server), "retouch_denoiser_running"), "it is not denoised"
+            )
 
     is_cancelled(server, url, leave)
 
@@ -254,10 +338,18 @@ def test_a_body_that_is_too_large_is_refused_while_it_is_read(url):
     """A client that never ends gets its answer before it does."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
-        head = ("POST /v1/images/edits HTTP/1.1", "Host: localhost", f"Authorization: Bearer {KEY}",
-                "Transfer-Encoding: chunked", "Content-Type: application/json", "", "")
+        head = (
+            "POST /v1/images/edits HTTP/1.1",
+            "Host: localhost",
+            f"Authorization: Bearer {KEY}",
+            "Transfer-Encoding: chunked",
+            "Content-Type: application/json",
+            "",
+            "",
+        )
         connection.sendall("\r\n".join(head).encode())
-        sent, chunk = 0, b"100000\r\n" + bytes(1 << 20) + b"\r\n"
+        sent = 0
+        chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
         with contextlib.suppress(ConnectionError):  # it is closed on us
             while sent < 120:
                 connection.sendall(chunk)
@@ -269,15 +361,20 @@ def test_what_was_sent_before_an_answer_of_413(url):
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
     connection.putrequest("POST", "/v1/images/edits")
-    for name, value in {"Content-Length": str(1 << 40), "Content-Type": "application/json",
-                        "Authorization": f"Bearer {KEY}"}.items():
+    for name, value in {
+        "Content-Length": str(1 << 40),
+        "Content-Type": "application/json",
+        "Authorization": f"Bearer {KEY}",
+    }.items():
         connection.putheader(name, value)
     connection.endheaders()
     answer = connection.getresponse()
-    assert answer.status == 413 and json.loads(answer.read())["error"]["code"] == "request_too_large"
+    assert (
+        answer.status == 413 and json.loads(answer.read())["error"]["code"] == "request_too_large"
+    )
 
 
-# -- LiteLLM -----------------------------------------------------------------------------------------------------------
+# -- LiteLLM ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -291,15 +388,34 @@ def litellm(monkeypatch):
 
 def test_litellm(litellm, url, photo, source, part):
     """Its version sends no `extra_body` with edits, so that there is no seed to compare by."""
-    answer = litellm.image_edit(model="openai/retouch-bf16", api_base=url, api_key=KEY, image=io.BytesIO(photo),
-                                prompt=PROMPT, mask=io.BytesIO(file_of(part)), n=2, quality="auto", user="me")
-    assert len({each.b64_json for each in answer.data}) == 2 and answer.usage.output_tokens == 2 * 64
+    answer = litellm.image_edit(
+        model="openai/retouch-bf16",
+        api_base=url,
+        api_key=KEY,
+        image=io.BytesIO(photo),
+        prompt=PROMPT,
+        mask=io.BytesIO(file_of(part)),
+        n=2,
+        quality="auto",
+        user="me",
+    )
+    assert (
+        len({each.b64_json for each in answer.data}) == 2 and answer.usage.output_tokens == 2 * 64
+    )
     for each in answer.data:
         holds_to(decoded(each.b64_json), part, source)
 
 
-@pytest.mark.parametrize("model, key, error", [
-    ("gpt-image-9", KEY, "NotFoundError"), ("retouch", "wrong", "AuthenticationError")])
+@pytest.mark.parametrize(
+    "model, key, error",
+    [("gpt-image-9", KEY, "NotFoundError"), ("retouch", "wrong", "AuthenticationError")],
+)
 def test_litellms_errors(litellm, url, photo, model, key, error):
     with pytest.raises(getattr(litellm, error)):
-        litellm.image_edit(model=f"openai/{model}", api_base=url, api_key=key, image=io.BytesIO(photo), prompt=PROMPT)
+        litellm.image_edit(
+            model=f"openai/{model}",
+            api_base=url,
+            api_key=key,
+            image=io.BytesIO(photo),
+            prompt=PROMPT,
+        )

@@ -1,4 +1,5 @@
-"""The Python client against a real server: both kinds over both protocols, cancelling, many at once, and no server at all."""
+"""The Python client against a real server: both kinds over both protocols, cancelling, many at
+once, and no server at all."""
 
 from __future__ import annotations
 
@@ -6,11 +7,11 @@ import asyncio
 import contextlib
 
 import pytest
-from counts import cancelled_by
 
+from counts import cancelled_by
+from retouch.api.request import RequestError
 from retouch.client import AsyncRetouch, Retouch, Retries
-from retouch.server import free_port
-from retouch.types import RequestError
+from retouch.launcher.server import free_port
 
 SENTENCE = "make the red circle blue"
 BOTH = pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
@@ -23,12 +24,19 @@ def url_of(server, http):
 def test_every_way_gives_the_same_bytes(server, photo):
     async def alike(http):
         async with AsyncRetouch(url_of(server, http), http) as client:
-            return [answer async for answer in client.edit(photo, SENTENCE, seed=5, steps=4, previews=2, precision="bf16")]
+            return [
+                answer
+                async for answer in client.edit(
+                    photo, SENTENCE, seed=5, steps=4, previews=2, precision="bf16"
+                )
+            ]
 
     ways = [asyncio.run(alike(http)) for http in (False, True)]
     for http in (False, True):
         with Retouch(url_of(server, http), http) as client:
-            ways.append(list(client.edit(photo, SENTENCE, seed=5, steps=4, previews=2, precision="bf16")))
+            ways.append(
+                list(client.edit(photo, SENTENCE, seed=5, steps=4, previews=2, precision="bf16"))
+            )
     assert all(len(way) == 3 and way[-1].step == (4, 4) for way in ways)
     assert len({tuple(answer.image for answer in way) for way in ways}) == 1
     assert all(way[-1].final and not way[0].final for way in ways)
@@ -48,7 +56,9 @@ def test_it_knows_the_lanes_and_whether_there_is_a_server(server, http):
 @BOTH
 def test_leaving_cancels(server, photo, http):
     def leave():
-        answers = Retouch(url_of(server, http), http).edit(photo, SENTENCE, steps=50, previews=8, region=b"full")
+        answers = Retouch(url_of(server, http), http).edit(
+            photo, SENTENCE, steps=50, previews=8, region=b"full"
+        )
         next(answers)
         answers.close()
 
@@ -78,7 +88,9 @@ def test_leaving_cancels_in_asyncio(server, photo, http, how):
 def test_many_at_once_get_their_own(server, photo, http):
     async def all_of_them():
         async with AsyncRetouch(url_of(server, http), http) as client:
-            return await asyncio.gather(*(client.edit_one(photo, SENTENCE, seed=seed, precision="fp8") for seed in range(8)))
+            return await asyncio.gather(
+                *(client.edit_one(photo, SENTENCE, seed=seed, precision="fp8") for seed in range(8))
+            )
 
     alone = Retouch(url_of(server, False))
     for seed, answer in enumerate(asyncio.run(all_of_them())):
@@ -92,25 +104,35 @@ def test_a_time_out_says_so(server, photo, http):
         async with AsyncRetouch(url_of(server, http), http, timeout=0.15) as client:
             await client.edit_one(photo, SENTENCE, steps=50, previews=8, region=b"full")
 
-    for late in (lambda: Retouch(url_of(server, http), http, timeout=0.15).edit_one(photo, SENTENCE, steps=50, region=b"full"),
-                 lambda: asyncio.run(impatient())):
+    for late in (
+        lambda: Retouch(url_of(server, http), http, timeout=0.15).edit_one(
+            photo, SENTENCE, steps=50, region=b"full"
+        ),
+        lambda: asyncio.run(impatient()),
+    ):
         with pytest.raises(RequestError, match=r"no result within 0\.15 s") as told:
             late()
         assert told.value.status == "DEADLINE_EXCEEDED"
 
 
 @BOTH
-@pytest.mark.parametrize(("knobs", "status", "words"), [
-    ({"region": b"no mask"}, "INVALID_ARGUMENT", "REGION"),
-    ({"steps": -1}, "INVALID_ARGUMENT", "STEPS is -1"),
-    ({"steps": 50, "region": b"full", "deadline_ms": 30}, "DEADLINE_EXCEEDED", "DEADLINE_MS"),
-])
+@pytest.mark.parametrize(
+    ("knobs", "status", "words"),
+    [
+        ({"region": b"no mask"}, "INVALID_ARGUMENT", "REGION"),
+        ({"steps": -1}, "INVALID_ARGUMENT", "STEPS is -1"),
+        ({"steps": 50, "region": b"full", "deadline_ms": 30}, "DEADLINE_EXCEEDED", "DEADLINE_MS"),
+    ],
+)
 def test_refusals_have_a_status_and_a_sentence(server, photo, http, knobs, status, words):
     async def refused():
         async with AsyncRetouch(url_of(server, http), http) as client:
             await client.edit_one(photo, SENTENCE, **knobs)
 
-    for ask in (lambda: Retouch(url_of(server, http), http).edit_one(photo, SENTENCE, **knobs), lambda: asyncio.run(refused())):
+    for ask in (
+        lambda: Retouch(url_of(server, http), http).edit_one(photo, SENTENCE, **knobs),
+        lambda: asyncio.run(refused()),
+    ):
         with pytest.raises(RequestError, match=words) as told:
             ask()
         assert told.value.status == status
@@ -127,7 +149,13 @@ def test_where_no_server_is(photo, http):
 
     client = Retouch(url, http, retries=Retries(attempts=2, first=0.01))
     assert not client.ready()
-    for ask in (lambda: client.edit_one(photo, SENTENCE), lambda: asyncio.run(lost()), client.lanes):
-        with pytest.raises(RequestError, match=f"no server answers at {url}; start one with `retouch serve`") as told:
+    for ask in (
+        lambda: client.edit_one(photo, SENTENCE),
+        lambda: asyncio.run(lost()),
+        client.lanes,
+    ):
+        with pytest.raises(
+            RequestError, match=f"no server answers at {url}; start one with `retouch serve`"
+        ) as told:
             ask()
         assert told.value.status == "UNAVAILABLE"

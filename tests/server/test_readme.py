@@ -1,4 +1,5 @@
-"""The commands in the READMEs do what they say: shell blocks as they stand, Python blocks on a photo."""
+"""The commands in the READMEs do what they say: shell blocks as they stand, Python blocks on a
+photo."""
 
 from __future__ import annotations
 
@@ -15,22 +16,52 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from processes import INTERRUPTIBLE
 
 from benchmarks.report import figures
-from retouch.server import HOST, ROOT
+from processes import INTERRUPTIBLE
+from retouch.launcher.server import HOST, ROOT
 
 SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
 DOCUMENTS = [path for path in (ROOT / "README.md", *sorted(ROOT.glob("*/README.md")))]
-BLOCKS = [found for path in DOCUMENTS for found in re.findall(r"```(sh|python)\n(.*?)```", path.read_text(), re.S)]
-SHELL = [line for language, block in BLOCKS if language == "sh" for line in block.replace("\\\n", "").splitlines()]
+BLOCKS = [
+    found
+    for path in DOCUMENTS
+    for found in re.findall(r"```(sh|python)\n(.*?)```", path.read_text(), re.S)
+]
+SHELL = [
+    line
+    for language, block in BLOCKS
+    if language == "sh"
+    for line in block.replace("\\\n", "").splitlines()
+]
 PYTHON = [block for language, block in BLOCKS if language == "python"]
 # by what each command is found, each of which a test here runs; `make test` is what runs them
-RUN = ("make demo", "make edit", "make serve", "blue.png", "white.png", "make web", "retouch batch", "retouch bench", "retouch doctor",
-       "retouch completion", "make openai", "curl.png", "generate.png", "retouch perf", "bin/perf_analyzer", "partial_images", "retouch export", "retouch inspect", "make bench", "make test")
+RUN = (
+    "make demo",
+    "make edit",
+    "make serve",
+    "blue.png",
+    "white.png",
+    "make web",
+    "retouch batch",
+    "retouch bench",
+    "retouch doctor",
+    "retouch completion",
+    "make openai",
+    "curl.png",
+    "generate.png",
+    "retouch perf",
+    "bin/perf_analyzer",
+    "partial_images",
+    "retouch export",
+    "retouch inspect",
+    "make bench",
+    "make test",
+)
 
 pytestmark = pytest.mark.skipif(
-    Path(sys.prefix).resolve() != (ROOT / ".venv").resolve(), reason="the READMEs' commands use .venv (make setup)"
+    Path(sys.prefix).resolve() != (ROOT / ".venv").resolve(),
+    reason="the READMEs' commands use .venv (make setup)",
 )
 
 
@@ -47,8 +78,15 @@ def block(words: str) -> str:
 
 
 def run(command: str, seconds: float = 300) -> str:
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, text=True, timeout=seconds, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        text=True,
+        timeout=seconds,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}"
     return done.stdout
 
@@ -56,31 +94,44 @@ def run(command: str, seconds: float = 300) -> str:
 def script(code: str, folder: Path) -> list[str]:
     """The lines that a Python block prints in a folder with a photo."""
     shutil.copy(SAMPLE, folder / "photo.png")
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, text=True, capture_output=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, text=True, capture_output=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
 def changed(edited: Path) -> bool:
     with Image.open(SAMPLE) as before, Image.open(edited) as after:
-        return before.size == after.size and before.tobytes() != after.convert(before.mode).tobytes()
+        return (
+            before.size == after.size and before.tobytes() != after.convert(before.mode).tobytes()
+        )
 
 
 @contextlib.contextmanager
 def running(command: str, said: str, *ports: int) -> Iterator[str]:
-    """A command that stays, until Ctrl-C; yields the line by which it `said` that it is there. It wants `ports`."""
+    """A command that stays, until Ctrl-C; yields the line by which it `said` that it is there. It
+    wants `ports`."""
     for port in ports:
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:
                 pytest.skip(f"port {port} is in use, and `{command}` wants it")
-    process = subprocess.Popen([*INTERRUPTIBLE, *command.split()], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, start_new_session=True)
+    process = subprocess.Popen(
+        [*INTERRUPTIBLE, *command.split()],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     try:
         told = next((told for told in process.stdout if said in told), "")
         assert told and process.poll() is None
         yield told
     finally:
-        for child in subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True, text=True).stdout.split():
+        for child in subprocess.run(
+            ["pgrep", "-g", str(process.pid)], capture_output=True, text=True
+        ).stdout.split():
             subprocess.run(["kill", f"-{signal.SIGINT.name[3:]}", child])
         process.wait(60)
 
@@ -120,7 +171,9 @@ def test_a_look_at_the_checkpoint():
 def test_the_report_in_a_hurry():
     run(line("make bench"), seconds=1500)  # the first time with the packages of AIPerf
     folder = ROOT / "out" / "bench"
-    assert {"report.html", "report.md", "figures.json", "raw"} <= {path.name for path in folder.iterdir()}
+    assert {"report.html", "report.md", "figures.json", "raw"} <= {
+        path.name for path in folder.iterdir()
+    }
     told = figures.load(folder / "figures.json")
     assert told.closed and told.open and told.streaming and told.quality
 

@@ -1,4 +1,5 @@
-"""perf_analyzer and AIPerf at the doors of a running server, few edits each, and a flood that is refused."""
+"""perf_analyzer and AIPerf at the doors of a running server, few edits each, and a flood that is
+refused."""
 
 from __future__ import annotations
 
@@ -11,15 +12,23 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from processes import INTERRUPTIBLE
 
 from benchmarks.openai_server import openai_server
 from benchmarks.report.aiperf import Aiperf, AiperfError
-from benchmarks.report.flood import flood
-from benchmarks.report.perf_analyzer import PLAIN, SPARE, STREAM, UNARY, Analyzer, AnalyzerError, Load
+from benchmarks.report.overload import flood
+from benchmarks.report.perf_analyzer import (
+    PLAIN,
+    SPARE,
+    STREAM,
+    UNARY,
+    Analyzer,
+    AnalyzerError,
+    Load,
+)
 from benchmarks.report.pictures import Pictures
 from benchmarks.report.run import Run
-from retouch.server import HOST, ROOT
+from processes import INTERRUPTIBLE
+from retouch.launcher.server import HOST, ROOT
 
 COUNT = 6
 
@@ -38,7 +47,9 @@ def analyzer(tmp_path_factory):
 
 
 def export(analyzer, pictures, server, load):
-    return analyzer.run(load, server, pictures.take(load.count * SPARE, previews=load.previews, precision=load.lane))
+    return analyzer.run(
+        load, server, pictures.take(load.count * SPARE, previews=load.previews, precision=load.lane)
+    )
 
 
 @pytest.mark.parametrize("door", [UNARY, PLAIN], ids=lambda door: door.protocol)
@@ -79,7 +90,12 @@ def test_a_refusal_ends_perf_analyzer_and_is_told(analyzer, pictures, server):
 
 def test_a_flood_is_refused_and_counted(pictures, server):
     run = flood(
-        f"{HOST}:{server.grpc}", "edit_sync", pictures.take(120, precision="bf16"), rate=400.0, slo_ms=1e9, seed=0
+        f"{HOST}:{server.grpc}",
+        "edit_sync",
+        pictures.take(120, precision="bf16"),
+        rate=400.0,
+        slo_ms=1e9,
+        seed=0,
     )
     assert 0 < run.refused < 1 and run.good == pytest.approx(1 - run.refused)
 
@@ -101,7 +117,15 @@ def test_aiperf_at_the_openai_door(pictures, server, tmp_path):
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
     report = subprocess.Popen(
-        [*INTERRUPTIBLE, sys.executable, "-m", "benchmarks.report", "--quick", "--out", str(tmp_path)],
+        [
+            *INTERRUPTIBLE,
+            sys.executable,
+            "-m",
+            "benchmarks.report",
+            "--quick",
+            "--out",
+            str(tmp_path),
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

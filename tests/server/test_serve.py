@@ -1,4 +1,5 @@
-"""`retouch serve` from outside: its log, its end by SIGTERM with edits that run, a stub that dies, starting again."""
+"""`retouch serve` from outside: its log, its end by SIGTERM with edits that run, a stub that dies,
+starting again."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from processes import INTERRUPTIBLE
 
+from processes import INTERRUPTIBLE
+from retouch.api.request import RequestError
 from retouch.client import Retouch, Retries
-from retouch.server import HOST, ROOT
-from retouch.types import RequestError
+from retouch.launcher.server import HOST, ROOT
 
 ANY_PORTS = [text for name in ("http", "grpc", "metrics") for text in (f"--{name}-port", "0")]
 ONCE = Retries(attempts=1)
@@ -30,8 +31,21 @@ class Serve:
 
     def __init__(self, runtime, *options):
         self.process = subprocess.Popen(
-            [*INTERRUPTIBLE, sys.executable, "-m", "clients", "serve", *ANY_PORTS, *options], cwd=ROOT, text=True,
-            env={**os.environ, "RETOUCH_RUNTIME": str(runtime)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            [
+                *INTERRUPTIBLE,
+                sys.executable,
+                "-m",
+                "retouch_clients",
+                "serve",
+                *ANY_PORTS,
+                *options,
+            ],
+            cwd=ROOT,
+            text=True,
+            env={**os.environ, "RETOUCH_RUNTIME": str(runtime)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         self.output = ""
         self.wait_ready()
 
@@ -68,8 +82,8 @@ def serve(tmp_path):
 
 
 class Edits:
-    """Long edits that have begun; `outcomes` are an exception or whether the last answer was final, with seconds since
-    `mark`."""
+    """Long edits that have begun; `outcomes` are an exception or whether the last answer was final,
+    with seconds since `mark`."""
 
     def __init__(self, url, photo, count):
         self.outcomes = []
@@ -86,7 +100,9 @@ class Edits:
                 begun.release()
                 self.add(failure)
 
-        self.threads = [threading.Thread(target=edit, args=(seed,), daemon=True) for seed in range(count)]
+        self.threads = [
+            threading.Thread(target=edit, args=(seed,), daemon=True) for seed in range(count)
+        ]
         for thread in self.threads:
             thread.start()
         for _ in self.threads:
@@ -147,29 +163,49 @@ def test_a_second_one_is_refused_and_leaves_the_first_alone(serve, tmp_path):
     log = Path(re.search(r"log: (.*)", first.output)[1])
     before = log.stat().st_ino
     port = first.grpc.rpartition(":")[2]
-    second = subprocess.run([sys.executable, "-m", "clients", "serve", "--http-port", "0", "--grpc-port", port], cwd=ROOT,
-                            env={**os.environ, "RETOUCH_RUNTIME": str(tmp_path / "runtime")}, capture_output=True, text=True,
-                            timeout=60)
+    second = subprocess.run(
+        [sys.executable, "-m", "retouch_clients", "serve", "--http-port", "0", "--grpc-port", port],
+        cwd=ROOT,
+        env={**os.environ, "RETOUCH_RUNTIME": str(tmp_path / "runtime")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert second.returncode == 1 and f"port {port} (grpc)" in second.stderr + second.stdout
     assert "ready" not in second.stdout and "Traceback" not in second.stderr
     assert log.stat().st_ino == before and b"Started GRPCInferenceService" in log.read_bytes()
     assert list(log.parent.glob("server-*.log")) == [log]
 
 
-@pytest.mark.parametrize(("options", "sentence"), [
-    (("--host", "0.0.0.0"), "--behind-proxy"),
-    (("--profile", "ampere"), "there is no profile ampere"),
-    (("--http-port", "18000", "--grpc-port", "18000"), "same port"),
-])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--host", "0.0.0.0"), "--behind-proxy"),
+        (("--profile", "ampere"), "there is no profile ampere"),
+        (("--http-port", "18000", "--grpc-port", "18000"), "same port"),
+    ],
+)
 def test_a_start_that_cannot_succeed_is_one_sentence(options, sentence, tmp_path):
-    done = subprocess.run([sys.executable, "-m", "clients", "serve", *options], cwd=ROOT, capture_output=True, text=True,
-                          env={**os.environ, "RETOUCH_RUNTIME": str(tmp_path)}, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "retouch_clients", "serve", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RETOUCH_RUNTIME": str(tmp_path)},
+        timeout=60,
+    )
     assert done.returncode == 1 and sentence in done.stderr and "Traceback" not in done.stderr
 
 
 def test_too_few_open_files_are_named(tmp_path):
-    done = subprocess.run(["bash", "-c", 'ulimit -n 64; exec "$0" -m clients serve "$@"', sys.executable, *ANY_PORTS], cwd=ROOT, timeout=60,
-                          env={**os.environ, "RETOUCH_RUNTIME": str(tmp_path)}, capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -n 64; exec "$0" -m clients serve "$@"', sys.executable, *ANY_PORTS],
+        cwd=ROOT,
+        timeout=60,
+        env={**os.environ, "RETOUCH_RUNTIME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1 and "64 open files" in done.stderr and "CUDA" not in done.stderr
 
 

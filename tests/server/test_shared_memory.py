@@ -1,4 +1,5 @@
-"""The Python client with shared memory against a real server: the same bytes, and nothing that stays."""
+"""The Python client with shared memory against a real server: the same bytes, and nothing that
+stays."""
 
 from __future__ import annotations
 
@@ -8,15 +9,15 @@ import contextlib
 import numpy as np
 import pytest
 import tritonclient.grpc as grpc
-from pictures import file_of, scene
-from processes import until
 from tritonclient.utils import InferenceServerException
 
+from pictures import file_of, scene
+from processes import until
+from retouch.api.request import RequestError
 from retouch.client import AsyncRetouch, Retouch, Retries
-from retouch.client.shared import FOLDER, LEAST
-from retouch.secret import grpc_headers, secret_of
-from retouch.server import free_port
-from retouch.types import RequestError
+from retouch.client.shared_memory import FOLDER, LEAST
+from retouch.launcher.secret import grpc_headers, secret_of
+from retouch.launcher.server import free_port
 
 SENTENCE = "make the red circle blue"
 
@@ -43,7 +44,9 @@ def nothing_stays(url):
 
 def regions(url):
     with grpc.InferenceServerClient(url) as triton:
-        return set(triton.get_system_shared_memory_status(headers=grpc_headers(secret_of(url))).regions)
+        return set(
+            triton.get_system_shared_memory_status(headers=grpc_headers(secret_of(url))).regions
+        )
 
 
 def forgets(triton, url):
@@ -56,8 +59,15 @@ def forgets(triton, url):
 def test_the_same_bytes_as_in_messages(url, photo, large):
     assert len(large) > LEAST
     with Retouch(url) as plain, Retouch(url, shared_memory=True) as shared:
-        for image, knobs in ((photo, {}), (large, {"region": b"full"}), (photo, {"region": file_of(np.full((128, 128), 255, np.uint8))})):
-            told, got = (list(client.edit(image, SENTENCE, seed=5, previews=2, precision="bf16", **knobs)) for client in (plain, shared))
+        for image, knobs in (
+            (photo, {}),
+            (large, {"region": b"full"}),
+            (photo, {"region": file_of(np.full((128, 128), 255, np.uint8))}),
+        ):
+            told, got = (
+                list(client.edit(image, SENTENCE, seed=5, previews=2, precision="bf16", **knobs))
+                for client in (plain, shared)
+            )
             assert [each.image for each in got] == [each.image for each in told] and len(got) == 3
         assert len(regions(url)) == 2, "one served twice"
 
@@ -67,9 +77,14 @@ def test_many_at_once_get_their_own(url):
 
     async def all_of_them(client):
         async with client:
-            return await asyncio.gather(*(client.edit_one(image, SENTENCE, seed=3, precision="fp8") for image in images))
+            return await asyncio.gather(
+                *(client.edit_one(image, SENTENCE, seed=3, precision="fp8") for image in images)
+            )
 
-    told, got = (asyncio.run(all_of_them(AsyncRetouch(url, shared_memory=shared))) for shared in (False, True))
+    told, got = (
+        asyncio.run(all_of_them(AsyncRetouch(url, shared_memory=shared)))
+        for shared in (False, True)
+    )
     assert [each.image for each in got] == [each.image for each in told]
     assert len({each.image for each in got}) == len(images)
 
@@ -82,13 +97,19 @@ def test_after_edits_that_were_left(url, photo):
             answers.close()
         with pytest.raises(RequestError, match="IMAGE"):
             shared.edit_one(b"no image", SENTENCE)
-        assert shared.edit_one(photo, SENTENCE, seed=1).image == plain.edit_one(photo, SENTENCE, seed=1).image
+        assert (
+            shared.edit_one(photo, SENTENCE, seed=1).image
+            == plain.edit_one(photo, SENTENCE, seed=1).image
+        )
 
 
 def test_a_task_that_is_cancelled_leaves_nothing(url, photo):
     async def leave():
         async with AsyncRetouch(url, shared_memory=True) as client:
-            tasks = [asyncio.create_task(client.edit_one(photo, SENTENCE, steps=50, region=b"full")) for _ in range(4)]
+            tasks = [
+                asyncio.create_task(client.edit_one(photo, SENTENCE, steps=50, region=b"full"))
+                for _ in range(4)
+            ]
             await asyncio.sleep(0.1)
             for task in tasks:
                 task.cancel()
@@ -110,7 +131,8 @@ def test_a_server_that_forgot_is_shown_again(url, photo):
 
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 def test_without_a_server(photo, kind):
-    url, retries = f"127.0.0.1:{free_port()}", Retries(attempts=1)
+    url = f"127.0.0.1:{free_port()}"
+    retries = Retries(attempts=1)
 
     async def ask():
         async with AsyncRetouch(url, shared_memory=True, retries=retries) as client:

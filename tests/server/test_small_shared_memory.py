@@ -1,5 +1,5 @@
-"""A server whose /dev/shm is too small for large images, as a container's is by default: they fail in a sentence, small ones do
-not, and nothing waits."""
+"""A server whose /dev/shm is too small for large images, as a container's is by default: they fail
+in a sentence, small ones do not, and nothing waits."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import sys
 
 import pytest
 
-from retouch.server import ROOT
+from retouch.launcher.server import ROOT
 
-ROOM = "mount -t tmpfs -o size=24m tmpfs /dev/shm && exec \"$0\" \"$@\""
+ROOM = 'mount -t tmpfs -o size=24m tmpfs /dev/shm && exec "$0" "$@"'
 ALONE = ("unshare", "--mount", "sh", "-c", ROOM)  # a mount that nobody else sees
 EDITS = """
 import json
 import numpy as np
 from pictures import file_of, scene
 from retouch.client import Retouch
-from retouch.server import Server
-from retouch.types import RequestError
+from retouch.launcher.server import Server
+from retouch.api.request import RequestError
 
 large = file_of(np.random.default_rng(0).integers(0, 256, (2048, 2048, 3), np.uint8), compress_level=1)
 told = []
@@ -42,8 +42,14 @@ def alone():
 
 
 def test_large_images_fail_in_a_sentence_and_small_ones_do_not(alone):
-    done = subprocess.run([*ALONE, sys.executable, "-c", EDITS], cwd=ROOT, text=True, capture_output=True, timeout=240,
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))})
+    done = subprocess.run(
+        [*ALONE, sys.executable, "-c", EDITS],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=240,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
+    )
     assert done.returncode == 0, done.stderr
     before, *large, after = json.loads(done.stdout.splitlines()[-1])
     assert before == after == ["", True]

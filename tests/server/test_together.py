@@ -8,18 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tritonclient.grpc as grpc
+
 from counts import settled
 from pictures import file_of, scene
-
-from retouch import images
+from retouch.api.request import EditRequest
 from retouch.client import Retouch, inputs_of
-from retouch.server import HOST
-from retouch.types import EditRequest
+from retouch.imaging import images
+from retouch.launcher.server import HOST
 
 PHOTO = file_of(scene())
 
 
-def image_of(client, seed, photo=PHOTO, sentence="make the red circle blue", precision="bf16", **knobs):
+def image_of(
+    client, seed, photo=PHOTO, sentence="make the red circle blue", precision="bf16", **knobs
+):
     # by its name: under load `auto` may take another lane, whose bytes are others
     *_, answer = client.edit(photo, sentence, seed=seed, precision=precision, **knobs)
     return answer.image
@@ -44,7 +46,9 @@ def test_alone_or_among_seven_others(client):
     ]
     for _ in range(3):
         with ThreadPoolExecutor(8) as threads:
-            noise = [threads.submit(image_of, client, seed, *other) for seed, other in enumerate(others)]
+            noise = [
+                threads.submit(image_of, client, seed, *other) for seed, other in enumerate(others)
+            ]
             among = threads.submit(image_of, client, 11)
             assert among.result() == alone
             assert all(each.result() for each in noise)
@@ -55,21 +59,30 @@ LONG = {"steps": 50, "previews": 8, "region": b"full", "precision": "bf16"}
 
 @pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
 def test_a_client_that_leaves_frees_its_slot(server, http):
-    """Between previews: it is counted as cancelled, most of its steps are not taken, and nothing runs on."""
-    client, before = Retouch(f"{HOST}:{server.http if http else server.grpc}", http), settled(server)
+    """Between previews: it is counted as cancelled, most of its steps are not taken, and nothing
+    runs on."""
+    client = Retouch(f"{HOST}:{server.http if http else server.grpc}", http)
+    before = settled(server)
     for _ in range(4):
         answers = client.edit(PHOTO, "make the red circle blue", **LONG)
         next(answers)
         answers.close()
     after = settled(server)
-    assert after["retouch_denoiser_cancelled_total"] - before["retouch_denoiser_cancelled_total"] == 4
-    assert after["retouch_denoiser_steps_cancelled_total"] - before["retouch_denoiser_steps_cancelled_total"] > 4 * 10
+    assert (
+        after["retouch_denoiser_cancelled_total"] - before["retouch_denoiser_cancelled_total"] == 4
+    )
+    assert (
+        after["retouch_denoiser_steps_cancelled_total"]
+        - before["retouch_denoiser_steps_cancelled_total"]
+        > 4 * 10
+    )
     assert after["retouch_denoiser_running"] == 0
 
 
 def test_a_client_that_leaves_in_the_parser_is_not_denoised(server, client):
     """Before the first answer, with an image that nobody remembers."""
-    before, pixels = settled(server), scene().copy()
+    before = settled(server)
+    pixels = scene().copy()
     for number in range(6):
         pixels[0, 0] = number + 100
         request = EditRequest(file_of(pixels), "make the red circle blue", **LONG)
@@ -80,7 +93,10 @@ def test_a_client_that_leaves_in_the_parser_is_not_denoised(server, client):
         stream.stop_stream(cancel_requests=True)
         stream.close()
     after = settled(server)
-    taken = after["retouch_denoiser_stepped_edits_total"] - before["retouch_denoiser_stepped_edits_total"]
+    taken = (
+        after["retouch_denoiser_stepped_edits_total"]
+        - before["retouch_denoiser_stepped_edits_total"]
+    )
     assert taken < 6 * 50 / 2, "edits were denoised that nobody waited for"
     assert after["retouch_denoiser_running"] == after["retouch_denoiser_waiting"] == 0
     assert after["retouch_denoiser_answered_total"] == before["retouch_denoiser_answered_total"]
@@ -88,10 +104,14 @@ def test_a_client_that_leaves_in_the_parser_is_not_denoised(server, client):
 
 
 def test_a_priority_goes_first(server):
-    """Among edits that the denoiser has at once: those of 50 steps that came first end after the urgent one."""
+    """Among edits that the denoiser has at once: those of 50 steps that came first end after the
+    urgent one."""
+
     def ended(priority):
         with Retouch(f"{HOST}:{server.grpc}") as own:
-            *_, answer = own.edit(PHOTO, "make the red circle blue", priority=priority, **(LONG | {"previews": 0}))
+            *_, answer = own.edit(
+                PHOTO, "make the red circle blue", priority=priority, **(LONG | {"previews": 0})
+            )
             return time.monotonic(), answer.info.milliseconds["denoiser"]
 
     def overtakes():
@@ -101,7 +121,9 @@ def test_a_priority_goes_first(server):
             urgent = threads.submit(ended, 1).result()
             return all(urgent[i] < max(other.result()[i] for other in others) for i in (0, 1))
 
-    assert any(overtakes() for _ in range(4)), "a busy machine may bring it to the denoiser too late, but not each time"
+    assert any(overtakes() for _ in range(4)), (
+        "a busy machine may bring it to the denoiser too late, but not each time"
+    )
 
 
 def test_a_step_cache_spares_steps_and_says_how_many(client):

@@ -1,4 +1,5 @@
-"""A lane whose config.pbtxt chooses the torch runner, on the CPU, beside the same lane by ONNX Runtime."""
+"""A lane whose config.pbtxt chooses the torch runner, on the CPU, beside the same lane by ONNX
+Runtime."""
 
 from __future__ import annotations
 
@@ -7,12 +8,12 @@ import shutil
 
 import numpy as np
 import pytest
-from beside import psnr
 from PIL import Image
 
+from beside import psnr
+from retouch.backends.torch import DEVICE
 from retouch.client import Retouch
-from retouch.runners.torch import DEVICE
-from retouch.server import REPOSITORY, Server
+from retouch.launcher.server import REPOSITORY, Server
 
 LANES = ("bf16", "fp8")
 SENTENCE = "make the red circle blue"
@@ -20,14 +21,23 @@ SENTENCE = "make the red circle blue"
 
 @pytest.fixture()
 def torch_client(tmp_path, monkeypatch):
-    repository = shutil.copytree(REPOSITORY, tmp_path / "repository", symlinks=True,
-                                 ignore=shutil.ignore_patterns("__pycache__", "denoiser_fp4"))
+    repository = shutil.copytree(
+        REPOSITORY,
+        tmp_path / "repository",
+        symlinks=True,
+        ignore=shutil.ignore_patterns("__pycache__", "denoiser_fp4"),
+    )
     for lane in LANES:
         config = repository / f"denoiser_{lane}" / "config.pbtxt"
-        config.write_text(config.read_text().replace('string_value: "onnx"', 'string_value: "torch"'))
+        config.write_text(
+            config.read_text().replace('string_value: "onnx"', 'string_value: "torch"')
+        )
         assert '"torch"' in config.read_text()
     monkeypatch.setenv(DEVICE, "cpu")
-    with Server(repository, log=tmp_path / "server.log") as server, Retouch(f"127.0.0.1:{server.grpc}") as kept:
+    with (
+        Server(repository, log=tmp_path / "server.log") as server,
+        Retouch(f"127.0.0.1:{server.grpc}") as kept,
+    ):
         yield kept
 
 

@@ -1,16 +1,16 @@
-"""What any Triton client asks beside edits, over both protocols: metadata, configuration, index, statistics, and unary calls."""
+"""What any Triton client asks beside edits, over both protocols: metadata, configuration, index,
+statistics, and unary calls."""
 
 from __future__ import annotations
 
 import pytest
 import tritonclient.grpc
 import tritonclient.http
-from processes import until
 
-from retouch import types
+from processes import until
+from retouch.api.request import INPUTS, EditRequest
 from retouch.client import answer_of, inputs_of
-from retouch.secret import grpc_headers, http_headers
-from retouch.types import EditRequest
+from retouch.launcher.secret import grpc_headers, http_headers
 
 DOORS = ("edit", "edit_sync", "edit_ensemble")
 
@@ -37,9 +37,10 @@ def test_health_and_server_metadata(triton):
 def test_model_metadata_names_the_tensors(triton, door):
     client, _, as_json = triton
     metadata = client.get_model_metadata(door, **as_json)
-    assert [each["name"] for each in metadata["inputs"]] == [tensor.name for tensor in types.INPUTS]
+    assert [each["name"] for each in metadata["inputs"]] == [tensor.name for tensor in INPUTS]
     assert {each["name"] for each in metadata["outputs"]} == (
-        {"EDITED", "STEP", "INFO"} if door == "edit_ensemble" else {"IMAGE", "STEP", "INFO"})
+        {"EDITED", "STEP", "INFO"} if door == "edit_ensemble" else {"IMAGE", "STEP", "INFO"}
+    )
 
 
 def test_configuration_says_which_doors_stream(triton):
@@ -57,7 +58,17 @@ def test_the_index_lists_all_models_as_ready(triton, server):
     headers = (grpc_headers if as_json else http_headers)(server.secret)
     index = client.get_model_repository_index(headers=headers, **as_json)
     states = {each["name"]: each.get("state") for each in (index["models"] if as_json else index)}
-    assert {states[name] for name in (*DOORS, "vl_parser", "connector", "vae_encoder", "denoiser_bf16", "vae_decoder")} == {"READY"}
+    assert {
+        states[name]
+        for name in (
+            *DOORS,
+            "vl_parser",
+            "connector",
+            "vae_encoder",
+            "denoiser_bf16",
+            "vae_decoder",
+        )
+    } == {"READY"}
 
 
 def test_statistics_count_a_unary_edit(triton, photo):
@@ -68,7 +79,13 @@ def test_statistics_count_a_unary_edit(triton, photo):
         return int(told["inference_stats"]["success"].get("count", 0))
 
     before = succeeded()
-    answer = answer_of(client.infer("edit_sync", inputs_of(EditRequest(photo, "make the red circle blue", seed=3), protocol)))
+    answer = answer_of(
+        client.infer(
+            "edit_sync", inputs_of(EditRequest(photo, "make the red circle blue", seed=3), protocol)
+        )
+    )
     assert answer.final and answer.info.seed == 3
-    until(lambda: succeeded() > before, "it is not counted")  # tritonserver counts it when it has answered
+    until(
+        lambda: succeeded() > before, "it is not counted"
+    )  # tritonserver counts it when it has answered
     assert succeeded() == before + 1

@@ -10,20 +10,24 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+
 from counts import metrics, settled
 from pictures import file_of, scene
 from processes import until
-
-from clients.web.examples import examples
-from clients.web.serving import Options, served
-from retouch import images
 from retouch.client import Retouch
-from retouch.server import HOST, ROOT, free_port
+from retouch.imaging import images
+from retouch.launcher.server import HOST, ROOT, free_port
+from retouch_clients.web.examples import examples
+from retouch_clients.web.serving import Options, served
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (make test installs it)")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright is not installed (make test installs it)"
+)
 expect = playwright.expect
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on PATH (Debian's package chromium)")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="there is no chromium on PATH (Debian's package chromium)"
+)
 
 SHOTS = ROOT / "out" / "web"
 SENTENCE = "make the red circle blue"
@@ -51,7 +55,8 @@ def browser():
 
 @pytest.fixture(scope="module")
 def person(browser):
-    """One for all tabs, so that the page's own files are loaded once. Routes would keep the browser from its cache."""
+    """One for all tabs, so that the page's own files are loaded once. Routes would keep the browser
+    from its cache."""
     context = browser.new_context(viewport=WIDE)
     context.set_default_timeout(EVENTUALLY)
     yield context
@@ -65,7 +70,8 @@ def elsewhere(address):
 @pytest.fixture
 def tabs(person, site):
     """Opens tabs of one person; none of them may ask anything of another host."""
-    opened, outside = [], []
+    opened = []
+    outside = []
 
     def note(request):
         if elsewhere(request.url):
@@ -96,7 +102,9 @@ def told(page):
 
 
 def drop(page, file, name="photo.png"):
-    page.set_input_files("#photo input[type=file]", {"name": name, "mimeType": "image/png", "buffer": file})
+    page.set_input_files(
+        "#photo input[type=file]", {"name": name, "mimeType": "image/png", "buffer": file}
+    )
 
 
 def ready(page, file):
@@ -139,8 +147,15 @@ def sends(sentence):
 def edit(page, sentence=SENTENCE):
     """Asks by Enter and waits for the result."""
     before = turns(page).count() or 1
-    for _ in range(5):  # Gradio heeds no Enter before it has heard the end of the edit before, a moment after its result
-        with contextlib.suppress(playwright.TimeoutError), page.expect_request(sends(sentence), timeout=3000):
+    for _ in range(
+        5
+        # Gradio heeds no Enter before it has heard the end of the edit before, a moment after its
+        # result
+    ):
+        with (
+            contextlib.suppress(playwright.TimeoutError),
+            page.expect_request(sends(sentence), timeout=3000),
+        ):
             ask(page, sentence)
             break
     expect(turns(page)).to_have_count(before + 1, timeout=EVENTUALLY)
@@ -163,7 +178,9 @@ def shown(page, selector):
 
 def look(page, name):
     SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png", full_page=True, animations="disabled")  # nothing is half faded in
+    page.screenshot(
+        path=SHOTS / f"{name}.png", full_page=True, animations="disabled"
+    )  # nothing is half faded in
 
 
 def expected(client, image, sentence=SENTENCE, seed=7, **knobs):
@@ -180,7 +197,14 @@ def test_a_picture_is_edited_as_the_client_does(tab, client, photo):
     assert result == expected(client, photo) != photo
     np.testing.assert_array_equal(shown(tab, "#compare"), images.decode(photo))
     account = tab.locator("#account")
-    for part in ("Make the red circle blue.", "of the picture may change", "Seed", "7", "denoise", "total"):
+    for part in (
+        "Make the red circle blue.",
+        "of the picture may change",
+        "Seed",
+        "7",
+        "denoise",
+        "total",
+    ):
         expect(account).to_contain_text(part)
     look(tab, "edited")
 
@@ -232,11 +256,13 @@ def test_the_region_is_shown_over_the_source(tab, photo):
 
 def stroke(page):
     """Paints over the upper left of the picture in the editor, which takes a while to be ready."""
-    paint, canvas = page.locator("#where").get_by_label("Where I paint"), page.locator("#mask canvas").last
+    paint = page.locator("#where").get_by_label("Where I paint")
+    canvas = page.locator("#mask canvas").last
     for _ in range(10):
         canvas.scroll_into_view_if_needed()
         box = canvas.bounding_box()
-        middle, top = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        middle = box["x"] + box["width"] / 2
+        top = box["y"] + box["height"] / 2
         page.mouse.move(middle - 100, top - 110)
         page.mouse.down()
         for x, y in ((-40, -110), (-40, -70), (-100, -70), (-100, -40), (-40, -40)):
@@ -248,7 +274,9 @@ def stroke(page):
 
 
 def test_what_is_not_painted_stays(tab, photo, source):
-    tab.set_viewport_size({"width": 480, "height": 900})  # Chromium draws the editor without a GPU: the less, the sooner
+    tab.set_viewport_size(
+        {"width": 480, "height": 900}
+    )  # Chromium draws the editor without a GPU: the less, the sooner
     ready(tab, photo)
     fixed(tab)
     choose(tab, "#where", "Where I paint")
@@ -276,7 +304,8 @@ def test_turns_are_undone_redone_and_continued_from(tab, client, photo):
     second = downloaded(tab)
     assert second == expected(client, first, "remove the blue square")
     look(tab, "turns")
-    undo, redo = tab.locator("#undo"), tab.locator("#redo")
+    undo = tab.locator("#undo")
+    redo = tab.locator("#redo")
     expect(redo).to_be_disabled()
     undo.click()
     expect(redo).to_be_enabled(timeout=EVENTUALLY)
@@ -335,11 +364,15 @@ def test_an_example_is_one_click(tab):
     look(tab, "page")
 
 
-@pytest.mark.parametrize("file, name, sentence", [
-    (b"no picture", "photo.png", "not a picture file"),
-    (file_of(scene(400, 40)), "photo.png", "4 times"),
-    (file_of(scene())[:500], "photo.png", "damaged or truncated"),
-], ids=["text", "long", "cut"])
+@pytest.mark.parametrize(
+    "file, name, sentence",
+    [
+        (b"no picture", "photo.png", "not a picture file"),
+        (file_of(scene(400, 40)), "photo.png", "4 times"),
+        (file_of(scene())[:500], "photo.png", "damaged or truncated"),
+    ],
+    ids=["text", "long", "cut"],
+)
 def test_a_bad_file_is_told_in_a_sentence(tab, photo, file, name, sentence):
     drop(tab, file, name)
     expect(told(tab)).to_contain_text(sentence, timeout=EVENTUALLY)
@@ -396,14 +429,16 @@ def test_no_server_is_told_in_a_sentence(tabs, photo):
 
 @contextlib.contextmanager
 def held_up(server, photo):
-    """Edits of the lane bf16 wait at the denoiser meanwhile, on a machine however quick: others are there, which go before
-    them, and the doors have room for one more."""
+    """Edits of the lane bf16 wait at the denoiser meanwhile, on a machine however quick: others are
+    there, which go before them, and the doors have room for one more."""
     over = threading.Event()
 
     def goes_before():
         with Retouch(f"{HOST}:{server.grpc}") as client:
             while not over.is_set():
-                client.edit_one(photo, SENTENCE, steps=int(LONG), region=b"full", precision="bf16", priority=1)
+                client.edit_one(
+                    photo, SENTENCE, steps=int(LONG), region=b"full", precision="bf16", priority=1
+                )
 
     threads = [threading.Thread(target=goes_before) for _ in range(DOORS - 1)]
     for thread in threads:
@@ -435,7 +470,9 @@ def test_a_picture_that_is_taken_away_in_an_edit_is_gone(tab, photo, server):
     with held_up(server, photo):
         ask(tab)
         expect(tab.locator("#stop")).to_be_visible(timeout=EVENTUALLY)
-        tab.locator("#photo").get_by_label("Remove Image").dispatch_event("click")  # the picture's buttons are covered
+        tab.locator("#photo").get_by_label("Remove Image").dispatch_event(
+            "click"
+        )  # the picture's buttons are covered
         expect(told(tab)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
     settled(server)
     expect(tab.locator("#edit")).to_be_visible()
@@ -466,7 +503,8 @@ def test_turns_are_chosen_in_an_edit(tab, photo, server):
 
 
 def test_a_closed_tab_frees_its_slot(tabs, photo, server):
-    """Closed while the denoiser has its edit, which a busy machine may bring there too late, but not each time."""
+    """Closed while the denoiser has its edit, which a busy machine may bring there too late, but
+    not each time."""
     assert any(closing_cancels(tabs(), photo, server, later=0.2 * times) for times in range(6))
 
 
@@ -492,7 +530,8 @@ def closing_cancels(tab, photo, server, later: float) -> bool:
 
 
 def test_tabs_have_their_own_pictures(tabs, photo):
-    one, other = tabs(), tabs()
+    one = tabs()
+    other = tabs()
     ready(one, photo)
     ready(other, file_of(scene(160, 96)))
     edit(one)
@@ -517,7 +556,8 @@ def test_it_fits_and_reads_well(tab, photo, scheme):
 
 
 def faults(page, width, name, unfold=False):
-    """Of the page when it is opened again in a window of this width; with all that it can show when it is to `unfold`."""
+    """Of the page when it is opened again in a window of this width; with all that it can show when
+    it is to `unfold`."""
     from axe_playwright_python.sync_playwright import Axe
 
     page.set_viewport_size({"width": width, "height": 844})

@@ -1,4 +1,5 @@
-"""What the shipped checkpoint can do is told wherever a sentence is asked for, and of no other checkpoint."""
+"""What the shipped checkpoint can do is told wherever a sentence is asked for, and of no other
+checkpoint."""
 
 from __future__ import annotations
 
@@ -9,25 +10,34 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from pictures import file_of, scene
 from rich.console import Console
 
-from clients import abilities
-from clients.abilities import HEADS, SHIPPED, Abilities
-from clients.commands.edit import edit
-from clients.show import report
-from clients.web import markup
-from clients.web.app import App
-from clients.web.turns import History, Turn
-from export.parts import checkpoint_digest
-from retouch.answer import EditAnswer, EditInfo, Operation
-from retouch.manifest import Manifest
-from retouch.server import ROOT
+from pictures import file_of, scene
+from retouch.api.response import EditAnswer, EditInfo, Operation
+from retouch.artifacts.manifest import Manifest
+from retouch.launcher.server import ROOT
+from retouch_clients import abilities
+from retouch_clients.abilities import HEADS, SHIPPED, Abilities
+from retouch_clients.commands.edit import edit
+from retouch_clients.terminal import report
+from retouch_clients.web import html
+from retouch_clients.web.app import App
+from retouch_clients.web.turns import History, Turn
+from retouch_export.parts import checkpoint_digest
 
-FIELDS = {"op": ["none", "remove", "tint"], "target_kind": ["none", "cat"], "value_colour": ["none", "mauve", "teal"],
-          "value_size": ["none", "tiny"], "value_place": ["none", "left", "right"]}
+FIELDS = {
+    "op": ["none", "remove", "tint"],
+    "target_kind": ["none", "cat"],
+    "value_colour": ["none", "mauve", "teal"],
+    "value_size": ["none", "tiny"],
+    "value_place": ["none", "left", "right"],
+}
 SHIPPED_DIGEST = checkpoint_digest(SHIPPED)
-OTHERS = {"another": "0123456789ab", "an older server": "", "a part of the digest": SHIPPED_DIGEST[:4]}
+OTHERS = {
+    "another": "0123456789ab",
+    "an older server": "",
+    "a part of the digest": SHIPPED_DIGEST[:4],
+}
 
 
 def plain(text: str) -> str:
@@ -44,8 +54,15 @@ def other(tmp_path):
 
 
 def info_of(checkpoint: str, operations=()) -> EditInfo:
-    return EditInfo("final", 7, "bf16", "asked for by name", 3, operations=list(operations),
-                    versions={"retouch": "0", "checkpoint": checkpoint} if checkpoint else {})
+    return EditInfo(
+        "final",
+        7,
+        "bf16",
+        "asked for by name",
+        3,
+        operations=list(operations),
+        versions={"retouch": "0", "checkpoint": checkpoint} if checkpoint else {},
+    )
 
 
 def printed(info: EditInfo) -> str:
@@ -59,13 +76,19 @@ def test_every_word_of_the_heads_is_there():
     told = abilities.shipped()
     for name in ("op", "value_colour", "target_kind", "value_size", "value_place"):
         assert all(word in told for word in fields[name] if word != "none"), name
-    assert fields["target_colour"] == fields["value_colour"] and fields["value_kind"] == fields["target_kind"]
+    assert (
+        fields["target_colour"] == fields["value_colour"]
+        and fields["value_kind"] == fields["target_kind"]
+    )
     assert "does not refuse" in told
 
 
 def test_other_heads_have_other_words(other):
     first, second, third, _ = Abilities.of(other).sentences()
-    assert "cats in mauve and teal" in first and "remove or tint a shape, with at most one change a sentence" in second
+    assert (
+        "cats in mauve and teal" in first
+        and "remove or tint a shape, with at most one change a sentence" in second
+    )
     assert "background" not in second and third == "Its size is tiny, its places left and right."
 
 
@@ -99,10 +122,15 @@ def test_an_answer_of_another_checkpoint_does_not(checkpoint):
     assert "understood" not in printed(info_of(checkpoint))
 
 
-@pytest.mark.parametrize("checkpoint, sentence", [
-    (SHIPPED_DIGEST[:12], "Nothing of this sentence was understood."), ("0123456789ab", "takes a sentence as a whole")])
+@pytest.mark.parametrize(
+    "checkpoint, sentence",
+    [
+        (SHIPPED_DIGEST[:12], "Nothing of this sentence was understood."),
+        ("0123456789ab", "takes a sentence as a whole"),
+    ],
+)
 def test_the_page_tells_of_a_sentence_without_operations(checkpoint, sentence):
-    assert sentence in markup.account(Turn(b"", "x", info_of(checkpoint)))
+    assert sentence in html.account(Turn(b"", "x", info_of(checkpoint)))
 
 
 def test_without_the_checkpoint_nothing_is_told(tmp_path, monkeypatch):
@@ -110,7 +138,7 @@ def test_without_the_checkpoint_nothing_is_told(tmp_path, monkeypatch):
     assert abilities.shipped() == ""
 
 
-# -- the page ----------------------------------------------------------------------------------------------------------
+# -- the page --------------------------------------------------------------------------------------
 
 
 def manifest_of(family: str, digest: str) -> Manifest:
@@ -140,14 +168,17 @@ def test_the_page_tells_it_where_the_server_has_it(place, monkeypatch):
             return False
 
     app.edits._client = Absent()
-    update = asyncio.run(app.opened({app.page.token: ""}, SimpleNamespace(session_hash="tab")))[app.page.abilities]
+    update = asyncio.run(app.opened({app.page.token: ""}, SimpleNamespace(session_hash="tab")))[
+        app.page.abilities
+    ]
     assert update["visible"] == shown and ("does not refuse" in update["value"]) == shown
 
 
 @pytest.mark.parametrize("checkpoint", [SHIPPED_DIGEST[:12], *OTHERS.values()])
 def test_an_edit_shows_the_page_which_checkpoint_it_is(checkpoint, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    app, photo = App("10.1.2.3:1"), file_of(scene())
+    app = App("10.1.2.3:1")
+    photo = file_of(scene())
 
     class Quick:
         async def edit(self, image, instruction, **knobs):
@@ -157,4 +188,6 @@ def test_an_edit_shows_the_page_which_checkpoint_it_is(checkpoint, monkeypatch, 
         app.edits._client = Quick()
         return [update async for update in app._answers(History.of(photo), "x", {}, "tab")][-1]
 
-    assert asyncio.run(final())[app.page.abilities]["visible"] == (checkpoint == SHIPPED_DIGEST[:12])
+    assert asyncio.run(final())[app.page.abilities]["visible"] == (
+        checkpoint == SHIPPED_DIGEST[:12]
+    )

@@ -1,19 +1,20 @@
-"""Lanes with an adapter in serving: their names, who may ask for them, and what Triton is given for them."""
+"""Lanes with an adapter in serving: their names, who may ask for them, and what Triton is given for
+them."""
 
 from __future__ import annotations
 
 import pytest
 
-from export.parts import Part
-from export.registration import register
-from retouch.board import Load
-from retouch.lanes import PREFERENCE, adapted, choose
-from retouch.plan import rebuild
-from retouch.server import models
-from retouch.types import LANES, EditRequest, RequestError, is_adapted, precision_of
+from retouch.api.request import LANES, EditRequest, RequestError, is_adapted, precision_of
+from retouch.artifacts.tensorrt_plan import rebuild
+from retouch.launcher.server import models
+from retouch.routing.load_board import LoadReport
+from retouch.routing.router import PREFERENCE, adapted, choose
+from retouch_export.parts import Part
+from retouch_export.registration import register
 
 LOADED = (*LANES, "bf16-sketch", "fp8-sketch")
-PART = Part("denoiser", "export.denoiser")
+PART = Part("denoiser", "retouch_export.instructx.denoiser")
 
 
 @pytest.mark.parametrize("lane", ["bf16-sketch", "fp8-a", "fp4-ink-wash-2"])
@@ -22,8 +23,24 @@ def test_a_lane_s_name_with_an_adapter_s(lane):
     assert EditRequest(b"x", "make it blue", precision=lane).validate().precision == lane
 
 
-@pytest.mark.parametrize("lane", ["bf16", "auto", "bf16-", "bf16--a", "-sketch", "int8-sketch", "auto-sketch", "bf16-Sketch",
-                                  "bf16-a/b", "bf16-../x", "bf16-a_b", "bf16-a\n", "bf16-" + "a" * 41])
+@pytest.mark.parametrize(
+    "lane",
+    [
+        "bf16",
+        "auto",
+        "bf16-",
+        "bf16--a",
+        "-sketch",
+        "int8-sketch",
+        "auto-sketch",
+        "bf16-Sketch",
+        "bf16-a/b",
+        "bf16-../x",
+        "bf16-a_b",
+        "bf16-a\n",
+        "bf16-" + "a" * 41,
+    ],
+)
 def test_what_is_none(lane):
     assert not is_adapted(lane)
     if lane not in ("bf16", "auto"):
@@ -34,16 +51,21 @@ def test_what_is_none(lane):
 @pytest.mark.parametrize("wish", PREFERENCE)
 def test_no_wish_takes_one(wish):
     """However idle they are; and where nothing else is loaded, the wish is refused."""
-    loads = {lane: Load(0, 0, 10, 1e-6 if "-" in lane else 10.0) for lane in LOADED}
+    loads = {lane: LoadReport(0, 0, 10, 1e-6 if "-" in lane else 10.0) for lane in LOADED}
     assert choose(wish, LOADED, loads=loads).lane in LANES
-    with pytest.raises(RequestError, match=f"PRECISION {wish} is not loaded on this server; loaded are bf16-sketch"):
+    with pytest.raises(
+        RequestError, match=f"PRECISION {wish} is not loaded on this server; loaded are bf16-sketch"
+    ):
         choose(wish, ("bf16-sketch",))
 
 
 def test_one_serves_those_that_name_it():
     choice = choose("fp8-sketch", LOADED, 4, deadline_ms=1)
     assert (choice.lane, choice.why) == ("fp8-sketch", "asked for by name")
-    with pytest.raises(RequestError, match="bf16-ink is not loaded on this server; loaded are bf16, fp8, fp4, bf16-sketch"):
+    with pytest.raises(
+        RequestError,
+        match="bf16-ink is not loaded on this server; loaded are bf16, fp8, fp4, bf16-sketch",
+    ):
         choose("bf16-ink", LOADED)
 
 
@@ -54,7 +76,9 @@ def repository(tmp_path):
         folder = tmp_path / f"denoiser_{lane}"
         (folder / "configs").mkdir(parents=True)
         (folder / "1").mkdir()
-        (folder / "config.pbtxt").write_text(f'# denoiser_{lane}\nname: "denoiser_{lane}"\nbackend: "python"\n')
+        (folder / "config.pbtxt").write_text(
+            f'# denoiser_{lane}\nname: "denoiser_{lane}"\nbackend: "python"\n'
+        )
         (folder / "configs/hopper.pbtxt").write_text(f'name: "denoiser_{lane}"\n')
         (folder / "configs/cpu.pbtxt").symlink_to("../config.pbtxt")
     (tmp_path / "denoiser_bf16/1/model.py").write_text("code")
@@ -69,7 +93,9 @@ def test_a_lane_is_registered_as_the_plain_one_under_its_name(repository):
     for _ in range(2):  # again over what is there
         register(repository, PART, "fp8-sketch")
     lane = repository / "denoiser_fp8-sketch"
-    assert (lane / "config.pbtxt").read_text() == '# denoiser_fp8\nname: "denoiser_fp8-sketch"\nbackend: "python"\n'
+    assert (
+        lane / "config.pbtxt"
+    ).read_text() == '# denoiser_fp8\nname: "denoiser_fp8-sketch"\nbackend: "python"\n'
     assert (lane / "configs/hopper.pbtxt").read_text() == 'name: "denoiser_fp8-sketch"\n'
     assert (lane / "configs/cpu.pbtxt").read_text() == (lane / "config.pbtxt").read_text()
     assert (lane / "1/model.py").read_text() == "code" and (lane / "1/model.py").is_symlink()
@@ -91,4 +117,6 @@ def test_lanes_are_found_in_the_repository(repository):
 
 def test_how_a_plan_of_one_is_built_again():
     assert rebuild("fp8").endswith("--precision fp8 --tensorrt")
-    assert rebuild("fp8-ink-2").endswith("--precision fp8 --lora ADAPTER --lora-name ink-2 --tensorrt")
+    assert rebuild("fp8-ink-2").endswith(
+        "--precision fp8 --lora ADAPTER --lora-name ink-2 --tensorrt"
+    )

@@ -7,13 +7,15 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from clients.commands.calibrate_data import calibrate_data
-from export.calibrate import pairs
-from retouch import images
+from retouch.imaging import images
+from retouch_clients.commands.calibrate_data import calibrate_data
+from retouch_export.calibrate import pairs
 
 
 def make_photo(path, size=(48, 32), **options):
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)).save(path, **options)
+    Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    ).save(path, **options)
 
 
 @pytest.fixture
@@ -29,12 +31,18 @@ def photos(tmp_path):
 
 
 def run(*arguments):
-    return CliRunner().invoke(calibrate_data, [str(each) for each in arguments], catch_exceptions=False)
+    return CliRunner().invoke(
+        calibrate_data, [str(each) for each in arguments], catch_exceptions=False
+    )
 
 
 def test_pairs_are_what_an_export_reads(photos, tmp_path):
     done = run(photos, "--checkpoint", tmp_path, "--count", 6)
-    assert done.exit_code == 0 and "skipped c.jpg" in done.stderr and "wrote 6 pairs of 2 photos" in done.stdout
+    assert (
+        done.exit_code == 0
+        and "skipped c.jpg" in done.stderr
+        and "wrote 6 pairs of 2 photos" in done.stdout
+    )
     found = pairs(tmp_path)
     assert len({(pair.image, pair.instruction) for pair in found}) == 6
     assert {images.decode(pair.image).shape for pair in found} == {(32, 48, 3), (576, 1024, 3)}
@@ -42,18 +50,28 @@ def test_pairs_are_what_an_export_reads(photos, tmp_path):
 
 def test_instructions_of_ones_own(photos, tmp_path):
     (tmp_path / "lines.txt").write_text("make it red\n\nmake it Öl\n", encoding="utf-8-sig")
-    assert run(photos, "--checkpoint", tmp_path, "--instructions", tmp_path / "lines.txt").exit_code == 0
-    assert {pair.instruction for pair in pairs(tmp_path)} == {"make it red", "make it Öl"} and len(pairs(tmp_path)) == 4
+    assert (
+        run(photos, "--checkpoint", tmp_path, "--instructions", tmp_path / "lines.txt").exit_code
+        == 0
+    )
+    assert {pair.instruction for pair in pairs(tmp_path)} == {"make it red", "make it Öl"} and len(
+        pairs(tmp_path)
+    ) == 4
 
 
 def test_what_is_there_stays_without_force(photos, tmp_path):
     assert run(photos, "--checkpoint", tmp_path).exit_code == 0
     refused = run(photos, "--checkpoint", tmp_path)
     assert refused.exit_code == 1 and "--force replaces it" in refused.output
-    assert run(photos, "--checkpoint", tmp_path, "--count", 1, "--force").exit_code == 0 and len(pairs(tmp_path)) == 1
+    assert (
+        run(photos, "--checkpoint", tmp_path, "--count", 1, "--force").exit_code == 0
+        and len(pairs(tmp_path)) == 1
+    )
 
 
-@pytest.mark.parametrize("content, words", [("\n \n", "holds no instruction"), ("x" * 2001, "2,000 are allowed")])
+@pytest.mark.parametrize(
+    "content, words", [("\n \n", "holds no instruction"), ("x" * 2001, "2,000 are allowed")]
+)
 def test_bad_instructions_are_one_sentence(photos, tmp_path, content, words):
     (tmp_path / "lines.txt").write_text(content)
     done = run(photos, "--checkpoint", tmp_path, "--instructions", tmp_path / "lines.txt")
@@ -67,8 +85,14 @@ def test_a_folder_without_photos_is_one_sentence(tmp_path):
     assert not (tmp_path / "calibration").exists()
 
 
-@pytest.mark.parametrize("line, words", [("{", "line 1 of calibration/pairs.jsonl"), ('{"image": "x.png"}', "names image"),
-                                         ('{"image": "x.png", "instruction": "y"}', "cannot be read")])
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("{", "line 1 of calibration/pairs.jsonl"),
+        ('{"image": "x.png"}', "names image"),
+        ('{"image": "x.png", "instruction": "y"}', "cannot be read"),
+    ],
+)
 def test_a_damaged_list_is_one_sentence(tmp_path, line, words):
     (tmp_path / "calibration").mkdir()
     (tmp_path / "calibration" / "pairs.jsonl").write_text(line)

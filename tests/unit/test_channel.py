@@ -1,4 +1,5 @@
-"""Connections of the clients: loopback without the environment's proxy, loops that follow each other, and forks."""
+"""Connections of the clients: loopback without the environment's proxy, loops that follow each
+other, and forks."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ import threading
 
 import pytest
 
+from retouch.api.request import RequestError
 from retouch.client import AsyncRetouch, Retouch, Retries
 from retouch.client.channel import options
-from retouch.client.failures import failure_of
-from retouch.server import free_port
-from retouch.types import RequestError
+from retouch.client.errors import failure_of
+from retouch.launcher.server import free_port
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8001", "localhost:8001", "[::1]:8001", "127.9.9.9:1"])
@@ -25,7 +26,9 @@ def test_other_machines_are_reached_by_the_proxy(url):
     assert not any(name == "grpc.enable_http_proxy" for name, _ in options(url))
 
 
-@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "variable", ["http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "ALL_PROXY"]
+)
 @pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
 def test_no_client_asks_the_proxy(monkeypatch, variable, http):
     for name in ("no_proxy", "NO_PROXY"):
@@ -59,13 +62,16 @@ def test_an_asyncio_client_outlives_its_loop(http):
     asyncio.run(close())
 
 
-@pytest.mark.parametrize("message", [
-    "Server is stopping, scheduler for model 'edit' has stopped accepting new inference requests",
-    "[request id: 1f] Server is stopping, scheduler for model 'vl_parser' has stopped accepting new inference requests",
-    "in ensemble 'edit_ensemble', Server is stopping, scheduler for model 'preprocess' has stopped accepting new inference requests",
-    "the server is stopping and takes no new edits; send the edit again later",
-    "Server not ready",
-])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Server is stopping, scheduler for model 'edit' has stopped accepting new inference requests",
+        "[request id: 1f] Server is stopping, scheduler for model 'vl_parser' has stopped accepting new inference requests",
+        "in ensemble 'edit_ensemble', Server is stopping, scheduler for model 'preprocess' has stopped accepting new inference requests",
+        "the server is stopping and takes no new edits; send the edit again later",
+        "Server not ready",
+    ],
+)
 def test_a_server_that_stops_is_unavailable(message):
     failure = failure_of(message, "INVALID_ARGUMENT")
     assert failure.status == "UNAVAILABLE" and Retries().pause(failure, 1) is not None

@@ -11,13 +11,13 @@ import threading
 import numpy as np
 import pytest
 import tritonclient.grpc
-from pictures import file_of, scene
 
-from clients.demo import sheet
+from pictures import file_of, scene
 from retouch import client
-from retouch.client import messages
-from retouch.client.failures import failure_of
-from retouch.types import INPUTS, EditRequest, RequestError
+from retouch.api.request import INPUTS, EditRequest, RequestError
+from retouch.client import codec
+from retouch.client.errors import failure_of
+from retouch_clients.demo import sheet
 
 
 def test_every_input_is_sent_with_its_shape():
@@ -28,12 +28,17 @@ def test_every_input_is_sent_with_its_shape():
 
 def test_defaults_leave_the_choice_to_the_family():
     request = EditRequest(b"file", "make it blue")
-    assert (request.steps, request.guidance, request.precision, request.region) == (0, 0.0, "auto", b"auto")
+    assert (request.steps, request.guidance, request.precision, request.region) == (
+        0,
+        0.0,
+        "auto",
+        b"auto",
+    )
     assert request.seed != EditRequest(b"file", "make it blue").seed
 
 
 def test_files_go_as_text_over_http():
-    text = json.loads(messages.body_of(EditRequest(b"\xff", "a", region=b"\xfe", format="webp")))
+    text = json.loads(codec.body_of(EditRequest(b"\xff", "a", region=b"\xfe", format="webp")))
     assert (base64.b64decode(text["IMAGE"]), base64.b64decode(text["REGION"])) == (b"\xff", b"\xfe")
     assert text["FORMAT"] == "webp;base64"
 
@@ -41,16 +46,24 @@ def test_files_go_as_text_over_http():
 def test_the_request_id_is_no_part_of_the_words():
     assert str(failure_of("[request id: ab12] STEPS is -1")) == "STEPS is -1"
     assert str(failure_of("STEPS is -1")) == "STEPS is -1"
-    assert str(failure_of("[request id: ab12] in ensemble 'edit_ensemble', STEPS is -1")) == "STEPS is -1"
+    assert (
+        str(failure_of("[request id: ab12] in ensemble 'edit_ensemble', STEPS is -1"))
+        == "STEPS is -1"
+    )
 
 
 def test_lanes_come_in_their_order():
     names = ["denoiser_fp4", "edit", "denoiser_bf16-sketch", "denoiser_bf16"]
-    assert messages.lanes_of(names) == ("bf16", "fp4", "bf16-sketch")
-    assert messages.models_of({"model_stats": [{"name": name, "version": "1"} for name in names]}) == names
+    assert codec.lanes_of(names) == ("bf16", "fp4", "bf16-sketch")
+    assert (
+        codec.models_of({"model_stats": [{"name": name, "version": "1"} for name in names]})
+        == names
+    )
 
 
-@pytest.mark.parametrize("url", ["localhost", "http://127.0.0.1:8000", "127.0.0.1:", ":8001", "127.0.0.1:grpc"])
+@pytest.mark.parametrize(
+    "url", ["localhost", "http://127.0.0.1:8000", "127.0.0.1:", ":8001", "127.0.0.1:grpc"]
+)
 @pytest.mark.parametrize("kind", [client.Retouch, client.AsyncRetouch])
 def test_what_is_no_address_is_told(kind, url):
     with pytest.raises(RequestError, match="must be host:port"):

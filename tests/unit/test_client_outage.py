@@ -10,7 +10,7 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from retouch.client import AsyncRetouch
-from retouch.server import free_port
+from retouch.launcher.server import free_port
 
 OUTAGE = 6.0  # seconds; gRPC's own pauses would go on until about 9.3
 BOUND = 1.0

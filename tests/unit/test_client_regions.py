@@ -1,4 +1,5 @@
-"""Shared memory of the Python client: what lies in a region, who gets which, and what is left of it."""
+"""Shared memory of the Python client: what lies in a region, who gets which, and what is left of
+it."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException, deserialize_bytes_tensor
 
-from retouch.client import AsyncRetouch, Retouch, inputs_of, shared
-from retouch.client.shared import FILES, LEAST, Regions
-from retouch.types import EditRequest, RequestError, request_to_values
+from retouch.api.request import EditRequest, RequestError, request_to_values
+from retouch.client import AsyncRetouch, Retouch, inputs_of, shared_memory
+from retouch.client.shared_memory import FILES, LEAST, Regions
 
 REQUEST = EditRequest(b"image" * 1000, "make it blue", references=(b"one", b"two"))
 
@@ -37,7 +38,7 @@ def contents(region, inputs):
 def clock(monkeypatch):
     """Seconds that pass when the test says so."""
     now = [100.0]
-    monkeypatch.setattr(shared.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(shared_memory.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -64,12 +65,15 @@ def test_an_edit_of_a_region_that_served_before_finds_its_own_files():
     regions.give(region, over=True)
     other = EditRequest(b"another", "make it red")
     assert regions.take(other) is region
-    assert sorted(contents(region, inputs_of(other, grpc, region.placed))) == sorted(files_of(other))
+    assert sorted(contents(region, inputs_of(other, grpc, region.placed))) == sorted(
+        files_of(other)
+    )
 
 
 def test_a_region_has_one_edit_at_a_time_and_a_larger_one_comes_for_a_larger_image():
     regions = Regions()
-    first, second = handed_over(regions.take(REQUEST)), handed_over(regions.take(REQUEST))
+    first = handed_over(regions.take(REQUEST))
+    second = handed_over(regions.take(REQUEST))
     assert first is not second and first.size == second.size == LEAST
     regions.give(first, over=True)
     large = handed_over(regions.take(EditRequest(bytes(LEAST), "make it blue")))
@@ -83,7 +87,7 @@ def test_a_region_whose_edit_was_left_rests_first(clock):
     region = handed_over(regions.take(REQUEST))
     regions.give(region, over=False)
     assert handed_over(regions.take(REQUEST)) is not region
-    clock[0] += shared.GRACE
+    clock[0] += shared_memory.GRACE
     assert regions.take(REQUEST) is region
 
 
@@ -102,17 +106,22 @@ def test_what_a_server_is_told_to_forget():
         told.append((name, pause))
         with regions.forgotten(name):
             if name == left.name and len(told) < 5:
-                raise InferenceServerException(f"Cannot unregister shared memory region '{name}', it is currently in use.")
-    assert told == [(known.name, 0.0), *((left.name, pause) for pause in (0.0, *shared.PAUSES[1:4]))]
+                raise InferenceServerException(
+                    f"Cannot unregister shared memory region '{name}', it is currently in use."
+                )
+    assert told == [
+        (known.name, 0.0),
+        *((left.name, pause) for pause in (0.0, *shared_memory.PAUSES[1:4])),
+    ]
     assert list(regions.leaving()) == []
-    (shared.FOLDER / never.name).unlink()
+    (shared_memory.FOLDER / never.name).unlink()
 
 
 def test_a_server_that_goes_on_using_it_or_is_no_more_is_given_up():
     regions = Regions()
     region = handed_over(regions.take(REQUEST))
     regions.give(region, over=True)
-    assert list(regions.leaving()) == [(region.name, pause) for pause in shared.PAUSES]
+    assert list(regions.leaving()) == [(region.name, pause) for pause in shared_memory.PAUSES]
     assert list(regions.leaving()) == []
     regions.give(region, over=True)
     with regions.forgotten(region.name):
@@ -122,11 +131,13 @@ def test_a_server_that_goes_on_using_it_or_is_no_more_is_given_up():
 
 def test_no_name_is_left_even_when_the_server_cannot_open_it():
     region = Regions().take(REQUEST)
-    assert (shared.FOLDER / region.name).stat().st_mode & 0o777 == 0o600
+    assert (shared_memory.FOLDER / region.name).stat().st_mode & 0o777 == 0o600
     with pytest.raises(OSError), region.handed_over():
         raise OSError
-    assert not (shared.FOLDER / region.name).exists() and region.new
-    assert "leave out shared_memory=True" in str(region.failure("Unable to open shared memory region: '/x'", "a:1"))
+    assert not (shared_memory.FOLDER / region.name).exists() and region.new
+    assert "leave out shared_memory=True" in str(
+        region.failure("Unable to open shared memory region: '/x'", "a:1")
+    )
     assert region.failure("STEPS is -1", "a:1") is None
 
 
@@ -134,11 +145,13 @@ def test_a_full_file_system_is_an_error_and_no_signal(monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(shared.os, "posix_fallocate", full)
-    before = set(shared.FOLDER.iterdir())
-    with pytest.raises(RequestError, match="cannot hold 1,048,576 bytes more .No space left on device."):
+    monkeypatch.setattr(shared_memory.os, "posix_fallocate", full)
+    before = set(shared_memory.FOLDER.iterdir())
+    with pytest.raises(
+        RequestError, match="cannot hold 1,048,576 bytes more .No space left on device."
+    ):
         Regions().take(REQUEST)
-    assert set(shared.FOLDER.iterdir()) <= before
+    assert set(shared_memory.FOLDER.iterdir()) <= before
 
 
 @pytest.mark.parametrize("kind", [Retouch, AsyncRetouch])

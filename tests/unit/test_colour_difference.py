@@ -1,4 +1,5 @@
-"""What nobody edited looks the same: CIEDE2000 of answers and sources as a colour-managed viewer shows them."""
+"""What nobody edited looks the same: CIEDE2000 of answers and sources as a colour-managed viewer
+shows them."""
 
 from __future__ import annotations
 
@@ -7,12 +8,12 @@ import struct
 
 import numpy as np
 import pytest
-from colour_difference import cmyk_profile, differences
-from pictures import file_of
 from PIL import Image, ImageCms
 from test_photo import ADOBE, P3, answer_to, chunk, profile, with_chunk
 
-from retouch import images
+from colour_difference import cmyk_profile, differences
+from pictures import file_of
+from retouch.imaging import images
 
 SIDE = 192
 OUTSIDE = np.s_[:, SIDE * 5 // 8 :]  # the left half is edited; JPEG's blocks reach a little further
@@ -27,7 +28,9 @@ def photo() -> np.ndarray:
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     ramps = np.stack([x, y, (1 - x) * (1 - y)], -1) * 255
-    clouds = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    clouds = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).resize(
+        (SIDE, SIDE), Image.Resampling.BICUBIC
+    )
     grain = rng.normal(0, 1, (SIDE, SIDE, 1))
     return (ramps * 0.6 + np.asarray(clouds) * 0.4 + grain).clip(0, 255).astype(np.uint8)
 
@@ -36,8 +39,17 @@ def grey_profile(gamma: float) -> bytes:
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
     white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)
     size = 132 + 24 + len(curve) + len(white)
-    head = struct.pack(">I4xI", size, 0x02400000) + b"mntrGRAYXYZ " + bytes(12) + b"acsp" + bytes(28) + white[8:]
-    table = struct.pack(">I4sII4sII", 2, b"kTRC", 156, len(curve), b"wtpt", 156 + len(curve), len(white))
+    head = (
+        struct.pack(">I4xI", size, 0x02400000)
+        + b"mntrGRAYXYZ "
+        + bytes(12)
+        + b"acsp"
+        + bytes(28)
+        + white[8:]
+    )
+    table = struct.pack(
+        ">I4sII4sII", 2, b"kTRC", 156, len(curve), b"wtpt", 156 + len(curve), len(white)
+    )
     return head + bytes(128 - len(head)) + table + curve + white
 
 
@@ -56,7 +68,9 @@ def in_inks() -> Image.Image:
 
 def in_lab() -> Image.Image:
     ends = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
-    return ImageCms.applyTransform(Image.fromarray(photo()), ImageCms.buildTransform(*ends, "RGB", "LAB"))
+    return ImageCms.applyTransform(
+        Image.fromarray(photo()), ImageCms.buildTransform(*ends, "RGB", "LAB")
+    )
 
 
 def cyan() -> Image.Image:
@@ -89,10 +103,16 @@ OTHERS = {
     "Lab": stored(in_lab(), "TIFF"),
     "grey of gamma 1.8": stored(GREY, "PNG", icc_profile=grey_profile(1.8)),
     "deep grey": stored(
-        Image.fromarray(photo()[:, :, 1].astype(np.uint16) * 257), "PNG", icc_profile=grey_profile(1.8)),
+        Image.fromarray(photo()[:, :, 1].astype(np.uint16) * 257),
+        "PNG",
+        icc_profile=grey_profile(1.8),
+    ),
     "grey of gamma 2.2": stored(GREY, "JPEG", icc_profile=grey_profile(2.2)),
 }
-BEYOND = {"vivid inks": stored(cyan(), "TIFF", icc_profile=CMYK), "vivid Lab": stored(vivid_lab(), "TIFF")}
+BEYOND = {
+    "vivid inks": stored(cyan(), "TIFF", icc_profile=CMYK),
+    "vivid Lab": stored(vivid_lab(), "TIFF"),
+}
 
 
 @pytest.mark.parametrize("format", ("png", "webp"))
@@ -135,7 +155,9 @@ def test_the_edit_itself_is_seen(source):
 
 
 @pytest.mark.parametrize("format", ("png", "webp"))
-@pytest.mark.parametrize("icc", (None, profile(P3), profile(ADOBE)), ids=("sRGB", "P3", "Adobe RGB"))
+@pytest.mark.parametrize(
+    "icc", (None, profile(P3), profile(ADOBE)), ids=("sRGB", "P3", "Adobe RGB")
+)
 def test_transparency_and_colours_are_kept_together(format, icc):
     image = Image.fromarray(photo())
     alpha = np.tile(np.linspace(0, 255, SIDE).astype(np.uint8), (SIDE, 1)).T
@@ -143,14 +165,20 @@ def test_transparency_and_colours_are_kept_together(format, icc):
     file = stored(image, "PNG", icc_profile=icc)
     answer, _ = answer_to(file, format)
     assert differences(file, answer)[OUTSIDE].max() < EXACT
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(answer)).getchannel("A"))[OUTSIDE], alpha[OUTSIDE])
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(io.BytesIO(answer)).getchannel("A"))[OUTSIDE], alpha[OUTSIDE]
+    )
 
 
-@pytest.mark.parametrize("added", [
-    chunk(b"cICP", bytes((12, 13, 0, 1))),
-    chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)),
-    chunk(b"gAMA", struct.pack(">I", 55_556)),
-], ids=("P3", "Adobe RGB's primaries", "gamma 1.8"))
+@pytest.mark.parametrize(
+    "added",
+    [
+        chunk(b"cICP", bytes((12, 13, 0, 1))),
+        chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)),
+        chunk(b"gAMA", struct.pack(">I", 55_556)),
+    ],
+    ids=("P3", "Adobe RGB's primaries", "gamma 1.8"),
+)
 def test_colours_of_png_chunks_are_answered_with_a_profile(added):
     file = with_chunk(file_of(photo()), added)
     answer, _ = answer_to(file)

@@ -18,17 +18,17 @@ from types import SimpleNamespace
 import grpc
 import pytest
 from click.testing import CliRunner
-from pictures import file_of, scene
 
-from clients.command import retouch
-from clients.exits import Exit
-from clients.knobs import asked, read, suffix_of
-from clients.output import format_of
-from clients.server_url import protocol_hint
-from retouch.answer import EditAnswer, EditInfo, Operation
+from pictures import file_of, scene
+from retouch.api.request import RequestError
+from retouch.api.response import EditAnswer, EditInfo, Operation
 from retouch.client import Retouch
-from retouch.server import ROOT, ServerError, free_port
-from retouch.types import RequestError
+from retouch.launcher.server import ROOT, ServerError, free_port
+from retouch_clients.command import retouch
+from retouch_clients.edit_options import asked, read, suffix_of
+from retouch_clients.exit_codes import Exit
+from retouch_clients.output import format_of
+from retouch_clients.server_url import protocol_hint
 
 
 def invoke(*arguments, **options):
@@ -45,12 +45,18 @@ def photo_file(tmp_path):
 @pytest.fixture
 def editing(monkeypatch):
     """What the client does with an edit: the test says it, and finds what was asked."""
+
     class Editing:
         asked = []
 
         def does(self, act):
             def edit(client, image, instruction, **fields):
-                told = {"image": image, "instruction": instruction, "url": client.url, "timeout": client.timeout}
+                told = {
+                    "image": image,
+                    "instruction": instruction,
+                    "url": client.url,
+                    "timeout": client.timeout,
+                }
                 self.asked.append(fields | told)
                 if isinstance(act, BaseException):
                     raise act
@@ -68,7 +74,11 @@ FINAL = EditAnswer(b"an edited file", (3, 3), EditInfo("final", 5, "bf16", "aske
 @pytest.mark.parametrize("command", retouch.commands)
 def test_every_command_explains_itself(command):
     result = invoke(command, "--help")
-    assert result.exit_code == 0 and "Usage" in result.output and retouch.commands[command].get_short_help_str()
+    assert (
+        result.exit_code == 0
+        and "Usage" in result.output
+        and retouch.commands[command].get_short_help_str()
+    )
 
 
 def test_the_help_tells_the_exit_codes():
@@ -76,23 +86,52 @@ def test_the_help_tells_the_exit_codes():
     assert all(f"  {code.value}  " in told for code in Exit)
 
 
-@pytest.mark.parametrize("failure, code", [
-    (RequestError("the mask is torn", "INVALID_ARGUMENT"), 3), (RequestError("busy", "UNAVAILABLE"), 4),
-    (RequestError("late", "DEADLINE_EXCEEDED"), 4), (RequestError("odd", "INTERNAL"), 1), (ServerError("no start"), 1),
-    (KeyboardInterrupt(), 130)])
+@pytest.mark.parametrize(
+    "failure, code",
+    [
+        (RequestError("the mask is torn", "INVALID_ARGUMENT"), 3),
+        (RequestError("busy", "UNAVAILABLE"), 4),
+        (RequestError("late", "DEADLINE_EXCEEDED"), 4),
+        (RequestError("odd", "INTERNAL"), 1),
+        (ServerError("no start"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
 def test_a_failure_has_its_exit_code_and_one_line(editing, photo_file, tmp_path, failure, code):
     editing.does(failure)
-    result = invoke("edit", photo_file, "make it blue", "-o", tmp_path / "out.png", "--url", "127.0.0.1:1")
+    result = invoke(
+        "edit", photo_file, "make it blue", "-o", tmp_path / "out.png", "--url", "127.0.0.1:1"
+    )
     assert result.exit_code == code and result.stderr.count("\n") == 1
     assert (str(failure) or "stopped") in result.stderr and not (tmp_path / "out.png").exists()
 
 
-@pytest.mark.parametrize("arguments", [
-    ("edit",), ("edit", "nowhere.png", "x"), ("nothing",), ("batch", "-o", "out"), ("bench", "--count", "0"),
-    ("bench", "--concurrency", "1,x"), ("completion", "cmd"), ("edit", "--timeout", "0"),
-    *((command, f"--{port}", number) for number in ("70000", "-1") for command, port in (
-        ("openai", "port"), ("web", "port"), ("serve", "http-port"), ("serve", "grpc-port"), ("serve", "metrics-port"),
-        ("monitor", "port"), ("monitor", "grafana-port")))])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("edit",),
+        ("edit", "nowhere.png", "x"),
+        ("nothing",),
+        ("batch", "-o", "out"),
+        ("bench", "--count", "0"),
+        ("bench", "--concurrency", "1,x"),
+        ("completion", "cmd"),
+        ("edit", "--timeout", "0"),
+        *(
+            (command, f"--{port}", number)
+            for number in ("70000", "-1")
+            for command, port in (
+                ("openai", "port"),
+                ("web", "port"),
+                ("serve", "http-port"),
+                ("serve", "grpc-port"),
+                ("serve", "metrics-port"),
+                ("monitor", "port"),
+                ("monitor", "grafana-port"),
+            )
+        ),
+    ],
+)
 def test_a_wrong_call_is_told_as_such(arguments):
     result = invoke(*arguments)
     assert result.exit_code == 2 and "Error: " in result.stderr
@@ -100,7 +139,9 @@ def test_a_wrong_call_is_told_as_such(arguments):
 
 def test_bad_input_is_refused_before_there_is_a_server(photo_file):
     result = invoke("edit", photo_file, "make it blue", "--steps", 99, "--url", "127.0.0.1:1")
-    assert result.exit_code == 3 and "Error: --steps is 99; it must be from 0 to 50" in result.stderr
+    assert (
+        result.exit_code == 3 and "Error: --steps is 99; it must be from 0 to 50" in result.stderr
+    )
     result = invoke("edit", photo_file, "make it blue", "--url", "somewhere")
     assert result.exit_code == 3 and "must be host:port" in result.stderr
 
@@ -116,25 +157,80 @@ def test_all_knobs_reach_the_request(editing, photo_file, tmp_path):
     other = tmp_path / "other.png"
     other.write_bytes(b"another photo")
     result = invoke(
-        "edit", photo_file, "make it blue", "-o", tmp_path / "out.jpg", "--url", "127.0.0.1:1", "--seed", 7,
-        "--steps", 9, "--guidance", 2.5, "--previews", 0, "--precision", "fp8", "--mask", other, "--negative", "rain",
-        "--true-cfg", 4,
-        "--reference", other, "--reference", photo_file, "--deadline-ms", 900, "--priority", 1,
-        "--step-cache", 0.1, "--timeout", 5)
+        "edit",
+        photo_file,
+        "make it blue",
+        "-o",
+        tmp_path / "out.jpg",
+        "--url",
+        "127.0.0.1:1",
+        "--seed",
+        7,
+        "--steps",
+        9,
+        "--guidance",
+        2.5,
+        "--previews",
+        0,
+        "--precision",
+        "fp8",
+        "--mask",
+        other,
+        "--negative",
+        "rain",
+        "--true-cfg",
+        4,
+        "--reference",
+        other,
+        "--reference",
+        photo_file,
+        "--deadline-ms",
+        900,
+        "--priority",
+        1,
+        "--step-cache",
+        0.1,
+        "--timeout",
+        5,
+    )
     assert result.exit_code == 0, result.output
     photo = photo_file.read_bytes()
-    assert editing.asked == [{
-        "image": photo, "instruction": "make it blue", "url": "127.0.0.1:1", "timeout": 5.0, "seed": 7, "steps": 9,
-        "guidance": 2.5,
-        "previews": 0, "precision": "fp8", "region": b"another photo", "negative": "rain", "true_cfg": 4.0,
-        "references": (b"another photo", photo), "format": "jpeg", "deadline_ms": 900,
-        "priority": 1, "step_cache": 0.1}]
+    assert editing.asked == [
+        {
+            "image": photo,
+            "instruction": "make it blue",
+            "url": "127.0.0.1:1",
+            "timeout": 5.0,
+            "seed": 7,
+            "steps": 9,
+            "guidance": 2.5,
+            "previews": 0,
+            "precision": "fp8",
+            "region": b"another photo",
+            "negative": "rain",
+            "true_cfg": 4.0,
+            "references": (b"another photo", photo),
+            "format": "jpeg",
+            "deadline_ms": 900,
+            "priority": 1,
+            "step_cache": 0.1,
+        }
+    ]
     assert (tmp_path / "out.jpg").read_bytes() == b"an edited file"
 
 
 def test_json_is_all_that_standard_output_has(editing, photo_file, tmp_path):
     editing.does(FINAL)
-    result = invoke("edit", photo_file, "make it blue", "-o", tmp_path / "out.png", "--json", "--url", "127.0.0.1:1")
+    result = invoke(
+        "edit",
+        photo_file,
+        "make it blue",
+        "-o",
+        tmp_path / "out.png",
+        "--json",
+        "--url",
+        "127.0.0.1:1",
+    )
     assert EditInfo.from_json(result.stdout) == FINAL.info and len(json.loads(result.stdout)) > 5
     assert "wrote" in result.stderr
 
@@ -142,7 +238,15 @@ def test_json_is_all_that_standard_output_has(editing, photo_file, tmp_path):
 def test_a_result_that_cannot_be_written_is_told(editing, photo_file, tmp_path):
     editing.does(FINAL)
     (tmp_path / "file").write_text("")
-    result = invoke("edit", photo_file, "make it blue", "-o", tmp_path / "file" / "out.png", "--url", "127.0.0.1:1")
+    result = invoke(
+        "edit",
+        photo_file,
+        "make it blue",
+        "-o",
+        tmp_path / "file" / "out.png",
+        "--url",
+        "127.0.0.1:1",
+    )
     assert result.exit_code == 1 and "Traceback" not in result.output and "out.png" in result.stderr
 
 
@@ -151,7 +255,9 @@ def test_what_others_wrote_is_no_markup(editing, photo_file, tmp_path):
     operation = Operation("recolour", "[red]circle[/red]", "[/blue]")
     info = dataclasses.replace(FINAL.info, operations=[operation], lane_reason="[bold]as asked[/]")
     editing.does(dataclasses.replace(FINAL, info=info))
-    result = invoke("edit", photo_file, "x", "-o", tmp_path / "out[draft].png", "--url", "127.0.0.1:1")
+    result = invoke(
+        "edit", photo_file, "x", "-o", tmp_path / "out[draft].png", "--url", "127.0.0.1:1"
+    )
     assert result.exit_code == 0, result.output
     for words in ("out[draft].png", "recolour [red]circle[/red] [/blue]", "[bold]as asked[/]"):
         assert words in result.stdout
@@ -162,9 +268,17 @@ def test_the_demos_sentence_is_no_markup(editing, photo_file, tmp_path, monkeypa
     def server(log):
         yield SimpleNamespace(grpc=1)
 
-    monkeypatch.setattr("clients.demo.Server", server)
+    monkeypatch.setattr("retouch_clients.demo.Server", server)
     editing.does(dataclasses.replace(FINAL, image=photo_file.read_bytes()))
-    result = invoke("demo", "--image", photo_file, "--instruction", "make it [/red]", "--out", tmp_path / "out[1]")
+    result = invoke(
+        "demo",
+        "--image",
+        photo_file,
+        "--instruction",
+        "make it [/red]",
+        "--out",
+        tmp_path / "out[1]",
+    )
     assert result.exit_code == 0, result.output
     assert "“make it [/red]”" in result.stdout and "out[1]" in result.stdout
 
@@ -172,17 +286,30 @@ def test_the_demos_sentence_is_no_markup(editing, photo_file, tmp_path, monkeypa
 def test_a_name_says_the_format():
     names = {"a.JPG": "jpeg", "a.jpeg": "jpeg", "a.webp": "webp", "a.png": "png", "-": "png"}
     assert {name: format_of(Path(name)) for name in names} == names
-    assert [suffix_of(each) for each in ("jpeg;quality=80", "webp", "png")] == [".jpg", ".webp", ".png"]
+    assert [suffix_of(each) for each in ("jpeg;quality=80", "webp", "png")] == [
+        ".jpg",
+        ".webp",
+        ".png",
+    ]
 
 
-# -- results ----------------------------------------------------------------------------------------------------------
+# -- results ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (("-o", "out.tiff"), "must end in .png, .jpg, .jpeg or .webp"), (("-o", "out"), "must end in .png"),
-    (("-o", "out.avif", "--format", "png"), "must end in .png"), (("-o", "out.jpg", "--format", "webp"), "a name for jpeg"),
-    (("-o", "-", "--json"), "leaves no place for --json"), (("-o", "-", "--save-previews"), "leaves no place")])
-def test_a_result_whose_name_says_no_format_is_a_wrong_call(editing, photo_file, tmp_path, monkeypatch, arguments, words):
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("-o", "out.tiff"), "must end in .png, .jpg, .jpeg or .webp"),
+        (("-o", "out"), "must end in .png"),
+        (("-o", "out.avif", "--format", "png"), "must end in .png"),
+        (("-o", "out.jpg", "--format", "webp"), "a name for jpeg"),
+        (("-o", "-", "--json"), "leaves no place for --json"),
+        (("-o", "-", "--save-previews"), "leaves no place"),
+    ],
+)
+def test_a_result_whose_name_says_no_format_is_a_wrong_call(
+    editing, photo_file, tmp_path, monkeypatch, arguments, words
+):
     monkeypatch.chdir(tmp_path)
     editing.does(FINAL)
     result = invoke("edit", photo_file, "make it blue", *arguments, "--url", "127.0.0.1:1")
@@ -190,12 +317,18 @@ def test_a_result_whose_name_says_no_format_is_a_wrong_call(editing, photo_file,
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
-@pytest.mark.parametrize("options, format_", [((), "png"), (("--format", "jpeg;quality=50"), "jpeg;quality=50")])
-def test_standard_output_has_the_picture_alone(editing, photo_file, tmp_path, monkeypatch, options, format_):
+@pytest.mark.parametrize(
+    "options, format_", [((), "png"), (("--format", "jpeg;quality=50"), "jpeg;quality=50")]
+)
+def test_standard_output_has_the_picture_alone(
+    editing, photo_file, tmp_path, monkeypatch, options, format_
+):
     monkeypatch.chdir(tmp_path)
     editing.does(FINAL)
     result = invoke("edit", photo_file, "make it blue", "-o", "-", *options, "--url", "127.0.0.1:1")
-    assert result.exit_code == 0 and result.stdout_bytes == FINAL.image and "seed 5" in result.stderr
+    assert (
+        result.exit_code == 0 and result.stdout_bytes == FINAL.image and "seed 5" in result.stderr
+    )
     assert editing.asked[0]["format"] == format_ and not (tmp_path / "-").exists()
 
 
@@ -217,24 +350,47 @@ def test_results_are_overwritten_by_force_alone(editing, photo_file, tmp_path, n
 def test_previews_of_an_earlier_edit_are_kept(editing, photo_file, tmp_path):
     editing.does(FINAL)
     (tmp_path / "out.step02.png").write_bytes(b"earlier")
-    call = ("edit", photo_file, "x", "-o", tmp_path / "out.png", "--save-previews", "--url", "127.0.0.1:1")
+    call = (
+        "edit",
+        photo_file,
+        "x",
+        "-o",
+        tmp_path / "out.png",
+        "--save-previews",
+        "--url",
+        "127.0.0.1:1",
+    )
     assert invoke(*call).exit_code == 1 and editing.asked == []
     assert invoke(*call, "--force").exit_code == 0
 
 
-@pytest.mark.parametrize("name", ["file/out.png", "file/deep/out.png", f"{'x' * 252}.png", "pipe.png"])
-def test_a_result_that_cannot_be_written_is_told_before_the_edit(editing, photo_file, tmp_path, name):
+@pytest.mark.parametrize(
+    "name", ["file/out.png", "file/deep/out.png", f"{'x' * 252}.png", "pipe.png"]
+)
+def test_a_result_that_cannot_be_written_is_told_before_the_edit(
+    editing, photo_file, tmp_path, name
+):
     editing.does(FINAL)
     (tmp_path / "file").write_text("")
     os.mkfifo(tmp_path / "pipe.png")
-    result = invoke("edit", photo_file, "make it blue", "-o", tmp_path / name, "--force", "--url", "127.0.0.1:1")
+    result = invoke(
+        "edit", photo_file, "make it blue", "-o", tmp_path / name, "--force", "--url", "127.0.0.1:1"
+    )
     assert result.exit_code == 1 and "Error: cannot write" in result.stderr and editing.asked == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "photo.png", "pipe.png"]
 
 
 def test_an_edit_that_fails_leaves_no_folder(editing, photo_file, tmp_path):
     editing.does(RequestError("busy", "UNAVAILABLE"))
-    invoke("edit", photo_file, "x", "-o", tmp_path / "new" / "deep" / "out.png", "--url", f"127.0.0.1:{free_port()}")
+    invoke(
+        "edit",
+        photo_file,
+        "x",
+        "-o",
+        tmp_path / "new" / "deep" / "out.png",
+        "--url",
+        f"127.0.0.1:{free_port()}",
+    )
     assert not (tmp_path / "new").exists()
 
 
@@ -242,16 +398,37 @@ def test_an_edit_that_fails_leaves_no_folder(editing, photo_file, tmp_path):
 def test_a_name_may_have_as_many_bytes_as_names_can(editing, photo_file, tmp_path, size):
     editing.does(FINAL)
     out = tmp_path / f"{'ü' * 100}{'x' * (size - 204)}.png"
-    assert invoke("edit", photo_file, "x", "-o", out, "--url", "127.0.0.1:1").exit_code == 0 and out.is_file()
+    assert (
+        invoke("edit", photo_file, "x", "-o", out, "--url", "127.0.0.1:1").exit_code == 0
+        and out.is_file()
+    )
 
 
 def test_a_pipe_gets_lines_in_the_order_of_what_happens(photo_file, tmp_path, monkeypatch):
-    steps = [dataclasses.replace(FINAL, step=(step, 3), info=EditInfo("preview", 5, "bf16")) for step in (1, 2)]
+    steps = [
+        dataclasses.replace(FINAL, step=(step, 3), info=EditInfo("preview", 5, "bf16"))
+        for step in (1, 2)
+    ]
     monkeypatch.setattr(Retouch, "edit", lambda *_, **__: (answer for answer in [*steps, FINAL]))
-    result = invoke("edit", photo_file, "x", "-o", tmp_path / "o.png", "--save-previews", "--url", "127.0.0.1:1",
-                    env={"FORCE_COLOR": "1"})
+    result = invoke(
+        "edit",
+        photo_file,
+        "x",
+        "-o",
+        tmp_path / "o.png",
+        "--save-previews",
+        "--url",
+        "127.0.0.1:1",
+        env={"FORCE_COLOR": "1"},
+    )
     lines = [line.rsplit("/")[-1] for line in result.stdout.splitlines()]
-    assert lines[:5] == ["step 1 of 3", "o.step01.png", "step 2 of 3", "o.step02.png", "step 3 of 3"]
+    assert lines[:5] == [
+        "step 1 of 3",
+        "o.step01.png",
+        "step 2 of 3",
+        "o.step02.png",
+        "step 3 of 3",
+    ]
     assert lines[-1] == "o.png" and "editing" not in result.stdout and "\x1b" not in result.stdout
 
 
@@ -259,37 +436,62 @@ def test_the_demo_keeps_what_is_there(editing, photo_file, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "after.png").write_bytes(b"mine")
     result = invoke("demo", "--image", photo_file, "--instruction", "x", "--out", tmp_path / "out")
-    assert result.exit_code == 1 and "add --force" in result.stderr and len(list((tmp_path / "out").iterdir())) == 1
+    assert (
+        result.exit_code == 1
+        and "add --force" in result.stderr
+        and len(list((tmp_path / "out").iterdir())) == 1
+    )
 
 
-# -- the user's words -------------------------------------------------------------------------------------------------
+# -- the user's words ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("message, options, words", [
-    ("REGION is 64x64; it must be 128x128", ("--mask", "PHOTO"), "Error: --mask is 64x64;"),
-    ("REGION is neither", ("--region", "left"), "Error: --region is neither"),
-    ("REFERENCES holds 1 images", ("--reference", "PHOTO"), "Error: --reference holds 1"),
-    ("TRUE_CFG is 99", (), "Error: --true-cfg is 99"), ("DEADLINE_MS 1 has passed", (), "Error: --deadline-ms 1"),
-    ("IMAGE is not a picture file", (), "Error: IMAGE is not"), ("a server's words", (), "Error: a server's words")])
+@pytest.mark.parametrize(
+    "message, options, words",
+    [
+        ("REGION is 64x64; it must be 128x128", ("--mask", "PHOTO"), "Error: --mask is 64x64;"),
+        ("REGION is neither", ("--region", "left"), "Error: --region is neither"),
+        ("REFERENCES holds 1 images", ("--reference", "PHOTO"), "Error: --reference holds 1"),
+        ("TRUE_CFG is 99", (), "Error: --true-cfg is 99"),
+        ("DEADLINE_MS 1 has passed", (), "Error: --deadline-ms 1"),
+        ("IMAGE is not a picture file", (), "Error: IMAGE is not"),
+        ("a server's words", (), "Error: a server's words"),
+    ],
+)
 def test_messages_speak_of_what_was_typed(editing, photo_file, tmp_path, message, options, words):
     editing.does(RequestError(message))
     options = [photo_file if option == "PHOTO" else option for option in options]
-    result = invoke("edit", photo_file, "x", "-o", tmp_path / "out.png", *options, "--url", "127.0.0.1:1")
+    result = invoke(
+        "edit", photo_file, "x", "-o", tmp_path / "out.png", *options, "--url", "127.0.0.1:1"
+    )
     assert result.exit_code == 3 and result.stderr.startswith(words)
 
 
 @pytest.mark.parametrize("sentence", ["", "  ", "\n\t"])
 def test_a_blank_sentence_is_a_wrong_call(photo_file, tmp_path, sentence):
-    for call in (("edit", photo_file, sentence), ("batch", tmp_path, sentence, "-o", tmp_path / "out"),
-                 ("demo", "--instruction", sentence, "--out", tmp_path / "out")):
+    for call in (
+        ("edit", photo_file, sentence),
+        ("batch", tmp_path, sentence, "-o", tmp_path / "out"),
+        ("demo", "--instruction", sentence, "--out", tmp_path / "out"),
+    ):
         result = invoke(*call)
         assert result.exit_code == 2 and "it is blank; say in 1 to" in result.stderr
 
 
-@pytest.mark.parametrize("url, options, place, http", [
-    ("http://a:1", (), "a:1", True), ("http://a:1/", ("--http",), "a:1", True), ("GRPC://a:1", (), "a:1", False),
-    ("http://a", (), "a:8000", True), ("grpc://[::1]", (), "[::1]:8001", False), ("a:1", ("--http",), "a:1", True)])
-def test_a_scheme_chooses_the_protocol(monkeypatch, photo_file, tmp_path, url, options, place, http):
+@pytest.mark.parametrize(
+    "url, options, place, http",
+    [
+        ("http://a:1", (), "a:1", True),
+        ("http://a:1/", ("--http",), "a:1", True),
+        ("GRPC://a:1", (), "a:1", False),
+        ("http://a", (), "a:8000", True),
+        ("grpc://[::1]", (), "[::1]:8001", False),
+        ("a:1", ("--http",), "a:1", True),
+    ],
+)
+def test_a_scheme_chooses_the_protocol(
+    monkeypatch, photo_file, tmp_path, url, options, place, http
+):
     clients = []
 
     def edit(client, *_, **__):
@@ -301,9 +503,15 @@ def test_a_scheme_chooses_the_protocol(monkeypatch, photo_file, tmp_path, url, o
     assert result.exit_code == 0 and clients == [(place, http)]
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (("--url", "https://a:1"), "https is not supported"), (("--url", "grpcs://a:1"), "grpcs is not supported"),
-    (("--url", "ftp://a:1"), "ftp is unknown"), (("--url", "grpc://a:1", "--http"), "disagree")])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("--url", "https://a:1"), "https is not supported"),
+        (("--url", "grpcs://a:1"), "grpcs is not supported"),
+        (("--url", "ftp://a:1"), "ftp is unknown"),
+        (("--url", "grpc://a:1", "--http"), "disagree"),
+    ],
+)
 def test_a_scheme_that_is_not_spoken_is_told(photo_file, arguments, words):
     result = invoke("edit", photo_file, "x", *arguments)
     assert result.exit_code == 2 and words in result.stderr
@@ -342,12 +550,24 @@ def test_a_seed_and_a_format_are_left_out_unless_they_are_given(tmp_path):
     assert read(asked(given)) == {"seed": 0, "region": b"white", "format": "webp"}
 
 
-@pytest.mark.parametrize("arguments", [
-    ("PHOTO", "x\udcff"), ("PHOTO", "x", "--negative", "\udcff"), ("PHOTO", "x", "--region", "\udcff"),
-    ("PHOTO", "x", "--precision", "\udcff"), ("PHOTO", "x", "--format", "\udcff")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("PHOTO", "x\udcff"),
+        ("PHOTO", "x", "--negative", "\udcff"),
+        ("PHOTO", "x", "--region", "\udcff"),
+        ("PHOTO", "x", "--precision", "\udcff"),
+        ("PHOTO", "x", "--format", "\udcff"),
+    ],
+)
 def test_bytes_that_are_no_text_are_told(photo_file, arguments):
     """Python has what is not UTF-8 as halves of characters."""
-    result = invoke("edit", *(photo_file if each == "PHOTO" else each for each in arguments), "--url", "127.0.0.1:1")
+    result = invoke(
+        "edit",
+        *(photo_file if each == "PHOTO" else each for each in arguments),
+        "--url",
+        "127.0.0.1:1",
+    )
     assert result.exit_code == 2 and "it is not text in UTF-8" in result.stderr
 
 
@@ -360,7 +580,14 @@ def test_completion_is_a_script_of_that_shell(shell):
 
 
 def test_what_a_shell_is_told():
-    env = {**os.environ, "_RETOUCH_COMPLETE": "bash_complete", "COMP_WORDS": "retouch ba", "COMP_CWORD": "1"}
-    code = "from clients.command import retouch; retouch(prog_name='retouch')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
+    env = {
+        **os.environ,
+        "_RETOUCH_COMPLETE": "bash_complete",
+        "COMP_WORDS": "retouch ba",
+        "COMP_CWORD": "1",
+    }
+    code = "from retouch_clients.command import retouch; retouch(prog_name='retouch')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True
+    )
     assert done.stdout.split() == ["plain,batch"]

@@ -6,15 +6,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from retouch.denoiser import Denoiser
-from retouch.latents import pack
-from retouch.preview import PreviewMap
-from retouch.runners import joined
-from retouch.wanted import Wanted
+from retouch.backends.base import joined
+from retouch.diffusion.latents import pack
+from retouch.diffusion.preview import PreviewMap
+from retouch.engine.denoiser import Denoiser
+from retouch.families.denoise_request import DenoiseRequest
 
 SETTINGS = {"shift": 3.0, "default_steps": 5, "patch": 2, "slots": 2}
 CLEAN = 0.25  # what the fake transformer takes every token for
-CONDITIONING = {"conditioning": np.zeros((4, 6), np.float32), "boxes": np.zeros((2, 2, 4), np.float32)}
+CONDITIONING = {
+    "conditioning": np.zeros((4, 6), np.float32),
+    "boxes": np.zeros((2, 2, 4), np.float32),
+}
 WHOLE = np.ones(6, bool)
 
 
@@ -22,7 +25,10 @@ class Graph:
     """Stands in for an OnnxRunner and keeps what it was fed."""
 
     def __init__(self, folder, graph, keep=()):
-        self.workers, self.graph, self.manifest, self.fed = 1, graph, SimpleNamespace(settings=SETTINGS, family="instructx"), []
+        self.workers = 1
+        self.graph = graph
+        self.manifest = SimpleNamespace(settings=SETTINGS, family="instructx")
+        self.fed = []
 
     def run(self, **inputs):
         inputs = {name: joined(value) for name, value in inputs.items()}
@@ -34,7 +40,9 @@ class Graph:
 
 @pytest.fixture
 def stage(monkeypatch):
-    monkeypatch.setattr(PreviewMap, "load", lambda folder: PreviewMap(np.zeros((12, 48)), np.zeros(48)))
+    monkeypatch.setattr(
+        PreviewMap, "load", lambda folder: PreviewMap(np.zeros((12, 48)), np.zeros(48))
+    )
     return Denoiser("folder", Graph)
 
 
@@ -53,10 +61,13 @@ def picture(seed):
 
 def test_the_region_changes_and_nothing_else(stage, latents):
     region = np.array([0, 1, 0, 0, 1, 1], bool)
-    *steps, last = stage.run(Wanted(latents, CONDITIONING, region, seed=1, steps=4, previews=2))
+    *steps, last = stage.run(
+        DenoiseRequest(latents, CONDITIONING, region, seed=1, steps=4, previews=2)
+    )
     assert [(each.step, each.steps) for each in (*steps, last)] == [(i, 4) for i in (1, 2, 3, 4)]
     assert all(each.latents is None for each in steps)
-    before, after = pack(latents[None], 2)[0], pack(last.latents[None], 2)[0]
+    before = pack(latents[None], 2)[0]
+    after = pack(last.latents[None], 2)[0]
     np.testing.assert_array_equal(after[~region], before[~region])
     np.testing.assert_allclose(after[region], CLEAN, atol=1e-6)
     assert [each.step for each in steps if each.preview is not None] == [1, 3]
@@ -67,21 +78,21 @@ def test_the_region_changes_and_nothing_else(stage, latents):
 
 def test_a_region_takes_its_rows_of_the_seeds_noise(stage, latents):
     region = np.array([0, 0, 1, 0, 0, 1], bool)
-    next(stage.run(Wanted(latents, CONDITIONING, region, seed=5)))
-    next(stage.run(Wanted(latents, CONDITIONING, WHOLE, seed=5)))
+    next(stage.run(DenoiseRequest(latents, CONDITIONING, region, seed=5)))
+    next(stage.run(DenoiseRequest(latents, CONDITIONING, WHOLE, seed=5)))
     some, whole = (fed["tokens"][0] for fed in stage._step.fed)
     np.testing.assert_array_equal(some, whole[region])
 
 
 def test_default_steps_and_closing(stage, latents):
-    progress = stage.run(Wanted(latents, CONDITIONING, WHOLE, seed=1))
+    progress = stage.run(DenoiseRequest(latents, CONDITIONING, WHOLE, seed=1))
     assert next(progress).steps == SETTINGS["default_steps"]
     progress.close()
     assert len(stage._step.fed) == 1 and next(progress, None) is None
 
 
 def test_an_empty_region_is_the_source(stage, latents):
-    *_, last = stage.run(Wanted(latents, CONDITIONING, ~WHOLE, seed=1, steps=3))
+    *_, last = stage.run(DenoiseRequest(latents, CONDITIONING, ~WHOLE, seed=1, steps=3))
     np.testing.assert_array_equal(last.latents, latents)
     assert not stage._step.fed and not stage._reference.fed
 
@@ -89,18 +100,22 @@ def test_an_empty_region_is_the_source(stage, latents):
 def test_a_source_is_seen_once(stage, latents):
     stage.look(latents)
     for seed in (1, 2):
-        *_, last = stage.run(Wanted(latents.copy(), CONDITIONING, WHOLE, seed=seed, steps=2))
+        *_, last = stage.run(
+            DenoiseRequest(latents.copy(), CONDITIONING, WHOLE, seed=seed, steps=2)
+        )
     assert len(stage._reference.fed) == 1
-    next(stage.run(Wanted(picture(1), CONDITIONING, WHOLE, seed=1)))
+    next(stage.run(DenoiseRequest(picture(1), CONDITIONING, WHOLE, seed=1)))
     assert len(stage._reference.fed) == 2
     assert (stage.references.counts.hits, stage.references.counts.misses) == (2, 2)
 
 
 def test_sources_that_nobody_uses_are_forgotten(monkeypatch, latents):
-    monkeypatch.setattr(PreviewMap, "load", lambda folder: PreviewMap(np.zeros((12, 48)), np.zeros(48)))
+    monkeypatch.setattr(
+        PreviewMap, "load", lambda folder: PreviewMap(np.zeros((12, 48)), np.zeros(48))
+    )
     bytes_of_one = 2 * latents.nbytes
     stage = Denoiser("folder", Graph, reference_bytes=3 * bytes_of_one)
-    running = stage.begin(Wanted(picture(0), CONDITIONING, WHOLE, seed=1))
+    running = stage.begin(DenoiseRequest(picture(0), CONDITIONING, WHOLE, seed=1))
     stage.step([running])
     for seed in range(1, 20):
         stage.look(picture(seed))
@@ -117,8 +132,12 @@ def test_sources_that_nobody_uses_are_forgotten(monkeypatch, latents):
 
 def test_edits_of_one_size_share_a_step(stage):
     """Other sources, seeds, regions of as many cells, time steps and totals."""
-    wanted = [Wanted(picture(i), said(i), np.roll([1, 1, 0, 1, 0, 0], i).astype(bool), seed=i, steps=2 + i)
-              for i in range(3)]
+    wanted = [
+        DenoiseRequest(
+            picture(i), said(i), np.roll([1, 1, 0, 1, 0, 0], i).astype(bool), seed=i, steps=2 + i
+        )
+        for i in range(3)
+    ]
     alone = [list(stage.run(each)) for each in wanted]
     fed = len(stage._step.fed)
     edits = [stage.begin(each) for each in wanted]
@@ -132,31 +151,40 @@ def test_edits_of_one_size_share_a_step(stage):
 
 
 def test_an_edit_that_reuses_its_velocity_leaves_the_others_alone(stage):
-    """The fake network's velocity is the same all the way: with a threshold only the first two steps and the last run."""
-    plain = Wanted(picture(0), CONDITIONING, WHOLE, seed=1, steps=8, previews=3)
+    """The fake network's velocity is the same all the way: with a threshold only the first two
+    steps and the last run."""
+    plain = DenoiseRequest(picture(0), CONDITIONING, WHOLE, seed=1, steps=8, previews=3)
     thrifty = replace(plain, seed=2, step_cache=0.2)
     *_, alone = stage.run(plain)
-    edits, fed = [stage.begin(plain), stage.begin(thrifty)], len(stage._step.fed)
+    edits = [stage.begin(plain), stage.begin(thrifty)]
+    fed = len(stage._step.fed)
     done = [stage.step(edits) for _ in range(8)]
     assert [len(each["tokens"]) for each in stage._step.fed[fed:]] == [2, 2, 1, 1, 1, 1, 1, 2]
     assert [progress.reused for _, progress in done] == [False, False, *[True] * 5, False]
     np.testing.assert_array_equal(done[-1][0].latents, alone.latents)
     np.testing.assert_allclose(done[-1][1].latents, CLEAN, atol=1e-5)
-    assert [progress.preview is not None for _, progress in done] == [each.preview is not None for each, _ in done]
+    assert [progress.preview is not None for _, progress in done] == [
+        each.preview is not None for each, _ in done
+    ]
 
 
 def test_what_only_rounds_a_region_up_comes_back_as_it_was(monkeypatch):
-    monkeypatch.setattr(PreviewMap, "load", lambda folder: PreviewMap(np.zeros((12, 48)), np.zeros(48)))
-    stage, latents = Denoiser("folder", Graph), np.random.default_rng(0).standard_normal((3, 16, 16), np.float32)
+    monkeypatch.setattr(
+        PreviewMap, "load", lambda folder: PreviewMap(np.zeros((12, 48)), np.zeros(48))
+    )
+    stage = Denoiser("folder", Graph)
+    latents = np.random.default_rng(0).standard_normal((3, 16, 16), np.float32)
     region = np.isin(np.arange(64), range(9))
-    *_, last = stage.run(Wanted(latents, CONDITIONING, region, seed=1, steps=2))
+    *_, last = stage.run(DenoiseRequest(latents, CONDITIONING, region, seed=1, steps=2))
     assert stage._step.fed[0]["tokens"].shape == (1, 10, 12)
-    np.testing.assert_array_equal(pack(last.latents[None], 2)[0][~region], pack(latents[None], 2)[0][~region])
+    np.testing.assert_array_equal(
+        pack(last.latents[None], 2)[0][~region], pack(latents[None], 2)[0][~region]
+    )
 
 
 def test_boxes_place_the_conditioning(stage, latents):
     boxes = np.full((2, 2, 4), [0, 0, 1, 1], np.float32)
-    next(stage.run(Wanted(latents, CONDITIONING | {"boxes": boxes}, WHOLE, seed=1)))
+    next(stage.run(DenoiseRequest(latents, CONDITIONING | {"boxes": boxes}, WHOLE, seed=1)))
     ids = stage._step.fed[0]["conditioning_ids"]
     assert ids.shape == (1, 4, 4) and ids[0, :, 1:3].tolist() == [[0.5, 1.0]] * 4
 
@@ -165,7 +193,9 @@ def test_further_references_count_as_what_a_step_sees(monkeypatch, stage):
     """For the bounds on work and memory; what is spared are target tokens alone."""
     monkeypatch.setattr(type(stage.family), "references", 2)
     region = np.array([0, 1, 0, 0, 0, 0], bool)
-    alone = stage.begin(Wanted(picture(0), CONDITIONING, region, seed=1))
-    beside = stage.begin(Wanted(picture(0), CONDITIONING, region, seed=1, more=(picture(1), picture(2))))
+    alone = stage.begin(DenoiseRequest(picture(0), CONDITIONING, region, seed=1))
+    beside = stage.begin(
+        DenoiseRequest(picture(0), CONDITIONING, region, seed=1, more=(picture(1), picture(2)))
+    )
     assert (alone.size.reference, beside.size.reference) == (6, 18)
     assert alone.spared == beside.spared == 6 - len(alone.cells)

@@ -10,20 +10,22 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from clients import doctor
-from clients.command import retouch
-from retouch.manifest import Manifest
-from retouch.server import HOST, free_port
+from retouch.artifacts.manifest import Manifest
+from retouch.launcher.server import HOST, free_port
+from retouch_clients import doctor
+from retouch_clients.command import retouch
 
 
 def find(checks, words):
-    found, = (check for check in checks if words in check.what)
+    (found,) = (check for check in checks if words in check.what)
     return found
 
 
 def test_packages_that_are_not_as_pinned_are_named(tmp_path):
     pins = tmp_path / "requirements.txt"
-    pins.write_text(f"# pinned\nclick=={doctor._version('click')}\npillow==1.2.3\nno-such-package==4.5\n")
+    pins.write_text(
+        f"# pinned\nclick=={doctor._version('click')}\npillow==1.2.3\nno-such-package==4.5\n"
+    )
     check = find(doctor.packages(pins), "requirements.txt")
     assert not check.good and not check.optional and check.what.startswith("1 of 3")
     assert f"pillow {doctor._version('pillow')}, pinned 1.2.3" in check.advice
@@ -32,7 +34,11 @@ def test_packages_that_are_not_as_pinned_are_named(tmp_path):
 
 
 def test_a_local_build_is_its_release():
-    assert doctor._same("2.13.0+cpu", "2.13.0") and not doctor._same("2.13.1", "2.13.0") and not doctor._same(None, "1")
+    assert (
+        doctor._same("2.13.0+cpu", "2.13.0")
+        and not doctor._same("2.13.1", "2.13.0")
+        and not doctor._same(None, "1")
+    )
 
 
 def test_numpy_2_breaks_the_rule(tmp_path, monkeypatch):
@@ -51,15 +57,24 @@ def model(repository, name, files):
 
 
 def test_artifacts_that_are_missing_or_damaged(tmp_path):
-    for name, files in (("connector", ["model.onnx"]), ("vae_decoder", ["model.onnx"]), ("denoiser_bf16", [])):
+    for name, files in (
+        ("connector", ["model.onnx"]),
+        ("vae_decoder", ["model.onnx"]),
+        ("denoiser_bf16", []),
+    ):
         folder, told = model(tmp_path, name, files)
         manifest = asdict(Manifest("instructx", "", "bf16", "bfloat16", 20)) | told
-        (folder / "manifest.json").write_text(json.dumps(manifest) if name != "denoiser_bf16" else "{")
+        (folder / "manifest.json").write_text(
+            json.dumps(manifest) if name != "denoiser_bf16" else "{"
+        )
         if name == "connector":
             (folder / "model.onnx").write_bytes(b"")
     checks = list(doctor.artifacts(tmp_path))
     assert find(checks, "connector").good
-    assert "lacks model.onnx" in find(checks, "vae_decoder").advice and not find(checks, "vae_decoder").good
+    assert (
+        "lacks model.onnx" in find(checks, "vae_decoder").advice
+        and not find(checks, "vae_decoder").good
+    )
     assert "damaged" in find(checks, "denoiser_bf16").advice
     assert not find(checks, "lane fp8").good and find(checks, "lane fp8").optional
 
@@ -75,12 +90,17 @@ def test_a_port_that_another_program_has(monkeypatch):
 
 
 def test_what_is_optional_does_not_count(monkeypatch):
-    good, bad = doctor.Check(True, "one"), doctor.Check(False, "two", "mend it")
+    good = doctor.Check(True, "one")
+    bad = doctor.Check(False, "two", "mend it")
     spare = doctor.Check(False, "three", "or not", optional=True)
     for found, code in (([good, spare], 0), ([good, bad, spare], 1)):
         monkeypatch.setattr(doctor, "checks", lambda url, http, found=found: iter(found))
         result = CliRunner().invoke(retouch, ["doctor"])
-        assert result.exit_code == code and "ok  one" in result.output and "--  three: or not" in result.output
+        assert (
+            result.exit_code == code
+            and "ok  one" in result.output
+            and "--  three: or not" in result.output
+        )
     assert "NO  two: mend it" in result.output
 
 
@@ -90,20 +110,30 @@ def test_what_is_told_is_no_markup(monkeypatch):
     assert "--  one [/red]: see [two]" in CliRunner().invoke(retouch, ["doctor"]).output
 
 
-@pytest.mark.parametrize("smi, what", [
-    ("echo 'NVIDIA H200, 570.1, 143771 MiB'", "GPU NVIDIA H200, 570.1"), ("exit 9", "no NVIDIA GPU"), ("", "no NVIDIA GPU")])
+@pytest.mark.parametrize(
+    "smi, what",
+    [
+        ("echo 'NVIDIA H200, 570.1, 143771 MiB'", "GPU NVIDIA H200, 570.1"),
+        ("exit 9", "no NVIDIA GPU"),
+        ("", "no NVIDIA GPU"),
+    ],
+)
 def test_a_gpu_is_looked_for(tmp_path, monkeypatch, smi, what):
     program = tmp_path / "nvidia-smi"
     program.write_text(f"#!/bin/sh\n{smi}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     found = list(doctor.gpu())
-    assert find(found, what).good == what.startswith("GPU") and all(check.optional for check in found)
+    assert find(found, what).good == what.startswith("GPU") and all(
+        check.optional for check in found
+    )
     assert find(found, "libcuda") and find(found, "TensorRT")
 
 
-@pytest.mark.parametrize("script, good, words", [
-    ("echo 27.1", True, ""), ("exit 1", False, "does not answer"), (None, False, "not installed")])
+@pytest.mark.parametrize(
+    "script, good, words",
+    [("echo 27.1", True, ""), ("exit 1", False, "does not answer"), (None, False, "not installed")],
+)
 def test_docker_is_looked_for(tmp_path, monkeypatch, script, good, words):
     if script:
         (tmp_path / "docker").write_text(f"#!/bin/sh\n{script}\n")
@@ -122,6 +152,8 @@ def test_too_few_open_files_are_told(monkeypatch, limit, good):
 
 @pytest.mark.parametrize("free_mb, good", [(3, False), (499, False), (5000, True)])
 def test_too_little_disk_space_is_told(monkeypatch, free_mb, good):
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=free_mb * 2**20))
+    monkeypatch.setattr(
+        doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=free_mb * 2**20)
+    )
     check = find(doctor.machine(), "disk space")
     assert check.good is good and check.what.startswith(f"{free_mb} MB")

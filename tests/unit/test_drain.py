@@ -1,4 +1,5 @@
-"""Draining: running edits are waited for, new ones refused, also where an edit's process is killed."""
+"""Draining: running edits are waited for, new ones refused, also where an edit's process is
+killed."""
 
 from __future__ import annotations
 
@@ -8,10 +9,10 @@ import sys
 
 import pytest
 
-from retouch import drain
-from retouch.client.failures import failure_of
-from retouch.runtime import ROOT
-from retouch.types import RequestError
+from retouch.api.request import RequestError
+from retouch.client.errors import failure_of
+from retouch.launcher.paths import ROOT
+from retouch.serving import drain
 
 
 @pytest.fixture
@@ -34,7 +35,10 @@ def test_running_edits_are_seen(boards):
 def test_new_edits_are_refused_and_running_ones_go_on(boards):
     with drain.running_edit():
         drain.begin(boards)
-        with pytest.raises(RequestError, match="takes no new edits") as refusal, drain.running_edit():
+        with (
+            pytest.raises(RequestError, match="takes no new edits") as refusal,
+            drain.running_edit(),
+        ):
             pass
         assert not drain.is_idle(boards)
     assert drain.is_idle(boards)
@@ -42,8 +46,10 @@ def test_new_edits_are_refused_and_running_ones_go_on(boards):
 
 
 def test_an_edit_whose_process_is_killed_is_not_waited_for(boards):
-    code = "from retouch import drain\nwith drain.running_edit():\n    print('runs', flush=True)\n    input()"
-    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as edit:
+    code = "from retouch.serving import drain\nwith drain.running_edit():\n    print('runs', flush=True)\n    input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as edit:
         assert edit.stdout.readline() == b"runs\n"
         assert not drain.is_idle(boards)
         edit.kill()

@@ -8,13 +8,13 @@ import time
 import numpy as np
 import pytest
 
-from retouch.admission import Limits
-from retouch.cost import Cost
-from retouch.denoising import Progress
-from retouch.engine import Edit, Engine
-from retouch.scheduler import Size
-from retouch.types import RequestError
-from retouch.wanted import Wanted
+from retouch.api.request import RequestError
+from retouch.engine.admission import Limits
+from retouch.engine.cost_model import Cost
+from retouch.engine.edit_state import Progress
+from retouch.engine.engine import Edit, Engine
+from retouch.engine.scheduler import BatchKey
+from retouch.families.denoise_request import DenoiseRequest
 
 MOST = Limits().edits
 FLAT = Cost(step=1e-3, edit=0.0, token=0.0, pair=0.0)  # sharing a step costs nothing
@@ -23,7 +23,9 @@ FLAT = Cost(step=1e-3, edit=0.0, token=0.0, pair=0.0)  # sharing a step costs no
 class State:
     def __init__(self, steps, tokens, fail):
         self.total = self.steps = steps
-        self.size, self.spared, self.fail = Size(tokens, 64), 64 - tokens, fail
+        self.size = BatchKey(tokens, 64)
+        self.spared = 64 - tokens
+        self.fail = fail
 
 
 class Sized(State):
@@ -31,14 +33,17 @@ class Sized(State):
 
     def __init__(self, reference):
         super().__init__(2, 4, False)
-        self.size = Size(4, reference)
+        self.size = BatchKey(4, reference)
 
 
 class Denoiser:
     """Counts, and steps when it is let."""
 
     def __init__(self):
-        self.ended, self.seen, self.stepped, self.may = [], [], [], threading.Event()
+        self.ended = []
+        self.seen = []
+        self.stepped = []
+        self.may = threading.Event()
         self.may.set()
 
     def begin(self, wanted):
@@ -66,8 +71,18 @@ class Client:
     """An edit that records what came of it."""
 
     def __init__(self, steps=3, tokens=8, fail=False, **more):
-        self.over, self.error, self.gone, self.steps = threading.Event(), None, False, []
-        self.edit = Edit(more.pop("ticket", ""), (steps, tokens, fail), self.emit, self.end, lambda: self.gone, **more)
+        self.over = threading.Event()
+        self.error = None
+        self.gone = False
+        self.steps = []
+        self.edit = Edit(
+            more.pop("ticket", ""),
+            (steps, tokens, fail),
+            self.emit,
+            self.end,
+            lambda: self.gone,
+            **more,
+        )
 
     def emit(self, progress):
         self.steps.append(progress.step)
@@ -103,7 +118,9 @@ def test_edits_are_stepped_to_their_end(engine, denoiser):
     clients = [Client(steps) for steps in (5, 200, 1)]
     admit(engine, *clients)
     assert ended(*clients)
-    assert [client.steps for client in clients] == [list(range(1, steps + 1)) for steps in (5, 200, 1)]
+    assert [client.steps for client in clients] == [
+        list(range(1, steps + 1)) for steps in (5, 200, 1)
+    ]
     assert len(denoiser.ended) == 3 and not any(client.error for client in clients)
 
 
@@ -112,7 +129,8 @@ def test_a_newcomer_with_less_to_do_goes_first(engine, denoiser):
     large = Client(50, 64)
     admit(engine, large)
     time.sleep(0.05)  # it is at its first step
-    small, order = Client(2, 4), []
+    small = Client(2, 4)
+    order = []
     for client in (large, small):
         client.edit.end = lambda failure, client=client: (order.append(client), client.end(failure))
     admit(engine, small)
@@ -136,7 +154,7 @@ def test_edits_without_a_ticket_are_told_apart(engine, denoiser):
     denoiser.begin = lambda wanted: State(3, 8, False)
     clients = [Client() for _ in range(3)]
     for client in clients:
-        client.edit.wanted = Wanted(np.zeros(2), np.zeros(2), np.zeros(2), seed=1)
+        client.edit.wanted = DenoiseRequest(np.zeros(2), np.zeros(2), np.zeros(2), seed=1)
     denoiser.may.clear()
     admit(engine, *clients)
     denoiser.may.set()
@@ -145,34 +163,41 @@ def test_edits_without_a_ticket_are_told_apart(engine, denoiser):
 
 def test_workers_step_side_by_side_and_share_nothing_they_need_not(denoiser):
     """Three equal edits: two at once, and nobody shares a step as long as a worker is free."""
-    met, step = threading.Barrier(2, timeout=5), denoiser.step
+    met = threading.Barrier(2, timeout=5)
+    step = denoiser.step
 
     def meet(states):
         if denoiser.meet:
             met.wait()
         return step(states)
 
-    denoiser.step, denoiser.meet = meet, True
+    denoiser.step = meet
+    denoiser.meet = True
     engine = Engine(denoiser, FLAT, workers=2)
     clients = [Client(5), Client(5)]
     denoiser.may.clear()
     admit(engine, *clients)
     denoiser.may.set()
-    assert ended(*clients) and denoiser.stepped == [1] * 10, "each step waited for one of the other edit's"
+    assert ended(*clients) and denoiser.stepped == [1] * 10, (
+        "each step waited for one of the other edit's"
+    )
     denoiser.meet = False
     more = [Client(50), Client(50), Client(50), Client(20, fail=True), Client(30, 16)]
     admit(engine, *more)
     assert ended(*more)
     engine.stop()
-    assert [client.steps for client in more] == [[*range(1, steps + 1)] for steps in (50, 50, 50, 0, 30)]
+    assert [client.steps for client in more] == [
+        [*range(1, steps + 1)] for steps in (50, 50, 50, 0, 30)
+    ]
     assert sum(client.error is not None for client in more) == 1 and len(denoiser.ended) == 7
     assert (engine.tally.answered, engine.tally.failed, engine.tally.running) == (6, 1, 0)
 
 
 def test_many_workers_lose_nothing(denoiser):
-    """Joins, failures, cancels and leaving clients from several threads; each edit ends once, and takes its steps in
-    order."""
-    engine, ends = Engine(denoiser, FLAT, workers=4, limits=Limits(edits=10**6)), []
+    """Joins, failures, cancels and leaving clients from several threads; each edit ends once, and
+    takes its steps in order."""
+    engine = Engine(denoiser, FLAT, workers=4, limits=Limits(edits=10**6))
+    ends = []
     clients = [Client(1 + i % 7, 4 + i % 3, fail=i % 11 == 0, ticket=str(i)) for i in range(400)]
     for client in clients:
         client.edit.end = lambda failure, client=client: (ends.append(client), client.end(failure))
@@ -193,14 +218,18 @@ def test_many_workers_lose_nothing(denoiser):
     engine.stop()
     tally = engine.tally
     assert len(ends) == len(set(map(id, ends))) == 400 == len(denoiser.ended)
-    assert tally.answered + tally.failed + tally.cancelled == 400 and tally.running == tally.waiting == 0
+    assert (
+        tally.answered + tally.failed + tally.cancelled == 400
+        and tally.running == tally.waiting == 0
+    )
     assert all(client.steps == list(range(1, len(client.steps) + 1)) for client in clients)
     whole = [client for client in clients if not client.edit.steps]
     assert len(whole) == tally.answered >= 200
 
 
 def test_one_failure_leaves_the_others(engine, denoiser):
-    bad, good = Client(3, fail=True), Client(3)
+    bad = Client(3, fail=True)
+    good = Client(3)
     admit(engine, bad, good)
     assert ended(bad, good)
     assert isinstance(bad.error, ValueError) and good.error is None and good.steps == [1, 2, 3]
@@ -208,14 +237,16 @@ def test_one_failure_leaves_the_others(engine, denoiser):
 
 
 def test_an_answer_that_cannot_be_sent_ends_its_edit_alone(engine):
-    bad, good = Client(3), Client(3)
+    bad = Client(3)
+    good = Client(3)
     bad.edit.emit = lambda progress: 1 / 0
     admit(engine, bad, good)
     assert ended(bad, good) and isinstance(bad.error, ZeroDivisionError) and good.steps == [1, 2, 3]
 
 
 def test_a_cancelled_edit_leaves_at_once(engine, denoiser):
-    first, second = Client(10**9, ticket="a"), Client(10**9, ticket="b")
+    first = Client(10**9, ticket="a")
+    second = Client(10**9, ticket="b")
     admit(engine, first)
     engine.cancel("unknown")
     engine.cancel("a")
@@ -228,7 +259,9 @@ def test_a_cancelled_edit_leaves_at_once(engine, denoiser):
 def test_cancelled_before_its_first_step(engine, denoiser):
     denoiser.may.clear()
     admit(engine, Client(5))
-    client = Client(50, tokens=64, ticket="a")  # which shares no step with the other and comes after it
+    client = Client(
+        50, tokens=64, ticket="a"
+    )  # which shares no step with the other and comes after it
     admit(engine, client)
     engine.cancel("a")
     denoiser.may.set()
@@ -239,7 +272,9 @@ def test_a_deadline_that_passes_ends_the_edit(engine):
     client = Client(10**9, deadline=time.monotonic() + 0.05)
     admit(engine, client)
     assert ended(client)
-    assert client.error.status == "DEADLINE_EXCEEDED" and "DEADLINE_MS has passed" in str(client.error)
+    assert client.error.status == "DEADLINE_EXCEEDED" and "DEADLINE_MS has passed" in str(
+        client.error
+    )
 
 
 def test_a_deadline_that_cannot_be_met_is_refused_at_once(engine, denoiser):
@@ -247,7 +282,9 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once(engine, denoiser):
     admit(engine, known)
     assert ended(known)
     hasty = Client(10**6, deadline=time.monotonic() + 0.01)
-    with pytest.raises(RequestError, match="DEADLINE_MS leaves too little: denoising alone takes about") as refused:
+    with pytest.raises(
+        RequestError, match="DEADLINE_MS leaves too little: denoising alone takes about"
+    ) as refused:
         admit(engine, hasty)
     assert refused.value.status == "DEADLINE_EXCEEDED"
 
@@ -256,7 +293,9 @@ def test_nothing_queues_without_bound(engine, denoiser):
     denoiser.may.clear()
     clients = [Client(1) for _ in range(MOST)]
     admit(engine, *clients)
-    with pytest.raises(RequestError, match=f"{MOST} edits are running already; try again in") as refused:
+    with pytest.raises(
+        RequestError, match=f"{MOST} edits are running already; try again in"
+    ) as refused:
         admit(engine, Client(1))
     assert refused.value.status == "UNAVAILABLE"
     denoiser.may.set()
@@ -270,11 +309,15 @@ def test_what_edits_keep_is_bounded(denoiser):
     """In bytes, by the cost's word on a reference token; one alone is always taken."""
     engine = Engine(denoiser, Cost(kept=1e6), limits=Limits(bytes=100 * 10**6))
     denoiser.may.clear()
-    first, second, small = Client(2), Client(2), Client(2)
+    first = Client(2)
+    second = Client(2)
+    small = Client(2)
     small.edit.wanted = Sized(16)
     denoiser.begin = lambda wanted: wanted if isinstance(wanted, Sized) else State(*wanted)
     admit(engine, first)
-    with pytest.raises(RequestError, match="1 edits are running already and keep as much as they may; try again in"):
+    with pytest.raises(
+        RequestError, match="1 edits are running already and keep as much as they may; try again in"
+    ):
         admit(engine, second)
     admit(engine, small)
     denoiser.may.set()
@@ -285,7 +328,8 @@ def test_what_edits_keep_is_bounded(denoiser):
 
 
 def test_a_source_is_remembered_between_steps(engine, denoiser):
-    over, failures = threading.Event(), []
+    over = threading.Event()
+    failures = []
     admit(engine, Client(10**9, ticket="a"))
     engine.look(None, failures.append)
     engine.look(np.ones(3), lambda failure: over.set())
@@ -294,7 +338,8 @@ def test_a_source_is_remembered_between_steps(engine, denoiser):
 
 
 def test_what_is_told_of_the_work(denoiser):
-    """After every change the edits and the steps still to take; seconds for a step and for nothing else."""
+    """After every change the edits and the steps still to take; seconds for a step and for nothing
+    else."""
     told = []
     engine = Engine(denoiser, post=lambda *words: told.append(words))
     for client in (Client(2), Client(3, fail=True)):
@@ -303,19 +348,26 @@ def test_what_is_told_of_the_work(denoiser):
     engine.stop()
     counts = [(edits, steps, seconds > 0) for edits, steps, seconds in told]
     counts = [each for each, before in zip(counts, [None, *counts]) if each != before]
-    assert counts[:4] == [(1, 2, False), (1, 1, True), (1, 0, True), (0, 0, False)], "admitted, stepped twice, gone"
+    assert counts[:4] == [(1, 2, False), (1, 1, True), (1, 0, True), (0, 0, False)], (
+        "admitted, stepped twice, gone"
+    )
     assert counts[4:] == [(1, 3, False), (0, 0, False)], "broken"
 
 
 def test_the_tally(engine, denoiser):
-    done, broken, gone = Client(4), Client(2, fail=True), Client(10**6, ticket="a")
+    done = Client(4)
+    broken = Client(2, fail=True)
+    gone = Client(10**6, ticket="a")
     admit(engine, done, broken, gone)
     assert ended(done, broken)
     engine.cancel("a")
     assert ended(gone)
     tally = engine.tally
     assert (tally.answered, tally.failed, tally.cancelled, tally.refused) == (1, 1, 1, 0)
-    assert tally.stepped_edits == 4 + len(gone.steps) >= tally.steps and tally.stepped_tokens == 8 * tally.stepped_edits
+    assert (
+        tally.stepped_edits == 4 + len(gone.steps) >= tally.steps
+        and tally.stepped_tokens == 8 * tally.stepped_edits
+    )
     assert tally.steps_cancelled == 10**6 - len(gone.steps)
     assert tally.tokens_kept == 56 * tally.stepped_edits and tally.step_seconds > 0
     assert (tally.waiting, tally.running) == (0, 0)
@@ -323,10 +375,13 @@ def test_the_tally(engine, denoiser):
 
 def test_what_a_client_cannot_be_told_ends_nobody_else(engine, denoiser, capsys):
     """As when there is no shared memory left for an answer, or its request is gone."""
+
     def lost(*_):
         raise OSError("lost")
 
-    unheard, ungone, unseen = Client(2), Client(2), threading.Event()
+    unheard = Client(2)
+    ungone = Client(2)
+    unseen = threading.Event()
     unheard.edit.end = ungone.edit.left = lost
     admit(engine, unheard, ungone)
     assert ended(ungone) and ungone.steps == []
@@ -339,8 +394,10 @@ def test_what_a_client_cannot_be_told_ends_nobody_else(engine, denoiser, capsys)
 
 
 def test_a_step_that_runs_nothing_says_nothing_of_the_speed(denoiser):
-    """Of an edit without cells, or with a velocity from before: the doors choose lanes by these seconds."""
-    told, step = [], denoiser.step
+    """Of an edit without cells, or with a velocity from before: the doors choose lanes by these
+    seconds."""
+    told = []
+    step = denoiser.step
     engine = Engine(denoiser, post=lambda edits, steps, seconds: told.append(seconds))
     empty = Client(3, tokens=0)
     admit(engine, empty)

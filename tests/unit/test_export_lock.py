@@ -9,26 +9,34 @@ import sys
 
 import pytest
 
-from export.lock import locked
-from export.modes import make_like_parent, share_file
-from retouch.server import ROOT
+from retouch.launcher.server import ROOT
+from retouch_export.file_modes import make_like_parent, share_file
+from retouch_export.lock import locked
 
-HOLD = ("import sys; from pathlib import Path; from export.lock import locked\n"
-        "with locked(Path(sys.argv[1]), print):\n"
-        "    print('held', flush=True)\n"
-        "    sys.stdin.read()\n")
+HOLD = (
+    "import sys; from pathlib import Path; from retouch_export.lock import locked\n"
+    "with locked(Path(sys.argv[1]), print):\n"
+    "    print('held', flush=True)\n"
+    "    sys.stdin.read()\n"
+)
 
 
 def holder(repository):
     """A process that has the lock until its standard input ends."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(repository)], cwd=ROOT, text=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(repository)],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     assert process.stdout.readline() == "held\n"
     return process
 
 
 def test_the_second_waits_and_says_so(tmp_path):
-    first, sentences = holder(tmp_path / "models"), []
+    first = holder(tmp_path / "models")
+    sentences = []
     (tmp_path / "models" / "kept").write_text("")
 
     def say(sentence):
@@ -41,7 +49,8 @@ def test_the_second_waits_and_says_so(tmp_path):
 
 
 def test_a_killed_export_leaves_no_lock(tmp_path):
-    first, sentences = holder(tmp_path / "models"), []
+    first = holder(tmp_path / "models")
+    sentences = []
     first.send_signal(signal.SIGKILL)
     first.wait(60)
     with locked(tmp_path / "models", sentences.append):

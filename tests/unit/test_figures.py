@@ -18,7 +18,9 @@ from training.scenes import draw_pair
 from training.table import show
 from training.worst import contact_sheet, worst_scenes
 
-GOOD, LOOSE, BAD = Judgement(1, 1, 1, 0), Judgement(1, 1, 0.5, 30), Judgement(0.5, 1, 1, 0)
+GOOD = Judgement(1, 1, 1, 0)
+LOOSE = Judgement(1, 1, 0.5, 30)
+BAD = Judgement(0.5, 1, 1, 0)
 KINDS = ("recolour", "recolour", "remove", "add")
 
 
@@ -30,7 +32,9 @@ def scenes():
 
 def outcome(verdicts, likenesses=(), bytes=None, steps=(0.1, 0.2, 0.3)):
     pixels = np.zeros((128, 128, 3), np.uint8)
-    answers = [Answer(pixels, verdict, seconds, steps) for seconds, verdict in enumerate(verdicts, start=1)]
+    answers = [
+        Answer(pixels, verdict, seconds, steps) for seconds, verdict in enumerate(verdicts, start=1)
+    ]
     return Outcome(bytes or {"bf16": 4_000_000}, answers, [Likeness(*each) for each in likenesses])
 
 
@@ -38,9 +42,14 @@ def outcome(verdicts, likenesses=(), bytes=None, steps=(0.1, 0.2, 0.3)):
 def outcomes():
     return {
         "bf16": outcome([GOOD, LOOSE, GOOD, BAD]),
-        "fp8": outcome([GOOD, BAD, GOOD, BAD], [(0.01, 4), (0.3, 1), (0, 0), (0.02, 0)],
-                       bytes={"bf16": 500_000, "fp8": 1_750_000}),
-        "fp4": outcome([GOOD] * 4, [(0, 0)] * 4, bytes={"bf16": 500_000, "fp8": 250_000, "nvfp4": 900_000}),
+        "fp8": outcome(
+            [GOOD, BAD, GOOD, BAD],
+            [(0.01, 4), (0.3, 1), (0, 0), (0.02, 0)],
+            bytes={"bf16": 500_000, "fp8": 1_750_000},
+        ),
+        "fp4": outcome(
+            [GOOD] * 4, [(0, 0)] * 4, bytes={"bf16": 500_000, "fp8": 250_000, "nvfp4": 900_000}
+        ),
     }
 
 
@@ -48,21 +57,36 @@ def test_quality(scenes, outcomes):
     lanes = figures(scenes, outcomes)["lanes"]
     assert [lane["success"] for lane in lanes.values()] == [0.75, 0.5, 1.0]
     assert [lane["loss_points"] for lane in lanes.values()] == [0, 25, -25]
-    assert [(lane["scenes_lost"], lane["scenes_won"]) for lane in lanes.values()] == [(0, 0), (1, 0), (0, 1)]
+    assert [(lane["scenes_lost"], lane["scenes_won"]) for lane in lanes.values()] == [
+        (0, 0),
+        (1, 0),
+        (0, 1),
+    ]
     assert [lane["strict_success"] for lane in lanes.values()] == [0.5, 0.5, 1.0]
     assert lanes["fp8"]["operations"]["recolour"] == {
-        "scenes": 2, "success": 0.5, "inside": 0.75, "outside": 1, "drift": 0}
+        "scenes": 2,
+        "success": 0.5,
+        "inside": 0.75,
+        "outside": 1,
+        "drift": 0,
+    }
     assert list(lanes["fp8"]["operations"]) == ["recolour", "remove", "add", "all"]
 
 
 def test_likeness_to_the_reference(scenes, outcomes):
     lanes = figures(scenes, outcomes)["lanes"]
-    fp8, fp4 = lanes["fp8"], lanes["fp4"]
+    fp8 = lanes["fp8"]
+    fp4 = lanes["fp4"]
     assert (fp8["lpips_mean"], fp8["lpips_worst"]) == (pytest.approx(0.0825), 0.3)
     assert (fp8["worst_scene"], fp8["worst_instruction"]) == (1, scenes[1].instruction)
     assert fp8["psnr_mean"] == pytest.approx(47.16, abs=0.005)  # 20 log10(255) - 10 log10(5 / 4)
     assert fp8["psnr_worst"] == pytest.approx(42.11, abs=0.005)  # 20 log10(255 / 2)
-    assert (fp8["identical"], fp4["identical"], fp4["psnr_mean"], fp4["psnr_worst"]) == (2, 4, None, None)
+    assert (fp8["identical"], fp4["identical"], fp4["psnr_mean"], fp4["psnr_worst"]) == (
+        2,
+        4,
+        None,
+        None,
+    )
     assert "lpips_mean" not in lanes["bf16"]
 
 
@@ -90,7 +114,10 @@ def test_three_lanes_fit_eighty_columns(scenes, outcomes):
     assert rows["recolour"][:5] == ["recolour", "2", "100.0%", "50.0%", "100.0%"]
     words = " ".join(told.split())
     assert "…" not in words and "0.50 MB bf16 + 1.75 MB fp8" in words
-    assert "fp8: 1 scenes lost and 0 won, 2 pictures identical; furthest from bf16 is scene 1, " in words
+    assert (
+        "fp8: 1 scenes lost and 0 won, 2 pictures identical; furthest from bf16 is scene 1, "
+        in words
+    )
 
 
 def test_the_sheet_shows_the_worst_of_every_lane_first(scenes, outcomes):
@@ -102,7 +129,8 @@ def test_the_sheet_shows_the_worst_of_every_lane_first(scenes, outcomes):
 
 def test_the_sheet_has_a_row_a_scene_and_a_column_a_lane(scenes, outcomes):
     two = {lane: outcomes[lane] for lane in ("bf16", "fp4")}
-    narrow, wide, short = contact_sheet(scenes, two), contact_sheet(scenes, outcomes), contact_sheet(scenes[:1], {
-        "bf16": outcome([GOOD]), "fp4": outcome([GOOD], [(0, 0)])})
+    narrow = contact_sheet(scenes, two)
+    wide = contact_sheet(scenes, outcomes)
+    short = contact_sheet(scenes[:1], {"bf16": outcome([GOOD]), "fp4": outcome([GOOD], [(0, 0)])})
     assert wide.height == narrow.height == 4 * short.height
     assert wide.width - narrow.width > 128

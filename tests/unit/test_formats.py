@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from export.formats import BLOCK, E2M1, E4M3, fp8_scale, from_nvfp4, nvfp4_scale, to_fp8, to_nvfp4
+from retouch_export.formats import (
+    BLOCK,
+    E2M1,
+    E4M3,
+    fp8_scale,
+    from_nvfp4,
+    nvfp4_scale,
+    to_fp8,
+    to_nvfp4,
+)
 
 GRID = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
 
@@ -41,7 +50,10 @@ def test_fp8_keeps_what_is_on_its_grid():
 
 def test_fp8_is_within_half_a_step(weight):
     error = np.abs(fp8(weight) - weight)
-    assert (error <= np.maximum(np.abs(weight) / 16, fp8_scale(float(np.abs(weight).max())) * 2**-10) * 1.0001).all()
+    assert (
+        error
+        <= np.maximum(np.abs(weight) / 16, fp8_scale(float(np.abs(weight).max())) * 2**-10) * 1.0001
+    ).all()
 
 
 def test_nvfp4_keeps_what_is_on_its_grid():
@@ -54,7 +66,9 @@ def test_nvfp4_keeps_what_is_on_its_grid():
 
 
 def test_ties_go_to_even():
-    row = np.array([6, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5, -0.25, -2.5, -5, 0, 0, 0, 0, 0], np.float32)
+    row = np.array(
+        [6, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5, -0.25, -2.5, -5, 0, 0, 0, 0, 0], np.float32
+    )
     values, *_ = nvfp4(np.stack([row, row * 448]), search=False)
     expected = [6, 0, 1, 1, 2, 2, 4, 4, 0, -2, -4, 0, 0, 0, 0, 0]
     np.testing.assert_array_equal(values[0].astype(np.float32), expected)
@@ -75,7 +89,8 @@ def test_the_search_for_scales_gains(weight):
 
 
 def test_the_search_minimises_what_it_is_told_to(weight):
-    """In every block, by its own measure: no worse than without a search, nor than the search by another measure."""
+    """In every block, by its own measure: no worse than without a search, nor than the search by
+    another measure."""
     counts = np.random.default_rng(2).gamma(0.3, size=weight.shape[1]).astype(np.float32)
     scale = nvfp4_scale(float(np.abs(weight).max()))
 
@@ -84,12 +99,15 @@ def test_the_search_minimises_what_it_is_told_to(weight):
         return (squares * counts).reshape(len(weight), -1, BLOCK).sum(-1)
 
     weighted = errors(importance=counts)
-    assert (weighted <= errors(search=False) * 1.0001).all() and (weighted <= errors() * 1.0001).all()
+    assert (weighted <= errors(search=False) * 1.0001).all() and (
+        weighted <= errors() * 1.0001
+    ).all()
     assert weighted.sum() < 0.95 * errors().sum()
 
 
 def test_a_larger_scale_where_steps_are_finer():
-    """6 and 5 in units of the scale for a maximum at 6: at 4 and 3.33 the second is nearer to a value."""
+    """6 and 5 in units of the scale for a maximum at 6: at 4 and 3.33 the second is nearer to a
+    value."""
     row = np.array([6, 5] + [0] * 14, np.float32)
     _, held, _, _ = nvfp4(np.stack([row]), search=False)
     _, found, _, numbers = nvfp4(np.stack([row]))

@@ -1,4 +1,5 @@
-"""HEIC files with and without pillow-heif, and the colours that HEIC and AVIF files state in boxes."""
+"""HEIC files with and without pillow-heif, and the colours that HEIC and AVIF files state in
+boxes."""
 
 from __future__ import annotations
 
@@ -7,14 +8,13 @@ import io
 import numpy as np
 import pillow_heif
 import pytest
-from pictures import file_of, scene
 from PIL import Image
 from test_photo import P3, profile
 
-from retouch import images
-from retouch.imaging import heic
+from pictures import file_of, scene
+from retouch.api.request import Cancelled, RequestError
+from retouch.imaging import heic, images
 from retouch.imaging.formats import MAX_AVIF_BYTES
-from retouch.types import Cancelled, RequestError
 
 # H.273's numbers in a colour box; 2 says nothing
 P3_BOX = b"colrnclx\0\x0c\0\x0d\0\x06\x80"
@@ -55,7 +55,9 @@ def test_it_stands_upright(orientation):
 
 def test_its_profile_is_kept():
     out = io.BytesIO()
-    file = pillow_heif.from_pillow(Image.open(io.BytesIO(file_of(scene(), icc_profile=profile(P3)))))
+    file = pillow_heif.from_pillow(
+        Image.open(io.BytesIO(file_of(scene(), icc_profile=profile(P3))))
+    )
     file.save(out, quality=95)
     assert images.decode_photo(out.getvalue()).icc == profile(P3)
 
@@ -90,7 +92,9 @@ def test_reading_ends_when_nobody_waits():
 @pytest.mark.parametrize("brand", (b"heic", b"heix", b"mif1"))
 def test_without_pillow_heif_it_is_named(without, brand):
     file = heic_of(scene())
-    with pytest.raises(RequestError, match="is a HEIC file; send it as PNG, JPEG or WebP, or install pillow-heif"):
+    with pytest.raises(
+        RequestError, match="is a HEIC file; send it as PNG, JPEG or WebP, or install pillow-heif"
+    ):
         images.decode(file[:8] + brand + file[12:])
 
 
@@ -108,7 +112,9 @@ def test_an_avif_of_a_general_brand_is_read(without):
 def test_large_avif_files_are_refused_before_they_are_decoded(brand):
     file = file_of(scene(), "AVIF")
     file = file[:8] + brand + file[12:] + bytes(MAX_AVIF_BYTES)
-    with pytest.raises(RequestError, match=f"AVIF file of {len(file)} bytes; at most {MAX_AVIF_BYTES} are allowed"):
+    with pytest.raises(
+        RequestError, match=f"AVIF file of {len(file)} bytes; at most {MAX_AVIF_BYTES} are allowed"
+    ):
         images.decode(file)
 
 

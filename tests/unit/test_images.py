@@ -7,11 +7,18 @@ import io
 
 import numpy as np
 import pytest
-from pictures import file_of, huge_png, mask_file, scene
 from PIL import Image
 
-from retouch import images, types
-from retouch.types import BUCKETS, RequestError
+from pictures import file_of, huge_png, mask_file, scene
+from retouch.api.request import (
+    BUCKETS,
+    FORMATS,
+    KEEP_BELOW,
+    MAX_IMAGE_BYTES,
+    MAX_PIXELS,
+    RequestError,
+)
+from retouch.imaging import images
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])
@@ -33,7 +40,7 @@ def test_base64_text_and_data_urls_are_files_too():
 def test_base64_text_in_lines_may_be_longer_than_the_file(monkeypatch):
     """As `base64` writes it, with a line's end after 76 signs."""
     file = file_of(scene())
-    monkeypatch.setattr(types, "MAX_IMAGE_BYTES", len(file))
+    monkeypatch.setattr(images, "MAX_IMAGE_BYTES", len(file))
     np.testing.assert_array_equal(images.decode(base64.encodebytes(file)), scene())
     with pytest.raises(RequestError, match=f"has {len(file) + 1} bytes"):
         images.decode(base64.encodebytes(file + b"x"))
@@ -48,7 +55,9 @@ def test_exif_orientation_is_applied():
 
 
 def test_metadata_does_not_survive():
-    data = images.encode(images.decode(file_of(scene(), "JPEG", comment=b"secret", quality=95)), "jpeg", 90)
+    data = images.encode(
+        images.decode(file_of(scene(), "JPEG", comment=b"secret", quality=95)), "jpeg", 90
+    )
     assert b"secret" not in data and not Image.open(io.BytesIO(data)).getexif()
 
 
@@ -72,11 +81,11 @@ def test_sixteen_bit_grey_is_scaled():
         (file_of(scene())[:60] + b"\0" * 500, "damaged"),
         (file_of(scene(), "TGA"), "not a picture file"),
         (file_of(scene(), "JPEG2000"), "is a JPEG 2000 file; send it as PNG"),
-        (huge_png(), str(types.MAX_PIXELS)),
-        (huge_png(9000, 9000), str(types.MAX_PIXELS)),
+        (huge_png(), str(MAX_PIXELS)),
+        (huge_png(9000, 9000), str(MAX_PIXELS)),
         (huge_png(8, 8), "sides must be 16"),
         (huge_png(400, 40), "at most 4 times"),
-        (b"\x89PNG\r\n\x1a\n" + b"\0" * types.MAX_IMAGE_BYTES, str(types.MAX_IMAGE_BYTES)),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * MAX_IMAGE_BYTES, str(MAX_IMAGE_BYTES)),
     ],
 )
 def test_what_is_no_image_is_refused_in_one_sentence(data, words):
@@ -93,7 +102,9 @@ def test_animations_are_refused():
         images.decode(out.getvalue())
 
 
-@pytest.mark.parametrize(("size", "bucket"), [((128, 128), 0), ((100, 90), 0), ((480, 800), 1), ((900, 300), 2)])
+@pytest.mark.parametrize(
+    ("size", "bucket"), [((128, 128), 0), ((100, 90), 0), ((480, 800), 1), ((900, 300), 2)]
+)
 def test_the_nearest_bucket_is_taken(size, bucket):
     assert images.bucket(*size) == BUCKETS[bucket]
 
@@ -132,20 +143,20 @@ def test_paste_back_keeps_the_source_bit_for_bit():
     mask[20:60, 30:90] = True
     result = images.paste_back(source, np.full((128, 128, 3), 7, np.uint8), mask)
     np.testing.assert_array_equal(result[~mask], source[~mask])
-    near = np.abs(source.astype(int) - 7).max(axis=2) < types.KEEP_BELOW
+    near = np.abs(source.astype(int) - 7).max(axis=2) < KEEP_BELOW
     assert (result[mask & ~near] == 7).all()
 
 
 def test_paste_back_undoes_what_was_not_meant():
     source = scene()
-    edited = source.astype(int) + types.KEEP_BELOW * np.where(np.arange(128) < 64, 1, -1)[:, None]
-    edited[:, :32] = source[:, :32] + types.KEEP_BELOW - 1
+    edited = source.astype(int) + KEEP_BELOW * np.where(np.arange(128) < 64, 1, -1)[:, None]
+    edited[:, :32] = source[:, :32] + KEEP_BELOW - 1
     everywhere = np.ones((128, 128), bool)
     result = images.paste_back(source, edited.clip(0, 255).astype(np.uint8), everywhere)
     np.testing.assert_array_equal(result[:, :32], source[:, :32])
     assert (result[:, 32:] != source[:, 32:]).any(axis=2).mean() > 0.5
 
 
-@pytest.mark.parametrize("format", types.FORMATS)
+@pytest.mark.parametrize("format", FORMATS)
 def test_encode(format):
     assert images.decode(images.encode(scene(), format, 80)).shape == (128, 128, 3)

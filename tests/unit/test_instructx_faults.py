@@ -1,4 +1,5 @@
-"""InstructX checkpoints whose parts do not fit one another are told in a sentence, before any weight is read."""
+"""InstructX checkpoints whose parts do not fit one another are told in a sentence, before any
+weight is read."""
 
 from __future__ import annotations
 
@@ -6,19 +7,28 @@ import json
 
 import pytest
 
-from export.checkpoint import Checkpoint
-from export.denoiser import beside, patch, sizes
-from export.files import CheckpointError
-from export.parser import queries
-from retouch.layout import CHANNELS
-from retouch.patches import PatchLayout
+from retouch.diffusion.box_features import CHANNELS
+from retouch.families.qwen_vl.patches import PatchLayout
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.checkpoint_files import CheckpointError
+from retouch_export.instructx.denoiser import beside, patch, sizes
+from retouch_export.instructx.parser import queries
 
-VISION = {"depth": 2, "fullatt_block_indexes": [1], "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
-          "hidden_size": 64, "num_heads": 2, "window_size": 112}
+VISION = {
+    "depth": 2,
+    "fullatt_block_indexes": [1],
+    "patch_size": 14,
+    "spatial_merge_size": 2,
+    "temporal_patch_size": 2,
+    "hidden_size": 64,
+    "num_heads": 2,
+    "window_size": 112,
+}
 PARTS = {
     "vae": {"block_out_channels": [8] * 4, "latent_channels": 16},
     "transformer": {"in_channels": 64 + 64 + 2 * 2 * CHANNELS, "out_channels": 64},
-    "parser_heads": {"queries": 8, "slots": 2, "width": 64}, "meta_queries": {"count": 8, "width": 64},
+    "parser_heads": {"queries": 8, "slots": 2, "width": 64},
+    "meta_queries": {"count": 8, "width": 64},
     "text_encoder": {"text_config": {"hidden_size": 64}, "vision_config": VISION},
 }
 
@@ -41,31 +51,68 @@ def test_a_transformer_may_see_nothing_beside_its_noise(tmp_path):
     assert beside(checkpoint(tmp_path, transformer={"in_channels": 64, "out_channels": None})) == 0
 
 
-@pytest.mark.parametrize("ask, changes, words", [
-    (patch, {"vae": {"block_out_channels": [8] * 6}}, "a latent of 32 pixels in each direction; a token has 16"),
-    (patch, {"vae": {"latent_channels": 4}}, "answers 64 channels a token; .* are 16"),
-    (beside, {"transformer": {"in_channels": 128}}, "takes 64 channels beside a token's 64; it must be 0, or"),
-    (sizes, {"index": {"sizes": [[1000, 1024]]}}, "sides must be multiples of 16"),
-    (sizes, {"index": {"sizes": []}}, "sides must be multiples of 16"),
-    (queries, {"meta_queries": {"count": 256}}, "there are 256 meta-queries of 64 numbers; the parser's heads read 8"),
-    (queries, {"text_encoder": {"text_config": {"hidden_size": 32}}}, "the language model's hidden states have 32"),
-    (queries, {"parser_heads": {"slots": 3}}, "8 meta-queries cannot be shared by 3 operations"),
-])
+@pytest.mark.parametrize(
+    "ask, changes, words",
+    [
+        (
+            patch,
+            {"vae": {"block_out_channels": [8] * 6}},
+            "a latent of 32 pixels in each direction; a token has 16",
+        ),
+        (patch, {"vae": {"latent_channels": 4}}, "answers 64 channels a token; .* are 16"),
+        (
+            beside,
+            {"transformer": {"in_channels": 128}},
+            "takes 64 channels beside a token's 64; it must be 0, or",
+        ),
+        (sizes, {"index": {"sizes": [[1000, 1024]]}}, "sides must be multiples of 16"),
+        (sizes, {"index": {"sizes": []}}, "sides must be multiples of 16"),
+        (
+            queries,
+            {"meta_queries": {"count": 256}},
+            "there are 256 meta-queries of 64 numbers; the parser's heads read 8",
+        ),
+        (
+            queries,
+            {"text_encoder": {"text_config": {"hidden_size": 32}}},
+            "the language model's hidden states have 32",
+        ),
+        (
+            queries,
+            {"parser_heads": {"slots": 3}},
+            "8 meta-queries cannot be shared by 3 operations",
+        ),
+    ],
+)
 def test_parts_that_do_not(tmp_path, ask, changes, words):
     with pytest.raises(CheckpointError, match=words):
         ask(checkpoint(tmp_path, **changes))
 
 
-@pytest.mark.parametrize("file, said", [
-    ("processor/preprocessor_config.json", {"min_pixels": 3136, "max_pixels": 12845056}),
-    ("image_processor/preprocessor_config.json", {"size": {"shortest_edge": 3136, "longest_edge": 12845056}}),
-    ("processor/processor_config.json", {"image_processor": {"min_pixels": 3136, "max_pixels": 12845056}}),
-])
+@pytest.mark.parametrize(
+    "file, said",
+    [
+        ("processor/preprocessor_config.json", {"min_pixels": 3136, "max_pixels": 12845056}),
+        (
+            "image_processor/preprocessor_config.json",
+            {"size": {"shortest_edge": 3136, "longest_edge": 12845056}},
+        ),
+        (
+            "processor/processor_config.json",
+            {"image_processor": {"min_pixels": 3136, "max_pixels": 12845056}},
+        ),
+    ],
+)
 def test_limits_of_the_image_processor(tmp_path, file, said):
     (tmp_path / file).parent.mkdir()
     (tmp_path / file).write_text(json.dumps(said))
     layout = PatchLayout.of_checkpoint(VISION, tmp_path)
-    assert (layout.smallest, layout.largest, layout.cell, layout.window) == (3136, 12845056, 28, 112)
+    assert (layout.smallest, layout.largest, layout.cell, layout.window) == (
+        3136,
+        12845056,
+        28,
+        112,
+    )
 
 
 def test_without_one_they_are_qwens(tmp_path):
@@ -74,6 +121,8 @@ def test_without_one_they_are_qwens(tmp_path):
 
 def test_other_colours_are_refused(tmp_path):
     (tmp_path / "processor").mkdir()
-    (tmp_path / "processor/preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5, 0.5, 0.5]}))
+    (tmp_path / "processor/preprocessor_config.json").write_text(
+        json.dumps({"image_mean": [0.5, 0.5, 0.5]})
+    )
     with pytest.raises(ValueError, match="another image_mean or image_std"):
         PatchLayout.of_checkpoint(VISION, tmp_path)

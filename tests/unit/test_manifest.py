@@ -5,8 +5,8 @@ import stat
 
 import pytest
 
-from retouch.manifest import NAME, ArtifactError, Manifest, publish, read, verify
-from retouch.runners.onnx import OnnxRunner, threads
+from retouch.artifacts.manifest import NAME, ArtifactError, Manifest, publish, read, verify
+from retouch.backends.onnx import OnnxRunner, threads
 
 
 @pytest.fixture
@@ -23,7 +23,9 @@ def staged(path, files):
     staging.mkdir()
     for name, content in files.items():
         (staging / name).write_bytes(content)
-    about = Manifest("instructx", "c" * 64, "bf16", "float32", 20, {"torch": "2"}, settings={"x": [1]})
+    about = Manifest(
+        "instructx", "c" * 64, "bf16", "float32", 20, {"torch": "2"}, settings={"x": [1]}
+    )
     publish(staging, path, about)
     staging.rmdir()
 
@@ -71,7 +73,8 @@ def test_a_damaged_manifest_is_refused(folder, text):
 
 
 def test_what_the_manifest_describes_stays_and_the_rest_of_the_last_export_goes(folder, tmp_path):
-    kept, staging = read(folder), tmp_path / "more"
+    kept = read(folder)
+    staging = tmp_path / "more"
     kept.files = {"a.onnx": kept.files["a.onnx"]}
     staging.mkdir()
     (staging / "a.plan").write_bytes(b"plan")
@@ -85,7 +88,7 @@ def test_an_interrupted_export_leaves_no_manifest(folder, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("retouch.manifest.os.replace", interrupted)
+    monkeypatch.setattr("retouch.artifacts.manifest.os.replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         staged(folder, {"a.onnx": b"new", "b.npz": b"new"})
     assert "no manifest.json" in refusal(folder)

@@ -1,4 +1,5 @@
-"""A server whose model has gone is ended: its guard asks the repository index, here of a server that is none."""
+"""A server whose model has gone is ended: its guard asks the repository index, here of a server
+that is none."""
 
 from __future__ import annotations
 
@@ -12,10 +13,10 @@ import threading
 import uuid
 
 import pytest
-from processes import until
 
-from retouch.model_watch import ModelWatch
-from retouch.runtime import ROOT
+from processes import until
+from retouch.launcher.model_watch import ModelWatch
+from retouch.launcher.paths import ROOT
 
 HOST = "127.0.0.1"
 NAMES = ["edit", "vl_parser"]
@@ -23,7 +24,8 @@ NAMES = ["edit", "vl_parser"]
 
 @contextlib.contextmanager
 def index():
-    """The port of an HTTP server, the states that it tells those who send the secret `s`, and what it has told."""
+    """The port of an HTTP server, the states that it tells those who send the secret `s`, and what
+    it has told."""
     states = dict.fromkeys(NAMES, "READY")
     answers = []
 
@@ -47,8 +49,14 @@ def index():
         server.shutdown()
 
 
-@pytest.mark.parametrize("change", [lambda states: states.update(edit="UNAVAILABLE"), lambda states: states.pop("vl_parser"),
-                                    lambda states: states.clear()])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda states: states.update(edit="UNAVAILABLE"),
+        lambda states: states.pop("vl_parser"),
+        lambda states: states.clear(),
+    ],
+)
 def test_a_model_that_goes_is_noticed(change):
     with index() as (port, states, _):
         watch = ModelWatch(HOST, port, "s", NAMES, every=0.05)
@@ -61,7 +69,9 @@ def test_a_model_that_goes_is_noticed(change):
 def test_models_that_are_still_loading_and_answers_that_cannot_be_read_end_nothing():
     with index() as (port, states, _):
         states["edit"] = "LOADING"
-        watch, stranger = (ModelWatch(HOST, port, secret, NAMES, every=0.02) for secret in ("s", "wrong"))
+        watch, stranger = (
+            ModelWatch(HOST, port, secret, NAMES, every=0.02) for secret in ("s", "wrong")
+        )
         states["edit"] = "READY"
         until(lambda: watch.ready, "it never was ready")
         assert not stranger.ready and stranger.gone == watch.gone == []
@@ -73,9 +83,22 @@ def test_the_guard_ends_such_a_server():
     with index() as (port, states, answers):
         duties = {"host": HOST, "http": port, "secret": "s", "models": NAMES, "remove": []}
         guard = subprocess.Popen(
-            [sys.executable, "-S", "-m", "retouch.guard", f"retouch_test_{uuid.uuid4().hex}_", "sh", "-c", "sleep 100"],
-            cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "RETOUCH_GUARD": json.dumps(duties)})
+            [
+                sys.executable,
+                "-S",
+                "-m",
+                "retouch.launcher.supervisor",
+                f"retouch_test_{uuid.uuid4().hex}_",
+                "sh",
+                "-c",
+                "sleep 100",
+            ],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "RETOUCH_GUARD": json.dumps(duties)},
+        )
         until(lambda: len(answers) > 1, "the guard does not ask")
         assert guard.poll() is None, "all is well"
         states["edit"] = "UNAVAILABLE"

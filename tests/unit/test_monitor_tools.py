@@ -10,8 +10,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from clients import monitor
-from clients.command import retouch
+from retouch_clients import monitor
+from retouch_clients.command import retouch
 
 PROVISIONING = monitor.DEPLOY / "grafana" / "provisioning"
 
@@ -34,25 +34,37 @@ def test_everything_listens_on_loopback(monkeypatch):
 def test_grafana_asks_the_prometheus_that_is_started(monkeypatch):
     monkeypatch.setattr(monitor.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(monitor, "GRAFANA_HOMES", ("/usr",))
-    (source,) = yaml.safe_load((PROVISIONING / "datasources" / "prometheus.yml").read_text())["datasources"]
+    (source,) = yaml.safe_load((PROVISIONING / "datasources" / "prometheus.yml").read_text())[
+        "datasources"
+    ]
     url = Template(source["url"]).substitute(monitor.grafana(3000, 19090).environment)
     assert url == monitor.prometheus(19090).page
 
 
 def test_compose_gives_grafana_all_that_it_is_provisioned_by():
-    wanted = {name for path in PROVISIONING.rglob("*.yml") for name in re.findall(r"\$\{(\w+)}", path.read_text())}
+    wanted = {
+        name
+        for path in PROVISIONING.rglob("*.yml")
+        for name in re.findall(r"\$\{(\w+)}", path.read_text())
+    }
     services = yaml.safe_load((monitor.DEPLOY / "monitor.yml").read_text())["services"]
     assert wanted and wanted <= set(services["grafana"]["environment"])
 
 
-@pytest.mark.parametrize("told", ["", "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); "])
+@pytest.mark.parametrize(
+    "told", ["", "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); "]
+)
 def test_a_tool_that_ends_is_told(tmp_path, monkeypatch, told):
     """Not the other, which is stopped then, however it takes that."""
     monkeypatch.setattr(monitor, "RUNTIME", tmp_path)
     ready = tmp_path / "ready"
     sleeper = f"{told}import pathlib, time; pathlib.Path({str(ready)!r}).touch(); time.sleep(60)"
-    quitter = f"import pathlib, time\nwhile not pathlib.Path({str(ready)!r}).exists(): time.sleep(0.01)"
-    tools = [monitor.Tool(name, "", [sys.executable, "-c", code])
-             for name, code in (("Sleeper", sleeper), ("Quitter", quitter))]
+    quitter = (
+        f"import pathlib, time\nwhile not pathlib.Path({str(ready)!r}).exists(): time.sleep(0.01)"
+    )
+    tools = [
+        monitor.Tool(name, "", [sys.executable, "-c", code])
+        for name, code in (("Sleeper", sleeper), ("Quitter", quitter))
+    ]
     with pytest.raises(monitor.MonitorError, match="Quitter has stopped by itself"):
         monitor.watch(tools)

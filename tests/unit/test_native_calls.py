@@ -6,12 +6,11 @@ import threading
 
 import numpy as np
 import pytest
-from pictures import file_of, scene
 from PIL import TiffImagePlugin, WebPImagePlugin
 
-from retouch import images
-from retouch.imaging import native_calls
-from retouch.types import Cancelled, RequestError
+from pictures import file_of, scene
+from retouch.api.request import Cancelled, RequestError
+from retouch.imaging import images, native_calls
 
 HANG = 20  # seconds
 
@@ -53,8 +52,10 @@ def test_leaving_does_not_await_the_decoder():
     assert released()
 
 
-@pytest.mark.parametrize(("format", "plugin"), (
-    ("WEBP", WebPImagePlugin.WebPImageFile), ("TIFF", TiffImagePlugin.TiffImageFile)))
+@pytest.mark.parametrize(
+    ("format", "plugin"),
+    (("WEBP", WebPImagePlugin.WebPImageFile), ("TIFF", TiffImagePlugin.TiffImageFile)),
+)
 def test_leaving_while_a_file_is_decoded(monkeypatch, format, plugin):
     decode = Held()
     monkeypatch.setattr(native_calls, "SHORT_PIXELS", 0)

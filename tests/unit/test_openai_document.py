@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import openai_document
 import schemathesis
-from fake_doors import FakeDoors
 from hypothesis import HealthCheck, settings
 
-from clients.openai_api.app import create_app
-from clients.openai_api.keys import Keys
+import openai_document
+from fake_doors import FakeDoors
+from retouch_clients.openai_api.api_keys import Keys
+from retouch_clients.openai_api.app import create_app
 
 APP = create_app(FakeDoors(), Keys.of([openai_document.KEY]), max_body=1 << 20)
 schema = schemathesis.openapi.from_asgi("/openapi.json", APP)

@@ -1,4 +1,5 @@
-"""The OpenAI-compatible server as benchmarks start it: what does not get ready is told, and ended with its children."""
+"""The OpenAI-compatible server as benchmarks start it: what does not get ready is told, and ended
+with its children."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import pytest
 
 from benchmarks import openai_server as module
 from benchmarks.openai_server import openai_server
-from retouch.server import ServerError
+from retouch.launcher.server import ServerError
 
 
 @pytest.fixture
@@ -26,7 +27,9 @@ def says(tmp_path, monkeypatch):
 
 
 def test_its_url_and_its_end(says, tmp_path):
-    says(f"sleep 60 & echo $! > {tmp_path}/child; echo complaint >&2; echo ready: http://127.0.0.1:5/v1; wait")
+    says(
+        f"sleep 60 & echo $! > {tmp_path}/child; echo complaint >&2; echo ready: http://127.0.0.1:5/v1; wait"
+    )
     with openai_server("127.0.0.1:1", tmp_path / "log") as url:
         assert url == "http://127.0.0.1:5/v1"
         both = [psutil.Process(int((tmp_path / name).read_text())) for name in ("pid", "child")]

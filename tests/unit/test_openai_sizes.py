@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clients.openai_api.pictures import finished
-from retouch import images
-from retouch.imaging import rgb_profile
+from retouch.api.request import Format, parse_format
+from retouch.imaging import images, rgb_profile
 from retouch.imaging.colour import ADOBE
-from retouch.types import Format, parse_format
+from retouch_clients.openai_api.pictures import finished
 
 PROFILE = rgb_profile.of(ADOBE, 2.2)
 
@@ -43,7 +42,9 @@ def test_transparency_is_kept_where_the_format_has_it(name):
 
 @pytest.mark.parametrize("name", ["png", "jpeg", "webp"])
 def test_the_profile_stays(name):
-    assert reopened(finished(cut_out(), (48, 32), parse_format(name))).info["icc_profile"] == PROFILE
+    assert (
+        reopened(finished(cut_out(), (48, 32), parse_format(name))).info["icc_profile"] == PROFILE
+    )
 
 
 def test_a_result_of_the_right_size_and_format_is_not_touched():

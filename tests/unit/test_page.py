@@ -10,25 +10,31 @@ from types import SimpleNamespace
 import gradio as gr
 import numpy as np
 import pytest
-from pictures import file_of, scene
 from PIL import Image
 
-from clients.web import markup, picture, words
-from clients.web.app import App
-from clients.web.editing import Dropped, Edits
-from clients.web.examples import examples
-from clients.web.kept_turns import SECONDS, KeptTurns
-from clients.web.mask import is_painted, mask_file
-from clients.web.serving import FOLDER
-from clients.web.turns import MOST, History, Turn
-from retouch import images
-from retouch.answer import EditAnswer, EditInfo, Operation, Region
-from retouch.types import Cancelled, RequestError
+from pictures import file_of, scene
+from retouch.api.request import Cancelled, RequestError
+from retouch.api.response import EditAnswer, EditInfo, Operation, Region
+from retouch.imaging import images
+from retouch_clients.web import html, picture, text
+from retouch_clients.web.app import App
+from retouch_clients.web.editing import Dropped, Edits
+from retouch_clients.web.examples import examples
+from retouch_clients.web.kept_turns import SECONDS, KeptTurns
+from retouch_clients.web.mask import is_painted, mask_file
+from retouch_clients.web.serving import FOLDER
+from retouch_clients.web.turns import MOST, History, Turn
 
-INFO = EditInfo("final", 7, "bf16", "best: the widest", steps=3,
-                operations=[Operation("recolour", "red circle", "blue", (0.1, 0.1, 0.4, 0.4))],
-                region=Region((0.0, 0.0, 0.5, 0.5), 0.25),
-                milliseconds={"vae_decoder": 6.0, "preprocess": 1.0, "other": 2.0, "total": 8.0})
+INFO = EditInfo(
+    "final",
+    7,
+    "bf16",
+    "best: the widest",
+    steps=3,
+    operations=[Operation("recolour", "red circle", "blue", (0.1, 0.1, 0.4, 0.4))],
+    region=Region((0.0, 0.0, 0.5, 0.5), 0.25),
+    milliseconds={"vae_decoder": 6.0, "preprocess": 1.0, "other": 2.0, "total": 8.0},
+)
 
 
 def history(*instructions):
@@ -49,15 +55,23 @@ def test_turns_go_back_and_forth():
 def test_an_edit_of_an_earlier_turn_loses_nothing():
     branch = history("a", "b").undone().undone().added(b"c", "c", INFO)
     assert [turn.instruction for turn in branch.turns] == ["", "a", "b", "c"]
-    assert branch.before.image == b"source" and branch.undone().redone() == branch, "the newest edit is the one to redo"
+    assert branch.before.image == b"source" and branch.undone().redone() == branch, (
+        "the newest edit is the one to redo"
+    )
     assert branch.moved(2).before.image == b"a" and branch.moved(99) == branch
 
 
 def test_the_oldest_edits_are_forgotten():
     made = history(*map(str, range(MOST + 5)))
-    assert len(made.turns) == MOST and made.turns[0].image == b"source" and made.current.image == str(MOST + 4).encode()
+    assert (
+        len(made.turns) == MOST
+        and made.turns[0].image == b"source"
+        and made.current.image == str(MOST + 4).encode()
+    )
     assert made.before.image == str(MOST + 3).encode()
-    assert made.moved(1).undone().at == 0, "what was an edit of a forgotten one is one of the source"
+    assert made.moved(1).undone().at == 0, (
+        "what was an edit of a forgotten one is one of the source"
+    )
     large = History.of(bytes(2**20))
     for number in range(4):
         large = large.added(bytes(2**25), str(number), INFO)
@@ -83,16 +97,25 @@ def test_the_region_is_seen_over_the_source():
     drawn = np.asarray(picture.outlined(file_of(source), INFO.region, INFO.operations))
     assert drawn.shape == (768, 768, 3)
     wide = images.fit(source, (768, 768))
-    np.testing.assert_array_equal(drawn[340:370, 340:370], wide[340:370, 340:370])  # may change: as it is
+    np.testing.assert_array_equal(
+        drawn[340:370, 340:370], wide[340:370, 340:370]
+    )  # may change: as it is
     assert (drawn[500:, 500:] > wide[500:, 500:]).all(), "the rest is pale"
     assert (drawn == picture.ALLOWED).all(-1).any() and (drawn == picture.TARGET).all(-1).any()
     whole = picture.outlined(file_of(source), Region((0, 0, 0, 0), 0.0), [])
     assert not (np.asarray(whole) == picture.ALLOWED).all(-1).any()
 
 
-@pytest.mark.parametrize("name, options, suffix", [
-    ("MPO", {"save_all": True, "append_images": [Image.new("RGB", (16, 16))]}, "jpg"),
-    ("JPEG", {}, "jpg"), ("JPEG", {"progressive": True}, "jpg"), ("PNG", {}, "png"), ("WEBP", {}, "webp")])
+@pytest.mark.parametrize(
+    "name, options, suffix",
+    [
+        ("MPO", {"save_all": True, "append_images": [Image.new("RGB", (16, 16))]}, "jpg"),
+        ("JPEG", {}, "jpg"),
+        ("JPEG", {"progressive": True}, "jpg"),
+        ("PNG", {}, "png"),
+        ("WEBP", {}, "webp"),
+    ],
+)
 def test_a_picture_file_has_the_usual_suffix(name, options, suffix):
     photo = file_of(scene(), name, **options)
     assert Image.open(io.BytesIO(photo)).format == name, "the case is what it says"
@@ -106,36 +129,76 @@ def test_previews_have_the_shape_of_the_source():
     assert picture.shrunk(file_of(scene(300, 100)), 150).size == (150, 50)
 
 
-@pytest.mark.parametrize("operation, sentence", [
-    (Operation("recolour", "red circle", "blue"), "Make the red circle blue."),
-    (Operation("replace", "red circle", "orange star"), "Replace the red circle by an orange star."),
-    (Operation("add", "", "large blue star top left"), "Add a large blue star top left."),
-    (Operation("background", "", "white"), "Make the background white."),
-    (Operation("sharpen", "eyes"), "sharpen eyes."),
-])
+@pytest.mark.parametrize(
+    "operation, sentence",
+    [
+        (Operation("recolour", "red circle", "blue"), "Make the red circle blue."),
+        (
+            Operation("replace", "red circle", "orange star"),
+            "Replace the red circle by an orange star.",
+        ),
+        (Operation("add", "", "large blue star top left"), "Add a large blue star top left."),
+        (Operation("background", "", "white"), "Make the background white."),
+        (Operation("sharpen", "eyes"), "sharpen eyes."),
+    ],
+)
 def test_what_was_understood_is_told_in_sentences(operation, sentence):
-    assert words.understood([operation]) == [sentence]
+    assert text.understood([operation]) == [sentence]
 
 
 def test_the_account_tells_all_and_escapes_it():
     turn = Turn(b"", "x", dataclasses.replace(INFO, lane_reason="<script>"))
-    told = markup.account(turn)
-    for part in ("Make the red circle blue", "25% of the picture", ">7<", "8.0&nbsp;ms", "&lt;script&gt;"):
+    told = html.account(turn)
+    for part in (
+        "Make the red circle blue",
+        "25% of the picture",
+        ">7<",
+        "8.0&nbsp;ms",
+        "&lt;script&gt;",
+    ):
         assert part in told
-    assert [stage for stage, _ in words.times(INFO)] == ["read the picture", "decode", "other", "total"]
-    assert "will stand here" in markup.account(None) == markup.account(Turn(b""))
+    assert [stage for stage, _ in text.times(INFO)] == [
+        "read the picture",
+        "decode",
+        "other",
+        "total",
+    ]
+    assert "will stand here" in html.account(None) == html.account(Turn(b""))
 
 
-@pytest.mark.parametrize("failure, running, parts", [
-    (RequestError("unavailable", "UNAVAILABLE"), False, ("No server answers at 127.0.0.1:1", "make serve")),
-    (RequestError("exceeds maximum queue size", "UNAVAILABLE"), True, ("maximum queue size", "again in a moment")),
-    (RequestError("64 edits are running already", "UNAVAILABLE", 3.6), True, ("busy", "press Edit again in about 4 s")),
-    (RequestError("DEADLINE_MS 5 has passed", "DEADLINE_EXCEEDED"), True, ("milliseconds 5 has passed.", "Advanced")),
-    (RequestError("denoiser_fp8 is broken", "INTERNAL"), True, ("Denoiser_fp8 is broken.",)),
-    (RequestError("STEPS is 80; it must be from 0 to 50"), True, ("The number of steps is 80; it must be from 0",)),
-])
+@pytest.mark.parametrize(
+    "failure, running, parts",
+    [
+        (
+            RequestError("unavailable", "UNAVAILABLE"),
+            False,
+            ("No server answers at 127.0.0.1:1", "make serve"),
+        ),
+        (
+            RequestError("exceeds maximum queue size", "UNAVAILABLE"),
+            True,
+            ("maximum queue size", "again in a moment"),
+        ),
+        (
+            RequestError("64 edits are running already", "UNAVAILABLE", 3.6),
+            True,
+            ("busy", "press Edit again in about 4 s"),
+        ),
+        (
+            RequestError("DEADLINE_MS 5 has passed", "DEADLINE_EXCEEDED"),
+            True,
+            ("milliseconds 5 has passed.", "Advanced"),
+        ),
+        (RequestError("denoiser_fp8 is broken", "INTERNAL"), True, ("Denoiser_fp8 is broken.",)),
+        (
+            RequestError("STEPS is 80; it must be from 0 to 50"),
+            True,
+            ("The number of steps is 80; it must be from 0",),
+        ),
+    ],
+)
 def test_what_went_wrong_is_told_with_the_next_step(failure, running, parts):
-    told = words.trouble(failure, running, "127.0.0.1:1")
+    told = text.trouble(failure, running, "127.0.0.1:1")
     assert all(part in told for part in parts) and told.endswith(".")
 
 
@@ -149,7 +212,8 @@ class Slow:
     """A client whose edits have a preview, and a result when they are let."""
 
     def __init__(self):
-        self.let, self.left = asyncio.Event(), 0
+        self.let = asyncio.Event()
+        self.left = 0
 
     async def edit(self, image, instruction, **knobs):
         if instruction == "fail":
@@ -165,6 +229,7 @@ class Slow:
 
 def beside(check):
     """Runs `check(edits, client)` in a loop."""
+
     async def run():
         edits = Edits("")
         edits._client = Slow()
@@ -190,6 +255,7 @@ def test_an_edit_is_stopped_from_elsewhere():
 
 def test_an_edit_is_stopped_from_another_thread():
     """As the page does, whose handlers have threads of their own."""
+
     async def check(edits, client):
         answers = edits.answers("tab", b"", "a")
         await anext(answers)
@@ -252,7 +318,7 @@ def test_what_the_server_refuses_comes_through():
     beside(check)
 
 
-# -- what the page does while there is an edit, and without its turns -------------------------------------------------
+# -- what the page does while there is an edit, and without its turns ------------------------------
 
 TAB = SimpleNamespace(session_hash="tab")
 PHOTO = file_of(scene())
@@ -273,7 +339,10 @@ def file(tmp_path):
 TURNS = History.of(PHOTO).added(PHOTO, "a", INFO)
 CHOICES = {  # what is done in an edit, and the picture that is there then
     "drop": (lambda app, file: app.dropped({app.page.photo: file}, TAB), file_of(scene(160, 96))),
-    "example": (lambda app, _: app.chosen(SimpleNamespace(index=0), TAB), examples()[0].picture.read_bytes()),
+    "example": (
+        lambda app, _: app.chosen(SimpleNamespace(index=0), TAB),
+        examples()[0].picture.read_bytes(),
+    ),
     "clear": (lambda app, _: app.cleared(TAB), None),
     "undo": (lambda app, _: app.undone(TURNS, TAB), PHOTO),
     "redo": (lambda app, _: app.redone(TURNS.undone(), TAB), PHOTO),
@@ -285,30 +354,48 @@ CHOICES = {  # what is done in an edit, and the picture that is there then
 def test_what_is_chosen_in_an_edit_stays(app, file, choice):
     choose, image = CHOICES[choice]
     page = app.page
-    asked = {each: each.value for each in app._asked()} | {page.history: TURNS, page.instruction: "x"}
+    asked = {each: each.value for each in app._asked()} | {
+        page.history: TURNS,
+        page.instruction: "x",
+    }
 
     async def run():
         app.edits._client = Slow()
         shown = app.edited(asked, TAB)
-        assert (await anext(shown))[page.stop]["visible"] and "Step 1" in (await anext(shown))[page.status]
+        assert (await anext(shown))[page.stop]["visible"] and "Step 1" in (await anext(shown))[
+            page.status
+        ]
         found = choose(app, file)
-        assert (found[page.history] and found[page.history].current.image) == image and not found[page.stop]["visible"]
-        assert [each async for each in shown] == [{page.status: gr.skip()}] and app.edits._client.left == 1
+        assert (found[page.history] and found[page.history].current.image) == image and not found[
+            page.stop
+        ]["visible"]
+        assert [each async for each in shown] == [
+            {page.status: gr.skip()}
+        ] and app.edits._client.left == 1
 
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("ask", [
-    lambda app: app.undone(None, TAB), lambda app: app.redone(None, TAB),
-    lambda app: app.moved(None, SimpleNamespace(index=1), TAB)], ids=["undo", "redo", "turn"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda app: app.undone(None, TAB),
+        lambda app: app.redone(None, TAB),
+        lambda app: app.moved(None, SimpleNamespace(index=1), TAB),
+    ],
+    ids=["undo", "redo", "turn"],
+)
 def test_turns_that_are_forgotten_are_told(app, ask):
     """Gradio keeps a tab's state for a time only."""
     found = ask(app)
-    assert "are forgotten" in found[app.page.status] and found[app.page.photo] is found[app.page.history] is None
+    assert (
+        "are forgotten" in found[app.page.status]
+        and found[app.page.photo] is found[app.page.history] is None
+    )
     assert app.framed(None) is None
 
 
-# -- a picture that is refused ----------------------------------------------------------------------------------------
+# -- a picture that is refused ---------------------------------------------------------------------
 
 REFUSED = {  # what is dropped, what is wrong with it, and whether a browser can show it
     "long": (file_of(scene(400, 40)), "4 times", True),
@@ -327,32 +414,42 @@ def toasts(monkeypatch):
 
 def refused(app, tmp_path, image, history):
     (tmp_path / "refused.png").write_bytes(image)
-    return app.dropped({app.page.photo: str(tmp_path / "refused.png"), app.page.history: history}, TAB)
+    return app.dropped(
+        {app.page.photo: str(tmp_path / "refused.png"), app.page.history: history}, TAB
+    )
 
 
 @pytest.mark.parametrize("kind", ["long", "cut", "text", "nothing"])
 def test_a_refused_picture_is_told_where_it_was_dropped(app, tmp_path, toasts, kind):
     image, sentence, seen = REFUSED[kind]
-    found, page = refused(app, tmp_path, image, None), app.page
+    found = refused(app, tmp_path, image, None)
+    page = app.page
     assert sentence in toasts[0] and len(toasts) == 1 and "<" not in toasts[0]
     assert found[page.refusal]["visible"] and sentence in found[page.refusal]["value"]
     assert sentence in found[page.status] and "alert" in found[page.status]
     assert found[page.history] is None
-    assert found[page.photo] == gr.skip() if seen else found[page.photo] is None, "a picture stays in sight"
+    assert found[page.photo] == gr.skip() if seen else found[page.photo] is None, (
+        "a picture stays in sight"
+    )
 
 
 @pytest.mark.parametrize("kind", ["long", "cut", "text", "nothing"])
 def test_what_was_edited_outlasts_a_refused_picture(app, tmp_path, toasts, kind):
-    found, page = refused(app, tmp_path, REFUSED[kind][0], TURNS), app.page
+    found = refused(app, tmp_path, REFUSED[kind][0], TURNS)
+    page = app.page
     assert found[page.history] == TURNS and found[page.refusal]["visible"] and len(toasts) == 1
     with open(found[page.photo], "rb") as shown:
         assert shown.read() == PHOTO
-    assert not app.shown(TURNS)[page.refusal]["visible"] and not app.cleared(TAB)[page.refusal]["visible"]
+    assert (
+        not app.shown(TURNS)[page.refusal]["visible"]
+        and not app.cleared(TAB)[page.refusal]["visible"]
+    )
 
 
-# -- a page that is opened again ---------------------------------------------------------------------------------------
+# -- a page that is opened again -------------------------------------------------------------------
 
-TOKEN, OTHER_TOKEN = "0123456789abcdef" * 2, "f" * 32
+TOKEN = "0123456789abcdef" * 2
+OTHER_TOKEN = "f" * 32
 
 
 class Nobody:
@@ -391,7 +488,9 @@ def test_a_refresh_keeps_picture_and_turns(app, file, change, closed):
     if closed:
         app.left(tab_of("a"))
     again = opened(app, "b")
-    assert again[app.page.history] == history and [turn.instruction for turn in history.turns] == turns
+    assert (
+        again[app.page.history] == history and [turn.instruction for turn in history.turns] == turns
+    )
     with open(again[app.page.photo], "rb") as shown:
         assert shown.read() == history.current.image
     assert again[app.page.undo]["interactive"] == (history.before is not None)
@@ -410,7 +509,9 @@ def test_an_edit_is_kept_and_start_over_forgets_it(app):
     assert app.page.history not in opened(app, "c")
 
 
-@pytest.mark.parametrize("token", [OTHER_TOKEN, "", None, "0", TOKEN.upper(), TOKEN + "0", 7, [TOKEN]])
+@pytest.mark.parametrize(
+    "token", [OTHER_TOKEN, "", None, "0", TOKEN.upper(), TOKEN + "0", 7, [TOKEN]]
+)
 def test_turns_are_found_by_their_token_alone(app, token):
     opened(app, "a")
     app.undone(TURNS, tab_of("a"))
@@ -452,7 +553,8 @@ def test_kept_turns_are_bounded():
 
 
 def test_the_result_is_shown_when_the_edit_has_ended(app):
-    """An update that Gradio repeats after the end must not come when another turn may have been chosen."""
+    """An update that Gradio repeats after the end must not come when another turn may have been
+    chosen."""
     over = asyncio.Event()
 
     class Lingering:

@@ -11,9 +11,18 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.report import perf_analyzer, process
-from benchmarks.report.perf_analyzer import PLAIN, STREAM, UNARY, Load, arguments, read_export, read_table, slim
+from benchmarks.report.perf_analyzer import (
+    PLAIN,
+    STREAM,
+    UNARY,
+    Load,
+    arguments,
+    read_export,
+    read_table,
+    slim,
+)
 from benchmarks.report.run import Request, Run, stages
-from retouch.server import ROOT
+from retouch.launcher.server import ROOT
 
 RECORDED = ROOT / "tests" / "recorded"
 EXPORT = RECORDED / "perf_analyzer_stream.json"
@@ -64,7 +73,13 @@ def test_arguments_of_a_stream_and_of_a_rate():
     stream = arguments(Load(STREAM, 20, clients=1, previews=2), SERVER)
     assert stream[5] == "127.0.0.1:2" and {"--async", "--streaming"} < set(stream)
     rate = arguments(Load(UNARY, 20, rate=12.345), SERVER)
-    assert rate[8:] == ["--request-rate-range", "12.35", "--request-distribution", "poisson", "--async"]
+    assert rate[8:] == [
+        "--request-rate-range",
+        "12.35",
+        "--request-distribution",
+        "poisson",
+        "--async",
+    ]
 
 
 def test_loads_have_files_of_their_own():
@@ -88,19 +103,28 @@ def test_a_run_by_hand():
     run = Run.of(requests, slo_ms=500, refused=[0.2], queue=3.0)
     assert (run.p50, run.p99) == (pytest.approx(400), pytest.approx(1000))
     assert (run.rate, run.good, run.refused) == (1.5, 0.5, 0.25)
-    assert run.goodput == 1.0 and run.sent == 3.0 and run.first is run.gap is None and run.queue == 3.0
+    assert (
+        run.goodput == 1.0 and run.sent == 3.0 and run.first is run.gap is None and run.queue == 3.0
+    )
     assert stages(requests) == {"denoiser": 6.0}
 
 
 def test_a_streamed_run_by_hand():
     run = Run.of([Request(0.0, [0.02, 0.03, 0.05]), Request(0.0, [0.04, 0.05, 0.06])], slo_ms=55)
-    assert (run.first, run.gap, run.p50) == (pytest.approx(30), pytest.approx(10), pytest.approx(60))
+    assert (run.first, run.gap, run.p50) == (
+        pytest.approx(30),
+        pytest.approx(10),
+        pytest.approx(60),
+    )
     assert run.good == 0.5
 
 
 def test_the_export_is_what_the_binary_writes():
     whole = json.loads(EXPORT.read_bytes().decode("latin-1"), strict=False)
-    assert whole["version"] == "2.47.0" and len(whole["experiments"][0]["requests"][0]["response_timestamps"]) == 4
+    assert (
+        whole["version"] == "2.47.0"
+        and len(whole["experiments"][0]["requests"][0]["response_timestamps"]) == 4
+    )
 
 
 def test_reports_that_begin_at_once_fetch_the_binary_once(monkeypatch, tmp_path):
@@ -110,7 +134,9 @@ def test_reports_that_begin_at_once_fetch_the_binary_once(monkeypatch, tmp_path)
         wheel = tmp_path / f"{len(fetched)}.whl"
         fetched.append(wheel)
         with zipfile.ZipFile(wheel, "w") as archive:
-            archive.writestr(f"tritonclient-{perf_analyzer.VERSION}.data/data/bin/perf_analyzer", bytes(1 << 22))
+            archive.writestr(
+                f"tritonclient-{perf_analyzer.VERSION}.data/data/bin/perf_analyzer", bytes(1 << 22)
+            )
         return wheel
 
     monkeypatch.setattr(perf_analyzer, "FOLDER", tmp_path / "perf_analyzer")

@@ -7,14 +7,16 @@ import json
 
 import pytest
 
-from clients.commands.perf import SAMPLE, with_defaults
-from retouch.types import request_from_values
+from retouch.api.request import request_from_values
+from retouch_clients.commands.perf import SAMPLE, with_defaults
 
 
 def test_without_arguments_it_is_bounded():
     arguments = with_defaults(())
     assert arguments[:6] == ["-m", "edit_sync", "-i", "grpc", "-u", "127.0.0.1:8001"]
-    assert {"--request-count", "--concurrency-range", "--input-data"} < set(arguments) and "--streaming" not in arguments
+    assert {"--request-count", "--concurrency-range", "--input-data"} < set(
+        arguments
+    ) and "--streaming" not in arguments
 
 
 @pytest.mark.parametrize("own", [("-m", "edit"), ("--model-name=edit",), ("-m", "edit_ensemble")])
@@ -23,7 +25,10 @@ def test_a_door_that_streams_is_streamed(own):
     assert arguments[: len(own)] == list(own) and {"--async", "--streaming"} < set(arguments)
 
 
-@pytest.mark.parametrize("own", [("--concurrency-range", "4"), ("--request-count=8",), ("-u", "127.0.0.1:9"), ("-p", "2000")])
+@pytest.mark.parametrize(
+    "own",
+    [("--concurrency-range", "4"), ("--request-count=8",), ("-u", "127.0.0.1:9"), ("-p", "2000")],
+)
 def test_its_own_arguments_go_before_ours(own):
     name = own[0].partition("=")[0]
     assert sum(each.partition("=")[0] == name for each in with_defaults(own)) == 1

@@ -1,4 +1,5 @@
-"""Picture files as people have them: colours, transparency, odd containers, and what answers keep of them."""
+"""Picture files as people have them: colours, transparency, odd containers, and what answers keep
+of them."""
 
 from __future__ import annotations
 
@@ -10,17 +11,17 @@ import zlib
 
 import numpy as np
 import pytest
-from pictures import file_of, scene
 from PIL import Image, ImageCms
 
-from retouch import images
-from retouch.answer import EditInfo
-from retouch.families import family_of
-from retouch.lanes import Choice
-from retouch.postprocess import postprocess
-from retouch.preprocess import preprocess
-from retouch.source import Source
-from retouch.types import Cancelled, EditRequest, RequestError
+from pictures import file_of, scene
+from retouch.api.request import Cancelled, EditRequest, RequestError
+from retouch.api.response import EditInfo
+from retouch.families.registry import family_of
+from retouch.imaging import images
+from retouch.routing.router import Choice
+from retouch.serving.postprocess import postprocess
+from retouch.serving.preprocess import preprocess
+from retouch.serving.source_image import SourceImage
 
 FAMILY = family_of("instructx", {"patch": 8, "shift": 3.0})
 CHOICE = Choice("bf16", "")
@@ -40,10 +41,14 @@ def with_chunk(data: bytes, added: bytes) -> bytes:
 
 def profile(primaries: tuple, gamma: float = 2.2) -> bytes:
     """A matrix profile of ICC version 2 with these chromaticities and D65 as white."""
-    red, green, blue, white = ([x / y, 1, (1 - x - y) / y] for x, y in (*primaries, (0.3127, 0.3290)))
+    red, green, blue, white = (
+        [x / y, 1, (1 - x - y) / y] for x, y in (*primaries, (0.3127, 0.3290))
+    )
     columns = np.array([red, green, blue]).T
     matrix = columns * np.linalg.solve(columns, white)
-    bradford = np.array([[1.0479, 0.0229, -0.0502], [0.0296, 0.9904, -0.0171], [-0.0092, 0.0151, 0.7519]])
+    bradford = np.array(
+        [[1.0479, 0.0229, -0.0502], [0.0296, 0.9904, -0.0171], [-0.0092, 0.0151, 0.7519]]
+    )
     columns = (bradford @ matrix).T
 
     def fixed(value: float) -> bytes:
@@ -53,8 +58,13 @@ def profile(primaries: tuple, gamma: float = 2.2) -> bytes:
     tags = {b"wtpt": (0.9642, 1.0, 0.8249)} | dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns))
     bodies = {name: b"XYZ " + bytes(4) + b"".join(map(fixed, xyz)) for name, xyz in tags.items()}
     bodies |= {name: curve for name in (b"rTRC", b"gTRC", b"bTRC")}
-    bodies |= {b"desc": b"desc" + bytes(4) + struct.pack(">I", 2) + b"x\0" + bytes(78), b"cprt": b"text" + bytes(8)}
-    table, data, offset = b"", b"", 132 + 12 * len(bodies)
+    bodies |= {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 2) + b"x\0" + bytes(78),
+        b"cprt": b"text" + bytes(8),
+    }
+    table = b""
+    data = b""
+    offset = 132 + 12 * len(bodies)
     for name, body in bodies.items():
         body += bytes(-len(body) % 4)
         table += name + struct.pack(">II", offset + len(data), len(body))
@@ -71,13 +81,15 @@ def lab(file: bytes) -> np.ndarray:
     image = Image.open(io.BytesIO(file)).convert("RGB")
     icc = image.info.get("icc_profile")
     source = ImageCms.getOpenProfile(io.BytesIO(icc)) if icc else ImageCms.createProfile("sRGB")
-    shown = ImageCms.profileToProfile(image, source, ImageCms.createProfile("LAB"), outputMode="LAB")
+    shown = ImageCms.profileToProfile(
+        image, source, ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
     return np.asarray(shown).astype(np.int16)
 
 
 def answer_to(file: bytes, format: str = "png", paint: int = 200) -> tuple[bytes, EditInfo]:
     """The answer when the left half becomes one colour of sRGB."""
-    source = Source.of(file, half_mask(file), format, FAMILY)
+    source = SourceImage.of(file, half_mask(file), format, FAMILY)
     picture = np.full((*source.bucket, 3), (30, paint, 30), np.uint8)
     info = EditInfo("", 0, "bf16", notes=source.notes())
     cells = np.zeros(source.grid[0] * source.grid[1], bool)
@@ -114,8 +126,11 @@ def test_networks_see_srgb(primaries):
     icc = profile(primaries)
     seen = images.decode(file_of(scene(), icc_profile=icc))
     expected = ImageCms.profileToProfile(
-        Image.fromarray(scene()), ImageCms.getOpenProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC)
+        Image.fromarray(scene()),
+        ImageCms.getOpenProfile(io.BytesIO(icc)),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+    )
     assert np.abs(seen.astype(int) - np.asarray(expected)).max() <= 2
     assert np.abs(seen.astype(int) - scene()).max() > 8
 
@@ -127,20 +142,31 @@ def test_a_profile_that_says_srgb_changes_nothing():
     assert photo.icc is None
 
 
-@pytest.mark.parametrize("icc", (b"junk", bytes(200), profile(P3)[:300]), ids=("text", "zeros", "cut"))
+@pytest.mark.parametrize(
+    "icc", (b"junk", bytes(200), profile(P3)[:300]), ids=("text", "zeros", "cut")
+)
 def test_a_broken_profile_is_not_used(icc):
     np.testing.assert_array_equal(images.decode(file_of(scene(), icc_profile=icc)), scene())
 
 
-@pytest.mark.parametrize(("added", "is_changed"), [
-    (chunk(b"gAMA", struct.pack(">I", 100_000)), True),
-    (chunk(b"gAMA", struct.pack(">I", 45_455)), False),
-    (chunk(b"sRGB", b"\0") + chunk(b"gAMA", struct.pack(">I", 100_000)), False),
-    (chunk(b"cICP", bytes((12, 13, 0, 1))), True),
-    (chunk(b"cICP", bytes((1, 13, 0, 1))), False),
-    (chunk(b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)), True),
-    (chunk(b"cHRM", bytes(32)), False),
-], ids=("linear", "sRGB's gamma", "sRGB wins", "P3", "BT.709", "chromaticities", "zeros"))
+@pytest.mark.parametrize(
+    ("added", "is_changed"),
+    [
+        (chunk(b"gAMA", struct.pack(">I", 100_000)), True),
+        (chunk(b"gAMA", struct.pack(">I", 45_455)), False),
+        (chunk(b"sRGB", b"\0") + chunk(b"gAMA", struct.pack(">I", 100_000)), False),
+        (chunk(b"cICP", bytes((12, 13, 0, 1))), True),
+        (chunk(b"cICP", bytes((1, 13, 0, 1))), False),
+        (
+            chunk(
+                b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+            ),
+            True,
+        ),
+        (chunk(b"cHRM", bytes(32)), False),
+    ],
+    ids=("linear", "sRGB's gamma", "sRGB wins", "P3", "BT.709", "chromaticities", "zeros"),
+)
 def test_colours_of_png_chunks(added, is_changed):
     seen = images.decode(with_chunk(file_of(scene()), added))
     assert (np.abs(seen.astype(int) - scene()).max() > 8) == is_changed
@@ -224,21 +250,24 @@ def test_other_formats_are_read(format):
     assert images.decode(file_of(scene(), format)).shape == (128, 128, 3)
 
 
-@pytest.mark.parametrize(("data", "words"), [
-    (b"\0\0\0\x18ftypheic" + bytes(80), "HEIC file that is damaged"),
-    (b"\xff\x0a" + bytes(80), "JPEG XL file"),
-    (b"8BPS" + bytes(80), "Photoshop file"),
-    (b"%PDF-1.7" + bytes(80), "PDF file"),
-    (b"  <svg xmlns=''></svg>", "SVG file"),
-    (b"\0\0\0\x18ftypmp42" + bytes(80), "video file"),
-    (b"P6\n4 4\n255\n" + bytes(48), "Netpbm file"),
-    (b"P1 2 2 0 1 1 0 ", "Netpbm file"),
-    (b"%!PS-Adobe-3.0", "PostScript file"),
-    (b"\xff\x4f\xff\x51" + bytes(80), "JPEG 2000 file"),
-    (b"GIF89a" + bytes(80), "GIF file that is damaged"),
-    (b"BM" + bytes(80), "BMP file that is damaged"),
-    (b"II+\0" + bytes(80), "TIFF file that is damaged"),
-])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\0\0\0\x18ftypheic" + bytes(80), "HEIC file that is damaged"),
+        (b"\xff\x0a" + bytes(80), "JPEG XL file"),
+        (b"8BPS" + bytes(80), "Photoshop file"),
+        (b"%PDF-1.7" + bytes(80), "PDF file"),
+        (b"  <svg xmlns=''></svg>", "SVG file"),
+        (b"\0\0\0\x18ftypmp42" + bytes(80), "video file"),
+        (b"P6\n4 4\n255\n" + bytes(48), "Netpbm file"),
+        (b"P1 2 2 0 1 1 0 ", "Netpbm file"),
+        (b"%!PS-Adobe-3.0", "PostScript file"),
+        (b"\xff\x4f\xff\x51" + bytes(80), "JPEG 2000 file"),
+        (b"GIF89a" + bytes(80), "GIF file that is damaged"),
+        (b"BM" + bytes(80), "BMP file that is damaged"),
+        (b"II+\0" + bytes(80), "TIFF file that is damaged"),
+    ],
+)
 def test_files_of_another_kind_are_named(data, words):
     with pytest.raises(RequestError, match=words):
         images.decode(data)
@@ -262,7 +291,9 @@ def test_usual_scans_are_not():
 
 
 @pytest.mark.parametrize("format", ("PNG", "JPEG", "WEBP", "TIFF", "BMP"))
-@pytest.mark.parametrize("failure", (Cancelled(), RequestError("late", "DEADLINE_EXCEEDED")), ids=("left", "late"))
+@pytest.mark.parametrize(
+    "failure", (Cancelled(), RequestError("late", "DEADLINE_EXCEEDED")), ids=("left", "late")
+)
 def test_decoding_ends_when_nobody_waits(format, failure):
     def check():
         raise failure
@@ -294,27 +325,35 @@ def test_a_cut_jpeg_is_refused(options, share):
         images.decode(file[: int(len(file) * share)])
 
 
-@pytest.mark.parametrize("added", [
-    chunk(b"pHYs", b"\0\0\x0b"),
-    chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(3 << 20))),
-    chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b" " * (2 << 20)),
-    chunk(b"tIME", b"x" * 40),
-    chunk(b"gAMA", b"1"),
-    chunk(b"pHYs", bytes(9))[:-1] + b"\x01",
-], ids=("short pHYs", "large text", "large XMP", "long tIME", "short gAMA", "wrong checksum"))
+@pytest.mark.parametrize(
+    "added",
+    [
+        chunk(b"pHYs", b"\0\0\x0b"),
+        chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(3 << 20))),
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b" " * (2 << 20)),
+        chunk(b"tIME", b"x" * 40),
+        chunk(b"gAMA", b"1"),
+        chunk(b"pHYs", bytes(9))[:-1] + b"\x01",
+    ],
+    ids=("short pHYs", "large text", "large XMP", "long tIME", "short gAMA", "wrong checksum"),
+)
 def test_chunks_that_no_picture_needs_spoil_none(added):
     np.testing.assert_array_equal(images.decode(with_chunk(file_of(scene()), added)), scene())
 
 
 def test_a_large_profile_is_read():
     icc = profile(P3)
-    icc = struct.pack(">I", len(icc) + (2 << 20)) + icc[4:] + np.random.default_rng(0).bytes(2 << 20)
+    icc = (
+        struct.pack(">I", len(icc) + (2 << 20)) + icc[4:] + np.random.default_rng(0).bytes(2 << 20)
+    )
     assert images.decode_photo(file_of(scene(), icc_profile=icc)).icc is not None
 
 
 def test_xmp_alone_turns_nothing():
-    xmp = (b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-           b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>')
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
     file = file_of(scene(160, 96), "JPEG", xmp=xmp)
     assert images.decode(file).shape == (96, 160, 3)
 
@@ -328,8 +367,14 @@ def test_a_mask_as_stored_is_turned_with_its_photo(orientation):
     mask[:20, :30] = 255
     photo = file_of(stored, "PNG", exif=exif)
     upright_mask = images.decode(file_of(np.dstack([mask] * 3), "PNG", exif=exif))[:, :, 0] > 127
-    for file in (file_of(mask), file_of(mask, "PNG", exif=exif), file_of(upright_mask.astype(np.uint8) * 255)):
-        np.testing.assert_array_equal(Source.of(photo, file, "png", FAMILY).region, upright_mask)
+    for file in (
+        file_of(mask),
+        file_of(mask, "PNG", exif=exif),
+        file_of(upright_mask.astype(np.uint8) * 255),
+    ):
+        np.testing.assert_array_equal(
+            SourceImage.of(photo, file, "png", FAMILY).region, upright_mask
+        )
 
 
 def animated(format: str) -> bytes:
@@ -351,12 +396,16 @@ def test_the_first_frame_is_edited_where_it_is_asked_for(format):
 
 @pytest.mark.parametrize("format", ("GIF", "WEBP", "PNG"))
 def test_animations_are_refused_with_what_to_do(format):
-    with pytest.raises(RequestError, match="2 frames; .*, or FORMAT png;first_frame to edit the first"):
+    with pytest.raises(
+        RequestError, match="2 frames; .*, or FORMAT png;first_frame to edit the first"
+    ):
         preprocess(EditRequest(animated(format), "sharpen", region=b"full"), CHOICE, FAMILY)
 
 
 def test_a_still_picture_may_be_asked_for_its_first_frame():
-    request = EditRequest(file_of(scene()), "sharpen", region=b"full", format="png;first_frame;level=9")
+    request = EditRequest(
+        file_of(scene()), "sharpen", region=b"full", format="png;first_frame;level=9"
+    )
     np.testing.assert_array_equal(preprocess(request, CHOICE, FAMILY).source.photo.pixels, scene())
 
 
@@ -364,7 +413,12 @@ def test_references_too_give_their_first_frame():
     family = copy.copy(FAMILY)
     object.__setattr__(family, "references", 1)
     request = EditRequest(
-        file_of(scene()), "sharpen", region=b"full", format="png;first_frame", references=(animated("PNG"),))
+        file_of(scene()),
+        "sharpen",
+        region=b"full",
+        format="png;first_frame",
+        references=(animated("PNG"),),
+    )
     (reference,) = preprocess(request, CHOICE, family).references
     np.testing.assert_array_equal(reference, scene())
     with pytest.raises(RequestError, match="REFERENCES has 2 frames"):
@@ -373,4 +427,6 @@ def test_references_too_give_their_first_frame():
 
 @pytest.mark.parametrize("level", (0, 1, 9))
 def test_png_levels_give_the_same_pixels(level):
-    np.testing.assert_array_equal(images.decode(images.encode(scene(), "png", level=level)), scene())
+    np.testing.assert_array_equal(
+        images.decode(images.encode(scene(), "png", level=level)), scene()
+    )

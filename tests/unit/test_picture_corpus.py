@@ -10,16 +10,16 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import corpus
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from retouch import images
+import corpus
+from retouch.api.request import Cancelled, RequestError
+from retouch.imaging import images
 from retouch.imaging.formats import kind_of
 from retouch.imaging.photo import Photo
-from retouch.types import Cancelled, RequestError
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 FILES = 1000
@@ -100,7 +100,9 @@ def _until(end: float) -> Callable[[], None]:
 
 def test_every_file_is_answered_or_refused_in_a_sentence(folder, answers):
     assert len(answers) >= FILES
-    refusals = {name: str(answer) for name, answer in answers.items() if isinstance(answer, RequestError)}
+    refusals = {
+        name: str(answer) for name, answer in answers.items() if isinstance(answer, RequestError)
+    }
     for name, text in refusals.items():
         assert re.fullmatch(r"IMAGE [^\n]{10,160}", text), f"{name}: {text}"
         assert "/" not in text and "Error" not in text, f"{name}: {text}"
@@ -108,7 +110,10 @@ def test_every_file_is_answered_or_refused_in_a_sentence(folder, answers):
 
 def test_pictures_of_every_kind_are_answered(folder, answers):
     kinds = Counter(
-        kind_of((folder / name).read_bytes()) for name, answer in answers.items() if isinstance(answer, Photo))
+        kind_of((folder / name).read_bytes())
+        for name, answer in answers.items()
+        if isinstance(answer, Photo)
+    )
     assert not {kind: kinds[kind] for kind, least in LEAST.items() if kinds[kind] < least}
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.plan_trial import ROUNDS, SIMILAR, WARM, compare, example, similarity
-from retouch.manifest import ArtifactError
+from retouch.artifacts.manifest import ArtifactError
+from retouch_export.plan_trial import ROUNDS, SIMILAR, WARM, compare, example, similarity
 
 
 class Clocked:
     """An executor whose runs take the given seconds, in turns."""
 
     def __init__(self, *seconds, log=()):
-        self.times, self.runs, self.log = seconds, 0, log
+        self.times = seconds
+        self.runs = 0
+        self.log = log
 
     def run(self, inputs):
         self.runs += 1
@@ -27,7 +29,10 @@ class Clocked:
 def test_examples_are_of_their_kind_and_repeat():
     inputs = example({"tokens": (2, 3, 4), "timestep": (2,), "conditioning_ids": (2, 5, 4)})
     assert {name: values.shape for name, values in inputs.items()} == {
-        "tokens": (2, 3, 4), "timestep": (2,), "conditioning_ids": (2, 5, 4)}
+        "tokens": (2, 3, 4),
+        "timestep": (2,),
+        "conditioning_ids": (2, 5, 4),
+    }
     assert all(values.dtype == np.float32 for values in inputs.values())
     assert (0 < inputs["timestep"]).all() and (inputs["timestep"] <= 1).all()
     assert (inputs["conditioning_ids"] == np.round(inputs["conditioning_ids"])).all()
@@ -38,28 +43,48 @@ def test_examples_are_of_their_kind_and_repeat():
 def judged(noise, precision):
     trials = [{"x": np.random.default_rng(seed).standard_normal(1000)} for seed in range(3)]
     rough = np.random.default_rng(9).standard_normal(1000)
-    return similarity(lambda given: {"y": given["x"] + noise * rough}, lambda given: {"y": given["x"]}, trials,
-                      precision, "step")
+    return similarity(
+        lambda given: {"y": given["x"] + noise * rough},
+        lambda given: {"y": given["x"]},
+        trials,
+        precision,
+        "step",
+    )
 
 
 def test_equal_outputs_pass():
     assert judged(0, "bf16") == {"y": pytest.approx(1)}
 
 
-@pytest.mark.parametrize("noise, passing", [(0.03, ("bf16", "fp8", "fp4")), (0.07, ("fp8", "fp4")), (0.15, ("fp4",)),
-                                            (0.3, ()), (np.nan, ())])
+@pytest.mark.parametrize(
+    "noise, passing",
+    [
+        (0.03, ("bf16", "fp8", "fp4")),
+        (0.07, ("fp8", "fp4")),
+        (0.15, ("fp4",)),
+        (0.3, ()),
+        (np.nan, ()),
+    ],
+)
 def test_each_lane_has_its_budget(noise, passing):
     for precision in SIMILAR:
         if precision in passing:
             assert SIMILAR[precision] <= judged(noise, precision)["y"] < 1
         else:
-            with pytest.raises(ArtifactError, match=f"another y than its graph: cosine .* the {precision} lane allows"):
+            with pytest.raises(
+                ArtifactError,
+                match=f"another y than its graph: cosine .* the {precision} lane allows",
+            ):
                 judged(noise, precision)
 
 
 def test_lanes_take_turns_and_the_median_counts():
     log = []
-    slow, fast = Clocked(0.002, 0.002, 0.9, log=log), Clocked(0.001, log=log)
-    assert compare({"fp8": fast, "bf16": slow}, {}) == {"fp8": pytest.approx(1), "bf16": pytest.approx(2)}
+    slow = Clocked(0.002, 0.002, 0.9, log=log)
+    fast = Clocked(0.001, log=log)
+    assert compare({"fp8": fast, "bf16": slow}, {}) == {
+        "fp8": pytest.approx(1),
+        "bf16": pytest.approx(2),
+    }
     assert log == [fast, slow] * ROUNDS
     assert fast.runs == slow.runs == WARM

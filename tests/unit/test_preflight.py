@@ -10,16 +10,19 @@ import sys
 
 import pytest
 
-from retouch import preflight
-from retouch.runtime import ROOT
-from retouch.server import HOST, Server, ServerError, free_port
+from retouch.launcher import preflight
+from retouch.launcher.paths import ROOT
+from retouch.launcher.server import HOST, Server, ServerError, free_port
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc", "metrics"])
 def test_a_port_in_use_is_named(protocol):
     ports = {name: free_port() for name in ("http", "grpc", "metrics")}
     with socket.create_server((HOST, ports[protocol])):
-        with pytest.raises(ServerError, match=f"port {ports[protocol]} \\({protocol}\\) .* in use.*--{protocol}-port"):
+        with pytest.raises(
+            ServerError,
+            match=f"port {ports[protocol]} \\({protocol}\\) .* in use.*--{protocol}-port",
+        ):
             preflight.check_ports(HOST, ports)
     preflight.check_ports(HOST, ports)
 
@@ -55,17 +58,28 @@ def test_loopback_is_always_allowed(host):
     preflight.check_host(host, behind_proxy=False)
 
 
-@pytest.mark.parametrize(("soft", "hard", "result"), [(64, 64, "this shell allows 64 open files"), (20, 200, "allows 200"),
-                                                     (64, 8192, "4096"), (1024, 2048, "2048")])
+@pytest.mark.parametrize(
+    ("soft", "hard", "result"),
+    [
+        (64, 64, "this shell allows 64 open files"),
+        (20, 200, "allows 200"),
+        (64, 8192, "4096"),
+        (1024, 2048, "2048"),
+    ],
+)
 def test_open_files(soft, hard, result):
     """Raised as far as it is allowed; refused where that is too little."""
-    code = ("import resource\nfrom retouch import preflight\nfrom retouch.start_failure import ServerError\n"
-            f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
-            "try:\n    preflight.raise_open_files()\n    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
-            "except ServerError as failure:\n    print(failure)\n")
+    code = (
+        "import resource\nfrom retouch.launcher import preflight\nfrom retouch.launcher.start_failure import ServerError\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
+        "try:\n    preflight.raise_open_files()\n    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
+        "except ServerError as failure:\n    print(failure)\n"
+    )
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < hard:
         pytest.skip("this machine allows fewer open files")
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert re.search(result, done.stdout)
 
 
@@ -74,7 +88,8 @@ def test_a_profile_for_a_gpu_is_refused_without_one(tmp_path):
         (tmp_path / name / "configs").mkdir(parents=True)
         (tmp_path / name / "config.pbtxt").write_text("kind: KIND_CPU")
     (tmp_path / "gpu" / "configs" / "hopper.pbtxt").write_text("kind: KIND_GPU")
-    nothing, something = "/nowhere/nvidia*", str(tmp_path / "gpu")
+    nothing = "/nowhere/nvidia*"
+    something = str(tmp_path / "gpu")
     preflight.check_gpu(tmp_path, "", ["cpu", "gpu"], nothing)
     preflight.check_gpu(tmp_path, "hopper", ["cpu"], nothing)
     preflight.check_gpu(tmp_path, "hopper", ["gpu"], something)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from retouch.denoising import preview_steps
-from retouch.preview import PreviewMap, to_uint8
+from retouch.diffusion.preview import PreviewMap, to_uint8
+from retouch.engine.edit_state import preview_steps
 
 
 def test_pixels_stand_where_their_cell_is():

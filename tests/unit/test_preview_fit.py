@@ -1,15 +1,18 @@
-"""The map for previews: what is linear is found, and it is written for the cells that it was fitted to."""
+"""The map for previews: what is linear is found, and it is written for the cells that it was fitted
+to."""
 
 import numpy as np
 
-from export.preview import fit, small, smooth_images, write
-from retouch.manifest import Manifest, publish
-from retouch.preview import PreviewMap
+from retouch.artifacts.manifest import Manifest, publish
+from retouch.diffusion.preview import PreviewMap
+from retouch_export.preview import fit, small, smooth_images, write
 
 
 def test_a_linear_map_is_found():
     rng = np.random.default_rng(0)
-    tokens, weight, bias = rng.standard_normal((500, 20)), rng.standard_normal((20, 48)), rng.standard_normal(48)
+    tokens = rng.standard_normal((500, 20))
+    weight = rng.standard_normal((20, 48))
+    bias = rng.standard_normal(48)
     found = fit(tokens.astype(np.float32), tokens @ weight + bias)
     for ours, theirs in zip(found, (weight, bias)):
         assert ours.dtype == np.float32
@@ -27,7 +30,10 @@ def test_images_are_smooth_and_alike_each_time():
 def test_a_preview_is_the_image_made_small(tmp_path):
     """Of an autoencoder whose tokens are its cells' pixels."""
     (tmp_path / "staging").mkdir()
-    write(tmp_path / "staging", lambda pixels: small((pixels.transpose(1, 2, 0) + 1) * 127.5).astype(np.float32) * 3)
+    write(
+        tmp_path / "staging",
+        lambda pixels: small((pixels.transpose(1, 2, 0) + 1) * 127.5).astype(np.float32) * 3,
+    )
     publish(tmp_path / "staging", tmp_path, Manifest("", "", "", "", 20))
     image = next(smooth_images(seed=1))
     shown = PreviewMap.load(tmp_path).image(small(image).astype(np.float32) * 3, (8, 8))

@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from fake_triton import IMAGE, fake_triton
 
-from retouch.server import ROOT
+from fake_triton import IMAGE, fake_triton
+from retouch.launcher.server import ROOT
 
 GUARD = 60  # seconds, of a machine that is busy; a hang has no end
 
@@ -19,14 +19,30 @@ OPEN = "answers = client.edit(b'photo', 'make it blue', previews=1); first = nex
 
 
 def python(code: str, url: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", BEGIN + code, url], cwd=ROOT, capture_output=True, text=True, timeout=GUARD)
+    return subprocess.run(
+        [sys.executable, "-c", BEGIN + code, url],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=GUARD,
+    )
 
 
 @pytest.mark.parametrize("ends", [False, True], ids=["running", "answered"])
-@pytest.mark.parametrize("end, code, words", [
-    ("", 0, ""), ("raise OSError('disk full')", 1, "disk full"), ("sys.exit(5)", 5, ""),
-    ("client.__enter__(); later = client.edit(b'p', 'x'); next(later); print('two', file=sys.stderr)", 0, "two")],
-    ids=["end", "failure", "exit", "two streams"])
+@pytest.mark.parametrize(
+    "end, code, words",
+    [
+        ("", 0, ""),
+        ("raise OSError('disk full')", 1, "disk full"),
+        ("sys.exit(5)", 5, ""),
+        (
+            "client.__enter__(); later = client.edit(b'p', 'x'); next(later); print('two', file=sys.stderr)",
+            0,
+            "two",
+        ),
+    ],
+    ids=["end", "failure", "exit", "two streams"],
+)
 def test_a_script_that_keeps_an_iterator_ends(ends, end, code, words):
     with fake_triton(ends) as (url, _):
         done = python(OPEN + end, url)
@@ -41,8 +57,13 @@ def test_a_client_that_is_not_closed_keeps_no_process():
 
 
 def command(*arguments, url: str, **options) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "clients", "edit", *map(str, arguments), "--url", url], cwd=ROOT,
-                            stderr=subprocess.PIPE, text=options.pop("text", True), **options)
+    return subprocess.Popen(
+        [sys.executable, "-m", "retouch_clients", "edit", *map(str, arguments), "--url", url],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=options.pop("text", True),
+        **options,
+    )
 
 
 @pytest.fixture
@@ -72,7 +93,9 @@ def test_a_result_that_cannot_be_made_ends_the_command(photo_file, tmp_path, out
 
 def test_a_signal_ends_an_edit_whose_previews_are_written(photo_file, tmp_path):
     with fake_triton(ends=False) as (url, triton):
-        edit = command(photo_file, "x", "-o", tmp_path / "new" / "out.png", "--save-previews", url=url)
+        edit = command(
+            photo_file, "x", "-o", tmp_path / "new" / "out.png", "--save-previews", url=url
+        )
         assert triton.asked.wait(GUARD)
         edit.send_signal(signal.SIGTERM)
         edit.communicate(timeout=GUARD)
@@ -90,7 +113,9 @@ def test_standard_output_takes_the_picture_or_the_command_fails(photo_file, tmp_
         edit = command(photo_file, "x", "-o", "-", url=url, stdout=stdout)
         os.close(stdout)
         _, told = edit.communicate(timeout=GUARD)
-    assert edit.returncode == code and "Traceback" not in told and "Exception ignored" not in told, told
+    assert (
+        edit.returncode == code and "Traceback" not in told and "Exception ignored" not in told
+    ), told
     if code:
         assert told.splitlines()[-1].startswith("Error: cannot write standard output")
     else:

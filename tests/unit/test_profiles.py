@@ -1,4 +1,5 @@
-"""Which shapes plans are built for; that the families' own graphs are covered is tested beside the parities."""
+"""Which shapes plans are built for; that the families' own graphs are covered is tested beside the
+parities."""
 
 from __future__ import annotations
 
@@ -9,30 +10,54 @@ from hypothesis import given
 from hypothesis import strategies as some
 from onnx import TensorProto, helper
 
-from export.profiles import profiles, shapes
-from retouch.families import family_of
-from retouch.types import BUCKETS, CELL, MAX_ASPECT
+from retouch.api.request import BUCKETS, CELL, MAX_ASPECT
+from retouch.families.registry import family_of
+from retouch_export.profiles import profiles, shapes
 
 INSTRUCTX = {"patch": 8, "shift": 3.0, "latent_channels": 3, "conditioning": [8, 192], "slots": 2}
 SCHEDULER = {"use_dynamic_shifting": True}
 NETWORK = {"joint_attention_dim": 32, "pooled_projection_dim": 8}
 FAMILIES = {
-    "flux-kontext": {"scheduler": SCHEDULER, "cell": 16, "guidance_embeds": True, "default_guidance": 2.5,
-                     "latent_channels": 16, "words": 512, "transformer": NETWORK},
+    "flux-kontext": {
+        "scheduler": SCHEDULER,
+        "cell": 16,
+        "guidance_embeds": True,
+        "default_guidance": 2.5,
+        "latent_channels": 16,
+        "words": 512,
+        "transformer": NETWORK,
+    },
     "flux2-klein-kv": {"scheduler": SCHEDULER, "latent_channels": 128, "conditioning": [512, 32]},
-    "qwen-image-edit": {"patch": 2, "area": 1024**2, "axes": [16, 56, 56], "scheduler": SCHEDULER, "photos": 3,
-                        "negative": " ", "default_true_cfg": 4.0, "factor": 8, "latent_channels": 16, "seen": 188,
-                        "conditioning": 32},
+    "qwen-image-edit": {
+        "patch": 2,
+        "area": 1024**2,
+        "axes": [16, 56, 56],
+        "scheduler": SCHEDULER,
+        "photos": 3,
+        "negative": " ",
+        "default_true_cfg": 4.0,
+        "factor": 8,
+        "latent_channels": 16,
+        "seen": 188,
+        "conditioning": 32,
+    },
 }
 
 
 def model(**inputs):
-    given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, axes) for name, axes in inputs.items()]
+    given = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, axes)
+        for name, axes in inputs.items()
+    ]
     return helper.make_model(helper.make_graph([], "g", given, []))
 
 
-STEP = model(tokens=["batch", "region", 192], ids=["batch", "region", 4], k=["batch", 6, "cells", 6, 32],
-             timestep=["batch"])
+STEP = model(
+    tokens=["batch", "region", 192],
+    ids=["batch", "region", 4],
+    k=["batch", 6, "cells", 6, 32],
+    timestep=["batch"],
+)
 
 
 def instructx(**settings):
@@ -44,8 +69,12 @@ def test_every_bucket_and_batch_has_a_profile():
     for height, width in BUCKETS:
         cells = height // CELL * (width // CELL)
         for batch in (1, 2, 3, 4):
-            fitting = [profile for profile in table if profile["cells"] == (cells, cells, cells)
-                       and profile["batch"][0] <= batch <= profile["batch"][2]]
+            fitting = [
+                profile
+                for profile in table
+                if profile["cells"] == (cells, cells, cells)
+                and profile["batch"][0] <= batch <= profile["batch"][2]
+            ]
             assert len(fitting) == 1 and fitting[0]["region"] == (1, cells, cells)
     assert len(table) == 4  # 96×160 and 160×96 have as many cells
     assert table[0] == {"batch": (1, 1, 1), "cells": (64, 64, 64), "region": (1, 64, 64)}
@@ -58,7 +87,9 @@ def test_batches_follow_on_one_another():
 
 def test_the_reference_has_its_own_axes():
     source = model(tokens=["batch", "cells", 192], ids=["batch", "cells", 4])
-    assert profiles(source, instructx(), (1,)) == [{"batch": (1, 1, 1), "cells": (cells,) * 3} for cells in (64, 60)]
+    assert profiles(source, instructx(), (1,)) == [
+        {"batch": (1, 1, 1), "cells": (cells,) * 3} for cells in (64, 60)
+    ]
 
 
 def test_a_step_takes_as_many_references_as_the_family():
@@ -74,7 +105,10 @@ def test_what_is_edited_lies_in_a_span(name, height, width):
     family = family_of(name, FAMILIES[name])
     if max(height, width) <= min(height, width) * MAX_ASPECT:
         area = math.prod(family.size(height, width))
-        assert any(math.prod(smallest) <= area <= math.prod(largest) for smallest, _, largest in family.spans)
+        assert any(
+            math.prod(smallest) <= area <= math.prod(largest)
+            for smallest, _, largest in family.spans
+        )
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -88,7 +122,9 @@ def test_the_usual_lies_between(name):
 def test_axes_become_shapes():
     profile = {"batch": (1, 2, 4), "tokens": (256, 1024, 4096)}
     assert shapes(model(x=["batch", "tokens", 64], t=["batch"]), profile) == {
-        "x": ((1, 256, 64), (2, 1024, 64), (4, 4096, 64)), "t": ((1,), (2,), (4,))}
+        "x": ((1, 256, 64), (2, 1024, 64), (4, 4096, 64)),
+        "t": ((1,), (2,), (4,)),
+    }
 
 
 @pytest.mark.parametrize("axis, words", [("rows", "'rows'"), (None, "'without a name'")])
@@ -97,9 +133,16 @@ def test_an_axis_without_limits_is_refused(axis, words):
         shapes(model(x=["batch", axis]), {"batch": (1, 1, 1)})
 
 
-@pytest.mark.parametrize("inputs, words", [
-    ({"strange": ["batch", "cells"]}, "the family makes no strange with an axis 'cells'"),
-    ({"tokens": ["batch", "n", 192], "k": ["batch", 6, "n", 6, 32]}, "do not agree on the axis 'n': k has 64")])
+@pytest.mark.parametrize(
+    "inputs, words",
+    [
+        ({"strange": ["batch", "cells"]}, "the family makes no strange with an axis 'cells'"),
+        (
+            {"tokens": ["batch", "n", 192], "k": ["batch", 6, "n", 6, 32]},
+            "do not agree on the axis 'n': k has 64",
+        ),
+    ],
+)
 def test_a_graph_of_another_family_is_refused(inputs, words):
     with pytest.raises(ValueError, match=words):
         profiles(model(**inputs), instructx())

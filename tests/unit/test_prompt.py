@@ -1,10 +1,20 @@
-"""The layout of prompts; their positions are held against transformers' beside the other parities."""
+"""The layout of prompts; their positions are held against transformers' beside the other
+parities."""
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from retouch.prompt import END, IMAGE_PAD, MAX_TOKENS, QUERY, START, VISION_END, VISION_START, PromptWriter
+from retouch.families.instructx.prompt import (
+    END,
+    IMAGE_PAD,
+    MAX_TOKENS,
+    QUERY,
+    START,
+    VISION_END,
+    VISION_START,
+    PromptWriter,
+)
 
 WORDS = ("red", "blue", "circle")
 
@@ -25,7 +35,8 @@ def words_of(writer, row):
 
 def test_text_image_and_queries_in_this_order(writer):
     prompts = writer.write(["red circle", "blue"], (2, 3))
-    image, queries = [IMAGE_PAD] * 6, [QUERY] * 3
+    image = [IMAGE_PAD] * 6
+    queries = [QUERY] * 3
     tail = [VISION_START, *image, VISION_END, *queries]
     assert words_of(writer, prompts.ids[0]) == [START, "red", "circle", *tail]
     assert words_of(writer, prompts.ids[1]) == [START, "blue", *tail, END]
@@ -35,7 +46,8 @@ def test_text_image_and_queries_in_this_order(writer):
 
 
 def test_a_row_is_the_same_alone_but_for_its_padding(writer):
-    together, alone = writer.write(["red circle", "blue"], (2, 3)), writer.write(["blue"], (2, 3))
+    together = writer.write(["red circle", "blue"], (2, 3))
+    alone = writer.write(["blue"], (2, 3))
     length = alone.ids.shape[1]
     np.testing.assert_array_equal(together.ids[1:, :length], alone.ids)
     np.testing.assert_array_equal(together.positions[:, 1:, :length], alone.positions)

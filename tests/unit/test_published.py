@@ -1,7 +1,8 @@
-"""Published checkpoints: each name of their files is one parameter of the network that the export makes, and none is left.
+"""Published checkpoints: each name of their files is one parameter of the network that the export
+makes, and none is left.
 
-The files are those of tests/published, at their real sizes and without content; the networks are made without storage.
-"""
+The files are those of tests/published, at their real sizes and without content; the networks are
+made without storage."""
 
 from __future__ import annotations
 
@@ -12,18 +13,27 @@ import re
 import pytest
 import torch
 from diffusers import ModelMixin
-from published_files import Layout, layouts, write_header
 
-from export.checkpoint import Checkpoint
-from export.files import CheckpointError
-from export.outline import by_config
-from export.summary import summary
+from published_files import Layout, layouts, write_header
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.checkpoint_files import CheckpointError
+from retouch_export.meta_init import by_config
+from retouch_export.summary import summary
 
 ALL = layouts()
 # what a component's network is called in the checkpoints that README names
-KONTEXT = {"transformer": "flux_transformer", "vae": "flux_vae", "text_encoder": "clip_l", "text_encoder_2": "t5_xxl"}
+KONTEXT = {
+    "transformer": "flux_transformer",
+    "vae": "flux_vae",
+    "text_encoder": "clip_l",
+    "text_encoder_2": "t5_xxl",
+}
 KLEIN = {"transformer": "flux2_klein_9b", "vae": "flux2_vae", "text_encoder": "qwen3_8b"}
-QWEN = {"transformer": "qwen_image_transformer", "vae": "qwen_image_vae", "text_encoder": "qwen2_5_vl_7b"}
+QWEN = {
+    "transformer": "qwen_image_transformer",
+    "vae": "qwen_image_vae",
+    "text_encoder": "qwen2_5_vl_7b",
+}
 CHECKPOINTS = {
     "FLUX.1-Kontext-dev": ("FluxKontextPipeline", KONTEXT, 0, 11_901_408_320),
     "FLUX.2-klein-9b-kv": ("Flux2KleinKVPipeline", KLEIN, 0, 9_078_581_248),
@@ -32,8 +42,13 @@ CHECKPOINTS = {
     "Qwen-Image-Edit-2511": ("QwenImageEditPlusPipeline", QWEN, 1, 20_430_401_088),
 }
 # where a network's tensors get the names that they have in a graph; others have them already
-RENAMED = {"clip_l": "export.kontext.text", "t5_xxl": "export.kontext.text", "qwen3_8b": "export.klein.text",
-           "qwen2_5_vl_7b": "export.qwen_vl", "qwen2_5_vl_3b": "export.qwen_vl"}
+RENAMED = {
+    "clip_l": "retouch_export.flux_kontext.text",
+    "t5_xxl": "retouch_export.flux_kontext.text",
+    "qwen3_8b": "retouch_export.flux2_klein.text",
+    "qwen2_5_vl_7b": "retouch_export.qwen_vl",
+    "qwen2_5_vl_3b": "retouch_export.qwen_vl",
+}
 
 
 def network(layout: Layout) -> torch.nn.Module:
@@ -52,14 +67,18 @@ def parameter_names(layout: Layout, names: list[str]) -> list[str]:
         return [renamed[name] for name in names]
     rename = importlib.import_module(RENAMED[layout.network]).parameter
     if layout.network.startswith("qwen2_5_vl"):  # the graphs hold what is inside the head's class
-        return [name if name.startswith("lm_head") else f"model.{name}" for name in map(rename, names)]
+        return [
+            name if name.startswith("lm_head") else f"model.{name}" for name in map(rename, names)
+        ]
     return list(map(rename, names))
 
 
 @pytest.mark.parametrize("layout", ALL, ids=str)
 def test_each_published_name_is_one_parameter(layout):
     made = network(layout)
-    shapes = {name: tuple(value.shape) for name, value in made.named_parameters(remove_duplicate=False)}
+    shapes = {
+        name: tuple(value.shape) for name, value in made.named_parameters(remove_duplicate=False)
+    }
     buffers = {name for name, _ in made.named_buffers()}
     published = layout.tensors
     mapped = dict(zip(parameter_names(layout, list(published)), published, strict=True))
@@ -74,17 +93,24 @@ def test_each_published_name_is_one_parameter(layout):
 
 
 def tied_names(made: torch.nn.Module) -> list[list[str]]:
-    """Names of one parameter: a tie of a meta module is by its class's list, for it has none by storage."""
+    """Names of one parameter: a tie of a meta module is by its class's list, for it has none by
+    storage."""
     groups: dict[int, list[str]] = {}
     for name, value in made.named_parameters(remove_duplicate=False):
         groups.setdefault(id(value), []).append(name)
     ties = getattr(made, "_tied_weights_keys", None) or {}
     always = type(made).__name__ == "T5EncoderModel"
-    named = [[*pair] for pair in ties.items()] if always or getattr(made.config, "tie_word_embeddings", False) else []
+    named = (
+        [[*pair] for pair in ties.items()]
+        if always or getattr(made.config, "tie_word_embeddings", False)
+        else []
+    )
     return [group for group in groups.values() if len(group) > 1] + named
 
 
-@pytest.mark.parametrize("layout", [each for each in ALL if {"bytes", "file_bytes"} & set(each.content)], ids=str)
+@pytest.mark.parametrize(
+    "layout", [each for each in ALL if {"bytes", "file_bytes"} & set(each.content)], ids=str
+)
 def test_tables_agree_with_the_published_sizes(layout):
     """Of all tensors, or of a file, which has a header of some 110 bytes a tensor beside them."""
     if "bytes" in layout.content:
@@ -118,7 +144,11 @@ def test_a_published_checkpoint_is_inspected(tmp_path, name):
     """At its real sizes, by the files' headers; only settings of tokenizers are missing here."""
     write_checkpoint(tmp_path / "whole", name)
     found = summary(tmp_path / "whole")
-    assert not [sentence for sentence in found.missing if not re.search("tokenizer|processor|calibration", sentence)]
+    assert not [
+        sentence
+        for sentence in found.missing
+        if not re.search("tokenizer|processor|calibration", sentence)
+    ]
     (transformer,) = (each for each in found.networks if each.name == "transformer")
     assert transformer.parameters == CHECKPOINTS[name][3] and set(transformer.dtypes) == {"BF16"}
 
@@ -126,10 +156,13 @@ def test_a_published_checkpoint_is_inspected(tmp_path, name):
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_every_layout_of_kontexts_text_encoders_is_read(tmp_path, number):
     """As the export reads them: CLIP's with position_ids, T5's with either embedding or both."""
-    from export.kontext.text import FOLDERS, parameters
+    from retouch_export.flux_kontext.text import FOLDERS, parameters
 
-    checkpoint = write_checkpoint(tmp_path / "whole", "FLUX.1-Kontext-dev",
-                                  lambda table: number if table in ("clip_l", "t5_xxl") else 0)
+    checkpoint = write_checkpoint(
+        tmp_path / "whole",
+        "FLUX.1-Kontext-dev",
+        lambda table: number if table in ("clip_l", "t5_xxl") else 0,
+    )
     names = set(parameters(checkpoint))
     for folder, kind in FOLDERS.items():
         with torch.device("meta"):
@@ -139,7 +172,11 @@ def test_every_layout_of_kontexts_text_encoders_is_read(tmp_path, number):
 
 
 def test_an_inspected_encoder_counts_an_embedding_once_and_no_places(tmp_path):
-    write_checkpoint(tmp_path / "whole", "FLUX.1-Kontext-dev", lambda table: 1 if table in ("clip_l", "t5_xxl") else 0)
+    write_checkpoint(
+        tmp_path / "whole",
+        "FLUX.1-Kontext-dev",
+        lambda table: 1 if table in ("clip_l", "t5_xxl") else 0,
+    )
     networks = {each.name: each for each in summary(tmp_path / "whole").networks}
     assert networks["text_encoder"].dtypes == {"F32": 123_060_480}
     assert networks["text_encoder_2"].dtypes == {"F16": 4_762_310_656}
@@ -147,9 +184,11 @@ def test_an_inspected_encoder_counts_an_embedding_once_and_no_places(tmp_path):
 
 @pytest.mark.parametrize("kind, name", [("I64", "a.weight"), ("I64", "proj.bias")])
 def test_whole_numbers_for_weights_are_refused(tmp_path, kind, name):
-    from export.faults import check
+    from retouch_export.validate import check
 
     checkpoint = write_checkpoint(tmp_path / "whole", "FLUX.1-Kontext-dev")
-    write_header(tmp_path / "whole" / "vae" / "diffusion_pytorch_model.safetensors", {name: (kind, (4, 4))})
+    write_header(
+        tmp_path / "whole" / "vae" / "diffusion_pytorch_model.safetensors", {name: (kind, (4, 4))}
+    )
     with pytest.raises(CheckpointError, match="holds numbers of type I64"):
         check(checkpoint, whole=False)

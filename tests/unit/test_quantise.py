@@ -1,4 +1,5 @@
-"""Quantised graphs: what is in them, and that ONNX Runtime's lowered ones compute what ONNX's reference does."""
+"""Quantised graphs: what is in them, and that ONNX Runtime's lowered ones compute what ONNX's
+reference does."""
 
 from __future__ import annotations
 
@@ -10,17 +11,19 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from export.feedback import products
-from export.formats import BLOCK, E2M1, E2M1_MAX, E4M3, E4M3_MAX
-from export.linear import linears
-from export.policy import Tier, tier_of, tiers
-from export.quantise import bytes_by_tier, quantise
-from export.ranges import Range
-from export.recipe import Recipe, Rounding, recipe_for
-from retouch.runners.lower import lower
+from retouch.backends.onnx_lowering import lower
+from retouch_export.formats import BLOCK, E2M1, E2M1_MAX, E4M3, E4M3_MAX
+from retouch_export.gptq import products
+from retouch_export.linear import linears
+from retouch_export.policy import Tier, tier_of, tiers
+from retouch_export.quantise import bytes_by_tier, quantise
+from retouch_export.ranges import Range
+from retouch_export.recipe import Recipe, Rounding, recipe_for
 
-WIDTH, HIDDEN = 32, 48
-FLOAT, BF16 = TensorProto.FLOAT, TensorProto.BFLOAT16
+WIDTH = 32
+HIDDEN = 48
+FLOAT = TensorProto.FLOAT
+BF16 = TensorProto.BFLOAT16
 
 
 class TRT_FP4DynamicQuantize(OpRun):
@@ -37,12 +40,15 @@ class TRT_FP4DynamicQuantize(OpRun):
 
 
 def network(kind=FLOAT, grid=None):
-    """Two linear layers that share their input, one after them, a modulation and an embedder; all of type `kind`.
+    """Two linear layers that share their input, one after them, a modulation and an embedder; all
+    of type `kind`.
 
     With `grid` every weight is a small multiple of it, so that float32 sums are exact in any order.
     """
     rng = np.random.default_rng(0)
-    nodes, values, weights = [], [], []
+    nodes = []
+    values = []
+    weights = []
 
     def typed(array, name):
         return numpy_helper.from_array(array.astype(helper.tensor_dtype_to_np_dtype(kind)), name)
@@ -50,12 +56,17 @@ def network(kind=FLOAT, grid=None):
     def add(op, inputs, output, module="", **attributes):
         node = helper.make_node(op, inputs, [output], name=output, **attributes)
         scopes = node.metadata_props.add()
-        scopes.key, scopes.value = "pkg.torch.onnx.name_scopes", repr(["", module, op])
+        scopes.key = "pkg.torch.onnx.name_scopes"
+        scopes.value = repr(["", module, op])
         nodes.append(node)
         values.append(helper.make_tensor_value_info(output, kind, None))
 
     def linear(inputs, output, module, rows, columns):
-        weight = rng.standard_normal((rows, columns)) / 6 if grid is None else rng.integers(-2, 3, (rows, columns)) * grid
+        weight = (
+            rng.standard_normal((rows, columns)) / 6
+            if grid is None
+            else rng.integers(-2, 3, (rows, columns)) * grid
+        )
         weights.append(typed(weight, f"{module}.weight"))
         add("Transpose", [f"{module}.weight"], f"{module}/turned", perm=[1, 0])
         add("MatMul", [inputs, f"{module}/turned"], output, module)
@@ -65,18 +76,36 @@ def network(kind=FLOAT, grid=None):
     linear("h", "b", "model.transformer_blocks.0.attn.to_k", HIDDEN, WIDTH)
     add("Add", ["a", "b"], "c")
     linear("c", "d", "model.transformer_blocks.0.ff.linear_out", WIDTH, HIDDEN)
-    weights.append(typed(rng.standard_normal((WIDTH, WIDTH)) / 6, "model.single_stream_modulation.linear.weight"))
-    add("Gemm", ["t", "model.single_stream_modulation.linear.weight"], "m", "model.single_stream_modulation.linear", transB=1)
+    weights.append(
+        typed(
+            rng.standard_normal((WIDTH, WIDTH)) / 6, "model.single_stream_modulation.linear.weight"
+        )
+    )
+    add(
+        "Gemm",
+        ["t", "model.single_stream_modulation.linear.weight"],
+        "m",
+        "model.single_stream_modulation.linear",
+        transB=1,
+    )
     add("Add", ["d", "m"], "y")
-    inputs = [helper.make_tensor_value_info("x", kind, ["batch", "tokens", WIDTH]),
-              helper.make_tensor_value_info("t", kind, [1, WIDTH])]
-    graph = helper.make_graph(nodes[:-1] + nodes[-1:], "g", inputs, [values.pop()], weights, value_info=values)
+    inputs = [
+        helper.make_tensor_value_info("x", kind, ["batch", "tokens", WIDTH]),
+        helper.make_tensor_value_info("t", kind, [1, WIDTH]),
+    ]
+    graph = helper.make_graph(
+        nodes[:-1] + nodes[-1:], "g", inputs, [values.pop()], weights, value_info=values
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
 BLOCK0 = "transformer_blocks.0"
-LARGEST = {f"{BLOCK0}.attn.to_q": 4.0, f"{BLOCK0}.attn.to_k": 4.0, f"{BLOCK0}.ff.linear_out": 8.0,
-           "single_stream_modulation.linear": 3.0}
+LARGEST = {
+    f"{BLOCK0}.attn.to_q": 4.0,
+    f"{BLOCK0}.attn.to_k": 4.0,
+    f"{BLOCK0}.ff.linear_out": 8.0,
+    "single_stream_modulation.linear": 3.0,
+}
 WIDTHS = {f"{BLOCK0}.ff.linear_out": HIDDEN}
 # the network has one block, which a tail would leave FP8
 ALL_NARROW = Recipe(tail=0)
@@ -88,9 +117,13 @@ def ranges(known=True):
 
     def seen(module):
         width = WIDTHS.get(module, WIDTH)
-        return products((rng.standard_normal((64, 8)) @ rng.standard_normal((8, width))).astype(np.float32))
+        return products(
+            (rng.standard_normal((64, 8)) @ rng.standard_normal((8, width))).astype(np.float32)
+        )
 
-    return {module: Range(largest, seen(module) if known else ()) for module, largest in LARGEST.items()}
+    return {
+        module: Range(largest, seen(module) if known else ()) for module, largest in LARGEST.items()
+    }
 
 
 def quantised(precision, kind=FLOAT, grid=None, recipe=ALL_NARROW):
@@ -110,12 +143,18 @@ def feeds(seed=1, kind=FLOAT, grid=None):
 
 
 def run(model, inputs, rounded=True):
-    session = onnxruntime.InferenceSession(lower(model, rounded).SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        lower(model, rounded).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     return session.run(None, {name: value.astype(np.float32) for name, value in inputs.items()})[0]
 
 
 def referee(model, inputs):
-    return ReferenceEvaluator(model, new_ops=[TRT_FP4DynamicQuantize]).run(None, inputs)[0].astype(np.float32)
+    return (
+        ReferenceEvaluator(model, new_ops=[TRT_FP4DynamicQuantize])
+        .run(None, inputs)[0]
+        .astype(np.float32)
+    )
 
 
 def types(model):
@@ -133,19 +172,34 @@ def test_the_policy():
 
 
 def test_linears_have_their_modules_names():
-    found = {linear.module: tuple(linear.weight.shape) for linear in linears(ir.from_proto(network()))}
-    assert found == {"x_embedder": (WIDTH, WIDTH), f"{BLOCK0}.attn.to_q": (HIDDEN, WIDTH),
-                     f"{BLOCK0}.attn.to_k": (HIDDEN, WIDTH), f"{BLOCK0}.ff.linear_out": (WIDTH, HIDDEN),
-                     "single_stream_modulation.linear": (WIDTH, WIDTH)}
+    found = {
+        linear.module: tuple(linear.weight.shape) for linear in linears(ir.from_proto(network()))
+    }
+    assert found == {
+        "x_embedder": (WIDTH, WIDTH),
+        f"{BLOCK0}.attn.to_q": (HIDDEN, WIDTH),
+        f"{BLOCK0}.attn.to_k": (HIDDEN, WIDTH),
+        f"{BLOCK0}.ff.linear_out": (WIDTH, HIDDEN),
+        "single_stream_modulation.linear": (WIDTH, WIDTH),
+    }
 
 
 @pytest.mark.parametrize("kind", (FLOAT, BF16))
-@pytest.mark.parametrize("precision, block", [("fp8", TensorProto.FLOAT8E4M3FN), ("fp4", TensorProto.FLOAT4E2M1)])
+@pytest.mark.parametrize(
+    "precision, block", [("fp8", TensorProto.FLOAT8E4M3FN), ("fp4", TensorProto.FLOAT4E2M1)]
+)
 def test_what_is_in_the_graph(precision, block, kind):
     made = quantised(precision, kind)
-    held, narrow = types(made), "fp8" if precision == "fp8" else "fp4"
-    assert {name: found for name, found in held.items() if name.endswith(".weight")} == {"model.x_embedder.weight": kind}
-    narrowed = [f"model.{BLOCK0}.attn.to_q", f"model.{BLOCK0}.attn.to_k", f"model.{BLOCK0}.ff.linear_out"]
+    held = types(made)
+    narrow = "fp8" if precision == "fp8" else "fp4"
+    assert {name: found for name, found in held.items() if name.endswith(".weight")} == {
+        "model.x_embedder.weight": kind
+    }
+    narrowed = [
+        f"model.{BLOCK0}.attn.to_q",
+        f"model.{BLOCK0}.attn.to_k",
+        f"model.{BLOCK0}.ff.linear_out",
+    ]
     assert [held[f"{module}.weight/{narrow}"] for module in narrowed] == [block] * 3
     assert held["model.single_stream_modulation.linear.weight/fp8"] == TensorProto.FLOAT8E4M3FN
     shared = [node.name for node in made.graph.node if node.name == f"h/{narrow}"]
@@ -165,14 +219,21 @@ def test_bytes_by_tier():
     assert whole > narrow
     assert sizes("bf16") == {"bf16": 2 * (narrow + 2 * square)}
     assert sizes("fp8") == {"bf16": 2 * square, "fp8": narrow + square}
-    assert sizes("fp4") == {"bf16": 2 * square, "fp8": square, "nvfp4": narrow // 2 + narrow // BLOCK}
+    assert sizes("fp4") == {
+        "bf16": 2 * square,
+        "fp8": square,
+        "nvfp4": narrow // 2 + narrow // BLOCK,
+    }
     assert sizes("fp4", Recipe(tail=1)) == sizes("fp8")
 
 
-@pytest.mark.parametrize("precision, recipe", [("fp8", ALL_NARROW)] + [("fp4", Recipe(how, tail=0)) for how in Rounding])
+@pytest.mark.parametrize(
+    "precision, recipe", [("fp8", ALL_NARROW)] + [("fp4", Recipe(how, tail=0)) for how in Rounding]
+)
 @pytest.mark.parametrize("seed", (1, 2))
 def test_lowered_is_the_reference(precision, recipe, seed):
-    made, inputs = quantised(precision, recipe=recipe), feeds(seed)
+    made = quantised(precision, recipe=recipe)
+    inputs = feeds(seed)
     expected = referee(made, inputs)
     assert np.abs(run(made, inputs) - expected).max() <= 1e-6 * np.abs(expected).max()
 
@@ -181,7 +242,8 @@ def test_lowered_is_the_reference(precision, recipe, seed):
 @pytest.mark.parametrize("seed", (1, 2))
 def test_lowered_bfloat16_is_the_reference_bit_for_bit(precision, seed):
     """Where sums are exact in float32, so that their order cannot move a rounding."""
-    made, inputs = quantised(precision, BF16, grid=1 / 4), feeds(seed, BF16, grid=1 / 2)
+    made = quantised(precision, BF16, grid=1 / 4)
+    inputs = feeds(seed, BF16, grid=1 / 2)
     expected = referee(made, inputs)
     assert len(np.unique(expected)) > 50
     np.testing.assert_array_equal(run(made, inputs), expected)
@@ -189,7 +251,8 @@ def test_lowered_bfloat16_is_the_reference_bit_for_bit(precision, seed):
 
 @pytest.mark.parametrize("precision", ("bf16", "fp8", "fp4"))
 def test_lowered_bfloat16_is_within_roundings_of_the_reference(precision):
-    made, inputs = quantised(precision, BF16), feeds(1, BF16)
+    made = quantised(precision, BF16)
+    inputs = feeds(1, BF16)
     expected = referee(made, inputs)
     got = run(made, inputs)
     assert np.linalg.norm(got - expected) <= 2**-8 * np.linalg.norm(expected)
@@ -198,11 +261,15 @@ def test_lowered_bfloat16_is_within_roundings_of_the_reference(precision):
 
 @pytest.mark.parametrize("precision", ("fp8", "fp4"))
 def test_dequantised_numbers_are_bfloat16_numbers(precision):
-    """So that a kernel may scale after it sums, and nothing is lost between NVFP4's float32 and the graph's
-    bfloat16."""
+    """So that a kernel may scale after it sums, and nothing is lost between NVFP4's float32 and the
+    graph's bfloat16."""
     made = quantised(precision, BF16)
     lowered = lower(made)
-    weights = [numpy_helper.to_array(tensor) for tensor in lowered.graph.initializer if tensor.name.endswith("/wide")]
+    weights = [
+        numpy_helper.to_array(tensor)
+        for tensor in lowered.graph.initializer
+        if tensor.name.endswith("/wide")
+    ]
     assert len(weights) == 4
     bfloat16 = helper.tensor_dtype_to_np_dtype(BF16)
     for numbers in weights:
@@ -211,14 +278,18 @@ def test_dequantised_numbers_are_bfloat16_numbers(precision):
 
 @pytest.mark.parametrize("precision, allowed", [("fp8", 0.08), ("fp4", 0.2)])
 def test_the_loss_is_that_of_the_format(precision, allowed):
-    exact, got = run(network(), feeds()), run(quantised(precision), feeds())
+    exact = run(network(), feeds())
+    got = run(quantised(precision), feeds())
     error = np.linalg.norm(got - exact) / np.linalg.norm(exact)
     assert 1e-3 < error < allowed
 
 
 def test_without_rounding_a_bfloat16_graph_is_its_float32_self():
     inputs = feeds(1, BF16)
-    weights = {tensor.name: numpy_helper.to_array(tensor).astype(np.float32) for tensor in network(BF16).graph.initializer}
+    weights = {
+        tensor.name: numpy_helper.to_array(tensor).astype(np.float32)
+        for tensor in network(BF16).graph.initializer
+    }
     twin = network(FLOAT)
     for tensor in twin.graph.initializer:
         tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name], tensor.name))
@@ -227,12 +298,18 @@ def test_without_rounding_a_bfloat16_graph_is_its_float32_self():
 
 
 def test_a_gather_that_only_moves_numbers_becomes_a_product_that_gives_the_same():
-    swap, half = np.array([1, 0, 3, 2]), np.array([0, 2])
+    swap = np.array([1, 0, 3, 2])
+    half = np.array([0, 2])
 
     def build(indices):
         node = helper.make_node("Gather", ["x", "i"], ["y"], axis=-1)
-        x, y = (helper.make_tensor_value_info(name, FLOAT, [None, size]) for name, size in (("x", 4), ("y", len(indices))))
-        graph = helper.make_graph([node], "moves", [x], [y], [numpy_helper.from_array(indices, "i")])
+        x, y = (
+            helper.make_tensor_value_info(name, FLOAT, [None, size])
+            for name, size in (("x", 4), ("y", len(indices)))
+        )
+        graph = helper.make_graph(
+            [node], "moves", [x], [y], [numpy_helper.from_array(indices, "i")]
+        )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
 
     x = np.random.default_rng(0).standard_normal((3, 4), np.float32)
@@ -262,18 +339,23 @@ def test_feedback_without_products_is_an_error():
 
 def test_the_recipe_is_what_the_calibration_allows():
     assert recipe_for({"step": ranges()}) == Recipe(Rounding.FEEDBACK)
-    assert recipe_for({"step": ranges(), "reference": ranges(known=False)}) == Recipe(Rounding.SEARCH)
+    assert recipe_for({"step": ranges(), "reference": ranges(known=False)}) == Recipe(
+        Rounding.SEARCH
+    )
     assert recipe_for({}) == Recipe(Rounding.SEARCH)
 
 
 def test_the_tail_is_the_last_blocks_by_number():
-    """Of single-stream blocks, which come last, where there are any; and only in the lane that would make them NVFP4."""
+    """Of single-stream blocks, which come last, where there are any; and only in the lane that
+    would make them NVFP4."""
     double = [f"transformer_blocks.{number}.attn.to_q" for number in (0, 1, 9, 10)]
     single = [f"single_transformer_blocks.{number}.attn.to_out" for number in (2, 10)]
     others = ["proj_out", "single_transformer_blocks.10.norm.linear"]
 
     def narrowed(modules, precision, tail):
-        return {module for module, tier in tiers(modules, precision, tail).items() if tier is Tier.NVFP4}
+        return {
+            module for module, tier in tiers(modules, precision, tail).items() if tier is Tier.NVFP4
+        }
 
     assert narrowed(double + single + others, "fp4", 0) == {*double, *single}
     assert narrowed(double + single + others, "fp4", 1) == {*double, single[0]}
@@ -284,9 +366,23 @@ def test_the_tail_is_the_last_blocks_by_number():
 
 
 def test_qwen_images_policy():
-    names = ("attn.to_q", "attn.add_q_proj", "img_mlp.net.0.proj", "img_mlp.net.2", "txt_mlp.net.2", "img_mod.1", "txt_mod.1")
-    modules = ["img_in", "txt_in", "time_text_embed.timestep_embedder.linear_1", "norm_out.linear", "proj_out",
-               *(f"transformer_blocks.{block}.{name}" for block in range(7) for name in names)]
+    names = (
+        "attn.to_q",
+        "attn.add_q_proj",
+        "img_mlp.net.0.proj",
+        "img_mlp.net.2",
+        "txt_mlp.net.2",
+        "img_mod.1",
+        "txt_mod.1",
+    )
+    modules = [
+        "img_in",
+        "txt_in",
+        "time_text_embed.timestep_embedder.linear_1",
+        "norm_out.linear",
+        "proj_out",
+        *(f"transformer_blocks.{block}.{name}" for block in range(7) for name in names),
+    ]
 
     def found(precision, tail=0):
         by_tier = {tier: set() for tier in Tier}
@@ -294,9 +390,21 @@ def test_qwen_images_policy():
             by_tier[tier].add(module.removeprefix("transformer_blocks."))
         return by_tier
 
-    fp8, fp4 = found("fp8"), found("fp4", tail=1)
-    assert fp8[Tier.BF16] == {*modules[:5], *(f"{block}.{name}" for block in range(7)
-                                              for name in ("img_mlp.net.2", "img_mod.1", "txt_mod.1"))}
-    assert fp4[Tier.BF16] == {*modules[:5], *(f"{block}.{name}" for block in (0, 1, 5, 6) for name in names)}
+    fp8 = found("fp8")
+    fp4 = found("fp4", tail=1)
+    assert fp8[Tier.BF16] == {
+        *modules[:5],
+        *(
+            f"{block}.{name}"
+            for block in range(7)
+            for name in ("img_mlp.net.2", "img_mod.1", "txt_mod.1")
+        ),
+    }
+    assert fp4[Tier.BF16] == {
+        *modules[:5],
+        *(f"{block}.{name}" for block in (0, 1, 5, 6) for name in names),
+    }
     assert fp4[Tier.NVFP4] == {f"{block}.{name}" for block in (2, 3) for name in names[:5]}
-    assert fp4[Tier.FP8] == {f"{block}.{name}" for block in (2, 3) for name in names[5:]} | {f"4.{name}" for name in names}
+    assert fp4[Tier.FP8] == {f"{block}.{name}" for block in (2, 3) for name in names[5:]} | {
+        f"4.{name}" for name in names
+    }

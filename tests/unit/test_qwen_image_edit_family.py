@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import calculate_dimensions
 
-from retouch.families import family_of
+from retouch.families.registry import family_of
 
-SETTINGS = {"patch": 2, "area": 1024 * 1024, "axes": [16, 56, 56], "scheduler": {}, "photos": 3, "negative": " ",
-            "default_true_cfg": 4.0}
+SETTINGS = {
+    "patch": 2,
+    "area": 1024 * 1024,
+    "axes": [16, 56, 56],
+    "scheduler": {},
+    "photos": 3,
+    "negative": " ",
+    "default_true_cfg": 4.0,
+}
 
 
 @pytest.fixture()
@@ -15,7 +22,9 @@ def family():
     return family_of("qwen-image-edit", SETTINGS)
 
 
-@pytest.mark.parametrize("size", [(1024, 1024), (500, 333), (77, 4000), (3000, 1999), (16, 16), (1080, 1920)])
+@pytest.mark.parametrize(
+    "size", [(1024, 1024), (500, 333), (77, 4000), (3000, 1999), (16, 16), (1080, 1920)]
+)
 def test_an_image_is_edited_at_the_size_of_the_pipeline(family, size):
     height, width = size
     assert family.size(height, width) == calculate_dimensions(1024 * 1024, width / height)[::-1]
@@ -24,7 +33,9 @@ def test_an_image_is_edited_at_the_size_of_the_pipeline(family, size):
 def test_guidance_keeps_the_positive_velocitys_length(family):
     positive, negative = np.random.default_rng(0).standard_normal((2, 7, 64), np.float32)
     led = family.guided(positive, negative, 4.0)
-    np.testing.assert_allclose(np.linalg.norm(led, axis=1), np.linalg.norm(positive, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(
+        np.linalg.norm(led, axis=1), np.linalg.norm(positive, axis=1), rtol=1e-5
+    )
     np.testing.assert_allclose(family.guided(positive, negative, 1.0), positive, atol=1e-5)
     assert led.dtype == np.float32 and not np.allclose(led, positive, atol=0.1)
 

@@ -1,4 +1,5 @@
-"""The report's pages from recorded figures: all that was measured is there, and what was not is told."""
+"""The report's pages from recorded figures: all that was measured is there, and what was not is
+told."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ from benchmarks.report import figures, html, markdown, plots
 from benchmarks.report.__main__ import main
 from benchmarks.report.document import Code, Gallery, Plot, Table
 from benchmarks.report.figures import Spread
+from benchmarks.report.report_text import story
 from benchmarks.report.run import Run
-from benchmarks.report.story import story
-from retouch.server import ROOT
+from retouch.launcher.server import ROOT
 
 RECORDED = ROOT / "tests" / "recorded" / "figures.json"
 SECTIONS = [
@@ -45,7 +46,11 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.ids, self.links, self.words, self.tags = [], [], [], [], []
+        self.open = []
+        self.ids = []
+        self.links = []
+        self.words = []
+        self.tags = []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -54,7 +59,11 @@ class Page(HTMLParser):
         self.tags.append(tag)
         attrs = dict(attrs)
         self.ids += [attrs["id"]] if "id" in attrs else []
-        self.links += [value for name, value in attrs.items() if name in ("href", "src", "xlink:href", "action")]
+        self.links += [
+            value
+            for name, value in attrs.items()
+            if name in ("href", "src", "xlink:href", "action")
+        ]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -97,13 +106,19 @@ def test_figures_survive_a_file(told, tmp_path):
 
 def test_the_page_has_every_section(page):
     assert page.ids == [re.sub(r"\W+", "-", title.lower()) for title in SECTIONS]
-    assert [link for link in page.links if link.startswith("#")] == [f"#{anchor}" for anchor in page.ids]
+    assert [link for link in page.links if link.startswith("#")] == [
+        f"#{anchor}" for anchor in page.ids
+    ]
 
 
 def test_the_page_needs_nothing_else(told, tmp_path, page):
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
     assert not {"script", "link", "iframe"} & set(page.tags)
-    text = html.write(story(told), tmp_path).read_text().replace('xmlns="http://www.w3.org/2000/svg"', "")
+    text = (
+        html.write(story(told), tmp_path)
+        .read_text()
+        .replace('xmlns="http://www.w3.org/2000/svg"', "")
+    )
     text = re.sub("<pre>.*?</pre>", "", text, flags=re.S)  # commands name addresses
     assert not re.search(r"https?://|@import|url\(", text)
 
@@ -135,8 +150,15 @@ def test_markdown_has_the_same_tables_and_its_plots(told, tmp_path):
 
 
 def test_commands_have_no_paths_of_a_machine(told):
-    (code,) = [block for section in story(told).sections for block in section.blocks if isinstance(block, Code)]
-    assert any("--concurrency-range" in line for line in code.lines) and any("poisson" in line for line in code.lines)
+    (code,) = [
+        block
+        for section in story(told).sections
+        for block in section.blocks
+        if isinstance(block, Code)
+    ]
+    assert any("--concurrency-range" in line for line in code.lines) and any(
+        "poisson" in line for line in code.lines
+    )
     assert not any(word.startswith("/") for line in code.lines for word in line.split())
 
 
@@ -161,16 +183,25 @@ def test_what_is_missing_is_told_and_the_rest_stays(told, tmp_path):
         lanes=[],
         openai=[],
         overhead=None,
-        missing=[figures.Missing("perf_analyzer", "perf_analyzer's wheel is for Linux on x86-64", SECTIONS[:5])],
+        missing=[
+            figures.Missing(
+                "perf_analyzer", "perf_analyzer's wheel is for Linux on x86-64", SECTIONS[:5]
+            )
+        ],
     )
     page = Page(html.write(story(bare), tmp_path).read_text())
     words = " ".join(page.words)
-    assert words.count("Perf_analyzer's wheel is for Linux on x86-64.") == 5 and "Not measured." in words
+    assert (
+        words.count("Perf_analyzer's wheel is for Linux on x86-64.") == 5
+        and "Not measured." in words
+    )
     assert len(page.ids) == len(SECTIONS) and f"{told.cold_start.ready.median:.1f}" in words
 
 
 def test_words_are_not_markup(told, tmp_path):
-    odd = replace(told, missing=[figures.Missing("a <b>", "1 < 2 & <script>alert(1)</script>", ["Memory"])])
+    odd = replace(
+        told, missing=[figures.Missing("a <b>", "1 < 2 & <script>alert(1)</script>", ["Memory"])]
+    )
     page = Page(html.write(story(odd), tmp_path).read_text())
     assert "script" not in page.tags and "<script>alert(1)</script>" in " ".join(page.words)
 
@@ -207,12 +238,28 @@ def test_ticks_are_round_few_and_reach_the_top(top):
 
 def test_a_level_without_a_figure_in_one_run_has_none():
     level = figures.Level.of(
-        [run(queue=1.0), run(queue=None)], door="d", tool="t", clients=1, asked=None, count=1, lane="bf16", previews=0
+        [run(queue=1.0), run(queue=None)],
+        door="d",
+        tool="t",
+        clients=1,
+        asked=None,
+        count=1,
+        lane="bf16",
+        previews=0,
     )
     assert level.queue is None and level.p50.median == 1.0
 
 
 def run(**fields):
     return Run(
-        **{"p50": 1.0, "p90": 1.0, "p99": 1.0, "rate": 1.0, "good": 1.0, "goodput": 1.0, "refused": 0.0, **fields}
+        **{
+            "p50": 1.0,
+            "p90": 1.0,
+            "p99": 1.0,
+            "rate": 1.0,
+            "good": 1.0,
+            "goodput": 1.0,
+            "refused": 0.0,
+            **fields,
+        }
     )

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.report.pictures import SCENES, Pictures, for_aiperf, for_perf_analyzer
-from benchmarks.unseen import unseen
-from retouch import images
-from retouch.types import INPUTS, request_from_values
+from benchmarks.uncached_images import unseen
+from retouch.api.request import INPUTS, request_from_values
+from retouch.imaging import images
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,11 @@ def requests():
 
 def test_no_image_and_no_seed_comes_twice(requests):
     assert SCENES >= 64
-    assert len({each.image for each in requests}) == len({each.seed for each in requests}) == len(requests)
+    assert (
+        len({each.image for each in requests})
+        == len({each.seed for each in requests})
+        == len(requests)
+    )
     assert len({images.decode(each.image).tobytes() for each in requests}) == len(requests)
 
 
@@ -59,7 +63,10 @@ def test_perf_analyzer_gets_every_input_as_the_wire_has_it(requests, tmp_path):
 
 
 def test_aiperf_gets_sentences_and_data_urls(requests, tmp_path):
-    lines = [json.loads(line) for line in for_aiperf(requests, tmp_path / "input.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in for_aiperf(requests, tmp_path / "input.jsonl").read_text().splitlines()
+    ]
     assert [line["text"] for line in lines] == [each.instruction for each in requests]
     head, _, text = lines[0]["image"].partition(",")
     assert head == "data:image/png;base64"

@@ -9,9 +9,11 @@ import pytest
 
 from benchmarks import table
 from benchmarks.results import save_json
-from retouch.server import ROOT
+from retouch.launcher.server import ROOT
 
-WITH_JSON = [path for path in sorted((ROOT / "benchmarks").glob("*.py")) if '"--json"' in path.read_text()]
+WITH_JSON = [
+    path for path in sorted((ROOT / "benchmarks").glob("*.py")) if '"--json"' in path.read_text()
+]
 
 
 def test_the_folder_is_made_when_it_is_missing(tmp_path):

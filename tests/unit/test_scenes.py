@@ -26,15 +26,22 @@ def test_pixels_have_the_labels_colour(pairs):
 
 def test_the_exact_result_succeeds_and_the_source_does_not(pairs):
     for pair in pairs:
-        source, target = render(pair.source), render(pair.target)
+        source = render(pair.source)
+        target = render(pair.target)
         assert judge(source, target, target.pixels).success
         assert not judge(source, target, source.pixels).success
 
 
 def test_only_changed_cells_change(pairs):
     for pair in pairs:
-        source, target = render(pair.source), render(pair.target)
-        mask = changed_cells(source, target).reshape(pair.source.height // 16, -1).repeat(16, 0).repeat(16, 1)
+        source = render(pair.source)
+        target = render(pair.target)
+        mask = (
+            changed_cells(source, target)
+            .reshape(pair.source.height // 16, -1)
+            .repeat(16, 0)
+            .repeat(16, 1)
+        )
         assert (source.pixels == target.pixels)[~mask].all()
         assert mask.any()
 
@@ -54,7 +61,8 @@ def test_boxes_lie_in_the_image_and_hold_the_shape():
         pair = draw_pair(rng, op="move")
         target, value = boxes(pair)[0]
         assert (target >= 0).all() and (value <= 1).all()
-        x, y = (value[0] + value[2]) / 2 * pair.target.width, (value[1] + value[3]) / 2 * pair.target.height
+        x = (value[0] + value[2]) / 2 * pair.target.width
+        y = (value[1] + value[3]) / 2 * pair.target.height
         moved = pair.edits[0].result
         assert render(pair.target).labels[int(y), int(x)] == COLOURS.index(moved.colour)
 

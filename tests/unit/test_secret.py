@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from retouch import secret
+from retouch.launcher import secret
 
 
 @pytest.fixture(autouse=True)
@@ -28,14 +28,24 @@ def test_its_file_is_for_its_owner_alone(folder):
     assert path.read_text() == "new" and stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8001", "localhost:8001", "[::1]:8001", "127.8.9.1:8001"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8001", "localhost:8001", "[::1]:8001", "127.8.9.1:8001"]
+)
 def test_a_client_on_this_machine_has_it(url):
     secret.keep(8001, "open sesame")
     assert secret.secret_of(url) == "open sesame"
 
 
-@pytest.mark.parametrize("url", ["10.0.0.5:8001", "example.com:8001", "127.0.0.1.example.com:8001", "127.0.0.1:8000",
-                                 "127.0.0.1:grpc"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "10.0.0.5:8001",
+        "example.com:8001",
+        "127.0.0.1.example.com:8001",
+        "127.0.0.1:8000",
+        "127.0.0.1:grpc",
+    ],
+)
 def test_it_is_sent_to_no_other_server(url):
     secret.keep(8001, "open sesame")
     assert secret.secret_of(url) == ""

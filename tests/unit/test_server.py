@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retouch.server import Server, ServerError, models, profiles
+from retouch.launcher.server import Server, ServerError, models, profiles
 
 
 @pytest.fixture()
@@ -21,16 +21,28 @@ def repository(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(("profile", "lanes"), [
-    ("", ["denoiser_bf16", "denoiser_fp4"]), ("cpu", ["denoiser_bf16", "denoiser_fp4"]), ("hopper", ["denoiser_bf16"])])
+@pytest.mark.parametrize(
+    ("profile", "lanes"),
+    [
+        ("", ["denoiser_bf16", "denoiser_fp4"]),
+        ("cpu", ["denoiser_bf16", "denoiser_fp4"]),
+        ("hopper", ["denoiser_bf16"]),
+    ],
+)
 def test_lanes_that_are_exported_and_for_this_machine_are_loaded(repository, profile, lanes):
     assert models(repository, profile) == [*lanes, "edit"]
 
 
 def test_triton_is_told_the_profile(repository):
     server = Server(repository, profile="hopper")
-    assert "--model-config-name=hopper" in server.arguments(repository) and server.names == ["denoiser_bf16", "edit"]
-    assert not any(argument.startswith("--model-config-name") for argument in Server(repository).arguments(repository))
+    assert "--model-config-name=hopper" in server.arguments(repository) and server.names == [
+        "denoiser_bf16",
+        "edit",
+    ]
+    assert not any(
+        argument.startswith("--model-config-name")
+        for argument in Server(repository).arguments(repository)
+    )
 
 
 def test_an_unknown_profile_is_refused_by_name(repository):
@@ -49,7 +61,8 @@ class Failing(Server):
 
     def __init__(self, log, *words):
         super().__init__(log=log)
-        self.words, self.starts = list(words), 0
+        self.words = list(words)
+        self.starts = 0
 
     def start(self):
         self.starts += 1

@@ -1,4 +1,5 @@
-"""The folder of links that a server is started from: its path is plain, whatever the checkout's is."""
+"""The folder of links that a server is started from: its path is plain, whatever the checkout's
+is."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ import tempfile
 
 import pytest
 
-from retouch import staging
-from retouch.staging import PLAIN, stage
+from retouch.launcher import staging
+from retouch.launcher.staging import PLAIN, stage
 
 
 @pytest.fixture

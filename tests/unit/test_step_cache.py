@@ -1,11 +1,12 @@
-"""Which steps the network need not run for, and that what it would have said is used until it must be asked again."""
+"""Which steps the network need not run for, and that what it would have said is used until it must
+be asked again."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from retouch.step_cache import StepCache
+from retouch.diffusion.step_cache import StepCache
 
 RNG = np.random.default_rng(0)
 START, CLEAN = (RNG.standard_normal((6, 12), np.float32) for _ in range(2))
@@ -13,8 +14,12 @@ BEND = RNG.standard_normal((6, 12), np.float32)
 
 
 def walk(threshold, bend, steps=20):
-    """Steps at which the network ran, and the last tokens, for a velocity that turns by `bend` on the way."""
-    cache, tokens, ran, sigmas = StepCache(threshold), START, [], np.linspace(1, 0, steps + 1, dtype=np.float32)
+    """Steps at which the network ran, and the last tokens, for a velocity that turns by `bend` on
+    the way."""
+    cache = StepCache(threshold)
+    tokens = START
+    ran = []
+    sigmas = np.linspace(1, 0, steps + 1, dtype=np.float32)
     for i in range(steps):
         if i < steps - 1 and cache.serves(tokens):
             velocity = cache.velocity(tokens)
@@ -37,7 +42,9 @@ def test_a_velocity_that_hardly_changes_is_used_again_and_again():
 
 
 def test_a_higher_threshold_runs_less_and_errs_more():
-    exact, counts, errors = walk(0.0, 0.5)[1], [], []
+    exact = walk(0.0, 0.5)[1]
+    counts = []
+    errors = []
     for threshold in (0.02, 0.1, 0.4):
         ran, tokens = walk(threshold, 0.5)
         counts.append(len(ran))

@@ -7,23 +7,34 @@ import struct
 
 import numpy as np
 import pytest
-from pictures import file_of, scene
 from PIL import Image, TiffImagePlugin
 
-from retouch import images
-from retouch.types import RequestError
+from pictures import file_of, scene
+from retouch.api.request import RequestError
+from retouch.imaging import images
 
-SHORT, LONG = 3, 4
+SHORT = 3
+LONG = 4
 
 
 def tiff(pixels: bytes, side: int, **changes: int) -> bytes:
     """A grey TIFF of one strip; `changes` are values of tags by name."""
     values = {
-        "ImageWidth": side, "ImageLength": side, "BitsPerSample": 8, "Compression": 1, "PhotometricInterpretation": 1,
-        "StripOffsets": 0, "SamplesPerPixel": 1, "RowsPerStrip": side, "StripByteCounts": len(pixels), **changes,
+        "ImageWidth": side,
+        "ImageLength": side,
+        "BitsPerSample": 8,
+        "Compression": 1,
+        "PhotometricInterpretation": 1,
+        "StripOffsets": 0,
+        "SamplesPerPixel": 1,
+        "RowsPerStrip": side,
+        "StripByteCounts": len(pixels),
+        **changes,
     }
     values["StripOffsets"] = 8 + 2 + 12 * len(values) + 4
-    numbers = {TiffImagePlugin.TiffTags.lookup(tag).name: tag for tag in TiffImagePlugin.TiffTags.TAGS_V2}
+    numbers = {
+        TiffImagePlugin.TiffTags.lookup(tag).name: tag for tag in TiffImagePlugin.TiffTags.TAGS_V2
+    }
     entries = sorted((numbers[name], value) for name, value in values.items())
     body = b"".join(struct.pack("<HHII", tag, LONG, 1, value) for tag, value in entries)
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + body + bytes(4) + pixels
@@ -69,23 +80,31 @@ def test_deep_colours_are_noted():
     assert images.decode_photo(file_of(scene(), "TIFF")).notes == []
 
 
-@pytest.mark.parametrize("file", [
-    file_of(np.zeros((32, 32), np.float32), "TIFF"),
-    file_of(np.zeros((32, 32), np.int32), "TIFF"),
-    tiff(bytes(32 * 32), 32, SampleFormat=2),
-], ids=("float", "32 bits", "signed"))
+@pytest.mark.parametrize(
+    "file",
+    [
+        file_of(np.zeros((32, 32), np.float32), "TIFF"),
+        file_of(np.zeros((32, 32), np.int32), "TIFF"),
+        tiff(bytes(32 * 32), 32, SampleFormat=2),
+    ],
+    ids=("float", "32 bits", "signed"),
+)
 def test_levels_without_a_white_are_refused(file):
     with pytest.raises(RequestError, match="save it with 8 or 16 bits a channel"):
         images.decode(file)
 
 
-@pytest.mark.parametrize(("method", "name"), ((50001, "WebP"), (34712, "JPEG 2000"), (34887, "LERC")))
+@pytest.mark.parametrize(
+    ("method", "name"), ((50001, "WebP"), (34712, "JPEG 2000"), (34887, "LERC"))
+)
 def test_compression_that_is_not_known_is_named(method, name):
     with pytest.raises(RequestError, match=f"compressed by {name}|damaged or of an unusual kind"):
         images.decode(tiff(bytes(32 * 32), 32, Compression=method))
 
 
-@pytest.mark.parametrize("method", ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "lzma"))
+@pytest.mark.parametrize(
+    "method", ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "lzma")
+)
 def test_compression_that_is_known(method):
     decoded = images.decode(file_of(scene(), "TIFF", compression=method))
     assert np.abs(decoded.astype(int) - scene()).mean() < (3 if method == "jpeg" else 1e-9)

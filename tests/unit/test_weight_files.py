@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from export.checkpoint import Checkpoint
-from export.files import CheckpointError, read_json
-from export.stored import stored
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.checkpoint_files import CheckpointError, read_json
+from retouch_export.safetensors_index import stored
 
 INDEX = "model.safetensors.index.json"
 
@@ -48,15 +48,21 @@ def single(folder):
 
 def sharded_by_an_index_of_transformers(folder):
     save(folder / "model.fp16-00001-of-00001.safetensors", "a")
-    write_index(folder / "model.safetensors.index.fp16.json", a="model.fp16-00001-of-00001.safetensors")
+    write_index(
+        folder / "model.safetensors.index.fp16.json", a="model.fp16-00001-of-00001.safetensors"
+    )
 
 
 def sharded_in_the_other_order(folder):
     save(folder / "model-00001-of-00001.fp16.safetensors", "a")
-    write_index(folder / "model.fp16.safetensors.index.json", a="model-00001-of-00001.fp16.safetensors")
+    write_index(
+        folder / "model.fp16.safetensors.index.json", a="model-00001-of-00001.fp16.safetensors"
+    )
 
 
-@pytest.mark.parametrize("make", [single, sharded_by_an_index_of_transformers, sharded_in_the_other_order])
+@pytest.mark.parametrize(
+    "make", [single, sharded_by_an_index_of_transformers, sharded_in_the_other_order]
+)
 def test_a_variant_is_read_when_it_is_asked_for(tmp_path, make):
     make(tmp_path)
     with pytest.raises(CheckpointError, match="as a variant alone; give --variant fp16"):
@@ -71,11 +77,15 @@ def test_a_component_without_the_variant_gives_its_plain_weights(tmp_path):
     assert set(stored(tmp_path, "fp16")) == {"a"}
 
 
-@pytest.mark.parametrize("name, words", [
-    ("pytorch_model.bin", "save the pipeline again with safe_serialization"),
-    ("model.ckpt", "for a pickle may run code"),
-    ("model-00001-of-00002.safetensors", "without the index that names them"),
-    ("model.gguf", "download it in diffusers' layout")])
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("pytorch_model.bin", "save the pipeline again with safe_serialization"),
+        ("model.ckpt", "for a pickle may run code"),
+        ("model-00001-of-00002.safetensors", "without the index that names them"),
+        ("model.gguf", "download it in diffusers' layout"),
+    ],
+)
 def test_what_cannot_be_read_is_told(tmp_path, name, words):
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(CheckpointError, match=words):
@@ -89,7 +99,9 @@ def test_settings_are_read_with_any_byte_order_mark(tmp_path, coding):
 
 
 def test_a_loader_is_given_plain_names_and_plain_text(tmp_path):
-    (tmp_path / "model_index.json").write_text('{"_class_name": "FluxKontextPipeline"}', encoding="utf-8-sig")
+    (tmp_path / "model_index.json").write_text(
+        '{"_class_name": "FluxKontextPipeline"}', encoding="utf-8-sig"
+    )
     part = tmp_path / "text_encoder"
     part.mkdir()
     (part / "config.json").write_text("{}", encoding="utf-8-sig")
@@ -99,4 +111,8 @@ def test_a_loader_is_given_plain_names_and_plain_text(tmp_path):
     checkpoint = Checkpoint(tmp_path, "fp16")  # the folder of links lasts as long as it does
     plain = checkpoint.plain("text_encoder")
     assert (plain / "config.json").read_bytes() == b"{}"
-    assert {path.name for path in plain.iterdir()} == {"config.json", INDEX, "model.fp16-00001-of-00001.safetensors"}
+    assert {path.name for path in plain.iterdir()} == {
+        "config.json",
+        INDEX,
+        "model.fp16-00001-of-00001.safetensors",
+    }

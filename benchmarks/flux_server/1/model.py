@@ -1,12 +1,12 @@
 from functools import cached_property
 
 from benchmarks.flux import Flux, Settings
-from retouch import triton
+from retouch.serving.triton import stages
 
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.settings = Settings.read(triton.folder(args))
+        self.settings = Settings.read(stages.folder(args))
 
     @cached_property
     def flux(self):
@@ -14,8 +14,10 @@ class TritonPythonModel:
         return Flux(self.settings)
 
     def execute(self, requests):
-        return triton.per_row(requests, self.edit)
+        return stages.per_row(requests, self.edit)
 
     def edit(self, inputs):
         steps = inputs.pop("STEPS")[0].item()
-        return {"EDITED": self.flux.edit(steps, {name.lower(): value for name, value in inputs.items()})}
+        return {
+            "EDITED": self.flux.edit(steps, {name.lower(): value for name, value in inputs.items()})
+        }

@@ -1,10 +1,12 @@
-from retouch import triton
-from retouch.connector import Connector
+from retouch.families.connector import Connector
+from retouch.serving.triton import model_args, stages
 
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.stage = Connector(triton.folder(args))
+        self.stage = Connector(model_args.folder(args))
 
     def execute(self, requests):
-        return triton.per_row(requests, lambda row: {"CONDITIONING": self.stage.run(row["QUERIES"][None])[0]})
+        return stages.per_row(
+            requests, lambda row: {"PROMPT_EMBEDS": self.stage.run(row["QUERIES"][None])[0]}
+        )

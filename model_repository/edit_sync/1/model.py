@@ -1,14 +1,20 @@
-from retouch import repository, triton
-from retouch.gate import Gate
+from retouch.serving import repository
+from retouch.serving.edit_pipeline import EditPipeline
+from retouch.serving.triton import calls, model_args, stages
 
 
 class TritonPythonModel:
     """The same edits with exactly one response each."""
 
     def initialize(self, args):
-        models = triton.repository(args)
-        self.gate = Gate(triton.call, triton.stream, triton.lanes(args), lambda: repository.family(models),
-                         repository.versions(models))
+        models = model_args.repository(args)
+        self.gate = EditPipeline(
+            calls.call,
+            calls.stream,
+            model_args.lanes(args),
+            lambda: repository.family(models),
+            repository.versions(models),
+        )
 
     def execute(self, requests):
-        return triton.last_answers(requests, self.gate.edit)
+        return stages.last_answers(requests, self.gate.edit)

@@ -1,15 +1,15 @@
 import numpy as np
 
-from retouch import triton
-from retouch.vae import VaeDecoder
+from retouch.families.vae import VaeDecoder
+from retouch.serving.triton import model_args, stages
 
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.stage = VaeDecoder(triton.folder(args))
+        self.stage = VaeDecoder(model_args.folder(args))
 
     def execute(self, requests):
-        return triton.per_row(requests, self.row)
+        return stages.per_row(requests, self.row)
 
     def row(self, inputs):
         latents = inputs["LATENTS"]

@@ -1,10 +1,12 @@
-from retouch import triton
-from retouch.vae import VaeEncoder
+from retouch.families.vae import VaeEncoder
+from retouch.serving.triton import model_args, stages
 
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.stage = VaeEncoder(triton.folder(args))
+        self.stage = VaeEncoder(model_args.folder(args))
 
     def execute(self, requests):
-        return triton.per_row(requests, lambda row: {"LATENTS": self.stage.run(row["PIXELS"][None])[0]})
+        return stages.per_row(
+            requests, lambda row: {"LATENTS": self.stage.run(row["PIXELS"][None])[0]}
+        )

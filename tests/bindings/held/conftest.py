@@ -1,4 +1,5 @@
-"""Runs in a process of its own for each TensorRT: fakes stand for `tensorrt` and `cuda.bindings.runtime`."""
+"""Runs in a process of its own for each TensorRT: fakes stand for `tensorrt` and
+`cuda.bindings.runtime`."""
 
 from __future__ import annotations
 
@@ -31,16 +32,21 @@ else:
 
     @pytest.fixture
     def device():
-        """The GPU, one that the installed TensorRT serves all lanes on: H200 for 10, B200 for 11."""
-        DEVICE.name, DEVICE.capability = ("NVIDIA B200", (10, 0)) if WORLD.eleven else ("NVIDIA H200", (9, 0))
+        """The GPU, one that the installed TensorRT serves all lanes on: H200 for 10, B200 for
+        11."""
+        DEVICE.name, DEVICE.capability = (
+            ("NVIDIA B200", (10, 0)) if WORLD.eleven else ("NVIDIA H200", (9, 0))
+        )
         DEVICE.uploads = DEVICE.moves = DEVICE.launches = 0
         yield DEVICE
 
     @pytest.fixture
     def world(device):
         """The installed TensorRT; what a test changes in it is undone."""
-        before = {name: getattr(WORLD, name) for name in
-                  ("widened", "noise", "milliseconds", "weight_share", "phases", "fails")}
+        before = {
+            name: getattr(WORLD, name)
+            for name in ("widened", "noise", "milliseconds", "weight_share", "phases", "fails")
+        }
         WORLD.timings.clear()
         WORLD.steps = 0
         yield WORLD

@@ -1,4 +1,5 @@
-"""Plans are built, looked into and compared, and what must not be registered is refused in one sentence."""
+"""Plans are built, looked into and compared, and what must not be registered is refused in one
+sentence."""
 
 from __future__ import annotations
 
@@ -8,12 +9,12 @@ import pytest
 from graphs import on_cpu, step
 from lane import export, folder_of, inputs
 
-from export.tensorrt import NEEDS, lowered
-from export.tensorrt import lowered as truth
-from retouch.manifest import ArtifactError, read, verify
-from retouch.plan import PlanInfo
-from retouch.runners.tensorrt import TensorRTRunner
-from retouch.runners.trt import Engine
+from retouch.artifacts.manifest import ArtifactError, read, verify
+from retouch.artifacts.tensorrt_plan import PlanInfo
+from retouch.backends.tensorrt.engine import Engine
+from retouch.backends.tensorrt.runner import TensorRTRunner
+from retouch_export.tensorrt import NEEDS, lowered
+from retouch_export.tensorrt import lowered as truth
 
 
 @pytest.fixture
@@ -25,9 +26,9 @@ def narrow(world):
 @pytest.fixture
 def wide(tmp_path, world, narrow):
     """The next wider lane's folder; its step takes 2 ms."""
-    lanes = ["bf16", "fp8"][:1 + (narrow[1] == "fp8")]
+    lanes = ["bf16", "fp8"][: 1 + (narrow[1] == "fp8")]
     folder = None
-    for milliseconds, lane in zip((3.0, 2.0)[-len(lanes):], lanes):
+    for milliseconds, lane in zip((3.0, 2.0)[-len(lanes) :], lanes):
         world.milliseconds = milliseconds
         folder = export(tmp_path, lane, wider=folder)
     world.milliseconds = 1.0
@@ -46,17 +47,26 @@ def refused(root, lane, words, **changes):
 
 def test_a_lane_is_built_and_described(tmp_path, world, wide, narrow):
     folder = export(tmp_path, narrow[0], wider=wide)
-    assert {"reference.plan", "step.plan", "reference.onnx", "step.onnx"} <= set(verify(folder).files)
+    assert {"reference.plan", "step.plan", "reference.onnx", "step.onnx"} <= set(
+        verify(folder).files
+    )
     plan = PlanInfo.of(read(folder), "step")
-    assert (plan.gpu, plan.tensorrt, plan.precision) == (world.device.name, world.version, narrow[0])
+    assert (plan.gpu, plan.tensorrt, plan.precision) == (
+        world.device.name,
+        world.version,
+        narrow[0],
+    )
     assert tuple(plan.capability) == world.device.capability
     assert plan.layers == {"wide": 3, narrow[0]: 2}
     assert plan.bytes == (folder / "step.plan").stat().st_size
     assert plan.similarity == {"velocity": pytest.approx(1)}
     assert plan.milliseconds == {narrow[0]: pytest.approx(1), narrow[1]: pytest.approx(2)}
     assert [profile["tokens"] for profile in plan.profiles] == [
-        [[1, 1, 32], [1, 8, 32], [1, 8, 32]], [[2, 1, 32], [4, 8, 32], [4, 8, 32]],
-        [[1, 1, 32], [1, 6, 32], [1, 6, 32]], [[2, 1, 32], [4, 6, 32], [4, 6, 32]]]
+        [[1, 1, 32], [1, 8, 32], [1, 8, 32]],
+        [[2, 1, 32], [4, 8, 32], [4, 8, 32]],
+        [[1, 1, 32], [1, 6, 32], [1, 6, 32]],
+        [[2, 1, 32], [4, 6, 32], [4, 6, 32]],
+    ]
     assert PlanInfo.of(read(folder), "reference").milliseconds == {}
 
 
@@ -81,7 +91,7 @@ def test_timings_of_one_build_serve_the_next(tmp_path, world):
     export(tmp_path, "bf16")
     start = world.version.encode()
     assert world.timings == [start, start + b"+"]
-    file, = (tmp_path / "cache").iterdir()
+    (file,) = (tmp_path / "cache").iterdir()
     assert file.name == f"nvidia-{'b200' if world.eleven else 'h200'}-{world.version}.timing"
     file.write_bytes(b"of another TensorRT")
     export(tmp_path, "bf16")
@@ -92,27 +102,42 @@ def test_options_reach_the_builder(tmp_path, world, fakes):
     before = len(fakes.calls)
     export(tmp_path, "bf16", workspace=1 << 30, level=5)
     calls = fakes.calls[before:]
-    for name in ("set_memory_pool_limit", "builder_optimization_level", "profiling_verbosity", "progress_monitor"):
+    for name in (
+        "set_memory_pool_limit",
+        "builder_optimization_level",
+        "profiling_verbosity",
+        "progress_monitor",
+    ):
         assert ("IBuilderConfig", name) in calls
     assert ("IBuilderConfig", "set_flag") not in calls
 
 
 def test_profiles_that_are_one_for_a_graph_count_once(tmp_path, world):
     """`reference` has no axis `region`."""
-    small, large = ({"batch": (1, 1, 1), "cells": (8, 8, 8), "region": limits} for limits in ((1, 2, 4), (5, 8, 8)))
+    small, large = (
+        {"batch": (1, 1, 1), "cells": (8, 8, 8), "region": limits}
+        for limits in ((1, 2, 4), (5, 8, 8))
+    )
     manifest = read(export(tmp_path, "bf16", profiles=[small, large]))
     assert [len(PlanInfo.of(manifest, graph).profiles) for graph in ("reference", "step")] == [1, 2]
 
 
 def test_a_graph_that_tensorrt_does_not_take_is_refused(tmp_path, world, monkeypatch):
-    monkeypatch.setattr(world.classes["OnnxParser"], "parse_from_file", lambda self, model: bool(
-        self.errors.append(world.new("ParserError", "no importer for Frobnicate"))))
+    monkeypatch.setattr(
+        world.classes["OnnxParser"],
+        "parse_from_file",
+        lambda self, model: bool(
+            self.errors.append(world.new("ParserError", "no importer for Frobnicate"))
+        ),
+    )
     refused(tmp_path, "bf16", "does not understand reference.onnx: no importer for Frobnicate")
 
 
 def test_a_build_that_fails_tells_why(tmp_path, world):
     world.fails = True
-    refused(tmp_path, "bf16", "cannot build reference.onnx: [optimizer] no implementation for node 7")
+    refused(
+        tmp_path, "bf16", "cannot build reference.onnx: [optimizer] no implementation for node 7"
+    )
 
 
 def test_a_table_that_does_not_fit_the_graph_is_refused(tmp_path, world):
@@ -120,10 +145,13 @@ def test_a_table_that_does_not_fit_the_graph_is_refused(tmp_path, world):
         export(tmp_path, "bf16", profiles=[{"batch": (1, 1, 1)}])
 
 
-@pytest.mark.parametrize("layers, words", [
-    (("transformer_blocks.0.ff",), "4 wide matrix products, its graph 3"),
-    (("transformer_blocks.0.ff", "transformer_blocks.0.to_out"), "has no FP"),
-])
+@pytest.mark.parametrize(
+    "layers, words",
+    [
+        (("transformer_blocks.0.ff",), "4 wide matrix products, its graph 3"),
+        (("transformer_blocks.0.ff", "transformer_blocks.0.to_out"), "has no FP"),
+    ],
+)
 def test_a_plan_with_layers_made_wide_is_refused(tmp_path, world, wide, narrow, layers, words):
     world.widened = layers
     refused(tmp_path, narrow[0], words, wider=wide)
@@ -138,8 +166,11 @@ def test_a_plan_with_weights_stored_wide_is_refused(tmp_path, world, wide, narro
 
 def test_a_plan_that_tells_only_names_is_refused(tmp_path, world, monkeypatch):
     """As the inspector does of plans that were built without detailed profiling."""
-    monkeypatch.setattr(world.classes["EngineInspector"], "get_engine_information",
-                        lambda self, format: '{"Layers": ["a", "b"]}')
+    monkeypatch.setattr(
+        world.classes["EngineInspector"],
+        "get_engine_information",
+        lambda self, format: '{"Layers": ["a", "b"]}',
+    )
     refused(tmp_path, "bf16", "no more than names")
 
 
@@ -154,14 +185,18 @@ def test_a_lane_that_is_not_faster_is_refused(tmp_path, world, wide, narrow):
     lane, wider = narrow
     refused(tmp_path, lane, f"takes 2.00 ms a step and {wider} 2.00 ms", wider=wide)
     folder = export(tmp_path, lane, wider=wide, force=True)
-    assert PlanInfo.of(read(folder), "step").milliseconds == {lane: pytest.approx(2), wider: pytest.approx(2)}
+    assert PlanInfo.of(read(folder), "step").milliseconds == {
+        lane: pytest.approx(2),
+        wider: pytest.approx(2),
+    }
 
 
 def test_a_lane_without_the_wider_one_is_refused(tmp_path, world, wide, narrow):
     lane, wider = narrow
     words = f"must be faster than {wider}, which cannot be measured"
     refused(tmp_path, lane, words)
-    world.device.name, world.device.capability = "NVIDIA Next", (13, 0)
+    world.device.name = "NVIDIA Next"
+    world.device.capability = (13, 0)
     assert "NVIDIA Next (compute capability 13.0)" in refused(tmp_path, lane, words, wider=wide)
     folder = export(tmp_path, lane, wider=wide, force=True)
     assert PlanInfo.of(read(folder), "step").milliseconds == {}
@@ -169,7 +204,8 @@ def test_a_lane_without_the_wider_one_is_refused(tmp_path, world, wide, narrow):
 
 def test_fp4_needs_tensorrt_11_and_blackwell(tmp_path, world):
     if world.eleven:
-        world.device.name, world.device.capability = "NVIDIA H200", (9, 0)
+        world.device.name = "NVIDIA H200"
+        world.device.capability = (9, 0)
         words = "needs a Blackwell GPU or newer (compute capability 10.0) and this is NVIDIA H200"
     else:
         words = f"needs TensorRT 11.0 or newer and this is {world.version}"
@@ -199,12 +235,17 @@ def test_a_stripped_plan_takes_its_weights_from_the_graph(tmp_path, world):
 def test_the_truth_is_the_lowered_graph_on_onnx_runtime(tmp_path):
     onnx.save(on_cpu(step("fp8")), tmp_path / "step.onnx")
     given = inputs()
-    np.testing.assert_array_equal(lowered(tmp_path / "step.onnx")(given)["velocity"],
-                                  truth(tmp_path / "step.onnx")(given)["velocity"])
+    np.testing.assert_array_equal(
+        lowered(tmp_path / "step.onnx")(given)["velocity"],
+        truth(tmp_path / "step.onnx")(given)["velocity"],
+    )
 
 
 def test_weights_of_another_graph_are_refused(tmp_path, world):
     folder = export(tmp_path, "bf16", strip=True)
     engine = Engine((folder / "step.plan").read_bytes(), "step.plan")
-    with pytest.raises(ArtifactError, match="the weights of reference.onnx do not fit step.plan: a weight is missing"):
+    with pytest.raises(
+        ArtifactError,
+        match="the weights of reference.onnx do not fit step.plan: a weight is missing",
+    ):
         engine.refit(folder / "reference.onnx")

@@ -8,9 +8,9 @@ import pytest
 import tensorrt
 from checked import signatures
 
-from export.tensorrt import Monitor
-from retouch.runners.cuda import runtime
-from retouch.runners.trt import LOG, Log
+from retouch.backends.tensorrt.cuda import runtime
+from retouch.backends.tensorrt.engine import LOG, Log
+from retouch_export.tensorrt import Monitor
 
 
 @pytest.fixture
@@ -31,24 +31,29 @@ def test_the_flag_for_strong_types_has_another_number_in_each_version(world):
     assert int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED) == (0 if world.eleven else 1)
 
 
-@pytest.mark.parametrize("wrong", [
-    lambda builder: builder.create_netwerk(),
-    lambda builder: builder.create_network(flagz=1),
-    lambda builder: builder.create_network(1, 2),
-    lambda builder: builder.create_network("strong"),
-    lambda builder: tensorrt.Builder(),
-    lambda builder: tensorrt.Builder("log"),
-    lambda builder: tensorrt.OnnxParser(LOG, builder),
-    lambda builder: builder.create_builder_config().max_workspace_size,
-    lambda builder: setattr(builder.create_builder_config(), "max_workspace_size", 1),
-    lambda builder: setattr(builder.create_builder_config(), "num_optimization_profiles", 1),
-    lambda builder: setattr(builder.create_builder_config(), "builder_optimization_level", "high"),
-    lambda builder: setattr(builder.create_builder_config(), "progress_monitor", LOG),
-    lambda builder: builder.create_builder_config().set_flag(4),
-    lambda builder: builder.create_optimization_profile().set_shape("x", (1,), (1,)),
-    lambda builder: builder.create_optimization_profile().set_shape("x", (1,), (1,), 1.5),
-    lambda builder: tensorrt.Buidler,
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda builder: builder.create_netwerk(),
+        lambda builder: builder.create_network(flagz=1),
+        lambda builder: builder.create_network(1, 2),
+        lambda builder: builder.create_network("strong"),
+        lambda builder: tensorrt.Builder(),
+        lambda builder: tensorrt.Builder("log"),
+        lambda builder: tensorrt.OnnxParser(LOG, builder),
+        lambda builder: builder.create_builder_config().max_workspace_size,
+        lambda builder: setattr(builder.create_builder_config(), "max_workspace_size", 1),
+        lambda builder: setattr(builder.create_builder_config(), "num_optimization_profiles", 1),
+        lambda builder: setattr(
+            builder.create_builder_config(), "builder_optimization_level", "high"
+        ),
+        lambda builder: setattr(builder.create_builder_config(), "progress_monitor", LOG),
+        lambda builder: builder.create_builder_config().set_flag(4),
+        lambda builder: builder.create_optimization_profile().set_shape("x", (1,), (1,)),
+        lambda builder: builder.create_optimization_profile().set_shape("x", (1,), (1,), 1.5),
+        lambda builder: tensorrt.Buidler,
+    ],
+)
 def test_what_is_not_in_the_bindings_is_refused(builder, wrong):
     with pytest.raises((AttributeError, TypeError)):
         wrong(builder)
@@ -76,14 +81,17 @@ def test_what_tensorrt_calls_has_its_parameters(fakes, ours, real):
         assert list(inspect.signature(getattr(ours, name)).parameters)[1:] == wanted
 
 
-@pytest.mark.parametrize("wrong", [
-    lambda: runtime.cudaMallok(1),
-    lambda: runtime.cudaMalloc(),
-    lambda: runtime.cudaMalloc("a"),
-    lambda: runtime.cudaMemcpyAsync(1, 2, 3, "up", 0),
-    lambda: runtime.cudaStreamBeginCapture(0),
-    lambda: runtime.cudaMemcpyKind.cudaMemcpyUp,
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: runtime.cudaMallok(1),
+        lambda: runtime.cudaMalloc(),
+        lambda: runtime.cudaMalloc("a"),
+        lambda: runtime.cudaMemcpyAsync(1, 2, 3, "up", 0),
+        lambda: runtime.cudaStreamBeginCapture(0),
+        lambda: runtime.cudaMemcpyKind.cudaMemcpyUp,
+    ],
+)
 def test_the_cuda_bindings_are_the_real_ones_too(device, wrong):
     with pytest.raises((AttributeError, TypeError, ValueError)):
         wrong()

@@ -1,4 +1,5 @@
-"""The runner, end to end on an emulated GPU: what it computes, what it copies, what it keeps, and what it refuses."""
+"""The runner, end to end on an emulated GPU: what it computes, what it copies, what it keeps, and
+what it refuses."""
 
 from __future__ import annotations
 
@@ -10,13 +11,13 @@ import numpy as np
 import pytest
 from lane import CELLS, TABLE, export, inputs
 
-from export.tensorrt import lowered as truth
-from retouch.manifest import NAME, ArtifactError
-from retouch.runners.arena import ARENA
-from retouch.runners.cuda import CudaError, DeviceArray
-from retouch.runners.executor import Executor
-from retouch.runners.tensorrt import TensorRTRunner
-from retouch.runners.trt import Engine
+from retouch.artifacts.manifest import NAME, ArtifactError
+from retouch.backends.tensorrt.arena import ARENA
+from retouch.backends.tensorrt.cuda import CudaError, DeviceArray
+from retouch.backends.tensorrt.engine import Engine
+from retouch.backends.tensorrt.executor import Executor
+from retouch.backends.tensorrt.runner import TensorRTRunner
+from retouch_export.tensorrt import lowered as truth
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,13 @@ def nothing_is_left(device, world, folder):
     """Every test gives back what it took."""
     yield
     gc.collect()
-    assert (device.memory, device.streams, device.graphs, device.events, world.alive) == ({}, {}, {}, {}, 0)
+    assert (device.memory, device.streams, device.graphs, device.events, world.alive) == (
+        {},
+        {},
+        {},
+        {},
+        0,
+    )
 
 
 @pytest.fixture
@@ -44,7 +51,9 @@ def wanted(folder, given):
     return truth(folder / "step.onnx")(rounded)["velocity"]
 
 
-@pytest.mark.parametrize("batch, region, cells", [(1, 5, 8), (1, 8, 8), (1, 1, 6), (3, 5, 8), (4, 6, 6)])
+@pytest.mark.parametrize(
+    "batch, region, cells", [(1, 5, 8), (1, 8, 8), (1, 1, 6), (3, 5, 8), (4, 6, 6)]
+)
 def test_it_computes_what_the_graph_does(folder, step, batch, region, cells):
     given = inputs(batch, region, cells)
     for _ in range(4):  # plain, captured and replayed
@@ -56,8 +65,11 @@ def test_it_computes_what_the_graph_does(folder, step, batch, region, cells):
 def test_any_layout_and_type_of_input_is_taken(folder, step):
     given = inputs(1, 5)
     straight = step.run(**given)["velocity"]
-    turned = {**given, "tokens": np.asfortranarray(given["tokens"].astype(np.float64)),
-              "k": given["k"][:, ::-1].copy()[:, ::-1]}
+    turned = {
+        **given,
+        "tokens": np.asfortranarray(given["tokens"].astype(np.float64)),
+        "k": given["k"][:, ::-1].copy()[:, ::-1],
+    }
     np.testing.assert_array_equal(step.run(**turned)["velocity"], straight)
 
 
@@ -65,10 +77,13 @@ def test_the_tightest_profile_is_taken(folder, tmp_path):
     engine = Engine((folder / "step.plan").read_bytes(), "step.plan")
 
     def profile(batch, region, cells):
-        return engine.profile_of({name: values.shape for name, values in inputs(batch, region, cells).items()})
+        return engine.profile_of(
+            {name: values.shape for name, values in inputs(batch, region, cells).items()}
+        )
 
     assert [profile(1, 8, 8), profile(2, 8, 8), profile(1, 2, 6), profile(4, 2, 6)] == [0, 1, 2, 3]
-    wide, tight = {"batch": (1, 1, 4), "cells": (6, 6, 8), "region": (1, 6, 8)}, TABLE[0]
+    wide = {"batch": (1, 1, 4), "cells": (6, 6, 8), "region": (1, 6, 8)}
+    tight = TABLE[0]
     for table in ([wide, tight], [tight, wide]):
         both = export(tmp_path, "bf16", profiles=table)
         engine = Engine((both / "step.plan").read_bytes(), "step.plan")
@@ -90,7 +105,9 @@ def test_ready_shapes_are_bounded(folder, device, world):
         for region in (1, 2, 3, 4, 5, 2, 3):
             for _ in range(2):
                 given = inputs(1, region)
-                np.testing.assert_array_equal(runner.run(**given)["velocity"], wanted(folder, given))
+                np.testing.assert_array_equal(
+                    runner.run(**given)["velocity"], wanted(folder, given)
+                )
         gc.collect()
         assert len(device.graphs) == world.alive == 3
 
@@ -112,12 +129,16 @@ def test_shapes_not_used_for_longest_go_first(folder, device):
 
 
 def test_kept_outputs_stay_on_the_gpu(folder, device):
-    with TensorRTRunner(folder, "reference", keep=("k",)) as look, TensorRTRunner(folder, "step") as step:
+    with (
+        TensorRTRunner(folder, "reference", keep=("k",)) as look,
+        TensorRTRunner(folder, "step") as step,
+    ):
         tokens = inputs()["tokens"][:, :1].repeat(CELLS, 1)
         kept = look.run(tokens=tokens)["k"]
         assert isinstance(kept, DeviceArray) and kept.shape == (1, CELLS, 32)
         given = {**inputs(), "k": kept}
-        uploads, moves = device.uploads, device.moves
+        uploads = device.uploads
+        moves = device.moves
         for _ in range(3):
             np.testing.assert_array_equal(step.run(**given)["velocity"], wanted(folder, given))
         assert device.uploads - uploads == 6  # tokens and timestep, three times
@@ -127,26 +148,42 @@ def test_kept_outputs_stay_on_the_gpu(folder, device):
         np.testing.assert_array_equal(step.run(**given)["velocity"], wanted(folder, given))
         exact = truth(folder / "reference.onnx")({"tokens": tokens})["k"]
         assert np.asarray(kept).dtype == np.float32
-        np.testing.assert_array_equal(np.asarray(kept), exact.astype(ml_dtypes.bfloat16).astype(np.float32))
+        np.testing.assert_array_equal(
+            np.asarray(kept), exact.astype(ml_dtypes.bfloat16).astype(np.float32)
+        )
         assert np.asarray(kept, np.float64).dtype == np.float64
 
 
 def test_rows_are_joined_where_they_are(folder, device):
     """As the denoiser gives edits that share a step: kept keys never leave the GPU."""
-    with TensorRTRunner(folder, "reference", keep=("k",)) as look, TensorRTRunner(folder, "step") as step:
-        kept = [look.run(tokens=(i + 1) * inputs()["tokens"][:, :1].repeat(CELLS, 1))["k"] for i in range(3)]
+    with (
+        TensorRTRunner(folder, "reference", keep=("k",)) as look,
+        TensorRTRunner(folder, "step") as step,
+    ):
+        kept = [
+            look.run(tokens=(i + 1) * inputs()["tokens"][:, :1].repeat(CELLS, 1))["k"]
+            for i in range(3)
+        ]
         rows = [{**inputs(seed=i), "k": kept[i]} for i in range(3)]
         alone = [step.run(**row)["velocity"] for row in rows]
-        uploads, moves = device.uploads, device.moves
+        uploads = device.uploads
+        moves = device.moves
         for _ in range(2):
-            together = step.run(**{name: [row[name] for row in rows] for name in rows[0]})["velocity"]
+            together = step.run(**{name: [row[name] for row in rows] for name in rows[0]})[
+                "velocity"
+            ]
             np.testing.assert_array_equal(together, np.concatenate(alone))
         assert device.uploads - uploads == 12 and device.moves - moves == 6
-        np.testing.assert_array_equal(step.run(**{name: [value] for name, value in rows[1].items()})["velocity"], alone[1])
+        np.testing.assert_array_equal(
+            step.run(**{name: [value] for name, value in rows[1].items()})["velocity"], alone[1]
+        )
 
 
 def test_a_kept_array_is_copied_again_after_its_buffer_has_moved(folder, device):
-    with TensorRTRunner(folder, "reference", keep=("k",)) as look, TensorRTRunner(folder, "step") as step:
+    with (
+        TensorRTRunner(folder, "reference", keep=("k",)) as look,
+        TensorRTRunner(folder, "step") as step,
+    ):
         kept = look.run(tokens=inputs(1, CELLS)["tokens"])["k"]
         given = {**inputs(), "k": kept}
         step.run(**given)
@@ -155,7 +192,10 @@ def test_a_kept_array_is_copied_again_after_its_buffer_has_moved(folder, device)
 
 
 def test_a_kept_array_is_copied_again_after_another_took_its_place(folder):
-    with TensorRTRunner(folder, "reference", keep=("k",)) as look, TensorRTRunner(folder, "step") as step:
+    with (
+        TensorRTRunner(folder, "reference", keep=("k",)) as look,
+        TensorRTRunner(folder, "step") as step,
+    ):
         given = inputs()
         kept = {**given, "k": look.run(tokens=inputs(1, CELLS)["tokens"])["k"]}
         for each in (kept, given, kept):
@@ -163,7 +203,10 @@ def test_a_kept_array_is_copied_again_after_another_took_its_place(folder):
 
 
 def test_a_kept_array_is_copied_again_after_its_buffer_was_lost(folder, device):
-    with TensorRTRunner(folder, "reference", keep=("k",)) as look, TensorRTRunner(folder, "step") as step:
+    with (
+        TensorRTRunner(folder, "reference", keep=("k",)) as look,
+        TensorRTRunner(folder, "step") as step,
+    ):
         kept = {**inputs(1, 1, 6), "k": look.run(tokens=inputs(1, 6)["tokens"])["k"]}
         step.run(**kept)
         device.bytes = sum(map(len, device.memory.values())) + 100
@@ -177,7 +220,8 @@ def test_a_kept_array_is_copied_again_after_its_buffer_was_lost(folder, device):
 
 def test_scratch_memory_is_shared_and_grows(folder, device):
     with TensorRTRunner(folder, "step") as first, TensorRTRunner(folder, "step") as second:
-        small, large = inputs(1, 2, 6), inputs(4, 8, 8)
+        small = inputs(1, 2, 6)
+        large = inputs(4, 8, 8)
         for _ in range(3):
             first.run(**small)
         before = ARENA.address
@@ -203,7 +247,9 @@ def test_a_runner_nobody_closed_gives_its_memory_back(folder):
 
 
 def test_shapes_without_a_profile_are_refused(step):
-    with pytest.raises(ValueError, match=r"other shapes than tokens \[1, 9, 32\].*with a profile for them"):
+    with pytest.raises(
+        ValueError, match=r"other shapes than tokens \[1, 9, 32\].*with a profile for them"
+    ):
         step.run(**inputs(1, 9))
     with pytest.raises(ValueError, match="other shapes"):
         step.run(**{**inputs(), "timestep": np.float32(1)})
@@ -225,29 +271,40 @@ def test_a_gpu_without_room_says_so(folder, device):
 
 
 def test_a_plan_that_cannot_be_captured_runs_plainly(folder, step, device, world, monkeypatch):
-    context, given = world.classes["IExecutionContext"], inputs()
+    context = world.classes["IExecutionContext"]
+    given = inputs()
     run = context.execute_async_v3
-    monkeypatch.setattr(context, "execute_async_v3",
-                        lambda self, stream_handle: not device.captures and run(self, stream_handle))
+    monkeypatch.setattr(
+        context,
+        "execute_async_v3",
+        lambda self, stream_handle: not device.captures and run(self, stream_handle),
+    )
     for _ in range(4):
         np.testing.assert_array_equal(step.run(**given)["velocity"], wanted(folder, given))
     assert device.launches == 0
 
 
 def test_a_run_that_fails_says_so(step, world, monkeypatch):
-    monkeypatch.setattr(world.classes["IExecutionContext"], "execute_async_v3", lambda self, stream_handle: False)
+    monkeypatch.setattr(
+        world.classes["IExecutionContext"], "execute_async_v3", lambda self, stream_handle: False
+    )
     with pytest.raises(RuntimeError, match="TensorRT does not run: "):
         step.run(**inputs())
 
 
 def test_a_machine_without_a_gpu_is_told_so(folder, device, monkeypatch):
     from device import runtime
-    monkeypatch.setattr(type(device), "cudaGetDevice", lambda self: (runtime.cudaError_t.cudaErrorNoDevice, 0))
-    with pytest.raises(ArtifactError, match="needs an NVIDIA GPU and its driver: .* no CUDA-capable device"):
+
+    monkeypatch.setattr(
+        type(device), "cudaGetDevice", lambda self: (runtime.cudaError_t.cudaErrorNoDevice, 0)
+    )
+    with pytest.raises(
+        ArtifactError, match="needs an NVIDIA GPU and its driver: .* no CUDA-capable device"
+    ):
         TensorRTRunner(folder, "step")
 
 
-# -- plans that must not be run ---------------------------------------------------------------------------------------
+# -- plans that must not be run --------------------------------------------------------------------
 
 
 def refusal(folder, graph="step"):
@@ -283,11 +340,15 @@ def test_a_plan_of_another_tensorrt_is_refused(copied, world):
         words["plans"]["step"]["tensorrt"] = "10.15.1.2"
 
     sentence = refusal(copied(edit))
-    assert f"built by TensorRT 10.15.1.2 and this is TensorRT {world.version}" in sentence and REBUILD in sentence
+    assert (
+        f"built by TensorRT 10.15.1.2 and this is TensorRT {world.version}" in sentence
+        and REBUILD in sentence
+    )
 
 
 def test_a_plan_of_another_gpu_is_refused(folder, device):
-    device.name, device.capability = "NVIDIA L40S", (8, 9)
+    device.name = "NVIDIA L40S"
+    device.capability = (8, 9)
     sentence = refusal(folder)
     assert "this is NVIDIA L40S (compute capability 8.9)" in sentence and REBUILD in sentence
 
@@ -304,9 +365,14 @@ def test_damaged_words_on_a_plan_are_refused(copied):
 def test_a_plan_cut_short_is_refused(copied):
     folder = copied(lambda words: None)
     (folder / "step.plan").write_bytes((folder / "step.plan").read_bytes()[:-1])
-    assert "step.plan of denoiser_bf16/1 is not the file its manifest.json describes" in refusal(folder)
+    assert "step.plan of denoiser_bf16/1 is not the file its manifest.json describes" in refusal(
+        folder
+    )
 
 
 def test_what_tensorrt_does_not_load_is_refused(world):
-    with pytest.raises(ArtifactError, match=f"TensorRT {world.version} does not load step.plan: serialization magic"):
+    with pytest.raises(
+        ArtifactError,
+        match=f"TensorRT {world.version} does not load step.plan: serialization magic",
+    ):
         Engine(b"no plan", "step.plan")

@@ -1,0 +1,29 @@
+"""Figures as words: the median of the runs, and behind it the smallest and the largest where they
+differ."""
+
+from __future__ import annotations
+
+from benchmarks.report.figures import Spread
+
+NONE = "–"
+
+
+def spread(figure: Spread | None, form: str) -> str:
+    if figure is None:
+        return NONE
+    median, least, most = (
+        format(value, form) for value in (figure.median, figure.least, figure.most)
+    )
+    return median if least == most else f"{median} ({least}–{most})"
+
+
+def ms(figure: Spread | None) -> str:
+    return spread(figure, ".0f" if figure and figure.median >= 100 else ".1f")
+
+
+def one(figure: Spread | None) -> str:
+    return spread(figure, ".1f")
+
+
+def share(figure: Spread | None) -> str:
+    return spread(figure, ".0%")

@@ -1,0 +1,46 @@
+"""How much is measured, in full and when there are three minutes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Every load is run `repetitions` times. `clients` and `streams` are edits at once through the
+    doors of one answer and through the stream, `count` edits each; `shares` are Poisson rates by
+    the capacity found, `arrivals` edits each, and `flood` is the share that is too much, `flooded`
+    edits of it. `starts` are servers started anew, `turns` edits through the server and the plain
+    loop in a repetition, `scenes` judged pictures. `others` are AIPerf's edits at once, `rated`
+    whether it also sends at a rate."""
+
+    repetitions: int = 3
+    clients: tuple[int, ...] = (1, 2, 4, 8, 16)
+    streams: tuple[int, ...] = (1, 2, 4)
+    count: int = 100
+    shares: tuple[float, ...] = (0.5, 0.7, 0.9)
+    arrivals: int = 160
+    flood: float = 2.0
+    flooded: int = 240
+    starts: int = 3
+    turns: int = 30
+    scenes: int = 48
+    others: tuple[int, ...] = (1, 4)
+    rated: bool = True
+
+
+FULL = Effort()
+QUICK = Effort(
+    repetitions=2,
+    clients=(1, 4),
+    streams=(1,),
+    count=24,
+    shares=(0.7,),
+    arrivals=48,
+    flooded=120,
+    starts=1,
+    turns=8,
+    scenes=24,
+    others=(1,),
+    rated=False,
+)

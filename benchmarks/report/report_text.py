@@ -1,0 +1,120 @@
+"""What the figures say: the document that is written as Markdown and as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from benchmarks.report import costs, loads
+from benchmarks.report.document import Block, Code, Document, Section, Text, Tile, Warn
+from benchmarks.report.figures import (
+    CLOSED,
+    COLD,
+    DOORS,
+    MEMORY,
+    OPEN,
+    OVERHEAD,
+    QUALITY,
+    STAGES,
+    STREAMING,
+    Figures,
+)
+
+SECTIONS = {
+    CLOSED: loads.closed,
+    OPEN: loads.opened,
+    STREAMING: loads.streaming,
+    STAGES: costs.stages,
+    DOORS: loads.doors,
+    OVERHEAD: costs.overhead,
+    QUALITY: costs.quality,
+    COLD: costs.cold_start,
+    MEMORY: costs.memory,
+}
+
+
+def story(figures: Figures) -> Document:
+    sections = []
+    for title, write in SECTIONS.items():
+        blocks = write(figures)
+        sections.append(Section(title, [*blocks, *_lacks(figures, title, bool(blocks))]))
+    return Document(
+        "Retouch: benchmark report", lead(figures), tiles(figures), [*sections, how(figures)]
+    )
+
+
+def lead(figures: Figures) -> list[str]:
+    machine = figures.machine
+    return [
+        f"{machine.processor}, {machine.memory / 2**30:.0f} GiB of memory, {machine.system}. Python "
+        f"{machine.python}, commit `{machine.commit}`, {figures.date} UTC, {figures.seconds / 60:.1f} minutes.",
+        f"Every load ran {figures.effort.repetitions} times, in turns with the others. A figure is the median of the "
+        "runs, behind it in brackets the smallest and the largest. Each edit is of another image, drawn after one of "
+        f"{figures.images} scenes, 128 × 128, 96 × 160 or 160 × 96 pixels, in the checkpoint's own number of steps; "
+        "the server has no response cache and remembers none of them. Clients and server share the processor.",
+    ]
+
+
+def tiles(figures: Figures) -> list[Tile]:
+    """What to see first, as far as it is known."""
+    found = []
+    alone = [level for level in figures.closed if level.clients == 1]
+    if alone:
+        found += [Tile(f"{alone[0].p50.median:.0f}", "ms", f"an edit alone, p50, {alone[0].door}")]
+        found += [Tile(f"{figures.capacity:.1f}", "edits/s", "at most, closed loop")]
+    if figures.streaming and figures.streaming[0].first:
+        found += [
+            Tile(f"{figures.streaming[0].first.median:.0f}", "ms", "first preview, one stream")
+        ]
+    below = [level for level in figures.open if level.asked <= figures.capacity]
+    if below:
+        slo = f"within {figures.slo_ms:.0f} ms at {(below[-1].sent or below[-1].rate).median:.0f} edits/s"
+        found += [Tile(f"{below[-1].good.median:.0%}", "", slo)]
+    if figures.overhead:
+        found += [
+            Tile(f"{figures.overhead.ratio.median:.2f}", "×", "of the same work in a plain loop")
+        ]
+    if figures.cold_start:
+        found += [Tile(f"{figures.cold_start.ready.median:.1f}", "s", "from nothing to ready")]
+    return found
+
+
+def how(figures: Figures) -> Section:
+    versions = {**figures.machine.versions, **figures.tools}
+    blocks: list[Block] = [
+        Text(", ".join(f"{name} {version}" for name, version in versions.items()) + "."),
+        Text(
+            "Latencies are by request, quantiles are observed values; rates are edits by the time from the first "
+            "request to the last answer. perf_analyzer's CSV and the times of every request lie in `raw/`, all "
+            "figures in `figures.json`."
+        ),
+    ]
+    if figures.commands:
+        blocks += [
+            Text("One of each kind of command, of which `make bench` runs all:"),
+            Code(_kinds(figures.commands)),
+        ]
+    return Section("How it was measured", blocks)
+
+
+def _lacks(figures: Figures, title: str, rest: bool) -> Iterable[Block]:
+    found = [each for each in figures.missing if title in each.sections]
+    yield from (
+        Warn(f"Not measured: {each.what}. {each.why[:1].upper()}{each.why[1:]}.") for each in found
+    )
+    if not rest and not found:
+        yield Warn("Not measured.")
+
+
+def _kinds(commands: Sequence[str]) -> list[str]:
+    """The first command of every model, protocol and kind of load."""
+
+    def kind(command: str) -> tuple[str, ...]:
+        words = command.split()
+        values = [words[words.index(flag) + 1] for flag in ("-m", "-i") if flag in words]
+        loads = [word for word in words if word.startswith(("--concurrency", "--request-rate"))]
+        return words[0], *values, *loads
+
+    found: dict[tuple[str, ...], str] = {}
+    for command in commands:
+        found.setdefault(kind(command), command)
+    return list(found.values())

@@ -1,3 +1,0 @@
-from clients.command import main
-
-main()

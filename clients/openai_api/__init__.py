@@ -1,1 +1,0 @@
-"""The OpenAI-compatible server: `POST /v1/images/edits` before a running tritonserver, for OpenAI's clients."""

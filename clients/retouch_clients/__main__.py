@@ -1,0 +1,3 @@
+from retouch_clients.command import main
+
+main()

@@ -1,0 +1,81 @@
+"""The command line: the group `retouch`, whose commands are in clients/commands, and what becomes
+of their failures."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import click
+from rich.markup import escape
+
+from retouch.api.request import VERSION, RequestError
+from retouch.artifacts.manifest import ArtifactError
+from retouch.launcher.server import ServerError
+from retouch_clients.commands.batch import batch
+from retouch_clients.commands.bench import bench
+from retouch_clients.commands.calibrate_data import calibrate_data
+from retouch_clients.commands.completion import completion
+from retouch_clients.commands.demo import demo
+from retouch_clients.commands.doctor import doctor
+from retouch_clients.commands.edit import edit
+from retouch_clients.commands.inspect import inspect
+from retouch_clients.commands.monitor import monitor
+from retouch_clients.commands.openai import openai
+from retouch_clients.commands.perf import perf
+from retouch_clients.commands.profile import calibrate
+from retouch_clients.commands.serve import serve
+from retouch_clients.commands.web import web
+from retouch_clients.exit_codes import EPILOG, Exit, exit_of
+from retouch_clients.monitor import MonitorError
+from retouch_clients.terminal import aside
+from retouch_export.checkpoint_files import CheckpointError
+from retouch_export.command import export
+
+
+class Commands(click.Group):
+    """Turns the failures that a user can mend into one sentence and an exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (RequestError, ServerError, ArtifactError, CheckpointError, MonitorError) as failure:
+            aside.print(f"[red]Error[/]: {escape(str(failure))}", soft_wrap=True)
+            context.exit(exit_of(failure))
+        except (KeyboardInterrupt, click.Abort):
+            aside.print("stopped")
+            context.exit(Exit.STOPPED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
+@click.version_option(VERSION, prog_name="retouch")
+def retouch() -> None:
+    """Edit images by sentences."""
+
+
+COMMANDS = (
+    edit,
+    batch,
+    serve,
+    openai,
+    web,
+    demo,
+    bench,
+    perf,
+    export,
+    inspect,
+    calibrate,
+    calibrate_data,
+    monitor,
+    doctor,
+    completion,
+)
+for command in COMMANDS:
+    retouch.add_command(command)
+
+
+def main() -> None:
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # stopping a service stops its server in order
+    retouch(prog_name="retouch")

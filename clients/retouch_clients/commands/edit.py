@@ -1,0 +1,122 @@
+"""`retouch edit`: one image, with a bar while it is edited."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from retouch.api.request import MAX_PREVIEWS, MAX_STEPS, RequestError
+from retouch.api.response import EditAnswer
+from retouch.client import Retouch
+from retouch_clients import abilities
+from retouch_clients.edit_options import FILE, FORCE, SENTENCE, TIMEOUT, asked, knobs, read
+from retouch_clients.exit_codes import EPILOG
+from retouch_clients.find_server import address, server_url
+from retouch_clients.option_names import users_words
+from retouch_clients.output import (
+    STDOUT,
+    OutputExists,
+    check_output,
+    check_stdout,
+    format_of,
+    write_stdout,
+)
+from retouch_clients.terminal import aside, console, save, with_progress
+
+
+@click.command(epilog=f"{abilities.shipped()}\n\n{EPILOG}".strip(), short_help="Change one image.")
+@click.argument("image", type=FILE)
+@click.argument("instruction", type=SENTENCE)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="out.png",
+    show_default=True,
+    help="A .png, .jpg, .jpeg or .webp file, or - for standard output. A missing folder is made.",
+)
+@FORCE
+@address
+@click.option("--start", is_flag=True, help="Start a server for this edit when none runs here.")
+@knobs
+@click.option("--previews", type=int, default=4, show_default=True, help=f"0 to {MAX_PREVIEWS}.")
+@click.option("--save-previews", is_flag=True, help="Write them beside the result.")
+@TIMEOUT
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print what is known of the edit as JSON, and nothing else.",
+)
+def edit(
+    image: Path,
+    instruction: str,
+    out: str,
+    force: bool,
+    url: str | None,
+    http: bool,
+    start: bool,
+    previews: int,
+    save_previews: bool,
+    timeout: float | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Change IMAGE as INSTRUCTION says, for example: retouch edit photo.png "make the red circle
+    blue" -o out.png"""
+    words = aside if as_json or out == STDOUT else console
+    with users_words(has_mask=options["mask"]):
+        fields = read(asked(options)) | {
+            "format": _checked(out, options["format"], save_previews, as_json, force)
+        }
+        with server_url(url, http, start, words) as place:
+            client = Retouch(place, http, timeout=timeout)
+            answers = client.edit(image.read_bytes(), instruction, previews=previews, **fields)
+            with contextlib.closing(answers):
+                for answer in with_progress(answers, words):
+                    if save_previews and not answer.final:
+                        save(_preview(Path(out), answer.step[0]), answer, words, force)
+    _deliver(out, answer, words, force)
+    if as_json:
+        click.echo(answer.info.to_json())
+
+
+def _checked(out: str, format_: str | None, save_previews: bool, as_json: bool, force: bool) -> str:
+    """The result's FORMAT, when the result can be written; click.ClickException."""
+    try:
+        chosen = format_of(out, format_)
+    except RequestError:
+        raise
+    except ValueError as failure:
+        raise click.UsageError(str(failure)) from None
+    if out == STDOUT:
+        if save_previews or as_json:
+            raise click.UsageError(
+                "-o - leaves no place for --json or --save-previews; give a file's name"
+            )
+        check_stdout()
+        return chosen
+    path = Path(out)
+    check_output(path, force)
+    if save_previews and not force:
+        for taken in filter(
+            os.path.lexists, (_preview(path, step) for step in range(MAX_STEPS + 1))
+        ):
+            raise OutputExists(taken)
+    return chosen
+
+
+def _preview(out: Path, step: int) -> Path:
+    return out.with_name(f"{out.stem}.step{step:02d}{out.suffix}")
+
+
+def _deliver(out: str, answer: EditAnswer, words: Console, force: bool) -> None:
+    if out == STDOUT:
+        write_stdout(answer.image)
+    else:
+        save(Path(out), answer, words, force)

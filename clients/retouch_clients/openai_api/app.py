@@ -1,0 +1,204 @@
+"""The app: routes, what stands before them, and what a failure becomes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
+
+from retouch.api.request import VERSION, RequestError
+from retouch_clients.openai_api import docs, edits, models, schema
+from retouch_clients.openai_api.api_keys import Keys
+from retouch_clients.openai_api.edit_job import Client
+from retouch_clients.openai_api.errors import LEFT, ApiError, ClientLeft, absent
+from retouch_clients.openai_api.failures import refusal
+from retouch_clients.openai_api.hosts import HostCheck
+from retouch_clients.openai_api.lanes import ALIASES
+from retouch_clients.openai_api.limits import MAX_BODY_BYTES, BodyLimit
+from retouch_clients.openai_api.load import Load
+from retouch_clients.openai_api.metrics import Counted, Metrics
+from retouch_clients.openai_api.paths import Paths
+from retouch_clients.openai_api.request_id import RequestId
+
+CODES = {400: "invalid_body", 404: "unknown_url", 405: "method_not_allowed"}
+
+
+class Health(BaseModel):
+    status: str = "ok"
+
+
+def create_app(
+    client: Client,
+    keys: Keys = Keys(),
+    max_body: int = MAX_BODY_BYTES,
+    aliases: Sequence[str] = ALIASES,
+    lenient: bool = False,
+    cors: Sequence[str] = (),
+    hosts: Sequence[str] | None = None,
+) -> FastAPI:
+    """The server before `client`, which it closes when it ends. `aliases` are names of its default
+    model, `cors` the origins whose pages may read answers, `hosts` its names beside loopback's;
+    None: any Host will do."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await _warm(app)
+        yield
+        await client.close()
+
+    def allowed(
+        given: Annotated[
+            HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))
+        ],
+    ) -> None:
+        keys.check(given)
+
+    # FastAPI's pages of documentation load scripts from elsewhere
+    app = FastAPI(
+        title="Retouch",
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.client = client
+    app.state.metrics = Metrics()
+    app.state.since = int(time.time())
+    app.state.aliases = tuple(aliases)
+    app.state.lenient = lenient
+    app.state.load = Load()
+    for router in (edits.router, models.router):
+        app.include_router(router, dependencies=[Depends(allowed)])
+    _add_watching(app)
+    docs.add(app)
+    _add_failures(app)
+    app.openapi = lambda: _document(app)
+    app.add_middleware(BodyLimit, limit=max_body)
+    app.add_middleware(Counted, metrics=app.state.metrics)
+    if cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(cors),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+        )
+    if hosts is not None:
+        app.add_middleware(HostCheck, allowed=hosts)
+    app.add_middleware(Paths)
+    app.add_middleware(RequestId)
+    return app
+
+
+async def _warm(app: FastAPI) -> None:
+    """FastAPI puts its routes together at the first request, which takes a tenth of a second of
+    everybody's time."""
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "path": "/health",
+        "raw_path": b"/health",
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "headers": [],
+        "client": None,
+        "server": None,
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        pass
+
+    await app(scope, receive, send)
+
+
+def _add_watching(app: FastAPI) -> None:
+    """For those who run it; no key is asked."""
+
+    @app.get("/health", summary="Whether this server runs")
+    async def health() -> Health:
+        return Health()
+
+    @app.get("/ready", summary="Whether edits would be taken", responses=schema.errors(403, 503))
+    async def ready() -> Health:
+        if not await app.state.client.ready():
+            raise absent()
+        return Health()
+
+    @app.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        response_class=Response,
+        responses={
+            200: {
+                "content": {CONTENT_TYPE_LATEST.partition(";")[0]: {"schema": {"type": "string"}}}
+            }
+        },
+    )
+    async def metrics() -> Response:
+        return Response(
+            generate_latest(app.state.metrics.registry),
+            headers={"Content-Type": CONTENT_TYPE_LATEST},
+        )
+
+
+def _add_failures(app: FastAPI) -> None:
+    @app.exception_handler(ApiError)
+    @app.exception_handler(RequestError)
+    async def refused(request: Request, failure: ApiError | RequestError) -> Response:
+        app.state.load.note(failure)
+        return (await refusal(failure, app.state.client)).response()
+
+    @app.exception_handler(HTTPException)
+    async def unrouted(request: Request, failure: HTTPException) -> Response:
+        """What routing or the form's parser refuses."""
+        asked = f"{request.method} {request.url.path[:128]}"
+        status = failure.status_code
+        known = {404: f"There is no {asked}.", 405: f"{asked} is not allowed."}
+        words = known.get(status, str(failure.detail))
+        code = CODES.get(status, "invalid_request")
+        return ApiError(status, words, code, headers=failure.headers).response()
+
+    @app.exception_handler(ClientLeft)
+    @app.exception_handler(ClientDisconnect)
+    async def left(request: Request, failure: Exception) -> Response:
+        if isinstance(failure, ClientLeft):
+            app.state.metrics.cancelled.inc()
+        return Response(status_code=LEFT)
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's, without the refusals of its own that never come, and with the events."""
+    if not app.openapi_schema:
+        document = get_openapi(
+            title=app.title, version=app.version, routes=app.routes, description=edits.__doc__
+        )
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        schemas = document["components"]["schemas"]
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for event in schema.EVENTS.values():
+            described = event.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= described.pop("$defs", {}) | {event.__name__: described}
+        app.openapi_schema = document
+    return app.openapi_schema

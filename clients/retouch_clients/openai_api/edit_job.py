@@ -1,0 +1,143 @@
+"""An order on its way: what the doors are asked for, and their answers as the order wants them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from retouch.api.request import Format
+from retouch.api.response import EditAnswer
+from retouch.imaging import images
+from retouch_clients.openai_api import lanes
+from retouch_clients.openai_api.body import ImageEditRequest
+from retouch_clients.openai_api.errors import invalid
+from retouch_clients.openai_api.parameters import WISHES
+from retouch_clients.openai_api.pictures import finished, region_of, size_of
+from retouch_clients.openai_api.usage import Usage, usage
+
+
+class Client(Protocol):
+    """What is wanted of `retouch.client.AsyncRetouch`."""
+
+    def edit(self, image: bytes, instruction: str, **knobs: Any) -> AsyncIterator[EditAnswer]: ...
+    async def lanes(self) -> tuple[str, ...]: ...
+    async def ready(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """An order, the sizes (width, height) of the pictures sent and of the result, None where it is
+    left to the doors, and the arguments of the client's `edit`."""
+
+    order: ImageEditRequest
+    sent: list[tuple[int, int]]
+    size: tuple[int, int] | None
+    knobs: dict[str, Any]
+
+    @property
+    def format(self) -> Format:
+        return self.order.parameters.format
+
+    @property
+    def quality(self) -> str:
+        return self.order.parameters.quality or "auto"
+
+    def usage(self, results: list[EditAnswer]) -> Usage:
+        parameters = self.order.parameters
+        sizes = [size_of(each.image) for each in results]
+        return usage((parameters.prompt, parameters.negative_prompt or ""), self.sent, sizes)
+
+    async def answers(self, client: Client, seed: int) -> AsyncIterator[EditAnswer]:
+        """Previews and the result as they come, at the order's size. Closing the iterator cancels
+        the edit."""
+        edit = client.edit(self.order.image, self.order.parameters.prompt, seed=seed, **self.knobs)
+        async with aclosing(edit) as answers:
+            async for answer in answers:
+                yield (
+                    answer if self.size is None else await asyncio.to_thread(self._finished, answer)
+                )
+
+    async def results(self, client: Client) -> list[EditAnswer]:
+        """All n, computed side by side; when one fails or the task is cancelled, the others are
+        too."""
+        first = self.seed()
+        count = self.order.parameters.n or 1
+        edits = [asyncio.create_task(self._result(client, first + turn)) for turn in range(count)]
+        try:
+            return await asyncio.gather(*edits)
+        finally:
+            for edit in edits:
+                edit.cancel()
+
+    def seed(self) -> int:
+        seed = self.order.parameters.seed
+        return secrets.randbelow(2**31) if seed is None else seed
+
+    async def _result(self, client: Client, seed: int) -> EditAnswer:
+        async with aclosing(self.answers(client, seed)) as answers:
+            async for answer in answers:
+                pass
+        return answer
+
+    def _finished(self, answer: EditAnswer) -> EditAnswer:
+        return replace(answer, image=finished(answer.image, self.size, self.format))
+
+
+async def plan(
+    order: ImageEditRequest, client: Client, aliases: Sequence[str] = lanes.ALIASES
+) -> Job:
+    """ApiError or RequestError when it cannot be done."""
+    job = await asyncio.to_thread(_planned, order)
+    return replace(job, knobs=job.knobs | {"precision": await _precision(order, client, aliases)})
+
+
+def _planned(order: ImageEditRequest) -> Job:
+    """All but the lane; here pictures are decoded."""
+    parameters = order.parameters
+    sent = [
+        images.stored_size(order.image),
+        *(images.stored_size(each, "REFERENCES") for each in order.references),
+    ]
+    size = parameters.size_asked
+    partial = parameters.partial_images or 0
+    upright = images.upright_size(order.image) if order.mask or partial else None
+    if partial and not size:
+        size = upright  # the doors' previews are smaller
+    knobs = {
+        "previews": partial,
+        "references": order.references,
+        "steps": parameters.steps or 0,
+        "region": region_of(order.mask, upright) if order.mask else b"auto",
+        # what is scaled here is encoded here
+        "format": "png" if size or parameters.format.name == "png" else _words(parameters.format),
+        "guidance": parameters.guidance or 0.0,
+        "negative": parameters.negative_prompt or "",
+        "true_cfg": parameters.true_cfg_scale or 0.0,
+        "step_cache": parameters.step_cache or 0.0,
+        "deadline_ms": parameters.deadline_ms or 0,
+        "priority": parameters.priority or 0,
+    }
+    return Job(order, sent, size, knobs)
+
+
+async def _precision(order: ImageEditRequest, client: Client, aliases: Sequence[str]) -> str:
+    """The lane of the model's name, or what the quality wishes."""
+    model = order.parameters.model
+    quality = order.parameters.quality or "auto"
+    if model is None or lanes.is_default(model, aliases):
+        return WISHES[quality]
+    lane = lanes.lane_of(model, await client.lanes(), aliases)
+    if quality != "auto":
+        raise invalid(
+            f"Invalid 'quality': it chooses a lane, and the model {model} is one; leave one of them out.",
+            "quality",
+        )
+    return lane
+
+
+def _words(format: Format) -> str:
+    return f"{format.name};quality={max(1, format.quality)}"

@@ -1,0 +1,154 @@
+"""Refusals in OpenAI's shape: a status, one sentence, a type, the parameter and a code."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+from fastapi.responses import Response
+from pydantic import BaseModel, ValidationError
+
+from retouch.api.request import RequestError
+
+PAUSE = 1.0  # seconds until a client may come again, where nobody knows better
+LEFT = 499  # for the metrics: nobody reads the answer
+PARAMETERS = {  # what this API calls the doors' tensors
+    "IMAGE": "image",
+    "INSTRUCTION": "prompt",
+    "SEED": "seed",
+    "STEPS": "steps",
+    "GUIDANCE": "guidance",
+    "PREVIEWS": "partial_images",
+    "PRECISION": "model",
+    "MASK": "mask",
+    "REGION": "mask",
+    "FORMAT": "output_format",
+    "DEADLINE_MS": "deadline_ms",
+    "PRIORITY": "priority",
+    "STEP_CACHE": "step_cache",
+    "NEGATIVE": "negative_prompt",
+    "TRUE_CFG": "true_cfg_scale",
+    "REFERENCES": "image[]",
+}
+PATTERNS = {  # in words, by parameter
+    "prompt": "it is blank; send a sentence",
+    "size": "it should be auto, or WIDTHxHEIGHT with sides of 16 to 4096 as 1024x768",
+}
+REFERENCES = re.compile(r"^REFERENCES holds (\d+) images; (?:this checkpoint takes|at most) (\d+)")
+TENSOR = re.compile(rf"\b({'|'.join(PARAMETERS)})\b")
+
+
+class ErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """What every refusal holds, and the last event of a stream that failed."""
+
+    error: ErrorDetail
+
+
+class ApiError(Exception):
+    """A request that is not served; `response()` is what its sender gets."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ):
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+        kind = (
+            "server_error"
+            if status >= 500
+            else "rate_limit_error"
+            if status == 429
+            else "invalid_request_error"
+        )
+        self.body = ErrorBody(error=ErrorDetail(message=message, type=kind, param=param, code=code))
+
+    def response(self) -> Response:
+        return Response(self.body.model_dump_json(), self.status, self.headers, "application/json")
+
+
+class ClientLeft(Exception):
+    """The connection was closed before there was an answer."""
+
+
+def invalid(message: str, param: str | None, code: str = "invalid_value") -> ApiError:
+    return ApiError(400, message, code, param)
+
+
+def unknown_parameter(name: str) -> ApiError:
+    return invalid(f"Unknown parameter: '{name[:64]}'.", name[:64], "unknown_parameter")
+
+
+def overloaded(reason: str, seconds: float = PAUSE) -> ApiError:
+    """Too much to do: refused before the body is read."""
+    return ApiError(
+        429, f"{reason}; try again in {seconds:.1f} s", "overloaded", headers=_pause(seconds)
+    )
+
+
+def absent() -> ApiError:
+    """When there is no tritonserver, or none that takes edits."""
+    message = "the editing server is not there or not ready; try again later"
+    return ApiError(503, message, "unavailable", headers=_pause(PAUSE))
+
+
+def of_failure(failure: RequestError) -> ApiError:
+    """What the doors refuse, in this API's names."""
+    counted = REFERENCES.match(str(failure))
+    if counted:
+        count, taken = (int(number) + 1 for number in counted.groups())
+        return invalid(
+            f"Invalid 'image': there are {count} images, and this checkpoint takes {taken}.",
+            "image",
+        )
+    named = TENSOR.search(str(failure))
+    message = TENSOR.sub(lambda name: PARAMETERS[name[0]], str(failure))
+    param = PARAMETERS[named[0]] if named else None
+    if failure.status == "INVALID_ARGUMENT":
+        return invalid(message, param)
+    if failure.status == "UNAVAILABLE":
+        pause = PAUSE if failure.retry_after is None else failure.retry_after
+        return ApiError(429, message, "overloaded", headers=_pause(pause))
+    if failure.status == "DEADLINE_EXCEEDED":  # again would be as late: OpenAI's clients would try
+        return ApiError(504, message, "deadline_exceeded", param, {"x-should-retry": "false"})
+    return ApiError(500, message, "internal_error")
+
+
+def of_validation(error: ValidationError) -> ApiError:
+    """The first thing that a model found wrong."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    param = ".".join(map(str, first["loc"]))
+    kind = first["type"]
+    if kind == "missing":
+        return invalid(
+            f"Missing required parameter: '{param}'.", param, "missing_required_parameter"
+        )
+    if kind == "extra_forbidden":
+        return unknown_parameter(param)
+    words = (
+        PATTERNS[param]
+        if kind == "string_pattern_mismatch"
+        else first["msg"][0].lower() + first["msg"][1:]
+    )
+    code = "invalid_type" if kind.endswith(("_type", "_parsing")) else "invalid_value"
+    return invalid(f"Invalid '{param}': {words}.", param, code)
+
+
+def _pause(seconds: float) -> dict[str, str]:
+    """Whole seconds as HTTP has them, and milliseconds, which OpenAI's clients read first."""
+    return {
+        "Retry-After": str(max(1, math.ceil(seconds))),
+        "Retry-After-Ms": str(math.ceil(seconds * 1000)),
+    }

@@ -1,0 +1,151 @@
+"""A multipart body, read strictly while it comes: a body without its closing boundary is
+refused."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError, MultipartParseError
+from python_multipart.multipart import parse_options_header
+
+from retouch_clients.openai_api.errors import ApiError, invalid
+
+MOST_PARTS = 64
+MOST_HEAD = 8 << 10  # bytes of a line in a part's head
+MOST_HEADS = 16
+MOST_PREAMBLE = 64 << 10  # bytes before the first boundary
+LONGEST_BOUNDARY = 70  # as RFC 2046 allows
+SLICE = 32 << 10  # bytes between two looks at other requests
+
+logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what it warns of is answered
+
+
+@dataclass
+class Part:
+    """A form's field: its name, its bytes, and whether it came with a filename."""
+
+    name: str = ""
+    is_file: bool = False
+    data: io.BytesIO = field(default_factory=io.BytesIO)  # whose value is had without a copy
+
+
+async def parts_of(content_type: str, stream: AsyncIterator[bytes]) -> list[Part]:
+    """The parts in their order; ApiError 400 for what is no whole multipart body."""
+    reader = _Reader(_boundary_of(content_type))
+    async for chunk in stream:
+        for begin in range(0, len(chunk), SLICE):
+            reader.feed(chunk[begin : begin + SLICE])
+            await asyncio.sleep(0)
+    return reader.finish()
+
+
+def _boundary_of(content_type: str) -> bytes:
+    boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+    if not boundary:
+        raise _malformed("its Content-Type has no boundary")
+    if len(boundary) > LONGEST_BOUNDARY:
+        raise _malformed(f"its boundary is longer than {LONGEST_BOUNDARY} characters")
+    return boundary
+
+
+class _Reader:
+    def __init__(self, boundary: bytes):
+        self._first = re.compile(rb"(?:(?<=\n)|\A)--" + re.escape(boundary) + rb"(?=\r\n|--)")
+        self._delimiter = b"\r\n--" + boundary
+        self._delimiters = 0
+        self._preamble: bytearray | None = bytearray()
+        self._parts: list[Part] = []
+        self._heads: dict[bytes, bytes] = {}
+        self._name = bytearray()
+        self._value = bytearray()
+        self._ended = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_part_data": self._data,
+                "on_header_field": self._head_name,
+                "on_header_value": self._head_value,
+                "on_header_end": self._head_end,
+                "on_headers_finished": self._heads_end,
+                "on_end": self._end,
+            },
+            max_header_count=MOST_HEADS,
+            max_header_size=MOST_HEAD,
+        )
+
+    def feed(self, chunk: bytes) -> None:
+        if self._ended:
+            return  # an epilogue
+        if self._preamble is not None:
+            chunk = self._after_preamble(chunk)
+        self._delimiters += chunk.count(self._delimiter)
+        if self._delimiters > 2 * MOST_PARTS:  # each that is no boundary after all costs time
+            raise _malformed("its boundary stands within its parts")
+        try:
+            self._parser.write(chunk)
+        except (MultipartParseError, FormParserError):
+            raise _malformed("a boundary or a part's head is not as it should be") from None
+
+    def finish(self) -> list[Part]:
+        if not self._ended:
+            raise _malformed("it ends before its closing boundary")
+        return self._parts
+
+    def _after_preamble(self, chunk: bytes) -> bytes:
+        """What follows the preamble; empty as long as the first boundary has not come."""
+        self._preamble += chunk
+        first = self._first.search(self._preamble)
+        if first:
+            rest = bytes(self._preamble[first.start() :])
+            self._preamble = None
+            return rest
+        if len(self._preamble) > MOST_PREAMBLE:
+            raise _malformed("its first boundary does not come")
+        return b""
+
+    def _begin(self) -> None:
+        if len(self._parts) == MOST_PARTS:
+            raise _malformed(f"it has more than {MOST_PARTS} parts")
+        self._parts.append(Part())
+        self._heads = {}
+
+    def _data(self, data: bytes, begin: int, end: int) -> None:
+        self._parts[-1].data.write(memoryview(data)[begin:end])
+
+    def _head_name(self, data: bytes, begin: int, end: int) -> None:
+        self._name += data[begin:end]
+
+    def _head_value(self, data: bytes, begin: int, end: int) -> None:
+        self._value += data[begin:end]
+
+    def _head_end(self) -> None:
+        self._heads[bytes(self._name).lower()] = bytes(self._value)
+        self._name.clear()
+        self._value.clear()
+
+    def _heads_end(self) -> None:
+        kind, options = parse_options_header(self._heads.get(b"content-disposition", b""))
+        if kind != b"form-data" or b"name" not in options:
+            raise _malformed("a part has no name")
+        if self._heads.get(b"content-transfer-encoding", b"binary").strip().lower() not in (
+            b"binary",
+            b"8bit",
+            b"7bit",
+        ):
+            raise _malformed("a part has a transfer encoding; send its bytes as they are")
+        self._parts[-1].name = options[b"name"].decode("utf-8", "replace")
+        self._parts[-1].is_file = b"filename" in options
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def _malformed(reason: str) -> ApiError:
+    return invalid(f"The body is not a whole multipart form: {reason}.", None, "invalid_body")

@@ -1,0 +1,125 @@
+"""Pictures in and out: what JSON may hold, OpenAI's masks as ours, results at the size that was
+asked for."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import orjson
+from PIL import Image, ImageOps
+
+from retouch.api.request import MAX_REFERENCES, Format
+from retouch.imaging import images
+from retouch_clients.openai_api import base64_text
+from retouch_clients.openai_api.errors import ApiError, invalid
+from retouch_clients.openai_api.json_outline import LongText
+
+TEXT = {
+    "type": "string",
+    "format": "picture",
+    "description": "Base64 text, or a data: URL; no other URL is fetched.",
+}
+PICTURE = {
+    "anyOf": [
+        TEXT,
+        {
+            "type": "object",
+            "properties": {"image_url": TEXT},
+            "required": ["image_url"],
+            "additionalProperties": False,
+        },
+    ]
+}
+PICTURES = {"type": "array", "items": PICTURE, "minItems": 1, "maxItems": 1 + MAX_REFERENCES}
+HEAD = 256  # bytes within which a data: URL has its comma
+EXPECTED = "send the file as base64 text or as a data: URL"
+
+
+def decoded(source: Any, param: str) -> bytes:
+    """The file in a JSON body: base64 text, a data: URL, or either as {"image_url": …};
+    ApiError."""
+    if isinstance(source, dict):
+        # generated clients send null for what they leave out
+        source = {
+            name: value for name, value in source.items() if value is not None or name != "file_id"
+        }
+        if source.keys() != {"image_url"}:
+            raise _refused(
+                param,
+                "it has files by image_url alone; no files are kept here"
+                if "file_id" in source
+                else "an object must have image_url and nothing else",
+            )
+        source = source["image_url"]
+    if not isinstance(source, (str, LongText)):
+        raise invalid(f"Invalid '{param}': {EXPECTED}.", param, "invalid_type")
+    escaped = isinstance(source, LongText)
+    raw = source.raw if escaped else memoryview(source.encode())
+    head = _head(raw, escaped)
+    if head.lower().startswith(("http://", "https://")):
+        raise _refused(param, f"this server fetches no URLs; {EXPECTED}")
+    if head.startswith("data:"):
+        kind, comma, _ = head.partition(",")
+        if not (comma and kind.startswith("data:image/") and kind.endswith(";base64")):
+            raise _refused(param, "a data: URL must begin like data:image/png;base64,")
+        raw = raw[bytes(raw[:HEAD]).index(b",") + 1 :]
+    try:
+        return not_empty(base64_text.decode(raw, escaped), param)
+    except ValueError:
+        raise _refused(param, f"it is not base64; {EXPECTED}") from None
+
+
+def not_empty(file: bytes, param: str) -> bytes:
+    """The file as it is; ApiError when nothing is in it: an empty mask is none that was left
+    out."""
+    if not file:
+        raise _refused(param, "the file is empty; send a PNG, JPEG or WebP file")
+    return file
+
+
+def _head(raw: memoryview, escaped: bool) -> str:
+    """How a text begins, up to a comma, without JSON's escapes."""
+    head = bytes(raw[:HEAD])
+    head = head[: head.index(b",") + 1] if b"," in head else head[:16]
+    if escaped and b"\\" in head:
+        try:
+            return orjson.loads(b'"%b"' % head.rstrip(b"\\"))
+        except orjson.JSONDecodeError:
+            return ""
+    return head.decode("utf-8", "replace")
+
+
+def region_of(mask: bytes, size: tuple[int, int]) -> bytes:
+    """A mask that is transparent where an image of `size` (width, height) may change, as REGION;
+    RequestError."""
+    width, height = size
+    return images.encode_mask(images.decode_transparency(mask, height, width, "MASK"))
+
+
+def size_of(result: bytes) -> tuple[int, int]:
+    """(width, height) of a picture that was made here or by the doors."""
+    with Image.open(io.BytesIO(result)) as image:
+        return image.size
+
+
+def finished(file: bytes, size: tuple[int, int], format: Format) -> bytes:
+    """A picture of the doors at `size` (width, height) in a format: the very bytes when they are so
+    already, else scaled until it covers the size and cut about its middle, with its colour profile
+    and transparency."""
+    with Image.open(io.BytesIO(file)) as image:
+        if image.size == size and image.format.lower() == format.name:
+            return file
+    photo = images.decode_photo(file)
+    pixels = photo.opaque() if format.name == "jpeg" else photo.pixels
+    if photo.alpha is not None and format.name != "jpeg":
+        pixels = np.dstack([pixels, photo.alpha])
+    picture = ImageOps.fit(Image.fromarray(pixels), size, Image.Resampling.LANCZOS)
+    return images.encode(
+        np.asarray(picture), format.name, max(1, format.quality), format.level, photo.icc
+    )
+
+
+def _refused(param: str, why: str) -> ApiError:
+    return invalid(f"Invalid '{param}': {why}.", param)

@@ -1,0 +1,47 @@
+"""The page as an app of ASGI, and what stands before it: names, origins, the password, bounded
+bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gradio as gr
+from fastapi import FastAPI
+
+from retouch.api.request import MAX_IMAGE_BYTES
+from retouch_clients.openai_api.hosts import HostCheck
+from retouch_clients.openai_api.limits import MAX_BODY_BYTES
+from retouch_clients.web.app import App
+from retouch_clients.web.bodies import Bodies
+from retouch_clients.web.kept_turns import TABS
+from retouch_clients.web.origins import OriginCheck
+from retouch_clients.web.password import PasswordCheck
+from retouch_clients.web.theme import LABELS, STYLE, theme
+
+
+def guarded_page(app: App, password: str = "", hosts: Sequence[str] = ()) -> FastAPI:
+    """`app` for those who have the password, if there is one, under loopback names, the address
+    that it is reached at, and `hosts`."""
+    app.blocks.state_session_capacity = TABS
+    outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    gr.mount_gradio_app(
+        outer,
+        app.blocks,
+        path="/",
+        app_kwargs={"lifespan": app.edits.connected},
+        ssr_mode=False,
+        mcp_server=False,
+        run_history=False,
+        footer_links=[],
+        max_file_size=MAX_IMAGE_BYTES,
+        theme=theme(),
+        css_paths=STYLE,
+        js=LABELS.read_text(),
+    )
+    app.blocks.app = outer.routes[-1].app  # the one whose streams end when the blocks are closed
+    outer.add_middleware(Bodies, limit=MAX_BODY_BYTES)
+    outer.add_middleware(OriginCheck, allowed=hosts)
+    if password:
+        outer.add_middleware(PasswordCheck, password=password)
+    outer.add_middleware(HostCheck, allowed=hosts)
+    return outer

@@ -1,0 +1,237 @@
+"""What is on the page and where; what it does is in app.py."""
+
+from __future__ import annotations
+
+import gradio as gr
+from gradio.data_classes import ImageData
+
+from retouch.api.request import MAX_GUIDANCE, MAX_INSTRUCTION, MAX_REFERENCES, MAX_STEPS
+from retouch_clients.web import html
+from retouch_clients.web.examples import Example
+
+AUTO = "auto"
+PAINT = "paint"
+FULL = "full"
+WHERE = [("Where the sentence says", AUTO), ("Where I paint", PAINT), ("Anywhere", FULL)]
+WISHES = [("Automatic", "auto"), ("Draft", "draft"), ("Balanced", "balanced"), ("Best", "best")]
+STEPS = [("Default", 0), ("8", 8), ("16", 16), ("32", 32)]
+PICTURE = "picture"
+COMPARE = "compare"
+REGION = "region"
+MASK = "mask"  # tabs of the stage
+STAGE = 320  # pixels of its height: all down to the sentence is in sight in a window of 1280 by 900
+EMPTY = "# Drop a picture here\nor click to choose a PNG, JPEG or WebP file"
+
+
+class Photo(gr.Image):
+    """An image that hands over the file as it was dropped: the doors say in a sentence what is
+    wrong with it, and take orientation and colours from it, where Gradio would decode it and encode
+    it again."""
+
+    is_template = True
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        return payload and payload.path
+
+
+class Layout:
+    """The components by name. To be made inside `gr.Blocks`."""
+
+    def __init__(self, examples: list[Example]):
+        self.history = gr.State(None, time_to_live=3600)
+        self.token = gr.Textbox(visible=False)  # by which the turns are kept; token.js fills it in
+        gr.HTML(html.HEADER, elem_id="header")
+        with gr.Row(elem_id="page"):
+            with gr.Column(scale=7, min_width=340):
+                self._stage()
+                self._examples(examples)
+                self._sentence()
+                self._turns()
+            with gr.Column(scale=4, min_width=320):
+                self._choices()
+                self._advanced()
+                self.account = gr.HTML(elem_id="account")
+
+    def _stage(self) -> None:
+        with gr.Tabs(elem_id="stage") as self.stage:
+            with gr.Tab("Picture", id=PICTURE):
+                self.refusal = gr.HTML(visible=False, elem_id="refusal")
+                self.photo = Photo(
+                    type="filepath",
+                    label="Picture",
+                    show_label=False,
+                    sources=["upload", "clipboard"],
+                    height=STAGE,
+                    buttons=["fullscreen"],
+                    placeholder=EMPTY,
+                    elem_id="photo",
+                )
+            with gr.Tab("Before and after", id=COMPARE, visible=False) as self.compare_tab:
+                self.compare = gr.ImageSlider(
+                    label="Before and after",
+                    show_label=False,
+                    type="filepath",
+                    height=STAGE,
+                    max_height=STAGE,
+                    buttons=["fullscreen"],
+                    interactive=False,
+                    elem_id="compare",
+                )
+            with gr.Tab("Region", id=REGION, visible=False) as self.region_tab:
+                self.region = gr.Image(
+                    label="Region",
+                    show_label=False,
+                    interactive=False,
+                    height=STAGE - 36,
+                    buttons=[],
+                    format="png",
+                    alt_text="The picture with the edited region framed",
+                    elem_id="region",
+                )
+                gr.HTML(html.legend())
+            with gr.Tab("Paint a mask", id=MASK, visible=False) as self.mask_tab:
+                self.mask = gr.ImageEditor(
+                    type="numpy",
+                    format="png",
+                    label="Mask",
+                    show_label=False,
+                    sources=[],
+                    transforms=[],
+                    layers=False,
+                    brush=gr.Brush(default_size=24, colors=["#6366f1"], color_mode="fixed"),
+                    height=STAGE,
+                    buttons=[],
+                    elem_id="mask",
+                )
+
+    def _examples(self, examples: list[Example]) -> None:
+        with gr.Column(visible=bool(examples), elem_id="beginnings") as self.beginnings:
+            gr.HTML('<p class="strip-title">Or begin with one of these</p>')
+            self.examples = _strip(
+                "Examples", "examples", [(str(each.picture), each.instruction) for each in examples]
+            )
+
+    def _sentence(self) -> None:
+        with gr.Row(elem_id="ask", equal_height=True):
+            self.instruction = gr.Textbox(
+                label="What should change?",
+                placeholder="make the red circle blue",
+                max_lines=1,
+                max_length=MAX_INSTRUCTION,
+                scale=8,
+                min_width=200,
+                elem_id="instruction",
+            )
+            self.edit = gr.Button("Edit", variant="primary", scale=1, min_width=96, elem_id="edit")
+            self.stop = gr.Button(
+                "Stop", variant="stop", scale=1, min_width=96, visible=False, elem_id="stop"
+            )
+        self.status = gr.HTML(elem_id="status")
+        self.abilities = gr.HTML(visible=False, elem_id="abilities")
+
+    def _turns(self) -> None:
+        with gr.Column(visible=False, elem_id="turns") as self.turns:
+            gr.HTML(
+                '<p class="strip-title">Turns: choose one to look at it and to continue from it</p>'
+            )
+            self.thumbnails = _strip("Turns", "thumbnails")
+            with gr.Row():
+                self.undo = gr.Button("Undo", size="sm", min_width=80, elem_id="undo")
+                self.redo = gr.Button("Redo", size="sm", min_width=80, elem_id="redo")
+                self.download = gr.DownloadButton(
+                    "Download", size="sm", min_width=80, elem_id="download"
+                )
+                self.restart = gr.Button("Start over", size="sm", min_width=80, elem_id="restart")
+
+    def _choices(self) -> None:
+        with gr.Group():
+            self.where = gr.Radio(WHERE, value=AUTO, label="Where may it change?", elem_id="where")
+            self.precision = gr.Radio(
+                WISHES,
+                value="auto",
+                label="Precision",
+                elem_id="precision",
+                info="Draft is the soonest and Best the finest; bf16, fp8 and fp4 are lanes by their names.",
+            )
+            self.steps = gr.Radio(
+                STEPS,
+                value=0,
+                label="Steps",
+                elem_id="steps",
+                info="More steps take longer; the default is what the checkpoint was made for.",
+            )
+            with gr.Row():
+                self.random = gr.Checkbox(
+                    True, label="A new seed each time", min_width=150, elem_id="random"
+                )
+                self.seed = gr.Number(
+                    None,
+                    label="Seed",
+                    precision=0,
+                    min_width=150,
+                    elem_id="seed",
+                    info="The same seed gives the same picture.",
+                )
+
+    def _advanced(self) -> None:
+        with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+            self.format = gr.Radio(
+                ["png", "jpeg", "webp"], value="png", label="Format of the result"
+            )
+            self.guidance = gr.Slider(
+                0, MAX_GUIDANCE, 0, step=0.5, label="Guidance", info="0 is the checkpoint's."
+            )
+            self.negative = gr.Textbox(
+                label="Negative",
+                max_length=MAX_INSTRUCTION,
+                info="What the result should not be, in families that know it.",
+            )
+            self.true_cfg = gr.Slider(
+                0,
+                MAX_GUIDANCE,
+                0,
+                step=0.5,
+                label="True CFG",
+                info="How strongly the negative counts; 0 is the checkpoint's. Above 1 every step "
+                "runs twice.",
+            )
+            self.step_cache = gr.Slider(
+                0,
+                1,
+                0,
+                step=0.01,
+                label="Step cache",
+                info="Reuse a step while it changes by less; 0 never does.",
+            )
+            self.more_steps = gr.Slider(
+                0,
+                MAX_STEPS,
+                0,
+                step=1,
+                label="Exact number of steps",
+                info="Above 0 it goes before the choice of steps.",
+            )
+            self.deadline = gr.Number(
+                0, label="Deadline in milliseconds", precision=0, info="0 is none."
+            )
+            self.references = gr.File(
+                label=f"References: up to {MAX_REFERENCES} pictures, in families that take them",
+                file_count="multiple",
+                file_types=[".png", ".jpg", ".jpeg", ".webp"],
+                height=120,
+            )
+
+
+def _strip(label: str, name: str, pictures: list[tuple[str, str]] | None = None) -> gr.Gallery:
+    """A row of pictures to choose from, (file, caption)."""
+    return gr.Gallery(
+        pictures,
+        label=label,
+        show_label=False,
+        allow_preview=False,
+        fit_columns=False,
+        buttons=[],
+        interactive=False,
+        elem_id=name,
+        elem_classes="strip",
+    )

@@ -1,0 +1,32 @@
+"""What was painted, as the mask that REGION takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from retouch.imaging import images
+
+OPAQUE = 128  # of 255: a brush's rim is half transparent
+
+
+def is_painted(layers: Sequence[np.ndarray]) -> bool:
+    """Whether there is anything on them; layers as in `mask_file`."""
+    return any((layer[:, :, 3] >= OPAQUE).any() for layer in layers)
+
+
+def mask_file(layers: Sequence[np.ndarray], size: tuple[int, int]) -> bytes:
+    """A PNG of `size` (height, width), white where a layer was painted on.
+
+    Layers are uint8 [h, w, 4], all of one size, which is another than `size` where the picture was
+    painted on smaller."""
+    white = (
+        np.logical_or.reduce([layer[:, :, 3] >= OPAQUE for layer in layers]).astype(np.uint8) * 255
+    )
+    if white.shape != tuple(size):
+        white = np.asarray(
+            Image.fromarray(white).resize((size[1], size[0]), Image.Resampling.NEAREST)
+        )
+    return images.encode(white)

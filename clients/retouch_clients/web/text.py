@@ -1,0 +1,107 @@
+"""What an edit's info says, in words: what was understood, where it may change, by what it was
+made."""
+
+from __future__ import annotations
+
+from retouch.api.request import RequestError
+from retouch.api.response import EditInfo, Operation, Region
+
+SENTENCES = {
+    "recolour": "Make the {target} {value}",
+    "remove": "Remove the {target}",
+    "replace": "Replace the {target} by {a} {value}",
+    "add": "Add {a} {value}",
+    "move": "Move the {target} to the {value}",
+    "resize": "Make the {target} {value}",
+    "background": "Make the background {value}",
+}
+STAGES = {
+    "preprocess": "read the picture",
+    "vl_parser": "understand the sentence",
+    "vae_encoder": "encode the picture",
+    "reference": "look at the picture",
+    "connector": "pass the meaning on",
+    "denoiser": "denoise",
+    "vae_decoder": "decode",
+    "postprocess": "write the picture",
+}
+FIELDS = {
+    "IMAGE": "The picture",
+    "INSTRUCTION": "The sentence",
+    "SEED": "The seed",
+    "STEPS": "The number of steps",
+    "REGION": "The mask",
+    "NEGATIVE": "The negative",
+    "DEADLINE_MS": "The deadline in milliseconds",
+}
+DEADLINE = "DEADLINE_EXCEEDED"
+BUSY = "UNAVAILABLE"
+
+
+def understood(operations: list[Operation]) -> list[str]:
+    """A sentence an operation, in the order in which they were asked for."""
+    return [_sentence(operation) for operation in operations]
+
+
+def extent(region: Region | None) -> str:
+    """How much of the picture may change."""
+    if region is None or not region.share:
+        return "Nothing to change was found in the picture."
+    if region.share == 1:
+        return "All of the picture may change."
+    return f"{region.share:.0%} of the picture may change; the rest stays as it is, pixel by pixel."
+
+
+def figures(info: EditInfo) -> list[tuple[str, str]]:
+    """(name, value) of what is needed to get this picture again."""
+    reused = f", {info.steps_reused} of them reused" if info.steps_reused else ""
+    lane = f"{info.lane}: {info.lane_reason}" if info.lane_reason else info.lane
+    return [("Seed", str(info.seed)), ("Steps", f"{info.steps}{reused}"), ("Lane", lane)]
+
+
+def times(info: EditInfo) -> list[tuple[str, float]]:
+    """(stage, milliseconds), the last is the total: less than the sum where stages run beside each
+    other."""
+    spent = dict(info.milliseconds)
+    total = spent.pop("total", sum(spent.values()))
+    stages = [
+        *(stage for stage in STAGES if stage in spent),
+        *(stage for stage in spent if stage not in STAGES),
+    ]
+    return [*((STAGES.get(stage, stage), spent[stage]) for stage in stages), ("total", total)]
+
+
+def done(info: EditInfo) -> str:
+    """The whole edit in a line."""
+    total = info.milliseconds.get("total", 0.0)
+    spent = f"{total:.0f} ms" if total < 1000 else f"{total / 1000:.1f} s"
+    return f"Done in {spent}, seed {info.seed}. The next sentence edits this picture."
+
+
+def trouble(failure: RequestError, running: bool, address: str) -> str:
+    """A failed edit in one sentence with the next step; `running` says whether a server answers at
+    `address`."""
+    if not running:
+        return f"No server answers at {address}: start one with “make serve” in a terminal, then press Edit again."
+    if failure.status == BUSY and failure.retry_after:
+        return f"The server is busy with other edits: press Edit again in about {max(1, round(failure.retry_after))} s."
+    if failure.status == BUSY:
+        return f"The server cannot take the edit now ({failure}): press Edit again in a moment."
+    if failure.status == DEADLINE:
+        return f"{_told(failure)} The deadline is under Advanced; 0 is none."
+    return _told(failure)
+
+
+def _sentence(operation: Operation) -> str:
+    """In the words of the shipped checkpoint's operations; what another one calls its own is told
+    as it stands."""
+    if operation.op not in SENTENCES:
+        return " ".join(filter(None, (operation.op, operation.target, operation.value))) + "."
+    a = "an" if operation.value[:1] in tuple("aeiou") else "a"
+    return SENTENCES[operation.op].format(a=a, target=operation.target, value=operation.value) + "."
+
+
+def _told(failure: RequestError) -> str:
+    """The server's sentence, in which a field has the name that it has on the page."""
+    first, _, rest = str(failure).strip().rstrip(".").partition(" ")
+    return f"{FIELDS.get(first, first[:1].upper() + first[1:])} {rest}."

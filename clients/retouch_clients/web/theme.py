@@ -1,0 +1,50 @@
+"""How the page looks: Gradio's variables, with fonts that every system has, so that none is
+fetched. The rest is in style.css."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+STYLE = Path(__file__).with_name("style.css")
+TOKEN = Path(__file__).with_name("token.js")  # by which a tab has its turns again
+LABELS = Path(__file__).with_name(
+    "labels.js"
+)  # names for screen readers that Gradio does not let one choose
+
+
+def theme() -> gr.themes.Base:
+    """Colours are dark enough on light ground, and light enough on dark ground, to be read (4.5 to
+    1)."""
+    return gr.themes.Default(
+        primary_hue="indigo",
+        secondary_hue="indigo",
+        neutral_hue="slate",
+        radius_size="lg",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    ).set(
+        body_background_fill="*neutral_100",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        block_title_text_color="*neutral_800",
+        block_title_text_weight="600",
+        block_border_width="1px",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_700",
+        button_primary_text_color="white",
+        checkbox_label_background_fill_selected="*primary_600",
+        checkbox_label_background_fill_selected_dark="*primary_600",
+        checkbox_label_text_color_selected="white",
+        checkbox_label_padding="6px 10px",
+        checkbox_background_color_selected="*primary_600",
+        checkbox_background_color_selected_dark="*primary_600",
+        color_accent="*primary_600",
+    )

@@ -1,3 +1,0 @@
-from export.command import export
-
-export(prog_name="python -m export")

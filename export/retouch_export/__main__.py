@@ -1,0 +1,3 @@
+from retouch_export.command import export
+
+export(prog_name="retouch export")

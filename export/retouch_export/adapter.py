@@ -1,0 +1,110 @@
+"""A LoRA adapter and how it is merged: W' = W + scale · factor · B A, one weight at a time as it is
+written.
+
+Nothing is merged ahead: a weight with its change is a source of numbers like any stored tensor, so
+memory grows neither with the checkpoint nor with the adapter. The sum is taken in float32 and
+rounded once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retouch_export.safetensors_index import TensorSource
+
+COMPONENT = "transformer"  # whose weights an adapter may change
+
+
+class AdapterError(RuntimeError):
+    """An adapter that cannot be merged: one sentence that says why."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A tensor in memory, as a source of numbers."""
+
+    array: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    def numbers(self) -> np.ndarray:
+        return self.array.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """The change of one linear layer's weight [out, in]: `factor` · `up` [out, r] · `down` [r,
+    in]."""
+
+    down: TensorSource
+    up: TensorSource
+    factor: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.up.shape[0], self.down.shape[1]
+
+    def numbers(self) -> np.ndarray:
+        return np.float32(self.factor) * (self.up.numbers() @ self.down.numbers())
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A weight with its change."""
+
+    weight: TensorSource
+    change: LowRank
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.weight.shape
+
+    def numbers(self) -> np.ndarray:
+        return self.weight.numbers() + self.change.numbers()
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """`changes` by the name of the parameter, each with the user's `scale` in its factor. `sha256`
+    is of its files."""
+
+    component = COMPONENT
+
+    name: str
+    scale: float
+    sha256: str
+    changes: dict[str, LowRank]
+
+    def lane(self, precision: str) -> str:
+        """The lane that has it merged."""
+        return f"{precision}-{self.name}"
+
+    def about(self) -> dict[str, Any]:
+        """What a lane's manifest says of it."""
+        return {"name": self.name, "sha256": self.sha256, "scale": self.scale}
+
+    def check(self, weights: Mapping[str, TensorSource]) -> None:
+        """AdapterError unless every change is one of these weights'."""
+        for name, change in self.changes.items():
+            module = name.removesuffix(".weight")
+            if name not in weights:
+                raise AdapterError(
+                    f"the adapter changes {module}, which this checkpoint's {COMPONENT} does not have; "
+                    "it was trained on another network"
+                )
+            if change.shape != tuple(weights[name].shape):
+                raise AdapterError(
+                    f"the adapter's change of {module} has shape {list(change.shape)} and the "
+                    f"checkpoint's weight {list(weights[name].shape)}; it was trained on another network"
+                )
+
+    def merged(self, weights: Mapping[str, TensorSource]) -> dict[str, TensorSource]:
+        return {
+            name: Merged(weight, self.changes[name]) if name in self.changes else weight
+            for name, weight in weights.items()
+        }

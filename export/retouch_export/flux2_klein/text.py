@@ -1,0 +1,141 @@
+"""FLUX.2 klein's text encoder: the first layers of a Qwen3, of which three hidden states are the
+conditioning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Qwen2TokenizerFast, Qwen3ForCausalLM
+
+from retouch.families.flux2_klein.text import GRAPH, TOKENIZER
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.checkpoint_files import CheckpointError
+from retouch_export.graph import Graph, Shape
+
+FOLDER = "text_encoder"
+LAYERS = (
+    9,
+    18,
+    27,
+)  # whose outputs are taken, counted from 1: `text_encoder_out_layers` of the pipeline
+SAID = "{instruction}"  # stands for the sentence when the chat template is taken apart
+
+
+class Text(nn.Module):
+    """`ids` and `mask` int64 [B, T] → conditioning float32 [B, T, len(LAYERS) · width]. The
+    padding's hidden states count too: the transformer has no mask."""
+
+    def __init__(self, model: Qwen3ForCausalLM):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        network = self.model.model
+        states = []
+        hidden = network.embed_tokens(ids)
+        rope = rotary(network.config, ids, hidden.dtype)
+        visible = seen(mask, hidden.dtype)
+        for number, layer in enumerate(network.layers, start=1):
+            hidden = layer(hidden, attention_mask=visible, position_embeddings=rope)
+            if number in LAYERS:
+                states.append(hidden)
+        return torch.cat(states, -1).float()
+
+
+def rotary(config, ids: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [1, T, head size] at places counted from 0, as `Qwen3RotaryEmbedding` of
+    the type default."""
+    even = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device=ids.device)
+    frequency = 1.0 / config.rope_parameters["rope_theta"] ** (even / config.head_dim)
+    angle = torch.arange(ids.shape[1], dtype=torch.float32, device=ids.device)[:, None] * frequency
+    angle = torch.cat([angle, angle], -1)[None]
+    return angle.cos().to(kind), angle.sin().to(kind)
+
+
+def seen(mask: Tensor, kind: torch.dtype) -> Tensor:
+    """Nothing where a token sees another, the smallest number where not: [B, 1, T, T]. It sees what
+    comes before it and is no padding."""
+    place = torch.arange(mask.shape[1], device=mask.device)
+    hidden = ~((place <= place[:, None]) & mask[:, None, None].bool())
+    return hidden.to(kind) * torch.finfo(kind).min
+
+
+def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+    """With the checkpoint's weights, rounded to bfloat16, in float32 or, in `outline`, without any
+    in bfloat16."""
+    model = checkpoint.typed(Qwen3ForCausalLM, FOLDER, outline)
+    _check(model.config)
+    model.lm_head = nn.Identity()
+    model.model.layers = model.model.layers[: max(LAYERS)]
+    model.config._attn_implementation = (
+        "eager"  # products and a softmax in float32, which any runtime has
+    )
+
+    def inputs(shape: Shape) -> dict[str, Tensor]:
+        words = 1 + shape.text // (1 + torch.arange(shape.batch))
+        return {
+            "ids": torch.randint(0, model.config.vocab_size, (shape.batch, shape.text)),
+            "mask": (torch.arange(shape.text) < words[:, None]).long(),
+        }
+
+    axes = {
+        0: "batch",
+        1: "length",
+    }  # were the length fixed, the exporter would fold rotary tables in bfloat16
+    return [Graph(GRAPH, Text(model), inputs, {"ids": axes, "mask": axes}, ("conditioning",))]
+
+
+def parameter(name: str) -> str:
+    """What a tensor of the checkpoint is called in a Qwen3ForCausalLM; a Qwen3Model's has no
+    `model.` before it."""
+    return name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
+
+
+def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The chat's `before` and `after` an instruction, and the padding's id."""
+    tokenizer = _tokenizer(checkpoint)
+    if (tokenizer.padding_side, tokenizer.truncation_side) != ("right", "right"):
+        raise CheckpointError(
+            "the checkpoint's tokenizer pads or cuts on the left; only the right is supported"
+        )
+    chat = tokenizer.apply_chat_template(
+        [{"role": "user", "content": SAID}],
+        tokenize=False,
+        add_generation_prompt=True,
+        enable_thinking=False,
+    )
+    if chat.count(SAID) != 1:
+        raise CheckpointError(
+            "the chat template of the checkpoint's tokenizer does not say a message once, as it is"
+        )
+    before, after = chat.split(SAID)
+    return {
+        "before": before,
+        "after": after,
+        "pad": tokenizer.pad_token_id,
+        "pad_token": tokenizer.pad_token,
+    }
+
+
+def files(checkpoint: Checkpoint, folder: Path) -> None:
+    _tokenizer(checkpoint).backend_tokenizer.save(str(folder / TOKENIZER))
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Qwen2TokenizerFast:
+    return Qwen2TokenizerFast.from_pretrained(checkpoint.plain("tokenizer"))
+
+
+def _check(config) -> None:
+    if config.num_hidden_layers <= max(LAYERS):
+        raise CheckpointError(
+            f"the text encoder has {config.num_hidden_layers} layers; it must have more than "
+            f"{max(LAYERS)}"
+        )
+    strange = config.rope_parameters.get("rope_type", "default") != "default"
+    if strange or set(config.layer_types) != {"full_attention"}:
+        raise CheckpointError(
+            "the text encoder has scaled rotary positions or sliding windows; neither is supported"
+        )

@@ -1,0 +1,141 @@
+"""FLUX.1 Kontext's text encoders: CLIP, of which the pooled vector counts, and T5, of which all
+tokens do.
+
+They compute in float32, and their weights stay as the checkpoint stores them, each widened where it
+is used. Their tokenizers are written with their lengths inside: whoever encodes a sentence need not
+know them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    PreTrainedTokenizerBase,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
+
+from retouch.artifacts.manifest import FLOAT32
+from retouch.families.flux_kontext.text import CLIP, CLIP_TOKENIZER, T5, T5_TOKENIZER
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.graph import Graph, Shape
+from retouch_export.safetensors_index import TensorSource
+from retouch_export.sizes import EMBEDDINGS
+
+ARITHMETIC = FLOAT32
+FOLDERS = {"text_encoder": CLIPTextModel, "text_encoder_2": T5EncoderModel}
+LONGEST = 512  # tokens of T5; FluxKontextPipeline takes no more
+PREFIX = "text_model."  # before every name of CLIP's in files that transformers older than 5 wrote
+
+
+class Pooled(nn.Module):
+    """Token ids [B, 77] → CLIP's vector [B, D] at the end of the text."""
+
+    def __init__(self, model: CLIPTextModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        places = torch.arange(input_ids.shape[1])[
+            None
+        ]  # the module's own are numbers, which an outline has not
+        return self.model(input_ids, position_ids=places).pooler_output
+
+
+class Sequence(nn.Module):
+    """Token ids [B, T] → T5's hidden states [B, T, D]; as in diffusers the padding is text like any
+    other."""
+
+    def __init__(self, model: T5EncoderModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.model(input_ids).last_hidden_state
+
+
+def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+    """With the checkpoint's weights or, in `outline`, without any."""
+    clip, t5 = (
+        checkpoint.outline(kind, name, torch.float32) if outline else checkpoint.load(kind, name)
+        for name, kind in FOLDERS.items()
+    )
+    clip_length, t5_length = lengths(checkpoint)
+    return [
+        _graph(CLIP, Pooled(clip), clip_length, clip.config.vocab_size, "pooled"),
+        _graph(T5, Sequence(t5), t5_length, t5.config.vocab_size, "text"),
+    ]
+
+
+def _graph(name: str, module: nn.Module, length: int, vocabulary: int, output: str) -> Graph:
+    def inputs(shape: Shape) -> dict[str, Tensor]:
+        return {"input_ids": torch.randint(0, vocabulary, (shape.batch, length))}
+
+    return Graph(name, module, inputs, {"input_ids": {0: "batch"}}, (output,))
+
+
+def parameters(checkpoint: Checkpoint) -> dict[str, TensorSource]:
+    """By their names in the graphs."""
+    found = {
+        parameter(name): tensor
+        for folder in FOLDERS
+        for name, tensor in checkpoint.stored(folder).items()
+        if not tensor.is_count
+    }
+    embedding = next((found[name] for name in EMBEDDINGS if name in found), None)
+    found |= dict.fromkeys(EMBEDDINGS, embedding) if embedding else {}
+    return {f"model.{name}": each for name, each in found.items()}
+
+
+def parameter(name: str) -> str:
+    """What a tensor of the checkpoint is called in a CLIPTextModel or a T5EncoderModel."""
+    return name.removeprefix(PREFIX)
+
+
+def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {}
+
+
+def files(checkpoint: Checkpoint, folder: Path) -> None:
+    clip_length, t5_length = lengths(checkpoint)
+    _fixed(CLIPTokenizer.from_pretrained(checkpoint.plain("tokenizer")), clip_length).save(
+        str(folder / CLIP_TOKENIZER)
+    )
+    _fixed(T5TokenizerFast.from_pretrained(checkpoint.plain("tokenizer_2")), t5_length).save(
+        str(folder / T5_TOKENIZER)
+    )
+
+
+def lengths(checkpoint: Checkpoint) -> tuple[int, int]:
+    """Tokens of a sentence for CLIP and for T5, by the tokenizers' own settings."""
+    said = (
+        checkpoint.json(f"{name}/tokenizer_config.json").get("model_max_length")
+        for name in ("tokenizer", "tokenizer_2")
+    )
+    clip, t5 = (LONGEST if length is None else int(length) for length in said)
+    positions = CLIPTextConfig.from_dict(
+        checkpoint.json("text_encoder/config.json")
+    ).max_position_embeddings
+    return min(clip, positions), min(t5, LONGEST)
+
+
+def _fixed(tokenizer: PreTrainedTokenizerBase, length: int) -> Tokenizer:
+    """The tokenizer that cuts or fills every sentence to `length`, as `padding="max_length",
+    truncation=True` does."""
+    backend = tokenizer.backend_tokenizer
+    backend.enable_truncation(length, direction=tokenizer.truncation_side)
+    backend.enable_padding(
+        length=length,
+        direction=tokenizer.padding_side,
+        pad_id=tokenizer.pad_token_id,
+        pad_token=tokenizer.pad_token,
+        pad_type_id=tokenizer.pad_token_type_id,
+    )
+    return backend

@@ -1,0 +1,114 @@
+"""The narrow number formats in numpy: FP8 (E4M3, one scale a tensor) and NVFP4 (E2M1, a scale for
+every 16 numbers).
+
+Rounding is ml_dtypes' (to nearest, ties to even); what is defined here are the scales. NVFP4
+follows TensorRT's and Model Optimizer's layout: block scales are E4M3 numbers themselves, in units
+of one float32 scale a tensor."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+
+E4M3 = np.dtype(ml_dtypes.float8_e4m3fn)
+E2M1 = np.dtype(ml_dtypes.float4_e2m1fn)
+E4M3_MAX = np.float32(448)
+E2M1_MAX = np.float32(6)
+BLOCK = 16  # numbers along the last axis that share a scale
+SMALLEST = np.float32(2**-9)  # of E4M3 above zero; TensorRT refuses a scale of zero
+NEIGHBOURS = range(
+    -2, 6
+)  # of the scale that holds a block's maximum, as E4M3 codes: about 0.8 to 1.55 times as large
+
+
+def fp8_scale(amax: float) -> np.float32:
+    """The smallest power of two that brings `amax` to at most the largest E4M3 number.
+
+    A power of two costs a floating-point format no precision, and numbers × scale are bfloat16
+    numbers exactly: it does not matter whether a kernel multiplies before or after it sums."""
+    return _power(amax, E4M3_MAX)
+
+
+def nvfp4_scale(amax: float) -> np.float32:
+    """The tensor's scale, again a power of two, with which a block of maximum `amax` has an E4M3
+    number for its scale."""
+    return _power(amax, E2M1_MAX * E4M3_MAX)
+
+
+def to_fp8(numbers: np.ndarray, scale: np.float32) -> np.ndarray:
+    """E4M3 numbers of `numbers` in units of `scale`."""
+    return _saturate(numbers / scale, E4M3_MAX).astype(E4M3)
+
+
+def to_nvfp4(
+    weight: np.ndarray, scale: np.float32, search: bool = True, importance: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """E2M1 values [N, K] and E4M3 block scales [N, K/16] of a float32 weight [N, K], K a multiple
+    of 16.
+
+    With `search` every block takes, of the scales around its maximum's, the one with the smallest
+    squared error, of which every column counts by its `importance` [K]. A smaller scale clips the
+    largest number and makes the steps of the fifteen others finer; a larger one puts it on 4, where
+    steps are finer than at 6 (Cook et al., "Four Over Six")."""
+    blocks = weight.reshape(len(weight), -1, BLOCK)
+    counts = np.ones(weight.shape[-1:], np.float32) if importance is None else importance
+    counts = counts.reshape(-1, BLOCK)
+    held = _holding(blocks, scale)
+    best = held
+    least = _error(blocks, held, scale, counts)
+    for offset in NEIGHBOURS if search else ():
+        other = _neighbour(held, offset)
+        error = _error(blocks, other, scale, counts)
+        best = np.where(error < least, other, best)
+        least = np.minimum(error, least)
+    return _values(blocks, best, scale).reshape(weight.shape), best
+
+
+def from_nvfp4(values: np.ndarray, block_scales: np.ndarray, scale: np.float32) -> np.ndarray:
+    """The float32 numbers [N, K] that `to_nvfp4` rounded to."""
+    return values.astype(np.float32) * (block_scales.astype(np.float32) * scale).repeat(BLOCK, -1)
+
+
+def to_e2m1(numbers: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """E2M1 values of `numbers` in units of `unit`, larger ones as the largest."""
+    return _saturate(numbers / unit, E2M1_MAX).astype(E2M1)
+
+
+def _holding(blocks: np.ndarray, scale: np.float32) -> np.ndarray:
+    """E4M3 scales [N, B], never zero, with which the largest number of every block [N, B, 16] is
+    about 6."""
+    wanted = np.abs(blocks).max(-1) / E2M1_MAX / scale
+    return np.where(wanted == 0, 1, np.maximum(_saturate(wanted, E4M3_MAX), SMALLEST)).astype(E4M3)
+
+
+def _neighbour(steps: np.ndarray, offset: int) -> np.ndarray:
+    """The E4M3 numbers `offset` places after these, none of them zero, infinite or negative: codes
+    are in order."""
+    largest = E4M3_MAX.astype(E4M3).view(np.uint8)
+    return (
+        np.clip(steps.view(np.uint8).astype(np.int16) + offset, 1, largest)
+        .astype(np.uint8)
+        .view(E4M3)
+    )
+
+
+def _values(blocks: np.ndarray, steps: np.ndarray, scale: np.float32) -> np.ndarray:
+    return to_e2m1(blocks, (steps.astype(np.float32) * scale)[..., None])
+
+
+def _error(
+    blocks: np.ndarray, steps: np.ndarray, scale: np.float32, counts: np.ndarray
+) -> np.ndarray:
+    """Squared errors [N, B] of the blocks, every number's times its count [B, 16]."""
+    unit = (steps.astype(np.float32) * scale)[..., None]
+    return (
+        np.square(_values(blocks, steps, scale).astype(np.float32) * unit - blocks) * counts
+    ).sum(-1)
+
+
+def _power(amax: float, largest: np.float32) -> np.float32:
+    return np.float32(2.0) ** np.ceil(np.log2(np.float32(max(amax, 1e-12)) / largest))
+
+
+def _saturate(numbers: np.ndarray, largest: np.float32) -> np.ndarray:
+    return np.clip(numbers, -largest, largest).astype(np.float32)

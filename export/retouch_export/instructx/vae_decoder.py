@@ -1,0 +1,57 @@
+"""The autoencoder's decoder: normalised latents to pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.graph import Graph, Shape
+
+
+class Decoder(nn.Module):
+    def __init__(self, vae: AutoencoderKL):
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.vae.decode(
+            latents / self.vae.config.scaling_factor + self.vae.config.shift_factor
+        ).sample
+
+
+def graphs(checkpoint: Checkpoint) -> list[Graph]:
+    vae = checkpoint.load(AutoencoderKL, "vae")
+    return decoding(Decoder(vae), vae.config.latent_channels, vae_factor(vae.config))
+
+
+def decoding(decoder: nn.Module, channels: int, factor: int) -> list[Graph]:
+    """The graph of any family's decoder, which makes pixels of `latents` [B, channels, H / factor,
+    W / factor]."""
+
+    def inputs(shape: Shape) -> dict[str, Tensor]:
+        return {
+            "latents": torch.randn(
+                shape.batch, channels, shape.height // factor, shape.width // factor
+            )
+        }
+
+    axes = {"latents": {0: "batch", 2: "height", 3: "width"}}
+    return [Graph("model", decoder, inputs, axes, ("pixels",))]
+
+
+def vae_factor(config: dict[str, Any]) -> int:
+    """How many pixels one latent covers in each direction."""
+    return 2 ** (len(config["block_out_channels"]) - 1)
+
+
+def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {}
+
+
+def files(checkpoint: Checkpoint, folder: Path) -> None:
+    """No files beside the graph."""

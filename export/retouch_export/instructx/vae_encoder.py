@@ -1,0 +1,46 @@
+"""The autoencoder's encoder: pixels to the normalised mode of the posterior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.graph import Graph, Shape
+
+
+class Encoder(nn.Module):
+    def __init__(self, vae: AutoencoderKL):
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        latents = self.vae.encode(pixels).latent_dist.mode()
+        return (latents - self.vae.config.shift_factor) * self.vae.config.scaling_factor
+
+
+def graphs(checkpoint: Checkpoint) -> list[Graph]:
+    return encoding(Encoder(checkpoint.load(AutoencoderKL, "vae")))
+
+
+def encoding(encoder: nn.Module) -> list[Graph]:
+    """The graph of any family's encoder, which makes latents of `pixels` [B, 3, H, W] in −1 to
+    1."""
+
+    def inputs(shape: Shape) -> dict[str, Tensor]:
+        return {"pixels": torch.rand(shape.batch, 3, shape.height, shape.width) * 2 - 1}
+
+    axes = {"pixels": {0: "batch", 2: "height", 3: "width"}}
+    return [Graph("model", encoder, inputs, axes, ("latents",))]
+
+
+def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {}
+
+
+def files(checkpoint: Checkpoint, folder: Path) -> None:
+    """No files beside the graph."""

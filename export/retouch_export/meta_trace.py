@@ -1,0 +1,115 @@
+"""A graph from a torch module without storage: no checkpoint is too large for the machine that
+exports it.
+
+The module is made and traced under torch's FakeTensorMode, so parameters have shapes only;
+`retouch_export.weights` then points each one at its place in the checkpoint, and what is written
+streams from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from onnx_ir.passes import common
+from onnxscript import optimizer, rewriter
+from torch._subclasses import FakeTensorMode
+
+from retouch_export.graph import TRACED, Graph
+from retouch_export.parts import OPSET
+from retouch_export.weights import STORED, release
+
+SMALL = 256  # bytes: what is not larger stays in the graph's own file
+
+
+def skeletons(
+    make: Callable[[], list[Graph]], attach: Callable[[ir.Model], None]
+) -> dict[str, ir.Model]:
+    """The graphs that `make` describes, by name; `attach` gives each its parameters."""
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        return {graph.name: _traced(graph, mode, attach) for graph in make()}
+
+
+def _traced(graph: Graph, mode: FakeTensorMode, attach: Callable[[ir.Model], None]) -> ir.Model:
+    inputs = {name: mode.from_tensor(value) for name, value in graph.inputs(TRACED).items()}
+    program = torch.onnx.export(
+        graph.module,
+        tuple(inputs.values()),
+        input_names=list(inputs),
+        output_names=list(graph.outputs),
+        dynamic_shapes=tuple(graph.axes[name] for name in inputs),
+        dynamo=True,
+        opset_version=OPSET,
+        optimize=False,
+        verbose=False,
+    )
+    attach(program.model)
+    _simplify(program.model)
+    return program.model
+
+
+def _simplify(model: ir.Model) -> None:
+    """Fold what is constant, but no parameter: those stay as the checkpoint has them, [out, in],
+    under its names."""
+    optimizer.fold_constants(model, should_fold=lambda node: False if _of_parameter(node) else None)
+    rewriter.rewrite(model)
+    for each in (
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.NameFixPass(),
+    ):
+        each(model)
+
+
+def _of_parameter(node: ir.Node) -> bool:
+    """Whether it turns or widens one."""
+    return (
+        node.op_type == "Transpose"
+        and node.inputs[0].is_initializer()
+        or (node.op_type == "Cast" and node.inputs[0].name.endswith(STORED))
+    )
+
+
+def save(model: ir.Model, path: Path, say: Callable[[str], None] = lambda words: None) -> None:
+    """Write `path` and, beside it, its weights as `path`.data, one tensor at a time."""
+    written: list[ir.TensorProtocol] = []
+
+    def begin(tensor: ir.TensorProtocol, info: ir.external_data.CallbackInfo) -> None:
+        say(f"{path.name}: tensor {info.index + 1} of {info.total}")
+        if written:
+            release(written.pop())
+        written.append(tensor)
+
+    ir.save(
+        model, path, external_data=f"{path.name}.data", size_threshold_bytes=SMALL, callback=begin
+    )
+
+
+def save_without_weights(model: ir.Model, path: Path) -> None:
+    """Write `path` alone: it says where in `path`.data every weight would lie. The model is
+    changed."""
+    offset = 0
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if tensor.nbytes > SMALL:
+            value.const_value = ir.ExternalTensor(
+                f"{path.name}.data",
+                offset,
+                tensor.nbytes,
+                tensor.dtype,
+                shape=tensor.shape,
+                name=value.name,
+                base_dir=path.parent,
+            )
+            offset += tensor.nbytes
+        elif isinstance(
+            tensor, ir.LazyTensor
+        ):  # a scale: it would be read off weights that are not there
+            value.const_value = ir.tensor(
+                np.ones(tensor.shape.numpy(), tensor.dtype.numpy()), name=value.name
+            )
+    ir.save(model, path)

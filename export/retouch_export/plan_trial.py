@@ -1,0 +1,88 @@
+"""A plan on trial: its output against ONNX Runtime's of the same graph, and its time against the
+wider lane's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from statistics import median
+from typing import Protocol
+
+import numpy as np
+
+from retouch.artifacts.manifest import ArtifactError
+
+# The least cosine of any output to that of the lowered graph on ONNX Runtime's CPU. Budgets to
+# start from: they were never tuned on hardware
+SIMILAR = {"bf16": 0.999, "fp8": 0.995, "fp4": 0.98}
+WARM = 3
+ROUNDS = 20  # runs before the clock starts, and runs of each lane, in turns
+
+Shape = tuple[int, ...]
+Tensors = Mapping[str, np.ndarray]
+
+
+class Timed(Protocol):
+    """What `compare` asks of an executor."""
+
+    def run(self, inputs: Tensors) -> Tensors: ...
+
+    def seconds(self, inputs: Tensors) -> float: ...
+
+
+def example(shapes: Mapping[str, Shape], seed: int = 0) -> dict[str, np.ndarray]:
+    """Inputs of these shapes: positions are small whole numbers, times lie in (0, 1], all else is
+    normal."""
+    rng = np.random.default_rng(seed)
+
+    def numbers(name: str, shape: Shape) -> np.ndarray:
+        if name.endswith("ids"):
+            return rng.integers(0, 16, shape).astype(np.float32)
+        if name == "timestep":
+            return rng.uniform(0.1, 1, shape).astype(np.float32)
+        return rng.standard_normal(shape).astype(np.float32)
+
+    return {name: numbers(name, shape) for name, shape in shapes.items()}
+
+
+def similarity(
+    plan: Callable[[Tensors], Tensors],
+    truth: Callable[[Tensors], Tensors],
+    trials: list[Tensors],
+    precision: str,
+    graph: str,
+) -> dict[str, float]:
+    """The least cosine of each output over `trials`; ArtifactError when one is below the lane's
+    budget."""
+    least: dict[str, float] = {}
+    for inputs in trials:
+        wanted = truth(inputs)
+        for name, values in plan(inputs).items():
+            least[name] = float(
+                np.minimum(least.get(name, 1.0), _cosine(values, wanted[name]))
+            )  # NaN where one is
+    for name, value in least.items():
+        if not value >= SIMILAR[precision]:  # a NaN is below every budget
+            raise ArtifactError(
+                f"the plan of {graph} computes another {name} than its graph: cosine {value:.4f}, the {precision} lane "
+                f"allows {SIMILAR[precision]}; use the next wider lane on this machine"
+            )
+    return least
+
+
+def compare(lanes: Mapping[str, Timed], inputs: Tensors) -> dict[str, float]:
+    """Milliseconds of a run by lane: the median, measured in turns so that the GPU's moods meet all
+    lanes alike."""
+    times: dict[str, list[float]] = {lane: [] for lane in lanes}
+    for executor in lanes.values():
+        for _ in range(WARM):
+            executor.run(inputs)
+    for _ in range(ROUNDS):
+        for lane, executor in lanes.items():
+            times[lane].append(executor.seconds(inputs))
+    return {lane: 1000 * median(taken) for lane, taken in times.items()}
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    a = a.astype(np.float64).ravel()
+    b = b.astype(np.float64).ravel()
+    return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-30))

@@ -1,0 +1,201 @@
+"""A typed graph's linear layers in FP8 and NVFP4: what TensorRT fuses into narrow kernels, and ONNX
+Runtime runs lowered.
+
+FP8: QuantizeLinear and DequantizeLinear around the activation, the weight as E4M3. NVFP4: the
+activation through `trt::TRT_FP4DynamicQuantize`, the weight as E2M1 with E4M3 block scales. The
+graph's own type (bfloat16) stays what it was everywhere else. Nothing is computed here: packed
+weights are made one by one when the graph is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from retouch_export.formats import BLOCK, fp8_scale, nvfp4_scale
+from retouch_export.linear import Linear, linears
+from retouch_export.policy import Tier, tiers
+from retouch_export.quantized_weight import PackedWeight, scalar
+from retouch_export.ranges import Range
+from retouch_export.recipe import Recipe
+
+OPSET = 23
+IR = 11  # the first in which DequantizeLinear takes E2M1
+NARROW = {ir.DataType.FLOAT4E2M1: Tier.NVFP4, ir.DataType.FLOAT8E4M3FN: Tier.FP8}
+
+
+def quantise(model: ir.Model, precision: str, ranges: dict[str, Range], recipe: Recipe) -> None:
+    """Make `model` the lane `precision`.
+
+    `ranges` describes the activation that enters each narrow layer, by the layer's module, as
+    `retouch_export.calibrate` finds it; ValueError when one is missing or a layer's size does not
+    suit its tier. `recipe` is for the lane fp4."""
+    writer = _Writer(model.graph, ranges, recipe)
+    layers = list(linears(model))
+    tier_of = tiers((linear.module for linear in layers), precision, recipe.tail)
+    for linear in layers:
+        tier = tier_of[linear.module]
+        if tier is not Tier.BF16:
+            writer.narrow(linear, tier)
+    common.RemoveUnusedNodesPass()(model)
+    model.ir_version = max(model.ir_version, IR)
+    model.opset_imports[""] = max(model.opset_imports[""], OPSET)
+    if any(node.domain == "trt" for node in model.graph):
+        model.opset_imports["trt"] = 1
+
+
+def bytes_by_tier(model: ir.Model) -> dict[str, int]:
+    """Bytes of the weights as they are shipped; NVFP4's block scales count as nvfp4. No weight is
+    read."""
+    total: Counter = Counter()
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        if len(tensor.shape) and tensor.dtype.is_floating_point():
+            tier = Tier.NVFP4 if name.endswith("/steps8") else NARROW.get(tensor.dtype, Tier.BF16)
+            total[tier.value] += tensor.nbytes
+    return dict(total)
+
+
+@dataclass
+class _Writer:
+    """Puts nodes before the layers that need them; an activation that several layers share is
+    quantised once a tier."""
+
+    graph: ir.Graph
+    ranges: dict[str, Range]
+    recipe: Recipe
+    done: dict[tuple[ir.Value, Tier], ir.Value] = field(default_factory=dict)
+
+    def narrow(self, linear: Linear, tier: Tier) -> None:
+        """Make the layer's two inputs narrow and wide again."""
+        if linear.module not in self.ranges:
+            raise ValueError(
+                f"the calibration has no range for {linear.module}; calibrate this checkpoint again"
+            )
+        key = linear.activation, tier
+        if tier is Tier.FP8:
+            if key not in self.done:
+                self.done[key] = self._fp8_activation(linear)
+            weight = self._fp8_weight(linear)
+        else:
+            if linear.columns % BLOCK:
+                raise ValueError(
+                    f"{linear.module} sums over {linear.columns} numbers, which NVFP4 cannot hold: its blocks "
+                    f"have {BLOCK}; give it another tier in export/retouch_export/policy.py"
+                )
+            if self.recipe.rounding.needs_products and not self.ranges[linear.module].products:
+                raise ValueError(
+                    f"the calibration has the range of {linear.module} alone, and {self.recipe.rounding.value} "
+                    "needs its products; calibrate again or take another rounding"
+                )
+            if key not in self.done:
+                self.done[key] = self._nvfp4_activation(linear)
+            weight = self._nvfp4_weight(linear)
+        linear.node.replace_input_with(0, self.done[key])
+        linear.node.replace_input_with(1, weight)
+
+    def _fp8_activation(self, linear: Linear) -> ir.Value:
+        wide = linear.activation
+        name = linear.activation.name
+        scale = self._constant(
+            scalar(f"{name}/scale", fp8_scale(self.ranges[linear.module].largest), wide.dtype)
+        )
+        zero = self._constant(scalar(f"{name}/zero", 0, ir.DataType.FLOAT8E4M3FN))
+        narrow = self._node(
+            linear, "QuantizeLinear", [wide, scale, zero], f"{name}/fp8", zero.dtype
+        )
+        return self._node(
+            linear, "DequantizeLinear", [narrow, scale, zero], f"{name}/fp8/wide", wide.dtype
+        )
+
+    def _nvfp4_activation(self, linear: Linear) -> ir.Value:
+        wide = linear.activation
+        name = linear.activation.name
+        scale = self._constant(
+            scalar(
+                f"{name}/scale4", nvfp4_scale(self.ranges[linear.module].largest), ir.DataType.FLOAT
+            )
+        )
+        outputs = [
+            ir.val(f"{name}/fp4", ir.DataType.FLOAT4E2M1),
+            ir.val(f"{name}/fp4/steps8", ir.DataType.FLOAT8E4M3FN),
+        ]
+        attributes = {"axis": -1, "block_size": BLOCK, "scale_type": int(ir.DataType.FLOAT8E4M3FN)}
+        self.graph.insert_before(
+            linear.node,
+            ir.node(
+                "TRT_FP4DynamicQuantize",
+                [wide, scale],
+                attributes,
+                domain="trt",
+                outputs=outputs,
+                name=outputs[0].name,
+            ),
+        )
+        return self._nvfp4_widened(linear, *outputs, scale, f"{name}/fp4")
+
+    def _fp8_weight(self, linear: Linear) -> ir.Value:
+        """E4M3 in the order that the product reads, so that nothing lies between DequantizeLinear
+        and it."""
+        wide = linear.activation.dtype
+        packed = PackedWeight(linear, self.ranges[linear.module], self.recipe)
+        inputs = [self._constant(packed.fp8()), self._constant(packed.scale(Tier.FP8, wide))]
+        return self._node(linear, "DequantizeLinear", inputs, f"{linear.weight.name}/wide", wide)
+
+    def _nvfp4_weight(self, linear: Linear) -> ir.Value:
+        packed = PackedWeight(linear, self.ranges[linear.module], self.recipe)
+        tensors = *packed.nvfp4(), packed.scale(Tier.NVFP4, ir.DataType.FLOAT)
+        out = self._nvfp4_widened(linear, *map(self._constant, tensors), linear.weight.name)
+        return (
+            self._node(
+                linear, "Transpose", [out], f"{linear.weight.name}/turned", out.dtype, perm=[1, 0]
+            )
+            if linear.turn
+            else out
+        )
+
+    def _nvfp4_widened(
+        self, linear: Linear, values: ir.Value, steps: ir.Value, scale: ir.Value, name: str
+    ) -> ir.Value:
+        """NVFP4 is dequantised to float32; a bfloat16 graph goes on in bfloat16, which holds these
+        numbers exactly."""
+        steps = self._node(
+            linear, "DequantizeLinear", [steps, scale], f"{name}/steps", ir.DataType.FLOAT
+        )
+        out = self._node(
+            linear,
+            "DequantizeLinear",
+            [values, steps],
+            f"{name}/wide",
+            ir.DataType.FLOAT,
+            axis=-1,
+            block_size=BLOCK,
+        )
+        wide = linear.activation.dtype
+        return (
+            out
+            if wide is ir.DataType.FLOAT
+            else self._node(linear, "Cast", [out], f"{name}/cast", wide, to=int(wide))
+        )
+
+    def _node(
+        self,
+        linear: Linear,
+        kind: str,
+        inputs: list[ir.Value],
+        name: str,
+        dtype: ir.DataType,
+        **attributes: object,
+    ) -> ir.Value:
+        out = ir.val(name, dtype)
+        self.graph.insert_before(
+            linear.node, ir.node(kind, inputs, attributes, outputs=[out], name=name)
+        )
+        return out
+
+    def _constant(self, tensor: ir.TensorProtocol) -> ir.Value:
+        value = ir.val(tensor.name, tensor.dtype, tensor.shape, const_value=tensor)
+        self.graph.register_initializer(value)
+        return value

@@ -1,0 +1,42 @@
+"""The autoencoder's decoder: normalised latents to pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from diffusers import AutoencoderKLQwenImage
+from torch import Tensor, nn
+
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.graph import Graph
+from retouch_export.instructx.vae_decoder import decoding
+from retouch_export.qwen_image_edit.frame import Normal, factor, load
+
+
+class Decoder(nn.Module):
+    def __init__(self, vae: AutoencoderKLQwenImage):
+        super().__init__()
+        self.decoder = vae.decoder
+        self.quant = vae.post_quant_conv
+        self.normal = Normal(vae)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return (
+            self.decoder(self.quant(self.normal.inverse(latents).unsqueeze(2)))
+            .squeeze(2)
+            .clamp(-1, 1)
+        )
+
+
+def graphs(checkpoint: Checkpoint) -> list[Graph]:
+    vae = load(checkpoint)
+    return decoding(Decoder(vae), vae.config.z_dim, factor(vae.config))
+
+
+def settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {}
+
+
+def files(checkpoint: Checkpoint, folder: Path) -> None:
+    """No files beside the graph."""

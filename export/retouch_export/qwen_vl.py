@@ -1,0 +1,67 @@
+"""What the exports of Qwen2.5-VL share: its vision tower's graph, its configs, and its parameters'
+names."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
+
+from retouch.families.qwen_vl.patches import PatchLayout
+from retouch.families.qwen_vl.rope import Rope
+from retouch.networks.qwen_vl import see
+from retouch_export.checkpoint import Checkpoint
+
+FOLDER = "text_encoder"
+
+
+class Vision(nn.Module):
+    """The tower of `model`; inputs as `PatchLayout.inputs` makes them."""
+
+    def __init__(self, model: Qwen2_5_VLModel):
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        rope_cos: Tensor,
+        rope_sin: Tensor,
+        real: Tensor | None = None,
+        restore: Tensor | None = None,
+    ) -> Tensor:
+        return see(self.model.visual, pixel_values, rope_cos, rope_sin, real, restore).float()
+
+
+def vision_axes(layout: PatchLayout) -> dict[str, dict[int, str]]:
+    """The dynamic axes of what `layout.inputs` makes."""
+    many = {0: "batch", 1: "windows" if layout.window else "patches"}
+    axes = dict.fromkeys(("pixel_values", "rope_cos", "rope_sin"), many)
+    return axes | ({"real": many, "restore": {0: "batch", 1: "cells"}} if layout.window else {})
+
+
+def config_of(checkpoint: Checkpoint) -> Qwen2_5_VLConfig:
+    return Qwen2_5_VLConfig.from_dict(checkpoint.json(f"{FOLDER}/config.json"))
+
+
+def patch_layout(checkpoint: Checkpoint) -> PatchLayout:
+    """How the checkpoint cuts photos; ValueError when its processor does not scale colours as
+    CLIP's."""
+    return PatchLayout.of_checkpoint(
+        config_of(checkpoint).vision_config.to_dict(), checkpoint.folder
+    )
+
+
+def rope_of(checkpoint: Checkpoint) -> Rope:
+    """The language model's; ValueError for one that is not as Qwen2.5-VL's."""
+    return Rope.of(config_of(checkpoint).text_config)
+
+
+def parameter(name: str) -> str:
+    """What a tensor of the checkpoint is called in a Qwen2_5_VLModel: transformers has renamed them
+    over the years."""
+    name = name.removeprefix("model.")
+    return (
+        name
+        if name.startswith(("visual.", "language_model.", "lm_head."))
+        else f"language_model.{name}"
+    )

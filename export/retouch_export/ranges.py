@@ -1,0 +1,57 @@
+"""What a calibration says of the activations that enter a lane's narrow layers.
+
+Ranges are kept as JSON: {graph: {module: largest absolute value}}. Products are many times larger,
+and are not kept: from a file of ranges alone, FP4 weights are rounded without them
+(`retouch_export.recipe`)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from retouch_export.gptq import Products
+
+FILE = "calibration.json"  # beside a narrow lane's graphs
+
+
+@dataclass(frozen=True, eq=False)
+class Range:
+    """Of one layer's input: its `largest` absolute value, and its channels' `products` as
+    `retouch_export.gptq` makes them."""
+
+    largest: float
+    products: Products = ()
+
+
+Ranges = dict[str, dict[str, Range]]  # by graph and module
+
+
+def read(path: Path) -> Ranges:
+    """Ranges that `write` wrote; ValueError."""
+    try:
+        found = json.loads(Path(path).read_text())
+        return {
+            str(graph): {str(module): Range(float(largest)) for module, largest in ranges.items()}
+            for graph, ranges in found.items()
+        }
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError(
+            f"{Path(path).name} is no calibration; it must be JSON, {{graph: {{module: number}}}}"
+        ) from None
+
+
+def write(ranges: Ranges, path: Path) -> None:
+    path.write_text(json.dumps(_largest(ranges), indent=1, sort_keys=True) + "\n")
+
+
+def alike(one: Path, other: Path) -> bool:
+    """Whether two files say the same; ValueError."""
+    return _largest(read(one)) == _largest(read(other))
+
+
+def _largest(ranges: Ranges) -> dict[str, dict[str, float]]:
+    return {
+        graph: {module: found.largest for module, found in modules.items()}
+        for graph, modules in ranges.items()
+    }

@@ -1,0 +1,26 @@
+"""Hush what torch, diffusers and transformers say while they load and export; failures still
+raise."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+
+import diffusers.utils.logging
+import transformers.utils.logging
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)

@@ -1,0 +1,144 @@
+"""What a checkpoint is, how large it becomes, where it fits and what it lacks: all that can be told
+before an export."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from retouch.api.request import LANES
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.checkpoint_files import CheckpointError
+from retouch_export.memory import GPUS, Demand, Sizes, demand
+from retouch_export.pipelines import Pipeline
+from retouch_export.sizes import Network, Shapes, lane_bytes, measured
+from retouch_export.validate import TRANSFORMER, faults, networks
+
+PAIRS = "calibration/pairs.jsonl"
+QUERIES = "meta_queries/config.json"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How many edits of side × side pixels a step of `lane` can have: with all networks on the
+    `gpu`, and with the transformer `alone` there. None where the GPU has no kernels of the lane."""
+
+    gpu: str
+    gigabytes: int
+    lane: str
+    side: int
+    whole: int | None
+    alone: int | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`lanes` are the transformer's bytes by lane and tier, `steps` and `guidance` the defaults (0:
+    none), `twice` whether a step runs the transformer twice for it; `missing` and `optional` are
+    sentences: what an export needs, and what only some lanes need."""
+
+    pipeline: str
+    family: str
+    steps: int
+    guidance: float
+    twice: bool
+    networks: list[Network]
+    lanes: dict[str, dict[str, int]]
+    fits: list[Fit]
+    missing: list[str]
+    optional: list[str]
+
+    def words(self) -> dict[str, Any]:
+        """As JSON, under stable names."""
+        return asdict(self)
+
+
+def summary(folder: Path, hashed: bool = False, variant: str | None = None) -> Summary:
+    """CheckpointError when the folder is no checkpoint of a supported class. With `hashed` the
+    files are read through and compared with the hashes that the folder carries."""
+    checkpoint = Checkpoint(folder, variant)
+    pipeline = _pipeline(checkpoint)
+    missing = list(_missing(checkpoint, hashed))
+    found: dict[str, tuple[Network, Shapes]] = {}
+    for name in networks(checkpoint):
+        if not (checkpoint.folder / name / "config.json").is_file():
+            continue  # told as missing
+        try:
+            found[name] = measured(checkpoint, name)
+        except CheckpointError as failure:
+            missing += [] if str(failure) in missing else [str(failure)]
+    shapes = found[TRANSFORMER][1] if TRANSFORMER in found else {}
+    lanes = {lane: lane_bytes(shapes, lane) for lane in LANES} if shapes else {}
+    others = sum(network.parameters for name, (network, _) in found.items() if name != TRANSFORMER)
+    steps = pipeline.steps or int(checkpoint.config.get("default_steps", 0))
+    return Summary(
+        checkpoint.config["_class_name"],
+        pipeline.family,
+        steps,
+        pipeline.guidance,
+        pipeline.twice,
+        [network for network, _ in found.values()],
+        lanes,
+        list(_fits(checkpoint, pipeline, lanes, others)) if lanes else [],
+        missing,
+        list(_optional(checkpoint)),
+    )
+
+
+def _pipeline(checkpoint: Checkpoint) -> Pipeline:
+    """What is known by its class and, of our own, by what the checkpoint itself says."""
+    pipeline = checkpoint.pipeline
+    if sizes := checkpoint.config.get("sizes"):
+        pipeline = replace(pipeline, sides=(round(max(map(math.prod, sizes)) ** 0.5),))
+    if (checkpoint.folder / QUERIES).is_file():
+        pipeline = replace(pipeline, text=checkpoint.json(QUERIES).get("count", pipeline.text))
+    return pipeline
+
+
+def _fits(
+    checkpoint: Checkpoint, pipeline: Pipeline, lanes: dict[str, dict[str, int]], others: int
+) -> Iterator[Fit]:
+    try:
+        vae = checkpoint.json("vae/config.json") if (checkpoint.folder / "vae").is_dir() else {}
+        sizes = Sizes.of(checkpoint.json(f"{TRANSFORMER}/config.json"), vae)
+    except (CheckpointError, ValueError):
+        return  # told as missing
+    for gpu in GPUS:
+        for lane, weights in lanes.items():
+            for side in pipeline.sides:
+                asked = demand(pipeline, sizes, side, sum(weights.values()), others)
+                yield Fit(
+                    gpu.name,
+                    gpu.gigabytes,
+                    lane,
+                    side,
+                    *_batches(asked, gpu.gigabytes, lane in gpu.lanes),
+                )
+
+
+def _batches(asked: Demand, gigabytes: int, able: bool) -> tuple[int | None, int | None]:
+    return (
+        (asked.batch(gigabytes, whole=True), asked.batch(gigabytes, whole=False))
+        if able
+        else (None, None)
+    )
+
+
+def _missing(checkpoint: Checkpoint, hashed: bool) -> Iterator[str]:
+    yield from faults(checkpoint, hashed=hashed)
+    unlisted = [
+        name for name in checkpoint.pipeline.components if name not in checkpoint.components
+    ]
+    if unlisted:
+        yield f"model_index.json lists no {', '.join(unlisted)}, which a {checkpoint.config['_class_name']} has"
+
+
+def _optional(checkpoint: Checkpoint) -> Iterator[str]:
+    if not (checkpoint.folder / PAIRS).is_file():
+        yield (
+            f"{PAIRS}: fp8 and fp4 need images and sentences to measure activations with (`retouch calibrate-data` makes "
+            "them of photos), or a --calibration file"
+        )

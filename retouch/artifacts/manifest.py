@@ -1,0 +1,126 @@
+"""What lies beside every exported artifact: where it came from, and the SHA-256 of each file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+NAME = "manifest.json"
+FLOAT32 = "float32"
+
+
+class ArtifactError(RuntimeError):
+    """An artifact that must not be used: one sentence that says which and why."""
+
+
+@dataclass
+class Manifest:
+    """Where artifacts come from.
+
+    `checkpoint_sha256` is of the source checkpoint, `precision` the lane and `arithmetic` the
+    number formats of its graphs, FLOAT32 for those that need no lowering; `files` maps a file's
+    name to its SHA-256, `weights` a tier to the bytes of its weights; `settings` is for the stage;
+    `plans` maps a graph to what `retouch.artifacts.tensorrt_plan.PlanInfo` says of its TensorRT
+    plan."""
+
+    family: str
+    checkpoint_sha256: str
+    precision: str
+    arithmetic: str
+    opset: int
+    versions: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    plans: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of a folder; ArtifactError when there is none or it cannot be understood."""
+    path = Path(folder) / NAME
+    if not path.is_file():
+        raise ArtifactError(f"{_place(folder)} has no {NAME}; run the export first")
+    try:
+        return Manifest(**json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise ArtifactError(
+            f"{NAME} of {_place(folder)} is damaged; run the export again"
+        ) from None
+
+
+def verify(folder: Path, *files: str) -> Manifest:
+    """The manifest, after its `files` (all when none is named) were found unchanged;
+    ArtifactError."""
+    manifest = read(folder)
+    for name in files or manifest.files:
+        expected = manifest.files.get(name)
+        path = Path(folder) / name
+        if expected is None:
+            raise ArtifactError(
+                f"{NAME} of {_place(folder)} does not list {name}; run the export again"
+            )
+        if not path.is_file():
+            raise ArtifactError(
+                f"{_place(folder)} lacks {name} of its {NAME}; run the export again"
+            )
+        if sha256(path) != expected:
+            raise ArtifactError(
+                f"{name} of {_place(folder)} is not the file its {NAME} describes (cut short, changed or of "
+                "another export); run the export again"
+            )
+    return manifest
+
+
+def publish(staging: Path, folder: Path, manifest: Manifest) -> None:
+    """Move every file of `staging`, a folder on the same disk, into `folder` and describe them.
+
+    Files that `manifest` describes already stay beside them, all others of an earlier manifest go.
+    The old manifest goes first and the new one comes last, so an interrupted export leaves no
+    manifest rather than one that describes half of the files."""
+    before = _listed(folder)
+    moved = [path.name for path in sorted(staging.iterdir())]
+    manifest.files |= {name: sha256(staging / name) for name in moved}
+    (staging / NAME).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+    _readable_as(folder.parent, folder, *(staging / name for name in (*moved, NAME)))
+    (folder / NAME).unlink(missing_ok=True)
+    for name in moved:
+        os.replace(staging / name, folder / name)
+    os.replace(staging / NAME, folder / NAME)
+    for name in before - manifest.files.keys():
+        (folder / name).unlink(missing_ok=True)
+
+
+def _readable_as(model: Path, *paths: Path) -> None:
+    """Whoever may read the model's folder may read what is exported into it, whatever the umask of
+    the export."""
+    mode = model.stat().st_mode
+    for path in paths:
+        with contextlib.suppress(OSError):  # another user's folder stays as it is
+            path.chmod(mode & 0o777 if path.is_dir() else mode & 0o666)
+
+
+def _listed(folder: Path) -> set[str]:
+    """The files of a manifest that may be missing or damaged, as far as they are names in the
+    folder itself."""
+    try:
+        return {name for name in read(folder).files if Path(name).name == name}
+    except ArtifactError:
+        return set()
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _place(folder: Path) -> str:
+    """A folder in words: `vl_parser/1`; nobody outside needs the path before it."""
+    return "/".join(Path(folder).parts[-2:])

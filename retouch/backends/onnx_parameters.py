@@ -1,0 +1,117 @@
+"""A network's parameters out of the graph that it was exported as, under the names and in the
+shapes that torch has.
+
+The exporter keeps large parameters under their own names. Small ones it may fold (a norm's weight
+becomes float32) or share between layers; those are found at the operation that uses them, by the
+module it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor
+
+from retouch.artifacts.manifest import ArtifactError
+from retouch.artifacts.onnx_scopes import ROOT, module_of
+
+NARROW = "/fp8"
+SCALE = "/scale"  # after a parameter's name: its E4M3 numbers, and their unit
+
+
+@dataclass(frozen=True)
+class Fp8:
+    """A layer's weight, E4M3 [out, in], and the scales of its weight and of what enters it.
+
+    Layers that read one activation have the same tensor for its scale.
+    """
+
+    weight: Tensor
+    weight_scale: Tensor
+    scale: Tensor
+
+
+class Parameters:
+    """Of the network in the file `path`, made on `device`."""
+
+    def __init__(self, path: Path, device: torch.device):
+        self._graph = ir.load(path).graph
+        self._device = device
+        self._scales: dict[str, Tensor] = {}
+
+    def strange(self, known: set[str]) -> list[str]:
+        """What the graph holds of the network beside the parameters `known` and their FP8 forms."""
+        forms = {name + form for name in known for form in ("", NARROW, SCALE)}
+        names = (
+            name.removeprefix(ROOT) for name in self._graph.initializers if name.startswith(ROOT)
+        )
+        return [name for name in names if name not in forms]
+
+    def wide(self, name: str, like: Tensor) -> Tensor | None:
+        """The parameter `name` with the shape and type of `like`; None where the graph has no use
+        for its module.
+
+        ArtifactError when it is nowhere in the graph.
+        """
+        module = name.rpartition(".")[0]
+        shape = tuple(like.shape)
+        value = self._graph.initializers.get(ROOT + name) or self._used_by(module, shape)
+        if value is not None:
+            return self._tensor(value).to(like.dtype)
+        if module in self._nodes:
+            raise ArtifactError(
+                f"the graph uses {module} without its {name.rpartition('.')[2]}; run the export again"
+            )
+        return None
+
+    def narrow(self) -> Iterator[tuple[str, Fp8]]:
+        """The layers whose weight is E4M3, by module."""
+        for node in self._graph:
+            wide = node.inputs[1].producer() if node.op_type in ("Gemm", "MatMul") else None
+            if (
+                wide is not None
+                and wide.op_type == "DequantizeLinear"
+                and wide.inputs[0].name.endswith(NARROW)
+            ):
+                yield self._layer(node, wide)
+
+    def _layer(self, node: ir.Node, wide: ir.Node) -> tuple[str, Fp8]:
+        value, weight_scale = wide.inputs[:2]
+        weight = self._tensor(value)
+        name = value.name.removeprefix(ROOT).removesuffix(f".weight{NARROW}")
+        scale = node.inputs[0].producer().inputs[1]
+        if scale.name not in self._scales:
+            self._scales[scale.name] = self._tensor(scale).float()
+        turned = weight.t().contiguous() if node.op_type == "MatMul" else weight
+        return name, Fp8(turned, self._tensor(weight_scale).float(), self._scales[scale.name])
+
+    def _used_by(self, module: str, shape: tuple[int, ...]) -> ir.Value | None:
+        """A constant of this shape that an operation of `module` reads."""
+        return next(
+            (
+                value
+                for node in self._nodes.get(module, ())
+                for value in node.inputs
+                if value is not None and value.is_initializer() and tuple(value.shape) == shape
+            ),
+            None,
+        )
+
+    @cached_property
+    def _nodes(self) -> dict[str, list[ir.Node]]:
+        found: dict[str, list[ir.Node]] = {}
+        for node in self._graph:
+            found.setdefault(module_of(node), []).append(node)
+        return found
+
+    def _tensor(self, value: ir.Value) -> Tensor:
+        """A copy: what is read lies in a file that may be replaced."""
+        dtype = value.const_value.dtype
+        numbers = np.array(value.const_value.numpy())
+        bits = torch.from_numpy(numbers.view(f"u{numbers.itemsize}"))
+        return bits.view(ir.tensor_adapters.to_torch_dtype(dtype)).to(self._device)

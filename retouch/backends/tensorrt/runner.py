@@ -1,0 +1,52 @@
+"""The runner `tensorrt`: a plan of a version folder, built on a machine like this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from retouch.artifacts.manifest import read, verify
+from retouch.artifacts.tensorrt_plan import PlanInfo
+from retouch.backends.tensorrt.engine import Engine, machine
+from retouch.backends.tensorrt.executor import Executor, Given
+
+
+class TensorRTRunner:
+    """One plan, checked against its folder's manifest and against this machine."""
+
+    workers = 1
+
+    def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = ()):
+        """ArtifactError when `graph` has no plan, a changed one, or one for another GPU or
+        TensorRT.
+
+        Outputs in `keep` stay on the GPU: another TensorRTRunner takes them as they are, np.asarray
+        fetches them."""
+        folder = Path(folder)
+        plan = f"{graph}.plan"
+        master = f"{graph}.onnx"
+        info = PlanInfo.of(read(folder), graph)
+        info.check(machine(), graph)
+        self.manifest = verify(folder, plan)
+        engine = Engine((folder / plan).read_bytes(), plan)
+        if info.stripped:
+            verify(
+                folder,
+                *(name for name in self.manifest.files if name in (master, f"{master}.data")),
+            )
+            engine.refit(folder / master)
+        self.executor = Executor(engine)
+        self._keep = keep
+
+    def __enter__(self) -> TensorRTRunner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, **inputs: Given | list[Given]) -> dict[str, Given]:
+        """The graph's outputs by name; ValueError when no profile takes the inputs' shapes."""
+        return self.executor.run(inputs, self._keep)
+
+    def close(self) -> None:
+        """Give the GPU's memory back."""
+        self.executor.close()

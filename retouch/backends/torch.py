@@ -1,0 +1,169 @@
+"""A diffusion transformer in PyTorch, for a GPU without TensorRT: the module that the lane's graphs
+were traced from, with the parameters of the lane's own graph file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from retouch.artifacts.manifest import ArtifactError, Manifest, read, verify
+from retouch.backends import torch_compile
+from retouch.backends.base import files_of
+from retouch.backends.onnx_parameters import Parameters
+from retouch.networks import flux2_passes
+from retouch.networks.fp8_linear import Fp8Linear
+from retouch.networks.passes import PASSES
+
+# environment: cpu, cuda or cuda:1; a GPU where there is one when it is not set
+DEVICE = "RETOUCH_DEVICE"
+COMPILE = "RETOUCH_COMPILE"  # environment: 0 or 1; on a GPU 1 when it is not set
+ARITHMETIC = torch.bfloat16
+
+
+class TorchRunner:
+    """`reference` or `step` of a denoiser's folder, in bfloat16 with FP8 where the lane has it.
+
+    Compiled, the first run of a graph takes a minute, and so do the first of several edits together
+    and the first of a single cell; later ones of any size do without. On a GPU an edit's last bits
+    may depend on who shares its steps."""
+
+    manifest: Manifest
+    workers = 1
+
+    def __init__(
+        self,
+        folder: Path,
+        graph: str,
+        keep: tuple[str, ...] = (),
+        device: str = "",
+        compiled: bool | None = None,
+    ):
+        """ArtifactError when the graph is missing, changed or none that PyTorch can run, or the
+        device is not here.
+
+        Outputs in `keep` stay on the device. `device` and `compiled` go before the environment's.
+        """
+        self.manifest = verify(folder, *files_of(graph, read(folder).files))
+        self._device = device_of(device or os.environ.get(DEVICE, ""))
+        self._keep = keep
+        path = Path(folder) / f"{graph}.onnx"
+        module = _module(path, self.manifest.settings, self._device)
+        self._outputs = module.outputs
+        compiled = wants_compiling(self._device) if compiled is None else compiled
+        if compiled:
+            torch_compile.prepare()
+        self._module = torch.compile(module, dynamic=True) if compiled else module
+
+    @torch.no_grad()
+    def run(self, **inputs: Given | list[Given]) -> dict[str, Given]:
+        """The graph's outputs by name, in float32. An input that is a list is joined along the
+        batch, on the device."""
+        outputs = self._module(
+            **{name: self._tensor(name, value) for name, value in inputs.items()}
+        )
+        named = zip(self._outputs, outputs if isinstance(outputs, tuple) else (outputs,))
+        return {
+            name: Kept(value) if name in self._keep else np.asarray(Kept(value))
+            for name, value in named
+        }
+
+    def _tensor(self, name: str, value: Given | list[Given]) -> Tensor:
+        if isinstance(value, list):
+            rows = [self._tensor(name, row) for row in value]
+            return rows[0] if len(rows) == 1 else torch.cat(rows)
+        if isinstance(value, Kept):
+            return value.tensor
+        keys = (
+            name in flux2_passes.Reference.outputs
+        )  # of another runner: the only inputs that graphs take in their own type
+        return torch.tensor(value, device=self._device, dtype=ARITHMETIC if keys else None)
+
+
+class Kept:
+    """An output that stays on the device, and becomes float32 when numpy asks for it."""
+
+    def __init__(self, tensor: Tensor):
+        self.tensor = tensor
+
+    @property
+    def nbytes(self) -> int:
+        return self.tensor.nbytes
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.tensor.float().cpu().numpy().astype(dtype or np.float32, copy=False)
+
+
+Given = np.ndarray | Kept
+
+
+def device_of(wish: str) -> torch.device:
+    """The device called `wish`, or the best there is; ArtifactError when it is not on this
+    machine."""
+    try:
+        device = torch.device(wish or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError:
+        raise ArtifactError(
+            f"{DEVICE} is {wish!r}; it must be cpu, cuda or cuda with a number, as cuda:1"
+        ) from None
+    if device.type not in ("cpu", "cuda"):
+        raise ArtifactError(
+            f"the torch runner has not been tried on {device.type}; {DEVICE} must be cpu or cuda"
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ArtifactError(
+            f"PyTorch {torch.__version__} finds no {device} here; set {DEVICE} to cpu or install "
+            "a build with CUDA"
+        )
+    return device
+
+
+def wants_compiling(device: torch.device) -> bool:
+    """By the environment or, where it is silent, on GPUs only; ValueError when it says neither 0
+    nor 1."""
+    wish = os.environ.get(COMPILE) or str(int(device.type == "cuda"))
+    if wish not in ("0", "1"):
+        raise ValueError(f"{COMPILE} is {wish!r}; it must be 0 or 1")
+    return wish == "1"
+
+
+def _module(path: Path, settings: dict[str, Any], device: torch.device) -> nn.Module:
+    """The pass that the graph in `path` was traced from, with its parameters; the others have no
+    storage."""
+    config = settings.get("transformer", {})
+    kind = config.get("_class_name", "")
+    if path.stem not in PASSES.get(kind, {}):
+        raise ArtifactError(
+            f"the torch runner knows the graphs of {', '.join(PASSES)}, and {path.name} is not described "
+            "as one; run the export again"
+        )
+    return PASSES[kind][path.stem](
+        _network(path, getattr(diffusers, kind), config, device), settings
+    )
+
+
+def _network(path: Path, kind: type, config: dict[str, Any], device: torch.device) -> nn.Module:
+    with torch.device("meta"):
+        network = kind.from_config(config).eval()
+        nn.Module.to(network, ARITHMETIC)  # diffusers' own warns
+    parameters = Parameters(path, device)
+    strange = parameters.strange({name for name, _ in network.named_parameters()})
+    if strange:
+        raise ArtifactError(
+            f"{path.name} holds {strange[0]}, which the torch runner cannot multiply; it runs bf16 and "
+            "fp8, for fp4 choose the runner tensorrt or onnx"
+        )
+    for name, layer in parameters.narrow():
+        bias = network.get_submodule(name).bias
+        bias = None if bias is None else parameters.wide(f"{name}.bias", bias)
+        network.set_submodule(name, Fp8Linear(layer.weight, layer.weight_scale, layer.scale, bias))
+    found = {name: parameters.wide(name, like) for name, like in network.named_parameters()}
+    network.load_state_dict(
+        {name: each for name, each in found.items() if each is not None}, strict=False, assign=True
+    )
+    return network.requires_grad_(False)

@@ -1,0 +1,104 @@
+"""Requests and answers as the protocols carry them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from retouch.api.request import (
+    ENSEMBLE_IMAGE,
+    INPUTS,
+    LANES,
+    EditRequest,
+    as_base64,
+    request_to_values,
+)
+from retouch.api.response import EditAnswer, EditInfo
+from retouch.client.errors import failure_of
+
+DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
+LANE = "denoiser_"  # how the models' names begin that are lanes
+
+
+def inputs_of(
+    request: EditRequest,
+    protocol: Any,
+    placed: Callable[[Any, Any], bool] = lambda tensor, value: False,
+) -> list:
+    """The request as InferInput objects of tritonclient.grpc or tritonclient.http; what is `placed`
+    elsewhere, as in shared memory, is not in them."""
+    values = request_to_values(request)
+    inputs = []
+    for tensor in INPUTS:
+        value = np.array([[values[tensor.name]]], DTYPES[tensor.datatype])
+        infer_input = protocol.InferInput(tensor.name, value.shape, tensor.datatype)
+        if not placed(infer_input, values[tensor.name]):
+            infer_input.set_data_from_numpy(value)
+        inputs.append(infer_input)
+    return inputs
+
+
+def answer_of(result: Any) -> EditAnswer:
+    """An InferResult of either protocol as EditAnswer."""
+    image = result.as_numpy("IMAGE")
+    if image is None:
+        image = result.as_numpy(ENSEMBLE_IMAGE)
+    step = result.as_numpy("STEP")[0]
+    info = result.as_numpy("INFO")[0]
+    return EditAnswer(image[0, 0], tuple(step.tolist()), EditInfo.from_json(info[0]))
+
+
+def body_of(request: EditRequest) -> str:
+    """The request as JSON for generate_stream. JSON carries no bytes: files go and come as base64
+    text."""
+    region = request.region if request.region in (b"auto", b"full") else as_base64(request.region)
+    text = replace(
+        request, image=as_base64(request.image), region=region, format=f"{request.format};base64"
+    )
+    values = request_to_values(text)
+    return json.dumps(
+        {
+            name: value.decode() if isinstance(value, bytes) else value
+            for name, value in values.items()
+        }
+    )
+
+
+def answer_of_line(line: bytes) -> EditAnswer | None:
+    """A line of generate_stream's events; None when it says nothing, RequestError when it tells of
+    an error."""
+    if not line.startswith(b"data:"):
+        return None
+    event = json.loads(line[5:])
+    if "error" in event:
+        raise failure_of(event["error"])
+    info = event["INFO"] if isinstance(event["INFO"], str) else json.dumps(event["INFO"])
+    image = event.get("IMAGE", event.get(ENSEMBLE_IMAGE))
+    return EditAnswer(base64.b64decode(image), tuple(event["STEP"]), EditInfo.from_json(info))
+
+
+def words_of(body: bytes) -> str:
+    """The error in the body of an HTTP answer, which may be an event of a stream that did not
+    begin."""
+    try:
+        return json.loads(body.removeprefix(b"data:"))["error"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def lanes_of(models: Iterable[str]) -> tuple[str, ...]:
+    """The lanes among the names of models that are loaded, the widest first and those with an
+    adapter last."""
+    names = {name.removeprefix(LANE) for name in models if name.startswith(LANE)}
+    return (*(lane for lane in LANES if lane in names), *sorted(names - set(LANES)))
+
+
+def models_of(statistics: dict[str, Any]) -> list[str]:
+    """The names of the models that are loaded, by the statistics of all of them as HTTP tells
+    them."""
+    return [entry["name"] for entry in statistics["model_stats"]]

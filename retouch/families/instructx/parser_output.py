@@ -1,0 +1,173 @@
+"""The parser's logits in words: operations, and the cells that change."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retouch.api.response import Operation
+
+NONE = "none"
+# the order in which the heads are trained to have their logits; a checkpoint's file has the fields'
+# names sorted
+ORDER = (
+    "op",
+    "target_colour",
+    "target_kind",
+    "target_size",
+    "value_colour",
+    "value_kind",
+    "value_size",
+    "value_place",
+)
+MARGIN = 0.02  # around a box, as a share of the image: the parser may be off by so much
+# which of a value's words say what an operation does; the others repeat the target's
+SAYS = {
+    "recolour": ("colour",),
+    "remove": (),
+    "replace": ("colour", "kind"),
+    "add": ("size", "colour", "kind", "place"),
+    "move": ("place",),
+    "resize": ("size",),
+    "background": ("colour",),
+}
+TARGET = ("colour", "kind")
+VALUE = ("size", "colour", "kind", "place")
+ROWS = ("top", "", "bottom")
+COLUMNS = ("left", "", "right")
+# the longer side of a shape's box, as a share: a third of its radius in sixths of the shorter side
+# of the image
+EXTENTS = {"small": 0.60 / 3, "medium": 0.74 / 3, "large": 0.88 / 3}
+
+
+def operations(
+    labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]
+) -> list[Operation]:
+    """Operations of the slots that hold one, in the sentence's order.
+
+    `labels` [S, K] are logits of every field, one after the other in ORDER; `boxes` [S, 2, 4] the
+    target's and the value's; `fields` names the fields and their words: `op`, `target_…` and
+    `value_…`, "none" first in each. Place and size are those of the value box that the transformer
+    takes (`places`), not of the labels: the box decides what is drawn. Without a box, or where the
+    checkpoint has no such word, they are left out."""
+    found = []
+    for row, (target_box, value_box), (_, drawn) in zip(
+        labels, boxes, places(labels, boxes, fields)
+    ):
+        words = likeliest(row, fields)
+        measured = {"value_place": place_of(drawn), "value_size": size_of(drawn)}
+        words |= {
+            name: word if word in fields.get(name, ()) else NONE for name, word in measured.items()
+        }
+        op = words["op"]
+        if op == NONE:
+            continue
+        target = _join(words, "target", TARGET)
+        value = _join(words, "value", SAYS.get(op, VALUE))
+        box = target_box if target or op == "background" else value_box
+        found.append(Operation(op, target, value, upright(box)))
+    return found
+
+
+def places(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) -> np.ndarray:
+    """The boxes [S, 2, 4] with zeros for those that no operation has, as the transformer was
+    trained on them.
+
+    A shape has a box before the edit when there is a target and after it when there is a value; a
+    new background has the whole image for both."""
+    out = np.zeros_like(boxes)
+    for slot, row in enumerate(labels):
+        words = likeliest(row, fields)
+        for column, side in enumerate(("target", "value")):
+            if words["op"] == "background":
+                out[slot, column] = (0, 0, 1, 1)
+            elif words["op"] != NONE and words.get(f"{side}_kind", NONE) != NONE:
+                out[slot, column] = boxes[slot, column]
+    return out
+
+
+def region(
+    logits: np.ndarray,
+    threshold: float,
+    boxes: np.ndarray,
+    seen: tuple[int, int],
+    grid: tuple[int, int],
+) -> np.ndarray:
+    """The cells [N] of `grid` (rows, columns) that may change: those over which the parser's tokens
+    do with a probability above `threshold`, and those that a box of an operation touches.
+
+    `logits` [V] are of the tokens of the grid `seen` over the same image; `boxes` [S, 2, 4] as
+    `places` has them. A cell too many costs little, for what need not change is drawn as it was; a
+    cell too few cuts a piece off the result."""
+    changing = (logits > np.log(threshold / (1 - threshold))).reshape(seen)
+    return _covered(changing, grid).ravel() | _touched(boxes.reshape(-1, 4), grid)
+
+
+def _covered(tokens: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Cells bool [rows, columns] of `grid` that lie over a token of bool [rows, columns], be it by
+    an edge; the same where both grids are one."""
+    for axis, (count, cells) in enumerate(zip(tokens.shape, grid)):
+        cell = np.arange(cells)
+        first = cell * count // cells
+        last = -(-(cell + 1) * count // cells)  # whole: shares may round over an edge
+        before = np.insert(tokens.cumsum(axis), 0, 0, axis)
+        tokens = before.take(last, axis) > before.take(first, axis)
+    return tokens
+
+
+def _touched(boxes: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    edges = [np.arange(count + 1) / count for count in grid]
+    cells = np.zeros(grid, bool)
+    for x0, y0, x1, y1 in boxes:
+        if x1 > x0 and y1 > y0:
+            rows, columns = (
+                (side[1:] > low - MARGIN) & (side[:-1] < high + MARGIN)
+                for side, low, high in zip(edges, (y0, x0), (y1, x1))
+            )
+            cells |= rows[:, None] & columns
+    return cells.ravel()
+
+
+def place_of(box: np.ndarray) -> str:
+    """The ninth of the image in which the centre of a box lies, such as "top left"; "none" for a
+    box of zeros."""
+    if not np.any(box):
+        return NONE
+    column, row = (int(np.clip((box[axis] + box[axis + 2]) / 2 * 3, 0, 2)) for axis in (0, 1))
+    return " ".join(filter(None, (ROWS[row], COLUMNS[column]))) or "center"
+
+
+def size_of(box: np.ndarray) -> str:
+    """The size whose extent is nearest to the longer side of a box; "none" for a box of zeros."""
+    if not np.any(box):
+        return NONE
+    extent = max(abs(box[2] - box[0]), abs(box[3] - box[1]))
+    return min(EXTENTS, key=lambda size: abs(EXTENTS[size] - extent))
+
+
+def upright(box: np.ndarray) -> tuple[float, float, float, float]:
+    """A box with x0 ≤ x1 and y0 ≤ y1, in plain numbers of four digits."""
+    (x0, x1) = sorted((box[0], box[2]))
+    (y0, y1) = sorted((box[1], box[3]))
+    return tuple(round(float(side), 4) for side in (x0, y0, x1, y1))
+
+
+def ordered(fields: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The fields as their logits lie, however a file has sorted them; those of other names last, by
+    name."""
+    names = [name for name in ORDER if name in fields] + sorted(set(fields) - set(ORDER))
+    return {name: fields[name] for name in names}
+
+
+def likeliest(row: np.ndarray, fields: dict[str, list[str]]) -> dict[str, str]:
+    """The word with the largest logit of every field; `row` [K] is one slot's, in ORDER."""
+    fields = ordered(fields)
+    ends = np.cumsum([len(values) for values in fields.values()])
+    logits = np.split(row, ends[:-1])
+    return {
+        name: values[int(each.argmax())] for (name, values), each in zip(fields.items(), logits)
+    }
+
+
+def _join(words: dict[str, str], side: str, names: tuple[str, ...]) -> str:
+    said = (words.get(f"{side}_{name}", NONE) for name in names)
+    return " ".join(word for word in said if word != NONE)

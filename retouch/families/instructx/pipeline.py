@@ -1,0 +1,289 @@
+"""The whole edit in torch, as a diffusers pipeline: what training, export and the parity tests
+agree on."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DiffusionPipeline,
+    FlowMatchEulerDiscreteScheduler,
+    Flux2Transformer2DModel,
+)
+from PIL import Image
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
+
+from retouch.api.request import BUCKETS, CELL
+from retouch.api.response import Operation
+from retouch.diffusion.box_features import layout
+from retouch.diffusion.latents import (
+    cell_centres,
+    conditioning_ids,
+    noise,
+    pack,
+    reference_ids,
+    target_ids,
+    unpack,
+)
+from retouch.diffusion.preview import to_uint8
+from retouch.families.instructx import parser_output
+from retouch.families.instructx.prompt import PromptWriter
+from retouch.families.qwen_vl.patches import PatchLayout
+from retouch.families.qwen_vl.rope import Rope
+from retouch.imaging import images
+from retouch.networks.flux2 import reference, step
+from retouch.networks.instructx import Connector, MetaQueries, ParserHeads
+from retouch.networks.qwen_vl import read, see
+
+ADAPTER = "text_encoder_lora"
+
+
+@dataclass
+class Reading:
+    """The parser's answer for one edit: conditioning [1, Q, J], boxes [1, S, 2, 4], operations,
+    region bool [N]."""
+
+    conditioning: Tensor
+    boxes: np.ndarray
+    operations: list[Operation]
+    region: np.ndarray
+
+
+@dataclass
+class Edited:
+    """`image` is a PIL image or latents [1, C, h, w]; `region` bool [N] are the cells that were
+    drawn."""
+
+    image: Image.Image | np.ndarray
+    operations: list[Operation]
+    region: np.ndarray
+    seed: int
+
+
+class RetouchPipeline(DiffusionPipeline):
+    """InstructX's parts: vision-language model, meta-queries, connector, and a K/V diffusion
+    transformer."""
+
+    model_cpu_offload_seq = "text_encoder->connector->transformer->vae"
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        text_encoder: Qwen2_5_VLForConditionalGeneration,
+        tokenizer: PreTrainedTokenizerFast,
+        meta_queries: MetaQueries,
+        parser_heads: ParserHeads,
+        connector: Connector,
+        transformer: Flux2Transformer2DModel,
+        scheduler: FlowMatchEulerDiscreteScheduler,
+        prediction: str = "sample",
+        default_steps: int = 8,
+        region_threshold: float = 0.5,
+        sizes: Sequence[tuple[int, int]] = BUCKETS,
+    ):
+        """`prediction` is what the transformer says: "sample" (the clean tokens) or "velocity".
+        `sizes` are the (height, width) in pixels at which images are edited, of whole cells; the
+        parser sees them at a size of its own, within the limits of the image processor that lies in
+        the checkpoint."""
+        super().__init__()
+        self.register_modules(
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            meta_queries=meta_queries,
+            parser_heads=parser_heads,
+            connector=connector,
+            transformer=transformer,
+            scheduler=scheduler,
+        )
+        self.register_to_config(
+            prediction=prediction,
+            default_steps=default_steps,
+            region_threshold=region_threshold,
+            sizes=[list(size) for size in sizes],
+        )
+        self.layout = PatchLayout.of(text_encoder.config.vision_config.to_dict())
+
+    # -- the stages --------------------------------------------------------------------------------
+
+    @property
+    def patch(self) -> int:
+        """Latents a token covers in each direction."""
+        return CELL >> (len(self.vae.config.block_out_channels) - 1)
+
+    @torch.no_grad()
+    def parse(self, pixels: np.ndarray, instruction: str) -> Reading:
+        """uint8 [H, W, 3] of a bucket's size and a sentence."""
+        height, width, _ = pixels.shape
+        size = self.layout.size(height, width)
+        model = self.text_encoder.model
+        seen = self.layout.grid(*size)
+        grid = (height // CELL, width // CELL)
+        patches = self.layout.inputs(images.fit(pixels, size, Image.Resampling.BICUBIC)[None])
+        tokens = see(model.visual, *map(torch.from_numpy, patches.values()))
+        writer = PromptWriter(self.tokenizer.backend_tokenizer, self.meta_queries.config.count)
+        prompts = writer.write([instruction], seen)
+        rope = Rope.of(self.text_encoder.config.text_config)
+        arrays = (
+            prompts.ids,
+            prompts.image_index,
+            prompts.query_index,
+            *rope.tables(prompts.positions),
+        )
+        queries, said = read(model, self.meta_queries, tokens, *map(torch.from_numpy, arrays))
+        understood = self.parser_heads(queries, said, torch.from_numpy(cell_centres(seen)))
+        heads = self.parser_heads.config
+        labels = understood.labels[0].numpy()
+        boxes = understood.boxes[0].numpy()
+        places = parser_output.places(labels, boxes, heads.fields)
+        return Reading(
+            self.connector(queries),
+            places[None],
+            parser_output.operations(labels, boxes, heads.fields),
+            parser_output.region(
+                understood.region[0].numpy(), self.config.region_threshold, places, seen, grid
+            ),
+        )
+
+    @torch.no_grad()
+    def encode(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 [H, W, 3] → normalised latents [1, C, h, w]."""
+        scaled = torch.tensor(pixels[None]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        latents = self.vae.encode(scaled).latent_dist.mode()
+        return ((latents - self.vae.config.shift_factor) * self.vae.config.scaling_factor).numpy()
+
+    @torch.no_grad()
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Normalised latents [1, C, h, w] → uint8 [H, W, 3]."""
+        scaled = (
+            torch.from_numpy(latents) / self.vae.config.scaling_factor
+            + self.vae.config.shift_factor
+        )
+        pixels = self.vae.decode(scaled).sample[0].permute(1, 2, 0).numpy()
+        return to_uint8(pixels)
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        latents: np.ndarray,
+        reading: Reading,
+        region: np.ndarray,
+        seed: int,
+        steps: int,
+        on_step: Callable[[int, np.ndarray], None] | None = None,
+    ) -> np.ndarray:
+        """Latents [1, C, h, w] with the cells of `region` drawn anew; `on_step(done, clean tokens)`
+        sees each step."""
+        grid = latents.shape[2] // self.patch, latents.shape[3] // self.patch
+        source = pack(latents, self.patch)
+        cells = np.flatnonzero(region)
+        everywhere = torch.from_numpy(reference_ids(grid)[None])
+        keys, values = reference(self.transformer, torch.from_numpy(source), everywhere)
+        ids = target_ids(grid)[cells][None]
+        beside = np.concatenate([source[:, cells], layout(reading.boxes, ids, grid)], -1)
+        beside = torch.from_numpy(
+            beside[..., : self.transformer.config.in_channels - self.transformer.out_channels]
+        )
+        per_slot = reading.conditioning.shape[1] // reading.boxes.shape[1]
+        positions = (
+            torch.from_numpy(ids),
+            torch.from_numpy(conditioning_ids(reading.boxes, grid, per_slot)),
+        )
+        tokens = torch.from_numpy(noise(seed, *source.shape[1:])[cells][None])
+        self.scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps))
+        for done, (time, sigma) in enumerate(
+            zip(self.scheduler.timesteps, self.scheduler.sigmas), start=1
+        ):
+            seen = torch.cat([tokens, beside], -1)
+            said = step(
+                self.transformer, seen, sigma[None], reading.conditioning, *positions, keys, values
+            )
+            velocity = (tokens - said) / sigma if self.config.prediction == "sample" else said
+            if on_step:
+                on_step(done, (tokens - sigma * velocity)[0].numpy())
+            tokens = self.scheduler.step(velocity, time, tokens, return_dict=False)[0]
+        source[0, cells] = tokens[0].numpy()
+        return unpack(source, grid, self.patch)
+
+    # -- an edit -----------------------------------------------------------------------------------
+
+    def __call__(
+        self,
+        image: Image.Image,
+        instruction: str,
+        seed: int = 0,
+        steps: int = 0,
+        region: np.ndarray | str = "auto",
+        output_type: str = "pil",
+    ) -> Edited:
+        """Edit one image. `region` is "auto" (the parser's), "full", or bool [N] cells; `steps` 0
+        is the default.
+
+        `output_type` "latent" gives the latents before decoding. Outside the region the source's
+        pixels come back."""
+        whole = np.asarray(image.convert("RGB"))
+        size = images.bucket(*whole.shape[:2], self.config.sizes)
+        pixels = images.fit(whole, size)
+        reading = self.parse(pixels, instruction)
+        cells = _cells(region, reading.region)
+        latents = self.denoise(
+            self.encode(pixels), reading, cells, seed, steps or self.config.default_steps
+        )
+        if output_type == "latent":
+            return Edited(latents, reading.operations, cells, seed)
+        mask = images.mask_of_cells(cells, size, *whole.shape[:2])
+        edited = Image.fromarray(images.paste_back(whole, self.decode(latents), mask))
+        return Edited(edited, reading.operations, cells, seed)
+
+    # -- disk --------------------------------------------------------------------------------------
+
+    def save_pretrained(self, save_directory: str | Path, **options) -> None:
+        """As diffusers does; an adapter of the language model is written beside its base, not into
+        it."""
+        adapted = self.text_encoder
+        if getattr(adapted, "_hf_peft_config_loaded", False):
+            self.text_encoder = _without_adapter(adapted)
+            adapted.save_pretrained(Path(save_directory) / ADAPTER)
+        try:
+            super().save_pretrained(save_directory, **options)
+        finally:
+            self.text_encoder = adapted
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, **options
+    ) -> RetouchPipeline:
+        """As diffusers does, in float32 unless told otherwise; the language model's adapter, if
+        any, is put on."""
+        options = {"torch_dtype": torch.float32} | options
+        pipeline = super().from_pretrained(pretrained_model_name_or_path, **options)
+        vision = pipeline.text_encoder.config.vision_config.to_dict()
+        pipeline.layout = PatchLayout.of_checkpoint(vision, Path(pretrained_model_name_or_path))
+        adapter = Path(pretrained_model_name_or_path) / ADAPTER
+        if adapter.is_dir():
+            pipeline.text_encoder.load_adapter(str(adapter))
+        return pipeline
+
+
+def _cells(region: np.ndarray | str, parsed: np.ndarray) -> np.ndarray:
+    if isinstance(region, str):
+        return {"auto": parsed, "full": np.ones_like(parsed)}[region]
+    return region
+
+
+def _without_adapter(
+    model: Qwen2_5_VLForConditionalGeneration,
+) -> Qwen2_5_VLForConditionalGeneration:
+    """A model of the base's weights alone."""
+    kept = ((name, value) for name, value in model.state_dict().items() if ".lora_" not in name)
+    weights = {name.replace(".base_layer", ""): value for name, value in kept}
+    base = type(model)(copy.deepcopy(model.config))
+    base.load_state_dict(weights)
+    return base.to(model.dtype).eval()

@@ -1,0 +1,86 @@
+"""A chat template with photos and an instruction as Qwen2.5-VL's input: token ids and 3-D rotary
+positions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from retouch.families.instructx.prompt import IMAGE_PAD
+
+SPECIAL = re.compile(r"(<\|\w+\|>)")
+
+
+@dataclass(frozen=True)
+class Chat:
+    """ids int64 [T]; positions int64 [3, T] (time, row, column); image_index int64 [V], where the
+    photos' tokens stand."""
+
+    ids: np.ndarray
+    positions: np.ndarray
+    image_index: np.ndarray
+
+
+class ChatWriter:
+    """`template` has {} for the instruction, and before that comes `picture` once a photo, {} in it
+    for its number.
+
+    Special tokens count where the template has them; in an instruction they are plain text like any
+    other."""
+
+    def __init__(self, tokenizer: Path | Tokenizer, template: str, picture: str):
+        self.tokenizer = (
+            tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.from_file(str(tokenizer))
+        )
+        self.tokenizer.encode_special_tokens = True
+        self._before, self._after = template.split("{}")
+        self._picture = picture
+
+    def write(self, instruction: str, grids: list[tuple[int, int]]) -> Chat:
+        """For photos of `grids` (rows, columns) tokens."""
+        pictures = "".join(self._picture.format(number + 1) for number in range(len(grids)))
+        ids = []
+        positions = []
+        image_index = []
+        photos = iter(grids)
+        at = 0
+        for token in self._tokens(self._before + pictures, instruction, self._after):
+            if token == self.tokenizer.token_to_id(IMAGE_PAD):
+                grid = next(photos)
+                image_index.append(len(ids) + np.arange(grid[0] * grid[1]))
+                ids += [token] * (grid[0] * grid[1])
+                positions.append(photo_positions(grid, at))
+                at += max(grid)
+            else:
+                ids.append(token)
+                positions.append(np.full((3, 1), at))
+                at += 1
+        return Chat(np.array(ids), np.concatenate(positions, 1), np.concatenate(image_index))
+
+    def _tokens(self, before: str, instruction: str, after: str) -> Iterator[int]:
+        """The instruction is joined to the words of the template around it: the tokenizer may make
+        one token of both."""
+        *start, ahead = SPECIAL.split(before)
+        behind, *end = SPECIAL.split(after)
+        for piece in start:
+            yield from self._encoded(piece)
+        yield from self.tokenizer.encode(ahead + instruction + behind, add_special_tokens=False).ids
+        for piece in end:
+            yield from self._encoded(piece)
+
+    def _encoded(self, piece: str) -> list[int]:
+        if SPECIAL.fullmatch(piece):
+            return [self.tokenizer.token_to_id(piece)]
+        return self.tokenizer.encode(piece, add_special_tokens=False).ids
+
+
+def photo_positions(grid: tuple[int, int], start: int) -> np.ndarray:
+    """int64 [3, rows × columns] of a photo's tokens, as `Qwen2_5_VLModel.get_rope_index` has them;
+    what follows counts on from `start` and its longer side."""
+    row, column = np.divmod(np.arange(grid[0] * grid[1]), grid[1])
+    return start + np.stack([np.zeros_like(row), row, column])

@@ -1,0 +1,42 @@
+"""The rotary embedding of Qwen2.5-VL's language model, in three dimensions. numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Rope:
+    """`sections` of the frequencies of a `head` turn by time, row and column."""
+
+    head: int
+    theta: float
+    sections: tuple[int, ...]
+
+    @classmethod
+    def of(cls, text: Any) -> Rope:
+        """That of a language model with transformers' config `text`; ValueError for one that is not
+        as Qwen2.5-VL's."""
+        said = text.rope_parameters
+        if said["rope_type"] != "default" or text.use_sliding_window:
+            raise ValueError(
+                f"the text model has {said['rope_type']} rotary positions or a sliding window, which is "
+                "not supported"
+            )
+        return cls(
+            text.hidden_size // text.num_attention_heads,
+            said["rope_theta"],
+            tuple(said["mrope_section"]),
+        )
+
+    def tables(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cosines and sines float32 [..., T, head] of positions [3, ..., T]."""
+        exponents = np.arange(0, self.head, 2, dtype=np.float32) / np.float32(self.head)
+        axis = np.repeat(np.arange(len(self.sections)) % 3, self.sections)
+        turns = np.moveaxis(positions[axis], 0, -1).astype(np.float32)
+        angles = turns * (np.float32(1) / np.float32(self.theta) ** exponents)
+        angles = np.concatenate([angles, angles], -1)
+        return np.cos(angles), np.sin(angles)

@@ -1,0 +1,240 @@
+"""Images: bytes to RGB pixels and back, resolution buckets, masks, and pasting untouched pixels
+back.
+
+Pixels are uint8 [H, W, 3] RGB. A mask is bool [H, W], True = edit. Cells are bool [N], row-major
+over the bucket's grid of CELL × CELL pixel squares. Whatever a sender did wrong comes out as
+RequestError."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from retouch.api.request import (
+    BUCKETS,
+    CELL,
+    DEFAULT_LEVEL,
+    DEFAULT_QUALITY,
+    KEEP_BELOW,
+    LOSSLESS,
+    MAX_IMAGE_BYTES,
+    RequestError,
+)
+from retouch.imaging.colour import STRIP
+from retouch.imaging.formats import advice, allowed, is_known, other_format
+from retouch.imaging.photo import Check, Photo, go_on, loaded, opened, photo_of, upright
+
+# EXIF orientations that swap width and height, and what turns such a picture upright
+SWAPPED = {
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode(data: bytes, name: str = "IMAGE", first_frame: bool | None = None) -> np.ndarray:
+    """A picture file (or its base64 text) → sRGB uint8 [H, W, 3], upright, without alpha or
+    metadata."""
+    return decode_photo(data, name, first_frame=first_frame).srgb()
+
+
+def decode_photo(
+    data: bytes, name: str = "IMAGE", check: Check = go_on, first_frame: bool | None = None
+) -> Photo:
+    """A picture file (or its base64 text) with its colours and its transparency; RequestError.
+    `check` is called while it is decoded, and ends that by raising. Several frames are refused,
+    unless the `first_frame` is asked for; None where nobody can."""
+    return photo_of(_plain(data, name), name, check, first_frame)
+
+
+def decode_mask(
+    data: bytes, height: int, width: int, name: str = "REGION", orientation: int = 1
+) -> np.ndarray:
+    """An encoded mask → bool [height, width], True where it is white; RequestError when the size
+    differs.
+
+    A mask may also have the size at which its photo is stored: it is turned by the photo's EXIF
+    `orientation`."""
+    photo = _sized(decode_photo(data, f"{name} mask"), height, width, f"{name} mask", orientation)
+    mask = photo.opaque(background=0).mean(axis=2) >= 128
+    if not mask.any():
+        raise RequestError(
+            f"{name} mask is black all over; paint what may change white, or send auto or full"
+        )
+    return mask
+
+
+def decode_transparency(
+    data: bytes, height: int, width: int, name: str, orientation: int = 1
+) -> np.ndarray:
+    """An encoded image → bool [height, width], True where it is transparent; RequestError when it
+    is nowhere."""
+    photo = _sized(decode_photo(data, name), height, width, name, orientation)
+    if photo.alpha is None and not loaded(_plain(data, name), name).has_transparency_data:
+        raise RequestError(
+            f"{name} has no alpha channel; send one that is transparent where the image may change"
+        )
+    if photo.alpha is None or not (photo.alpha < 128).any():
+        raise RequestError(f"{name} is opaque all over; make transparent what may change")
+    return photo.alpha < 128
+
+
+def stored_size(data: bytes, name: str = "IMAGE") -> tuple[int, int]:
+    """(width, height) of an encoded image as its header tells it, whichever way it stands;
+    RequestError."""
+    return opened(_plain(data, name), name).size
+
+
+def upright_size(data: bytes, name: str = "IMAGE") -> tuple[int, int]:
+    """(width, height) of an encoded image as `decode` sees it; RequestError."""
+    return upright(
+        loaded(_plain(data, name), name)
+    ).size  # a PNG may tell how it stands after its pixels
+
+
+def encode_mask(mask: np.ndarray) -> bytes:
+    """bool [H, W] → a PNG, white where True."""
+    return encode(mask.astype(np.uint8) * 255)
+
+
+def encode(
+    pixels: np.ndarray,
+    format: str = "png",
+    quality: int = DEFAULT_QUALITY,
+    level: int = DEFAULT_LEVEL,
+    icc: bytes | None = None,
+) -> bytes:
+    """uint8 [H, W, 3], [H, W, 4] with alpha or [H, W] → encoded bytes; `quality` (1 to 100) counts
+    for jpeg and webp, where 100 is lossless, the compression `level` (0 to 9) for png; `icc` is the
+    profile of the pixels."""
+    out = io.BytesIO()
+    options = {
+        "png": {"compress_level": level},
+        "jpeg": {
+            "quality": quality,
+            "subsampling": 0,
+        },  # full colour resolution: what is not edited looks the same
+        "webp": {"exact": True, **_webp(quality)},  # colours below transparency too
+    }[format]
+    Image.fromarray(pixels).save(out, format.upper(), icc_profile=icc, **options)
+    return out.getvalue()
+
+
+def _webp(quality: int) -> dict[str, object]:
+    """Lossless is quicker than lossy with the quickest method, and a third smaller than PNG."""
+    if quality == LOSSLESS:
+        return {"lossless": True, "method": 0, "quality": 20}
+    return {"quality": quality}
+
+
+# -- geometry --------------------------------------------------------------------------------------
+
+
+def bucket(height: int, width: int, sizes: Sequence[tuple[int, int]] = BUCKETS) -> tuple[int, int]:
+    """The one of `sizes` (height, width) whose aspect ratio is nearest."""
+    return min(sizes, key=lambda size: abs(math.log(size[0] / size[1]) - math.log(height / width)))
+
+
+def fit(
+    pixels: np.ndarray, size: tuple[int, int], by: Image.Resampling = Image.Resampling.LANCZOS
+) -> np.ndarray:
+    """Pixels at `size` (height, width); the very same array when they have it already."""
+    if pixels.shape[:2] == tuple(size):
+        return pixels
+    image = Image.fromarray(pixels).resize((size[1], size[0]), by)
+    return np.asarray(image)
+
+
+def cells_of_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """bool [H, W] → bool [N] of the bucket `size`: a cell is edited when any of its pixels is."""
+    rows, columns = (_starts(count, side // CELL) for count, side in zip(mask.shape, size))
+    return np.logical_or.reduceat(
+        np.logical_or.reduceat(mask, rows, axis=0), columns, axis=1
+    ).ravel()
+
+
+def mask_of_cells(cells: np.ndarray, size: tuple[int, int], height: int, width: int) -> np.ndarray:
+    """bool [N] of the bucket `size` → bool [height, width]: the pixels that belong to the cells."""
+    grid = cells.reshape(size[0] // CELL, size[1] // CELL)
+    # searching the same starts as cells_of_mask keeps a cell's pixels one set in both directions
+    rows, columns = (
+        np.searchsorted(_starts(count, cells_), np.arange(count), side="right") - 1
+        for count, cells_ in zip((height, width), grid.shape)
+    )
+    return grid[rows][:, columns]
+
+
+def paste_back(
+    source: np.ndarray, edited: np.ndarray, mask: np.ndarray, keep_below: int = KEEP_BELOW
+) -> np.ndarray:
+    """The edit at the source's size, with the source's own pixels wherever `mask` [H, W] is False,
+    and where the edit differs by fewer than `keep_below` grey levels, so that nothing was meant to
+    change."""
+    edited = fit(edited, source.shape[:2])
+    return np.where(changed(source, edited, mask, keep_below)[:, :, None], edited, source)
+
+
+def changed(
+    source: np.ndarray, edited: np.ndarray, mask: np.ndarray, keep_below: int
+) -> np.ndarray:
+    """bool [H, W]: pixels of the mask that an edit of the source's size moves by `keep_below` grey
+    levels or more."""
+    moved = np.empty(mask.shape, bool)
+    for top in range(0, len(source), STRIP):  # a large photo has no second copy in wider numbers
+        rows = slice(top, top + STRIP)
+        moved[rows] = np.abs(edited[rows].astype(np.int16) - source[rows]).max(axis=2) >= keep_below
+    return mask & moved
+
+
+def _starts(pixels: int, cells: int) -> np.ndarray:
+    return np.arange(cells) * pixels // cells
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def _plain(data: bytes, name: str) -> bytes:
+    """The file in what was sent, which may be its base64 text or a data: URL; RequestError."""
+    if not data:
+        raise RequestError(f"{name} is empty; send a picture file: {allowed()}")
+    limit = MAX_IMAGE_BYTES
+    if not is_known(data) and (
+        known := other_format(data)
+    ):  # no picture's base64 text starts like one of these
+        raise RequestError(f"{name} is {known} file; {advice(known)}")
+    if not is_known(data) and len(data) <= limit * 3 // 2:  # base64 in lines, too
+        text = data.split(b",", 1)[1] if data.startswith(b"data:") and b"," in data[:64] else data
+        try:
+            data = base64.b64decode(text.translate(None, b"\r\n \t"), validate=True)
+        except (binascii.Error, ValueError):
+            raise RequestError(
+                f"{name} is not a picture file, nor one as base64 text; {allowed()} are allowed"
+            ) from None
+    if len(data) > limit:
+        raise RequestError(f"{name} has {len(data)} bytes; at most {limit} are allowed")
+    return data
+
+
+def _sized(photo: Photo, height: int, width: int, name: str, orientation: int) -> Photo:
+    """The mask itself, turned where it has the stored size of its photo; RequestError for another
+    size."""
+    shape = photo.pixels.shape[:2]
+    if shape == (width, height) != (height, width) and orientation in SWAPPED:
+        alpha = None if photo.alpha is None else _turned(photo.alpha, orientation)
+        return Photo(_turned(photo.pixels, orientation), alpha)
+    if shape != (height, width):
+        raise RequestError(
+            f"{name} is {shape[1]} x {shape[0]} pixels; it must be the image's {width} x {height}"
+        )
+    return photo
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(pixels).transpose(SWAPPED[orientation]))

@@ -1,0 +1,99 @@
+"""What is looked at before a server is started, so that a start that cannot succeed says why at
+once."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import resource
+import socket
+from pathlib import Path
+
+from retouch.launcher.secret import is_loopback
+from retouch.launcher.start_failure import ServerError
+
+LEAST_FILES = 512  # open files of one tritonserver with all its lanes, and room for clients
+USUAL_FILES = 4096
+RELEASE = "2.51 (24.10)"
+MENDED = "26.08"
+GPU_DEVICES = "/dev/nvidia[0-9]*"
+ON_GPU = re.compile(r"\bKIND_GPU\b")
+WILDCARDS = ("0.0.0.0", "::", "")
+
+
+def check_host(host: str, behind_proxy: bool) -> None:
+    """ServerError unless a server with known holes stays on loopback or stands behind a proxy."""
+    if not is_loopback(host) and not behind_proxy:
+        raise ServerError(
+            f"tritonserver {RELEASE} has known holes that are mended in {MENDED}, so it listens beyond this "
+            "machine only with --behind-proxy, which says that a proxy stands before it (see SECURITY.md)"
+        )
+
+
+def check_ports(host: str, ports: dict[str, int]) -> None:
+    """`ports` by protocol; ServerError that names the first one that cannot be had."""
+    for protocol, port in ports.items():
+        twin = next(
+            (name for name, other in ports.items() if other == port and name != protocol), None
+        )
+        if twin:
+            raise ServerError(
+                f"{protocol} and {twin} have the same port {port}; choose another with --{protocol}-port"
+            )
+        try:
+            with contextlib.closing(_listening(host, port)):
+                pass
+        except socket.gaierror:
+            raise ServerError(f"{host!r} is no address of this machine") from None
+        except PermissionError:
+            raise ServerError(
+                f"port {port} ({protocol}) of {host} may not be used by this user; choose one from 1024 "
+                f"with --{protocol}-port"
+            ) from None
+        except OSError as failure:
+            if failure.errno in _FOREIGN:
+                raise ServerError(f"{host!r} is no address of this machine") from None
+            raise ServerError(
+                f"port {port} ({protocol}) of {host} is in use, perhaps by another server; choose another "
+                f"with --{protocol}-port, or 0 for a free one"
+            ) from None
+
+
+def raise_open_files() -> None:
+    """Allow this process's children as many open files as they need; ServerError when that is not
+    allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    infinite = resource.RLIM_INFINITY
+    if soft == infinite or soft >= USUAL_FILES:
+        return
+    allowed = USUAL_FILES if hard == infinite else min(hard, USUAL_FILES)
+    if allowed < LEAST_FILES:
+        raise ServerError(
+            f"this shell allows {allowed} open files, and the server needs {LEAST_FILES}; allow more with "
+            "`ulimit -n 1024`"
+        )
+    if allowed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+def check_gpu(repository: Path, profile: str, names: list[str], devices: str = GPU_DEVICES) -> None:
+    """ServerError when a model that is to be loaded runs on a GPU by this profile, and the machine
+    has none."""
+    if any(Path("/").glob(devices.lstrip("/"))) or Path("/dev/dxg").exists():  # the latter is WSL's
+        return
+    for name in names:
+        path = repository / name / "configs" / f"{profile}.pbtxt"
+        config = path if profile and path.is_file() else repository / name / "config.pbtxt"
+        if ON_GPU.search(config.read_text()):
+            where = f"profile {profile}" if profile else f"model {name}"
+            raise ServerError(
+                f"{where} needs an NVIDIA GPU, and this machine has none; use --profile cpu"
+            )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+_FOREIGN = (99, -2, -3, -5)  # EADDRNOTAVAIL, and what getaddrinfo says of unknown names

@@ -1,0 +1,59 @@
+"""The two passes of a Flux2Transformer2DModel in K/V mode."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import Flux2Transformer2DModel
+from torch import Tensor, nn
+
+from retouch.networks.flux2 import reference, step
+
+
+class Reference(nn.Module):
+    """Keys and values of the source, once an image."""
+
+    outputs = ("k", "v")
+
+    def __init__(self, model: Flux2Transformer2DModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return reference(self.model, tokens.to(self.model.dtype), ids)
+
+
+class Step(nn.Module):
+    """Velocity in float32, whatever the transformer predicts: the host's Euler loop is the same for
+    any family.
+
+    `beside` are the channels that a token has beside its noise, in a transformer that takes some.
+    """
+
+    outputs = ("velocity",)
+
+    def __init__(self, model: Flux2Transformer2DModel, prediction: str):
+        super().__init__()
+        self.model = model
+        self.prediction = prediction
+
+    def forward(
+        self,
+        tokens: Tensor,
+        timestep: Tensor,
+        conditioning: Tensor,
+        ids: Tensor,
+        conditioning_ids: Tensor,
+        k: Tensor,
+        v: Tensor,
+        beside: Tensor | None = None,
+    ) -> Tensor:
+        kind = self.model.dtype
+        seen = (tokens if beside is None else torch.cat([tokens, beside], -1)).to(kind)
+        predicted = step(
+            self.model, seen, timestep, conditioning.to(kind), ids, conditioning_ids, k, v
+        ).float()
+        return (
+            (tokens - predicted) / timestep[:, None, None]
+            if self.prediction == "sample"
+            else predicted
+        )

@@ -1,0 +1,91 @@
+"""The small torch modules that join a vision-language model to a diffusion transformer, as
+InstructX has them."""
+
+from dataclasses import dataclass
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+
+class MetaQueries(ModelMixin, ConfigMixin):
+    """Learnt input embeddings [count, width] that follow the prompt; their last hidden states are
+    what is passed on."""
+
+    @register_to_config
+    def __init__(self, count: int = 8, width: int = 192):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(count, width) * 0.02)
+
+
+class Connector(ModelMixin, ConfigMixin):
+    """Two-layer MLP, meta-queries [B, Q, width] → conditioning [B, Q, out]; `share` queries go
+    together."""
+
+    @register_to_config
+    def __init__(self, width: int = 192, hidden: int = 768, out: int = 192, share: int = 1):
+        super().__init__()
+        self.up = nn.Linear(share * width, hidden)
+        self.down = nn.Linear(hidden, share * out)
+
+    def forward(self, queries: Tensor) -> Tensor:
+        slots = queries.unflatten(1, (-1, self.config.share)).flatten(2)
+        said = self.down(nn.functional.gelu(self.up(slots)))
+        return said.unflatten(2, (self.config.share, -1)).flatten(1, 2)
+
+
+@dataclass
+class Understanding:
+    """What the heads read from the parser's hidden states, for S operation slots and V cells.
+
+    labels [B, S, K]: logits of every field, one after the other; boxes [B, S, 2, 4]: target and
+    value box as shares x0, y0, x1, y1; region [B, V]: logit that a cell changes."""
+
+    labels: Tensor
+    boxes: Tensor
+    region: Tensor
+
+
+class ParserHeads(ModelMixin, ConfigMixin):
+    """Reads operations, boxes and the region; every slot has an equal share of the meta-queries.
+
+    Every cell says where the shape in it stands, and a slot points at the cells of its target: a
+    box is a mean over the cells pointed at. A value's box is the target's, or what the slot says
+    itself, or between the two."""
+
+    @register_to_config
+    def __init__(
+        self,
+        fields: dict[str, list[str]] = {"op": ["none"]},
+        slots: int = 2,
+        queries: int = 8,
+        width: int = 192,
+    ):
+        super().__init__()
+        share = queries // slots * width
+        self.labels = nn.Linear(share, sum(len(values) for values in fields.values()))
+        self.seek = nn.Linear(share, width)
+        self.place = nn.Sequential(nn.Linear(share, width), nn.GELU(), nn.Linear(width, 8))
+        self.shape = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 4))
+        self.cell = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
+
+    def forward(self, queries: Tensor, cells: Tensor, centres: Tensor) -> Understanding:
+        """`queries` [B, Q, width] and `cells` [B, V, width], the hidden states at meta-queries and
+        image tokens; `centres` [V, 2] of the cells, x and y as shares."""
+        slots = queries.reshape(queries.shape[0], self.config.slots, -1)
+        sought = self.seek(slots) @ cells.transpose(1, 2) / cells.shape[-1] ** 0.5
+        offset, extent = self.shape(cells).chunk(2, -1)
+        shapes = torch.cat([centres + offset.tanh() / 2, extent.sigmoid() / 2], -1)
+        target = sought.softmax(-1) @ shapes
+        own, blend = self.place(slots).sigmoid().chunk(2, -1)
+        middle, side = own.chunk(2, -1)
+        value = torch.lerp(torch.cat([middle, side / 2], -1), target, blend)
+        region = self.cell(cells)[..., 0] + sought.logsumexp(1)
+        return Understanding(self.labels(slots), _corners(torch.stack([target, value], -2)), region)
+
+
+def _corners(boxes: Tensor) -> Tensor:
+    """Centre and half extents to x0, y0, x1, y1."""
+    centre, extent = boxes.chunk(2, -1)
+    return torch.cat([centre - extent, centre + extent], -1)

@@ -1,0 +1,121 @@
+"""Qwen2.5-VL's passes in torch: images to tokens, and a prompt with its images' tokens to hidden
+states.
+
+`Qwen2_5_VLModel.forward` packs images of all sizes into one sequence and finds its windows from
+their values, which no exporter can follow. Here a batch holds images of one size, and windows come
+padded to one length from the host."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import Qwen2_5_VLModel
+
+from retouch.networks.instructx import MetaQueries
+
+
+def see(
+    visual,
+    patches: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    real: Tensor | None = None,
+    restore: Tensor | None = None,
+) -> Tensor:
+    """Inputs as `PatchLayout.inputs` makes them → vision tokens [B, V, width].
+
+    ValueError when a tower with windowed attention is not given its windows.
+    """
+    whole = set(visual.fullatt_block_indexes)
+    if real is None and len(whole) != len(visual.blocks):
+        raise ValueError("the vision tower has windowed attention; it needs its images by window")
+    hidden = visual.patch_embed(patches.flatten(0, -2)).unflatten(0, patches.shape[:-1])
+    for index, block in enumerate(visual.blocks):
+        attend = _within_windows if real is not None and index not in whole else _over_the_image
+        hidden = hidden + attend(block.attn, block.norm1(hidden), cos, sin, real)
+        hidden = hidden + block.mlp(block.norm2(hidden))
+    merged = visual.merger(hidden.flatten(0, -2)).unflatten(0, (patches.shape[0], -1))
+    return merged if restore is None else _gather(merged, restore)
+
+
+def read(
+    model: Qwen2_5_VLModel,
+    meta_queries: MetaQueries,
+    vision_tokens: Tensor,
+    ids: Tensor,
+    image_index: Tensor,
+    query_index: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Hidden states at the meta-queries [B, Q, width] and at the image's tokens [B, V, width];
+    inputs as `Prompts`, with the tables of their positions. Causal attention alone: a row may be
+    padded on the right only."""
+    hidden = _placed(model.language_model.embed_tokens(ids), image_index, vision_tokens)
+    queries = meta_queries.weight.expand(ids.shape[0], -1, -1)
+    hidden = _last(model, _placed(hidden, query_index, queries), cos, sin)
+    return _gather(hidden, query_index), _gather(hidden, image_index)
+
+
+def hear(
+    model: Qwen2_5_VLModel,
+    ids: Tensor,
+    vision_tokens: Tensor,
+    image_index: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+) -> Tensor:
+    """The last hidden states [B, T, width] of prompts `ids` [B, T] with images' tokens [B, V,
+    width] at `image_index` [B, V]; rotary tables [B, T, head size]. Causal attention alone: no row
+    may be padded on the left."""
+    return _last(
+        model, _placed(model.language_model.embed_tokens(ids), image_index, vision_tokens), cos, sin
+    )
+
+
+def _last(model: Qwen2_5_VLModel, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    tables = cos.to(hidden.dtype), sin.to(hidden.dtype)
+    for layer in model.language_model.layers:
+        hidden = layer(hidden, attention_mask=None, position_embeddings=tables)
+    return model.language_model.norm(hidden)
+
+
+def _placed(hidden: Tensor, index: Tensor, tokens: Tensor) -> Tensor:
+    """`hidden` [B, T, width] with `tokens` [B, N, width] at `index` [B, N]."""
+    return hidden.scatter(
+        1, index[..., None].expand(-1, -1, hidden.shape[-1]), tokens.to(hidden.dtype)
+    )
+
+
+def _gather(hidden: Tensor, index: Tensor) -> Tensor:
+    return hidden.gather(1, index[..., None].expand(-1, -1, hidden.shape[-1]))
+
+
+def _within_windows(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor) -> Tensor:
+    """x [B, W, S, width]; every window by itself."""
+    mixed = _attend(attn, x.flatten(0, 1), cos.flatten(0, 1), sin.flatten(0, 1), real.flatten(0, 1))
+    return mixed.unflatten(0, x.shape[:2])
+
+
+def _over_the_image(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor | None) -> Tensor:
+    """x [B, P, width] or [B, W, S, width]."""
+    if real is None:
+        return _attend(attn, x, cos, sin, None)
+    mixed = _attend(attn, x.flatten(1, 2), cos.flatten(1, 2), sin.flatten(1, 2), real.flatten(1, 2))
+    return mixed.unflatten(1, x.shape[1:3])
+
+
+def _attend(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor | None) -> Tensor:
+    """x [B, N, width], tables [B, N, head size]; nothing attends to what is not `real` [B, N]."""
+    q, k, v = attn.qkv(x).unflatten(-1, (3, attn.num_heads, attn.head_dim)).unbind(2)
+    cos = cos[:, :, None]
+    sin = sin[:, :, None]
+    q, k = ((t.float() * cos + _half_turn(t.float()) * sin).to(v.dtype) for t in (q, k))
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+    mask = None if real is None else real[:, None, None]
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=attn.scaling)
+    return attn.proj(out.transpose(1, 2).flatten(2))
+
+
+def _half_turn(x: Tensor) -> Tensor:
+    low, high = x.chunk(2, -1)
+    return torch.cat([-high, low], -1)

@@ -1,0 +1,63 @@
+"""The last stage: an answer's pixels get the source's size and its untouched pixels, and are
+encoded."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+
+from retouch.api.response import EditAnswer, EditInfo, Region
+from retouch.imaging import colour, images
+from retouch.serving.source_image import SourceImage
+
+
+def postprocess(
+    source: SourceImage,
+    cells: np.ndarray,
+    picture: np.ndarray,
+    step: tuple[int, int],
+    info: EditInfo,
+) -> EditAnswer:
+    """The answer to send.
+
+    `cells` bool [N] the edited region; `picture` uint8 [H, W, 3] is the decoded bucket after the
+    last step, before it a preview of any size; `step` done and in all; `info` what the stages
+    before knew. Outside the region (the pixels of a mask, else its cells) the result holds the
+    source's own pixels, bit for bit."""
+    info.kind = "preview"
+    info.steps = step[1]
+    if step[0] == step[1]:
+        info.kind = "final"
+        picture = _pasted(source, cells, picture)
+    info.region = _extent(cells.reshape(source.grid))
+    icc = source.photo.icc if info.kind == "final" else None
+    encoded = images.encode(
+        picture, source.format.name, source.format.quality, source.format.level, icc
+    )
+    return EditAnswer(base64.b64encode(encoded) if source.format.base64 else encoded, step, info)
+
+
+def _pasted(source: SourceImage, cells: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """The edit in the photo's own colours, uint8 [H, W, 3], or [H, W, 4] where the photo has
+    transparency that the format can hold: what the edit moves is opaque, the rest is as it was."""
+    photo = source.photo
+    edited = images.fit(colour.from_srgb(picture, photo.icc), photo.pixels.shape[:2])
+    if photo.alpha is None:
+        return images.paste_back(photo.pixels, edited, source.editable(cells), source.keep_below)
+    opaque = photo.opaque()
+    moved = images.changed(opaque, edited, source.editable(cells), source.keep_below)
+    if source.format.name == "jpeg":
+        return np.where(moved[:, :, None], edited, opaque)
+    pixels = np.where(moved[:, :, None], edited, photo.pixels)
+    return np.dstack([pixels, np.where(moved, np.uint8(255), photo.alpha)])
+
+
+def _extent(grid: np.ndarray) -> Region:
+    if not grid.any():  # the parser found nothing to change
+        return Region((0.0, 0.0, 0.0, 0.0), 0.0)
+    rows = np.nonzero(grid.any(axis=1))[0]
+    columns = np.nonzero(grid.any(axis=0))[0]
+    height, width = grid.shape
+    box = (columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
+    return Region(tuple(round(float(side), 4) for side in box), round(float(grid.mean()), 4))

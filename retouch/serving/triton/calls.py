@@ -1,0 +1,48 @@
+"""Calls from one model to another (BLS)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from retouch.api.request import RequestError
+from retouch.api.tensors import outputs_of
+from retouch.families.denoise_request import Arrays
+from retouch.serving.triton.responses import FAILED
+from retouch.serving.triton.sender import STATUS
+from retouch.serving.triton.stream_workaround import STREAMS
+
+
+def call(model: str, inputs: Arrays) -> Arrays:
+    """One answer of another model; RequestError when it fails."""
+    return _outputs(_request(model, inputs).exec(), model)
+
+
+def stream(model: str, inputs: Arrays) -> Iterator[Arrays]:
+    """The answers of a decoupled model. Whoever leaves early waits for its end."""
+    for response in STREAMS.stream(lambda: iter(_request(model, inputs).exec(decoupled=True))):
+        if response.has_error() or response.output_tensors():
+            yield _outputs(response, model)
+
+
+def _request(model: str, inputs: Arrays) -> Any:
+    return pb_utils.InferenceRequest(
+        model_name=model,
+        requested_output_names=outputs_of(model),
+        inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],
+    )
+
+
+def _outputs(response: Any, model: str) -> Arrays:
+    if response.has_error():
+        failure = response.error()
+        status, told, words = failure.message().partition(STATUS)
+        if told:
+            raise RequestError(words, status)
+        if failure.code() == pb_utils.TritonError.UNAVAILABLE:  # a full queue: its own words say so
+            raise RequestError(failure.message(), "UNAVAILABLE")
+        pb_utils.Logger.log_error(f"{model}: {failure.message()}")
+        raise RequestError(FAILED, "INTERNAL")
+    return {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}

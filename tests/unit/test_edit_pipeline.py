@@ -1,0 +1,222 @@
+"""The gate over stand-in stages: order, previews, deadline, cancellation."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from pictures import file_of, scene
+from retouch.api.request import Cancelled, EditRequest, RequestError
+from retouch.families.registry import family_of
+from retouch.routing.load_board import LoadReport
+from retouch.serving.denoise_params import PREFILL, DenoiseParams
+from retouch.serving.edit_pipeline import EditPipeline
+
+PHOTO = file_of(scene())
+
+
+class Stages:
+    """Stand-ins that record their calls; the denoiser stops when it is told by its ticket."""
+
+    def __init__(self, steps=4, refuse="", slow=0.0):
+        self.steps = steps
+        self.refuse = refuse
+        self.slow = slow
+        self.calls = []
+        self.stopped = None
+        self.seen = None
+        self.together = threading.Barrier(2, timeout=5)
+
+    def call(self, model, inputs):
+        self.calls.append(model)
+        if model in ("vl_parser", "vae_encoder"):
+            self.together.wait()  # breaks unless both run at the same time
+        if model == self.refuse:
+            raise RequestError("no")
+        return {
+            "vl_parser": {
+                **dict.fromkeys(
+                    (
+                        "QUERIES",
+                        "PROMPT_EMBEDS_POOLED",
+                        "NEGATIVE_EMBEDS",
+                        "NEGATIVE_EMBEDS_POOLED",
+                        "BOXES",
+                    ),
+                    0,
+                ),
+                "CELLS": np.ones((1, 64), bool),
+                "INFO": inputs.get("INFO"),
+            },
+            "vae_encoder": {"LATENTS": 0},
+            "connector": {"PROMPT_EMBEDS": 0},
+            "vae_decoder": {"PIXELS": np.zeros((1, 128, 128, 3), np.uint8)},
+        }[model]
+
+    def leave(self, lane, ticket):
+        assert f"denoiser_{lane}" in self.calls
+        self.stopped = ticket
+
+    def stream(self, model, inputs):
+        self.calls.append(model)
+        order = DenoiseParams.from_json(inputs["PARAMS"][0, 0])
+        if order.act == PREFILL:
+            self.seen = order.ticket
+            return
+        self.order = order
+        for step in range(1, self.steps + 1):
+            if self.stopped == order.ticket:
+                return
+            time.sleep(self.slow)
+            if step in (2, self.steps):
+                preview = np.zeros((1, 8, 8, 3), np.uint8)
+                yield {"STEP": np.array([[step, self.steps]]), "PREVIEW": preview, "LATENTS": 0}
+
+
+def gate_of(stages, **loads):
+    family = family_of("instructx", {"patch": 8, "shift": 3.0})
+    return EditPipeline(
+        stages.call,
+        stages.stream,
+        lambda: tuple(loads) or ("bf16",),
+        lambda: family,
+        load=loads.get,
+        leave=stages.leave,
+    )
+
+
+def edit(stages, cancelled=lambda: False, **knobs):
+    return gate_of(stages).edit(
+        EditRequest(**{"image": PHOTO, "instruction": "make it blue"} | knobs), cancelled
+    )
+
+
+def test_preview_then_result():
+    stages = Stages()
+    answers = list(edit(stages))
+    assert [answer.step for answer in answers] == [(2, 4), (4, 4)]
+    assert answers[-1].final and not answers[0].final
+    assert stages.seen and stages.stopped is None and stages.calls.count("vae_decoder") == 1
+    stages = {
+        "preprocess",
+        "vl_parser",
+        "vae_encoder",
+        "reference",
+        "connector",
+        "denoiser",
+        "vae_decoder",
+        "postprocess",
+        "total",
+    }
+    assert set(answers[-1].info.milliseconds) == stages
+
+
+def test_the_denoiser_gets_what_was_asked():
+    stages = Stages()
+    list(
+        edit(
+            stages,
+            seed=7,
+            steps=4,
+            guidance=2.5,
+            previews=1,
+            step_cache=0.5,
+            priority=1,
+            deadline_ms=60_000,
+        )
+    )
+    order = stages.order
+    assert (order.seed, order.steps, order.guidance, order.previews) == (7, 4, 2.5, 1)
+    assert (order.step_cache, order.priority) == (0.5, 1) and 59_000 < order.deadline_ms <= 60_000
+
+
+@pytest.mark.parametrize("model", ["vae_encoder", "vl_parser", "connector", "vae_decoder"])
+def test_a_refusing_stage_ends_the_edit(model):
+    stages = Stages(refuse=model)
+    with pytest.raises(RequestError, match="no"):
+        list(edit(stages))
+    assert stages.stopped is None, "there is nothing to take out"
+
+
+def test_a_broken_image_is_refused_before_any_work():
+    stages = Stages()
+    with pytest.raises(RequestError, match="IMAGE is not a picture file"):
+        list(edit(stages, image=b"no picture"))
+    assert stages.calls == []
+
+
+def test_an_unloaded_lane_is_refused_before_any_work():
+    stages = Stages()
+    with pytest.raises(RequestError, match="loaded are bf16"):
+        list(edit(stages, precision="fp4"))
+    assert stages.calls == []
+
+
+def test_a_client_that_leaves_frees_the_denoiser():
+    stages = Stages(steps=1000, slow=0.001)
+    left = iter([False] * 8)
+    with pytest.raises(Cancelled):
+        list(edit(stages, lambda: next(left, True)))
+    assert stages.stopped is not None and "vae_decoder" not in stages.calls
+
+
+def test_an_iterator_left_early_frees_the_denoiser():
+    stages = Stages(steps=1000, slow=0.001)
+    answers = edit(stages)
+    next(answers)
+    answers.close()
+    assert stages.stopped is not None
+
+
+def test_a_deadline_that_passes_after_the_result_is_no_error():
+    answers = edit(Stages(), deadline_ms=300)
+    assert not next(answers).final and next(answers).final
+    time.sleep(0.4)
+    assert next(answers, None) is None
+
+
+def test_the_deadline_ends_an_edit_between_steps():
+    stages = Stages(steps=10_000, slow=0.002)
+    with pytest.raises(RequestError, match="DEADLINE_MS 100 has passed") as refused:
+        list(edit(stages, deadline_ms=100))
+    assert refused.value.status == "DEADLINE_EXCEEDED" and stages.stopped is not None
+
+
+BUSY = LoadReport(3, 300, 4, 0.1)
+IDLE = LoadReport(0, 0, 4, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("precision", "lane", "why"),
+    [
+        (
+            "auto",
+            "fp8",
+            "auto: bf16 has 3 edits before it (about 1200 ms); fp8 finishes in about 4 ms",
+        ),
+        ("bf16", "bf16", "asked for by name"),
+        ("best", "bf16", "best: the widest lane loaded"),
+    ],
+)
+def test_every_answer_says_which_lane_and_why(precision, lane, why):
+    stages = Stages()
+    answers = list(
+        gate_of(stages, bf16=BUSY, fp8=IDLE).edit(
+            EditRequest(PHOTO, "make it blue", precision=precision)
+        )
+    )
+    assert {(answer.info.lane, answer.info.lane_reason) for answer in answers} == {
+        (lane, why)
+    } and len(answers) == 2
+    assert {model for model in stages.calls if model.startswith("denoiser")} == {f"denoiser_{lane}"}
+
+
+def test_the_time_of_the_other_stages_counts_towards_the_deadline():
+    """Nothing is known of it before the first edit, and then that it is more than a thousandth of a
+    millisecond."""
+    gate = gate_of(Stages(), bf16=LoadReport(0, 0, 4, 2.5 - 1e-7), fp8=IDLE)
+    request = EditRequest(PHOTO, "make it blue", deadline_ms=10_000)
+    assert [list(gate.edit(request))[-1].info.lane for _ in range(2)] == ["bf16", "fp8"]

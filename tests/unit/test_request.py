@@ -1,0 +1,125 @@
+"""The request's limits and words."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from retouch.api.request import (
+    DEFAULT_QUALITY,
+    INPUTS,
+    READERS,
+    REQUIRED,
+    EditRequest,
+    Format,
+    RequestError,
+    defaults,
+    parse_format,
+    request_from_values,
+    request_to_values,
+)
+from retouch.api.response import EditInfo, Operation, Region
+
+
+def ask(**changes):
+    return EditRequest(**{"image": b"x", "instruction": "make the red circle blue", **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image": b""}, "IMAGE is empty"),
+        ({"instruction": ""}, "1 to 2000 characters"),
+        ({"instruction": " \n\t"}, "blank"),
+        ({"instruction": "a" * 2001}, "at most 2000"),
+        ({"seed": -1}, "SEED is -1"),
+        ({"steps": -1}, "from 0 to 50"),
+        ({"steps": 10**9}, "from 0 to 50"),
+        ({"guidance": math.nan}, "finite number from 0"),
+        ({"guidance": math.inf}, "finite number from 0"),
+        ({"guidance": 11.0}, "from 0 to 10"),
+        ({"previews": 9}, "from 0 to 8"),
+        ({"precision": "fp64"}, "auto, draft, balanced, best, bf16, fp8 or fp4"),
+        ({"region": b""}, "auto, full or a mask"),
+        ({"format": "gif"}, "png, jpeg or webp"),
+        ({"format": "jpeg;quality=0"}, "from 1 to 100"),
+        ({"format": "jpeg;speed=1"}, "quality=1 to 100"),
+        ({"deadline_ms": -5}, "DEADLINE_MS is -5"),
+        ({"negative": "x" * 2001}, "NEGATIVE has 2001 characters"),
+        ({"true_cfg": 11.0}, "TRUE_CFG is 11"),
+        ({"references": (b"x",) * 4}, "REFERENCES holds 4 images; at most 3"),
+        ({"priority": 3}, "PRIORITY is 3; it must be from 0 to 2"),
+        ({"step_cache": 1.5}, "STEP_CACHE is 1.5; it must be from 0 to 1"),
+        ({"step_cache": float("nan")}, "STEP_CACHE is nan; it must be a finite number from 0 to 1"),
+    ],
+)
+def test_each_limit_is_named(changes, words):
+    with pytest.raises(RequestError) as refused:
+        ask(**changes).validate()
+    assert words in str(refused.value)
+
+
+def test_values_cross_both_ways():
+    request = ask(seed=5, steps=3, format="jpeg;quality=80", region=b"full").validate()
+    assert request_from_values(request_to_values(request)) == request
+
+
+def test_two_inputs_are_an_edit():
+    request = request_from_values({"IMAGE": b"x", "INSTRUCTION": b"make it blue"})
+    assert request == ask(instruction="make it blue", seed=request.seed)
+    assert request.seed != request_from_values({"IMAGE": b"x", "INSTRUCTION": b"make it blue"}).seed
+
+
+@pytest.mark.parametrize("tensor", INPUTS, ids=lambda tensor: tensor.name)
+def test_each_input_alone_may_be_left_out(tensor):
+    values = request_to_values(ask(seed=5, steps=3, previews=2, format="webp"))
+    del values[tensor.name]
+    if tensor.name in REQUIRED:
+        with pytest.raises(
+            RequestError, match=f"{tensor.name} is missing; an edit needs IMAGE and INSTRUCTION"
+        ):
+            request_from_values(values)
+        return
+    request = request_from_values(values)
+    if tensor.name != "SEED":
+        assert getattr(request, tensor.name.lower()) == defaults()[tensor.name]
+
+
+def test_every_input_is_a_field_and_is_read():
+    assert list(READERS) == [tensor.name for tensor in INPUTS]
+    assert {name.upper() for name in vars(ask())} == set(READERS)
+
+
+def test_a_negative_seed_is_told_how_to_be_random():
+    """perf_analyzer draws negative ones when it has no data file."""
+    with pytest.raises(
+        RequestError, match="SEED is -7; it must be from 0 to .*left out, it is random"
+    ):
+        ask(seed=-7).validate()
+
+
+def test_text_must_be_utf8():
+    values = request_to_values(ask()) | {"INSTRUCTION": b"make \xff"}
+    with pytest.raises(RequestError, match="INSTRUCTION is not valid UTF-8"):
+        request_from_values(values)
+
+
+def test_formats():
+    assert parse_format("JPEG; quality=80") == Format("jpeg", 80)
+    assert parse_format("webp;first_frame;quality=70") == Format("webp", 70, first_frame=True)
+    assert parse_format("png;base64") == Format("png", DEFAULT_QUALITY, True)
+
+
+def test_info_crosses_as_json():
+    info = EditInfo(
+        "final",
+        1,
+        "bf16",
+        "asked for by name",
+        8,
+        operations=[Operation("remove", "red circle")],
+        milliseconds={"total": 1.5},
+    )
+    info.region = Region([0.0, 0.0, 0.5, 0.5], 0.25)
+    assert EditInfo.from_json(info.to_json()) == info

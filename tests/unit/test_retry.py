@@ -1,0 +1,200 @@
+"""When the client comes again, what it makes of a server's words, and that all attempts share one
+patience."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from retouch.api.request import RequestError
+from retouch.api.response import EditAnswer, EditInfo
+from retouch.client import AsyncRetouch, Retouch, Retries
+from retouch.client.errors import failure_of, in_queue
+
+QUICK = Retries(attempts=3, first=0.001)
+BUSY = "5 edits are running already; try again in 0.0 s"
+
+
+def answer(kind):
+    return EditAnswer(b"", (1, 1), EditInfo(kind, 1, "bf16"))
+
+
+class Over:
+    """A connection on which each attempt does the next of `acts`: answers, or a failure's words."""
+
+    def __init__(self, *acts):
+        self.acts = list(acts)
+        self.tried = 0
+
+    def answers(self, request, patience):
+        patience.left()
+        self.tried += 1
+        for act in self.acts.pop(0):
+            if isinstance(act, str):
+                raise failure_of(act)
+            yield act
+
+
+class AsyncOver(Over):
+    async def answers(self, request, patience):
+        for each in super().answers(request, patience):
+            yield each
+
+
+def sync_edit(over, **options):
+    client = Retouch(**options)
+    client._over = over
+    return list(client.edit(b"x", "y"))
+
+
+def async_edit(over, **options):
+    async def collect():
+        client = AsyncRetouch(**options)
+        client._over = over
+        return [each async for each in client.edit(b"x", "y")]
+
+    return asyncio.run(collect())
+
+
+@pytest.fixture(params=[(sync_edit, Over), (async_edit, AsyncOver)], ids=["sync", "async"])
+def ways(request):
+    return request.param
+
+
+def test_it_comes_again_until_it_is_taken(ways):
+    edit = ways[0]
+    over = ways[1]([BUSY], [BUSY], [answer("preview"), answer("final")])
+    assert [each.final for each in edit(over, retries=QUICK)] == [False, True]
+    assert over.tried == 3
+
+
+def test_not_for_ever(ways):
+    edit = ways[0]
+    over = ways[1](*[[BUSY]] * 9)
+    with pytest.raises(RequestError, match="try again in") as told:
+        edit(over, retries=QUICK)
+    assert told.value.status == "UNAVAILABLE" and told.value.retry_after == 0.0 and over.tried == 3
+
+
+def test_not_after_an_answer(ways):
+    edit = ways[0]
+    over = ways[1]([answer("preview"), BUSY], [answer("final")])
+    with pytest.raises(RequestError):
+        edit(over, retries=QUICK)
+    assert over.tried == 1
+
+
+def test_not_for_what_is_wrong(ways):
+    edit = ways[0]
+    over = ways[1](["IMAGE is not a picture file"], [answer("final")])
+    with pytest.raises(RequestError) as told:
+        edit(over, retries=QUICK)
+    assert told.value.status == "INVALID_ARGUMENT" and over.tried == 1
+
+
+def test_not_when_the_time_out_comes_before(ways):
+    edit = ways[0]
+    over = ways[1](["5 edits are running already; try again in 60 s"], [answer("final")])
+    with pytest.raises(RequestError, match="try again in 60 s"):
+        edit(over, retries=QUICK, timeout=5)
+    assert over.tried == 1
+
+
+def test_bad_input_is_not_sent(ways):
+    over = ways[1]([answer("final")])
+    client = Retouch()
+    client._over = over
+    with pytest.raises(RequestError, match="INSTRUCTION is blank"):
+        client.edit(b"x", " ")
+    assert over.tried == 0
+
+
+def test_pauses_grow_and_heed_the_server():
+    failure = failure_of("full; try again in 0.1 s")
+    told = failure_of("full; try again in 7.5 s")
+    retries = Retries(attempts=9, first=1.0, longest=4.0)
+    for tried, most in ((1, 1.0), (2, 2.0), (3, 4.0), (8, 4.0)):
+        pauses = [retries.pause(failure, tried) for _ in range(50)]
+        assert most / 2 <= min(pauses) and max(pauses) <= most and len(set(pauses)) > 1
+    assert retries.pause(told, 1) == 7.5 and retries.pause(failure, 9) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "status", "hint"),
+    [
+        (
+            "[request id: a1] 3 edits are running already; try again in 1.5 s",
+            "",
+            "UNAVAILABLE",
+            1.5,
+        ),
+        (
+            "DEADLINE_MS has passed; allow more time or ask for fewer steps",
+            "UNAVAILABLE",
+            "DEADLINE_EXCEEDED",
+            None,
+        ),
+        (
+            "DEADLINE_MS 40 has passed; allow more time or ask for fewer steps",
+            "UNKNOWN",
+            "DEADLINE_EXCEEDED",
+            None,
+        ),
+        (
+            "[request id: a] in ensemble 'edit_ensemble', DEADLINE_MS 40 has passed; allow more time",
+            "",
+            "DEADLINE_EXCEEDED",
+            None,
+        ),
+        ("DEADLINE_MS is -1; it must be from 0 to 2147483647", "", "INVALID_ARGUMENT", None),
+        ("Exceeds maximum queue size", "", "UNAVAILABLE", None),
+        ("the edit failed inside the server; its log says why", "", "INTERNAL", None),
+        (
+            "Request for unknown model: 'edit' is not found",
+            "StatusCode.NOT_FOUND",
+            "UNAVAILABLE",
+            None,
+        ),
+        (
+            "STEPS is -1; it must be from 0 to 50",
+            "StatusCode.INVALID_ARGUMENT",
+            "INVALID_ARGUMENT",
+            None,
+        ),
+        (
+            "DEADLINE_MS 9 cannot be met: fp4, which is the first to finish, needs",
+            "INVALID_ARGUMENT",
+            "DEADLINE_EXCEEDED",
+            None,
+        ),
+        ("no words of ours", "StatusCode.RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED", None),
+        ("no words of ours", "StatusCode.UNKNOWN", "INVALID_ARGUMENT", None),
+        ("", "", "INTERNAL", None),
+        ("", "StatusCode.UNAVAILABLE", "UNAVAILABLE", None),
+        (
+            "Failed to increase the shared memory pool size for key 'a_1' to 9 bytes. If you are",
+            "INVALID_ARGUMENT",
+            "INTERNAL",
+            None,
+        ),
+    ],
+)
+def test_a_servers_words(words, told, status, hint):
+    failure = failure_of(words, told)
+    assert (failure.status, failure.retry_after) == (status, hint) and str(failure)
+
+
+@pytest.mark.parametrize(
+    ("words", "deadline_ms", "status"),
+    [
+        ("Request timeout expired", 40, "DEADLINE_EXCEEDED"),
+        ("Request timeout expired", 0, "UNAVAILABLE"),
+        ("Exceeds maximum queue size", 40, "UNAVAILABLE"),
+    ],
+)
+def test_what_ran_out_in_the_queue_is_the_deadline_where_there_is_one(words, deadline_ms, status):
+    failure = in_queue(failure_of(words), deadline_ms)
+    assert failure.status == status and ("DEADLINE_MS 40" in str(failure)) == (
+        status == "DEADLINE_EXCEEDED"
+    )

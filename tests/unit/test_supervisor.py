@@ -1,0 +1,47 @@
+"""The guard between a command and its server: nothing is left, however often it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+# takes a second to stop
+SERVER = "trap 'sleep 1; exit 7' TERM; echo ready; while :; do sleep 0.05; done"
+
+
+@pytest.fixture
+def prefix():
+    """Of what the server has in /dev/shm, with a file of that name."""
+    name = f"retouch_test_{uuid.uuid4().hex}_"
+    Path("/dev/shm", f"{name}region").touch()
+    yield name
+    Path("/dev/shm", f"{name}region").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("told", ["once", "twice", "by its standard input"])
+def test_it_stops_the_server_and_removes_its_shared_memory(prefix, told):
+    guard = subprocess.Popen(
+        [sys.executable, "-S", "-m", "retouch.launcher.supervisor", prefix, "sh", "-c", SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert guard.stdout.readline() == "ready\n"
+    if told == "by its standard input":
+        guard.stdin.close()
+        guard.stdin = None  # communicate would close it again
+    else:
+        guard.send_signal(signal.SIGTERM)
+        if told == "twice":
+            with pytest.raises(subprocess.TimeoutExpired):
+                guard.wait(0.5)  # while it waits for the server
+            guard.send_signal(signal.SIGTERM)
+    _, words = guard.communicate(timeout=30)
+    assert (guard.returncode, words) == (7, "")
+    assert not list(Path("/dev/shm").glob(f"{prefix}*"))
