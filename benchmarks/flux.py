@@ -87,7 +87,10 @@ class Flux:
     def compile(self) -> None:
         """One compilation for all blocks of a kind."""
         torch_compile.prepare()
-        self.model.compile_repeated_blocks(fullgraph=True)
+        # a CPU only tries the script: "lite" keeps torch's own kernels, for C++ ones take a minute
+        # or two
+        mode = "lite" if self.device.type == "cpu" else None
+        self.model.compile_repeated_blocks(fullgraph=True, mode=mode)
 
     def tensors(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """Of one edit, in bfloat16 on the device, with a batch dimension."""

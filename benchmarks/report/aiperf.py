@@ -23,6 +23,7 @@ TOKENIZER = (
 )  # it counts tokens of sentences, and would fetch one that is not local
 # offline it would look for that one in the hub's cache alone
 ONLINE = {"HF_HUB_OFFLINE": "", "TRANSFORMERS_OFFLINE": ""}
+WORKERS = 2  # processes that send, at most; one for each edit at once
 ADVICE = "`make bench` installs requirements-aiperf.txt into .venv-aiperf"
 
 
@@ -90,7 +91,7 @@ def arguments(url: str, count: int, slo_ms: float, clients: int, rate: float) ->
         "--custom-dataset-type": "single-turn",
         "--dataset-sampling-strategy": "sequential",
         "--tokenizer": f"{TOKENIZER}",
-        "--workers-max": "2",
+        "--workers-max": f"{min(clients, WORKERS) or WORKERS}",
         "--record-processors": "1",
         "--ui": "none",
     }

@@ -31,16 +31,16 @@ class Effort:
 
 FULL = Effort()
 QUICK = Effort(
-    repetitions=2,
+    repetitions=1,
     clients=(1, 4),
     streams=(1,),
     count=24,
     shares=(0.7,),
-    arrivals=48,
-    flooded=120,
+    arrivals=32,
+    flooded=80,
     starts=1,
     turns=8,
-    scenes=24,
+    scenes=12,
     others=(1,),
     rated=False,
 )

@@ -47,11 +47,20 @@ def lead(figures: Figures) -> list[str]:
     return [
         f"{machine.processor}, {machine.memory / 2**30:.0f} GiB of memory, {machine.system}. Python "
         f"{machine.python}, commit `{machine.commit}`, {figures.date} UTC, {figures.seconds / 60:.1f} minutes.",
-        f"Every load ran {figures.effort.repetitions} times, in turns with the others. A figure is the median of the "
-        "runs, behind it in brackets the smallest and the largest. Each edit is of another image, drawn after one of "
+        f"{repeats(figures.effort.repetitions)} Each edit is of another image, drawn after one of "
         f"{figures.images} scenes, 128 × 128, 96 × 160 or 160 × 96 pixels, in the checkpoint's own number of steps; "
         "the server has no response cache and remembers none of them. Clients and server share the processor.",
     ]
+
+
+def repeats(count: int) -> str:
+    """How often a load ran, and what its figures are."""
+    if count == 1:
+        return "Every load ran once."
+    return (
+        f"Every load ran {count} times, in turns with the others. A figure is the median of the runs, "
+        "behind it in brackets the smallest and the largest."
+    )
 
 
 def tiles(figures: Figures) -> list[Tile]:

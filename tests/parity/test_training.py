@@ -1,5 +1,4 @@
-"""The whole recipe with two steps a stage: it ends in a checkpoint that loads and edits, and a
-second run resumes."""
+"""The whole recipe, two steps of few scenes a stage: its checkpoint edits, a second run resumes."""
 
 from dataclasses import replace
 
@@ -24,6 +23,8 @@ PLANS = (
 def short(monkeypatch):
     for module, name in PLANS:
         monkeypatch.setattr(module, name, replace(getattr(module, name), steps=2, warmup=1))
+    for module in (vae, parser):
+        monkeypatch.setattr(module, "BATCH", 4)
 
 
 def test_from_a_seed_to_a_checkpoint(short, tmp_path, capsys):

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from one_lane import one_lane
 from pictures import file_of, scene
 from processes import INTERRUPTIBLE
 from retouch.api.request import RequestError
@@ -32,10 +33,15 @@ class Command:
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         self.shm = set(os.listdir("/dev/shm"))
+        own = {
+            "RETOUCH_TEST_MARK": self.mark,
+            "TMPDIR": str(self.temporary),
+            "RETOUCH_REPOSITORY": str(one_lane(folder)),
+        }
         self.process = subprocess.Popen(
             [*INTERRUPTIBLE, sys.executable, "-m", "retouch_clients", *arguments],
             cwd=ROOT,
-            env={**os.environ, "RETOUCH_TEST_MARK": self.mark, "TMPDIR": str(self.temporary)},
+            env={**os.environ, **own},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -155,7 +161,7 @@ def test_a_server_whose_stub_has_died_ends_and_leaves_no_client_waiting(tmp_path
         except RequestError as failure:
             ends.put(failure)
 
-    with Server(log=tmp_path / "server.log") as server:
+    with Server(one_lane(tmp_path), log=tmp_path / "server.log") as server:
         stub = next(
             stub
             for stub in psutil.Process(server.process.pid).children(recursive=True)

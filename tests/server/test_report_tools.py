@@ -27,6 +27,7 @@ from benchmarks.report.perf_analyzer import (
 )
 from benchmarks.report.pictures import Pictures
 from benchmarks.report.run import Run
+from one_lane import one_lane
 from processes import INTERRUPTIBLE
 from retouch.launcher.server import HOST, ROOT
 
@@ -116,17 +117,11 @@ def test_aiperf_at_the_openai_door(pictures, server, tmp_path):
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
+    out = tmp_path / "out"
     report = subprocess.Popen(
-        [
-            *INTERRUPTIBLE,
-            sys.executable,
-            "-m",
-            "benchmarks.report",
-            "--quick",
-            "--out",
-            str(tmp_path),
-        ],
+        [*INTERRUPTIBLE, sys.executable, "-m", "benchmarks.report", "--quick", "--out", str(out)],
         cwd=ROOT,
+        env={**os.environ, "RETOUCH_REPOSITORY": str(one_lane(tmp_path))},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from one_lane import one_lane
 from processes import INTERRUPTIBLE
 from retouch.api.request import RequestError
 from retouch.client import Retouch, Retries
@@ -27,9 +28,10 @@ LONG = {"steps": 50, "previews": 8, "region": b"full"}
 
 
 class Serve:
-    """A `retouch serve` on free ports, with a runtime folder of its own."""
+    """A `retouch serve` of one lane on free ports, with a runtime folder of its own."""
 
-    def __init__(self, runtime, *options):
+    def __init__(self, runtime, repository, *options):
+        own = {"RETOUCH_RUNTIME": str(runtime), "RETOUCH_REPOSITORY": str(repository)}
         self.process = subprocess.Popen(
             [
                 *INTERRUPTIBLE,
@@ -42,7 +44,7 @@ class Serve:
             ],
             cwd=ROOT,
             text=True,
-            env={**os.environ, "RETOUCH_RUNTIME": str(runtime)},
+            env={**os.environ, **own},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -69,9 +71,10 @@ class Serve:
 @pytest.fixture
 def serve(tmp_path):
     running = []
+    repository = one_lane(tmp_path)
 
     def start(*options):
-        running.append(Serve(tmp_path / "runtime", *options))
+        running.append(Serve(tmp_path / "runtime", repository, *options))
         return running[-1]
 
     yield start
@@ -79,6 +82,16 @@ def serve(tmp_path):
         if each.process.poll() is None:
             each.process.send_signal(signal.SIGINT)
             each.ended()
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory):
+    """A server behind a proxy, for the tests that leave it as it is."""
+    folder = tmp_path_factory.mktemp("proxied")
+    server = Serve(folder / "runtime", one_lane(folder), "--host", "0.0.0.0", "--behind-proxy")
+    yield server
+    server.process.send_signal(signal.SIGINT)
+    server.ended()
 
 
 class Edits:
@@ -158,18 +171,18 @@ def test_a_dead_stub_ends_the_server_at_once_and_it_starts_again(serve, photo):
     assert server.ended() == 0
 
 
-def test_a_second_one_is_refused_and_leaves_the_first_alone(serve, tmp_path):
-    first = serve()
-    log = Path(re.search(r"log: (.*)", first.output)[1])
+def test_a_second_one_is_refused_and_leaves_the_first_alone(proxied):
+    log = Path(re.search(r"log: (.*)", proxied.output)[1])
     before = log.stat().st_ino
-    port = first.grpc.rpartition(":")[2]
+    port = proxied.grpc.rpartition(":")[2]
+    arguments = ("serve", "--http-port", "0", "--grpc-port", port)
     second = subprocess.run(
-        [sys.executable, "-m", "retouch_clients", "serve", "--http-port", "0", "--grpc-port", port],
+        [sys.executable, "-m", "retouch_clients", *arguments],
         cwd=ROOT,
-        env={**os.environ, "RETOUCH_RUNTIME": str(tmp_path / "runtime")},
         capture_output=True,
         text=True,
         timeout=60,
+        env={**os.environ, "RETOUCH_RUNTIME": str(log.parent.parent)},
     )
     assert second.returncode == 1 and f"port {port} (grpc)" in second.stderr + second.stdout
     assert "ready" not in second.stdout and "Traceback" not in second.stderr
@@ -209,8 +222,7 @@ def test_too_few_open_files_are_named(tmp_path):
     assert done.returncode == 1 and "64 open files" in done.stderr and "CUDA" not in done.stderr
 
 
-def test_behind_a_proxy_it_listens_on_every_address(serve):
-    server = serve("--host", "0.0.0.0", "--behind-proxy")
-    port = int(server.grpc.rpartition(":")[2])
+def test_behind_a_proxy_it_listens_on_every_address(proxied):
+    port = int(proxied.grpc.rpartition(":")[2])
     socket.create_connection(("127.0.0.2", port), 5).close()  # another address of this machine
-    assert Retouch(server.grpc).ready()
+    assert Retouch(proxied.grpc).ready()

@@ -16,7 +16,10 @@ ROOM = 'mount -t tmpfs -o size=24m tmpfs /dev/shm && exec "$0" "$@"'
 ALONE = ("unshare", "--mount", "sh", "-c", ROOM)  # a mount that nobody else sees
 EDITS = """
 import json
+import sys
+from pathlib import Path
 import numpy as np
+from one_lane import one_lane
 from pictures import file_of, scene
 from retouch.client import Retouch
 from retouch.launcher.server import Server
@@ -24,7 +27,7 @@ from retouch.api.request import RequestError
 
 large = file_of(np.random.default_rng(0).integers(0, 256, (2048, 2048, 3), np.uint8), compress_level=1)
 told = []
-with Server() as server:
+with Server(one_lane(Path(sys.argv[1]))) as server:
     client = Retouch(f"127.0.0.1:{server.grpc}", timeout=60)
     for image in (file_of(scene()), large, large, file_of(scene())):
         try:
@@ -41,14 +44,15 @@ def alone():
         pytest.skip("mounting wants root, and leave to do so")
 
 
-def test_large_images_fail_in_a_sentence_and_small_ones_do_not(alone):
+def test_large_images_fail_in_a_sentence_and_small_ones_do_not(alone, tmp_path):
+    paths = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
     done = subprocess.run(
-        [*ALONE, sys.executable, "-c", EDITS],
+        [*ALONE, sys.executable, "-c", EDITS, str(tmp_path)],
         cwd=ROOT,
         text=True,
         capture_output=True,
         timeout=240,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
+        env={**os.environ, "PYTHONPATH": paths},
     )
     assert done.returncode == 0, done.stderr
     before, *large, after = json.loads(done.stdout.splitlines()[-1])

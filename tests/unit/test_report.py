@@ -16,7 +16,7 @@ from benchmarks.report import figures, html, markdown, plots
 from benchmarks.report.__main__ import main
 from benchmarks.report.document import Code, Gallery, Plot, Table
 from benchmarks.report.figures import Spread
-from benchmarks.report.report_text import story
+from benchmarks.report.report_text import repeats, story
 from benchmarks.report.run import Run
 from retouch.launcher.server import ROOT
 
@@ -223,6 +223,11 @@ def test_an_slo_of_nothing_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["--slo-ms", "0"])
     assert "--slo-ms is 0; it must be above 0" in capsys.readouterr().err
+
+
+def test_how_often_a_load_ran_is_told(told, page):
+    assert repeats(told.effort.repetitions) in " ".join(page.words)
+    assert repeats(1) == "Every load ran once." and "ran 3 times" in repeats(3)
 
 
 def test_a_spread():
