@@ -13,6 +13,10 @@ from retouch_export.plain_layout import link_plain
 from retouch_export.safetensors_index import Stored, stored
 
 INDEX = "model_index.json"
+STORED_TYPES = (
+    "dtype",
+    "torch_dtype",
+)  # what configs of transformers call the type of their weights
 
 
 class Checkpoint:
@@ -99,7 +103,11 @@ class Checkpoint:
         from retouch_export.meta_init import by_config
 
         with parameters_in(dtype or torch.bfloat16):
-            return by_config(kind, self.json(f"{name}/config.json")).eval().requires_grad_(False)
+            return (
+                by_config(kind, _untyped(self.json(f"{name}/config.json")))
+                .eval()
+                .requires_grad_(False)
+            )
 
     def file(self, *names: str) -> Path:
         """The first of these that exists; CheckpointError when none does."""
@@ -125,3 +133,13 @@ class Checkpoint:
     def json(self, name: str) -> dict[str, Any]:
         """A component's settings; CheckpointError when they cannot be read."""
         return read_json(self.file(name), name)
+
+
+def _untyped(config: dict[str, Any]) -> dict[str, Any]:
+    """Without the type that weights are stored in, of the parts of a config too: a network is the
+    same in any."""
+    return {
+        name: _untyped(value) if isinstance(value, dict) else value
+        for name, value in config.items()
+        if name not in STORED_TYPES
+    }

@@ -17,9 +17,10 @@ import onnx_ir as ir
 from retouch.artifacts.manifest import FLOAT32, Manifest, publish, read, verify
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.file_modes import make_like_parent, share
-from retouch_export.graph import LARGEST, check, export
+from retouch_export.graph import LARGEST, check
 from retouch_export.linear import linears
-from retouch_export.meta_trace import save, save_without_weights, skeletons
+from retouch_export.loaded import export
+from retouch_export.meta_trace import Weights, save, save_without_weights, skeletons
 from retouch_export.parts import OPSET, Part, versions
 from retouch_export.policy import Tier
 from retouch_export.quantise import bytes_by_tier, quantise
@@ -29,7 +30,7 @@ from retouch_export.ranges import write as write_ranges
 from retouch_export.recipe import Recipe, recipe_for
 from retouch_export.registration import register
 from retouch_export.safetensors_index import TensorSource
-from retouch_export.weights import attach, blank
+from retouch_export.weights import NoWeights, StoredWeights
 
 PREFIX = "model."  # how our wrappers name the network inside them
 ARITHMETIC = {"bf16": "bfloat16", "fp8": "E4M3, bfloat16", "fp4": "E2M1, E4M3, bfloat16"}
@@ -87,7 +88,7 @@ class Exporter:
         module = importlib.import_module(part.module)
         self.say(f"{part.name}_{self.lane('bf16')}: tracing")
         models = skeletons(
-            lambda: module.graphs(self.checkpoint, outline=True), self._giving(module)
+            lambda: module.graphs(self.checkpoint, outline=True), self._weights(module)
         )
         weights = _bytes(models)
         with self._publishing(
@@ -148,17 +149,17 @@ class Exporter:
             }
         return {name: info.bytes for name, info in built.items()}
 
-    def _giving(self, module) -> Callable[[ir.Model], None]:
-        """What gives a graph of the part the numbers that its parameters have in the checkpoint."""
+    def _weights(self, module) -> Weights:
+        """The numbers that the parameters of the part's graphs have in the checkpoint."""
         prefixes = getattr(module, "PREFIXES", (PREFIX,))
         if self.weightless:
-            return lambda model: blank(model, prefixes)
+            return NoWeights(prefixes)
         parameters = (
             module.parameters(self.checkpoint)
             if hasattr(module, "parameters")
             else self._parameters(module)
         )
-        return lambda model: attach(model, prefixes, parameters)
+        return StoredWeights(prefixes, parameters)
 
     def _parameters(self, module) -> dict[str, TensorSource]:
         """Of a part's only folder, by their names in its graphs."""

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from retouch.backends.onnx import session
 from retouch.backends.onnx_lowering import load
-from retouch_export.parts import OPSET
 
 TOLERANCE = 1e-4  # largest error, relative to the largest value of the output, in float32
 LARGEST = 500_000_000  # parameters that a graph can hold in float32: it has at most 2 GiB
@@ -57,24 +56,6 @@ class Graph:
     @property
     def parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.module.parameters())
-
-
-def export(graph: Graph, path: Path) -> None:
-    """Write `graph` to `path` in float32, its weights inside or, where they are too many, in
-    `path`.data."""
-    example = graph.inputs(TRACED)
-    torch.onnx.export(
-        graph.module,
-        tuple(example.values()),
-        str(path),
-        input_names=list(example),
-        output_names=list(graph.outputs),
-        dynamic_shapes=tuple(graph.axes[name] for name in example),
-        dynamo=True,
-        opset_version=OPSET,
-        external_data=graph.parameters > LARGEST,
-        verbose=False,
-    )
 
 
 def check(graph: Graph, path: Path, shapes: tuple[Shape, ...] = UNSEEN) -> float:

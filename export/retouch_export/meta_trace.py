@@ -9,52 +9,58 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
-import torch
 from onnx_ir.passes import common
-from onnxscript import optimizer, rewriter
+from onnxscript import optimizer
 from torch._subclasses import FakeTensorMode
 
 from retouch_export.graph import TRACED, Graph
-from retouch_export.parts import OPSET
+from retouch_export.rewriting import rewrite
+from retouch_export.trace import traced
 from retouch_export.weights import STORED, release
 
 SMALL = 256  # bytes: what is not larger stays in the graph's own file
 
 
-def skeletons(
-    make: Callable[[], list[Graph]], attach: Callable[[ir.Model], None]
-) -> dict[str, ir.Model]:
-    """The graphs that `make` describes, by name; `attach` gives each its parameters."""
+class Weights(Protocol):
+    """What gives graphs their parameters."""
+
+    def check(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        """CheckpointError when it has no parameters of these names and shapes."""
+
+    def attach(self, model: ir.Model) -> None:
+        """Give each parameter of `model` its numbers, to be read when they are needed;
+        CheckpointError."""
+
+
+def skeletons(make: Callable[[], list[Graph]], weights: Weights) -> dict[str, ir.Model]:
+    """The graphs that `make` describes, by name, with parameters by `weights`, which are checked
+    before any tracing."""
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        return {graph.name: _traced(graph, mode, attach) for graph in make()}
+        graphs = make()
+        for graph in graphs:
+            weights.check(
+                {name: tuple(value.shape) for name, value in graph.module.named_parameters()}
+            )
+        return {graph.name: _traced(graph, mode, weights) for graph in graphs}
 
 
-def _traced(graph: Graph, mode: FakeTensorMode, attach: Callable[[ir.Model], None]) -> ir.Model:
+def _traced(graph: Graph, mode: FakeTensorMode, weights: Weights) -> ir.Model:
     inputs = {name: mode.from_tensor(value) for name, value in graph.inputs(TRACED).items()}
-    program = torch.onnx.export(
-        graph.module,
-        tuple(inputs.values()),
-        input_names=list(inputs),
-        output_names=list(graph.outputs),
-        dynamic_shapes=tuple(graph.axes[name] for name in inputs),
-        dynamo=True,
-        opset_version=OPSET,
-        optimize=False,
-        verbose=False,
-    )
-    attach(program.model)
-    _simplify(program.model)
-    return program.model
+    model = traced(graph, inputs)
+    weights.attach(model)
+    _simplify(model)
+    return model
 
 
 def _simplify(model: ir.Model) -> None:
     """Fold what is constant, but no parameter: those stay as the checkpoint has them, [out, in],
     under its names."""
     optimizer.fold_constants(model, should_fold=lambda node: False if _of_parameter(node) else None)
-    rewriter.rewrite(model)
+    rewrite(model)
     for each in (
         common.RemoveUnusedNodesPass(),
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),

@@ -8,6 +8,7 @@ float32."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -45,26 +46,75 @@ def is_half(source: TensorSource) -> bool:
     return isinstance(source, Stored) and source.kind == "BF16"
 
 
-def attach(model: ir.Model, prefixes: Sequence[str], tensors: Mapping[str, TensorSource]) -> None:
-    """Give every parameter of `model`, whose name begins with one of `prefixes`, its numbers;
-    CheckpointError."""
-    for name, value in _parameters(model, prefixes):
-        if name not in tensors:
-            raise CheckpointError(
-                f"the checkpoint lacks {_theirs(name)}; its config.json describes another network"
+@dataclass(frozen=True)
+class StoredWeights:
+    """Of a checkpoint, for the parameters whose names begin with one of `prefixes`, by name."""
+
+    prefixes: Sequence[str]
+    tensors: Mapping[str, TensorSource]
+
+    def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """CheckpointError when one of these parameters is missing, of another shape or of a type
+        that is not read."""
+        for name, shape in shapes.items():
+            if name.startswith(tuple(self.prefixes)):
+                source_of(name, shape, self.tensors)
+
+    def attach(self, model: ir.Model) -> None:
+        """Give every parameter of `model` its numbers; CheckpointError."""
+        for name, value in _parameters(model, self.prefixes):
+            source = source_of(name, tuple(value.shape), self.tensors)
+            if value.dtype == WIDE and is_half(source):
+                _widen(model.graph, value, tensor_of(source, name + STORED))
+            else:
+                value.const_value = tensor_of(source, name, value.dtype)
+
+
+@dataclass(frozen=True)
+class NoWeights:
+    """Zeros for every parameter, as of a checkpoint in bfloat16, made only if somebody reads them:
+    a graph's shape and size need no weights."""
+
+    prefixes: Sequence[str]
+
+    def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Any will do."""
+
+    def attach(self, model: ir.Model) -> None:
+        """Zeros, widened where the graph computes in float32."""
+        for name, value in _parameters(model, self.prefixes):
+            shape = tuple(value.shape)
+            tensor = ir.LazyTensor(
+                lambda shape=shape: ir.tensor(np.zeros(shape, HALF.numpy())),
+                HALF,
+                ir.Shape(shape),
+                name=name,
             )
-        source = tensors[name]
-        if isinstance(source, Stored):
-            source.dtype  # refuses now what could not be read later
-        if source.shape != tuple(value.shape):
-            raise CheckpointError(
-                f"{_theirs(name)} has shape {list(source.shape)} in the checkpoint and "
-                f"{list(value.shape)} by its config.json"
-            )
-        if value.dtype == WIDE and is_half(source):
-            _widen(model.graph, value, tensor_of(source, name + STORED))
-        else:
-            value.const_value = tensor_of(source, name, value.dtype)
+            if value.dtype == WIDE:
+                tensor.name = name + STORED
+                _widen(model.graph, value, tensor)
+            else:
+                value.const_value = tensor
+
+
+def source_of(
+    name: str, shape: tuple[int, ...], tensors: Mapping[str, TensorSource]
+) -> TensorSource:
+    """What the checkpoint has for a parameter of that shape; CheckpointError when that cannot be
+    read or is another."""
+    if name not in tensors:
+        raise CheckpointError(
+            f"the checkpoint lacks {_theirs(name)}; its config.json describes another network"
+        )
+    source = tensors[name]
+    if isinstance(source, Stored):
+        source.dtype  # refuses now what could not be read later
+    if source.shape != shape:
+        raise CheckpointError(
+            f"{_theirs(name)} has shape {list(source.shape)} in the checkpoint and "
+            f"{list(shape)} by its config.json"
+        )
+    return source
 
 
 def _parameters(model: ir.Model, prefixes: Sequence[str]) -> list[tuple[str, ir.Value]]:
@@ -100,21 +150,3 @@ def release(tensor: ir.TensorProtocol) -> None:
     be read again."""
     if isinstance(tensor, ir.ExternalTensor):
         tensor.release()
-
-
-def blank(model: ir.Model, prefixes: Sequence[str]) -> None:
-    """Zeros for every parameter, as of a checkpoint in bfloat16, made only if somebody reads them:
-    a graph's shape and size need no weights."""
-    for name, value in _parameters(model, prefixes):
-        shape = tuple(value.shape)
-        tensor = ir.LazyTensor(
-            lambda shape=shape: ir.tensor(np.zeros(shape, HALF.numpy())),
-            HALF,
-            ir.Shape(shape),
-            name=name,
-        )
-        if value.dtype == WIDE:
-            tensor.name = name + STORED
-            _widen(model.graph, value, tensor)
-        else:
-            value.const_value = tensor

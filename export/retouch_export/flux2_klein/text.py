@@ -31,6 +31,7 @@ class Text(nn.Module):
     def __init__(self, model: Qwen3ForCausalLM):
         super().__init__()
         self.model = model
+        self.layers = LAYERS
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         network = self.model.model
@@ -40,7 +41,7 @@ class Text(nn.Module):
         visible = seen(mask, hidden.dtype)
         for number, layer in enumerate(network.layers, start=1):
             hidden = layer(hidden, attention_mask=visible, position_embeddings=rope)
-            if number in LAYERS:
+            if number in self.layers:
                 states.append(hidden)
         return torch.cat(states, -1).float()
 

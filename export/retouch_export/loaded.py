@@ -1,0 +1,22 @@
+"""A graph of a module that is loaded, with its weights inside: for the small parts around the
+denoiser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+from onnxscript import optimizer
+
+from retouch_export.graph import LARGEST, TRACED, Graph
+from retouch_export.trace import give, traced
+
+
+def export(graph: Graph, path: Path) -> None:
+    """Write `graph` to `path` in float32, its weights inside or, where they are too many, in
+    `path`.data."""
+    model = traced(graph, graph.inputs(TRACED))
+    give(model, graph)
+    optimizer.optimize(model)
+    beside = graph.parameters > LARGEST
+    ir.save(model, path, external_data=f"{path.name}.data" if beside else None)
