@@ -12,6 +12,7 @@ from rich.markup import escape
 from retouch.api.request import VERSION, RequestError
 from retouch.artifacts.manifest import ArtifactError
 from retouch.launcher.server import ServerError
+from retouch.util.extras import MissingExtraError
 from retouch_clients.commands.batch import batch
 from retouch_clients.commands.bench import bench
 from retouch_clients.commands.calibrate_data import calibrate_data
@@ -39,7 +40,14 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (RequestError, ServerError, ArtifactError, CheckpointError, MonitorError) as failure:
+        except (
+            RequestError,
+            ServerError,
+            ArtifactError,
+            CheckpointError,
+            MissingExtraError,
+            MonitorError,
+        ) as failure:
             aside.print(f"[red]Error[/]: {escape(str(failure))}", soft_wrap=True)
             context.exit(exit_of(failure))
         except (KeyboardInterrupt, click.Abort):

@@ -25,6 +25,10 @@ CAPTION = 28
 def run(out: Path, image: Path | None, instruction: str | None, force: bool = False) -> None:
     """Edit `image` (the checkpoint's sample without one) and write everything to the folder `out`;
     OutputError."""
+    if not image and not SAMPLE.with_suffix(".png").is_file():
+        raise click.UsageError(
+            "the sample is part of a checkout; give an image of your own by --image and --instruction"
+        )
     before = out / f"before{(image or SAMPLE.with_suffix('.png')).suffix.lower()}"
     _check(out, before, force)
     source = (image or SAMPLE.with_suffix(".png")).read_bytes()

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from retouch.artifacts.manifest import ArtifactError, read
 from retouch.client import Retouch
-from retouch.launcher.paths import is_writable
+from retouch.launcher.paths import IS_CHECKOUT, is_writable
 from retouch.launcher.server import HOST, REPOSITORY, ROOT, RUNTIME, ServerError, models
 from retouch.launcher.staging import wheel
+from retouch.util.extras import install_command, missing
 from retouch_clients.server_url import protocol_hint
 
 PORTS = {"HTTP": 8000, "gRPC": 8001, "metrics": 8002}
@@ -29,6 +30,7 @@ DISK_MB = 500
 PROGRAM_SECONDS = 10.0
 SHARED_MB = 256
 MEMORY_MB = 1000  # with three lanes of the shipped checkpoint
+EXPORT = "run `make export`" if IS_CHECKOUT else "run `retouch export`"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -46,9 +48,11 @@ class Check:
 def checks(url: str, http: bool = False) -> Iterator[Check]:
     """Everything; `url` is where a server may run."""
     yield from python()
-    yield from packages(
-        ROOT / f"requirements{'-3.10' if sys.version_info[:2] == (3, 10) else ''}.txt"
-    )
+    if IS_CHECKOUT:
+        yield from packages(ROOT / "requirements.txt")
+    else:
+        yield from installed_extras()
+    yield from numpy_version()
     yield from machine()
     yield from artifacts(REPOSITORY)
     yield from server(url, http)
@@ -71,19 +75,51 @@ def python() -> Iterator[Check]:
 
 
 def packages(pins: Path) -> Iterator[Check]:
-    """Those of a requirements file, and the rule that the server's stubs make."""
-    wanted = dict(re.findall(r"^([\w.-]+)==(\S+)", pins.read_text(), re.M))
-    found = {name: _version(name) for name in wanted}
+    """Whether the packages of a requirements file have the versions that it pins."""
+    pinned = dict(pins_of(pins))
+    installed = {name: _version(name) for name in pinned}
     strange = [
-        f"{name} {found[name] or 'is missing'}, pinned {pin}"
-        for name, pin in wanted.items()
-        if not _same(found[name], pin)
+        f"{name} {installed[name] or 'is missing'}, pinned {pin}"
+        for name, pin in pinned.items()
+        if not _same(installed[name], pin)
     ]
     yield Check(
         not strange,
-        f"{len(wanted) - len(strange)} of {len(wanted)} packages are as {pins.name} pins them",
+        f"{len(pinned) - len(strange)} of {len(pinned)} packages are as {pins.name} pins them",
         f"run `make setup` ({'; '.join(strange[:5])}{'; …' if len(strange) > 5 else ''})",
     )
+
+
+def pins_of(path: Path) -> Iterator[tuple[str, str]]:
+    """Name and version of each package that a requirements file pins for this Python and
+    machine."""
+    for line in path.read_text().splitlines():
+        pin = re.match(r"([\w.-]+)==([^\s;]+)\s*(?:;(.*))?", line)
+        if pin and (not pin[3] or _applies(pin[3])):
+            yield pin[1], pin[2]
+
+
+def _applies(marker: str) -> bool:
+    try:
+        from packaging.markers import Marker
+    except ModuleNotFoundError:
+        return True
+    return Marker(marker.strip()).evaluate()
+
+
+def installed_extras() -> Iterator[Check]:
+    """The extras of an installed wheel."""
+    for extra in ("serve", "export", "openai", "web"):
+        modules = missing(extra)
+        yield Check(
+            not modules,
+            f"extra {extra}" if not modules else f"extra {extra} lacks {', '.join(modules)}",
+            f"run {install_command(extra)}",
+            optional=True,
+        )
+
+
+def numpy_version() -> Iterator[Check]:
     numpy = _version("numpy")
     yield Check(
         bool(numpy) and int(numpy.split(".")[0]) < 2,
@@ -136,12 +172,12 @@ def artifacts(repository: Path) -> Iterator[Check]:
         if not path.parent.name.startswith(("edit", "preprocess", "postprocess", "denoiser_"))
     )
     for model in (*parts, "denoiser_bf16"):
-        yield _artifact(repository / model / "1", f"{model} is exported", "run `make export`")
+        yield _artifact(repository / model / "1", f"{model} is exported", EXPORT)
     for lane in ("fp8", "fp4"):
         yield _artifact(
             repository / f"denoiser_{lane}" / "1",
             f"lane {lane} is exported",
-            "`make export` makes it; without, the server has fewer lanes",
+            f"{EXPORT} to make it; without it the server has fewer lanes",
             optional=True,
         )
 

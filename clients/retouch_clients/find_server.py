@@ -13,6 +13,7 @@ from rich.console import Console
 from retouch.api.request import RequestError
 from retouch.launcher.log_files import new_log
 from retouch.launcher.server import HOST, Server
+from retouch.util import env
 from retouch_clients.local_servers import Ports, running
 from retouch_clients.server_url import parse_url, protocol_hint
 from retouch_clients.terminal import console
@@ -45,7 +46,7 @@ def address(command: Callable[..., Any]) -> Callable[..., Any]:
     http = click.option("--http", is_flag=True, help="Use HTTP instead of gRPC.")
     url = click.option(
         "--url",
-        envvar="RETOUCH_URL",
+        envvar=env.URL.name,
         help="host:port of a server, or http://host:port or grpc://host:port.  [default: the one of `retouch serve`]",
     )
     return url(http(resolved))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 import subprocess
@@ -12,9 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from retouch.launcher.paths import IS_CHECKOUT
 from retouch.launcher.server import HOST, ROOT, RUNTIME
+from retouch.util import env
 
-DEPLOY = ROOT / "deploy"
+DEPLOY = ROOT / "deploy" if IS_CHECKOUT else Path(__file__).parent / "deploy"
 GRAFANA_HOMES = ("/usr/share/grafana", "/opt/grafana")
 ADVICE = (
     "Prometheus is not on PATH; `apt-get install prometheus` brings it, or, with docker, "
@@ -77,8 +78,8 @@ def grafana(port: int, prometheus_port: int) -> Tool | None:
         "GF_AUTH_ANONYMOUS_ORG_ROLE": "Viewer",
         "GF_ANALYTICS_REPORTING_ENABLED": "false",
         "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
-        "RETOUCH_DASHBOARDS": str(DEPLOY / "grafana" / "dashboards"),
-        "RETOUCH_PROMETHEUS": f"http://{HOST}:{prometheus_port}",
+        env.DASHBOARDS.name: str(DEPLOY / "grafana" / "dashboards"),
+        env.PROMETHEUS.name: f"http://{HOST}:{prometheus_port}",
     }
     return Tool(
         "Grafana", f"http://{HOST}:{port}/d/retouch", [*command, "--homepath", home], settings
@@ -99,7 +100,7 @@ def running(tools: list[Tool]) -> Iterator[list[subprocess.Popen]]:
                         stdout=log,
                         stderr=log,
                         start_new_session=True,
-                        env={**os.environ, **tool.environment},
+                        env=env.of_child(tool.environment),
                     )
                 )
             yield started

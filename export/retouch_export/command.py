@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from retouch.api.request import LANES
+from retouch.util import extras
+from retouch_export import templates
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.export_plan import Settings, Work, holds_another
 from retouch_export.lock import locked
@@ -130,6 +132,7 @@ def export(
         adapter = _lora(lora, lora_name, lora_scale, only, weightless)
         settings = Settings(calibration, weightless, strip, force, variant)
         Checkpoint(checkpoint, variant)  # refuses what is none before a repository is made for it
+        extras.check("export")
         with locked(repository, lambda sentence: click.echo(sentence, err=True)):
             if keep and holds_another(repository, checkpoint, variant):
                 click.echo(
@@ -137,6 +140,8 @@ def export(
                     "`make export` replaces it"
                 )
                 return
+            for sentence in templates.install(repository):
+                click.echo(sentence, err=True)
             work = Work.of(
                 checkpoint,
                 precision,

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from retouch.artifacts.manifest import ArtifactError, verify
+from retouch.launcher.paths import ROOT
 from retouch_export.hashes import sha256
 
 OPSET = 20
 TOOLS = ("torch", "diffusers", "transformers", "peft", "onnx", "onnxruntime", "onnxscript")
-ROOT = Path(__file__).resolve().parents[2]
 # what the artifacts are made by: a change here makes those that exist old
 SOURCES = (
-    "export/**/*.py",
+    "export/retouch_export/**/*.py",  # of a checkout
+    "retouch_export/**/*.py",  # of an installed wheel
     "retouch/networks/*.py",
     "retouch/artifacts/onnx_scopes.py",
     "retouch/backends/onnx_lowering.py",

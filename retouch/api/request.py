@@ -13,7 +13,7 @@ import secrets
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 MAX_IMAGE_BYTES = 50 * 1024 * 1024  # encoded, after base64 is undone
 MAX_PIXELS = 64_000_000  # decoded

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault(
-    "ORT_DISABLE_TELEMETRY", "1"
-)  # read when it is imported; it leaves a file behind otherwise
+from retouch.util import env
+
+# read when it is imported; it leaves a file behind otherwise
+env.disable_unless_set(env.ORT_TELEMETRY)
 
 import onnxruntime  # noqa: E402
 
 from retouch.artifacts.manifest import FLOAT32, ArtifactError, read, verify  # noqa: E402
 from retouch.backends.base import files_of, joined  # noqa: E402
 
-# environment: threads of one graph; small graphs lose more by waking a second than it does
-THREADS = "RETOUCH_THREADS"
+# small graphs lose more by waking a second thread than it does
+THREADS = env.THREADS.name
 
 
 class OnnxRunner:
@@ -77,7 +78,7 @@ def session(model: str | bytes) -> onnxruntime.InferenceSession:
 def threads() -> int:
     """Threads of one graph; ValueError when the environment asks for anything but a positive
     number."""
-    wish = os.environ.get(THREADS, "1")
+    wish = env.THREADS.get()
     if not wish.isdecimal() or not int(wish):
         raise ValueError(f"{THREADS} is {wish!r}; it must be a positive whole number")
     return int(wish)

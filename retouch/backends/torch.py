@@ -3,7 +3,6 @@ were traced from, with the parameters of the lane's own graph file."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,10 @@ from retouch.backends.onnx_parameters import Parameters
 from retouch.networks import flux2_passes
 from retouch.networks.fp8_linear import Fp8Linear
 from retouch.networks.passes import PASSES
+from retouch.util import env
 
-# environment: cpu, cuda or cuda:1; a GPU where there is one when it is not set
-DEVICE = "RETOUCH_DEVICE"
-COMPILE = "RETOUCH_COMPILE"  # environment: 0 or 1; on a GPU 1 when it is not set
+DEVICE = env.DEVICE.name
+COMPILE = env.COMPILE.name
 ARITHMETIC = torch.bfloat16
 
 
@@ -50,7 +49,7 @@ class TorchRunner:
         Outputs in `keep` stay on the device. `device` and `compiled` go before the environment's.
         """
         self.manifest = verify(folder, *files_of(graph, read(folder).files))
-        self._device = device_of(device or os.environ.get(DEVICE, ""))
+        self._device = device_of(device or env.DEVICE.get())
         self._keep = keep
         path = Path(folder) / f"{graph}.onnx"
         module = _module(path, self.manifest.settings, self._device)
@@ -126,7 +125,7 @@ def device_of(wish: str) -> torch.device:
 def wants_compiling(device: torch.device) -> bool:
     """By the environment or, where it is silent, on GPUs only; ValueError when it says neither 0
     nor 1."""
-    wish = os.environ.get(COMPILE) or str(int(device.type == "cuda"))
+    wish = env.COMPILE.get() or str(int(device.type == "cuda"))
     if wish not in ("0", "1"):
         raise ValueError(f"{COMPILE} is {wish!r}; it must be 0 or 1")
     return wish == "1"

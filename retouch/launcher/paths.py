@@ -8,20 +8,34 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from retouch.util import env
+
+ROOT = Path(__file__).resolve().parents[2]  # of the checkout; site-packages for an installed wheel
+IS_CHECKOUT = (ROOT / "pyproject.toml").is_file()
 
 
-def runtime_folder(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> Path:
-    """RETOUCH_RUNTIME, or .runtime of the checkout, or the user's own state folder where the
-    checkout is read-only."""
-    if environment.get("RETOUCH_RUNTIME"):
-        return Path(environment["RETOUCH_RUNTIME"]).absolute()
-    own = root / ".runtime"
-    if is_writable(own):
-        return own
-    state = environment.get("XDG_STATE_HOME") or ""
+def default_repository(
+    root: Path | None = ROOT if IS_CHECKOUT else None,
+    environment: Mapping[str, str] | None = None,
+) -> Path:
+    """RETOUCH_REPOSITORY, or model_repository of the checkout. Without a checkout (`root` None),
+    model_repository of the current folder."""
+    return Path(env.REPOSITORY.get(environment) or (root or Path()) / "model_repository").absolute()
+
+
+def runtime_folder(
+    root: Path | None = ROOT if IS_CHECKOUT else None,
+    environment: Mapping[str, str] | None = None,
+) -> Path:
+    """RETOUCH_RUNTIME, or .runtime of the checkout. Without a checkout (`root` None), or where it
+    is read-only, a folder of the user's."""
+    if env.RUNTIME.get(environment):
+        return Path(env.RUNTIME.get(environment)).absolute()
+    if root is not None and is_writable(root / ".runtime"):
+        return root / ".runtime"
+    state = env.STATE_HOME.get(environment)
     if not os.path.isabs(state):  # the XDG specification: a relative path is ignored
-        state = os.path.join(environment.get("HOME") or os.sep, ".local", "state")
+        state = os.path.join(env.HOME.get(environment), ".local", "state")
     user = Path(state) / "retouch"
     return user if is_writable(user) else Path(tempfile.gettempdir()) / f"retouch-{os.getuid()}"
 

@@ -26,9 +26,10 @@ from pathlib import Path
 
 from retouch.launcher import preflight, secret, staging
 from retouch.launcher.log_files import new_log
-from retouch.launcher.paths import ROOT, RUNTIME
+from retouch.launcher.paths import ROOT, RUNTIME, default_repository
 from retouch.launcher.start_failure import ServerError, cause
 from retouch.serving import drain
+from retouch.util import env
 
 __all__ = [
     "HOST",
@@ -42,7 +43,7 @@ __all__ = [
     "profiles",
 ]
 
-REPOSITORY = Path(os.environ.get("RETOUCH_REPOSITORY") or ROOT / "model_repository").absolute()
+REPOSITORY = default_repository()
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
 EXIT_SECONDS = 5  # that tritonserver gives running requests when it stops
@@ -180,8 +181,8 @@ class Server:
                 stderr=log,
                 env={
                     **environment(),
-                    "RETOUCH_BOARD": self.boards,
-                    "RETOUCH_GUARD": json.dumps(duties),
+                    env.BOARD.name: self.boards,
+                    env.GUARD.name: json.dumps(duties),
                 },
                 # the stubs ignore PYTHONPATH, but find our package in the working directory
                 cwd=ROOT,
@@ -295,25 +296,18 @@ def profiles(repository: Path) -> list[str]:
 def environment() -> dict[str, str]:
     """The server's environment: this Python first on PATH for the stubs, and its library."""
     paths = {
-        "PATH": Path(sys.prefix) / "bin",
-        "LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR"),
+        env.PATH: str(Path(sys.prefix) / "bin"),
+        env.LIBRARIES: sysconfig.get_config_var("LIBDIR"),
     }
-    env = {
-        **os.environ,
-        **{name: os.pathsep.join(_joined(str(path), name)) for name, path in paths.items()},
+    changes = {
+        variable.name: os.pathsep.join(filter(None, (first, variable.get())))
+        for variable, first in paths.items()
     }
+    child = env.of_child({**changes, env.ORT_TELEMETRY.name: env.ORT_TELEMETRY.default})
     # stubs read paths by the locale's encoding, which may be ASCII alone
-    if not any("utf" in env.get(name, "").lower() for name in ("LC_ALL", "LC_CTYPE", "LANG")):
-        env["LC_ALL"] = "C.UTF-8"
-    # ONNX Runtime's wheels report to their maker and leave a file in the temporary folder unless
-    # told not to
-    return {**env, "ORT_DISABLE_TELEMETRY": "1"}
-
-
-def _joined(first: str, name: str) -> Iterator[str]:
-    yield first
-    if os.environ.get(name):
-        yield os.environ[name]
+    if not any("utf" in child.get(name, "").lower() for name in ("LC_ALL", "LC_CTYPE", "LANG")):
+        child[env.LOCALE.name] = "C.UTF-8"
+    return child
 
 
 @contextlib.contextmanager

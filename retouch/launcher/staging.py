@@ -14,7 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from retouch.launcher.paths import IS_CHECKOUT
 from retouch.launcher.start_failure import ServerError
+from retouch.util.extras import install_command
 
 PLAIN = re.compile(r"[A-Za-z0-9_./+@%,:=-]+")  # a path that a shell leaves as it is
 PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # where the temporary folder's path is not plain
@@ -25,7 +27,10 @@ def wheel() -> Path:
     Python."""
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
-        raise ServerError("nvidia-pytriton is not installed; run `make setup`")
+        raise ServerError(
+            "nvidia-pytriton is not installed; run "
+            + ("`make setup`" if IS_CHECKOUT else install_command("serve"))
+        )
     folder = Path(spec.origin).parent / "tritonserver"
     if not _stub(folder).is_file():
         version = _python()

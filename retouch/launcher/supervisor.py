@@ -29,6 +29,7 @@ from retouch.launcher.log_files import bound
 from retouch.launcher.model_watch import ModelWatch
 from retouch.launcher.secret import options
 from retouch.serving.drain import is_idle
+from retouch.util import env
 
 STOP_SECONDS = 20.0
 IDLE_STOP_SECONDS = (
@@ -46,7 +47,7 @@ STARTING_SECONDS = (
 def main(prefix: str, command: list[str]) -> int:
     """Exit code of the server; negative when a signal ended it."""
     signal.signal(signal.SIGTERM, _close)
-    duties: dict[str, Any] = json.loads(os.environ.pop("RETOUCH_GUARD", "{}"))
+    duties: dict[str, Any] = json.loads(env.GUARD.pop())
     os.umask(0o077)
     if duties.get("secret"):
         command = [

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retouch.artifacts.manifest import read as read_manifest
+from retouch.util import env
 from retouch.util.running_median import RunningMedian
 
 FIELDS = struct.Struct(
@@ -113,9 +114,7 @@ def read(lane: str) -> LoadReport | None:
 
 
 def path_of(lane: str) -> Path:
-    prefix = (
-        os.environ.get("RETOUCH_BOARD") or f"{tempfile.gettempdir()}/retouch_{os.getppid()}_board_"
-    )
+    prefix = env.BOARD.get() or f"{tempfile.gettempdir()}/retouch_{os.getppid()}_board_"
     return Path(prefix + lane)
 
 

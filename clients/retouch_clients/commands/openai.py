@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from retouch.launcher.server import HOST
+from retouch.util import env, extras
 from retouch_clients.find_server import PORT, server_url
 
 
@@ -42,7 +43,7 @@ from retouch_clients.find_server import PORT, server_url
 )
 @click.option(
     "--url",
-    envvar="RETOUCH_URL",
+    envvar=env.URL.name,
     help="host:port (gRPC) of a server; without it, the one of `retouch serve`.",
 )
 @click.option("--start", is_flag=True, help="Start a server too when none runs here.")
@@ -66,6 +67,7 @@ def openai(
 ) -> None:
     """Serve OpenAI's image editing API until Ctrl-C. RETOUCH_API_KEYS=key,key asks clients for a
     key."""
+    extras.check("openai")
     from retouch_clients.openai_api.lanes import ALIASES
     from retouch_clients.openai_api.serving import Options, serve
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import click
+
+from retouch.launcher.paths import IS_CHECKOUT
+from retouch.launcher.server import ServerError
+from retouch.util import env
 
 SAMPLE = Path(__file__).parents[1] / "data" / "edit.json"
 COUNT = "16"
@@ -25,6 +28,8 @@ def perf(arguments: tuple[str, ...]) -> None:
     Without any it sends 16 edits of a sample image to edit_sync over gRPC at 127.0.0.1:8001, one at
     a time. `-m edit` streams. The binary is fetched by pip once; `retouch perf -- --help` shows its
     options."""
+    if not IS_CHECKOUT:
+        raise ServerError("`retouch perf` works in a checkout of Retouch only")
     from benchmarks.report import perf_analyzer
 
     try:
@@ -80,8 +85,8 @@ def with_defaults(arguments: tuple[str, ...]) -> list[str]:
 
 def environment(libraries: Path) -> dict[str, str]:
     """This one's, with perf_analyzer's libraries before others."""
-    others = os.environ.get("LD_LIBRARY_PATH")
-    return {**os.environ, "LD_LIBRARY_PATH": f"{libraries}:{others}" if others else str(libraries)}
+    others = env.LIBRARIES.get()
+    return env.of_child({env.LIBRARIES.name: f"{libraries}:{others}" if others else str(libraries)})
 
 
 def _value(arguments: tuple[str, ...], *names: str) -> str:

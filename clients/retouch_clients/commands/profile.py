@@ -6,6 +6,7 @@ import click
 
 from retouch.backends.base import RUNNERS
 from retouch.launcher.server import REPOSITORY, models
+from retouch.util import extras
 from retouch_clients.terminal import console
 
 
@@ -16,6 +17,7 @@ from retouch_clients.terminal import console
 @click.option("--runner", type=click.Choice(list(RUNNERS)), default="onnx", show_default=True)
 def calibrate(lanes: tuple[str, ...], runner: str) -> None:
     """Measure what a step costs on this machine; the scheduler reads it when a server starts."""
+    extras.check("serve" if runner == "onnx" else runner)
     from retouch_clients.step_profile import calibrate
 
     exported = [

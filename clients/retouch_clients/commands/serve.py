@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 from typing import NoReturn
 
 import click
 from rich.markup import escape
 
-from retouch.launcher.server import HOST, Server, ServerError
+from retouch.launcher.server import HOST, REPOSITORY, Server, ServerError
+from retouch.util import extras
 from retouch_clients.find_server import PORT, USUAL
 from retouch_clients.local_servers import announced
 from retouch_clients.terminal import console
@@ -42,6 +44,12 @@ class Backoff:
 @click.option("--grpc-port", type=PORT, default=USUAL["grpc"], show_default=True)
 @click.option("--metrics-port", type=PORT, default=8002, show_default=True)
 @click.option(
+    "--repository",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=REPOSITORY,
+    help="The model repository, as `retouch export` fills it.  [default: $RETOUCH_REPOSITORY or model_repository]",
+)
+@click.option(
     "--profile", default="", help="cpu, hopper or blackwell: the machine it is for.  [default: cpu]"
 )
 @click.option(
@@ -67,6 +75,7 @@ def serve(
     http_port: int,
     grpc_port: int,
     metrics_port: int,
+    repository: Path,
     profile: str,
     host: str,
     behind_proxy: bool,
@@ -75,12 +84,13 @@ def serve(
 ) -> None:
     """Run the server until Ctrl-C, which stops it at once, or SIGTERM, which lets running edits
     end."""
+    extras.check("serve")
     signal.signal(signal.SIGTERM, _terminated)
     ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
     backoff = Backoff()
     first = True
     while True:
-        server = Server(**ports, profile=profile, host=host, behind_proxy=behind_proxy)
+        server = Server(repository, **ports, profile=profile, host=host, behind_proxy=behind_proxy)
         ports = {
             "http": server.http,
             "grpc": server.grpc,

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from retouch.launcher.server import HOST
+from retouch.util import env, extras
 from retouch_clients.find_server import PORT, server_url
 from retouch_clients.terminal import console
 
@@ -37,7 +38,7 @@ from retouch_clients.terminal import console
 )
 @click.option(
     "--url",
-    envvar="RETOUCH_URL",
+    envvar=env.URL.name,
     help="host:port (gRPC) of a server; without it, the one of `retouch "
     "serve`, or one that is started for the page.",
 )
@@ -50,6 +51,7 @@ def web(
 ) -> None:
     """Serve the web page until Ctrl-C. RETOUCH_WEB_PASSWORD or --password-file asks visitors for a
     password."""
+    extras.check("web")
     from retouch_clients.web.password import password_from
     from retouch_clients.web.serving import Options, check_access, served
 

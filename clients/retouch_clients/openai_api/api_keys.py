@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hmac
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fastapi.security import HTTPAuthorizationCredentials
 
+from retouch.util import env
 from retouch_clients.openai_api.errors import ApiError
 
-ENVIRONMENT = "RETOUCH_API_KEYS"
+ENVIRONMENT = env.API_KEYS.name
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Keys:
 
     @classmethod
     def from_environment(cls) -> Keys:
-        return cls.of(os.environ.get(ENVIRONMENT, "").split(","))
+        return cls.of(env.API_KEYS.get().split(","))
 
     def check(self, given: HTTPAuthorizationCredentials | None) -> None:
         """ApiError 401 when they are none of these. How long it takes tells nothing of them."""

@@ -1,9 +1,6 @@
 """The web page of Retouch, made with Gradio."""
 
-import os
+from retouch.util import env
 
-# before Gradio is imported anywhere: the page asks nobody on the internet for anything, and tells
-# nobody
-os.environ.update(
-    GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1"
-)
+# before Gradio is imported anywhere: the page sends nothing to the internet
+env.disable(env.GRADIO_ANALYTICS, env.HUB_TELEMETRY, env.HUB_OFFLINE)

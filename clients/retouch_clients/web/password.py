@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import os
 from pathlib import Path
 
 from starlette.datastructures import Headers
@@ -13,8 +12,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from retouch.launcher.server import ServerError
+from retouch.util import env
 
-ENVIRONMENT = "RETOUCH_WEB_PASSWORD"
+ENVIRONMENT = env.WEB_PASSWORD.name
 SHORTEST = 8
 LONGEST = 1024  # characters
 ASK = {"WWW-Authenticate": 'Basic realm="Retouch", charset="UTF-8"'}
@@ -50,7 +50,7 @@ def password_from(file: Path | None) -> str:
     cannot be one."""
     if file is None:
         place = ENVIRONMENT
-        password = os.environ.get(ENVIRONMENT, "")
+        password = env.WEB_PASSWORD.get()
         if not password:
             return ""
     else:

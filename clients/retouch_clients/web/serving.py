@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 import threading
 import time
@@ -14,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from retouch.launcher.secret import is_loopback
 from retouch.launcher.server import HOST, ServerError
+from retouch.util import env
 from retouch_clients.listening import listen, shown
 
 if TYPE_CHECKING:
     from uvicorn import Server
 
-FOLDER = "GRADIO_TEMP_DIR"
 FIRST_PORT = 7860
 PORTS = 100  # where a free one is looked for
 START_SECONDS = 60.0
@@ -58,7 +57,8 @@ def served(address: str, options: Options = Options()) -> Iterator[str]:
     with (
         _listening(options) as listening,
         tempfile.TemporaryDirectory(prefix="retouch-web-") as folder,
-        _kept_in(folder),
+        # Gradio reads it when it is imported, and at every use
+        env.GRADIO_FOLDER.set_to(folder),
     ):
         try:
             import uvicorn
@@ -105,17 +105,3 @@ def _listening(options: Options) -> socket:
         with contextlib.suppress(ServerError):
             return listen(options.host, port)
     return listen(options.host, FIRST_PORT)  # says what is wrong
-
-
-@contextlib.contextmanager
-def _kept_in(folder: str) -> Iterator[None]:
-    """Where Gradio has uploads, pictures and results: it reads that from the environment when it is
-    imported, and at every use."""
-    before = os.environ.get(FOLDER)
-    os.environ[FOLDER] = folder
-    try:
-        yield
-    finally:
-        os.environ.pop(FOLDER)
-        if before is not None:
-            os.environ[FOLDER] = before
