@@ -4,9 +4,12 @@
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.10,$(shell command -v python$(v) 2>/dev/null)) $(shell command -v python3))
 BIN := .venv/bin
-VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-# Python 3.10 has pins of its own: newer releases of several packages have left it
-PINS = requirements$(if $(filter 3.10,$(VERSION)),-3.10).txt
+# pinned versions for every Python; `make lock` writes them from pyproject.toml
+PINS := requirements.txt
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
+UV ?= uv
+RUFF ?= ruff
+PYRIGHT ?= pyright
 CHECKPOINT ?= checkpoints/shapes
 LANES ?= bf16,fp8,fp4
 SETUP := .venv/.setup
@@ -23,18 +26,18 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve openai web eval test test-unit test-gpu calibrate bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
+.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu calibrate bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(SETUP)  ## Make .venv from the pinned requirements
-$(SETUP): requirements.txt requirements-3.10.txt pyproject.toml
+$(SETUP): $(PINS) pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v in ((3, 10), (3, 11), (3, 12)) or sys.exit("Python %d.%d found; Retouch needs 3.10, 3.11 or 3.12 (make PYTHON=...)" % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement $(PINS)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $$(grep ^torch== $(PINS))  # a CUDA build brings its own
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python $(INSTALL) --no-deps --requirement $(PINS)
+	$(BIN)/python $(INSTALL) $$(grep ^torch== $(PINS))  # a CUDA build has dependencies of its own
+	$(BIN)/python $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # asked each time, for it alone knows all that artifacts are made of; where they are right it takes less than a second
@@ -62,14 +65,14 @@ web: exported $(WEB)  ## Serve the web page on 127.0.0.1, with a server when non
 eval: export $(LPIPS)  ## All lanes over the 500 held-out scenes: make eval, or PRECISION="fp8" for one beside bf16
 	$(BIN)/python -m training.evaluate --precision $(PRECISION) --worst out/worst.png --json out/eval.json $(EVAL)
 $(LPIPS): $(SETUP) requirements-eval.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-eval.txt
+	$(BIN)/python $(INSTALL) --no-deps --requirement requirements-eval.txt
 	@touch $@
 
 $(WEB): $(SETUP) requirements-web.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-web.txt
+	$(BIN)/python $(INSTALL) --no-deps --requirement requirements-web.txt
 	@touch $@
 $(CHECKS): $(WEB) requirements-test.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-test.txt
+	$(BIN)/python $(INSTALL) --no-deps --requirement requirements-test.txt
 	@touch $@
 
 test: export $(CHECKS) aiperf  ## All tests, a real server among them
@@ -77,6 +80,9 @@ test: export $(CHECKS) aiperf  ## All tests, a real server among them
 
 test-unit: $(CHECKS)  ## The quick tests: no server, no checkpoint
 	$(BIN)/python -m pytest tests/unit tests/contract
+
+test-fast: export $(CHECKS)  ## Quick tests of every tier: about three minutes on two cores
+	$(BIN)/python -m pytest tests -m fast -n 2 --dist loadfile --no-loadscope-reorder
 
 test-gpu: export  ## What needs a GPU; on a machine without one all of it is skipped
 	$(BIN)/python -m pytest tests/gpu
@@ -99,12 +105,12 @@ aiperf:
 	@$(MAKE) --no-print-directory $(AIPERF) || echo "AIPerf cannot be installed here: the report and its tests go without it"
 $(AIPERF): requirements-aiperf.txt
 	@test -x .venv-aiperf/bin/python || $(PYTHON) -m venv .venv-aiperf
-	.venv-aiperf/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-aiperf.txt
+	.venv-aiperf/bin/python $(INSTALL) --no-deps --requirement requirements-aiperf.txt
 	@touch $@
 
 opponents: $(OPPONENTS)  ## Install what benchmarks.denoising, .door and .crowd need: LitServe and openai's SDK
 $(OPPONENTS): $(WEB) requirements-bench.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-bench.txt
+	$(BIN)/python $(INSTALL) --no-deps --requirement requirements-bench.txt
 	@touch $@
 
 overhead: export  ## What serving adds to the same ONNX sessions in a plain loop
@@ -113,11 +119,29 @@ overhead: export  ## What serving adds to the same ONNX sessions in a plain loop
 ablation: export $(LPIPS)  ## What each means against rounding brings in the FP4 lane (five minutes)
 	$(BIN)/python -m benchmarks.quantisation --pictures nearest search feedback "feedback, tail 1" --json out/ablation.json
 
+lint:  ## Check style and format (ruff)
+	$(RUFF) check .
+	$(RUFF) format --check .
+
+typecheck:  ## Check types (pyright)
+	$(PYRIGHT)
+
+lock:  ## Write requirements*.txt from pyproject.toml (needs uv)
+	$(LOCK) pyproject.toml $(BASE) --output-file $(PINS)
+	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --constraints $(PINS) --output-file requirements-web.txt
+	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --extra heic --group interop --constraints requirements-web.txt --output-file requirements-test.txt
+	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --group bench --constraints requirements-web.txt --output-file requirements-bench.txt
+	$(LOCK) --group pyproject.toml:eval --generate-hashes --output-file requirements-eval.txt
+	$(subst 3.10,3.11,$(LOCK)) --no-config --group pyproject.toml:aiperf --output-file requirements-aiperf.txt
+BASE := --extra serve --extra export --group test
+FRONTS := --extra openai --extra web
+LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-index-url
+
 train: $(SETUP)  ## Make the checkpoint again from a seed (hours on two cores; resumable)
 	$(BIN)/python -m training
 
 clean:  ## Remove what commands wrote, but not .venv
-	rm -rf out out.png .runtime .pytest_cache .hypothesis model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.plan model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer*.json model_repository/*/1/calibration.json model_repository/*/1/cost.json model_repository/denoiser_*-*
+	rm -rf build out out.png .runtime .pytest_cache .hypothesis model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.plan model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer*.json model_repository/*/1/calibration.json model_repository/*/1/cost.json model_repository/denoiser_*-*
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove .venv and .venv-aiperf too

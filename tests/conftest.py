@@ -27,11 +27,37 @@ settings.load_profile("retouch")
 
 
 TIERS = ("server", "parity", "gpu", "bindings", "contract", "unit")  # the slowest files first
+# `make test-fast`: these tiers without their slow files, one file with a server, one family
+FAST_TIERS = ("unit", "contract")
+FAST_FILES = ("server/test_doors.py", "parity/test_klein.py")
+SLOW_FILES: tuple[str, ...] = ()
 
 
 def pytest_collection_modifyitems(items):
-    """What takes minutes begins first: at the end, short files fill both workers."""
+    """Mark each test with its tier, the name of its folder. What takes minutes begins first: at the
+    end, short files fill both workers."""
+    for item in items:
+        tier = item.path.parent.name
+        file = f"{tier}/{item.path.name}"
+        item.add_marker(tier)
+        if file in FAST_FILES or (tier in FAST_TIERS and file not in SLOW_FILES):
+            item.add_marker("fast")
     items.sort(key=lambda item: TIERS.index(item.path.parent.name))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """A run that could not fetch TensorRT's bindings must not look like one that has tested
+    them."""
+    skipped = [
+        report
+        for report in terminalreporter.stats.get("skipped", [])
+        if report.nodeid.startswith("tests/bindings/")
+    ]
+    if skipped:
+        terminalreporter.section("THE TENSORRT BINDINGS WERE NOT TESTED", sep="!", red=True)
+        for report in skipped:
+            terminalreporter.write_line(f"{report.nodeid}: {report.longrepr[2]}", red=True)
+        terminalreporter.write_line("`make bindings` fetches them; it needs the network", red=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

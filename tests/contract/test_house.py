@@ -14,6 +14,35 @@ from retouch.launcher.server import ROOT
 MODELS = sorted((ROOT / "model_repository").glob("*/1/model.py"))
 PACKAGE = sorted((ROOT / "retouch").rglob("*.py"))
 HEAVY = ("torch", "diffusers", "transformers", "peft")
+# the folders of retouch/: each imports only those before it
+LAYERS = (
+    "api",
+    "util",
+    "imaging",
+    "artifacts",
+    "diffusion",
+    "networks",
+    "backends",
+    "families",
+    "engine",
+    "routing",
+    "serving",
+    "launcher",
+    "offline",
+    "client",
+)
+# packages of the project that a package may import beside itself
+IMPORTS = {
+    "retouch": set(),
+    "retouch_export": {"retouch"},
+    "retouch_clients": {"retouch", "retouch_export", "benchmarks"},  # `retouch perf` alone
+    "training": {"retouch", "retouch_export", "retouch_clients"},
+    "benchmarks": {"retouch", "retouch_export", "retouch_clients", "training"},
+}
+PARENTS = {"retouch_export": "export", "retouch_clients": "clients"}
+# words that say nothing of the data that they name
+BANNED = {"said", "told", "found", "wanted", "given", "each", "words"}
+PLAIN = ("retouch", "clients", "export", "model_repository")  # folders without them
 
 
 def imported(path):
@@ -24,6 +53,73 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer(module):
+    """The folder of retouch/ that a module belongs to; None for the package itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in LAYERS else None
+
+
+def test_every_folder_has_its_layer():
+    folders = {path.parent.name for path in (ROOT / "retouch").glob("*/__init__.py")}
+    assert folders == set(LAYERS)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_folders_import_only_those_above(name):
+    allowed = {None, *LAYERS[: LAYERS.index(name) + 1]}
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in sorted((ROOT / "retouch" / name).rglob("*.py"))
+        for module in imported(path)
+        if module.split(".")[0] == "retouch" and layer(module) not in allowed
+    }
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+@pytest.mark.parametrize("package, allowed", IMPORTS.items())
+def test_packages_import_only_those_they_may(package, allowed):
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in sorted((ROOT / PARENTS.get(package, "") / package).rglob("*.py"))
+        for module in imported(path)
+        if module.split(".")[0] in IMPORTS.keys() - {package, *allowed}
+    }
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+@pytest.mark.parametrize("folder", PLAIN)
+def test_names_say_what_they_name(folder):
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} {name}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for line, name in bound(path)
+        if name in BANNED
+    ]
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def bound(path):
+    """Line and name of everything that a file assigns, loops over or takes as a parameter."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Attribute):
+            yield node.lineno, node.target.attr
+
+
+def test_the_environment_is_read_in_one_module():
+    sources = [*PACKAGE, *(ROOT / "clients").rglob("*.py"), *(ROOT / "export").rglob("*.py")]
+    reading = {
+        path.relative_to(ROOT).as_posix()
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "putenv")
+    }
+    assert reading == {"retouch/util/env.py"}
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.parent.parent.name)

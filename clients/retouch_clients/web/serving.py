@@ -19,6 +19,7 @@ from retouch_clients.listening import listen, shown
 if TYPE_CHECKING:
     from uvicorn import Server
 
+FOLDER = env.GRADIO_FOLDER.name
 FIRST_PORT = 7860
 PORTS = 100  # where a free one is looked for
 START_SECONDS = 60.0
