@@ -26,7 +26,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu calibrate bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
+.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu profile bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -87,8 +87,8 @@ test-fast: export $(CHECKS)  ## Quick tests of every tier: about three minutes o
 test-gpu: export  ## What needs a GPU; on a machine without one all of it is skipped
 	$(BIN)/python -m pytest tests/gpu
 
-calibrate: exported  ## Measure what a step costs on this machine, for the scheduler
-	$(BIN)/retouch calibrate
+profile: exported  ## Measure what a step costs on this machine, for the scheduler
+	$(BIN)/retouch profile
 
 bindings: $(SETUP)  ## Fetch TensorRT's Python bindings, which the tests hold our names against
 	$(BIN)/python tests/bindings/fetch.py

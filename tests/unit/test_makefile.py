@@ -9,7 +9,7 @@ import pytest
 
 from retouch.launcher.server import ROOT
 
-SERVING = ("demo", "edit", "serve", "openai", "web", "calibrate", "bench")
+SERVING = ("demo", "edit", "serve", "openai", "web", "profile", "bench")
 STRICT = ("export", "eval", "test-gpu", "overhead")  # of what is shipped, or what is named
 PINS = (
     "requirements.txt",
