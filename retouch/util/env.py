@@ -20,7 +20,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Variable:
-    """One environment variable. `default` is the text that an unset or empty variable stands for."""
+    """One environment variable. Unset or empty, it stands for the text `default`."""
 
     name: str
     help: str

@@ -13,6 +13,13 @@ from retouch.launcher.server import ROOT
 
 MODELS = sorted((ROOT / "model_repository").glob("*/1/model.py"))
 PACKAGE = sorted((ROOT / "retouch").rglob("*.py"))
+# imported on the serving path, beside what model files import
+LIGHT = (
+    "retouch.serving.triton.stages",
+    "retouch.client",
+    "retouch.launcher.server",
+    "retouch_clients.command",
+)
 HEAVY = ("torch", "diffusers", "transformers", "peft")
 # the folders of retouch/: each imports only those before it
 LAYERS = (
@@ -179,7 +186,7 @@ def test_the_serving_path_imports_no_torch():
     code = f"""
 import importlib, sys, types
 sys.modules["triton_python_backend_utils"] = types.ModuleType("triton_python_backend_utils")
-for name in {sorted(modules)} + ["retouch.serving.triton.stages", "retouch.client", "retouch.launcher.server", "retouch_clients.command"]:
+for name in {[*sorted(modules), *LIGHT]}:
     importlib.import_module(name)
 print([name for name in {HEAVY} if name in sys.modules])
 """

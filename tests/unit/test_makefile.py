@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import sys
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from retouch.launcher.server import ROOT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 SERVING = ("demo", "edit", "serve", "openai", "web", "profile", "bench")
 STRICT = ("export", "eval", "test-gpu", "overhead")  # of what is shipped, or what is named
@@ -61,12 +70,52 @@ def test_make_opponents_installs_what_benchmarks_are_measured_against(checkout):
     assert "--requirement requirements-bench.txt" in dry(checkout, "opponents")
 
 
+def pins(name):
+    """Versions of this Python by package, of a lock file that `make lock` has written."""
+    return {
+        canonicalize_name(requirement.name): str(next(iter(requirement.specifier)).version)
+        for line in (ROOT / name).read_text().splitlines()
+        if "==" in line and not line.startswith("#")
+        for requirement in [Requirement(line.split(" \\")[0])]
+        if requirement.marker is None or requirement.marker.evaluate()
+    }
+
+
+def listed(key):
+    """The requirements of a list in pyproject.toml: `dependencies`, an extra or a group."""
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = document["project"]
+    lists = project | project["optional-dependencies"] | document["dependency-groups"]
+    return list(map(Requirement, lists[key]))
+
+
 def test_what_goes_into_one_environment_has_the_same_pins():
     pinned = {}
     for name in PINS:
-        for line in (ROOT / name).read_text().splitlines():
-            if "==" in line and not line.startswith("#"):
-                package, version = line.split(";")[0].split("==")
-                assert pinned.setdefault(package.strip(), version.strip()) == version.strip(), (
-                    f"{package} in {name}"
-                )
+        for package, version in pins(name).items():
+            assert pinned.setdefault(package, version) == version, f"{package} in {name}"
+
+
+@pytest.mark.parametrize(
+    "name, keys",
+    [
+        ("requirements.txt", ("dependencies", "serve", "export", "torch", "test")),
+        ("requirements-web.txt", ("dependencies", "openai", "web")),
+        ("requirements-test.txt", ("heic", "interop", "test", "web")),
+        ("requirements-bench.txt", ("bench",)),
+        ("requirements-eval.txt", ("eval",)),
+    ],
+)
+def test_locks_hold_what_pyproject_asks_for(name, keys):
+    """`make lock` writes them again."""
+    pinned = pins(name)
+    for key in keys:
+        assert listed(key)
+        for requirement in listed(key):
+            version = pinned.get(canonicalize_name(requirement.name))
+            assert version and requirement.specifier.contains(version), f"{requirement} in {name}"
+
+
+def test_no_lock_names_an_index():
+    for path in ROOT.glob("requirements*.txt"):
+        assert not re.search("https?://|index-url", path.read_text()), path.name
