@@ -20,28 +20,19 @@ from exports import keep_exports  # noqa: E402
 from pictures import file_of, scene  # noqa: E402
 from retouch.client import Retouch  # noqa: E402
 from retouch.launcher.server import RUNTIME, Server  # noqa: E402
+from tiers import TIERS, markers  # noqa: E402
 
 # the same cases each time, however slow the machine is, and nothing written beside them
 settings.register_profile("retouch", derandomize=True, deadline=None, database=None)
 settings.load_profile("retouch")
 
 
-TIERS = ("server", "parity", "gpu", "bindings", "contract", "unit")  # the slowest files first
-# `make test-fast`: these tiers without their slow files, one file with a server, one family
-FAST_TIERS = ("unit", "contract")
-FAST_FILES = ("server/test_doors.py", "parity/test_klein.py")
-SLOW_FILES: tuple[str, ...] = ()
-
-
 def pytest_collection_modifyitems(items):
-    """Mark each test with its tier, the name of its folder. What takes minutes begins first: at the
-    end, short files fill both workers."""
+    """Mark each test with its tier. What takes minutes begins first: at the end, short files fill
+    both workers."""
     for item in items:
-        tier = item.path.parent.name
-        file = f"{tier}/{item.path.name}"
-        item.add_marker(tier)
-        if file in FAST_FILES or (tier in FAST_TIERS and file not in SLOW_FILES):
-            item.add_marker("fast")
+        for marker in markers(item.path):
+            item.add_marker(marker)
     items.sort(key=lambda item: TIERS.index(item.path.parent.name))
 
 

@@ -1,0 +1,23 @@
+"""The lists of quick and slow test files name files that exist."""
+
+from __future__ import annotations
+
+import pytest
+
+from retouch.launcher.server import ROOT
+from tiers import FAST_FILES, SLOW_FILES, TIERS, markers
+
+
+@pytest.mark.parametrize("name", [*FAST_FILES, *SLOW_FILES])
+def test_a_listed_file_exists(name):
+    assert (ROOT / "tests" / name).is_file()
+
+
+def test_every_folder_of_tests_is_a_tier():
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert folders == set(TIERS)
+
+
+def test_tests_have_the_marker_of_their_folder(request):
+    assert {marker.name for marker in request.node.iter_markers()} >= {"contract", "fast"}
+    assert markers(ROOT / "tests" / SLOW_FILES[0]) == ["unit"]

@@ -1,0 +1,40 @@
+"""The tiers of the tests, which are the folders of tests/, and what of them `make test-fast` runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TIERS = ("server", "parity", "gpu", "bindings", "contract", "unit")  # the slowest files first
+
+# make test-fast: these tiers without their slow files, a server, and the family of the shipped
+# checkpoint against its pipeline in torch
+FAST_TIERS = ("unit", "contract")
+FAST_FILES = (
+    "server/test_doors.py",
+    "parity/test_edit.py",
+    "parity/test_graphs.py",
+    "parity/test_patches.py",
+    "parity/test_reading.py",
+    "parity/test_scheduler.py",
+    "parity/test_transformer.py",
+)
+SLOW_FILES = (
+    "unit/test_client_outage.py",
+    "unit/test_colour_difference.py",
+    "unit/test_decode_memory.py",
+    "unit/test_inspect.py",
+    "unit/test_openai_document.py",
+    "unit/test_openai_live.py",
+    "unit/test_openai_server.py",
+    "unit/test_picture_corpus.py",
+    "unit/test_process_end.py",
+    "unit/test_validate.py",
+)
+
+
+def markers(path: Path) -> list[str]:
+    """Names of the markers of a test file's tests."""
+    tier = path.parent.name
+    file = f"{tier}/{path.name}"
+    is_fast = file in FAST_FILES or (tier in FAST_TIERS and file not in SLOW_FILES)
+    return [tier, *["fast"] * is_fast]
