@@ -1,4 +1,4 @@
-"""The tiers of the tests, which are the folders of tests/, and what of them `make test-fast` runs."""
+"""The tiers of the tests, which are the folders of tests/, and the files of `make test-fast`."""
 
 from __future__ import annotations
 
