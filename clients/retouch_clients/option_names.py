@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from retouch.api.request import INPUTS, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import INPUTS
 from retouch_clients.edit_options import knobs
 
 ARGUMENTS = ("IMAGE", "INSTRUCTION")  # the command line calls them so as well
@@ -41,4 +42,4 @@ def users_words(has_mask: Any = False) -> Iterator[None]:
         yield
     except RequestError as failure:
         message = reworded(str(failure), bool(has_mask))
-        raise RequestError(message, failure.status, failure.retry_after) from None
+        raise RequestError(message, failure.code, retry_after=failure.retry_after) from None

@@ -1,8 +1,8 @@
 """The data of Retouch: what an edit asks for, what it may ask for, and what it answers.
 
-Everything imports this file; it imports nothing of ours. The tensor tables below are the contract
-of the three doors (`edit`, `edit_sync`, `edit_ensemble`): a contract test holds every config.pbtxt
-against them."""
+Everything imports this file, which imports only the errors of ours. The tensor tables below are
+the contract of the three doors (`edit`, `edit_sync`, `edit_ensemble`): a contract test holds every
+config.pbtxt against them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import re
 import secrets
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
+
+from retouch.api.errors import RequestError
 
 VERSION = "0.1.0"
 
@@ -56,24 +58,6 @@ BUCKETS = (
     (96, 160),
     (160, 96),
 )  # (height, width) in pixels the shipped checkpoint runs at
-
-
-class RequestError(ValueError):
-    """A request that cannot be served: one sentence that says what was wrong and what is
-    allowed."""
-
-    def __init__(
-        self, message: str, status: str = "INVALID_ARGUMENT", retry_after: float | None = None
-    ):
-        super().__init__(message)
-        self.status = (
-            status  # INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE, CANCELLED or INTERNAL
-        )
-        self.retry_after = retry_after  # seconds, of an UNAVAILABLE that says when to come again
-
-
-class Cancelled(Exception):
-    """The client has left; nobody waits for the answer."""
 
 
 # -- tensors of the doors --------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from retouch.api.request import INPUTS, EditRequest, RequestError, request_from_values
+from retouch.api.errors import RequestError
+from retouch.api.request import INPUTS, EditRequest, request_from_values
 from retouch.api.response import EditAnswer
 
 # what a call between models asks back; a contract test holds it against the configs

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 
 HINT = re.compile(r"try again in (\d+(?:\.\d+)?) s")
 STATUSES = (  # how a sentence begins, or what it holds, and what that means; the first that fits
@@ -76,7 +76,7 @@ def failure_of(message: str, told: str = "") -> RequestError:
     return RequestError(
         words,
         status if status not in ("", "UNKNOWN") else "INVALID_ARGUMENT",
-        float(hint[1]) if hint else None,
+        retry_after=float(hint[1]) if hint else None,
     )
 
 

@@ -17,7 +17,8 @@ import grpc as grpc_core
 import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as grpc_aio
 
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
 from retouch.client.channel import aio_client, blocking_client, is_forked, refuse_forked
 from retouch.client.codec import answer_of, inputs_of, lanes_of

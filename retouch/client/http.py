@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
 from retouch.client.codec import answer_of_line, body_of, lanes_of, models_of, words_of
 from retouch.client.errors import OF_HTTP, failure_of, nobody

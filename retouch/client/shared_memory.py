@@ -20,7 +20,8 @@ from typing import Any
 
 from tritonclient.utils import InferenceServerException
 
-from retouch.api.request import EditRequest, RequestError, request_to_values
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest, request_to_values
 from retouch.launcher.secret import grpc_headers, secret_of
 
 FOLDER = Path("/dev/shm")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.engine.cost_model import Cost
 from retouch.engine.scheduler import Candidate, work
 

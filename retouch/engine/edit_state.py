@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.diffusion.preview import PreviewMap
 from retouch.diffusion.region_buckets import rounded
 from retouch.diffusion.sigmas import euler_step, predict_clean

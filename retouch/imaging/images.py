@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from retouch.api.errors import RequestError
 from retouch.api.request import (
     BUCKETS,
     CELL,
@@ -24,7 +25,6 @@ from retouch.api.request import (
     KEEP_BELOW,
     LOSSLESS,
     MAX_IMAGE_BYTES,
-    RequestError,
 )
 from retouch.imaging.colour import STRIP
 from retouch.imaging.formats import advice, allowed, is_known, other_format

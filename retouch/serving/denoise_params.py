@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 
 EDIT = "edit"
 PREFILL = "prefill"  # prefill: remember the source's latents ahead of the edit

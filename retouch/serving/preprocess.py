@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.api.response import EditInfo
 from retouch.families.registry import Family
 from retouch.imaging import colour, images

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from retouch.api.request import Cancelled, RequestError
+from retouch.api.errors import Cancelled, RequestError
 
 Item = TypeVar("Item")
 

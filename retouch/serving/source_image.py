@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retouch.api.request import CELL, Format, RequestError, parse_format
+from retouch.api.errors import RequestError
+from retouch.api.request import CELL, Format, parse_format
 from retouch.families.registry import Family
 from retouch.imaging import images
 from retouch.imaging.photo import Check, Photo, go_on

@@ -24,7 +24,7 @@ from exports import exported
 from families_tiny import make_published
 from instructx_tiny import QWEN, Made, make_checkpoint
 from kontext_theirs import Case, Theirs
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import Retouch
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.imaging import images

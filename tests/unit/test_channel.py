@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import AsyncRetouch, Retouch, Retries
 from retouch.client.channel import options
 from retouch.client.errors import failure_of
@@ -74,4 +74,4 @@ def test_an_asyncio_client_outlives_its_loop(http):
 )
 def test_a_server_that_stops_is_unavailable(message):
     failure = failure_of(message, "INVALID_ARGUMENT")
-    assert failure.status == "UNAVAILABLE" and Retries().pause(failure, 1) is not None
+    assert failure.code == "UNAVAILABLE" and Retries().pause(failure, 1) is not None

@@ -14,7 +14,8 @@ import tritonclient.grpc
 
 from pictures import file_of, scene
 from retouch import client
-from retouch.api.request import INPUTS, EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import INPUTS, EditRequest
 from retouch.client import codec
 from retouch.client.errors import failure_of
 from retouch_clients.demo import sheet
@@ -98,4 +99,4 @@ def test_lanes_of_a_server_that_refuses_are_no_empty_list(kind):
         with pytest.raises(RequestError) as told:
             asked.lanes() if kind is client.Retouch else asyncio.run(ask())
         server.shutdown()
-    assert told.value.status == "UNAVAILABLE"
+    assert told.value.code == "UNAVAILABLE"

@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from pictures import file_of, scene
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.response import EditAnswer, EditInfo, Operation
 from retouch.client import Retouch
 from retouch.launcher.server import ROOT, ServerError, free_port

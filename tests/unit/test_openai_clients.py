@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from fake_doors import FakeDoors
 from pictures import file_of, scene
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch_clients.openai_api.api_keys import Keys
 from retouch_clients.openai_api.app import create_app
 from retouch_clients.openai_api.errors import ApiError, of_failure
@@ -182,14 +182,14 @@ def test_what_is_too_much_is_refused_before_its_body_is_read():
 def test_the_servers_word_is_taken_for_a_moment():
     load = Load(most=2)
     with load.entered():
-        load.note(RequestError("full; try again in 9.0 s", "UNAVAILABLE", 9.0))
+        load.note(RequestError("full; try again in 9.0 s", "UNAVAILABLE", retry_after=9.0))
         with pytest.raises(ApiError) as refused, load.entered():
             pass
         assert refused.value.status == 429 and refused.value.headers["Retry-After"] == "1"
     with load.entered():  # nothing runs here: the server is asked again
         pass
     for other in (
-        RequestError("bad", "INVALID_ARGUMENT", 9.0),
+        RequestError("bad", "INVALID_ARGUMENT", retry_after=9.0),
         RequestError("gone", "UNAVAILABLE"),
         ApiError(500, "", ""),
     ):

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from retouch.api.errors import RequestError
 from retouch.api.request import (
     DEFAULT_QUALITY,
     INPUTS,
@@ -13,7 +14,6 @@ from retouch.api.request import (
     REQUIRED,
     EditRequest,
     Format,
-    RequestError,
     defaults,
     parse_format,
     request_from_values,

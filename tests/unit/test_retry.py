@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.response import EditAnswer, EditInfo
 from retouch.client import AsyncRetouch, Retouch, Retries
 from retouch.client.errors import failure_of, in_queue
@@ -74,7 +74,7 @@ def test_not_for_ever(ways):
     over = ways[1](*[[BUSY]] * 9)
     with pytest.raises(RequestError, match="try again in") as told:
         edit(over, retries=QUICK)
-    assert told.value.status == "UNAVAILABLE" and told.value.retry_after == 0.0 and over.tried == 3
+    assert told.value.code == "UNAVAILABLE" and told.value.retry_after == 0.0 and over.tried == 3
 
 
 def test_not_after_an_answer(ways):
@@ -90,7 +90,7 @@ def test_not_for_what_is_wrong(ways):
     over = ways[1](["IMAGE is not a picture file"], [answer("final")])
     with pytest.raises(RequestError) as told:
         edit(over, retries=QUICK)
-    assert told.value.status == "INVALID_ARGUMENT" and over.tried == 1
+    assert told.value.code == "INVALID_ARGUMENT" and over.tried == 1
 
 
 def test_not_when_the_time_out_comes_before(ways):
@@ -182,7 +182,7 @@ def test_pauses_grow_and_heed_the_server():
 )
 def test_a_servers_words(words, told, status, hint):
     failure = failure_of(words, told)
-    assert (failure.status, failure.retry_after) == (status, hint) and str(failure)
+    assert (failure.code, failure.retry_after) == (status, hint) and str(failure)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +195,6 @@ def test_a_servers_words(words, told, status, hint):
 )
 def test_what_ran_out_in_the_queue_is_the_deadline_where_there_is_one(words, deadline_ms, status):
     failure = in_queue(failure_of(words), deadline_ms)
-    assert failure.status == status and ("DEADLINE_MS 40" in str(failure)) == (
+    assert failure.code == status and ("DEADLINE_MS 40" in str(failure)) == (
         status == "DEADLINE_EXCEEDED"
     )

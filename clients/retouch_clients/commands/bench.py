@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import AsyncRetouch, Retries
 from retouch_clients.closed_loop import Drawn, Measured, draw, measure
 from retouch_clients.edit_options import TEXT

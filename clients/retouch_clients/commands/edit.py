@@ -10,7 +10,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from retouch.api.request import MAX_PREVIEWS, MAX_STEPS, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import MAX_PREVIEWS, MAX_STEPS
 from retouch.api.response import EditAnswer
 from retouch.client import Retouch
 from retouch_clients import abilities

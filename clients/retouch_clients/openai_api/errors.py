@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 
 PAUSE = 1.0  # seconds until a client may come again, where nobody knows better
 LEFT = 499  # for the metrics: nobody reads the answer
@@ -116,12 +116,12 @@ def of_failure(failure: RequestError) -> ApiError:
     named = TENSOR.search(str(failure))
     message = TENSOR.sub(lambda name: PARAMETERS[name[0]], str(failure))
     param = PARAMETERS[named[0]] if named else None
-    if failure.status == "INVALID_ARGUMENT":
+    if failure.code == "INVALID_ARGUMENT":
         return invalid(message, param)
-    if failure.status == "UNAVAILABLE":
+    if failure.code == "UNAVAILABLE":
         pause = PAUSE if failure.retry_after is None else failure.retry_after
         return ApiError(429, message, "overloaded", headers=_pause(pause))
-    if failure.status == "DEADLINE_EXCEEDED":  # again would be as late: OpenAI's clients would try
+    if failure.code == "DEADLINE_EXCEEDED":  # again would be as late: OpenAI's clients would try
         return ApiError(504, message, "deadline_exceeded", param, {"x-should-retry": "false"})
     return ApiError(500, message, "internal_error")
 

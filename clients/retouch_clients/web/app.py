@@ -11,7 +11,8 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from retouch.api.request import LANES, MAX_PREVIEWS, Cancelled, RequestError, precision_of
+from retouch.api.errors import Cancelled, RequestError
+from retouch.api.request import LANES, MAX_PREVIEWS, precision_of
 from retouch.api.response import EditAnswer
 from retouch_clients import abilities
 from retouch_clients.web import html, picture, text

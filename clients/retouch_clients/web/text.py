@@ -3,7 +3,7 @@ made."""
 
 from __future__ import annotations
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.response import EditInfo, Operation, Region
 
 SENTENCES = {
@@ -83,11 +83,11 @@ def trouble(failure: RequestError, running: bool, address: str) -> str:
     `address`."""
     if not running:
         return f"No server answers at {address}: start one with “make serve” in a terminal, then press Edit again."
-    if failure.status == BUSY and failure.retry_after:
+    if failure.code == BUSY and failure.retry_after:
         return f"The server is busy with other edits: press Edit again in about {max(1, round(failure.retry_after))} s."
-    if failure.status == BUSY:
+    if failure.code == BUSY:
         return f"The server cannot take the edit now ({failure}): press Edit again in a moment."
-    if failure.status == DEADLINE:
+    if failure.code == DEADLINE:
         return f"{_told(failure)} The deadline is under Advanced; 0 is none."
     return _told(failure)
 

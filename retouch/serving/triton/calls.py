@@ -7,7 +7,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.tensors import outputs_of
 from retouch.families.denoise_request import Arrays
 from retouch.serving.triton.responses import FAILED

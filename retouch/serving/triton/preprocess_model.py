@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.tensors import request_of
 from retouch.routing.router import choose
 from retouch.serving import drain, repository

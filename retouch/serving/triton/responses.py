@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from retouch.api.request import Cancelled, RequestError
+from retouch.api.errors import Cancelled, RequestError
 from retouch.families.denoise_request import Arrays
 
 FAILED = "the edit failed inside the server; its log says why"
@@ -47,7 +47,7 @@ def failed(failure: Exception) -> Any:
         error = pb_utils.TritonError("the client has left", pb_utils.TritonError.CANCELLED)
     elif isinstance(failure, RequestError):
         error = pb_utils.TritonError(
-            str(failure), codes.get(failure.status, pb_utils.TritonError.INTERNAL)
+            str(failure), codes.get(failure.code, pb_utils.TritonError.INTERNAL)
         )
     else:
         pb_utils.Logger.log_error("".join(traceback.format_exception(failure)))

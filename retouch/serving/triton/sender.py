@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.response import EditInfo
 from retouch.engine.edit_state import Progress
 from retouch.families.denoise_request import Arrays, DenoiseRequest
@@ -90,5 +90,5 @@ class Sender:
         survive a call between models that stream."""
         final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
         if self.order.ticket and isinstance(failure, RequestError):
-            failure = RequestError(f"{failure.status}{STATUS}{failure}", failure.status)
+            failure = RequestError(f"{failure.code}{STATUS}{failure}", failure.code)
         self._sender.send(*([] if failure is None else [failed(failure)]), flags=final)
