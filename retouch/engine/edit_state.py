@@ -59,7 +59,8 @@ class EditState:
         family = self.family
         if len(wanted.more) > family.references:
             raise RequestError(
-                f"this checkpoint takes {family.references} reference images beside the edited one"
+                f"this checkpoint takes {family.references} reference images beside the edited one",
+                field="REFERENCES",
             )
         self.total = wanted.steps or self.default_steps
         self.grid = family.grid(wanted.latents)

@@ -176,7 +176,10 @@ class Engine:
             edits = self._taken(gone)
             return lambda: [
                 self._evict(
-                    edit, None if edit.cancelled else RequestError(LATE, "DEADLINE_EXCEEDED")
+                    edit,
+                    None
+                    if edit.cancelled
+                    else RequestError(LATE, "DEADLINE_EXCEEDED", field="DEADLINE_MS"),
                 )
                 for edit in edits
             ]

@@ -51,6 +51,7 @@ class RequestContext:
             raise RequestError(
                 f"DEADLINE_MS {self.deadline_ms} has passed; allow more time or ask for fewer steps",
                 "DEADLINE_EXCEEDED",
+                field="DEADLINE_MS",
             )
 
     def ask(self) -> None:

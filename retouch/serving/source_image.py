@@ -37,7 +37,9 @@ class SourceImage:
         answer = parse_format(format)
         photo = images.decode_photo(image, check=check, first_frame=answer.first_frame)
         if photo.alpha is not None and not photo.alpha.any():
-            raise RequestError("IMAGE is transparent all over; send a picture that shows something")
+            raise RequestError(
+                "IMAGE is transparent all over; send a picture that shows something", field="IMAGE"
+            )
         word = region.strip().lower()
         shape = photo.pixels.shape[:2]
         mask = (

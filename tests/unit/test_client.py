@@ -16,8 +16,8 @@ from pictures import file_of, scene
 from retouch import client
 from retouch.api.errors import RequestError
 from retouch.api.request import INPUTS, EditRequest
+from retouch.api.triton_errors import read_error
 from retouch.client import codec
-from retouch.client.errors import failure_of
 from retouch_clients.demo import sheet
 
 
@@ -45,10 +45,10 @@ def test_files_go_as_text_over_http():
 
 
 def test_the_request_id_is_no_part_of_the_words():
-    assert str(failure_of("[request id: ab12] STEPS is -1")) == "STEPS is -1"
-    assert str(failure_of("STEPS is -1")) == "STEPS is -1"
+    assert str(read_error("[request id: ab12] STEPS is -1")) == "STEPS is -1"
+    assert str(read_error("STEPS is -1")) == "STEPS is -1"
     assert (
-        str(failure_of("[request id: ab12] in ensemble 'edit_ensemble', STEPS is -1"))
+        str(read_error("[request id: ab12] in ensemble 'edit_ensemble', STEPS is -1"))
         == "STEPS is -1"
     )
 

@@ -407,7 +407,8 @@ def test_what_the_doors_refuse(status, hint, up, expected, code, pause, stream):
 
 def test_the_doors_words_have_this_apis_names():
     failure = RequestError(
-        "NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty"
+        "NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty",
+        field="NEGATIVE",
     )
     message = refused(sent(FakeDoors(fails=failure)), 400, "negative_prompt", "invalid_value")
     assert message == (

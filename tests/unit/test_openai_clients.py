@@ -110,13 +110,16 @@ def test_guidance_without_use_is_told():
 
 
 @pytest.mark.parametrize("count, taken", [(1, 0), (3, 0), (3, 2)])
-def test_images_are_counted_with_the_edited_one(count, taken):
+def test_images_are_counted_beside_the_edited_one(count, taken):
     error = of_failure(
-        RequestError(f"REFERENCES holds {count} images; this checkpoint takes {taken}")
+        RequestError(
+            f"REFERENCES holds {count} images beside the edited one; this checkpoint takes {taken}",
+            field="REFERENCES",
+        )
     ).body.error
     assert (error.param, error.message) == (
-        "image",
-        f"Invalid 'image': there are {count + 1} images, and this checkpoint takes {taken + 1}.",
+        "image[]",
+        f"image[] holds {count} images beside the edited one; this checkpoint takes {taken}",
     )
 
 

@@ -185,13 +185,13 @@ def test_the_account_tells_all_and_escapes_it():
             ("busy", "press Edit again in about 4 s"),
         ),
         (
-            RequestError("DEADLINE_MS 5 has passed", "DEADLINE_EXCEEDED"),
+            RequestError("DEADLINE_MS 5 has passed", "DEADLINE_EXCEEDED", field="DEADLINE_MS"),
             True,
             ("milliseconds 5 has passed.", "Advanced"),
         ),
         (RequestError("denoiser_fp8 is broken", "INTERNAL"), True, ("Denoiser_fp8 is broken.",)),
         (
-            RequestError("STEPS is 80; it must be from 0 to 50"),
+            RequestError("STEPS is 80; it must be from 0 to 50", field="STEPS"),
             True,
             ("The number of steps is 80; it must be from 0",),
         ),

@@ -13,7 +13,7 @@ from retouch.api.request import EditRequest
 from retouch.client import AsyncRetouch
 from retouch_clients.batch.job import Job
 from retouch_clients.batch.journal import DONE, FAILED, Journal
-from retouch_clients.option_names import reworded
+from retouch_clients.option_names import with_options
 from retouch_clients.output import OutputError, check_output, write_output
 
 FULL = (
@@ -86,8 +86,8 @@ async def _work(
         except RequestError as failure:
             if failure.code == "UNAVAILABLE":
                 raise
-            message = reworded(str(failure), isinstance(job.fields.get("region"), Path))
-            found.failed.append((job, RequestError(message, failure.code)))
+            has_mask = isinstance(job.fields.get("region"), Path)
+            found.failed.append((job, with_options(failure, has_mask)))
         except OutputError as failure:
             if failure.errno in FULL:
                 raise

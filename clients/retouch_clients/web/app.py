@@ -326,7 +326,8 @@ class App:
         if not is_painted(layers):
             raise RequestError(
                 "Nothing is painted yet: paint over what may change, or choose “Where the sentence "
-                "says”"
+                "says”",
+                field="REGION",
             )
         return mask_file(layers, picture.size_of(image))
 
@@ -409,7 +410,7 @@ class App:
         """EditRequest's fields but for picture and sentence; RequestError when the page itself
         lacks something."""
         if history is None:
-            raise RequestError(f"There is no picture to edit yet. {READY}")
+            raise RequestError(f"There is no picture to edit yet. {READY}", field="IMAGE")
         page = self.page
         seed = (
             {} if values[page.random] or values[page.seed] is None else {"seed": values[page.seed]}

@@ -30,7 +30,8 @@ class PreprocessModel:
         request = request_of(inputs)
         if request.references:
             raise RequestError(
-                "edit_ensemble takes one image; send REFERENCES to edit or edit_sync"
+                "edit_ensemble takes one image; send REFERENCES to edit or edit_sync",
+                field="REFERENCES",
             )
         done = preprocess(request, choose(request.precision, self.lanes()), self.family)
         done.info.versions = self.versions
