@@ -26,7 +26,8 @@ from benchmarks.resident import resident
 from benchmarks.results import save_json
 from benchmarks.table import machine
 from benchmarks.uncached_images import unseen
-from retouch.api.request import LANES, EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import LANES, EditRequest
 from retouch.client import Retouch, Retries, inputs_of
 from retouch.imaging import images
 from retouch.launcher.server import HOST, RUNTIME, Server
@@ -144,7 +145,7 @@ def edit(connection: Retouch, pairs: list[Pair], number: int) -> str:
         if leave < sum(LEAVE.values()):
             answers.close()
             return CANCELLED
-    raise RequestError("a stream ended without a final answer", "LOST")
+    raise RequestError("a stream ended without a final answer", "INTERNAL")
 
 
 def leave_unread(url: str, request: EditRequest, seconds: float) -> None:

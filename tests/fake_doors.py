@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from retouch.api.request import EditRequest, RequestError, parse_format
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest, parse_format
 from retouch.api.response import EditAnswer, EditInfo, Operation, Region
 from retouch.imaging import images
 

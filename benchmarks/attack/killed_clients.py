@@ -14,7 +14,8 @@ from rich.progress import track
 
 from benchmarks.attack.outcomes import ANSWERED, FAILED, Outcomes
 from benchmarks.attack.pictures import picture
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.client import Retouch
 from retouch.launcher.server import HOST, ROOT, Server
 
@@ -48,7 +49,7 @@ def check_edit(port: int, timeout: float = 60.0) -> str:
         with Retouch(f"{HOST}:{port}", timeout=timeout) as client:
             client.edit_one(picture(random.Random(1)), "make the red circle blue", steps=1)
     except RequestError as failure:
-        return f"{failure.status}: {failure}"
+        return f"{failure.code}: {failure}"
     return ""
 
 

@@ -21,7 +21,7 @@ from benchmarks.attack.outcomes import (
 from retouch.launcher.server import HOST
 
 TIMEOUT = 60.0  # seconds; whatever has no answer then is hung
-INTERNAL_WORDS = "failed inside the server"
+INTERNAL = "[code=INTERNAL"  # in the text of an error
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def send_grpc(port: int, model: str, inputs: list[grpc.InferInput]) -> Verdict:
     if error is None:
         return Verdict(ANSWERED)
     message = error.message()
-    return Verdict(outcome_of_message(message, INTERNAL_WORDS in message), message)
+    return Verdict(outcome_of_message(message, INTERNAL in message), message)
 
 
 def send_http(port: int, path: str, headers: dict[str, str], body: bytes) -> Verdict:
@@ -75,6 +75,6 @@ def send_http(port: int, path: str, headers: dict[str, str], body: bytes) -> Ver
         connection.close()
     if '"error"' not in text and response.status == 200:
         return Verdict(ANSWERED)
-    if response.status == 500 and INTERNAL_WORDS in text:
+    if response.status == 500 and INTERNAL in text:
         return Verdict(FAILED, text)
-    return Verdict(outcome_of_message(text or "no body", INTERNAL_WORDS in text), text)
+    return Verdict(outcome_of_message(text or "no body", INTERNAL in text), text)

@@ -18,7 +18,7 @@ from rich.progress import track
 from benchmarks.attack.killed_clients import check_edit
 from benchmarks.attack.outcomes import ANSWERED, FAILED, HUNG, REFUSED, Outcomes
 from benchmarks.attack.pictures import picture
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import Retouch, Retries
 from retouch.launcher.server import HOST, ROOT
 
@@ -97,7 +97,7 @@ class Load:
                 begun = True
         except RequestError as failure:
             lost = self.is_lost(begun, failure)
-            return (FAILED if lost else REFUSED), f"{failure.status}: {failure}"
+            return (FAILED if lost else REFUSED), f"{failure.code}: {failure}"
         return ANSWERED, ""
 
     def is_lost(self, begun: bool, failure: RequestError) -> bool:
@@ -109,7 +109,7 @@ class DrainedLoad(Load):
     """A server that drains ends no edit that has begun, and tells others that it is unavailable."""
 
     def is_lost(self, begun: bool, failure: RequestError) -> bool:
-        return begun or failure.status != "UNAVAILABLE"
+        return begun or failure.code != "UNAVAILABLE"
 
 
 def attack_by_kills(count: int) -> Outcomes:

@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.report.run import Request, Run
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.client import AsyncRetouch, Retries
 
 REFUSED = "UNAVAILABLE"
@@ -47,6 +48,6 @@ async def _edit(client: AsyncRetouch, request: EditRequest) -> Request:
         async for _ in client.edit(**vars(request)):
             answers.append(time.monotonic())
     except RequestError as failure:
-        if failure.status != REFUSED:
+        if failure.code != REFUSED:
             raise
     return Request(sent, answers)

@@ -49,7 +49,7 @@ from benchmarks.report.plan import Effort
 from benchmarks.report.quality import quality
 from benchmarks.report.run import Run, stages
 from benchmarks.resident import memory
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.artifacts.manifest import ArtifactError
 from retouch.client import Retouch
 from retouch.launcher.server import HOST, REPOSITORY, RUNTIME, Server, ServerError

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import AsyncRetouch
 
 COLOURS = {
@@ -124,7 +124,7 @@ async def _client(
             measured.whole.append(time.perf_counter() - begin)
             measured.first.extend([first] if first else [])
         except RequestError as refusal:
-            if refusal.status not in GOES_ON:
+            if refusal.code not in GOES_ON:
                 raise
             measured.refused[re.split("[:;]", str(refusal))[0]] += (
                 1  # the estimates differ each time

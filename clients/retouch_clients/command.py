@@ -9,7 +9,8 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from retouch.api.request import VERSION, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import VERSION
 from retouch.artifacts.manifest import ArtifactError
 from retouch.launcher.server import ServerError
 from retouch.util.extras import MissingExtraError

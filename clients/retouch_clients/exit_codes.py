@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 
 
 class Exit(IntEnum):
@@ -35,7 +35,7 @@ _OF_STATUS = {
 def exit_of(failure: Exception) -> Exit:
     """The code of a command that ended with `failure`."""
     return (
-        _OF_STATUS.get(failure.status, Exit.FAILED)
+        _OF_STATUS.get(failure.code, Exit.FAILED)
         if isinstance(failure, RequestError)
         else Exit.FAILED
     )

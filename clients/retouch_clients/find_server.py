@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.launcher.log_files import new_log
 from retouch.launcher.server import HOST, Server
 from retouch.util import env
@@ -35,9 +35,7 @@ def address(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*arguments, url=url, http=http, **options)
         except RequestError as failure:
             hint = (
-                protocol_hint(running_url(url, http), http)
-                if failure.status == "UNAVAILABLE"
-                else ""
+                protocol_hint(running_url(url, http), http) if failure.code == "UNAVAILABLE" else ""
             )
             if not hint:
                 raise

@@ -1,17 +1,16 @@
-"""Errors in the words of the one who typed the command: options in place of tensors' names."""
+"""Errors in the names that a command has for the fields of a request."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
-from retouch.api.request import INPUTS, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import INPUTS
 from retouch_clients.edit_options import knobs
 
 ARGUMENTS = ("IMAGE", "INSTRUCTION")  # the command line calls them so as well
-TENSOR = re.compile(r"[A-Z][A-Z_]*")
 
 
 def _options() -> dict[str, str]:
@@ -26,19 +25,18 @@ def _options() -> dict[str, str]:
 OPTION_OF = _options()
 
 
-def reworded(message: str, has_mask: bool) -> str:
-    """The message with the option for the tensor that it begins with."""
-    found = TENSOR.match(message)
-    name = found[0] if found else ""
-    option = "--mask" if name == "REGION" and has_mask else OPTION_OF.get(name, name)
-    return option + message[len(name) :]
+def with_options(failure: RequestError, has_mask: bool) -> RequestError:
+    """The error with options in place of fields' names."""
+    names = OPTION_OF | {"REGION": "--mask"} if has_mask else OPTION_OF
+    return RequestError(
+        failure.renamed(names), failure.code, field=failure.field, retry_after=failure.retry_after
+    )
 
 
 @contextlib.contextmanager
-def users_words(has_mask: Any = False) -> Iterator[None]:
-    """A RequestError inside speaks of what the user typed."""
+def option_names(has_mask: Any = False) -> Iterator[None]:
+    """RequestErrors inside name options in place of fields."""
     try:
         yield
     except RequestError as failure:
-        message = reworded(str(failure), bool(has_mask))
-        raise RequestError(message, failure.status, failure.retry_after) from None
+        raise with_options(failure, bool(has_mask)) from None

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from retouch.api.request import MAX_INSTRUCTION, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import MAX_INSTRUCTION
 from retouch.imaging import images
 from retouch_export.file_modes import make_like_parent, share_file
 

@@ -1,8 +1,8 @@
 """The data of Retouch: what an edit asks for, what it may ask for, and what it answers.
 
-Everything imports this file; it imports nothing of ours. The tensor tables below are the contract
-of the three doors (`edit`, `edit_sync`, `edit_ensemble`): a contract test holds every config.pbtxt
-against them."""
+Everything imports this file, which imports only the errors of ours. The tensor tables below are
+the contract of the three doors (`edit`, `edit_sync`, `edit_ensemble`): a contract test holds every
+config.pbtxt against them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import re
 import secrets
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
+
+from retouch.api.errors import RequestError
 
 VERSION = "0.2.0"
 
@@ -56,24 +58,6 @@ BUCKETS = (
     (96, 160),
     (160, 96),
 )  # (height, width) in pixels the shipped checkpoint runs at
-
-
-class RequestError(ValueError):
-    """A request that cannot be served: one sentence that says what was wrong and what is
-    allowed."""
-
-    def __init__(
-        self, message: str, status: str = "INVALID_ARGUMENT", retry_after: float | None = None
-    ):
-        super().__init__(message)
-        self.status = (
-            status  # INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE, CANCELLED or INTERNAL
-        )
-        self.retry_after = retry_after  # seconds, of an UNAVAILABLE that says when to come again
-
-
-class Cancelled(Exception):
-    """The client has left; nobody waits for the answer."""
 
 
 # -- tensors of the doors --------------------------------------------------------------------------
@@ -141,14 +125,18 @@ class EditRequest:
         """Raise RequestError at the first field out of its limits; images are looked at when they
         are decoded."""
         if not self.image:
-            raise RequestError("IMAGE is empty; send a picture file, as PNG, JPEG or WebP")
+            raise RequestError(
+                "IMAGE is empty; send a picture file, as PNG, JPEG or WebP", field="IMAGE"
+            )
         if not self.instruction.strip():
             raise RequestError(
-                f"INSTRUCTION is blank; send a sentence of 1 to {MAX_INSTRUCTION} characters"
+                f"INSTRUCTION is blank; send a sentence of 1 to {MAX_INSTRUCTION} characters",
+                field="INSTRUCTION",
             )
         if len(self.instruction) > MAX_INSTRUCTION:
             raise RequestError(
-                f"INSTRUCTION has {len(self.instruction)} characters; at most {MAX_INSTRUCTION} are allowed"
+                f"INSTRUCTION has {len(self.instruction)} characters; at most {MAX_INSTRUCTION} are allowed",
+                field="INSTRUCTION",
             )
         _within("SEED", self.seed, 0, MAX_SEED, "left out, it is random")
         _within("STEPS", self.steps, 0, MAX_STEPS, "0 is the default")
@@ -157,11 +145,13 @@ class EditRequest:
         if self.precision not in PRECISIONS and not is_adapted(self.precision):
             raise RequestError(
                 f"PRECISION {_short(self.precision)} is unknown; it must be {_one_of(PRECISIONS)}, or one "
-                "of the last three with an adapter's name, as bf16-sketch"
+                "of the last three with an adapter's name, as bf16-sketch",
+                field="PRECISION",
             )
         if not self.region:
             raise RequestError(
-                "REGION is empty; it must be auto, full or a mask of the image's size"
+                "REGION is empty; it must be auto, full or a mask of the image's size",
+                field="REGION",
             )
         parse_format(self.format)
         _within("DEADLINE_MS", self.deadline_ms, 0, 2**31 - 1, "0 is none")
@@ -169,12 +159,15 @@ class EditRequest:
         _within("STEP_CACHE", self.step_cache, 0, 1, "0 is none")
         if len(self.negative) > MAX_INSTRUCTION:
             raise RequestError(
-                f"NEGATIVE has {len(self.negative)} characters; at most {MAX_INSTRUCTION} are allowed"
+                f"NEGATIVE has {len(self.negative)} characters; at most {MAX_INSTRUCTION} are allowed",
+                field="NEGATIVE",
             )
         _within("TRUE_CFG", self.true_cfg, 0, MAX_GUIDANCE, "0 is the default, 1 is none")
         if len(self.references) > MAX_REFERENCES:
             raise RequestError(
-                f"REFERENCES holds {len(self.references)} images; at most {MAX_REFERENCES} are allowed"
+                f"REFERENCES holds {len(self.references)} images beside the edited one; "
+                f"at most {MAX_REFERENCES} are allowed",
+                field="REFERENCES",
             )
         return self
 
@@ -212,7 +205,9 @@ def request_from_values(values: dict[str, Any]) -> EditRequest:
     absent."""
     for name in REQUIRED:
         if name not in values:
-            raise RequestError(f"{name} is missing; an edit needs {' and '.join(REQUIRED)}")
+            raise RequestError(
+                f"{name} is missing; an edit needs {' and '.join(REQUIRED)}", field=name
+            )
     fields_of_request = {name.lower(): READERS[name](name, value) for name, value in values.items()}
     return EditRequest(**fields_of_request).validate()
 
@@ -257,7 +252,9 @@ def parse_format(text: str) -> Format:
     RequestError."""
     name, *options = [part.strip() for part in text.lower().split(";")]
     if name not in FORMATS:
-        raise RequestError(f"FORMAT {_short(name)} is unknown; it must be {_one_of(FORMATS)}")
+        raise RequestError(
+            f"FORMAT {_short(name)} is unknown; it must be {_one_of(FORMATS)}", field="FORMAT"
+        )
     numbers = {"quality": LOSSLESS if name == "webp" else DEFAULT_QUALITY, "level": DEFAULT_LEVEL}
     for option in options:
         key, _, digits = option.replace(" ", "").partition("=")
@@ -266,21 +263,26 @@ def parse_format(text: str) -> Format:
         elif option not in ("base64", "first_frame"):
             raise RequestError(
                 f"FORMAT option {_short(option)} is unknown; there are quality=1 to 100, level=0 to 9, "
-                "first_frame and base64"
+                "first_frame and base64",
+                field="FORMAT",
             )
-    _within("FORMAT quality", numbers["quality"], 1, 100)
-    _within("FORMAT level", numbers["level"], 0, 9)
+    _within("FORMAT", numbers["quality"], 1, 100, part=" quality")
+    _within("FORMAT", numbers["level"], 0, 9, part=" level")
     return Format(
         name, numbers["quality"], "base64" in options, numbers["level"], "first_frame" in options
     )
 
 
-def _within(name: str, value: float, low: float, high: float, note: str = "") -> None:
+def _within(
+    name: str, value: float, low: float, high: float, note: str = "", part: str = ""
+) -> None:
     if not low <= value <= high:  # nor is nan
         allowed = f"from {low:g} to {high if isinstance(high, int) else format(high, 'g')}"
         finite = "" if math.isfinite(value) else "a finite number "
         raise RequestError(
-            f"{name} is {value}; it must be {finite}{allowed}" + (f" ({note})" if note else "")
+            f"{name}{part} is {value}; it must be {finite}{allowed}"
+            + (f" ({note})" if note else ""),
+            field=name,
         )
 
 
@@ -288,7 +290,7 @@ def _text(name: str, value: Any) -> str:
     try:
         return value if isinstance(value, str) else bytes(value).decode("utf-8")
     except UnicodeDecodeError:
-        raise RequestError(f"{name} is not valid UTF-8 text") from None
+        raise RequestError(f"{name} is not valid UTF-8 text", field=name) from None
 
 
 def _word(name: str, value: Any) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from retouch.api.request import INPUTS, EditRequest, RequestError, request_from_values
+from retouch.api.errors import RequestError
+from retouch.api.request import INPUTS, EditRequest, request_from_values
 from retouch.api.response import EditAnswer
 
 # what a call between models asks back; a contract test holds it against the configs
@@ -33,7 +34,7 @@ def request_of(row: dict[str, Any]) -> EditRequest:
     RequestError."""
     for tensor in INPUTS:
         if tensor.name in row and row[tensor.name].shape != tensor.dims:
-            raise RequestError(f"{tensor.name} must hold {tensor.dims[0]} value")
+            raise RequestError(f"{tensor.name} must hold {tensor.dims[0]} value", field=tensor.name)
     return request_from_values({name: value[0] for name, value in row.items()})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client.errors import host_port
 from retouch.client.retry import Retries
 

@@ -7,7 +7,7 @@ import os
 import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as grpc_aio
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client.errors import host_port
 from retouch.launcher.secret import is_loopback
 

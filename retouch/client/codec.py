@@ -19,7 +19,7 @@ from retouch.api.request import (
     request_to_values,
 )
 from retouch.api.response import EditAnswer, EditInfo
-from retouch.client.errors import failure_of
+from retouch.api.triton_errors import read_error
 
 DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 LANE = "denoiser_"  # how the models' names begin that are lanes
@@ -76,13 +76,13 @@ def answer_of_line(line: bytes) -> EditAnswer | None:
         return None
     event = json.loads(line[5:])
     if "error" in event:
-        raise failure_of(event["error"])
+        raise read_error(event["error"])
     info = event["INFO"] if isinstance(event["INFO"], str) else json.dumps(event["INFO"])
     image = event.get("IMAGE", event.get(ENSEMBLE_IMAGE))
     return EditAnswer(base64.b64decode(image), tuple(event["STEP"]), EditInfo.from_json(info))
 
 
-def words_of(body: bytes) -> str:
+def error_text(body: bytes) -> str:
     """The error in the body of an HTTP answer, which may be an event of a stream that did not
     begin."""
     try:

@@ -17,11 +17,13 @@ import grpc as grpc_core
 import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as grpc_aio
 
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
+from retouch.api.triton_errors import is_unreachable, read_error
 from retouch.client.channel import aio_client, blocking_client, is_forked, refuse_forked
 from retouch.client.codec import answer_of, inputs_of, lanes_of
-from retouch.client.errors import failure_of, nobody
+from retouch.client.errors import ended_early, unreachable
 from retouch.client.retry import SHORT, Patience
 from retouch.client.shared_memory import Region, Regions
 
@@ -196,9 +198,7 @@ class Asynchronous:
             item = told(self._model, request, region)
             stream = self._client.stream_infer(_once(item), stream_timeout=patience.left())
             while not over:
-                result, error = await anext(
-                    stream, (None, failure_of("the stream has ended without a result", "INTERNAL"))
-                )
+                result, error = await anext(stream, (None, ended_early()))
                 failed = error is not None
                 if failed:
                     raise (
@@ -317,14 +317,8 @@ def _failure(
     error: grpc.InferenceServerException, url: str, region: Region | None = None
 ) -> RequestError:
     shared = region.failure(error.message(), url) if region else None
-    return shared or _of_call(
-        str(error.status() or "").removeprefix("StatusCode."), error.message(), url
-    )
+    return shared or _of_call(str(error.status() or ""), error.message(), url)
 
 
 def _of_call(status: str, message: str, url: str) -> RequestError:
-    if status == "UNAVAILABLE" and any(
-        words in message for words in ("onnect", "Socket closed", "GOAWAY", "recvmsg")
-    ):
-        return nobody(url)
-    return failure_of(message, status)
+    return unreachable(url) if is_unreachable(message, status) else read_error(message, status)

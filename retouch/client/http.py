@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
-from retouch.client.codec import answer_of_line, body_of, lanes_of, models_of, words_of
-from retouch.client.errors import OF_HTTP, failure_of, nobody
+from retouch.api.triton_errors import HTTP_STATUSES, read_error
+from retouch.client.codec import answer_of_line, body_of, error_text, lanes_of, models_of
+from retouch.client.errors import ended_early, unreachable
 from retouch.client.retry import SHORT, Patience
 
 STATISTICS = "/v2/models/stats"  # the repository index is for those who have the server's secret
@@ -42,7 +44,7 @@ class Blocking:
                     yield answer
                     if answer.final:
                         return
-        raise failure_of("the stream has ended without a result", "INTERNAL")
+        raise ended_early()
 
     def lanes(self) -> tuple[str, ...]:
         with self._called("GET", STATISTICS, None, Patience(SHORT)) as (_, response):
@@ -75,7 +77,7 @@ class Blocking:
         except TimeoutError:
             raise patience.over() from None
         except (OSError, http.client.HTTPException):
-            raise nobody(self._url) from None
+            raise unreachable(self._url) from None
         finally:
             connection.close()
 
@@ -112,7 +114,7 @@ class Asynchronous:
                     yield answer
                     if answer.final:
                         return
-        raise failure_of("the stream has ended without a result", "INTERNAL")
+        raise ended_early()
 
     async def lanes(self) -> tuple[str, ...]:
         async with self._called("GET", STATISTICS, None, Patience(SHORT)) as response:
@@ -149,7 +151,7 @@ class Asynchronous:
         except asyncio.TimeoutError:
             raise patience.over() from None
         except aiohttp.ClientError:
-            raise nobody(self._url) from None
+            raise unreachable(self._url) from None
 
     def _session(self) -> aiohttp.ClientSession:
         """Of the running loop: one of a loop that has ended can neither be used nor closed."""
@@ -168,4 +170,4 @@ def _edits(model: str) -> str:
 
 
 def _refusal(status: int, body: bytes) -> RequestError:
-    return failure_of(words_of(body), OF_HTTP.get(status, ""))
+    return read_error(error_text(body), HTTP_STATUSES.get(status, ""))

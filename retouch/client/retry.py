@@ -6,7 +6,7 @@ import random
 import time
 from dataclasses import dataclass
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client.errors import too_late
 
 SHORT = 10.0  # seconds for anything but an edit
@@ -27,7 +27,7 @@ class Retries:
     def pause(self, failure: RequestError, tried: int) -> float | None:
         """Seconds before the next attempt when `tried` have failed, the last with `failure`; None:
         no more."""
-        if failure.status != "UNAVAILABLE" or tried >= self.attempts:
+        if failure.code != "UNAVAILABLE" or tried >= self.attempts:
             return None
         pause = min(self.first * 2 ** (tried - 1), self.longest) * random.uniform(0.5, 1.0)
         return max(pause, failure.retry_after or 0.0)

@@ -20,7 +20,15 @@ from typing import Any
 
 from tritonclient.utils import InferenceServerException
 
-from retouch.api.request import EditRequest, RequestError, request_to_values
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest, request_to_values
+from retouch.api.triton_errors import (
+    CANNOT_OPEN,
+    REGION_IN_USE,
+    REGION_UNKNOWN,
+    RESTRICTED,
+    is_form,
+)
 from retouch.launcher.secret import grpc_headers, secret_of
 
 FOLDER = Path("/dev/shm")
@@ -74,17 +82,17 @@ class Region:
 
     def failure(self, message: str, url: str) -> RequestError | None:
         """What tritonserver's words mean, where they are of shared memory."""
-        if "protocol is restricted" in message:
+        if is_form(RESTRICTED, message):
             return RequestError(
                 f"the server at {url} lets only those use its shared memory who have its secret; pass secret=, or "
                 "leave out shared_memory=True"
             )
-        if "open shared memory region" in message:
+        if is_form(CANNOT_OPEN, message):
             return RequestError(
                 f"the server at {url} cannot open this machine's shared memory; leave out shared_memory=True "
                 "where client and server are apart"
             )
-        if "find shared memory region" in message:  # it has ended since, and another has begun
+        if is_form(REGION_UNKNOWN, message):  # it has ended since, and another has begun
             self.lost = True
             return RequestError(
                 f"the server at {url} was started anew and has no shared memory yet", "UNAVAILABLE"
@@ -165,7 +173,7 @@ class Regions:
         try:
             yield
         except InferenceServerException as failure:
-            if "currently in use" in failure.message():
+            if is_form(REGION_IN_USE, failure.message() or ""):
                 return
         with self._lock:
             self._idle = [each for each in self._idle if each.name != name]

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
 from retouch.client.base import Client
 from retouch.client.errors import in_queue

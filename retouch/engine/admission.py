@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.engine.cost_model import Cost
 from retouch.engine.scheduler import Candidate, work
 
@@ -43,11 +43,15 @@ def refuse(
         reason = f"{len(others)} edits are running already" + (
             " and keep as much as they may" if kept > limits.bytes else ""
         )
-        raise RequestError(f"{reason}; try again in {max(wait, 0.1):.1f} s", "UNAVAILABLE")
+        pause = max(wait, 0.1)
+        raise RequestError(
+            f"{reason}; try again in {pause:.1f} s", "UNAVAILABLE", retry_after=pause
+        )
     own = work(edit, cost, pace)
     if time.monotonic() + own > edit.deadline:
         raise RequestError(
             f"DEADLINE_MS leaves too little: denoising alone takes about {own * 1000:.0f} ms; allow more time or "
             "ask for fewer steps",
             "DEADLINE_EXCEEDED",
+            field="DEADLINE_MS",
         )

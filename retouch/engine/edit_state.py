@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.diffusion.preview import PreviewMap
 from retouch.diffusion.region_buckets import rounded
 from retouch.diffusion.sigmas import euler_step, predict_clean
@@ -59,7 +59,8 @@ class EditState:
         family = self.family
         if len(wanted.more) > family.references:
             raise RequestError(
-                f"this checkpoint takes {family.references} reference images beside the edited one"
+                f"this checkpoint takes {family.references} reference images beside the edited one",
+                field="REFERENCES",
             )
         self.total = wanted.steps or self.default_steps
         self.grid = family.grid(wanted.latents)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.engine.admission import Limits, refuse
 from retouch.engine.cost_model import Cost
 from retouch.engine.denoiser import Denoiser
@@ -176,7 +176,10 @@ class Engine:
             edits = self._taken(gone)
             return lambda: [
                 self._evict(
-                    edit, None if edit.cancelled else RequestError(LATE, "DEADLINE_EXCEEDED")
+                    edit,
+                    None
+                    if edit.cancelled
+                    else RequestError(LATE, "DEADLINE_EXCEEDED", field="DEADLINE_MS"),
                 )
                 for edit in edits
             ]

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from retouch.api.errors import RequestError, about
 from retouch.api.request import (
     BUCKETS,
     CELL,
@@ -24,7 +25,6 @@ from retouch.api.request import (
     KEEP_BELOW,
     LOSSLESS,
     MAX_IMAGE_BYTES,
-    RequestError,
 )
 from retouch.imaging.colour import STRIP
 from retouch.imaging.formats import advice, allowed, is_known, other_format
@@ -51,7 +51,8 @@ def decode_photo(
     """A picture file (or its base64 text) with its colours and its transparency; RequestError.
     `check` is called while it is decoded, and ends that by raising. Several frames are refused,
     unless the `first_frame` is asked for; None where nobody can."""
-    return photo_of(_plain(data, name), name, check, first_frame)
+    with about(name):
+        return photo_of(_plain(data, name), name, check, first_frame)
 
 
 def decode_mask(
@@ -62,11 +63,14 @@ def decode_mask(
 
     A mask may also have the size at which its photo is stored: it is turned by the photo's EXIF
     `orientation`."""
-    photo = _sized(decode_photo(data, f"{name} mask"), height, width, f"{name} mask", orientation)
+    subject = f"{name} mask"
+    with about(name):
+        photo = _sized(decode_photo(data, subject), height, width, subject, orientation)
     mask = photo.opaque(background=0).mean(axis=2) >= 128
     if not mask.any():
         raise RequestError(
-            f"{name} mask is black all over; paint what may change white, or send auto or full"
+            f"{subject} is black all over; paint what may change white, or send auto or full",
+            field=name,
         )
     return mask
 
@@ -76,27 +80,30 @@ def decode_transparency(
 ) -> np.ndarray:
     """An encoded image → bool [height, width], True where it is transparent; RequestError when it
     is nowhere."""
-    photo = _sized(decode_photo(data, name), height, width, name, orientation)
-    if photo.alpha is None and not loaded(_plain(data, name), name).has_transparency_data:
-        raise RequestError(
-            f"{name} has no alpha channel; send one that is transparent where the image may change"
-        )
-    if photo.alpha is None or not (photo.alpha < 128).any():
-        raise RequestError(f"{name} is opaque all over; make transparent what may change")
-    return photo.alpha < 128
+    with about(name):
+        photo = _sized(decode_photo(data, name), height, width, name, orientation)
+        if photo.alpha is None and not loaded(_plain(data, name), name).has_transparency_data:
+            raise RequestError(
+                f"{name} has no alpha channel; "
+                "send one that is transparent where the image may change"
+            )
+        if photo.alpha is None or not (photo.alpha < 128).any():
+            raise RequestError(f"{name} is opaque all over; make transparent what may change")
+        return photo.alpha < 128
 
 
 def stored_size(data: bytes, name: str = "IMAGE") -> tuple[int, int]:
     """(width, height) of an encoded image as its header tells it, whichever way it stands;
     RequestError."""
-    return opened(_plain(data, name), name).size
+    with about(name):
+        return opened(_plain(data, name), name).size
 
 
 def upright_size(data: bytes, name: str = "IMAGE") -> tuple[int, int]:
     """(width, height) of an encoded image as `decode` sees it; RequestError."""
-    return upright(
-        loaded(_plain(data, name), name)
-    ).size  # a PNG may tell how it stands after its pixels
+    with about(name):
+        image = loaded(_plain(data, name), name)
+    return upright(image).size  # a PNG may tell how it stands after its pixels
 
 
 def encode_mask(mask: np.ndarray) -> bytes:

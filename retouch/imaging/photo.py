@@ -11,15 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
-from retouch.api.request import (
-    IMAGE_FORMATS,
-    MAX_ASPECT,
-    MAX_PIXELS,
-    MAX_SIDE,
-    MIN_SIDE,
-    Cancelled,
-    RequestError,
-)
+from retouch.api.errors import Cancelled, RequestError
+from retouch.api.request import IMAGE_FORMATS, MAX_ASPECT, MAX_PIXELS, MAX_SIDE, MIN_SIDE
 from retouch.imaging import (
     colour,
     heic,

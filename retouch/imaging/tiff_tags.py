@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.imaging.formats import ADVICE
 
 NEW_SUBFILE_TYPE = 254

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from retouch.api.request import LANES, RequestError, is_adapted
+from retouch.api.errors import RequestError
+from retouch.api.request import LANES, is_adapted
 from retouch.routing.load_board import LoadReport
 
 # what a wish takes, the first that is loaded, as long as nothing is known of the lanes
@@ -80,7 +81,8 @@ def choose(
     lanes = tuple(lane for lane in PREFERENCE.get(wish, (wish,)) if lane in loaded)
     if not lanes:
         raise RequestError(
-            f"PRECISION {wish} is not loaded on this server; loaded are {', '.join(loaded) or 'none'}"
+            f"PRECISION {wish} is not loaded on this server; loaded are {', '.join(loaded) or 'none'}",
+            field="PRECISION",
         )
     first = lanes[0]
     if len(lanes) == 1:
@@ -152,6 +154,7 @@ def _in_time(lanes: list[Expected], deadline_ms: float, rest_ms: float) -> Choic
         f"DEADLINE_MS {deadline_ms:g} cannot be met: {soonest.lane}, which is the first to finish, needs "
         f"{_ms(rest_ms + soonest.finish)}; allow more time, ask for fewer steps or try again later",
         "DEADLINE_EXCEEDED",
+        field="DEADLINE_MS",
     )
 
 

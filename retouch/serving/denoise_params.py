@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 
 EDIT = "edit"
 PREFILL = "prefill"  # prefill: remember the source's latents ahead of the edit
@@ -57,7 +58,8 @@ class DenoiseParams:
         sizes = [math.prod(shape) for shape in self.more]
         if sum(sizes) != len(flat):
             raise RequestError(
-                f"REFERENCE_LATENTS holds {len(flat)} numbers; the shapes in PARAMS say {sum(sizes)}"
+                f"REFERENCE_LATENTS holds {len(flat)} numbers; the shapes in PARAMS say {sum(sizes)}",
+                field="REFERENCE_LATENTS",
             )
         parts = np.split(flat, np.cumsum(sizes[:-1])) if sizes else []
         return tuple(part.reshape(shape) for part, shape in zip(parts, self.more))
@@ -76,4 +78,6 @@ class DenoiseParams:
             return order
         except (ValueError, TypeError, AttributeError):
             names = ", ".join(each.name for each in fields(cls))
-            raise RequestError(f"PARAMS must be a JSON object with some of {names}") from None
+            raise RequestError(
+                f"PARAMS must be a JSON object with some of {names}", field="PARAMS"
+            ) from None

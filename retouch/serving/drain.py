@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.routing.load_board import path_of
 
 FLAG = ".draining"

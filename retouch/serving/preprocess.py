@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.api.response import EditInfo
 from retouch.families.registry import Family
 from retouch.imaging import colour, images
@@ -45,10 +46,14 @@ def preprocess(
     `check` is called while files are decoded, and ends that by raising."""
     if len(request.references) > family.references:
         raise RequestError(
-            f"REFERENCES holds {len(request.references)} images; this checkpoint takes {family.references}"
+            f"REFERENCES holds {len(request.references)} images beside the edited one; "
+            f"this checkpoint takes {family.references}",
+            field="REFERENCES",
         )
     if request.negative and not family.negatives:
-        raise RequestError("NEGATIVE is not known to this checkpoint; leave it empty")
+        raise RequestError(
+            "NEGATIVE is not known to this checkpoint; leave it empty", field="NEGATIVE"
+        )
     source = SourceImage.of(request.image, request.region, request.format, family, check)
     first_frame = source.format.first_frame
     references = []
@@ -59,7 +64,8 @@ def preprocess(
     true_cfg = request.true_cfg or family.true_cfg
     if request.negative and true_cfg <= 1:
         raise RequestError(
-            "NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty"
+            "NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty",
+            field="NEGATIVE",
         )
     used = 0.0 if family.guidance is None else request.guidance  # INFO tells what counts
     info = EditInfo("", request.seed, choice.lane, choice.why, guidance=used, notes=source.notes())

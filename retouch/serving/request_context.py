@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from retouch.api.request import Cancelled, RequestError
+from retouch.api.errors import Cancelled, RequestError
 
 Item = TypeVar("Item")
 
@@ -51,6 +51,7 @@ class RequestContext:
             raise RequestError(
                 f"DEADLINE_MS {self.deadline_ms} has passed; allow more time or ask for fewer steps",
                 "DEADLINE_EXCEEDED",
+                field="DEADLINE_MS",
             )
 
     def ask(self) -> None:

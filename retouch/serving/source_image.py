@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retouch.api.request import CELL, Format, RequestError, parse_format
+from retouch.api.errors import RequestError
+from retouch.api.request import CELL, Format, parse_format
 from retouch.families.registry import Family
 from retouch.imaging import images
 from retouch.imaging.photo import Check, Photo, go_on
@@ -36,7 +37,9 @@ class SourceImage:
         answer = parse_format(format)
         photo = images.decode_photo(image, check=check, first_frame=answer.first_frame)
         if photo.alpha is not None and not photo.alpha.any():
-            raise RequestError("IMAGE is transparent all over; send a picture that shows something")
+            raise RequestError(
+                "IMAGE is transparent all over; send a picture that shows something", field="IMAGE"
+            )
         word = region.strip().lower()
         shape = photo.pixels.shape[:2]
         mask = (

@@ -150,11 +150,15 @@ def test_one_file_knows_each_package_of_nvidia(package, file):
     assert [path.name for path in everywhere if package in set(imported(path))] == [file]
 
 
-def test_the_request_imports_nothing_of_ours():
+def test_errors_import_nothing_of_ours():
     assert not any(
-        name.split(".")[0] == "retouch"
-        for name in imported(ROOT / "retouch" / "api" / "request.py")
+        name.split(".")[0] == "retouch" for name in imported(ROOT / "retouch" / "api" / "errors.py")
     )
+
+
+def test_the_request_imports_only_the_api():
+    modules = set(imported(ROOT / "retouch" / "api" / "request.py"))
+    assert all(name.startswith("retouch.api.") for name in modules if name.startswith("retouch"))
 
 
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda path: path.name)

@@ -16,7 +16,8 @@ from PIL import Image
 from exports import exported
 from instructx_tiny import LANGUAGE, QWEN, SAID, Made, language_model, make_checkpoint, processor
 from qwen_image_edit_tiny import make_tokenizer
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.backends.onnx import OnnxRunner
 from retouch.diffusion.region_buckets import rounded
 from retouch.families.denoise_request import DenoiseRequest

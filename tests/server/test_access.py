@@ -14,7 +14,7 @@ import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import Retouch
 from retouch.launcher.secret import KEY, file_of, grpc_headers
 from retouch.launcher.server import HOST

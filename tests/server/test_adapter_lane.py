@@ -12,7 +12,8 @@ from diffusers import Flux2Transformer2DModel
 from peft import LoraConfig, get_peft_model
 
 from exports import exported
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.client import Retouch, answer_of, inputs_of
 from retouch.launcher.server import REPOSITORY, ROOT, Server, models
 from retouch.offline.plain_loop import PlainLoop

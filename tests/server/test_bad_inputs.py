@@ -12,6 +12,7 @@ from tritonclient.utils import InferenceServerException
 
 from pictures import file_of, huge_png, mask_file, scene
 from retouch.api.request import MAX_PIXELS, MAX_STEPS, REQUIRED, EditRequest
+from retouch.api.triton_errors import read_error
 from retouch.client import answer_of, inputs_of
 
 PHOTO = file_of(scene())
@@ -80,6 +81,8 @@ def test_values_out_of_their_limits(server, model, case):
     request = EditRequest(**{"image": PHOTO, "instruction": "make the red circle blue", **changes})
     message = refusal(server, model, inputs_of(request, grpc))
     assert words in message
+    error = read_error(message)
+    assert (error.code, error.field) == ("INVALID_ARGUMENT", next(iter(changes)).upper())
     assert "Traceback" not in message and "/" not in message.replace("and/or", "")
 
 
@@ -99,7 +102,8 @@ def test_steps_0_is_the_default(client):
 @pytest.mark.parametrize("missing", REQUIRED)
 def test_missing_inputs(server, model, missing):
     inputs = [each for each in inputs_of(EditRequest(PHOTO, "x"), grpc) if each.name() != missing]
-    assert missing in refusal(server, model, inputs)
+    message = refusal(server, model, inputs)
+    assert missing in message and read_error(message).field == missing
 
 
 @pytest.mark.parametrize("model", DOORS)
@@ -117,7 +121,7 @@ def test_wrong_types(server, model):
     steps.set_data_from_numpy(np.ones((1, 1), np.float32))
     inputs[3] = steps
     message = refusal(server, model, inputs)
-    assert "STEPS" in message and "INT32" in message
+    assert "STEPS" in message and "INT32" in message and read_error(message).field == "STEPS"
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (2, 1), (1,), (1, 1, 1), (1, 0)])
@@ -127,7 +131,16 @@ def test_wrong_shapes(server, model, shape):
     seed = grpc.InferInput("SEED", shape, "INT64")
     seed.set_data_from_numpy(np.ones(shape, np.int64))
     inputs[2] = seed
-    assert refusal(server, model, inputs)
+    message = refusal(server, model, inputs)
+    assert message and read_error(message).code == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("model", DOORS)
+def test_a_sentence_is_read_before_the_part_for_machines(server, model):
+    message = refusal(server, model, inputs_of(EditRequest(PHOTO, "x", steps=99), grpc))
+    assert message.endswith(
+        "STEPS is 99; it must be from 0 to 50 (0 is the default) [code=INVALID_ARGUMENT field=STEPS]"
+    )
 
 
 def test_unary_calls_are_refused_as_clearly(server):

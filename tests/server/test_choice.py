@@ -8,7 +8,8 @@ import time
 import pytest
 import tritonclient.grpc as grpc
 
-from retouch.api.request import LANES, EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import LANES, EditRequest
 from retouch.client import Retouch, answer_of, inputs_of
 from retouch.routing import load_board
 from retouch.routing.load_board import LoadBoard

@@ -8,7 +8,8 @@ import tritonclient.grpc
 import tritonclient.http
 
 from pictures import file_of, mask_file, scene
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.client import Retouch, answer_of, inputs_of
 from retouch.imaging import images
 from retouch.launcher.server import ROOT

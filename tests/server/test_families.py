@@ -24,7 +24,7 @@ from exports import exported
 from families_tiny import make_published
 from instructx_tiny import QWEN, Made, make_checkpoint
 from kontext_theirs import Case, Theirs
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import Retouch
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.imaging import images
@@ -225,7 +225,7 @@ def test_a_negative_instruction(family, client):
 def test_references(family, client):
     if not family.references:
         with pytest.raises(
-            RequestError, match="REFERENCES holds 1 images; this checkpoint takes 0"
+            RequestError, match="REFERENCES holds 1 images beside the edited one; this checkpoint takes 0"
         ):
             ours(client, photos_of(2))
         return

@@ -19,7 +19,7 @@ import pytest
 from one_lane import one_lane
 from pictures import file_of, scene
 from processes import INTERRUPTIBLE
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import Retouch
 from retouch.launcher.server import ROOT, Server
 

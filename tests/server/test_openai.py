@@ -25,7 +25,7 @@ from benchmarks.openai_server import openai_server
 from counts import cancelled_by, counted, page_of
 from pictures import file_of, scene
 from processes import until
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import AsyncRetouch, Retries
 from retouch.imaging import images
 from retouch.launcher.server import free_port
@@ -231,7 +231,7 @@ def overload(server, photo, edits: int = 60):
             async for _ in doors.edit(photo, PROMPT, region=b"full", precision="bf16", **LONG):
                 pass
         except RequestError as refused:
-            assert refused.status == "UNAVAILABLE"
+            assert refused.code == "UNAVAILABLE"
             full.set()
 
     async def all_of_them():

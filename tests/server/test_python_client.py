@@ -9,7 +9,7 @@ import contextlib
 import pytest
 
 from counts import cancelled_by
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import AsyncRetouch, Retouch, Retries
 from retouch.launcher.server import free_port
 
@@ -112,7 +112,7 @@ def test_a_time_out_says_so(server, photo, http):
     ):
         with pytest.raises(RequestError, match=r"no result within 0\.15 s") as told:
             late()
-        assert told.value.status == "DEADLINE_EXCEEDED"
+        assert told.value.code == "DEADLINE_EXCEEDED"
 
 
 @BOTH
@@ -135,7 +135,7 @@ def test_refusals_have_a_status_and_a_sentence(server, photo, http, knobs, statu
     ):
         with pytest.raises(RequestError, match=words) as told:
             ask()
-        assert told.value.status == status
+        assert told.value.code == status
 
 
 @BOTH
@@ -158,4 +158,4 @@ def test_where_no_server_is(photo, http):
             RequestError, match=f"no server answers at {url}; start one with `retouch serve`"
         ) as told:
             ask()
-        assert told.value.status == "UNAVAILABLE"
+        assert told.value.code == "UNAVAILABLE"

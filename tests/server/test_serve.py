@@ -18,7 +18,7 @@ import pytest
 
 from one_lane import one_lane
 from processes import INTERRUPTIBLE
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import Retouch, Retries
 from retouch.launcher.server import HOST, ROOT
 
@@ -140,7 +140,7 @@ def test_sigterm_lets_running_edits_end_and_takes_no_new_ones(serve, photo):
     for model in ("edit", "edit_ensemble"):
         with pytest.raises(RequestError) as refusal:
             Retouch(server.grpc, model=model, retries=ONCE).edit_one(photo, "make it blue")
-        assert refusal.value.status == "UNAVAILABLE"
+        assert refusal.value.code == "UNAVAILABLE"
     assert [outcome for outcome, _ in edits.join()] == [True] * 4
     assert server.ended() == 0 and "Error" not in server.output
 
@@ -151,7 +151,7 @@ def test_a_grace_of_nothing_ends_them(serve, photo):
     edits = Edits(server.grpc, photo, 4)
     server.process.send_signal(signal.SIGTERM)
     for outcome, _ in edits.join():
-        assert outcome is True or outcome.status in ("UNAVAILABLE", "INTERNAL")
+        assert outcome is True or outcome.code in ("UNAVAILABLE", "INTERNAL")
     assert server.ended() == 0
 
 

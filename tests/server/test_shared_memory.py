@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 
 from pictures import file_of, scene
 from processes import until
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import AsyncRetouch, Retouch, Retries
 from retouch.client.shared_memory import FOLDER, LEAST
 from retouch.launcher.secret import grpc_headers, secret_of
@@ -143,4 +143,4 @@ def test_without_a_server(photo, kind):
             asyncio.run(ask())
         else:
             Retouch(url, shared_memory=True, retries=retries).edit_one(photo, SENTENCE)
-    assert told.value.status == "UNAVAILABLE"
+    assert told.value.code == "UNAVAILABLE"

@@ -33,7 +33,7 @@ with Server(one_lane(Path(sys.argv[1]))) as server:
         try:
             told.append(["", client.edit_one(image, "make the red circle blue", seed=1).final])
         except RequestError as failure:
-            told.append([failure.status, str(failure)])
+            told.append([failure.code, str(failure)])
 print(json.dumps(told))
 """
 

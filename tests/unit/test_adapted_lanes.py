@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from retouch.api.request import LANES, EditRequest, RequestError, is_adapted, precision_of
+from retouch.api.errors import RequestError
+from retouch.api.request import LANES, EditRequest, is_adapted, precision_of
 from retouch.artifacts.tensorrt_plan import rebuild
 from retouch.launcher.server import models
 from retouch.routing.load_board import LoadReport

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from pictures import file_of, scene
-from retouch.api.request import IMAGE_FORMATS, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import IMAGE_FORMATS
 from retouch.api.response import EditAnswer, EditInfo
 from retouch_clients.batch import run as running
 from retouch_clients.batch.folder import IMAGES, SUFFIXES, listing

@@ -9,10 +9,10 @@ import threading
 
 import pytest
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
+from retouch.api.triton_errors import read_error
 from retouch.client import AsyncRetouch, Retouch, Retries
 from retouch.client.channel import options
-from retouch.client.errors import failure_of
 from retouch.launcher.server import free_port
 
 
@@ -68,10 +68,10 @@ def test_an_asyncio_client_outlives_its_loop(http):
         "Server is stopping, scheduler for model 'edit' has stopped accepting new inference requests",
         "[request id: 1f] Server is stopping, scheduler for model 'vl_parser' has stopped accepting new inference requests",
         "in ensemble 'edit_ensemble', Server is stopping, scheduler for model 'preprocess' has stopped accepting new inference requests",
-        "the server is stopping and takes no new edits; send the edit again later",
+        "the server is stopping and takes no new edits; send the edit again later [code=UNAVAILABLE]",
         "Server not ready",
     ],
 )
 def test_a_server_that_stops_is_unavailable(message):
-    failure = failure_of(message, "INVALID_ARGUMENT")
-    assert failure.status == "UNAVAILABLE" and Retries().pause(failure, 1) is not None
+    failure = read_error(message, "INVALID_ARGUMENT")
+    assert failure.code == "UNAVAILABLE" and Retries().pause(failure, 1) is not None

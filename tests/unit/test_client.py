@@ -14,9 +14,10 @@ import tritonclient.grpc
 
 from pictures import file_of, scene
 from retouch import client
-from retouch.api.request import INPUTS, EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import INPUTS, EditRequest
+from retouch.api.triton_errors import read_error
 from retouch.client import codec
-from retouch.client.errors import failure_of
 from retouch_clients.demo import sheet
 
 
@@ -44,10 +45,10 @@ def test_files_go_as_text_over_http():
 
 
 def test_the_request_id_is_no_part_of_the_words():
-    assert str(failure_of("[request id: ab12] STEPS is -1")) == "STEPS is -1"
-    assert str(failure_of("STEPS is -1")) == "STEPS is -1"
+    assert str(read_error("[request id: ab12] STEPS is -1")) == "STEPS is -1"
+    assert str(read_error("STEPS is -1")) == "STEPS is -1"
     assert (
-        str(failure_of("[request id: ab12] in ensemble 'edit_ensemble', STEPS is -1"))
+        str(read_error("[request id: ab12] in ensemble 'edit_ensemble', STEPS is -1"))
         == "STEPS is -1"
     )
 
@@ -98,4 +99,4 @@ def test_lanes_of_a_server_that_refuses_are_no_empty_list(kind):
         with pytest.raises(RequestError) as told:
             asked.lanes() if kind is client.Retouch else asyncio.run(ask())
         server.shutdown()
-    assert told.value.status == "UNAVAILABLE"
+    assert told.value.code == "UNAVAILABLE"

@@ -13,13 +13,8 @@ import pytest
 from PIL import Image
 
 from pictures import file_of, mask_file, scene
-from retouch.api.request import (
-    EditRequest,
-    RequestError,
-    as_base64,
-    request_from_values,
-    request_to_values,
-)
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest, as_base64, request_from_values, request_to_values
 from retouch.client import codec
 from retouch.client.files import edit_request, edit_request_beside, encoded
 from retouch.imaging import images

@@ -9,7 +9,8 @@ import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException, deserialize_bytes_tensor
 
-from retouch.api.request import EditRequest, RequestError, request_to_values
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest, request_to_values
 from retouch.client import AsyncRetouch, Retouch, inputs_of, shared_memory
 from retouch.client.shared_memory import FILES, LEAST, Regions
 
@@ -97,7 +98,7 @@ def test_what_a_server_is_told_to_forget():
     known, lost, left, never = (regions.take(REQUEST) for _ in range(4))
     for each in (known, lost, left):
         handed_over(each)
-    assert lost.failure("Unable to find shared memory region: 'x'", "a:1").status == "UNAVAILABLE"
+    assert lost.failure("Unable to find shared memory region: 'x'", "a:1").code == "UNAVAILABLE"
     for each in (known, lost, never):
         regions.give(each, over=True)
     regions.give(left, over=False)

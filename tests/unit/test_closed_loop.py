@@ -9,7 +9,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.response import EditAnswer, EditInfo
 from retouch.imaging import images
 from retouch_clients.closed_loop import Measured, draw, measure

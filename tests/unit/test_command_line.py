@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from pictures import file_of, scene
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.response import EditAnswer, EditInfo, Operation
 from retouch.client import Retouch
 from retouch.launcher.server import ROOT, ServerError, free_port
@@ -447,19 +447,31 @@ def test_the_demo_keeps_what_is_there(editing, photo_file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "message, options, words",
+    "message, field, options, words",
     [
-        ("REGION is 64x64; it must be 128x128", ("--mask", "PHOTO"), "Error: --mask is 64x64;"),
-        ("REGION is neither", ("--region", "left"), "Error: --region is neither"),
-        ("REFERENCES holds 1 images", ("--reference", "PHOTO"), "Error: --reference holds 1"),
-        ("TRUE_CFG is 99", (), "Error: --true-cfg is 99"),
-        ("DEADLINE_MS 1 has passed", (), "Error: --deadline-ms 1"),
-        ("IMAGE is not a picture file", (), "Error: IMAGE is not"),
-        ("a server's words", (), "Error: a server's words"),
+        (
+            "REGION is 64x64; it must be 128x128",
+            "REGION",
+            ("--mask", "PHOTO"),
+            "Error: --mask is 64x64;",
+        ),
+        ("REGION is neither", "REGION", ("--region", "left"), "Error: --region is neither"),
+        (
+            "REFERENCES holds 1 images",
+            "REFERENCES",
+            ("--reference", "PHOTO"),
+            "Error: --reference holds 1",
+        ),
+        ("TRUE_CFG is 99", "TRUE_CFG", (), "Error: --true-cfg is 99"),
+        ("DEADLINE_MS 1 has passed", "DEADLINE_MS", (), "Error: --deadline-ms 1"),
+        ("IMAGE is not a picture file", "IMAGE", (), "Error: IMAGE is not"),
+        ("a server's words", None, (), "Error: a server's words"),
     ],
 )
-def test_messages_speak_of_what_was_typed(editing, photo_file, tmp_path, message, options, words):
-    editing.does(RequestError(message))
+def test_messages_speak_of_what_was_typed(
+    editing, photo_file, tmp_path, message, field, options, words
+):
+    editing.does(RequestError(message, field=field))
     options = [photo_file if option == "PHOTO" else option for option in options]
     result = invoke(
         "edit", photo_file, "x", "-o", tmp_path / "out.png", *options, "--url", "127.0.0.1:1"

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.serving.denoise_params import PREFILL, DenoiseParams
 from retouch.serving.edit_pipeline import flat
 

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from retouch.api.request import RequestError
-from retouch.client.errors import failure_of
+from retouch.api.errors import RequestError
+from retouch.api.triton_errors import read_error
 from retouch.launcher.paths import ROOT
 from retouch.serving import drain
 
@@ -42,7 +42,7 @@ def test_new_edits_are_refused_and_running_ones_go_on(boards):
             pass
         assert not drain.is_idle(boards)
     assert drain.is_idle(boards)
-    assert refusal.value.status == "UNAVAILABLE" == failure_of(str(refusal.value)).status
+    assert refusal.value.code == "UNAVAILABLE" == read_error(refusal.value.to_text()).code
 
 
 def test_an_edit_whose_process_is_killed_is_not_waited_for(boards):

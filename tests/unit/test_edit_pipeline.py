@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pictures import file_of, scene
-from retouch.api.request import Cancelled, EditRequest, RequestError
+from retouch.api.errors import Cancelled, RequestError
+from retouch.api.request import EditRequest
 from retouch.families.registry import family_of
 from retouch.routing.load_board import LoadReport
 from retouch.serving.denoise_params import PREFILL, DenoiseParams
@@ -182,7 +183,7 @@ def test_the_deadline_ends_an_edit_between_steps():
     stages = Stages(steps=10_000, slow=0.002)
     with pytest.raises(RequestError, match="DEADLINE_MS 100 has passed") as refused:
         list(edit(stages, deadline_ms=100))
-    assert refused.value.status == "DEADLINE_EXCEEDED" and stages.stopped is not None
+    assert refused.value.code == "DEADLINE_EXCEEDED" and stages.stopped is not None
 
 
 BUSY = LoadReport(3, 300, 4, 0.1)

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.engine.admission import Limits
 from retouch.engine.cost_model import Cost
 from retouch.engine.edit_state import Progress
@@ -272,7 +272,7 @@ def test_a_deadline_that_passes_ends_the_edit(engine):
     client = Client(10**9, deadline=time.monotonic() + 0.05)
     admit(engine, client)
     assert ended(client)
-    assert client.error.status == "DEADLINE_EXCEEDED" and "DEADLINE_MS has passed" in str(
+    assert client.error.code == "DEADLINE_EXCEEDED" and "DEADLINE_MS has passed" in str(
         client.error
     )
 
@@ -286,7 +286,7 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once(engine, denoiser):
         RequestError, match="DEADLINE_MS leaves too little: denoising alone takes about"
     ) as refused:
         admit(engine, hasty)
-    assert refused.value.status == "DEADLINE_EXCEEDED"
+    assert refused.value.code == "DEADLINE_EXCEEDED"
 
 
 def test_nothing_queues_without_bound(engine, denoiser):
@@ -297,7 +297,7 @@ def test_nothing_queues_without_bound(engine, denoiser):
         RequestError, match=f"{MOST} edits are running already; try again in"
     ) as refused:
         admit(engine, Client(1))
-    assert refused.value.status == "UNAVAILABLE"
+    assert refused.value.code == "UNAVAILABLE"
     denoiser.may.set()
     assert ended(*clients)
     late = Client(1)

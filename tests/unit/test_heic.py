@@ -12,7 +12,7 @@ from PIL import Image
 from test_photo import P3, profile
 
 from pictures import file_of, scene
-from retouch.api.request import Cancelled, RequestError
+from retouch.api.errors import Cancelled, RequestError
 from retouch.imaging import heic, images
 from retouch.imaging.formats import MAX_AVIF_BYTES
 

@@ -10,14 +10,8 @@ import pytest
 from PIL import Image
 
 from pictures import file_of, huge_png, mask_file, scene
-from retouch.api.request import (
-    BUCKETS,
-    FORMATS,
-    KEEP_BELOW,
-    MAX_IMAGE_BYTES,
-    MAX_PIXELS,
-    RequestError,
-)
+from retouch.api.errors import RequestError
+from retouch.api.request import BUCKETS, FORMATS, KEEP_BELOW, MAX_IMAGE_BYTES, MAX_PIXELS
 from retouch.imaging import images
 
 

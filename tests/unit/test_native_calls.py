@@ -9,7 +9,7 @@ import pytest
 from PIL import TiffImagePlugin, WebPImagePlugin
 
 from pictures import file_of, scene
-from retouch.api.request import Cancelled, RequestError
+from retouch.api.errors import Cancelled, RequestError
 from retouch.imaging import images, native_calls
 
 HANG = 20  # seconds

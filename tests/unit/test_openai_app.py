@@ -16,7 +16,7 @@ from PIL import Image
 
 from fake_doors import MILLISECONDS, FakeDoors
 from pictures import file_of, mask_file, scene
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.imaging import images
 from retouch.launcher.server import ServerError
 from retouch_clients.openai_api.api_keys import Keys
@@ -399,7 +399,7 @@ def test_keys():
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_the_doors_refuse(status, hint, up, expected, code, pause, stream):
-    doors = FakeDoors(fails=RequestError("the words at 127.0.0.1", status, hint), up=up)
+    doors = FakeDoors(fails=RequestError("the words at 127.0.0.1", status, retry_after=hint), up=up)
     answer = sent(doors, stream=stream, partial_images=0)
     message = refused(answer, expected, None, code)
     assert answer.headers.get("retry-after") == pause and ("127.0.0.1" in message) == up
@@ -407,7 +407,8 @@ def test_what_the_doors_refuse(status, hint, up, expected, code, pause, stream):
 
 def test_the_doors_words_have_this_apis_names():
     failure = RequestError(
-        "NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty"
+        "NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty",
+        field="NEGATIVE",
     )
     message = refused(sent(FakeDoors(fails=failure)), 400, "negative_prompt", "invalid_value")
     assert message == (

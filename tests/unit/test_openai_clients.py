@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from fake_doors import FakeDoors
 from pictures import file_of, scene
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch_clients.openai_api.api_keys import Keys
 from retouch_clients.openai_api.app import create_app
 from retouch_clients.openai_api.errors import ApiError, of_failure
@@ -110,13 +110,16 @@ def test_guidance_without_use_is_told():
 
 
 @pytest.mark.parametrize("count, taken", [(1, 0), (3, 0), (3, 2)])
-def test_images_are_counted_with_the_edited_one(count, taken):
+def test_images_are_counted_beside_the_edited_one(count, taken):
     error = of_failure(
-        RequestError(f"REFERENCES holds {count} images; this checkpoint takes {taken}")
+        RequestError(
+            f"REFERENCES holds {count} images beside the edited one; this checkpoint takes {taken}",
+            field="REFERENCES",
+        )
     ).body.error
     assert (error.param, error.message) == (
-        "image",
-        f"Invalid 'image': there are {count + 1} images, and this checkpoint takes {taken + 1}.",
+        "image[]",
+        f"image[] holds {count} images beside the edited one; this checkpoint takes {taken}",
     )
 
 
@@ -182,14 +185,14 @@ def test_what_is_too_much_is_refused_before_its_body_is_read():
 def test_the_servers_word_is_taken_for_a_moment():
     load = Load(most=2)
     with load.entered():
-        load.note(RequestError("full; try again in 9.0 s", "UNAVAILABLE", 9.0))
+        load.note(RequestError("full; try again in 9.0 s", "UNAVAILABLE", retry_after=9.0))
         with pytest.raises(ApiError) as refused, load.entered():
             pass
         assert refused.value.status == 429 and refused.value.headers["Retry-After"] == "1"
     with load.entered():  # nothing runs here: the server is asked again
         pass
     for other in (
-        RequestError("bad", "INVALID_ARGUMENT", 9.0),
+        RequestError("bad", "INVALID_ARGUMENT", retry_after=9.0),
         RequestError("gone", "UNAVAILABLE"),
         ApiError(500, "", ""),
     ):

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pictures import file_of, scene
-from retouch.api.request import Cancelled, RequestError
+from retouch.api.errors import Cancelled, RequestError
 from retouch.api.response import EditAnswer, EditInfo, Operation, Region
 from retouch.imaging import images
 from retouch_clients.web import html, picture, text
@@ -180,18 +180,18 @@ def test_the_account_tells_all_and_escapes_it():
             ("maximum queue size", "again in a moment"),
         ),
         (
-            RequestError("64 edits are running already", "UNAVAILABLE", 3.6),
+            RequestError("64 edits are running already", "UNAVAILABLE", retry_after=3.6),
             True,
             ("busy", "press Edit again in about 4 s"),
         ),
         (
-            RequestError("DEADLINE_MS 5 has passed", "DEADLINE_EXCEEDED"),
+            RequestError("DEADLINE_MS 5 has passed", "DEADLINE_EXCEEDED", field="DEADLINE_MS"),
             True,
             ("milliseconds 5 has passed.", "Advanced"),
         ),
         (RequestError("denoiser_fp8 is broken", "INTERNAL"), True, ("Denoiser_fp8 is broken.",)),
         (
-            RequestError("STEPS is 80; it must be from 0 to 50"),
+            RequestError("STEPS is 80; it must be from 0 to 50", field="STEPS"),
             True,
             ("The number of steps is 80; it must be from 0",),
         ),

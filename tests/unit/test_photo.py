@@ -14,7 +14,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from pictures import file_of, scene
-from retouch.api.request import Cancelled, EditRequest, RequestError
+from retouch.api.errors import Cancelled, RequestError
+from retouch.api.request import EditRequest
 from retouch.api.response import EditInfo
 from retouch.families.registry import family_of
 from retouch.imaging import images

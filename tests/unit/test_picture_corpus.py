@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import corpus
-from retouch.api.request import Cancelled, RequestError
+from retouch.api.errors import Cancelled, RequestError
 from retouch.imaging import images
 from retouch.imaging.formats import kind_of
 from retouch.imaging.photo import Photo

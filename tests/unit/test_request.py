@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from retouch.api.errors import RequestError
 from retouch.api.request import (
     DEFAULT_QUALITY,
     INPUTS,
@@ -13,7 +14,6 @@ from retouch.api.request import (
     REQUIRED,
     EditRequest,
     Format,
-    RequestError,
     defaults,
     parse_format,
     request_from_values,
@@ -48,7 +48,7 @@ def ask(**changes):
         ({"deadline_ms": -5}, "DEADLINE_MS is -5"),
         ({"negative": "x" * 2001}, "NEGATIVE has 2001 characters"),
         ({"true_cfg": 11.0}, "TRUE_CFG is 11"),
-        ({"references": (b"x",) * 4}, "REFERENCES holds 4 images; at most 3"),
+        ({"references": (b"x",) * 4}, "REFERENCES holds 4 images beside the edited one; at most 3"),
         ({"priority": 3}, "PRIORITY is 3; it must be from 0 to 2"),
         ({"step_cache": 1.5}, "STEP_CACHE is 1.5; it must be from 0 to 1"),
         ({"step_cache": float("nan")}, "STEP_CACHE is nan; it must be a finite number from 0 to 1"),

@@ -7,13 +7,14 @@ import asyncio
 
 import pytest
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.response import EditAnswer, EditInfo
+from retouch.api.triton_errors import read_error
 from retouch.client import AsyncRetouch, Retouch, Retries
-from retouch.client.errors import failure_of, in_queue
+from retouch.client.errors import in_queue
 
 QUICK = Retries(attempts=3, first=0.001)
-BUSY = "5 edits are running already; try again in 0.0 s"
+BUSY = "5 edits are running already; try again in 0.0 s [code=UNAVAILABLE retry_after=0]"
 
 
 def answer(kind):
@@ -32,7 +33,7 @@ class Over:
         self.tried += 1
         for act in self.acts.pop(0):
             if isinstance(act, str):
-                raise failure_of(act)
+                raise read_error(act)
             yield act
 
 
@@ -74,7 +75,7 @@ def test_not_for_ever(ways):
     over = ways[1](*[[BUSY]] * 9)
     with pytest.raises(RequestError, match="try again in") as told:
         edit(over, retries=QUICK)
-    assert told.value.status == "UNAVAILABLE" and told.value.retry_after == 0.0 and over.tried == 3
+    assert told.value.code == "UNAVAILABLE" and told.value.retry_after == 0.0 and over.tried == 3
 
 
 def test_not_after_an_answer(ways):
@@ -90,12 +91,15 @@ def test_not_for_what_is_wrong(ways):
     over = ways[1](["IMAGE is not a picture file"], [answer("final")])
     with pytest.raises(RequestError) as told:
         edit(over, retries=QUICK)
-    assert told.value.status == "INVALID_ARGUMENT" and over.tried == 1
+    assert told.value.code == "INVALID_ARGUMENT" and over.tried == 1
 
 
 def test_not_when_the_time_out_comes_before(ways):
     edit = ways[0]
-    over = ways[1](["5 edits are running already; try again in 60 s"], [answer("final")])
+    over = ways[1](
+        ["5 edits are running already; try again in 60 s [code=UNAVAILABLE retry_after=60]"],
+        [answer("final")],
+    )
     with pytest.raises(RequestError, match="try again in 60 s"):
         edit(over, retries=QUICK, timeout=5)
     assert over.tried == 1
@@ -111,8 +115,8 @@ def test_bad_input_is_not_sent(ways):
 
 
 def test_pauses_grow_and_heed_the_server():
-    failure = failure_of("full; try again in 0.1 s")
-    told = failure_of("full; try again in 7.5 s")
+    failure = read_error("full; try again in 0.1 s [code=UNAVAILABLE retry_after=0.1]")
+    told = read_error("full; try again in 7.5 s [code=UNAVAILABLE retry_after=7.5]")
     retries = Retries(attempts=9, first=1.0, longest=4.0)
     for tried, most in ((1, 1.0), (2, 2.0), (3, 4.0), (8, 4.0)):
         pauses = [retries.pause(failure, tried) for _ in range(50)]
@@ -124,32 +128,41 @@ def test_pauses_grow_and_heed_the_server():
     ("words", "told", "status", "hint"),
     [
         (
-            "[request id: a1] 3 edits are running already; try again in 1.5 s",
+            "[request id: a1] 3 edits are running already; try again in 1.5 s "
+            "[code=UNAVAILABLE retry_after=1.5]",
             "",
             "UNAVAILABLE",
             1.5,
         ),
         (
-            "DEADLINE_MS has passed; allow more time or ask for fewer steps",
+            "DEADLINE_MS has passed; allow more time or ask for fewer steps "
+            "[code=DEADLINE_EXCEEDED field=DEADLINE_MS]",
             "UNAVAILABLE",
             "DEADLINE_EXCEEDED",
             None,
         ),
         (
-            "DEADLINE_MS 40 has passed; allow more time or ask for fewer steps",
+            "DEADLINE_MS 40 has passed; allow more time or ask for fewer steps "
+            "[code=DEADLINE_EXCEEDED field=DEADLINE_MS]",
             "UNKNOWN",
             "DEADLINE_EXCEEDED",
             None,
         ),
         (
-            "[request id: a] in ensemble 'edit_ensemble', DEADLINE_MS 40 has passed; allow more time",
+            "[request id: a] in ensemble 'edit_ensemble', DEADLINE_MS 40 has passed; allow more "
+            "time [code=DEADLINE_EXCEEDED field=DEADLINE_MS]",
             "",
             "DEADLINE_EXCEEDED",
             None,
         ),
         ("DEADLINE_MS is -1; it must be from 0 to 2147483647", "", "INVALID_ARGUMENT", None),
         ("Exceeds maximum queue size", "", "UNAVAILABLE", None),
-        ("the edit failed inside the server; its log says why", "", "INTERNAL", None),
+        (
+            "the edit failed inside the server; its log says why [code=INTERNAL]",
+            "",
+            "INTERNAL",
+            None,
+        ),
         (
             "Request for unknown model: 'edit' is not found",
             "StatusCode.NOT_FOUND",
@@ -163,12 +176,13 @@ def test_pauses_grow_and_heed_the_server():
             None,
         ),
         (
-            "DEADLINE_MS 9 cannot be met: fp4, which is the first to finish, needs",
+            "DEADLINE_MS 9 cannot be met: fp4, which is the first to finish, needs "
+            "about 70 ms [code=DEADLINE_EXCEEDED field=DEADLINE_MS]",
             "INVALID_ARGUMENT",
             "DEADLINE_EXCEEDED",
             None,
         ),
-        ("no words of ours", "StatusCode.RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED", None),
+        ("no words of ours", "StatusCode.RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", None),
         ("no words of ours", "StatusCode.UNKNOWN", "INVALID_ARGUMENT", None),
         ("", "", "INTERNAL", None),
         ("", "StatusCode.UNAVAILABLE", "UNAVAILABLE", None),
@@ -181,8 +195,8 @@ def test_pauses_grow_and_heed_the_server():
     ],
 )
 def test_a_servers_words(words, told, status, hint):
-    failure = failure_of(words, told)
-    assert (failure.status, failure.retry_after) == (status, hint) and str(failure)
+    failure = read_error(words, told)
+    assert (failure.code, failure.retry_after) == (status, hint) and str(failure)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +208,7 @@ def test_a_servers_words(words, told, status, hint):
     ],
 )
 def test_what_ran_out_in_the_queue_is_the_deadline_where_there_is_one(words, deadline_ms, status):
-    failure = in_queue(failure_of(words), deadline_ms)
-    assert failure.status == status and ("DEADLINE_MS 40" in str(failure)) == (
+    failure = in_queue(read_error(words), deadline_ms)
+    assert failure.code == status and ("DEADLINE_MS 40" in str(failure)) == (
         status == "DEADLINE_EXCEEDED"
     )

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as some
 
-from retouch.api.request import LANES, PRECISIONS, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import LANES, PRECISIONS
 from retouch.routing.load_board import LoadReport
 from retouch.routing.router import PREFERENCE, TRIFLE_MS, choose, expect
 
@@ -107,7 +108,7 @@ def test_auto_is_the_widest_that_meets_the_deadline(taken, deadline, rest, loads
     else:
         with pytest.raises(RequestError, match="cannot be met") as refused:
             choose("auto", LANES, taken, deadline, rest, loads)
-        assert refused.value.status == "DEADLINE_EXCEEDED"
+        assert refused.value.code == "DEADLINE_EXCEEDED"
 
 
 @given(steps, everything)

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from retouch.api.request import Cancelled
+from retouch.api.errors import Cancelled
 from retouch.serving.triton.stream_workaround import FinishedStreams
 
 

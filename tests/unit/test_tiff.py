@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from pictures import file_of, scene
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.imaging import images
 
 SHORT = 3

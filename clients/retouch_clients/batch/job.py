@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retouch.api.request import EditRequest, RequestError, request_to_values
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest, request_to_values
 from retouch_clients.batch.folder import is_clutter, listing
 from retouch_clients.batch.journal import NAME
 from retouch_clients.edit_options import read, suffix_of

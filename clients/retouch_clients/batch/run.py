@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retouch.api.request import EditRequest, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
 from retouch.client import AsyncRetouch
 from retouch_clients.batch.job import Job
 from retouch_clients.batch.journal import DONE, FAILED, Journal
-from retouch_clients.option_names import reworded
+from retouch_clients.option_names import with_options
 from retouch_clients.output import OutputError, check_output, write_output
 
 FULL = (
@@ -83,10 +84,10 @@ async def _work(
                 await _edit(job, key, request, folder, client, journal, force)
                 found.done += 1
         except RequestError as failure:
-            if failure.status == "UNAVAILABLE":
+            if failure.code == "UNAVAILABLE":
                 raise
-            message = reworded(str(failure), isinstance(job.fields.get("region"), Path))
-            found.failed.append((job, RequestError(message, failure.status)))
+            has_mask = isinstance(job.fields.get("region"), Path)
+            found.failed.append((job, with_options(failure, has_mask)))
         except OutputError as failure:
             if failure.errno in FULL:
                 raise
@@ -115,7 +116,7 @@ async def _edit(
     try:
         answer = await client.edit_one(**vars(request))
     except RequestError as failure:
-        journal.add(key, status=FAILED, **told, code=failure.status, error=str(failure))
+        journal.add(key, status=FAILED, **told, code=failure.code, error=str(failure))
         raise
     write_output(folder / job.out, answer.image, force)
     info = answer.info

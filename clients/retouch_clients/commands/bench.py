@@ -15,13 +15,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.client import AsyncRetouch, Retries
 from retouch_clients.closed_loop import Drawn, Measured, draw, measure
 from retouch_clients.edit_options import TEXT
 from retouch_clients.exit_codes import EPILOG
 from retouch_clients.find_server import address, running_url
-from retouch_clients.option_names import users_words
+from retouch_clients.option_names import option_names
 from retouch_clients.terminal import console, is_interactive, write
 
 COLUMNS = {
@@ -109,7 +109,7 @@ def bench(
     report."""
     fields["region"] = region.encode()
     place = running_url(url, http)
-    with users_words():
+    with option_names():
         rows = asyncio.run(_measure(place, http, concurrency, count, warm_up, fields))
     _show(place, rows)
     if out:

@@ -10,14 +10,15 @@ from typing import Any
 import click
 from rich.console import Console
 
-from retouch.api.request import MAX_PREVIEWS, MAX_STEPS, RequestError
+from retouch.api.errors import RequestError
+from retouch.api.request import MAX_PREVIEWS, MAX_STEPS
 from retouch.api.response import EditAnswer
 from retouch.client import Retouch
 from retouch_clients import abilities
 from retouch_clients.edit_options import FILE, FORCE, SENTENCE, TIMEOUT, asked, knobs, read
 from retouch_clients.exit_codes import EPILOG
 from retouch_clients.find_server import address, server_url
-from retouch_clients.option_names import users_words
+from retouch_clients.option_names import option_names
 from retouch_clients.output import (
     STDOUT,
     OutputExists,
@@ -70,7 +71,7 @@ def edit(
     """Change IMAGE as INSTRUCTION says, for example: retouch edit photo.png "make the red circle
     blue" -o out.png"""
     words = aside if as_json or out == STDOUT else console
-    with users_words(has_mask=options["mask"]):
+    with option_names(has_mask=options["mask"]):
         fields = read(asked(options)) | {
             "format": _checked(out, options["format"], save_previews, as_json, force)
         }

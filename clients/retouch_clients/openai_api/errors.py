@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 
 PAUSE = 1.0  # seconds until a client may come again, where nobody knows better
 LEFT = 499  # for the metrics: nobody reads the answer
@@ -35,8 +34,6 @@ PATTERNS = {  # in words, by parameter
     "prompt": "it is blank; send a sentence",
     "size": "it should be auto, or WIDTHxHEIGHT with sides of 16 to 4096 as 1024x768",
 }
-REFERENCES = re.compile(r"^REFERENCES holds (\d+) images; (?:this checkpoint takes|at most) (\d+)")
-TENSOR = re.compile(rf"\b({'|'.join(PARAMETERS)})\b")
 
 
 class ErrorDetail(BaseModel):
@@ -105,23 +102,15 @@ def absent() -> ApiError:
 
 
 def of_failure(failure: RequestError) -> ApiError:
-    """What the doors refuse, in this API's names."""
-    counted = REFERENCES.match(str(failure))
-    if counted:
-        count, taken = (int(number) + 1 for number in counted.groups())
-        return invalid(
-            f"Invalid 'image': there are {count} images, and this checkpoint takes {taken}.",
-            "image",
-        )
-    named = TENSOR.search(str(failure))
-    message = TENSOR.sub(lambda name: PARAMETERS[name[0]], str(failure))
-    param = PARAMETERS[named[0]] if named else None
-    if failure.status == "INVALID_ARGUMENT":
+    """An error of an edit in this API's names."""
+    message = failure.renamed(PARAMETERS)
+    param = None if failure.field is None else PARAMETERS.get(failure.field)
+    if failure.code == "INVALID_ARGUMENT":
         return invalid(message, param)
-    if failure.status == "UNAVAILABLE":
+    if failure.code == "UNAVAILABLE":
         pause = PAUSE if failure.retry_after is None else failure.retry_after
         return ApiError(429, message, "overloaded", headers=_pause(pause))
-    if failure.status == "DEADLINE_EXCEEDED":  # again would be as late: OpenAI's clients would try
+    if failure.code == "DEADLINE_EXCEEDED":  # again would be as late: OpenAI's clients would try
         return ApiError(504, message, "deadline_exceeded", param, {"x-should-retry": "false"})
     return ApiError(500, message, "internal_error")
 

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.response import EditAnswer
 from retouch_clients.openai_api.edit_job import Client, Job
 from retouch_clients.openai_api.errors import ApiError

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch_clients.openai_api.errors import overloaded
 
 MOST_EDITS = 64  # requests in flight, as many edits as tritonserver takes on
@@ -39,7 +39,7 @@ class Load:
         """What tritonserver has refused: others would be too."""
         if (
             isinstance(failure, RequestError)
-            and failure.status == "UNAVAILABLE"
+            and failure.code == "UNAVAILABLE"
             and failure.retry_after
         ):
             self._full_until = time.monotonic() + min(failure.retry_after, LONGEST_BELIEF)

@@ -11,7 +11,8 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from retouch.api.request import LANES, MAX_PREVIEWS, Cancelled, RequestError, precision_of
+from retouch.api.errors import Cancelled, RequestError
+from retouch.api.request import LANES, MAX_PREVIEWS, precision_of
 from retouch.api.response import EditAnswer
 from retouch_clients import abilities
 from retouch_clients.web import html, picture, text
@@ -325,7 +326,8 @@ class App:
         if not is_painted(layers):
             raise RequestError(
                 "Nothing is painted yet: paint over what may change, or choose “Where the sentence "
-                "says”"
+                "says”",
+                field="REGION",
             )
         return mask_file(layers, picture.size_of(image))
 
@@ -408,7 +410,7 @@ class App:
         """EditRequest's fields but for picture and sentence; RequestError when the page itself
         lacks something."""
         if history is None:
-            raise RequestError(f"There is no picture to edit yet. {READY}")
+            raise RequestError(f"There is no picture to edit yet. {READY}", field="IMAGE")
         page = self.page
         seed = (
             {} if values[page.random] or values[page.seed] is None else {"seed": values[page.seed]}

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from retouch.api.request import Cancelled, RequestError
+from retouch.api.errors import Cancelled, RequestError
 from retouch.api.response import EditAnswer
 from retouch.client import AsyncRetouch
 

@@ -3,7 +3,7 @@ made."""
 
 from __future__ import annotations
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.response import EditInfo, Operation, Region
 
 SENTENCES = {
@@ -83,13 +83,13 @@ def trouble(failure: RequestError, running: bool, address: str) -> str:
     `address`."""
     if not running:
         return f"No server answers at {address}: start one with “make serve” in a terminal, then press Edit again."
-    if failure.status == BUSY and failure.retry_after:
+    if failure.code == BUSY and failure.retry_after:
         return f"The server is busy with other edits: press Edit again in about {max(1, round(failure.retry_after))} s."
-    if failure.status == BUSY:
+    if failure.code == BUSY:
         return f"The server cannot take the edit now ({failure}): press Edit again in a moment."
-    if failure.status == DEADLINE:
-        return f"{_told(failure)} The deadline is under Advanced; 0 is none."
-    return _told(failure)
+    if failure.code == DEADLINE:
+        return f"{_sentence_of(failure)} The deadline is under Advanced; 0 is none."
+    return _sentence_of(failure)
 
 
 def _sentence(operation: Operation) -> str:
@@ -101,7 +101,9 @@ def _sentence(operation: Operation) -> str:
     return SENTENCES[operation.op].format(a=a, target=operation.target, value=operation.value) + "."
 
 
-def _told(failure: RequestError) -> str:
+def _sentence_of(failure: RequestError) -> str:
     """The server's sentence, in which a field has the name that it has on the page."""
-    first, _, rest = str(failure).strip().rstrip(".").partition(" ")
-    return f"{FIELDS.get(first, first[:1].upper() + first[1:])} {rest}."
+    message = failure.message.strip().rstrip(".")
+    if failure.field in FIELDS and message.startswith(failure.field):
+        message = FIELDS[failure.field] + message.removeprefix(failure.field)
+    return f"{message[:1].upper()}{message[1:]}."

@@ -7,11 +7,11 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.tensors import outputs_of
+from retouch.api.triton_errors import from_retouch, read_error
 from retouch.families.denoise_request import Arrays
 from retouch.serving.triton.responses import FAILED
-from retouch.serving.triton.sender import STATUS
 from retouch.serving.triton.stream_workaround import STREAMS
 
 
@@ -37,12 +37,20 @@ def _request(model: str, inputs: Arrays) -> Any:
 
 def _outputs(response: Any, model: str) -> Arrays:
     if response.has_error():
-        failure = response.error()
-        status, told, words = failure.message().partition(STATUS)
-        if told:
-            raise RequestError(words, status)
-        if failure.code() == pb_utils.TritonError.UNAVAILABLE:  # a full queue: its own words say so
-            raise RequestError(failure.message(), "UNAVAILABLE")
-        pb_utils.Logger.log_error(f"{model}: {failure.message()}")
-        raise RequestError(FAILED, "INTERNAL")
+        raise _error(response.error(), model)
     return {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
+
+
+def _error(failure: Any, model: str) -> RequestError:
+    """A stage's own error, or that its queue is full. Other errors of Triton are faults of the
+    server, and are logged."""
+    text = failure.message()
+    is_unavailable = failure.code() == pb_utils.TritonError.UNAVAILABLE  # lost in streams
+    error = from_retouch(text)
+    if error is not None:
+        return error
+    error = read_error(text, "UNAVAILABLE" if is_unavailable else "INTERNAL")
+    if error.code == "UNAVAILABLE":
+        return error
+    pb_utils.Logger.log_error(f"{model}: {text}")
+    return RequestError(FAILED, "INTERNAL")

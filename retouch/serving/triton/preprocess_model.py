@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.tensors import request_of
 from retouch.routing.router import choose
 from retouch.serving import drain, repository
@@ -30,7 +30,8 @@ class PreprocessModel:
         request = request_of(inputs)
         if request.references:
             raise RequestError(
-                "edit_ensemble takes one image; send REFERENCES to edit or edit_sync"
+                "edit_ensemble takes one image; send REFERENCES to edit or edit_sync",
+                field="REFERENCES",
             )
         done = preprocess(request, choose(request.precision, self.lanes()), self.family)
         done.info.versions = self.versions

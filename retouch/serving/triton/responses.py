@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from retouch.api.request import Cancelled, RequestError
+from retouch.api.errors import Cancelled, Code, RequestError
 from retouch.families.denoise_request import Arrays
 
 FAILED = "the edit failed inside the server; its log says why"
@@ -37,19 +37,27 @@ def guarded(function: Callable[[Any], Arrays], request: Any) -> Any:
 
 
 def failed(failure: Exception) -> Any:
-    """An error answer: our own words for what the sender can mend; the log gets the rest."""
+    """An error response. A RequestError reaches the client as it is, everything else only the
+    log."""
+    if isinstance(failure, Cancelled):
+        error = RequestError("the client has left", "CANCELLED")
+    elif isinstance(failure, RequestError):
+        error = failure
+    else:
+        pb_utils.Logger.log_error("".join(traceback.format_exception(failure)))
+        error = RequestError(FAILED, "INTERNAL")
+    return pb_utils.InferenceResponse(
+        error=pb_utils.TritonError(error.to_text(), _triton_code(error.code))
+    )
+
+
+def _triton_code(code: Code) -> Any:
+    """The nearest of Triton's codes, which has none for a deadline."""
     codes = {
         "INVALID_ARGUMENT": pb_utils.TritonError.INVALID_ARG,
         "DEADLINE_EXCEEDED": pb_utils.TritonError.UNAVAILABLE,
         "UNAVAILABLE": pb_utils.TritonError.UNAVAILABLE,
+        "CANCELLED": pb_utils.TritonError.CANCELLED,
+        "INTERNAL": pb_utils.TritonError.INTERNAL,
     }
-    if isinstance(failure, Cancelled):
-        error = pb_utils.TritonError("the client has left", pb_utils.TritonError.CANCELLED)
-    elif isinstance(failure, RequestError):
-        error = pb_utils.TritonError(
-            str(failure), codes.get(failure.status, pb_utils.TritonError.INTERNAL)
-        )
-    else:
-        pb_utils.Logger.log_error("".join(traceback.format_exception(failure)))
-        error = pb_utils.TritonError(FAILED, pb_utils.TritonError.INTERNAL)
-    return pb_utils.InferenceResponse(error=error)
+    return codes[code]

@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from retouch.api.request import RequestError
 from retouch.api.response import EditInfo
 from retouch.engine.edit_state import Progress
 from retouch.families.denoise_request import Arrays, DenoiseRequest
 from retouch.serving.denoise_params import DenoiseParams
 from retouch.serving.triton.responses import failed, first_row, response_of
-
-STATUS = " | "  # between an error's status and its sentence, from a denoiser to an endpoint
 
 
 class Sender:
@@ -86,9 +83,6 @@ class Sender:
         )
 
     def end(self, failure: Exception | None = None) -> None:
-        """The door that has a ticket reads the status before the sentence: an error's code does not
-        survive a call between models that stream."""
+        """The end of the stream, with an error where there is a failure."""
         final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-        if self.order.ticket and isinstance(failure, RequestError):
-            failure = RequestError(f"{failure.status}{STATUS}{failure}", failure.status)
         self._sender.send(*([] if failure is None else [failed(failure)]), flags=final)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 from retouch.api.tensors import request_of, tensors_of
 from retouch.families.denoise_request import Arrays
 from retouch.serving import drain

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from retouch.api.request import Cancelled
+from retouch.api.errors import Cancelled
 
 
 class FinishedStreams:
