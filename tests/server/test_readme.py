@@ -22,7 +22,7 @@ from processes import INTERRUPTIBLE
 from retouch.launcher.server import HOST, ROOT
 
 SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
-DOCUMENTS = [path for path in (ROOT / "README.md", *sorted(ROOT.glob("*/README.md")))]
+DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), *sorted(ROOT.glob("docs/*.md"))]
 BLOCKS = [
     found
     for path in DOCUMENTS
