@@ -30,7 +30,7 @@ class Arrival:
     """`at` seconds after the start; `whole` edits denoise the full frame."""
 
     at: float
-    wanted: DenoiseRequest
+    request: DenoiseRequest
     whole: bool
 
 
@@ -56,30 +56,32 @@ def poisson(
     """`count` edits at `rate` a second, a share `whole` of them full-frame."""
     rng = random.Random(seed)
     at = 0.0
-    found = []
+    arrivals = []
     for number in range(count):
         at += rng.expovariate(rate)
         full = rng.random() < whole
-        found.append(Arrival(at, rng.choice(prepared).wanted(full, number, steps, previews), full))
-    return found
+        arrivals.append(
+            Arrival(at, rng.choice(prepared).denoise_request(full, number, steps, previews), full)
+        )
+    return arrivals
 
 
 def replay(arrivals: Sequence[Arrival], server: Server) -> list[Served]:
     """Each edit admitted at its time; returns when all have ended, and stops the server."""
-    told = [Served(arrival) for arrival in arrivals]
+    results = [Served(arrival) for arrival in arrivals]
     over = threading.Semaphore(0)
     start = time.monotonic() + 0.05
-    for served in told:
+    for served in results:
         due = start + served.arrival.at
         time.sleep(max(0.0, due - time.monotonic()))
         server.admit(_edit(served, due, over))
-    for _ in told:
+    for _ in results:
         if not over.acquire(timeout=PATIENCE):
             raise TimeoutError(f"not all edits ended within {PATIENCE:g} s")
     server.stop()
-    if failures := [each.failure for each in told if each.failure]:
+    if failures := [result.failure for result in results if result.failure]:
         raise failures[0]
-    return told
+    return results
 
 
 def _edit(served: Served, due: float, over: threading.Semaphore) -> Edit:
@@ -92,4 +94,4 @@ def _edit(served: Served, due: float, over: threading.Semaphore) -> Edit:
         served.failure = failure
         over.release()
 
-    return Edit(str(id(served)), served.arrival.wanted, emit, end)
+    return Edit(str(id(served)), served.arrival.request, emit, end)

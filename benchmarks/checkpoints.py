@@ -122,7 +122,7 @@ PARSING: dict[str, Callable[[], nn.Module]] = {
     "text_encoder": lambda: Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(**PARSER)),
     "meta_queries": partial(MetaQueries, QUERIES, WIDTH),
     "parser_heads": partial(
-        ParserHeads, {name: list(words) for name, words in FIELDS.items()}, SLOTS, QUERIES, WIDTH
+        ParserHeads, {name: list(values) for name, values in FIELDS.items()}, SLOTS, QUERIES, WIDTH
     ),
 }
 drawing = partial(
@@ -222,11 +222,11 @@ def write(folder: Path, large: Large) -> int:
     FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True).save_pretrained(
         folder / "scheduler"
     )
-    for name, told in (
+    for name, document in (
         {"model_index.json": {"_class_name": large.pipeline} | large.more} | large.files
     ).items():
         (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(json.dumps(told))
+        (folder / name).write_text(json.dumps(document))
     return count
 
 

@@ -61,17 +61,22 @@ def client_rows(
     scenes: Sequence[Prepared], checkpoint: Path, runs: int, seconds: float
 ) -> list[Row]:
     """`runs` times both in turns, each server alone on the machine while it is asked."""
-    told: dict[str, list[Run]] = {"ours": [], "theirs": []}
+    runs_of: dict[str, list[Run]] = {"ours": [], "theirs": []}
     for number in range(runs):
         for name, server in (("ours", ours), ("theirs", lambda: theirs(checkpoint))):
             with server() as edit:
                 load(edit, scenes, number, min(3.0, seconds))  # warm
-                told[name].append(load(edit, scenes, number + runs, seconds))
+                runs_of[name].append(load(edit, scenes, number + runs, seconds))
     work = f"{CLIENTS} clients, half local, half full frame, {STEPS} steps"
     quality = f"{runs} × {seconds:g} s, same checkpoint"
-    rates = medians({name: [run.throughput for run in each] for name, each in told.items()})
+    rates = medians(
+        {name: [run.throughput for run in side_runs] for name, side_runs in runs_of.items()}
+    )
     tails = medians(
-        {name: [quantile(run.latencies, 0.95) for run in each] for name, each in told.items()}
+        {
+            name: [quantile(run.latencies, 0.95) for run in side_runs]
+            for name, side_runs in runs_of.items()
+        }
     )
     bound = (
         "both use the two cores to the full, and torch and ONNX Runtime multiply the same matrices"

@@ -81,7 +81,7 @@ def members(grpc: Retouch, count: int) -> list[Member]:
             for seed in seeds
         }
         made.append(Member(number, image, pair.instruction, lane, expected))
-    every = [each for member in made for each in member.expected.values()]
+    every = [image for member in made for image in member.expected.values()]
     if len({*every}) < len(made):
         sys.exit("the clients' results are not different enough to tell them apart")
     return made
@@ -137,8 +137,8 @@ async def _fault(sdk: openai.AsyncOpenAI, member: Member, seed: int) -> str:
         partial
     ) > PARTIAL:
         return "the partial images are not in order"
-    told = final.retouch
-    if (told["seed"], told["lane"]) != (seed, member.lane) or base64.b64decode(
+    info = final.retouch
+    if (info["seed"], info["lane"]) != (seed, member.lane) or base64.b64decode(
         final.b64_json
     ) != member.expected[seed]:
         return "the result is another one"
@@ -171,7 +171,8 @@ def report(seen: Crowd, crowd: Sequence[Member], seconds: float, path: Path | No
     }
     print(machine())
     print(
-        f"{len(crowd)} clients, {seconds:.0f} s: {seen.asked} requests, {seen.answered.total()} results, "
+        f"{len(crowd)} clients, {seconds:.0f} s: {seen.asked} requests, "
+        f"{seen.answered.total()} results, "
         f"{seen.refused.total()} refusals, {len(seen.faults)} faults"
     )
     for reason, count in seen.refused.most_common():
@@ -179,7 +180,8 @@ def report(seen: Crowd, crowd: Sequence[Member], seconds: float, path: Path | No
     for fault in seen.faults[:20]:
         print(f"  {fault}")
     print(
-        f"a result took {figures['median_seconds']:.2f} s (median), {figures['p95_seconds']:.2f} s (p95); "
+        f"a result took {figures['median_seconds']:.2f} s (median), "
+        f"{figures['p95_seconds']:.2f} s (p95); "
         f"no client had fewer than {figures['least_of_a_client']}"
     )
     save_json(path, {"machine": machine(), **figures})

@@ -54,7 +54,7 @@ def main() -> None:
         (scene, latents(loop, scene, seed))
         for seed, scene in enumerate(prepare(loop, local, SCENES))
     ]
-    found = [measure(loop, scenes, margin) for margin in MARGINS]
+    margins = [measure(loop, scenes, margin) for margin in MARGINS]
     table = Table(
         "margin, cells",
         "worst, grey levels",
@@ -64,7 +64,7 @@ def main() -> None:
         "whole image",
         title=f"Decoding the region alone\n{machine()}",
     )
-    for row in found:
+    for row in margins:
         table.add_row(
             str(row.cells),
             str(row.worst),
@@ -74,12 +74,12 @@ def main() -> None:
             f"{row.whole_ms:.1f} ms",
         )
     Console().print(table)
-    save_json(options.json, {"machine": machine(), "margins": [*map(asdict, found)]})
+    save_json(options.json, {"machine": machine(), "margins": [*map(asdict, margins)]})
 
 
 def latents(loop: PlainLoop, scene: Prepared, seed: int) -> np.ndarray:
     """Of the edited image, [1, C, h, w]."""
-    *_, last = loop.denoiser.run(scene.wanted(seed=seed))
+    *_, last = loop.denoiser.run(scene.denoise_request(seed=seed))
     return last.latents[None]
 
 
@@ -97,7 +97,7 @@ def measure(loop: PlainLoop, scenes: list[tuple[Prepared, np.ndarray]], margin: 
         margin,
         max(away),
         statistics.median(away),
-        float(np.mean([each <= ALLOWED for each in away])),
+        float(np.mean([difference <= ALLOWED for difference in away])),
         statistics.median(spent["crop"]),
         statistics.median(spent["whole"]),
     )
@@ -118,11 +118,11 @@ def box_of(scene: Prepared, margin: int) -> tuple[int, int, int, int]:
     goes."""
     rows, columns = (side // CELL for side in scene.source.pixels.shape[:2])
     cells = scene.parsed.region.reshape(rows, columns)
-    found = []
+    sides = []
     for axis, most in ((1, rows), (0, columns)):
         there = np.flatnonzero(cells.any(axis))
-        found += [max(0, there[0] - margin), min(most, there[-1] + 1 + margin)]
-    return tuple(found)
+        sides += [max(0, there[0] - margin), min(most, there[-1] + 1 + margin)]
+    return tuple(sides)
 
 
 def cropped(whole: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:

@@ -85,7 +85,8 @@ def photo_file(name: str, side: int = round(MAX_PIXELS**0.5)) -> bytes:
 def _table(names: list[str]):
     this = machine()
     click.echo(
-        f"{this.processor}, {this.system}, Python {this.python}, Pillow {PIL.__version__}, {this.commit}\n"
+        f"{this.processor}, {this.system}, Python {this.python}, Pillow {PIL.__version__}, "
+        f"{this.commit}\n"
     )
     click.echo("| file | MiB | peak MiB | decoding s | answering s |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

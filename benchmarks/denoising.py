@@ -75,9 +75,9 @@ def measure(names: Sequence[str], effort: Effort, path: Path | None) -> None:
     loop = PlainLoop(REPOSITORY)
     rows = []
     for name in names:
-        found = BENCHES[name](loop, effort)
-        show(f"The denoiser: {name}", found)
-        rows += found
+        new_rows = BENCHES[name](loop, effort)
+        show(f"The denoiser: {name}", new_rows)
+        rows += new_rows
         save(rows, path)
 
 

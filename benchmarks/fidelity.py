@@ -68,10 +68,10 @@ def fidelity(repository: Path, lane: str, edits: Sequence[Edit]) -> Fidelity:
         velocities.append([step.run(**inputs | prefix)["velocity"] for inputs in edit.steps])
         *_, last = loop.denoise(*edit.arguments)
         latents.append(last.latents)
-    wanted = zip(*(edit.velocities for edit in edits))
+    exact_velocities = zip(*(edit.velocities for edit in edits))
     return Fidelity(
         _weights(repository, folder),
-        tuple(relative(ours, theirs) for ours, theirs in zip(zip(*velocities), wanted)),
+        tuple(relative(ours, theirs) for ours, theirs in zip(zip(*velocities), exact_velocities)),
         relative(latents, [edit.latents for edit in edits]),
     )
 
@@ -83,8 +83,8 @@ def relative(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> float:
 
 def _weights(repository: Path, folder: Path) -> float:
     exact, rounded = (
-        _numbers(ir.load(each / "step.onnx"))
-        for each in (repository / "denoiser_bf16" / "1", folder)
+        _numbers(ir.load(lane_folder / "step.onnx"))
+        for lane_folder in (repository / "denoiser_bf16" / "1", folder)
     )
     names = [name.removesuffix("/fp4") for name in rounded if name.endswith("/fp4")]
     return relative(

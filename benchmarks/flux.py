@@ -95,7 +95,7 @@ class Flux:
     def tensors(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """Of one edit, in bfloat16 on the device, with a batch dimension."""
         made = {"device": self.device, "dtype": torch.bfloat16}
-        return {name: torch.tensor(each, **made)[None] for name, each in arrays.items()}
+        return {name: torch.tensor(array, **made)[None] for name, array in arrays.items()}
 
     @torch.no_grad()
     def step(self, tokens: Tensor, reference: Tensor, text: Tensor, pooled: Tensor) -> Tensor:
@@ -116,10 +116,10 @@ class Flux:
     def edit(self, steps: int, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         """The target's tokens [N, C] after `steps` of Euler's method, from numpy to numpy: what a
         request asks for."""
-        given = self.tensors(arrays)
-        tokens = given.pop("tokens")
+        inputs = self.tensors(arrays)
+        tokens = inputs.pop("tokens")
         for _ in range(steps):
-            tokens = tokens - self.step(tokens, **given) / steps
+            tokens = tokens - self.step(tokens, **inputs) / steps
         return tokens[0].float().cpu().numpy()
 
     def _positions(self) -> tuple[Tensor, Tensor]:

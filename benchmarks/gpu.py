@@ -69,7 +69,8 @@ def main() -> None:
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit(
-            f"PyTorch {torch.__version__} finds no GPU here; --tiny --device cpu tries the script without one"
+            f"PyTorch {torch.__version__} finds no GPU here; --tiny --device cpu tries the "
+            "script without one"
         )
     figures: dict[str, Any] = {"machine": machine(device), "clocks": {"before": clocks(device)}}
     print(*(f"{name:10} {value}" for name, value in figures["machine"].items()), sep="\n")
@@ -88,21 +89,22 @@ def measure_peaks(
     quickest one's name."""
     config, tokens = TINY if options.tiny else FULL
     size = 256 if options.tiny else 8192
-    found = products(device, size, options.count)
+    matmuls = products(device, size, options.count)
     heads = config.get("num_attention_heads", 24)
     head = config.get("attention_head_dim", 128)
     kernels = attentions(device, tokens, heads, head, options.count)
     figures["attention"] = max(kernels, key=lambda name: kernels[name][1])
-    for title, some in (("peak", found), ("attention_peak", kernels)):
+    for title, some in (("peak", matmuls), ("attention_peak", kernels)):
         figures[title] = {
             name: {"tflops": rate / 1e12, "seconds": asdict(time)}
             for name, (time, rate) in some.items()
         }
         for name, (time, rate) in some.items():
             print(
-                f"{title.replace('_', ' '):15} {name:8} {rate / 1e12:8.1f} TFLOP/s   {told(time, 1e3, 'ms')}"
+                f"{title.replace('_', ' '):15} {name:8} {rate / 1e12:8.1f} TFLOP/s   "
+                f"{spread_text(time, 1e3, 'ms')}"
             )
-    return {name: rate for name, (_, rate) in found.items()}
+    return {name: rate for name, (_, rate) in matmuls.items()}
 
 
 def measure(
@@ -169,8 +171,8 @@ def serve(
         float(np.linalg.norm(edited - expected) / np.linalg.norm(expected)),
     )
     print(
-        f"served {row.precision:5} {way:9} {told(row.seconds)} a step of {row.steps}; "
-        f"in one process {told(row.plain)}, error {row.error:.4f}"
+        f"served {row.precision:5} {way:9} {spread_text(row.seconds)} a step of {row.steps}; "
+        f"in one process {spread_text(row.plain)}, error {row.error:.4f}"
     )
     yield row
 
@@ -178,7 +180,7 @@ def serve(
 def print_row(row: Row, work: Work) -> None:
     rate = work.total / row.seconds.median / 1e12
     print(
-        f"step   {row.precision:5} {row.way:9} {told(row.seconds)}   {rate:8.1f} TFLOP/s   "
+        f"step   {row.precision:5} {row.way:9} {spread_text(row.seconds)}   {rate:8.1f} TFLOP/s   "
         f"{row.share:6.1%} of the peak   error {row.error:.4f}"
     )
 
@@ -215,10 +217,12 @@ def clocks(device: torch.device) -> dict[str, str]:
             "--format=csv,noheader",
             f"--id={device.index or 0}",
         ]
-        said = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+        output = subprocess.run(
+            query, capture_output=True, text=True, timeout=30, check=True
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return {}
-    return dict(zip(CLOCKS.split(","), (each.strip() for each in said.split(","))))
+    return dict(zip(CLOCKS.split(","), (value.strip() for value in output.split(","))))
 
 
 def release(device: torch.device) -> None:
@@ -229,7 +233,7 @@ def release(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
-def told(time: Timing, unit: float = 1.0, name: str = "s") -> str:
+def spread_text(time: Timing, unit: float = 1.0, name: str = "s") -> str:
     return f"{time.median * unit:.4f} {name} ({time.least * unit:.4f} to {time.most * unit:.4f})"
 
 

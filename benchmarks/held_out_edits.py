@@ -34,7 +34,7 @@ class Prepared:
         """Of the image's cells that the parser wants to change."""
         return float(self.parsed.region.mean())
 
-    def wanted(
+    def denoise_request(
         self, whole: bool = False, seed: int = 0, steps: int = 0, previews: int = 0
     ) -> DenoiseRequest:
         region = np.ones_like(self.parsed.region) if whole else self.parsed.region
@@ -45,22 +45,22 @@ class Prepared:
 
 def prepare(loop: PlainLoop, keep: Callable[[Prepared], bool], count: int) -> list[Prepared]:
     """The first `count` scenes that are kept."""
-    found = []
+    kept = []
     for pair in held_out():
         if (pair.source.height, pair.source.width) == SIZE:
             source = render(pair.source)
             parsed = loop.parser.run(source.pixels[None], [pair.instruction])[0]
-            said = {
+            conditioning = {
                 "conditioning": loop.connector.run(parsed.queries[None])[0],
                 "boxes": parsed.boxes,
             }
             prepared = Prepared(
-                pair, source, parsed, loop.encoder.run(source.pixels[None])[0], said
+                pair, source, parsed, loop.encoder.run(source.pixels[None])[0], conditioning
             )
-            found += [prepared] if keep(prepared) else []
-        if len(found) == count:
+            kept += [prepared] if keep(prepared) else []
+        if len(kept) == count:
             break
-    return found
+    return kept
 
 
 def local(prepared: Prepared) -> bool:

@@ -61,7 +61,7 @@ class Row:
     see: float
 
     @property
-    def each(self) -> float:
+    def edit_seconds(self) -> float:
         return self.seconds / self.batch
 
 
@@ -70,7 +70,8 @@ def main() -> None:
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit(
-            f"PyTorch {torch.__version__} finds no GPU here; --tiny --device cpu tries the script without one"
+            f"PyTorch {torch.__version__} finds no GPU here; --tiny --device cpu tries the "
+            "script without one"
         )
     rows = list(measure(options.tiny, device, options.count))
     name = (
@@ -107,16 +108,16 @@ def measure(tiny: bool, device: torch.device, count: int) -> Iterator[Row]:
         for share in SHARES:
             some = max(1, round(share * cells))
             for batch in BATCHES:
-                given = inputs(model, grid, some, batch, device) | {
-                    name: each.expand(batch, *each.shape[1:]).contiguous()
-                    for name, each in zip(("k", "v"), kept)
+                step_inputs = inputs(model, grid, some, batch, device) | {
+                    name: tensor.expand(batch, *tensor.shape[1:]).contiguous()
+                    for name, tensor in zip(("k", "v"), kept)
                 }
                 yield Row(
                     side,
                     batch,
                     some,
                     cells,
-                    timed(lambda: step(**given), device, count).median,
+                    timed(lambda: step(**step_inputs), device, count).median,
                     seeing,
                 )
 
@@ -130,23 +131,23 @@ def inputs(
 ) -> dict:
     """Of the step, but the reference, for `some` cells of each of `batch` edits."""
     ids = torch.from_numpy(target_ids(grid)[:some])[None].repeat(batch, 1, 1)
-    words = torch.from_numpy(text_ids(WORDS))[None].repeat(batch, 1, 1)
-    said = torch.randn(batch, WORDS, model.config.joint_attention_dim)
-    given = {
+    conditioning_ids = torch.from_numpy(text_ids(WORDS))[None].repeat(batch, 1, 1)
+    conditioning = torch.randn(batch, WORDS, model.config.joint_attention_dim)
+    tensors = {
         "tokens": torch.randn(batch, some, model.config.in_channels),
         "timestep": torch.full((batch,), 0.7),
-        "conditioning": said,
+        "conditioning": conditioning,
         "ids": ids,
-        "conditioning_ids": words,
+        "conditioning_ids": conditioning_ids,
     }
-    return {name: each.to(device) for name, each in given.items()}
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def findings(rows: list[Row]) -> dict[str, dict]:
     """By side: how many times quicker 15 % of the image is than all of it, and the largest batch
     that still pays, by tokens."""
     alone = {(row.side, row.tokens): row.seconds for row in rows if row.batch == 1}
-    found: dict[str, dict] = {}
+    by_side: dict[str, dict] = {}
     for side in {row.side for row in rows}:
         sizes = sorted(tokens for where, tokens in alone if where == side)
         pays = {
@@ -154,15 +155,15 @@ def findings(rows: list[Row]) -> dict[str, dict]:
                 row.batch
                 for row in rows
                 if (row.side, row.tokens) == (side, tokens)
-                and (row.batch == 1 or row.each <= PAYS * alone[side, tokens])
+                and (row.batch == 1 or row.edit_seconds <= PAYS * alone[side, tokens])
             )
             for tokens in sizes
         }
-        found[str(side)] = {
+        by_side[str(side)] = {
             "region": alone[side, sizes[-1]] / alone[side, sizes[1]],
             "batch_that_pays": pays,
         }
-    return found
+    return by_side
 
 
 def show(rows: list[Row], machine: str) -> None:
@@ -179,15 +180,19 @@ def show(rows: list[Row], machine: str) -> None:
     for row in rows:
         table.add_row(
             *map(str, (row.side, row.batch, row.tokens, row.reference)),
-            *(f"{seconds * 1e3:.2f} ms" for seconds in (row.seconds, row.each, row.see)),
+            *(f"{seconds * 1e3:.2f} ms" for seconds in (row.seconds, row.edit_seconds, row.see)),
         )
     console = Console(width=110)
     console.print(table)
-    for side, found in sorted(findings(rows).items()):
+    for side, finding in sorted(findings(rows).items()):
         console.print(
-            f"{side} px: 15 % of the image {found['region']:.2f} times as quick as all of it; a batch pays up to "
+            (
+                f"{side} px: 15 % of the image {finding['region']:.2f} times as quick as all of "
+                "it; a batch pays up to "
+            )
             + ", ".join(
-                f"{batch} at {tokens} tokens" for tokens, batch in found["batch_that_pays"].items()
+                f"{batch} at {tokens} tokens"
+                for tokens, batch in finding["batch_that_pays"].items()
             )
         )
 

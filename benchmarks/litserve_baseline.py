@@ -40,7 +40,7 @@ class Pipeline(litserve.LitAPI):
         return request | {"image": Image.open(io.BytesIO(base64.b64decode(request["image"])))}
 
     def predict(self, batch: list[dict]) -> list[Image.Image]:
-        return [self.pipeline(**each).image for each in batch]
+        return [self.pipeline(**request).image for request in batch]
 
     def encode_response(self, output: Image.Image) -> dict:
         out = io.BytesIO()

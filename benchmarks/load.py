@@ -38,7 +38,7 @@ def load_rows(loop: PlainLoop, folder: Path, seeds: int, count: int) -> list[Row
     costs = cost_model.load(folder)
     ways = {threads: known(folder, scenes, threads) for threads in (1, os.cpu_count())}
     denoiser = ways[1]
-    services = {threads: service(each, scenes) for threads, each in ways.items()}
+    services = {threads: service(way, scenes) for threads, way in ways.items()}
     best = min(services, key=lambda threads: sum(services[threads].values()))
     theirs = ways[best]
     seconds = services[best]
@@ -53,9 +53,13 @@ def load_rows(loop: PlainLoop, folder: Path, seeds: int, count: int) -> list[Row
         arrivals = poisson(scenes, rate, count, WHOLE, STEPS, PREVIEWS, seed)
         for name, server in servers.items():
             runs[name].append(replay(arrivals, server()))
-    quality = f"the same edits; {seeds} × {count} at {rate:.1f} a second, their graphs on {best} thread{'s' * (best > 1)}"
+    quality = (
+        f"the same edits; {seeds} × {count} at {rate:.1f} a second, their graphs on {best} "
+        f"thread{'s' * (best > 1)}"
+    )
     bound = (
-        f"alone a local edit takes {seconds['local'] * 1000:.0f} ms and a full-frame one {seconds['whole'] * 1000:.0f} ms, "
+        f"alone a local edit takes {seconds['local'] * 1000:.0f} ms and a full-frame one "
+        f"{seconds['whole'] * 1000:.0f} ms, "
         "and that is what the fastest order leaves"
     )
     figures = [
@@ -81,15 +85,15 @@ def known(folder: Path, scenes: Sequence[Prepared], threads: int) -> Denoiser:
 
 
 def everybody(run: list[Served]) -> list[float]:
-    return [each.latency for each in run]
+    return [served.latency for served in run]
 
 
 def whole(run: list[Served]) -> list[float]:
-    return [each.latency for each in run if each.arrival.whole]
+    return [served.latency for served in run if served.arrival.whole]
 
 
 def previews(run: list[Served]) -> list[float]:
-    return [each.preview for each in run]
+    return [served.preview for served in run]
 
 
 def service(denoiser: Denoiser, scenes: Sequence[Prepared]) -> dict[str, float]:
@@ -98,7 +102,7 @@ def service(denoiser: Denoiser, scenes: Sequence[Prepared]) -> dict[str, float]:
 
     def way(whole: bool):
         return lambda turn: list(
-            denoiser.run(scenes[turn % len(scenes)].wanted(whole, turn, STEPS, PREVIEWS))
+            denoiser.run(scenes[turn % len(scenes)].denoise_request(whole, turn, STEPS, PREVIEWS))
         )
 
     spent = in_turns({"local": way(False), "whole": way(True)}, len(scenes))
@@ -115,8 +119,8 @@ def _row(
     quality: str,
     bound: str,
 ) -> Row:
-    each = {who: [figure(picked(run)) * 1000 for run in runs[who]] for who in ("ours", against)}
-    middle = medians(each)
+    samples = {who: [figure(picked(run)) * 1000 for run in runs[who]] for who in ("ours", against)}
+    middle = medians(samples)
     return Row(
         f"Poisson arrivals, {LOAD:.0%} of capacity: {name}",
         against,
@@ -127,5 +131,5 @@ def _row(
         aim,
         quality,
         bound,
-        {"runs": each},
+        {"runs": samples},
     )

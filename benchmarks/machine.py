@@ -48,10 +48,15 @@ def machine() -> Machine:
         cpu=names[0] if names else platform.processor() or platform.machine(),
         cores=len(names) or os.cpu_count() or 1,
         memory=psutil.virtual_memory().total,
-        system=f"{' '.join(_values(RELEASE, 'PRETTY_NAME', '=')) or platform.system()}, kernel {platform.release()}",
+        system=(
+            f"{' '.join(_values(RELEASE, 'PRETTY_NAME', '=')) or platform.system()}, kernel "
+            f"{platform.release()}"
+        ),
         python=platform.python_version(),
         versions={
-            name: found for name, package in PACKAGES.items() if (found := _version(package))
+            name: installed
+            for name, package in PACKAGES.items()
+            if (installed := _version(package))
         },
         commit=_git("rev-parse", "--short", "HEAD")
         + ("+" if _git("status", "--porcelain", "-uno") else "")

@@ -25,11 +25,14 @@ def memory_rows(scenes: Sequence[Prepared], count: int) -> list[Row]:
     ):
         spent = _spent(client, scenes, count)
     middle = medians(spent)
-    bound = "what is left is decoding, the sentence, the connector, the decoder and encoding, and the calls between models"
+    bound = (
+        "what is left is decoding, the sentence, the connector, the decoder and encoding, and "
+        "the calls between models"
+    )
     rows = (("seed", "another seed"), ("sentence", "another sentence"))
     return [
         Row(
-            f"second edit of an image, {words}: all but the steps",
+            f"second edit of an image, {title}: all but the steps",
             "first edit",
             middle[name],
             middle["first"],
@@ -40,14 +43,14 @@ def memory_rows(scenes: Sequence[Prepared], count: int) -> list[Row]:
             bound,
             {"runs": spent},
         )
-        for name, words in rows
+        for name, title in rows
     ]
 
 
 def _spent(client: Retouch, scenes: Sequence[Prepared], count: int) -> dict[str, list[float]]:
     spent: dict[str, list[float]] = {"first": [], "sentence": [], "seed": []}
     for number in range(WARM_UP + count):
-        scene, other = (scenes[each % len(scenes)] for each in (number, number + 1))
+        scene, other = (scenes[index % len(scenes)] for index in (number, number + 1))
         encoded = unseen(scene.source.pixels, number)
         sentence = scene.pair.instruction
         edits = {

@@ -62,7 +62,7 @@ def main() -> None:
     middle = medians(spent)
     rows = [
         Row(
-            words,
+            title,
             "gRPC",
             middle[name],
             middle["grpc"],
@@ -73,7 +73,7 @@ def main() -> None:
             BOUND,
             {"runs": spent[name]},
         )
-        for name, words in WORDS.items()
+        for name, title in WORDS.items()
     ]
     show(
         f"One edit of 128 px through the OpenAI-compatible server, medians of {options.count}", rows

@@ -25,13 +25,13 @@ def openai_server(url: str, log: Path | None = None, **environment: str) -> Iter
     `url` (gRPC). ServerError. What it says on standard error goes to `log` where there is one; its
     process group does not outlive this, and is out of reach of the terminal's Ctrl-C."""
     command = [sys.executable, "-m", "retouch_clients", "openai", "--port", "0", "--url", url]
-    with log.open("wb") if log else contextlib.nullcontext() as told:
+    with log.open("wb") if log else contextlib.nullcontext() as log_file:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
             env={**os.environ, **environment},
             text=True,
-            stderr=told,
+            stderr=log_file,
             stdout=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             start_new_session=True,

@@ -26,7 +26,7 @@ def products(device: torch.device, size: int, count: int) -> dict[str, tuple[Tim
     """Time and operations a second of a square product, by precision."""
     one = torch.ones((), device=device)
     wide = [torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2)]
-    narrow = [each.to(E4M3) for each in wide]
+    narrow = [matrix.to(E4M3) for matrix in wide]
     ways = {
         "bf16": lambda: wide[0] @ wide[1].t(),
         "fp8": lambda: torch._scaled_mm(
@@ -51,7 +51,7 @@ def attentions(
         torch.randn(1, heads, tokens.all, head, device=device, dtype=torch.bfloat16)
         for _ in range(3)
     )
-    found = {}
+    kernels = {}
     for kernel in ("default", *KERNELS) if device.type == "cuda" else ("default",):
         with (
             attending(kernel),
@@ -60,5 +60,5 @@ def attentions(
             time = timed(
                 lambda: F.scaled_dot_product_attention(q, k, v), device, count, repeat=REPEAT
             )
-            found[kernel] = time, 4 * tokens.all**2 * heads * head / time.median
-    return found
+            kernels[kernel] = time, 4 * tokens.all**2 * heads * head / time.median
+    return kernels

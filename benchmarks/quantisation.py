@@ -51,12 +51,12 @@ def main(arguments: list[str] | None = None) -> None:
     )
     ranges = calibrate(options.repository, pairs(options.checkpoint))
     edits = record(options.repository, held_out(options.scenes))
-    told = {
+    results = {
         name: measure(exporter, ranges, recipe, edits, name in options.pictures)
         for name, recipe in RECIPES.items()
     }
-    show(told, options.scenes)
-    save_json(options.json, {"scenes": options.scenes, "recipes": told})
+    show(results, options.scenes)
+    save_json(options.json, {"scenes": options.scenes, "recipes": results})
 
 
 def measure(
@@ -69,10 +69,10 @@ def measure(
         for model in exporter.repository.iterdir():
             if model.name != f"{DENOISER.name}_{LANE}":
                 (repository / model.name).symlink_to(model.resolve())
-        sizes = Exporter(
-            exporter.checkpoint, exporter.sha256, repository, lambda words: None
-        ).narrow(DENOISER, LANE, ranges, recipe)
-        told = {
+        sizes = Exporter(exporter.checkpoint, exporter.sha256, repository, lambda _: None).narrow(
+            DENOISER, LANE, ranges, recipe
+        )
+        result = {
             "bytes": sizes,
             "shipped": recipe == Recipe(),
             **asdict(fidelity(repository, LANE, edits)),
@@ -80,7 +80,7 @@ def measure(
         if pictures:
             scenes = held_out()
             lane = figures(scenes, evaluate(repository, [LANE], scenes))["lanes"][LANE]
-            told |= {
+            result |= {
                 name: lane[name]
                 for name in (
                     "success",
@@ -91,20 +91,21 @@ def measure(
                     "psnr_worst",
                 )
             }
-    return told
+    return result
 
 
-def show(told: dict[str, dict[str, Any]], scenes: int) -> None:
+def show(results: dict[str, dict[str, Any]], scenes: int) -> None:
     """Two tables, in 80 columns: errors of all recipes, and pictures of those that were judged."""
     errors = _table(
         f"{LANE}: relative errors against bf16, {scenes} held-out scenes",
         (
-            "weights: of the NVFP4 layers of the step graph; velocity: at each step, on bf16's own tokens; latents: at the end "
+            "weights: of the NVFP4 layers of the step graph; velocity: at each step, on bf16's "
+            "own tokens; latents: at the end "
             f"of {LANE}'s own edits; bold is what is shipped"
         ),
         "MB",
         "weights",
-        *(f"velocity\n{step + 1}" for step in range(len(next(iter(told.values()))["velocity"]))),
+        *(f"velocity\n{step + 1}" for step in range(len(next(iter(results.values()))["velocity"]))),
         "latents",
     )
     judged = _table(
@@ -117,7 +118,7 @@ def show(told: dict[str, dict[str, Any]], scenes: int) -> None:
         "PSNR\nmean",
         "PSNR\nworst",
     )
-    for name, row in told.items():
+    for name, row in results.items():
         style = "bold" if row["shipped"] else None
         errors.add_row(
             name,

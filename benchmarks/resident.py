@@ -22,8 +22,10 @@ class Memory:
 def memory(server: Server) -> Memory:
     root = psutil.Process(server.process.pid)
     everyone = [root, *root.children(recursive=True)]
-    told = [process.memory_full_info() for process in everyone]
-    return Memory(len(everyone), sum(each.rss for each in told), sum(each.pss for each in told))
+    memories = [process.memory_full_info() for process in everyone]
+    return Memory(
+        len(everyone), sum(used.rss for used in memories), sum(used.pss for used in memories)
+    )
 
 
 def resident(server: Server) -> int:

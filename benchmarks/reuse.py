@@ -88,13 +88,14 @@ def _outcome(
 
 
 def _wanted(scene: Prepared, seed: int, steps: int, threshold: float):
-    return replace(scene.wanted(False, seed, steps), step_cache=threshold)
+    return replace(scene.denoise_request(False, seed, steps), step_cache=threshold)
 
 
 def _quality(near: Outcome, exact: Outcome, alike: list[Likeness]) -> str:
-    worst = min(psnr([each]) for each in alike)
+    worst = min(psnr([likeness]) for likeness in alike)
     shares = [f"{outcome.succeeded / len(alike):.1%}" for outcome in (near, exact)]
     return (
-        f"success {shares[0]}, exact {shares[1]} ({len(alike)} scenes); PSNR to exact {psnr(alike):.1f} dB, "
+        f"success {shares[0]}, exact {shares[1]} ({len(alike)} scenes); PSNR to exact "
+        f"{psnr(alike):.1f} dB, "
         f"worst {worst:.1f}"
     )

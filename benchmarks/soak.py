@@ -96,8 +96,8 @@ def main() -> None:
             threading.Thread(target=client, args=(server, soak, pairs), daemon=True)
             for _ in range(CLIENTS)
         ]
-        for each in clients:
-            each.start()
+        for thread in clients:
+            thread.start()
         watch(server, soak, clients)
         seconds = time.perf_counter() - begin
         *_, last = Retouch(f"{HOST}:{server.grpc}").edit(
@@ -171,7 +171,7 @@ def watch(server: Server, soak: Soak, clients: list[threading.Thread]) -> None:
         task = bar.add_task("edits", total=soak.count)
         ended = 0
         since = time.monotonic()
-        while any(each.is_alive() for each in clients) and time.monotonic() - since < PATIENCE:
+        while any(client.is_alive() for client in clients) and time.monotonic() - since < PATIENCE:
             if ended != sum(soak.outcomes.values()):
                 ended = sum(soak.outcomes.values())
                 since = time.monotonic()

@@ -41,16 +41,16 @@ def reference_rows(loop: PlainLoop, folder: Path, count: int) -> list[Row]:
 
         def way(denoiser: Denoiser):
             return lambda turn: _latents(
-                denoiser, scenes[turn % count].wanted(whole=True, seed=turn, steps=steps)
+                denoiser, scenes[turn % count].denoise_request(whole=True, seed=turn, steps=steps)
             )
 
         ways = {name: way(denoiser) for name, denoiser in keeps.items()}
         _same([way(0) for way in ways.values()])
         spent = medians(in_turns(ways, count))
-        for name, words in (("first", "first edit of an image"), ("kept", "later edit of it")):
+        for name, title in (("first", "first edit of an image"), ("kept", "later edit of it")):
             rows.append(
                 Row(
-                    f"full frame, {steps} steps, {words}",
+                    f"full frame, {steps} steps, {title}",
                     "reference at every step",
                     spent[name],
                     spent["never"],
@@ -77,15 +77,17 @@ def region_rows(loop: PlainLoop, folder: Path, count: int, judged: int) -> list[
 
         def way(whole: bool):
             return lambda turn: _latents(
-                denoiser, scenes[turn % len(scenes)].wanted(whole, turn, steps)
+                denoiser, scenes[turn % len(scenes)].denoise_request(whole, turn, steps)
             )
 
         spent = medians(in_turns({"region": way(False), "full": way(True)}, count))
         alone = {
-            name: _step(denoiser, scenes[0].wanted(name == "full")) for name in ("region", "full")
+            name: _step(denoiser, scenes[0].denoise_request(name == "full"))
+            for name in ("region", "full")
         }
         bound = (
-            f"a step takes {alone['region']:.2f} ms for {scenes[0].parsed.region.sum()} cells and {alone['full']:.2f} ms "
+            f"a step takes {alone['region']:.2f} ms for {scenes[0].parsed.region.sum()} cells "
+            f"and {alone['full']:.2f} ms "
             f"for {scenes[0].parsed.region.size}, and no edit can gain more"
         )
         rows.append(
@@ -127,8 +129,8 @@ def success(loop: PlainLoop, judged: int) -> str:
     )
 
 
-def _latents(denoiser: Denoiser, wanted: DenoiseRequest) -> np.ndarray:
-    *_, last = denoiser.run(wanted)
+def _latents(denoiser: Denoiser, request: DenoiseRequest) -> np.ndarray:
+    *_, last = denoiser.run(request)
     return last.latents
 
 
@@ -137,9 +139,9 @@ def _same(results: list[np.ndarray]) -> None:
         sys.exit("the ways do not give the same latents")
 
 
-def _step(denoiser: Denoiser, wanted: DenoiseRequest) -> float:
+def _step(denoiser: Denoiser, request: DenoiseRequest) -> float:
     """Milliseconds of one step."""
-    edit = denoiser.begin(replace(wanted, steps=50))
+    edit = denoiser.begin(replace(request, steps=50))
     try:
         return medians(in_turns({"step": lambda turn: denoiser.step([edit])}, 20))["step"]
     finally:
@@ -148,8 +150,9 @@ def _step(denoiser: Denoiser, wanted: DenoiseRequest) -> float:
 
 def _bound(keeps: dict[str, Denoiser], scene: Prepared) -> str:
     see = medians(in_turns({"see": lambda turn: keeps["first"].look(scene.latents)}, 20))["see"]
-    step = _step(keeps["kept"], scene.wanted(whole=True))
+    step = _step(keeps["kept"], scene.denoise_request(whole=True))
     return (
-        f"the reference pass takes {see:.2f} ms and a full-frame step {step:.2f} ms, so many steps can gain "
+        f"the reference pass takes {see:.2f} ms and a full-frame step {step:.2f} ms, so many "
+        "steps can gain "
         f"{1 + see / step:.2f} at most"
     )

@@ -72,14 +72,15 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 def save(rows: Sequence[Row], path: Path | None) -> None:
     """All figures and what they were measured on; nothing without a path."""
-    told = [asdict(row) | {"ratio": row.ratio, "met": row.met} for row in rows]
-    save_json(path, {"machine": machine(), "rows": told})
+    documents = [asdict(row) | {"ratio": row.ratio, "met": row.met} for row in rows]
+    save_json(path, {"machine": machine(), "rows": documents})
 
 
 def machine() -> str:
     """Processor, versions and commit."""
-    found = here.machine()
+    this = here.machine()
     return (
-        f"{found.processor}, Python {found.python}, ONNX Runtime {found.versions.get('ONNX Runtime')}, "
-        f"NumPy {found.versions.get('NumPy')}, commit {found.commit}"
+        f"{this.processor}, Python {this.python}, ONNX Runtime "
+        f"{this.versions.get('ONNX Runtime')}, "
+        f"NumPy {this.versions.get('NumPy')}, commit {this.commit}"
     )

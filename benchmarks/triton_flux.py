@@ -43,13 +43,13 @@ def edits(
 
     ServerError when there is no server here, or the network fails in it.
     """
-    given = {name.upper(): value for name, value in inputs(settings.tiny).items()}
-    given["STEPS"] = np.array([steps], np.int32)
+    arrays = {name.upper(): value for name, value in inputs(settings.tiny).items()}
+    arrays["STEPS"] = np.array([steps], np.int32)
     samples = []
     with server_of(settings) as server:
         for _ in range(warm_up + count):
             begin = time.perf_counter()
-            edited = infer(server.http, given)
+            edited = infer(server.http, arrays)
             samples.append(time.perf_counter() - begin)
     return Timing.of(samples[warm_up:]), edited
 
@@ -57,21 +57,24 @@ def edits(
 def infer(port: int, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """One request over HTTP, tensors as bytes behind the JSON (the protocol's binary tensor
     extension)."""
-    said = [
+    inputs_json = [
         {
             "name": name,
-            "shape": [1, *each.shape],
-            "datatype": TYPES[each.dtype.name],
-            "parameters": {"binary_data_size": each.nbytes},
+            "shape": [1, *array.shape],
+            "datatype": TYPES[array.dtype.name],
+            "parameters": {"binary_data_size": array.nbytes},
         }
-        for name, each in arrays.items()
+        for name, array in arrays.items()
     ]
     head = json.dumps(
-        {"inputs": said, "outputs": [{"name": "EDITED", "parameters": {"binary_data": True}}]}
+        {
+            "inputs": inputs_json,
+            "outputs": [{"name": "EDITED", "parameters": {"binary_data": True}}],
+        }
     ).encode()
     request = urllib.request.Request(
         f"http://{HOST}:{port}/v2/models/flux/infer",
-        b"".join([head, *(each.tobytes() for each in arrays.values())]),
+        b"".join([head, *(array.tobytes() for array in arrays.values())]),
         {
             "Inference-Header-Content-Length": str(len(head)),
             "Content-Type": "application/octet-stream",

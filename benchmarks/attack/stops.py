@@ -45,9 +45,9 @@ class Serve:
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         for line in process.stdout:
-            if found := READY.search(line):
+            if ready := READY.search(line):
                 threading.Thread(target=process.stdout.read, daemon=True).start()
-                return cls(process, int(found[1]))
+                return cls(process, int(ready[1]))
         raise RuntimeError(f"retouch serve ended with {process.wait()}")
 
     def stubs(self) -> list[psutil.Process]:

@@ -33,18 +33,18 @@ def main(arguments: list[str] | None = None) -> None:
         signal.SIGTERM, signal.default_int_handler
     )  # ended by a service, it ends what it started
     try:
-        told = figures.load(options.source) if options.source else measure(options, console)
+        results = figures.load(options.source) if options.source else measure(options, console)
     except ServerError as failure:
         sys.exit(f"error: {failure}")
     except KeyboardInterrupt:
         console.print("stopped")
         sys.exit(130)
-    for path in write(told, options.out):
+    for path in write(results, options.out):
         console.print(f"wrote {path}", soft_wrap=True)
     if options.json:
-        figures.save(told, options.json)
-    for each in told.missing:
-        console.print(f"not measured: {each.what}: {each.why}")
+        figures.save(results, options.json)
+    for missing in results.missing:
+        console.print(f"not measured: {missing.what}: {missing.why}")
 
 
 def measure(options: argparse.Namespace, console: Console) -> Figures:
@@ -63,16 +63,16 @@ def measure(options: argparse.Namespace, console: Console) -> Figures:
         campaign = Campaign(
             QUICK if options.quick else FULL, options.slo_ms, options.out / "raw", say
         )
-        told = campaign.run()
+        results = campaign.run()
         bar.update(task, description="done", completed=campaign.total, total=campaign.total)
-    return told
+    return results
 
 
-def write(told: Figures, out: Path) -> list[Path]:
+def write(results: Figures, out: Path) -> list[Path]:
     """figures.json, report.md with its plots, and report.html, which needs no other file."""
     out.mkdir(parents=True, exist_ok=True)
-    figures.save(told, out / "figures.json")
-    document = story(told)
+    figures.save(results, out / "figures.json")
+    document = story(results)
     return [out / "figures.json", markdown.write(document, out), html.write(document, out)]
 
 

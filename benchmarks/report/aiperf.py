@@ -56,8 +56,8 @@ class Aiperf:
         name = f"openai-clients-{clients}-{turn}" if clients else f"openai-rate-{rate:.1f}-{turn}"
         out = self.folder / name
         out.mkdir(parents=True, exist_ok=True)
-        given = pictures.for_aiperf(requests, out / "input.jsonl")
-        files = ["--input-file", str(given), "--artifact-dir", str(out)]
+        input_file = pictures.for_aiperf(requests, out / "input.jsonl")
+        files = ["--input-file", str(input_file), "--artifact-dir", str(out)]
         command = [
             str(self.binary),
             "profile",
@@ -68,11 +68,11 @@ class Aiperf:
             status = process.run(command, out / "aiperf.log", ONLINE)
         except TimeoutExpired as late:
             raise AiperfError(f"AIPerf took more than {late.timeout:g} s") from None
-        found = out / "profile_export_aiperf.json"
-        if status or not found.is_file():
+        export = out / "profile_export_aiperf.json"
+        if status or not export.is_file():
             raise AiperfError(f"AIPerf ended with status {status}: {_complaint(out)}")
         _tidy(out)
-        return read_export(found), shlex.join(part.removeprefix(f"{ROOT}/") for part in command)
+        return read_export(export), shlex.join(part.removeprefix(f"{ROOT}/") for part in command)
 
 
 def arguments(url: str, count: int, slo_ms: float, clients: int, rate: float) -> list[str]:
@@ -104,30 +104,30 @@ def arguments(url: str, count: int, slo_ms: float, clients: int, rate: float) ->
 
 def read_export(path: Path) -> Run:
     """A run from AIPerf's own summary; AiperfError when nothing was answered."""
-    told: dict[str, Any] = json.loads(path.read_text())
-    if "request_latency" not in told:
-        raise AiperfError(f"none of AIPerf's requests was answered: {_reasons(told)}")
-    latency = told["request_latency"]
+    summary: dict[str, Any] = json.loads(path.read_text())
+    if "request_latency" not in summary:
+        raise AiperfError(f"none of AIPerf's requests was answered: {_reasons(summary)}")
+    latency = summary["request_latency"]
     return Run(
         latency["p50"],
         latency["p90"],
         latency["p99"],
-        rate=_figure(told, "request_throughput"),
-        good=_figure(told, "good_request_fraction"),
-        goodput=_figure(told, "goodput"),
-        refused=_figure(told, "request_error_rate") / 100,
+        rate=_figure(summary, "request_throughput"),
+        good=_figure(summary, "good_request_fraction"),
+        goodput=_figure(summary, "goodput"),
+        refused=_figure(summary, "request_error_rate") / 100,
     )
 
 
-def _figure(told: dict[str, Any], name: str) -> float:
-    return float(told.get(name, {}).get("avg", 0.0))
+def _figure(summary: dict[str, Any], name: str) -> float:
+    return float(summary.get(name, {}).get("avg", 0.0))
 
 
-def _reasons(told: dict[str, Any]) -> str:
+def _reasons(summary: dict[str, Any]) -> str:
     return (
         "; ".join(
-            f"{each['count']} times {each['error_details'].get('message', '')[:120]}"
-            for each in told.get("error_summary") or []
+            f"{error['count']} times {error['error_details'].get('message', '')[:120]}"
+            for error in summary.get("error_summary") or []
         )
         or "it says nothing of errors"
     )

@@ -26,20 +26,22 @@ ORDER = (
 
 
 def stages(figures: Figures) -> list[Block]:
-    told = figures.stages
-    if not told:
+    levels = figures.stages
+    if not levels:
         return []
-    known = [stage for stage in ORDER if stage in told[0].milliseconds]
+    known = [stage for stage in ORDER if stage in levels[0].milliseconds]
     rows = [
-        Bar("" if number else stage, each.milliseconds[stage], number)
+        Bar("" if number else stage, level.milliseconds[stage], number)
         for stage in known
-        for number, each in enumerate(told)
+        for number, level in enumerate(levels)
     ]
-    legend = [f"{each.clients} at once" for each in told]
+    legend = [f"{level.clients} at once" for level in levels]
     return [
         Text(
-            "Medians of the milliseconds that INFO tells, `edit_sync` over gRPC. `vl_parser` and `vae_encoder` run "
-            "side by side, and `reference` while the parser reads, so that the stages add up to more than their total."
+            "Medians of the milliseconds that INFO tells, `edit_sync` over gRPC. `vl_parser` "
+            "and `vae_encoder` run "
+            "side by side, and `reference` while the parser reads, so that the stages add up "
+            "to more than their total."
         ),
         Plot(
             "stages",
@@ -47,27 +49,31 @@ def stages(figures: Figures) -> list[Block]:
             "Milliseconds by stage",
         ),
         Table(
-            ["stage", *(f"{words}, ms" for words in legend)],
-            [[f"`{stage}`", *(ms(each.milliseconds[stage]) for each in told)] for stage in known],
+            ["stage", *(f"{label}, ms" for label in legend)],
+            [
+                [f"`{stage}`", *(ms(level.milliseconds[stage]) for level in levels)]
+                for stage in known
+            ],
         ),
     ]
 
 
 def overhead(figures: Figures) -> list[Block]:
-    told = figures.overhead
-    if not told:
+    measured = figures.overhead
+    if not measured:
         return []
     return [
         Text(
-            "One edit through `edit` against the same ONNX sessions called in a plain loop in one process, in turns, "
-            f"medians of {told.turns}; both gave the same bytes."
+            "One edit through `edit` against the same ONNX sessions called in a plain loop in "
+            "one process, in turns, "
+            f"medians of {measured.turns}; both gave the same bytes."
         ),
         Table(
             ["way", "ms"],
             [
-                ["plain loop", ms(told.plain)],
-                ["through `edit`", ms(told.served)],
-                ["ratio", spread(told.ratio, ".2f")],
+                ["plain loop", ms(measured.plain)],
+                ["through `edit`", ms(measured.served)],
+                ["ratio", spread(measured.ratio, ".2f")],
             ],
         ),
     ]
@@ -82,20 +88,22 @@ def quality(figures: Figures) -> list[Block]:
     bars = [Bar(lane, figure, number) for number, (lane, figure) in enumerate(speed.items())]
     rows = [
         [
-            each.lane,
-            ms(speed.get(each.lane)),
-            f"{each.success:.1%}",
-            f"{each.psnr:.1f}, {each.psnr_worst:.1f} dB" if each.psnr and each.psnr_worst else NONE,
-            NONE if each.lpips is None else f"{each.lpips:.4f}",
-            f"{each.weights / 1e6:.2f} MB",
+            lane.lane,
+            ms(speed.get(lane.lane)),
+            f"{lane.success:.1%}",
+            f"{lane.psnr:.1f}, {lane.psnr_worst:.1f} dB" if lane.psnr and lane.psnr_worst else NONE,
+            NONE if lane.lpips is None else f"{lane.lpips:.4f}",
+            f"{lane.weights / 1e6:.2f} MB",
         ]
-        for each in figures.quality
+        for lane in figures.quality
     ]
-    unknown = all(each.lpips is None for each in figures.quality)
+    unknown = all(lane.lpips is None for lane in figures.quality)
     return [
         Text(
-            f"Each lane's pictures of {scenes} held-out scenes, scene and seed the same, by the graphs that are "
-            f"served: success as `make eval` judges it, PSNR and LPIPS against {reference}'s picture. Speed is that "
+            f"Each lane's pictures of {scenes} held-out scenes, scene and seed the same, by "
+            "the graphs that are "
+            f"served: success as `make eval` judges it, PSNR and LPIPS against {reference}'s "
+            "picture. Speed is that "
             "of one edit at a time through `edit_sync`."
         ),
         *(
@@ -109,7 +117,11 @@ def quality(figures: Figures) -> list[Block]:
         ),
         *([Warn(NO_LPIPS)] if unknown else []),
         *(
-            [Gallery("lanes", [(each.instruction, each.pictures) for each in figures.samples])]
+            [
+                Gallery(
+                    "lanes", [(sample.instruction, sample.pictures) for sample in figures.samples]
+                )
+            ]
             if figures.samples
             else []
         ),
@@ -117,49 +129,63 @@ def quality(figures: Figures) -> list[Block]:
 
 
 def cold_start(figures: Figures) -> list[Block]:
-    told = figures.cold_start
-    if not told:
+    seconds = figures.cold_start
+    if not seconds:
         return []
-    starts = len(told.ready.runs)
+    starts = len(seconds.ready.runs)
     return [
         Text(
-            f"A server started anew, {f'{starts} times' if starts > 1 else 'once'}; its files lie in the system's "
+            f"A server started anew, {f'{starts} times' if starts > 1 else 'once'}; its files "
+            "lie in the system's "
             "cache, which a machine just switched on does not have."
         ),
         Table(
             ["from", "to", "takes"],
             [
-                ["`tritonserver` called", "all models ready", f"{one(told.ready)} s"],
-                ["ready", "first edit answered", f"{ms(told.first)} ms"],
-                ["first edit", "second edit answered, of another image", f"{ms(told.second)} ms"],
+                ["`tritonserver` called", "all models ready", f"{one(seconds.ready)} s"],
+                ["ready", "first edit answered", f"{ms(seconds.first)} ms"],
+                [
+                    "first edit",
+                    ("second edit answered, of another image"),
+                    f"{ms(seconds.second)} ms",
+                ],
             ],
         ),
     ]
 
 
 def memory(figures: Figures) -> list[Block]:
-    told = figures.footprint
-    if not told:
+    footprint = figures.footprint
+    if not footprint:
         return []
     pairs = (
-        ("resident, a shared page in every process", told.resident_before, told.resident_after),
-        ("proportional, a shared page once", told.proportional_before, told.proportional_after),
+        (
+            ("resident, a shared page in every process"),
+            footprint.resident_before,
+            footprint.resident_after,
+        ),
+        (
+            ("proportional, a shared page once"),
+            footprint.proportional_before,
+            footprint.proportional_after,
+        ),
     )
     return [
         Text(
-            f"The server and its stubs, {told.processes} processes, after two edits and after everything above, "
-            f"{told.edits} images at most. What is kept of images is bounded and fills up."
+            f"The server and its stubs, {footprint.processes} processes, after two edits and "
+            "after everything above, "
+            f"{footprint.edits} images at most. What is kept of images is bounded and fills up."
         ),
         Table(
             ["memory", "after the start, MiB", "after the run, MiB", "growth"],
             [
                 [
-                    words,
+                    title,
                     f"{before / 2**20:.0f}",
                     f"{after / 2**20:.0f}",
                     f"{after / before - 1:+.1%}",
                 ]
-                for words, before, after in pairs
+                for title, before, after in pairs
             ],
         ),
     ]

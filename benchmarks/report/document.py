@@ -1,5 +1,4 @@
-"""A report as its writers get it: sections of blocks, no matter of which format. Words are Markdown
-of one line."""
+"""A report in no particular format: sections of blocks. Texts and cells are one line of Markdown."""
 
 from __future__ import annotations
 
@@ -9,19 +8,19 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Text:
-    words: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Warn:
     """What is missing."""
 
-    words: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells are words; the first column names its row."""
+    """Cells are Markdown; the first column names its row."""
 
     columns: list[str]
     rows: list[list[str]]
@@ -29,11 +28,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """`svg` is a whole file; `words` say what it shows to who cannot see it."""
+    """`svg` is a whole file; `caption` describes it to readers who cannot see it."""
 
     name: str
     svg: str
-    words: str
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Rows of PNG files as base64 by their captions, and the words of each row."""
+    """Rows of a title and PNG files as base64 by caption."""
 
     name: str
     rows: list[tuple[str, dict[str, str]]]
@@ -68,7 +67,7 @@ class Tile:
 
     value: str
     unit: str
-    words: str
+    caption: str
 
 
 @dataclass(frozen=True)

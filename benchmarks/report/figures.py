@@ -65,11 +65,12 @@ class Level:
 
     @classmethod
     def of(cls, runs: Sequence[Run], **what: object) -> Level:
-        told = {name: [getattr(run, name) for run in runs] for name in Run.__dataclass_fields__}
+        columns = {name: [getattr(run, name) for run in runs] for name in Run.__dataclass_fields__}
         return cls(
             **what,
             **{
-                name: None if None in values else Spread.of(values) for name, values in told.items()
+                name: None if None in values else Spread.of(values)
+                for name, values in columns.items()
             },
         )
 
@@ -178,8 +179,8 @@ class Figures:
     @property
     def capacity(self) -> float | None:
         """Edits a second that the unary gRPC door gave at most."""
-        found = [level.rate.median for level in self.closed if level.door == self.closed[0].door]
-        return max(found, default=None)
+        rates = [level.rate.median for level in self.closed if level.door == self.closed[0].door]
+        return max(rates, default=None)
 
 
 FIGURES = TypeAdapter(Figures)

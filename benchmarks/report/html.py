@@ -12,7 +12,7 @@ from markupsafe import Markup
 from benchmarks.report.document import Document
 
 TEMPLATE = "page.html"
-WORDS = MarkdownIt("commonmark", {"html": False})
+MARKDOWN = MarkdownIt("commonmark", {"html": False})
 SPREAD = re.compile(r" (\([^()]*–[^()]*\))")
 
 
@@ -25,9 +25,9 @@ def write(document: Document, out: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["words"] = lambda text: Markup(WORDS.renderInline(text))
+    environment.filters["markdown"] = lambda text: Markup(MARKDOWN.renderInline(text))
     environment.filters["cell"] = lambda text: Markup(
-        SPREAD.sub(r" <i>\1</i>", WORDS.renderInline(text))
+        SPREAD.sub(r" <i>\1</i>", MARKDOWN.renderInline(text))
     )
     environment.filters["kind"] = lambda block: type(block).__name__
     path = out / "report.html"

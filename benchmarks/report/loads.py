@@ -24,14 +24,16 @@ def closed(figures: Figures) -> list[Block]:
         for colour, name in enumerate(QUANTILES)
     ]
     rates = [
-        Series(door, [(level.clients, level.rate) for level in each], colour)
-        for colour, (door, each) in enumerate(doors.items())
-        if len(each) > 1
+        Series(door, [(level.clients, level.rate) for level in levels_of_door], colour)
+        for colour, (door, levels_of_door) in enumerate(doors.items())
+        if len(levels_of_door) > 1
     ]
     return [
         Text(
-            f"So many edits at once, each client's next one when its last is answered; {main[0].count} edits a run, by "
-            "perf_analyzer. Milliseconds by the client's clock; the wait in Triton's queue is the server's."
+            "So many edits at once, each client's next one when its last is answered; "
+            f"{main[0].count} edits a run, by "
+            "perf_analyzer. Milliseconds by the client's clock; the wait in Triton's queue is "
+            "the server's."
         ),
         Plot(
             "latency",
@@ -46,8 +48,8 @@ def closed(figures: Figures) -> list[Block]:
         Table(
             ["door", "at once", "p50, ms", "p90, ms", "p99, ms", "edits/s", "queue, ms"],
             [
-                [each.door, str(each.clients), *_latency(each), one(each.rate), ms(each.queue)]
-                for each in levels
+                [level.door, str(level.clients), *_latency(level), one(level.rate), ms(level.queue)]
+                for level in levels
             ],
         ),
     ]
@@ -63,16 +65,21 @@ def opened(figures: Figures) -> list[Block]:
         for colour, name in enumerate(QUANTILES)
     ]
     rates = [
-        Series(words, [(level.asked, getattr(level, name)) for level in levels], colour)
-        for words, name, colour in (("delivered", "rate", 0), ("goodput", "goodput", 2))
+        Series(title, [(level.asked, getattr(level, name)) for level in levels], colour)
+        for title, name, colour in (("delivered", "rate", 0), ("goodput", "goodput", 2))
     ]
     return [
         Text(
-            f"Edits come as a Poisson process at shares of the {figures.capacity:.1f} edits/s that the closed loop "
-            f"gave at most, through {levels[0].door}, {levels[0].count} a run below the capacity. Good is an edit "
-            f"within {slo}, a limit that was set before the run; its share is of all that were asked, refusals among "
-            "them. perf_analyzer ends at the first refusal, so the rate that is too much is sent by a client of "
-            "ours. Sent is the rate at which edits came: perf_analyzer draws the same arrivals in every run, and so "
+            f"Edits come as a Poisson process at shares of the {figures.capacity:.1f} edits/s "
+            "that the closed loop "
+            f"gave at most, through {levels[0].door}, {levels[0].count} a run below the "
+            "capacity. Good is an edit "
+            f"within {slo}, a limit that was set before the run; its share is of all that were "
+            "asked, refusals among "
+            "them. perf_analyzer ends at the first refusal, so the rate that is too much is "
+            "sent by a client of "
+            "ours. Sent is the rate at which edits came: perf_analyzer draws the same arrivals "
+            "in every run, and so "
             "few of them are not quite of the rate asked."
         ),
         Plot(
@@ -105,15 +112,15 @@ def opened(figures: Figures) -> list[Block]:
             ],
             [
                 [
-                    f"{each.asked:.1f}",
-                    one(each.sent),
-                    one(each.rate),
-                    ms(each.p50),
-                    ms(each.p99),
-                    share(each.good),
+                    f"{level.asked:.1f}",
+                    one(level.sent),
+                    one(level.rate),
+                    ms(level.p50),
+                    ms(level.p99),
+                    share(level.good),
                 ]
-                + [one(each.goodput), share(each.refused), each.tool]
-                for each in levels
+                + [one(level.goodput), share(level.refused), level.tool]
+                for level in levels
             ],
         ),
     ]
@@ -136,8 +143,10 @@ def streaming(figures: Figures) -> list[Block]:
     ]
     return [
         Text(
-            f"`edit` over a gRPC stream with {levels[0].previews} previews, from perf_analyzer's profile export; "
-            "gaps are those between one answer and the next, the result among them. In the plot a second preview "
+            f"`edit` over a gRPC stream with {levels[0].previews} previews, from "
+            "perf_analyzer's profile export; "
+            "gaps are those between one answer and the next, the result among them. In the "
+            "plot a second preview "
             "stands a gap behind the first."
         ),
         Plot(
@@ -154,14 +163,14 @@ def streaming(figures: Figures) -> list[Block]:
             ],
             [
                 [
-                    str(each.clients),
-                    ms(each.first),
-                    ms(each.gap),
-                    ms(each.p50),
-                    ms(each.p99),
-                    one(each.rate),
+                    str(level.clients),
+                    ms(level.first),
+                    ms(level.gap),
+                    ms(level.p50),
+                    ms(level.p99),
+                    one(level.rate),
                 ]
-                for each in levels
+                for level in levels
             ],
         ),
     ]
@@ -178,27 +187,28 @@ def doors(figures: Figures) -> list[Block]:
         ["OpenAI door, AIPerf", "p50, ms", "p99, ms", "edits/s", slo, "refused"],
         [
             [
-                f"{each.clients} at once" if each.clients else f"{each.asked:.1f} edits/s asked",
+                f"{level.clients} at once" if level.clients else f"{level.asked:.1f} edits/s asked",
                 *(
-                    ms(each.p50),
-                    ms(each.p99),
-                    one(each.rate),
-                    share(each.good),
-                    share(each.refused),
+                    ms(level.p50),
+                    ms(level.p99),
+                    one(level.rate),
+                    share(level.good),
+                    share(level.refused),
                 ),
             ]
-            for each in rated
+            for level in rated
         ],
     )
     return [
         Text(
-            "One edit at a time, one answer, no previews. AIPerf sends a multipart form and gets JSON with base64 "
+            "One edit at a time, one answer, no previews. AIPerf sends a multipart form and "
+            "gets JSON with base64 "
             "text; perf_analyzer sends and gets the protocol's own bytes."
         ),
         Plot("doors", plots.bars("Latency of an edit, p50", bars, "ms"), "Latency by door"),
         Table(
             ["door", "by", "p50, ms", "p90, ms", "p99, ms", "edits/s"],
-            [[each.door, each.tool, *_latency(each), one(each.rate)] for each in levels],
+            [[level.door, level.tool, *_latency(level), one(level.rate)] for level in levels],
         ),
         *([more] if rated else []),
     ]

@@ -32,7 +32,7 @@ def _parts(document: Document) -> Iterator[str]:
     if document.tiles:
         yield _table(
             ["", ""],
-            [[tile.words, f"**{tile.value}** {tile.unit}".strip()] for tile in document.tiles],
+            [[tile.caption, f"**{tile.value}** {tile.unit}".strip()] for tile in document.tiles],
         )
     for section in document.sections:
         yield f"## {section.title}"
@@ -41,20 +41,20 @@ def _parts(document: Document) -> Iterator[str]:
 
 def _block(block: Block) -> str:
     match block:
-        case Text(words):
-            return words
-        case Warn(words):
-            return f"> {words}"
+        case Text(text):
+            return text
+        case Warn(text):
+            return f"> {text}"
         case Table(columns, rows):
             return _table(columns, rows)
-        case Plot(name, _, words):
-            return f"![{words}]({PLOTS}/{name}.svg)"
+        case Plot(name, _, alternative):
+            return f"![{alternative}]({PLOTS}/{name}.svg)"
         case Gallery(_, rows):
             files = _files(block)
             captions = list(rows[0][1])
             table = [
-                [words, *(f"![{words}, {each}]({next(files)[0]})" for each in captions)]
-                for words, _ in rows
+                [title, *(f"![{title}, {caption}]({next(files)[0]})" for caption in captions)]
+                for title, _ in rows
             ]
             return _table(["instruction", *captions], table)
         case Code(lines):

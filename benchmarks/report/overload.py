@@ -36,8 +36,10 @@ async def _send(
             due += rng.expovariate(rate)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             tasks.append(asyncio.create_task(_edit(client, request)))
-        told = await asyncio.gather(*tasks)
-    return [each for each in told if each.answers], [each.sent for each in told if not each.answers]
+        results = await asyncio.gather(*tasks)
+    return [result for result in results if result.answers], [
+        result.sent for result in results if not result.answers
+    ]
 
 
 async def _edit(client: AsyncRetouch, request: EditRequest) -> Request:

@@ -100,11 +100,18 @@ class Analyzer:
         """Send `load.count` of the requests, of which there are SPARE times as many;
         AnalyzerError."""
         stem = self.folder / f"{load.name}-{turn}"
-        given, table, export, log = (
+        inputs, table, export, log = (
             stem.with_name(stem.name + end) for end in (".input.json", ".csv", ".json", ".log")
         )
-        pictures.for_perf_analyzer(requests, given)
-        files = ["--input-data", str(given), "-f", str(table), "--profile-export-file", str(export)]
+        pictures.for_perf_analyzer(requests, inputs)
+        files = [
+            "--input-data",
+            str(inputs),
+            "-f",
+            str(table),
+            "--profile-export-file",
+            str(export),
+        ]
         command = [
             part.removeprefix(f"{ROOT}/")
             for part in (str(self.binary), *arguments(load, server), *files)
@@ -114,7 +121,7 @@ class Analyzer:
         except subprocess.TimeoutExpired as late:
             raise AnalyzerError(f"perf_analyzer took more than {late.timeout:g} s") from None
         finally:
-            given.unlink()
+            inputs.unlink()
         if status or not export.is_file():
             raise AnalyzerError(f"perf_analyzer ended with status {status}: {_complaint(log)}")
         slim(export)
@@ -134,7 +141,7 @@ def arguments(load: Load, server: Server) -> list[str]:
     flags = {"--async": load.door.streaming or not load.clients, "--streaming": load.door.streaming}
     return [
         *(word for option in options.items() for word in option),
-        *(flag for flag, wanted in flags.items() if wanted),
+        *(flag for flag, enabled in flags.items() if enabled),
     ]
 
 
@@ -159,15 +166,15 @@ def _link(libraries: Path) -> None:
         Path(spec.origin).parents[1] / "nvidia_pytriton.libs" if spec and spec.origin else Path()
     )
     for name, pattern in LIBRARIES.items():
-        found = sorted(shelf.glob(pattern))
+        libraries_found = sorted(shelf.glob(pattern))
         link = libraries / name
-        if not found:
+        if not libraries_found:
             raise AnalyzerError(
                 f"perf_analyzer needs {name}, which nvidia-pytriton brings; run `make setup`"
             )
-        if not link.is_symlink() or os.readlink(link) != str(found[0]):
+        if not link.is_symlink() or os.readlink(link) != str(libraries_found[0]):
             link.unlink(missing_ok=True)
-            link.symlink_to(found[0])
+            link.symlink_to(libraries_found[0])
 
 
 def _fetch() -> Path:
@@ -187,7 +194,8 @@ def _fetch() -> Path:
     done = subprocess.run(command, capture_output=True, text=True, start_new_session=True)
     if done.returncode or not (FOLDER / WHEEL).is_file():
         raise AnalyzerError(
-            f"perf_analyzer is not here, and pip cannot fetch tritonclient {VERSION}, whose wheel holds it"
+            f"perf_analyzer is not here, and pip cannot fetch tritonclient {VERSION}, whose "
+            "wheel holds it"
         )
     return FOLDER / WHEEL
 
@@ -212,7 +220,8 @@ def read_export(path: Path) -> list[Request]:
     which says only that the stream is over, is no answer here. Rates are taken from these times
     too: with --request-count perf_analyzer divides by whole seconds."""
     return sorted(
-        (_request(each) for each in _experiment(path)["requests"]), key=lambda request: request.sent
+        (_request(entry) for entry in _experiment(path)["requests"]),
+        key=lambda request: request.sent,
     )
 
 
@@ -232,20 +241,20 @@ def slim(path: Path) -> None:
             if name == "INSTRUCTION"
         }
         request["response_outputs"] = [
-            {"INFO": each.get("INFO", "")} for each in request["response_outputs"]
+            {"INFO": output.get("INFO", "")} for output in request["response_outputs"]
         ]
     path.write_text(json.dumps(whole, ensure_ascii=False), encoding="latin-1")
 
 
-def _request(told: dict[str, Any]) -> Request:
+def _request(entry: dict[str, Any]) -> Request:
     answers = [
-        (when, each["INFO"])
-        for when, each in zip(told["response_timestamps"], told["response_outputs"])
-        if each.get("INFO")
+        (when, output["INFO"])
+        for when, output in zip(entry["response_timestamps"], entry["response_outputs"])
+        if output.get("INFO")
     ]
     info = json.loads(answers[-1][1].encode("latin-1"))
     return Request(
-        told["timestamp"] / 1e9, [when / 1e9 for when, _ in answers], info["milliseconds"]
+        entry["timestamp"] / 1e9, [when / 1e9 for when, _ in answers], info["milliseconds"]
     )
 
 

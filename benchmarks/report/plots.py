@@ -20,7 +20,8 @@ ROW = 20
 HEAD = 30
 LABELS = 150
 STYLE = """
-.plot { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; --ink: #1f2933; --mute: #6b7785; --rule: #e3e8ee;
+.plot { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif;
+  --ink: #1f2933; --mute: #6b7785; --rule: #e3e8ee;
   --c0: #2f6fde; --c1: #e07a1f; --c2: #2a9d6f; --c3: #8a5cd0; --bad: #c8352b; }
 @media (prefers-color-scheme: dark) { .plot { --ink: #e6ebf1; --mute: #98a4b3; --rule: #2c3743;
   --c0: #6ea0ff; --c1: #f59d4c; --c2: #4cc495; --c3: #b492f0; --bad: #ff7a6e; } }
@@ -31,7 +32,8 @@ STYLE = """
 """
 for _number in range(4):
     STYLE += (
-        f".plot .s{_number} {{ stroke: var(--c{_number}); fill: none; stroke-width: 2.2; stroke-linejoin: round; }} "
+        f".plot .s{_number} {{ stroke: var(--c{_number}); fill: none; stroke-width: 2.2; "
+        f"stroke-linejoin: round; }} "
         f".plot .f{_number} {{ fill: var(--c{_number}); }}\n"
     )
 
@@ -70,9 +72,10 @@ def lines(
 ) -> str:
     """`doubling` spaces 1, 2, 4, 8 alike; `mark` is a level with its words."""
     svg = _paper(title, HEIGHT)
-    xs = sorted({at for each in series for at, _ in each.points})
+    xs = sorted({at for curve in series for at, _ in curve.points})
     top = max(
-        [figure.most for each in series for _, figure in each.points] + ([mark[0]] if mark else [])
+        [figure.most for curve in series for _, figure in curve.points]
+        + ([mark[0]] if mark else [])
     )
     steps = ticks(top)
     across = math.log2 if doubling else float
@@ -95,23 +98,25 @@ def lines(
     if mark:
         _line(svg, LEFT, level(mark[0]), WIDTH - RIGHT, level(mark[0]), "bad")
         _text(svg, WIDTH - RIGHT, level(mark[0]) - 5, mark[1], "end", "badword")
-    for each in series:
-        path = " ".join(f"{place(at):.1f},{level(figure.median):.1f}" for at, figure in each.points)
-        xml.SubElement(svg, "polyline", {"class": f"s{each.colour}", "points": path})
-        for at, figure in each.points:
+    for curve in series:
+        path = " ".join(
+            f"{place(at):.1f},{level(figure.median):.1f}" for at, figure in curve.points
+        )
+        xml.SubElement(svg, "polyline", {"class": f"s{curve.colour}", "points": path})
+        for at, figure in curve.points:
             _line(
                 svg,
                 place(at),
                 level(figure.least),
                 place(at),
                 level(figure.most),
-                f"s{each.colour}",
+                f"s{curve.colour}",
             )
             dot = xml.SubElement(
                 svg,
                 "circle",
                 {
-                    "class": f"f{each.colour}",
+                    "class": f"f{curve.colour}",
                     "cx": f"{place(at):.1f}",
                     "cy": f"{level(figure.median):.1f}",
                     "r": "3.6",
@@ -119,8 +124,8 @@ def lines(
             )
             xml.SubElement(
                 dot, "title"
-            ).text = f"{each.label}, {_short(at)}: {_short(figure.median)} {y}"
-    _legend(svg, [(each.label, each.colour) for each in series])
+            ).text = f"{curve.label}, {_short(at)}: {_short(figure.median)} {y}"
+    _legend(svg, [(curve.label, curve.colour) for curve in series])
     return xml.tostring(svg, encoding="unicode")
 
 
@@ -163,7 +168,7 @@ def bars(title: str, rows: Sequence[Bar], unit: str, legend: Sequence[str] = ())
             kind="value",
         )
         y += ROW
-    _legend(svg, [(words, number) for number, words in enumerate(legend)])
+    _legend(svg, [(label, number) for number, label in enumerate(legend)])
     return xml.tostring(svg, encoding="unicode")
 
 
@@ -187,7 +192,7 @@ def timeline(title: str, rows: Sequence[Moments]) -> str:
         y = HEAD + number * tall + tall / 2
         _text(svg, LABELS - 10, y + 4, row.label, "end")
         _line(svg, LABELS, y, LABELS + row.moments[-1][1].median * long, y, "axis")
-        for which, (words, figure) in enumerate(row.moments):
+        for which, (label, figure) in enumerate(row.moments):
             colour = 2 if which == len(row.moments) - 1 else 0
             _line(
                 svg, LABELS + figure.least * long, y, LABELS + figure.most * long, y, f"s{colour}"
@@ -202,7 +207,7 @@ def timeline(title: str, rows: Sequence[Moments]) -> str:
                     "r": "5.5",
                 },
             )
-            xml.SubElement(dot, "title").text = f"{words}: {_short(figure.median)} ms"
+            xml.SubElement(dot, "title").text = f"{label}: {_short(figure.median)} ms"
             _text(
                 svg,
                 LABELS + figure.median * long,
@@ -257,7 +262,7 @@ def _line(svg: xml.Element, x: float, y: float, to_x: float, to_y: float, kind: 
 
 
 def _text(
-    svg: xml.Element, x: float, y: float, words: str, anchor: str = "start", kind: str = ""
+    svg: xml.Element, x: float, y: float, text: str, anchor: str = "start", kind: str = ""
 ) -> None:
     xml.SubElement(
         svg,
@@ -268,15 +273,15 @@ def _text(
             "text-anchor": anchor,
             **({"class": kind} if kind else {}),
         },
-    ).text = words
+    ).text = text
 
 
 def _legend(svg: xml.Element, entries: Sequence[tuple[str, int]]) -> None:
     """At the upper right, from right to left."""
     x = WIDTH - RIGHT
-    for words, colour in reversed(entries):
-        x -= 6.6 * len(words)
-        _text(svg, x, 14, words)
+    for label, colour in reversed(entries):
+        x -= 6.6 * len(label)
+        _text(svg, x, 14, label)
         xml.SubElement(
             svg,
             "line",

@@ -17,10 +17,10 @@ PATIENCE = 300.0  # seconds
 def run(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> int:
     """Its exit status; what it says goes to `log`. In a process group of its own, which does not
     outlive this call, and out of reach of the terminal's Ctrl-C; TimeoutExpired."""
-    with log.open("wb") as told:
+    with log.open("wb") as log_file:
         process = subprocess.Popen(
             command,
-            stdout=told,
+            stdout=log_file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             cwd=ROOT,

@@ -40,7 +40,9 @@ def _sample(pair: Pair, answers: dict[str, Answer]) -> Sample:
     pixels = {"source": render(pair.source).pixels} | {
         lane: answer.pixels for lane, answer in answers.items()
     }
-    files = {name: base64.b64encode(images.encode(each)).decode() for name, each in pixels.items()}
+    files = {
+        name: base64.b64encode(images.encode(image)).decode() for name, image in pixels.items()
+    }
     return Sample(pair.instruction, files)
 
 
@@ -59,10 +61,12 @@ def _quality(
     return Quality(
         lane.name,
         len(answers),
-        statistics.fmean(each.judgement.success for each in answers),
+        statistics.fmean(answer.judgement.success for answer in answers),
         psnr=_finite(psnr(likenesses)) if likenesses else None,
-        psnr_worst=_finite(min(psnr([each]) for each in likenesses)) if likenesses else None,
-        lpips=statistics.fmean(each.lpips for each in likenesses)
+        psnr_worst=_finite(min(psnr([likeness]) for likeness in likenesses))
+        if likenesses
+        else None,
+        lpips=statistics.fmean(likeness.lpips for likeness in likenesses)
         if likenesses and distance
         else None,
         weights=sum(lane.bytes.values()),

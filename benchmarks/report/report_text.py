@@ -45,11 +45,15 @@ def story(figures: Figures) -> Document:
 def lead(figures: Figures) -> list[str]:
     machine = figures.machine
     return [
-        f"{machine.processor}, {machine.memory / 2**30:.0f} GiB of memory, {machine.system}. Python "
-        f"{machine.python}, commit `{machine.commit}`, {figures.date} UTC, {figures.seconds / 60:.1f} minutes.",
+        f"{machine.processor}, {machine.memory / 2**30:.0f} GiB of memory, {machine.system}. "
+        "Python "
+        f"{machine.python}, commit `{machine.commit}`, {figures.date} UTC, "
+        f"{figures.seconds / 60:.1f} minutes.",
         f"{repeats(figures.effort.repetitions)} Each edit is of another image, drawn after one of "
-        f"{figures.images} scenes, 128 × 128, 96 × 160 or 160 × 96 pixels, in the checkpoint's own number of steps; "
-        "the server has no response cache and remembers none of them. Clients and server share the processor.",
+        f"{figures.images} scenes, 128 × 128, 96 × 160 or 160 × 96 pixels, in the checkpoint's "
+        "own number of steps; "
+        "the server has no response cache and remembers none of them. Clients and server share "
+        "the processor.",
     ]
 
 
@@ -58,33 +62,37 @@ def repeats(count: int) -> str:
     if count == 1:
         return "Every load ran once."
     return (
-        f"Every load ran {count} times, in turns with the others. A figure is the median of the runs, "
+        f"Every load ran {count} times, in turns with the others. A figure is the median of "
+        "the runs, "
         "behind it in brackets the smallest and the largest."
     )
 
 
 def tiles(figures: Figures) -> list[Tile]:
     """What to see first, as far as it is known."""
-    found = []
+    tiles = []
     alone = [level for level in figures.closed if level.clients == 1]
     if alone:
-        found += [Tile(f"{alone[0].p50.median:.0f}", "ms", f"an edit alone, p50, {alone[0].door}")]
-        found += [Tile(f"{figures.capacity:.1f}", "edits/s", "at most, closed loop")]
+        tiles += [Tile(f"{alone[0].p50.median:.0f}", "ms", f"an edit alone, p50, {alone[0].door}")]
+        tiles += [Tile(f"{figures.capacity:.1f}", "edits/s", "at most, closed loop")]
     if figures.streaming and figures.streaming[0].first:
-        found += [
+        tiles += [
             Tile(f"{figures.streaming[0].first.median:.0f}", "ms", "first preview, one stream")
         ]
     below = [level for level in figures.open if level.asked <= figures.capacity]
     if below:
-        slo = f"within {figures.slo_ms:.0f} ms at {(below[-1].sent or below[-1].rate).median:.0f} edits/s"
-        found += [Tile(f"{below[-1].good.median:.0%}", "", slo)]
+        slo = (
+            f"within {figures.slo_ms:.0f} ms at "
+            f"{(below[-1].sent or below[-1].rate).median:.0f} edits/s"
+        )
+        tiles += [Tile(f"{below[-1].good.median:.0%}", "", slo)]
     if figures.overhead:
-        found += [
+        tiles += [
             Tile(f"{figures.overhead.ratio.median:.2f}", "×", "of the same work in a plain loop")
         ]
     if figures.cold_start:
-        found += [Tile(f"{figures.cold_start.ready.median:.1f}", "s", "from nothing to ready")]
-    return found
+        tiles += [Tile(f"{figures.cold_start.ready.median:.1f}", "s", "from nothing to ready")]
+    return tiles
 
 
 def how(figures: Figures) -> Section:
@@ -92,8 +100,10 @@ def how(figures: Figures) -> Section:
     blocks: list[Block] = [
         Text(", ".join(f"{name} {version}" for name, version in versions.items()) + "."),
         Text(
-            "Latencies are by request, quantiles are observed values; rates are edits by the time from the first "
-            "request to the last answer. perf_analyzer's CSV and the times of every request lie in `raw/`, all "
+            "Latencies are by request, quantiles are observed values; rates are edits by the "
+            "time from the first "
+            "request to the last answer. perf_analyzer's CSV and the times of every request "
+            "lie in `raw/`, all "
             "figures in `figures.json`."
         ),
     ]
@@ -106,11 +116,12 @@ def how(figures: Figures) -> Section:
 
 
 def _lacks(figures: Figures, title: str, rest: bool) -> Iterable[Block]:
-    found = [each for each in figures.missing if title in each.sections]
+    missing = [part for part in figures.missing if title in part.sections]
     yield from (
-        Warn(f"Not measured: {each.what}. {each.why[:1].upper()}{each.why[1:]}.") for each in found
+        Warn(f"Not measured: {part.what}. {part.why[:1].upper()}{part.why[1:]}.")
+        for part in missing
     )
-    if not rest and not found:
+    if not rest and not missing:
         yield Warn("Not measured.")
 
 
@@ -118,12 +129,14 @@ def _kinds(commands: Sequence[str]) -> list[str]:
     """The first command of every model, protocol and kind of load."""
 
     def kind(command: str) -> tuple[str, ...]:
-        words = command.split()
-        values = [words[words.index(flag) + 1] for flag in ("-m", "-i") if flag in words]
-        loads = [word for word in words if word.startswith(("--concurrency", "--request-rate"))]
-        return words[0], *values, *loads
+        arguments = command.split()
+        values = [
+            arguments[arguments.index(flag) + 1] for flag in ("-m", "-i") if flag in arguments
+        ]
+        loads = [word for word in arguments if word.startswith(("--concurrency", "--request-rate"))]
+        return arguments[0], *values, *loads
 
-    found: dict[tuple[str, ...], str] = {}
+    first_of_kind: dict[tuple[str, ...], str] = {}
     for command in commands:
-        found.setdefault(kind(command), command)
-    return list(found.values())
+        first_of_kind.setdefault(kind(command), command)
+    return list(first_of_kind.values())

@@ -53,12 +53,16 @@ class Run:
         queue: float | None = None,
     ) -> Run:
         """`refused` are the times at which those were sent that the server did not take."""
-        latencies = [each.latency for each in requests]
-        times = [*(each.sent for each in requests), *refused]
-        seconds = max(each.answers[-1] for each in requests) - min(times)
+        latencies = [request.latency for request in requests]
+        times = [*(request.sent for request in requests), *refused]
+        seconds = max(request.answers[-1] for request in requests) - min(times)
         good = sum(latency <= slo_ms for latency in latencies)
-        streamed = [each for each in requests if len(each.answers) > 1]
-        gaps = [(b - a) * 1000 for each in streamed for a, b in zip(each.answers, each.answers[1:])]
+        streamed = [request for request in requests if len(request.answers) > 1]
+        gaps = [
+            (b - a) * 1000
+            for request in streamed
+            for a, b in zip(request.answers, request.answers[1:])
+        ]
         return cls(
             *(quantile(latencies, share) for share in (0.5, 0.9, 0.99)),
             rate=len(requests) / seconds,
@@ -67,7 +71,9 @@ class Run:
             refused=len(refused) / len(times),
             sent=(len(times) - 1) / (max(times) - min(times)) if max(times) > min(times) else None,
             queue=queue,
-            first=statistics.median((each.answers[0] - each.sent) * 1000 for each in streamed)
+            first=statistics.median(
+                (request.answers[0] - request.sent) * 1000 for request in streamed
+            )
             if streamed
             else None,
             gap=statistics.median(gaps) if gaps else None,
@@ -76,8 +82,8 @@ class Run:
 
 def stages(requests: Sequence[Request]) -> dict[str, float]:
     """Median milliseconds by stage."""
-    told: dict[str, list[float]] = defaultdict(list)
+    times: dict[str, list[float]] = defaultdict(list)
     for request in requests:
         for stage, spent in request.milliseconds.items():
-            told[stage].append(spent)
-    return {stage: statistics.median(spent) for stage, spent in told.items()}
+            times[stage].append(spent)
+    return {stage: statistics.median(spent) for stage, spent in times.items()}

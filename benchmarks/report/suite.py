@@ -136,12 +136,12 @@ class Campaign:
         ]
         narrow = [Load(UNARY, effort.count, 1, lane=lane) for lane in exported(REPOSITORY)]
         plain = [Load(STREAM, effort.count, 1)]
-        told = self._in_turns(analyzer, server, [*unary, *streams, *plain, *narrow])
-        figures.closed = [self._level(load, told[load]) for load in (*unary, *plain)]
-        figures.streaming = [self._level(load, told[load]) for load in streams]
-        figures.lanes = [self._level(load, told[load]) for load in narrow]
+        exports = self._in_turns(analyzer, server, [*unary, *streams, *plain, *narrow])
+        figures.closed = [self._level(load, exports[load]) for load in (*unary, *plain)]
+        figures.streaming = [self._level(load, exports[load]) for load in streams]
+        figures.lanes = [self._level(load, exports[load]) for load in narrow]
         figures.stages = [
-            _stages(load.clients, told[load])
+            _stages(load.clients, exports[load])
             for load in unary
             if load.door == UNARY and load.clients in (1, effort.clients[-1])
         ]
@@ -149,25 +149,25 @@ class Campaign:
             Load(UNARY, effort.arrivals, rate=share * figures.capacity) for share in effort.shares
         ]
         with self._part("Poisson arrivals by perf_analyzer", OPEN):
-            told = self._in_turns(analyzer, server, rates)
-            figures.open = [self._level(load, told[load]) for load in rates]
+            exports = self._in_turns(analyzer, server, rates)
+            figures.open = [self._level(load, exports[load]) for load in rates]
 
     def _in_turns(
         self, analyzer: Analyzer, server: Server, loads: Sequence[Load]
     ) -> dict[Load, list[Export]]:
         """Every load once, then all of them again: whatever else the machine does hits them alike.
         One that is there twice is run once."""
-        told: dict[Load, list[Export]] = {load: [] for load in loads}
+        exports_of: dict[Load, list[Export]] = {load: [] for load in loads}
         for turn in range(self.effort.repetitions):
-            for load in told:
+            for load in exports_of:
                 self._turn(
                     f"perf_analyzer: {load.door.name}, "
                     + (f"{load.clients} at once" if load.clients else f"{load.rate:.1f} a second")
                 )
-                told[load].append(self._export(analyzer, server, load, turn))
-        for exports in told.values():
+                exports_of[load].append(self._export(analyzer, server, load, turn))
+        for exports in exports_of.values():
             self._command(exports[0].command)
-        return told
+        return exports_of
 
     def _export(self, analyzer: Analyzer, server: Server, load: Load, turn: int) -> Export:
         requests = self.pictures.take(
@@ -221,7 +221,7 @@ class Campaign:
         loads = [(clients, 0.0) for clients in effort.others] + (
             [(0, rate)] if effort.rated and rate else []
         )
-        told: dict[tuple[int, float], list[Run]] = {load: [] for load in loads}
+        runs_of: dict[tuple[int, float], list[Run]] = {load: [] for load in loads}
         with openai_server(f"{HOST}:{server.grpc}", self.folder / "openai.log") as url:
             figures.tools["AIPerf"] = aiperf.VERSION
             for turn in range(effort.repetitions):
@@ -233,7 +233,7 @@ class Campaign:
                     run, command = tool.run(
                         url, self.pictures.take(effort.count), figures.slo_ms, clients, rate, turn
                     )
-                    told[clients, rate].append(run)
+                    runs_of[clients, rate].append(run)
                     if turn == 0:
                         self._command(command)
         figures.openai = [
@@ -247,7 +247,7 @@ class Campaign:
                 lane="bf16",
                 previews=0,
             )
-            for (clients, rate), runs in told.items()
+            for (clients, rate), runs in runs_of.items()
         ]
 
     # -- the server by itself ----------------------------------------------------------------------
@@ -275,16 +275,16 @@ class Campaign:
     def _overhead(self, client: Retouch) -> None:
         loop = PlainLoop(REPOSITORY)
         effort = self.effort
-        told = []
+        medians = []
         for turn in range(effort.repetitions):
             self._turn("the same edits in a plain loop")
             requests = self.pictures.take(effort.turns + 2, precision="bf16")
             spent = overhead.compare(loop, client, requests, warm_up=2)
-            told.append({way: quantile(times, 0.5) for way, times in spent.items()})
+            medians.append({way: quantile(times, 0.5) for way, times in spent.items()})
         self.figures.overhead = Overhead(
-            Spread.of([each["plain"] for each in told]),
-            Spread.of([each["served"] for each in told]),
-            Spread.of([each["served"] / each["plain"] for each in told]),
+            Spread.of([turn["plain"] for turn in medians]),
+            Spread.of([turn["served"] for turn in medians]),
+            Spread.of([turn["served"] / turn["plain"] for turn in medians]),
             effort.turns,
         )
 
@@ -324,5 +324,7 @@ class Campaign:
 
 
 def _stages(clients: int, exports: Sequence[Export]) -> Stages:
-    told = [stages(export.requests) for export in exports]
-    return Stages(clients, {stage: Spread.of([each[stage] for each in told]) for stage in told[0]})
+    medians = [stages(export.requests) for export in exports]
+    return Stages(
+        clients, {stage: Spread.of([median[stage] for median in medians]) for stage in medians[0]}
+    )
