@@ -1,4 +1,4 @@
-"""A report in no particular format: sections of blocks. Texts and cells are one line of Markdown."""
+"""A report, whatever its format: sections of blocks. A text or a cell is one line of Markdown."""
 
 from __future__ import annotations
 
