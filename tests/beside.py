@@ -89,10 +89,10 @@ def distances(folder, grid, count, seeds=(0,), **options):
     unrounded = Pass(OnnxRunner, folder, rounded=False)
     rows = []
     for seed in seeds:
-        given = inputs(grid, count, seed)
-        ours = torched.run(*given)
-        theirs = onnx.run(*given)
-        exact = unrounded.run(*given)
+        step_inputs = inputs(grid, count, seed)
+        ours = torched.run(*step_inputs)
+        theirs = onnx.run(*step_inputs)
+        exact = unrounded.run(*step_inputs)
         rows.append((distance(ours, theirs), distance(ours, exact), distance(theirs, exact)))
     return tuple(map(_mean_square_root, zip(*rows)))
 

@@ -23,8 +23,8 @@ def page_of(server) -> str:
 
 def metrics(server) -> dict[str, float]:
     """Numbers of the lane bf16 by name."""
-    found = re.findall(r'^(retouch_\w+)\{lane="bf16"\} (\S+)$', _page(page_of(server)), re.M)
-    return {name: float(value) for name, value in found}
+    samples = re.findall(r'^(retouch_\w+)\{lane="bf16"\} (\S+)$', _page(page_of(server)), re.M)
+    return {name: float(value) for name, value in samples}
 
 
 def settled(server) -> dict[str, float]:

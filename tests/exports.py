@@ -62,7 +62,9 @@ def refused(*arguments: object) -> str:
 
 
 def _run(arguments: tuple[object, ...]):
-    return CliRunner().invoke(export, [str(each) for each in arguments], catch_exceptions=False)
+    return CliRunner().invoke(
+        export, [str(argument) for argument in arguments], catch_exceptions=False
+    )
 
 
 def _share(patch: pytest.MonkeyPatch) -> None:

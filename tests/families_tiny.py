@@ -76,28 +76,28 @@ def export_family(name: str, path: Path) -> Exported:
     repository = path / "repository"
     denoiser = checkpoint, "--repository", repository, "--only", "denoiser", "--precision"
     exported(*denoiser, "bf16")
-    found = Exported(name, repository)
-    graphs = found.folder().glob("*.onnx")
+    family = Exported(name, repository)
+    graphs = family.folder().glob("*.onnx")
     ranges = {
         graph.stem: {linear.module: 8.0 for linear in linears(ir.load(graph))} for graph in graphs
     }
     (path / "ranges.json").write_text(json.dumps(ranges))
     exported(*denoiser, "fp8", "--calibration", path / "ranges.json")
     for lane in ("bf16", "fp8"):
-        manifest = found.folder(lane) / "manifest.json"
-        told = json.loads(manifest.read_text())
-        told["settings"] |= SIZES.get(name, {})
-        manifest.write_text(json.dumps(told))
-    return found
+        manifest = family.folder(lane) / "manifest.json"
+        document = json.loads(manifest.read_text())
+        document["settings"] |= SIZES.get(name, {})
+        manifest.write_text(json.dumps(document))
+    return family
 
 
-def wanted(
-    family, size: tuple[int, int], words: int, seed: int = 0, share: float = 1.0, more: int = 0
+def denoise_request(
+    family, size: tuple[int, int], tokens: int, seed: int = 0, share: float = 1.0, more: int = 0
 ) -> DenoiseRequest:
     """An edit of noise; of a `share` of the image where the family takes parts."""
     rng = np.random.default_rng(seed)
-    latents, told = family.shapes(size, words)
+    latents, shapes = family.shapes(size, tokens)
     source, *others = (rng.standard_normal(latents, np.float32) for _ in range(1 + more))
-    said = {name: rng.standard_normal(shape, np.float32) for name, shape in told.items()}
+    conditioning = {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
     region = rng.permutation(len(family.pack(source))) < share * len(family.pack(source))
-    return DenoiseRequest(source, said, region, seed, steps=4, more=tuple(others))
+    return DenoiseRequest(source, conditioning, region, seed, steps=4, more=tuple(others))

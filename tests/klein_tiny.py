@@ -50,8 +50,8 @@ def few_layers(patch) -> None:
     """Make the pipeline, and the export, take LAYERS; `patch` is pytest's MonkeyPatch."""
     original = Flux2KleinKVPipeline._get_qwen3_prompt_embeds
 
-    def embeds(**given):
-        return original(**given | {"hidden_states_layers": LAYERS})
+    def embeds(**options):
+        return original(**options | {"hidden_states_layers": LAYERS})
 
     patch.setattr(Flux2KleinKVPipeline, "_get_qwen3_prompt_embeds", staticmethod(embeds))
     patch.setattr(text, "LAYERS", LAYERS)

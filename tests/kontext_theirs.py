@@ -89,13 +89,13 @@ class Theirs:
         run = Run(case.size)
         (height, width) = case.size
 
-        def watch(module, args, given, velocity) -> None:
-            run.calls.append(given)
+        def watch(module, args, inputs, velocity) -> None:
+            run.calls.append(inputs)
             run.velocities.append(velocity[0])
 
-        def keep(pipeline, step, timestep, given) -> dict[str, Tensor]:
-            run.latents = given["latents"][0].numpy()
-            return given
+        def keep(pipeline, step, timestep, tensors) -> dict[str, Tensor]:
+            run.latents = tensors["latents"][0].numpy()
+            return tensors
 
         hook = self.pipeline.transformer.register_forward_hook(watch, with_kwargs=True)
         try:

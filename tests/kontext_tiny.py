@@ -139,12 +139,12 @@ def clip_tokenizer() -> CLIPTokenizer:
             show_progress=False,
         ),
     )
-    found = json.loads(made.to_str())["model"]
-    words = dict.fromkeys([*found["vocab"], *(f"{byte}</w>" for byte in alphabet), START, END])
+    model = json.loads(made.to_str())["model"]
+    vocabulary = dict.fromkeys([*model["vocab"], *(f"{byte}</w>" for byte in alphabet), START, END])
     return CLIPTokenizer(
-        vocab={word: place for place, word in enumerate(words)},
+        vocab={word: place for place, word in enumerate(vocabulary)},
         model_max_length=CLIP_LENGTH,
-        merges=[tuple(pair) for pair in found["merges"]],
+        merges=[tuple(pair) for pair in model["merges"]],
     )
 
 
@@ -160,7 +160,7 @@ def t5_tokenizer() -> T5TokenizerFast:
             show_progress=False,
         ),
     )
-    found = json.loads(made.to_str())["model"]
+    model = json.loads(made.to_str())["model"]
     return T5TokenizerFast(
-        vocab=[tuple(entry) for entry in found["vocab"]], extra_ids=2, model_max_length=T5_LENGTH
+        vocab=[tuple(entry) for entry in model["vocab"]], extra_ids=2, model_max_length=T5_LENGTH
     )

@@ -70,7 +70,7 @@ def agreeing(body: dict) -> dict:
 def pictured(value):
     """Pictures in JSON that are some: constants that schemathesis finds in the code are none."""
     if isinstance(value, list):
-        return [pictured(each) for each in value]
+        return [pictured(item) for item in value]
     if isinstance(value, dict):
-        return {name: pictured(each) for name, each in value.items()}
+        return {name: pictured(item) for name, item in value.items()}
     return TEXTS[0] if isinstance(value, str) and value not in TEXTS else value

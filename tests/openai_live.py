@@ -22,7 +22,7 @@ class Live:
 
     port: int
     process: subprocess.Popen
-    told: str = ""  # what it says after its address, beyond loopback
+    notice: str = ""  # the line after its address, beyond loopback
 
     def connect(self, timeout: float = 60) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout)
@@ -56,9 +56,9 @@ def live(**options: object) -> Iterator[Live]:
     late.start()
     try:
         ready = process.stdout.readline()
-        told = process.stdout.readline() if options.get("host") else ""
+        second_line = process.stdout.readline() if options.get("host") else ""
         late.cancel()
-        yield Live(int(re.search(r":(\d+)/v1", ready)[1]), process, told)
+        yield Live(int(re.search(r":(\d+)/v1", ready)[1]), process, second_line)
     finally:
         late.cancel()
         process.terminate()

@@ -11,9 +11,9 @@ from typing import Any
 INTERRUPTIBLE = ("env", "--default-signal=INT")
 
 
-def until(condition: Callable[[], Any], words: str, seconds: float = 20) -> None:
+def until(condition: Callable[[], Any], message: str, seconds: float = 20) -> None:
     """Until the condition holds; AssertionError with the words when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, words
+        assert time.monotonic() < deadline, message
         time.sleep(0.1)

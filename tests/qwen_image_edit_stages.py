@@ -47,12 +47,12 @@ class Stages:
     def latents(self, photo):
         return self.loop.encoder.run(fit(photo, self.family.size(*photo.shape[:2]))[None])[0]
 
-    def wanted(self, photos, sentence=SENTENCE, seed=0, steps=2, true_cfg=1.0):
+    def denoise_request(self, photos, sentence=SENTENCE, seed=0, steps=2, true_cfg=1.0):
         return self.loop.wanted(photos, sentence, seed, steps, 0.0, NEGATIVE, true_cfg)
 
     def final(self, **knobs):
         """Latents after a whole edit."""
-        *_, last = self.denoiser.run(self.wanted(**knobs))
+        *_, last = self.denoiser.run(self.denoise_request(**knobs))
         return last.latents
 
     def theirs(
@@ -61,7 +61,7 @@ class Stages:
         """What the pipeline answers: packed latents [N, D], or pixels [H, W, 3]."""
         height, width = self.family.size(*photos[0].shape[:2])
         return self.pipeline(
-            image=self.given(photos),
+            image=self.pipeline_images(photos),
             prompt=sentence,
             negative_prompt=NEGATIVE if true_cfg > 1 else None,
             true_cfg_scale=true_cfg,
@@ -72,7 +72,7 @@ class Stages:
             generator=torch.Generator().manual_seed(seed),
         ).images[0]
 
-    def given(self, photos):
+    def pipeline_images(self, photos):
         """Photos as the pipeline takes them."""
         images = [Image.fromarray(photo) for photo in photos]
         return images if self.several else images[0]

@@ -106,8 +106,8 @@ def load_pipeline(path: Path, several: bool, fixed: bool = True):
     forward = text_encoder.forward
     photo = text_encoder.config.image_token_id
     if fixed:
-        text_encoder.forward = lambda input_ids, **given: forward(
-            input_ids=input_ids, mm_token_type_ids=(input_ids == photo).int(), **given
+        text_encoder.forward = lambda input_ids, **options: forward(
+            input_ids=input_ids, mm_token_type_ids=(input_ids == photo).int(), **options
         )
     scheduler, vae, transformer = (
         kind.from_pretrained(path / name)
@@ -147,7 +147,7 @@ def make_tokenizer() -> Qwen2Tokenizer:
     )
     model = json.loads(learnt.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
-        vocab=model["vocab"], merges=[tuple(each) for each in model["merges"]]
+        vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]]
     )
     tokenizer.add_tokens(
         [AddedToken(token, special=True) for token in SPECIAL], special_tokens=True
@@ -234,8 +234,8 @@ class TorchGraphs:
 
     @torch.no_grad()
     def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
-        given = {name: torch.from_numpy(joined(value)) for name, value in inputs.items()}
-        return {self._graph.outputs[0]: self._graph.module(**given).numpy()}
+        tensors = {name: torch.from_numpy(joined(value)) for name, value in inputs.items()}
+        return {self._graph.outputs[0]: self._graph.module(**tensors).numpy()}
 
 
 def torch_loop(checkpoint: Checkpoint, repository: Path) -> TextEncoderLoop:

@@ -24,8 +24,8 @@ ADAPTED = r".*language_model.*\.(q_proj|v_proj)"
 def make_checkpoint(path: Path, seed: int = 0) -> Path:
     """Write one to `path`, with an adapter that is not zero, every weight a bfloat16 number."""
     torch.manual_seed(seed)
-    words = tokenizer.run(path / "words", sentences=200)
-    language = make_language_model(words.get_vocab_size())
+    trained = tokenizer.run(path / "words", sentences=200)
+    language = make_language_model(trained.get_vocab_size())
     language.add_adapter(LoraConfig(r=4, target_modules=ADAPTED, init_lora_weights=False))
     encoder = vae.make()
     model = transformer.make()
@@ -36,7 +36,7 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
     pipeline = RetouchPipeline(
         vae=encoder,
         text_encoder=language,
-        tokenizer=PreTrainedTokenizerFast(tokenizer_object=words),
+        tokenizer=PreTrainedTokenizerFast(tokenizer_object=trained),
         meta_queries=MetaQueries(QUERIES, WIDTH),
         parser_heads=heads,
         transformer=model,

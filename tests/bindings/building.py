@@ -35,7 +35,7 @@ class Builder(Emulated):
                 if not config.progress_monitor.step_complete(phase, number):
                     return None
             config.progress_monitor.phase_finish(phase)
-        names = {given.name for given in network.model.graph.input}
+        names = {tensor.name for tensor in network.model.graph.input}
         assert config.profiles and all(set(profile.shapes) == names for profile in config.profiles)
         config.cache.blob += b"+"
         flags = self.world.real.BuilderFlag
@@ -85,8 +85,8 @@ class OnnxParser(Emulated):
 
 
 class ParserError(Emulated):
-    def __init__(self, words: str):
-        self.words = words
+    def __init__(self, text: str):
+        self.words = text
 
     def desc(self) -> str:
         return self.words

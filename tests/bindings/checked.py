@@ -19,7 +19,8 @@ ALIASES = {
     "IParserError": "ParserError"
 }  # a signature that was written before its class was known to pybind11
 PREFIX = re.compile(
-    r"\b(?:tensorrt_bindings\.tensorrt|typing|typing_extensions|collections\.abc|nvinfer1|nvonnxparser)"
+    r"\b(?:tensorrt_bindings\.tensorrt|typing|typing_extensions|collections\.abc|"
+    r"nvinfer1|nvonnxparser)"
     r"(?:\.|::)(?:v_\d+_\d+::)?"
 )
 
@@ -39,13 +40,13 @@ class Signature:
     def bound(self, arguments: tuple, keywords: dict) -> dict[str, tuple[Any, str]] | None:
         """Values and their wanted types by parameter; None when the call does not fit."""
         names = [parameter.name for parameter in self.parameters]
-        given = dict(zip(names, arguments))
-        if len(arguments) > len(names) or set(keywords) - set(names) or set(keywords) & set(given):
+        values = dict(zip(names, arguments))
+        if len(arguments) > len(names) or set(keywords) - set(names) or set(keywords) & set(values):
             return None
-        given.update(keywords)
-        if any(not p.optional and p.name not in given for p in self.parameters):
+        values.update(keywords)
+        if any(not p.optional and p.name not in values for p in self.parameters):
             return None
-        return {p.name: (given[p.name], p.kind) for p in self.parameters if p.name in given}
+        return {p.name: (values[p.name], p.kind) for p in self.parameters if p.name in values}
 
 
 def signatures(function: Any) -> list[Signature]:
@@ -54,10 +55,10 @@ def signatures(function: Any) -> list[Signature]:
         line.strip()
         for line in (inspect.getdoc(getattr(function, "__func__", function)) or "").splitlines()
     ]
-    found = [match for match in map(LINE.match, lines) if match and "*args" not in match[2]]
+    matches = [match for match in map(LINE.match, lines) if match and "*args" not in match[2]]
     return [
         Signature(tuple(map(_parameter, _split(match[2])[1:])), _plain(match[3] or "None"))
-        for match in found
+        for match in matches
     ]
 
 
@@ -125,7 +126,8 @@ class Fakes:
             if bound is not None and all(self.fits(value, kind) for value, kind in bound.values()):
                 return overload
         raise TypeError(
-            f"{what} of TensorRT {self.real.__version__} does not take {arguments} {keywords}; it takes "
+            f"{what} of TensorRT {self.real.__version__} does not take {arguments} {keywords}; "
+            "it takes "
             f"{overloads}"
         )
 
@@ -149,19 +151,19 @@ class Fakes:
             )
         if head in ("Sequence", "list"):
             element = kind.partition("[")[2].removesuffix("]")
-            return isinstance(value, Iterable) and all(self.fits(each, element) for each in value)
+            return isinstance(value, Iterable) and all(self.fits(item, element) for item in value)
         plain = {"str": str, "bool": bool, "tuple": tuple, "None": type(None)}.get(head)
         if plain:
             return isinstance(value, plain)
-        wanted = self.real
+        expected = self.real
         for part in ALIASES.get(head, head).split("."):
-            wanted = getattr(wanted, part, None)
-        if wanted is None:
+            expected = getattr(expected, part, None)
+        if expected is None:
             raise LookupError(f"the type {kind} is not understood")
         return (
-            issubclass(value._real, wanted)
+            issubclass(value._real, expected)
             if isinstance(value, Fake)
-            else isinstance(value, wanted)
+            else isinstance(value, expected)
         )
 
     def wrapped(self, value: Any) -> Any:

@@ -93,8 +93,8 @@ def _install(folder: Path, *packages: str) -> None:
 
 if __name__ == "__main__":
     try:
-        for each in VERSIONS:
-            fetch(each)
-            print(f"the bindings of TensorRT {each} are in place")
+        for release in VERSIONS:
+            fetch(release)
+            print(f"the bindings of TensorRT {release} are in place")
     except Unavailable as failure:
         sys.exit(f"error: {failure}")

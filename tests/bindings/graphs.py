@@ -91,8 +91,8 @@ def _model(
     graph = helper.make_graph(
         nodes,
         name,
-        [helper.make_tensor_value_info(each, *about) for each, about in inputs.items()],
-        [helper.make_tensor_value_info(each, *about) for each, about in outputs.items()],
+        [helper.make_tensor_value_info(name, *about) for name, about in inputs.items()],
+        [helper.make_tensor_value_info(name, *about) for name, about in outputs.items()],
         tensors,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)

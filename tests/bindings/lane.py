@@ -28,7 +28,7 @@ def folder_of(root: Path, precision: str) -> Path:
     return root / f"denoiser_{precision}" / "1"
 
 
-def export(root: Path, precision: str, say=lambda words, done: None, **changes: object) -> Path:
+def export(root: Path, precision: str, say=lambda label, done: None, **changes: object) -> Path:
     """The version folder of a lane with its graphs and plans; what `build_plans` raises leaves
     nothing in it."""
     folder = folder_of(root, precision)

@@ -44,8 +44,8 @@ class ICudaEngine(Emulated):
         self.header = header
         self.model = model
         self.stripped = header["stripped"]
-        self.tensors = {each.name: each for each in (*model.graph.input, *model.graph.output)}
-        self.inputs = [each.name for each in model.graph.input]
+        self.tensors = {tensor.name: tensor for tensor in (*model.graph.input, *model.graph.output)}
+        self.inputs = [tensor.name for tensor in model.graph.input]
         self.load()
 
     def load(self) -> None:

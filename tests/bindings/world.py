@@ -48,11 +48,11 @@ class World:
     def __post_init__(self) -> None:
         """The classes, bound to this world."""
         self.classes = {
-            each.__name__: type(each.__name__, (each,), {"world": self}) for each in self.kinds
+            kind.__name__: type(kind.__name__, (kind,), {"world": self}) for kind in self.kinds
         }
 
-    def complain(self, logger: Any, words: str) -> None:
-        logger.log(self.real.ILogger.Severity.ERROR, words)
+    def complain(self, logger: Any, message: str) -> None:
+        logger.log(self.real.ILogger.Severity.ERROR, message)
 
 
 class Emulated:

@@ -169,21 +169,21 @@ def test_a_profile_is_its_config_on_another_machine(path):
     assert profile.parameters["runner"].string_value == ("tensorrt" if gpu else "onnx")
     assert int(profile.parameters["reference_bytes"].string_value) == (8 << 30 if gpu else 64 << 20)
     assert int(profile.parameters["running_bytes"].string_value) == (16 << 30 if gpu else 1 << 30)
-    for each in (profile, main):
-        each.ClearField("instance_group")
+    for model_config in (profile, main):
+        model_config.ClearField("instance_group")
         for name in ("runner", "reference_bytes", "running_bytes"):
-            del each.parameters[name]
+            del model_config.parameters[name]
     assert profile == main
 
 
 def test_every_lane_has_the_profiles_it_can_run_on():
-    found = {(path.parent.parent.name, path.stem) for path in PROFILES}
+    lanes = {(path.parent.parent.name, path.stem) for path in PROFILES}
     everywhere = {
         (f"denoiser_{lane}", profile)
         for lane in LANES
         for profile in ("cpu", "hopper", "blackwell")
     }
-    assert found == everywhere - {("denoiser_fp4", "hopper")}
+    assert lanes == everywhere - {("denoiser_fp4", "hopper")}
 
 
 def test_the_lanes_are_one_model():

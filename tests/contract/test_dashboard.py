@@ -44,7 +44,7 @@ def test_the_data_source_is_a_variable():
         target["datasource"] for panel in PANELS for target in panel["targets"]
     ]
     assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
-    assert {each["name"] for each in BOARD["templating"]["list"]} == {"datasource", "lane"}
+    assert {variable["name"] for variable in BOARD["templating"]["list"]} == {"datasource", "lane"}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_prometheus_loads_the_alerts():
 
 def test_compose_and_provisioning_name_files_that_exist():
     services = yaml.safe_load((DEPLOY / "monitor.yml").read_text())["services"]
-    for volume in (each for service in services.values() for each in service["volumes"]):
+    for volume in (mount for service in services.values() for mount in service["volumes"]):
         assert (DEPLOY / volume.split(":")[0]).exists(), volume
     assert all(
         ":" in service["image"] and not service["image"].endswith(":latest")

@@ -39,7 +39,7 @@ def test_keys_and_values_stay_on_the_device():
     kept = Pass(TorchRunner, folder_of("bf16"), device="cuda", compiled=False).reference.run(
         **inputs((8, 8), 20)[0]
     )
-    assert {each.tensor.device.type for each in kept.values()} == {"cuda"}
+    assert {array.tensor.device.type for array in kept.values()} == {"cuda"}
 
 
 @pytest.mark.skipif(
@@ -52,7 +52,7 @@ def test_matrix_units_agree_with_plain_arithmetic(rows, columns, tokens):
     weight = torch.randn(rows, columns, device=CUDA).to(E4M3)
     bias = torch.randn(rows, device=CUDA).bfloat16()
     scales = torch.tensor(2.0**-6, device=CUDA), torch.tensor(2.0**-5, device=CUDA)
-    native, wide = (Fp8Linear(weight, *scales, bias, each) for each in (True, False))
+    native, wide = (Fp8Linear(weight, *scales, bias, native_fp8) for native_fp8 in (True, False))
     x = torch.randn(tokens, columns, device=CUDA).bfloat16() * 8
     plain = wide(x).float()
     assert (native(x).float() - plain).norm() <= 2**-7 * plain.norm()

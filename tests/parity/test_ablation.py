@@ -30,12 +30,12 @@ def test_a_calibration_has_ranges_and_products_of_every_narrow_layer(calibrated,
     assert set(both) == {"reference", "step"}
     for graph, modules in both.items():
         assert any(tier_of(module, "fp4") is Tier.NVFP4 for module in modules)
-        for module, found in modules.items():
-            squares = importance(found.products)
+        for module, statistics in modules.items():
+            squares = importance(statistics.products)
             before = importance(once[graph][module].products)
-            assert found.largest >= once[graph][module].largest > 0
+            assert statistics.largest >= once[graph][module].largest > 0
             assert (squares >= before).all() and squares.max() > before.max()
-            assert squares.max() >= found.largest**2 * 0.999
+            assert squares.max() >= statistics.largest**2 * 0.999
 
 
 def test_recipes_side_by_side(calibrated, repository, tmp_path, capsys):
@@ -53,9 +53,9 @@ def test_recipes_side_by_side(calibrated, repository, tmp_path, capsys):
         ]
     )
     told_words = capsys.readouterr().out
-    told = json.loads((tmp_path / "out" / "ablation.json").read_text())
-    assert told["scenes"] == 2 and list(told["recipes"]) == list(quantisation.RECIPES)
-    rows = told["recipes"]
+    document = json.loads((tmp_path / "out" / "ablation.json").read_text())
+    assert document["scenes"] == 2 and list(document["recipes"]) == list(quantisation.RECIPES)
+    rows = document["recipes"]
     assert all(name in told_words for name in rows)
     assert [name for name, row in rows.items() if row["shipped"]] == ["feedback, tail 1"]
     assert rows["nearest"]["bytes"] == rows["feedback"]["bytes"]

@@ -69,7 +69,7 @@ def test_pixels_and_understanding(pipeline, stages, size):
         (o.op, o.target, o.value) for o in reading.operations
     ]
     np.testing.assert_array_equal(parsed.region, reading.region)
-    previews = [each.preview for each in progress if each.preview is not None]
+    previews = [update.preview for update in progress if update.preview is not None]
     assert [preview.shape for preview in previews] == [(size[0] // 4, size[1] // 4, 3)] * 3
     latents = progress[-1].latents
     ours = stages.decoder.run(latents[None])[0]
@@ -85,9 +85,9 @@ def test_a_preview_is_of_the_pipelines_clean_tokens(pipeline, stages):
     reading = pipeline.parse(pixels, SENTENCE)
     pipeline.denoise(latents, reading, region, 5, STEPS, seen.__setitem__)
     _, progress = edit(stages, pixels, region, seed=5, previews=STEPS - 1)
-    for each in progress[:-1]:
-        expected = stages.denoiser._preview.image(seen[each.step], (8, 8))
-        assert np.abs(each.preview.astype(int) - expected).max() <= 1
+    for update in progress[:-1]:
+        expected = stages.denoiser._preview.image(seen[update.step], (8, 8))
+        assert np.abs(update.preview.astype(int) - expected).max() <= 1
 
 
 def test_cells_outside_the_region_keep_the_sources_latents(stages):

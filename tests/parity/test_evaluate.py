@@ -48,9 +48,9 @@ def test_all_that_is_exported_in_one_table(lanes, tmp_path, capsys):
             str(sheet),
         ]
     )
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     figures = json.loads(json_path.read_text())
-    assert "3 held-out scenes" in told and str(sheet) in told
+    assert "3 held-out scenes" in output and str(sheet) in output
     assert list(figures["lanes"]) == ["bf16", "fp8"]
     wide, narrow = figures["lanes"].values()
     assert narrow["identical"] == 3 and narrow["lpips_worst"] == narrow["loss_points"] == 0
@@ -75,17 +75,17 @@ def test_a_lane_that_is_not_exported_is_one_sentence(repository, capsys):
 
 
 @pytest.mark.parametrize(
-    "option, words",
+    "option, message",
     [
         (["--scenes", "0"], "--scenes is 0; it must be 1 or more"),
         (["--steps", "51"], "--steps is 51; it must be 0 to 50"),
         (["--precision", "fp16"], "invalid choice: 'fp16'"),
     ],
 )
-def test_options_out_of_their_limits(option, words, capsys):
+def test_options_out_of_their_limits(option, message, capsys):
     with pytest.raises(SystemExit):
         evaluate.main(option)
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_an_answer_is_the_plain_loops(repository):

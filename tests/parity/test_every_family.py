@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from families_tiny import NAMES, SIZES, export_family, wanted
+from families_tiny import NAMES, SIZES, denoise_request, export_family
 from retouch.artifacts.manifest import ArtifactError
 from retouch.backends.onnx import OnnxRunner
 from retouch.backends.torch import TorchRunner
@@ -52,7 +52,7 @@ def latents(family, lane, runner, which, share, more):
     adapter = denoiser.family
     size = sizes(adapter)[which]
     more = min(more, adapter.references)
-    edits = [wanted(adapter, size, adapter.words[1], seed, share, more) for seed in DRAWS]
+    edits = [denoise_request(adapter, size, adapter.words[1], seed, share, more) for seed in DRAWS]
     return np.stack([list(denoiser.run(edit))[-1].latents for edit in edits])
 
 
@@ -79,7 +79,7 @@ def test_narrow_layers_are_those_of_the_graph(family, lane):
     network = torch_runner(family.folder(lane), "step")._module.model
     narrow = sum(isinstance(layer, Fp8Linear) for layer in network.modules())
     held = onnx.load(family.folder(lane) / "step.onnx", load_external_data=False).graph.initializer
-    assert narrow == sum(each.name.endswith("/fp8") for each in held)
+    assert narrow == sum(tensor.name.endswith("/fp8") for tensor in held)
     assert (narrow > 0) == (lane == "fp8")
     assert [
         name
@@ -97,13 +97,15 @@ def test_edits_share_a_step_in_torch(family):
     """What one gets is what it gets alone, but for rounding."""
     denoiser = family.denoiser(runner=torch_runner)
     adapter = denoiser.family
-    asked = [wanted(adapter, sizes(adapter)[0], adapter.words[1], seed) for seed in range(3)]
-    edits = [denoiser.begin(each) for each in asked]
+    asked = [
+        denoise_request(adapter, sizes(adapter)[0], adapter.words[1], seed) for seed in range(3)
+    ]
+    edits = [denoiser.begin(request) for request in asked]
     while edits[0].steps:
         together = denoiser.step(edits)
-    for edit, progress, each in zip(edits, together, asked):
+    for edit, progress, request in zip(edits, together, asked):
         denoiser.end(edit)
-        *_, alone = denoiser.run(each)
+        *_, alone = denoiser.run(request)
         assert far(progress.latents, alone.latents) <= 0.02
 
 
@@ -120,7 +122,7 @@ def graphs(family):
 def test_every_dynamic_axis_has_limits(family):
     adapter = family.denoiser().family
     for model in graphs(family).values():
-        axes = [axis for each in model.graph.input for axis in each.type.tensor_type.shape.dim]
+        axes = [axis for tensor in model.graph.input for axis in tensor.type.tensor_type.shape.dim]
         dynamic = {axis.dim_param for axis in axes if axis.dim_param}
         table = profiles(model, adapter)
         assert len(table) == 2 * len(adapter.spans)
@@ -155,25 +157,25 @@ def test_inputs_of_edits_fit_a_profile(family, batch, which):
     size = sizes(adapter)[which % len(sizes(adapter))]
     more = adapter.references if which == 2 else 0
     asked = [
-        wanted(adapter, size, adapter.words[which], seed, (0.2, 0.6, 1.0)[which], more)
+        denoise_request(adapter, size, adapter.words[which], seed, (0.2, 0.6, 1.0)[which], more)
         for seed in range(batch)
     ]
-    denoiser.step([denoiser.begin(each) for each in asked])
+    denoiser.step([denoiser.begin(request) for request in asked])
     for name, model in graphs(family).items():
         table = [shapes(model, profile) for profile in profiles(model, adapter)]
 
         def fits(limits):
             return all(
-                len(value.shape) == len(limits[each][0])
+                len(value.shape) == len(limits[tensor][0])
                 and all(
                     low <= side <= high
-                    for low, side, high in zip(limits[each][0], value.shape, limits[each][2])
+                    for low, side, high in zip(limits[tensor][0], value.shape, limits[tensor][2])
                 )
-                for each, value in seen[name].items()
+                for tensor, value in seen[name].items()
             )
 
         assert set(seen[name]) == set(table[0])
-        assert any(map(fits, table)), {each: value.shape for each, value in seen[name].items()}
+        assert any(map(fits, table)), {tensor: value.shape for tensor, value in seen[name].items()}
 
 
 # -- the cost of a step ----------------------------------------------------------------------------
@@ -183,17 +185,21 @@ def test_a_step_is_measured(family, monkeypatch):
     monkeypatch.setattr(step_profile, "BATCHES", (1, 2))
     monkeypatch.setattr(step_profile, "REPEATS", 2)
     path = step_profile.calibrate(family.repository, "bf16")
-    told = json.loads(path.read_text())
+    profile = json.loads(path.read_text())
     adapter = family.denoiser().family
     shares = len(step_profile.SHARES) if adapter.partial else 1
-    assert len(told["measured"]) == 2 * shares * len(sizes(adapter))
-    found = cost_model.load(family.folder())
-    for each in told["measured"]:
-        assert each["seconds"] > 0 and each["tokens"] >= 1 and each["reference"] >= each["tokens"]
-        assert found.seconds(each["batch"], each["tokens"], each["reference"]) == pytest.approx(
-            each["fitted"]
+    assert len(profile["measured"]) == 2 * shares * len(sizes(adapter))
+    cost = cost_model.load(family.folder())
+    for sample in profile["measured"]:
+        assert (
+            sample["seconds"] > 0
+            and sample["tokens"] >= 1
+            and sample["reference"] >= sample["tokens"]
         )
-    assert found.kept > 0 and found.held > 0 and found.beside > 0
+        assert cost.seconds(
+            sample["batch"], sample["tokens"], sample["reference"]
+        ) == pytest.approx(sample["fitted"])
+    assert cost.kept > 0 and cost.held > 0 and cost.beside > 0
 
 
 def test_a_lane_that_is_not_exported_is_told(family):

@@ -18,7 +18,8 @@ from training.checkpoint import calibration_pairs
 def test_second_run_does_nothing_and_loads_no_torch(folder, repository):
     before = {path: path.stat().st_mtime_ns for path in repository.rglob("*")}
     code = (
-        "import sys; from retouch_export.command import export; export(sys.argv[1:], standalone_mode=False); "
+        "import sys; from retouch_export.command import export; export(sys.argv[1:], "
+        "standalone_mode=False); "
         "assert not {'torch', 'onnxruntime', 'transformers'} & set(sys.modules)"
     )
     subprocess.run(
@@ -61,8 +62,8 @@ def test_narrow_lanes(folder, repository):
     asked = folder, "--repository", repository, "--precision", "fp8,fp4"
     assert "no calibration/pairs.jsonl" in refused(*asked)
     calibration_pairs(folder / "calibration", count=4)
-    told = exported(*asked)
-    assert "denoiser_fp8" in told and "nvfp4" in told
+    output = exported(*asked)
+    assert "denoiser_fp8" in output and "nvfp4" in output
     for lane in ("fp8", "fp4"):
         made = repository / f"denoiser_{lane}" / "1"
         manifest = verify(made)
@@ -86,11 +87,11 @@ def test_narrow_lanes(folder, repository):
         *asked, "--calibration", kept
     )  # they are those that it was made with
     wider = {
-        graph: {module: 2 * largest for module, largest in found.items()}
-        for graph, found in json.loads(kept.read_text()).items()
+        graph: {module: 2 * largest for module, largest in ranges_of.items()}
+        for graph, ranges_of in json.loads(kept.read_text()).items()
     }
     (repository.parent / "wider.json").write_text(json.dumps(wider))
-    told = exported(
+    output = exported(
         folder,
         "--repository",
         repository,
@@ -100,8 +101,8 @@ def test_narrow_lanes(folder, repository):
         repository.parent / "wider.json",
     )
     assert (
-        "denoiser_fp8" in told
-        and "denoiser_fp4" not in told
+        "denoiser_fp8" in output
+        and "denoiser_fp4" not in output
         and json.loads(ranges.read_text()) == wider
     )
     shutil.rmtree(folder / "calibration")
@@ -124,9 +125,9 @@ def recipes(repository):
 
 def test_nothing_is_silently_left_wide(repository, folder, tmp_path):
     """What the policy names BF16 is a small share; a graph without weights has the same sizes."""
-    told = exported(folder, "--repository", tmp_path, "--precision", "fp8,fp4", "--weightless")
+    output = exported(folder, "--repository", tmp_path, "--precision", "fp8,fp4", "--weightless")
     assert (
-        "denoiser_fp4" in told
+        "denoiser_fp4" in output
         and not list(tmp_path.rglob("*.data"))
         and not list(tmp_path.rglob("manifest.json"))
     )
@@ -143,14 +144,14 @@ def test_nothing_is_silently_left_wide(repository, folder, tmp_path):
 
 def test_graphs_without_weights_do_not_replace_what_is_served(repository, folder):
     before = {path: path.stat().st_mtime_ns for path in repository.rglob("*")}
-    said = refused(folder, "--repository", repository, "--weightless")
-    assert "denoiser_bf16" in said and "--repository" in said
+    error = refused(folder, "--repository", repository, "--weightless")
+    assert "denoiser_bf16" in error and "--repository" in error
     assert {path: path.stat().st_mtime_ns for path in repository.rglob("*")} == before
 
 
 def test_without_tensorrt_its_plans_are_one_sentence(folder, repository):
-    said = refused(folder, "--repository", repository, "--tensorrt")
-    assert "the TensorRT runner needs" in said and "pip install" in said
+    error = refused(folder, "--repository", repository, "--tensorrt")
+    assert "the TensorRT runner needs" in error and "pip install" in error
     assert verify(repository / "denoiser_bf16" / "1").plans == {}
 
 
@@ -204,7 +205,7 @@ def damaged_config(checkpoint):
 
 
 @pytest.mark.parametrize(
-    "damage, said",
+    "damage, message",
     [
         (cut, "cut short: it has"),
         (empty, "cut short or no safetensors file"),
@@ -215,12 +216,12 @@ def damaged_config(checkpoint):
         (damaged_config, "config.json of the checkpoint is damaged"),
     ],
 )
-def test_a_broken_checkpoint_is_one_sentence_and_leaves_nothing(broken, tmp_path, damage, said):
+def test_a_broken_checkpoint_is_one_sentence_and_leaves_nothing(broken, tmp_path, damage, message):
     before = (broken / "transformer/config.json").read_text(), (broken / WEIGHTS).read_bytes()
     damage(broken)
     now = broken / "transformer/config.json", broken / WEIGHTS
     assert (now[0].read_text(), now[1].read_bytes() if now[1].exists() else b"") != before
-    assert said in refused(broken, "--repository", tmp_path / "out", "--only", "denoiser")
+    assert message in refused(broken, "--repository", tmp_path / "out", "--only", "denoiser")
     assert not [
         path for path in (tmp_path / "out").rglob("*") if path.is_file() or path.name == ".partial"
     ]
@@ -229,7 +230,7 @@ def test_a_broken_checkpoint_is_one_sentence_and_leaves_nothing(broken, tmp_path
 @pytest.mark.parametrize("text", ["", "[]", "[1]", '{"step": 3}', '{"step": {"x": "y"}}'])
 def test_a_damaged_calibration_is_one_sentence(folder, repository, tmp_path, text):
     (tmp_path / "ranges.json").write_text(text)
-    said = refused(
+    error = refused(
         folder,
         "--repository",
         repository,
@@ -238,5 +239,5 @@ def test_a_damaged_calibration_is_one_sentence(folder, repository, tmp_path, tex
         "--calibration",
         tmp_path / "ranges.json",
     )
-    assert "ranges.json is no calibration" in said or "no range for" in said
+    assert "ranges.json is no calibration" in error or "no range for" in error
     assert not (repository / "denoiser_fp8").exists()

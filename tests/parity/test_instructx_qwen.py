@@ -116,8 +116,8 @@ def test_hidden_states(tmp_path, model, size, sentence, count):
     tokens = see(network.model.visual, *map(torch.from_numpy, layout.inputs(seen[None]).values()))
     tables = Rope.of(network.config.text_config).tables(prompts.positions)
     arrays = map(torch.from_numpy, (prompts.ids, prompts.image_index, prompts.query_index, *tables))
-    said, image = read(network.model, queries, tokens, *arrays)
-    assert relative(said[0], hidden[prompts.query_index[0]]) <= 1e-5
+    query_states, image = read(network.model, queries, tokens, *arrays)
+    assert relative(query_states[0], hidden[prompts.query_index[0]]) <= 1e-5
     assert relative(image[0], hidden[prompts.image_index[0]]) <= 1e-5
 
 
@@ -143,7 +143,9 @@ def test_what_the_parser_says(made, size, sentence):
     assert reading.conditioning.shape == (1, kind.queries, SAID)
     assert relative(stages.connector.run(parsed.queries[None]), reading.conditioning) <= 1e-3
     np.testing.assert_allclose(parsed.boxes[None], reading.boxes, atol=1e-3)
-    assert [each.op for each in parsed.operations] == [each.op for each in reading.operations]
+    assert [operation.op for operation in parsed.operations] == [
+        operation.op for operation in reading.operations
+    ]
     assert parsed.region.shape == (size[0] * size[1] // 256,)
     np.testing.assert_array_equal(parsed.region, reading.region)
 

@@ -31,8 +31,10 @@ SENTENCE = "make the red circle blue"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("sizes")
-    words = PreTrainedTokenizerFast(tokenizer_object=tokenizer.run(path / "words", sentences=200))
-    make_checkpoint(path, words, Made(CELLS, QUERIES, SLOTS))
+    fast_tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.run(path / "words", sentences=200)
+    )
+    make_checkpoint(path, fast_tokenizer, Made(CELLS, QUERIES, SLOTS))
     save_file(
         {"weight": torch.randn(TOKEN, 48), "bias": torch.zeros(48)}, path / "preview.safetensors"
     )

@@ -43,16 +43,18 @@ class Torch:
 
     def __init__(self, checkpoint: Checkpoint, folder, graph, keep=()):
         self.manifest = verify(folder)
-        self.graph = next(each for each in exporting.graphs(checkpoint) if each.name == graph)
+        self.graph = next(
+            candidate for candidate in exporting.graphs(checkpoint) if candidate.name == graph
+        )
 
     @torch.no_grad()
     def run(self, **inputs):
-        given = {name: torch.from_numpy(joined(value)) for name, value in inputs.items()}
-        got = self.graph.module(**given)
+        tensors = {name: torch.from_numpy(joined(value)) for name, value in inputs.items()}
+        got = self.graph.module(**tensors)
         return dict(
             zip(
                 self.graph.outputs,
-                (each.numpy() for each in (got if isinstance(got, tuple) else (got,))),
+                (tensor.numpy() for tensor in (got if isinstance(got, tuple) else (got,))),
             )
         )
 
@@ -100,22 +102,22 @@ def torched(folder, repository):
 
 
 @torch.no_grad()
-def wanted(pipeline, seed, size, sentence=SENTENCE, steps=2, **knobs):
+def denoise_request(pipeline, seed, size, sentence=SENTENCE, steps=2, **knobs):
     """What an edit asks of the denoiser, made by the pipeline's own stages."""
     latents = pipeline._encode_vae_image(
         pipeline.image_processor.preprocess(photo(size, seed)), None
     )[0].numpy()
-    said = pipeline.encode_prompt(sentence)[0][0].numpy()
+    prompt_embeds = pipeline.encode_prompt(sentence)[0][0].numpy()
     region = np.ones(latents[0].size, bool)
-    return DenoiseRequest(latents, {"conditioning": said}, region, seed, steps, **knobs)
+    return DenoiseRequest(latents, {"conditioning": prompt_embeds}, region, seed, steps, **knobs)
 
 
 def edited(pipeline, seed, size, sentence=SENTENCE, steps=2, images=None):
     """The pipeline's packed latents after each step, and its image in 0..1."""
     seen = []
 
-    def keep(pipe, step, time, given):
-        seen.append(given["latents"][0].numpy())
+    def keep(pipe, step, time, tensors):
+        seen.append(tensors["latents"][0].numpy())
         return {}
 
     image = pipeline(
@@ -150,7 +152,7 @@ def test_tokens(pipeline, plain, sentence):
     """Also with line ends, with a chat's token spelt out, and where the sentence is cut."""
     seen = {}
     with pipeline.text_encoder.register_forward_pre_hook(
-        lambda _, args, given: seen.update(given), with_kwargs=True
+        lambda _, args, options: seen.update(options), with_kwargs=True
     ):
         pipeline.encode_prompt(sentence)
     ids, mask = plain.reader.tokens(sentence)
@@ -173,10 +175,10 @@ def test_conditioning(pipeline, plain, sentence):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_position_ids(pipeline, torched, size):
-    edit = wanted(pipeline, 0, size)
-    further = wanted(pipeline, 1, (64, 80)).latents
+    edit = denoise_request(pipeline, 0, size)
+    further = denoise_request(pipeline, 1, (64, 80)).latents
     ours = torched.family.reference(edit.latents, further)["ids"]
-    images = [torch.from_numpy(each[None]) for each in (edit.latents, further)]
+    images = [torch.from_numpy(latents[None]) for latents in (edit.latents, further)]
     np.testing.assert_array_equal(ours, pipeline._prepare_image_ids(images))
     fixed = torched.family.fixed(edit, edit.conditioning, np.flatnonzero(edit.region))
     np.testing.assert_array_equal(fixed["ids"], pipeline._prepare_latent_ids(images[0]))
@@ -201,7 +203,7 @@ def test_sigmas_and_timesteps(pipeline, torched, steps, cells):
 @pytest.mark.parametrize("seed", (0, 2**40 + 3))
 @pytest.mark.parametrize("size", SIZES)
 def test_noise(pipeline, torched, seed, size):
-    edit = wanted(pipeline, seed % 2**31, size)
+    edit = denoise_request(pipeline, seed % 2**31, size)
     generator = torch.Generator().manual_seed(seed)
     theirs, _ = pipeline.prepare_latents(
         1, len(edit.latents) // 4, *size, torch.float32, "cpu", generator
@@ -214,7 +216,7 @@ def test_noise(pipeline, torched, seed, size):
 @pytest.mark.parametrize("size", SIZES)
 def test_latents(pipeline, plain, size):
     ours = plain.encoder.run(np.asarray(photo(size))[None])[0]
-    edit = wanted(pipeline, 0, size)
+    edit = denoise_request(pipeline, 0, size)
     assert relative(ours, edit.latents) <= 1e-4
     packed = pipeline._pack_latents(torch.from_numpy(edit.latents[None]))[0]
     np.testing.assert_array_equal(plain.denoiser.family.pack(edit.latents), packed)
@@ -255,7 +257,7 @@ def test_size(pipeline, monkeypatch, size, edited_at):
 @torch.no_grad()
 def test_one_velocity(pipeline, torched, plain, size):
     """Of the first step, in which the pipeline runs reference and target together."""
-    edit = wanted(pipeline, 3, size)
+    edit = denoise_request(pipeline, 3, size)
     seen = {}
 
     def keep(network, args, result):
@@ -275,7 +277,7 @@ def test_one_velocity(pipeline, torched, plain, size):
 @pytest.mark.parametrize("size", SIZES)
 def test_an_edits_latents(pipeline, torched, plain, size, seed, steps):
     """After every step in torch, and of the exported lane at the end."""
-    edit = wanted(pipeline, seed, size, steps=steps)
+    edit = denoise_request(pipeline, seed, size, steps=steps)
     theirs, _ = edited(pipeline, seed, size, steps=steps)
     running = torched.begin(edit)
     for packed in theirs:
@@ -294,15 +296,15 @@ def test_three_edits_share_their_steps(request, pipeline, kind, limit):
     denoiser = getattr(denoiser, "denoiser", denoiser)
     size = SIZES[1]
     running = [
-        denoiser.begin(wanted(pipeline, seed, size, sentence))
+        denoiser.begin(denoise_request(pipeline, seed, size, sentence))
         for seed, sentence in enumerate(SENTENCES)
     ]
-    assert len({each.size for each in running}) == 1
+    assert len({edit.size for edit in running}) == 1
     for _ in range(2):
         progress = denoiser.step(running)
-    for seed, (sentence, each) in enumerate(zip(SENTENCES, progress)):
+    for seed, (sentence, update) in enumerate(zip(SENTENCES, progress)):
         theirs = edited(pipeline, seed, size, sentence)[0][-1]
-        assert relative(denoiser.family.pack(each.latents), theirs) <= limit
+        assert relative(denoiser.family.pack(update.latents), theirs) <= limit
 
 
 def test_several_references(pipeline, torched, plain):
@@ -312,8 +314,11 @@ def test_several_references(pipeline, torched, plain):
     photos = [photo(size, 5), *(photo(other, seed) for seed, other in enumerate(others))]
     theirs = edited(pipeline, 5, size, images=photos)[0][-1]
     alone = edited(pipeline, 5, size)[0][-1]
-    edit = wanted(
-        pipeline, 5, size, more=tuple(wanted(pipeline, *each).latents for each in enumerate(others))
+    edit = denoise_request(
+        pipeline,
+        5,
+        size,
+        more=tuple(denoise_request(pipeline, *other).latents for other in enumerate(others)),
     )
     *_, last = torched.run(edit)
     assert np.abs(torched.family.pack(last.latents) - theirs).max() <= EXACT
@@ -338,9 +343,9 @@ def test_a_whole_edit(pipeline, plain, repository, size):
 
 def test_previews(plain):
     """Of the clean tokens, as the folder's map has them."""
-    wanted = plain.wanted([np.asarray(photo(SIZES[1]))], SENTENCE, seed=0, steps=4)
-    *steps, _ = plain.denoiser.run(replace(wanted, previews=3))
-    assert [each.preview.shape for each in steps] == [(16, 28, 3)] * 3
+    request = plain.wanted([np.asarray(photo(SIZES[1]))], SENTENCE, seed=0, steps=4)
+    *steps, _ = plain.denoiser.run(replace(request, previews=3))
+    assert [step.preview.shape for step in steps] == [(16, 28, 3)] * 3
 
 
 # -- lanes -----------------------------------------------------------------------------------------
@@ -353,7 +358,7 @@ def test_narrow_lanes(pipeline, repository):
 
     def error(lane):
         denoiser = Denoiser(repository / f"denoiser_{lane}" / "1")
-        *_, last = denoiser.run(wanted(pipeline, 2, SIZES[0], steps=4))
+        *_, last = denoiser.run(denoise_request(pipeline, 2, SIZES[0], steps=4))
         return np.linalg.norm(denoiser.family.pack(last.latents) - theirs) / np.linalg.norm(theirs)
 
     errors = {lane: error(lane) for lane in ("bf16", "fp8", "fp4")}

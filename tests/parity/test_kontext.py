@@ -115,17 +115,17 @@ def family(modules) -> Kontext:
 def asked(case, run) -> DenoiseRequest:
     """The case with the pipeline's own conditioning and source: only what comes after these is
     ours."""
-    said = [
+    embeds = [
         {
             "conditioning": call["encoder_hidden_states"][0].numpy(),
             "pooled": call["pooled_projections"][0].numpy(),
         }
         for call in run.calls[:2]
     ]
-    negative = said[1] if case.negative is not None else None
+    negative = embeds[1] if case.negative is not None else None
     return DenoiseRequest(
         run.source,
-        said[0],
+        embeds[0],
         np.ones(len(run.latents), bool),
         case.seed,
         case.steps,
@@ -162,9 +162,9 @@ def test_tokens(pipeline, graphs, sentence):
 @torch.no_grad()
 def test_conditioning(pipeline, graphs, sentence):
     text, pooled, _ = pipeline.encode_prompt(sentence, None, max_sequence_length=T5_LENGTH)
-    said = graphs.reader.read(sentence, [])
-    close(said["conditioning"], text[0].numpy())
-    close(said["pooled"], pooled[0].numpy())
+    embeds = graphs.reader.read(sentence, [])
+    close(embeds["conditioning"], text[0].numpy())
+    close(embeds["pooled"], pooled[0].numpy())
 
 
 # -- what comes before the first step --------------------------------------------------------------
@@ -217,16 +217,18 @@ def test_levels(theirs, family, case):
     run = theirs.run(case)
     sigmas = family.sigmas(case.steps, len(run.latents))
     np.testing.assert_array_equal(sigmas, run.sigmas)
-    told = [call["timestep"].item() for call in run.calls[:: 1 + (case.negative is not None)]]
-    np.testing.assert_array_equal(torch.from_numpy(sigmas[:-1]) * 1000 / 1000, torch.tensor(told))
+    timesteps = [call["timestep"].item() for call in run.calls[:: 1 + (case.negative is not None)]]
+    np.testing.assert_array_equal(
+        torch.from_numpy(sigmas[:-1]) * 1000 / 1000, torch.tensor(timesteps)
+    )
 
 
 @every
 def test_inputs_that_stay(theirs, family, case):
     """Position ids and guidance."""
     run = theirs.run(case)
-    wanted = asked(case, run)
-    fixed = family.fixed(wanted, wanted.conditioning, np.flatnonzero(wanted.region))
+    request = asked(case, run)
+    fixed = family.fixed(request, request.conditioning, np.flatnonzero(request.region))
     for ours, name in (("ids", "img_ids"), ("text_ids", "txt_ids")):
         np.testing.assert_array_equal(fixed[ours][0], run.calls[0][name].numpy())
     np.testing.assert_array_equal(fixed["guidance"], run.calls[0]["guidance"].numpy())
@@ -351,7 +353,8 @@ def test_previews_are_fitted_to_the_autoencoder(graphs):
     images = list(smooth_images())
     latents = [graphs.encoder.run(pixels[None])[0] for pixels in images]
     shown = [
-        graphs.denoiser._preview.image(family.pack(each), family.grid(each)) for each in latents
+        graphs.denoiser._preview.image(family.pack(latent), family.grid(latent))
+        for latent in latents
     ]
     small = np.stack([pixels.reshape(32, 4, 32, 4, 3).mean((1, 3)) for pixels in images])
     assert (

@@ -83,13 +83,13 @@ def test_every_lane_is_near_diffusers(checkpoint, lanes, shape):
     model = FluxTransformer2DModel.from_pretrained(
         checkpoint / "transformer", torch_dtype=torch.bfloat16
     )
-    given = graphs(Checkpoint(checkpoint))[0].inputs(shape)
+    step_inputs = graphs(Checkpoint(checkpoint))[0].inputs(shape)
     with torch.no_grad():
-        expected = Step(copy.deepcopy(model)).eval()(*given.values()).numpy()
+        expected = Step(copy.deepcopy(model)).eval()(*step_inputs.values()).numpy()
 
     def error(lane):
         runner = OnnxRunner(lanes / f"denoiser_{lane}" / "1", "step")
-        got = runner.run(**{name: value.numpy() for name, value in given.items()})["velocity"]
+        got = runner.run(**{name: value.numpy() for name, value in step_inputs.items()})["velocity"]
         return np.linalg.norm(got - expected) / np.linalg.norm(expected)
 
     errors = {lane: error(lane) for lane in LANES}
@@ -112,8 +112,8 @@ def test_what_a_graph_cannot_hold_lies_beside_it(lanes):
     files = {path.name for path in (lanes / "vl_parser" / "1").iterdir()}
     weights = {"clip.onnx", "clip.onnx.data", "t5.onnx", "t5.onnx.data"}
     assert files == {*weights, "tokenizer.json", "tokenizer_2.json", "manifest.json"}
-    said = TextEncoderLoop(lanes).reader.read(SENTENCES[0], [])
-    assert {name: value.shape for name, value in said.items()} == {
+    embeds = TextEncoderLoop(lanes).reader.read(SENTENCES[0], [])
+    assert {name: value.shape for name, value in embeds.items()} == {
         "conditioning": (40, 64),
         "pooled": (32,),
     }

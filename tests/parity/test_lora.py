@@ -200,7 +200,7 @@ def test_the_merged_weights_are_those_that_diffusers_fuses(base, checkpoint, tmp
     path = make(base, tmp_path / "adapter")
     adapter = AdapterFile(path, "sketch", SCALE).read(Checkpoint(checkpoint))
     ours = merged(base, adapter)
-    theirs, plain = (dict(each.named_parameters()) for each in (fused(base, path), base))
+    theirs, plain = (dict(network.named_parameters()) for network in (fused(base, path), base))
     assert len(ours) == (len(KOHYA) if make is saved_by_kohya else 21)
     for name, value in ours.items():
         assert (value != theirs[name]).float().mean() < 1e-3, (
@@ -214,14 +214,16 @@ def test_the_merged_weights_are_those_that_diffusers_fuses(base, checkpoint, tmp
 def test_a_lane_is_the_model_with_the_adapter_fused(base, checkpoint, tmp_path):
     path = saved_by_diffusers(base, tmp_path / "adapter")
     adapter = "--lora", path, "--lora-name", "sketch", "--lora-scale", SCALE
-    told = exported(checkpoint, "--repository", tmp_path / "out", *adapter)
-    assert "exported denoiser_bf16-sketch" in told
-    assert [each.name for each in (tmp_path / "out").iterdir()] == ["denoiser_bf16-sketch"]
-    given = graphs(Checkpoint(checkpoint))[0].inputs(Shape(2, 48, 64, 9, 0))
+    output = exported(checkpoint, "--repository", tmp_path / "out", *adapter)
+    assert "exported denoiser_bf16-sketch" in output
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["denoiser_bf16-sketch"]
+    inputs = graphs(Checkpoint(checkpoint))[0].inputs(Shape(2, 48, 64, 9, 0))
     lane = OnnxRunner(tmp_path / "out" / "denoiser_bf16-sketch" / "1", "step", rounded=False)
-    got = lane.run(**{name: value.numpy() for name, value in given.items()})["velocity"]
+    got = lane.run(**{name: value.numpy() for name, value in inputs.items()})["velocity"]
     with torch.no_grad():
-        theirs, plain = (Step(each)(*given.values()).numpy() for each in (fused(base, path), base))
+        theirs, plain = (
+            Step(network)(*inputs.values()).numpy() for network in (fused(base, path), base)
+        )
     assert relative_error(got, theirs) < 2e-4
     assert relative_error(got, plain) > 0.1, "the adapter changes something"
 
@@ -253,8 +255,8 @@ def test_lanes_with_an_adapter(base, checkpoint, tmp_path):
     )
     adapter = "--lora", path, "--lora-name", "sketch"
     exported(*asked)
-    told = exported(*asked, *adapter)
-    assert all(f"exported denoiser_{lane}-sketch" in told for lane in LANES)
+    output = exported(*asked, *adapter)
+    assert all(f"exported denoiser_{lane}-sketch" in output for lane in LANES)
     assert "up to date" in exported(*asked, *adapter) and "up to date" in exported(*asked)
     assert "exported denoiser_fp8-sketch" in exported(
         *asked, *adapter, "--lora-scale", 0.5, "--precision", "fp8"
@@ -282,7 +284,7 @@ def test_lanes_with_an_adapter(base, checkpoint, tmp_path):
         assert os.readlink(ours / "configs/cpu.pbtxt") == "../config.pbtxt"
         for config in (
             "config.pbtxt",
-            *(f"configs/{each.name}" for each in theirs.glob("configs/*")),
+            *(f"configs/{config.name}" for config in theirs.glob("configs/*")),
         ):
             assert (ours / config).read_text() == (theirs / config).read_text().replace(
                 f'name: "denoiser_{lane}"', f'name: "denoiser_{lane}-sketch"'
@@ -363,7 +365,10 @@ ONE = torch.ones(4, 4)
 CASES = {
     "other modules": (
         renamed("transformer_blocks.0.ff.net", "transformer_blocks.9.ff.net"),
-        "changes transformer_blocks.9.ff.net.0.proj, which this checkpoint's transformer does not have",
+        (
+            "changes transformer_blocks.9.ff.net.0.proj, which this checkpoint's transformer does "
+            "not have"
+        ),
     ),
     "other shapes": (
         changed(
@@ -431,17 +436,17 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("make, words", CASES.values(), ids=CASES)
-def test_what_cannot_be_merged_is_one_sentence(base, checkpoint, tmp_path, make, words):
+@pytest.mark.parametrize("make, message", CASES.values(), ids=CASES)
+def test_what_cannot_be_merged_is_one_sentence(base, checkpoint, tmp_path, make, message):
     path = make(base, tmp_path / "adapter")
-    said = refused(
+    error = refused(
         checkpoint, "--repository", tmp_path / "out", "--lora", path, "--lora-name", "sketch"
     )
-    assert words in said and not (tmp_path / "out").exists()
+    assert message in error and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    "options, words",
+    "options, message",
     [
         (("--lora-name", "Sketch"), "--lora-name 'Sketch' is no name of a lane"),
         (("--lora-name", "a/b"), "is no name of a lane"),
@@ -453,8 +458,8 @@ def test_what_cannot_be_merged_is_one_sentence(base, checkpoint, tmp_path, make,
         (("--lora-name", "a", "--weightless"), "leave out --weightless"),
     ],
 )
-def test_options_that_do_not_fit(checkpoint, tmp_path, options, words):
-    assert words in refused(
+def test_options_that_do_not_fit(checkpoint, tmp_path, options, message):
+    assert message in refused(
         checkpoint, "--repository", tmp_path / "out", "--lora", tmp_path, *options
     )
     assert "name its file with --lora" in refused(checkpoint, "--lora-name", "a")

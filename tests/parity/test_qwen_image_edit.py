@@ -161,10 +161,12 @@ def test_latents_noise_and_positions(stages):
             torch.Generator().manual_seed(3),
         )
         latents = [stages.latents(photo) for photo in photos]
-        close(np.concatenate([family.pack(each) for each in latents]), sources[0].detach().numpy())
+        close(
+            np.concatenate([family.pack(latent) for latent in latents]), sources[0].detach().numpy()
+        )
         close(family.noise(3, latents[0]), noise[0].numpy(), 2e-6)
-        shapes = [[(1, *family.grid(each)) for each in (latents[0], *latents)]]
-        image, words = pipeline.transformer.pos_embed(
+        shapes = [[(1, *family.grid(latent)) for latent in (latents[0], *latents)]]
+        image, text = pipeline.transformer.pos_embed(
             shapes, max_txt_seq_len=77, device=torch.device("cpu")
         )
         fixed = family.fixed(
@@ -172,7 +174,7 @@ def test_latents_noise_and_positions(stages):
             {"conditioning": np.zeros((77, 48))},
             None,
         )
-        for ours, theirs in ((fixed["rope"], image), (fixed["text_rope"], words)):
+        for ours, theirs in ((fixed["rope"], image), (fixed["text_rope"], text)):
             close(ours[0], np.stack([theirs.real, theirs.imag], 1))
 
 
@@ -180,7 +182,7 @@ def test_one_velocity(stages):
     """And the timestep that it is of."""
     seen = []
     hook = stages.pipeline.transformer.register_forward_hook(
-        lambda module, _, given, answer: seen.append((given["timestep"], answer[0])),
+        lambda module, _, inputs, answer: seen.append((inputs["timestep"], answer[0])),
         with_kwargs=True,
     )
     try:
@@ -188,7 +190,7 @@ def test_one_velocity(stages):
         stages.theirs(photos, steps=4)
     finally:
         hook.remove()
-    edit = stages.denoiser.begin(stages.wanted(photos, steps=4))
+    edit = stages.denoiser.begin(stages.denoise_request(photos, steps=4))
     close(edit._sigmas, stages.pipeline.scheduler.sigmas.numpy(), 0)
     (inputs,) = edit.inputs()
     close(inputs["timestep"] / 1000, seen[0][0].numpy(), 0)
@@ -223,7 +225,7 @@ def test_three_edits_share_a_step(stages, true_cfg):
         )
         for seed, (sentence, steps) in enumerate([("a b", 4), ("c d", 3), ("e f", 4)])
     ]
-    edits = [stages.denoiser.begin(stages.wanted(**knobs)) for knobs in asked]
+    edits = [stages.denoiser.begin(stages.denoise_request(**knobs)) for knobs in asked]
     assert len({edit.size for edit in edits}) == 1
     last = {}
     while running := [edit for edit in edits if edit.steps]:
@@ -266,9 +268,9 @@ def test_the_bf16_lane_draws_the_same_picture(folder, repository):
     knobs = dict(photos=stages.photos(MORE[0]), seed=1, steps=4, true_cfg=4.0)
     ours = stages.loop.decoder.run(stages.final(**knobs)[None])[0]
     theirs = stages.theirs(**knobs, output_type="np")
-    found = psnr(ours, np.rint(theirs * 255))
-    print(f"PSNR of the bf16 lane: {found:.1f} dB")
-    assert found > 30
+    quality = psnr(ours, np.rint(theirs * 255))
+    print(f"PSNR of the bf16 lane: {quality:.1f} dB")
+    assert quality > 30
 
 
 def test_narrow_lanes(folder, repository):
@@ -290,10 +292,10 @@ def test_narrow_lanes(folder, repository):
         "denoiser",
     )
     lanes = {lane: TextEncoderLoop(repository, lane) for lane in ("bf16", "fp8", "fp4")}
-    wanted = lanes["bf16"].wanted([rng.integers(0, 256, (90, 70, 3), np.uint8)], SENTENCE, 0, 1)
+    request = lanes["bf16"].wanted([rng.integers(0, 256, (90, 70, 3), np.uint8)], SENTENCE, 0, 1)
     moved = {}
     for lane, loop in lanes.items():
-        *_, last = loop.denoiser.run(wanted)
+        *_, last = loop.denoiser.run(request)
         moved[lane] = last.latents
     errors = {
         lane: np.linalg.norm(moved[lane] - moved["bf16"]) / np.linalg.norm(moved["bf16"])

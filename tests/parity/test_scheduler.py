@@ -49,9 +49,13 @@ def test_whole_walk(steps, shift):
 def test_configs(config, steps, tokens):
     theirs = FlowMatchEulerDiscreteScheduler(**config)
     ours = Schedule.of(dict(theirs.config))
-    said = theirs.config
+    settings = theirs.config
     mu = calculate_shift(
-        tokens, said.base_image_seq_len, said.max_image_seq_len, said.base_shift, said.max_shift
+        tokens,
+        settings.base_image_seq_len,
+        settings.max_image_seq_len,
+        settings.base_shift,
+        settings.max_shift,
     )
     assert ours.mu(tokens) == mu
     np.testing.assert_array_equal(ours.sigmas(steps, mu), timesteps(theirs, steps, mu=mu))

@@ -48,7 +48,7 @@ class Running:
 
     kind: Kind
     state: EditState
-    given: list
+    updates: list
     admitted: float = 0.0
     deadline: float = float("inf")
     priority: int = 0
@@ -103,7 +103,9 @@ class Schedule:
         self.shared = 0
 
     def join(self, kind, _):
-        self.running.append(Running(kind, self.denoiser.begin(wanted(self.denoiser, kind)), []))
+        self.running.append(
+            Running(kind, self.denoiser.begin(denoise_request(self.denoiser, kind)), [])
+        )
 
     def cancel(self, which, _):
         if self.running:
@@ -113,8 +115,8 @@ class Schedule:
         """Whom chance takes: one edit, and of those that could share its step any."""
         if self.running:
             first = self.running[which % len(self.running)]
-            could = [each for each in self.running if each.size == first.size and each is not first]
-            self._step([*(each for i, each in enumerate(could) if fellows >> i & 1), first])
+            could = [edit for edit in self.running if edit.size == first.size and edit is not first]
+            self._step([*(edit for i, edit in enumerate(could) if fellows >> i & 1), first])
 
     def finish(self, cost):
         """Whom the scheduler takes, until all are done."""
@@ -123,8 +125,8 @@ class Schedule:
 
     def _step(self, edits):
         self.shared += len(edits) > 1
-        for edit, progress in zip(edits, self.denoiser.step([each.state for each in edits])):
-            edit.given.append(progress)
+        for edit, progress in zip(edits, self.denoiser.step([edit.state for edit in edits])):
+            edit.updates.append(progress)
             if not edit.steps:
                 self._end(edit)
 
@@ -134,19 +136,25 @@ class Schedule:
         self.denoiser.end(edit.state)
 
 
-def wanted(denoiser, kind):
+def denoise_request(denoiser, kind):
     rng = np.random.default_rng(kind.source)
     patch = denoiser.settings["patch"]
     channels = denoiser.settings["latent_channels"]
     conditioning = denoiser.settings["conditioning"]
     region = np.isin(np.arange(CELLS), REGIONS[kind.region])
     latents = rng.standard_normal((channels, 8 * patch, 8 * patch), np.float32)
-    said = {
+    embeds = {
         "conditioning": rng.standard_normal(conditioning, np.float32),
         "boxes": np.zeros((denoiser.settings["slots"], 2, 4), np.float32),
     }
     return DenoiseRequest(
-        latents, said, region, kind.seed, kind.steps, previews=kind.steps - 1, step_cache=kind.cache
+        latents,
+        embeds,
+        region,
+        kind.seed,
+        kind.steps,
+        previews=kind.steps - 1,
+        step_cache=kind.cache,
     )
 
 
@@ -154,7 +162,7 @@ def wanted(denoiser, kind):
 def test_every_edit_gets_what_it_gets_alone(lanes, lane):
     denoiser = Denoiser(lanes / f"denoiser_{lane}" / "1", reference_bytes=FORGETFUL)
     lonely = Denoiser(lanes / f"denoiser_{lane}" / "1")
-    alone = cache(lambda kind: list(lonely.run(wanted(lonely, kind))))
+    alone = cache(lambda kind: list(lonely.run(denoise_request(lonely, kind))))
     counted = {"schedules": 0, "whole": 0, "left": 0, "shared": 0, "reused": 0}
 
     @settings(max_examples=SCHEDULES[lane], deadline=None, derandomize=True)
@@ -167,10 +175,10 @@ def test_every_edit_gets_what_it_gets_alone(lanes, lane):
             getattr(schedule, name)(*details)
         schedule.finish(cost)
         for edit in schedule.over:
-            assert_equal(edit.given, alone(edit.kind)[: len(edit.given)])
+            assert_equal(edit.updates, alone(edit.kind)[: len(edit.updates)])
         assert denoiser.references.counts.bytes <= FORGETFUL, "nobody holds a source any longer"
         whole = sum(not edit.steps for edit in schedule.over)
-        reused = sum(progress.reused for edit in schedule.over for progress in edit.given)
+        reused = sum(progress.reused for edit in schedule.over for progress in edit.updates)
         for name, count in zip(
             counted, (1, whole, len(schedule.over) - whole, schedule.shared, reused)
         ):
@@ -181,8 +189,8 @@ def test_every_edit_gets_what_it_gets_alone(lanes, lane):
     assert min(counted.values()) >= SCHEDULES[lane] / 4, counted
 
 
-def assert_equal(given, expected):
-    for ours, theirs in zip(given, expected, strict=True):
+def assert_equal(actual, expected):
+    for ours, theirs in zip(actual, expected, strict=True):
         assert (ours.step, ours.steps) == (theirs.step, theirs.steps)
         for name in ("preview", "latents"):
             np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)

@@ -57,15 +57,15 @@ def described(folder, pipeline, kind, **config):
     ],
 )
 def test_real_checkpoints_by_their_configs(tmp_path, pipeline, kind, config, billions, gigabytes):
-    found = summary(described(tmp_path / "whole", pipeline, kind, **config))
-    (network,) = found.networks
+    sizes = summary(described(tmp_path / "whole", pipeline, kind, **config))
+    (network,) = sizes.networks
     assert (network.kind, network.dtypes) == (kind, {})
     assert network.parameters / 1e9 == pytest.approx(billions, abs=0.005)
     for lane, expected in gigabytes.items():
-        assert sum(found.lanes[lane].values()) / 1e9 == pytest.approx(expected, rel=0.01)
+        assert sum(sizes.lanes[lane].values()) / 1e9 == pytest.approx(expected, rel=0.01)
     assert [
         fit.alone
-        for fit in found.fits
+        for fit in sizes.fits
         if (fit.gpu, fit.lane, fit.side) == ("RTX 5090", "bf16", 1024)
     ] == [6 if pipeline == KONTEXT else 0]
 
@@ -81,16 +81,17 @@ def test_headers_and_configs_say_the_same(tmp_path):
 
 
 def test_a_config_that_suits_no_class_is_told(tmp_path):
-    found = summary(
+    sizes = summary(
         described(
             tmp_path / "a", KONTEXT, "FluxTransformer2DModel", axes_dims_rope="x", num_layers="many"
         )
     )
-    assert found.networks == [] and any(
-        "FluxTransformer2DModel cannot be made by its config" in each for each in found.missing
+    assert sizes.networks == [] and any(
+        "FluxTransformer2DModel cannot be made by its config" in message
+        for message in sizes.missing
     )
-    found = summary(described(tmp_path / "b", KONTEXT, "NoSuchModel"))
-    assert any("diffusers has no NoSuchModel" in each for each in found.missing)
+    sizes = summary(described(tmp_path / "b", KONTEXT, "NoSuchModel"))
+    assert any("diffusers has no NoSuchModel" in message for message in sizes.missing)
 
 
 @pytest.mark.parametrize("name", THEIRS)
@@ -109,14 +110,16 @@ def test_defaults_are_those_of_diffusers(name):
     )
     made = inspect.signature(THEIRS[name].__init__).parameters.values()
     assert set(ours.components) == {
-        each.name for each in made if each.default is each.empty and each.name != "self"
+        parameter.name
+        for parameter in made
+        if parameter.default is parameter.empty and parameter.name != "self"
     }
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_sizes_are_those_of_diffusers(name):
     made = inspect.signature(getattr(diffusers, name).__init__).parameters
-    assert DEFAULTS[name] == {each: made[each].default for each in DEFAULTS[name]}
+    assert DEFAULTS[name] == {parameter: made[parameter].default for parameter in DEFAULTS[name]}
     assert ("num_single_layers" in made) == ("num_single_layers" in DEFAULTS[name])
 
 
@@ -129,21 +132,22 @@ class Peak(TorchDispatchMode):
     def __init__(self, module):
         super().__init__()
         self._held = {
-            each.untyped_storage()._cdata: 0 for each in (*module.parameters(), *module.buffers())
+            tensor.untyped_storage()._cdata: 0
+            for tensor in (*module.parameters(), *module.buffers())
         }
         self.now = self.most = 0
 
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
         out = function(*arguments, **(options or {}))
-        for each in tree_leaves(out):
+        for tensor in tree_leaves(out):
             if (
-                isinstance(each, torch.Tensor)
-                and (key := each.untyped_storage()._cdata) not in self._held
+                isinstance(tensor, torch.Tensor)
+                and (key := tensor.untyped_storage()._cdata) not in self._held
             ):
-                self._held[key] = each.untyped_storage().nbytes()
+                self._held[key] = tensor.untyped_storage().nbytes()
                 self.now += self._held[key]
                 self.most = max(self.most, self.now)
-                weakref.finalize(each.untyped_storage(), self._drop, key)
+                weakref.finalize(tensor.untyped_storage(), self._drop, key)
         return out
 
     def _drop(self, key):

@@ -80,10 +80,10 @@ def test_parameters_are_the_checkpoints(folder, repository):
     """Bit for bit, also those that the exporter folds, and shares where they are equal."""
     stored = load_file(folder / "transformer" / "diffusion_pytorch_model.safetensors")
     network = TorchRunner(folder_of("bf16", repository), "step")._module.model
-    found = dict(network.named_parameters())
-    assert found.keys() == stored.keys()
-    for name, each in found.items():
-        assert torch.equal(each.float(), stored[name].float()), name
+    parameters = dict(network.named_parameters())
+    assert parameters.keys() == stored.keys()
+    for name, parameter in parameters.items():
+        assert torch.equal(parameter.float(), stored[name].float()), name
 
 
 def test_the_reference_has_storage_for_what_it_uses_only():
@@ -100,7 +100,7 @@ def test_takes_keys_and_values_of_another_runner():
     assert distance(mixed, theirs.run(source, target))["velocity"] <= ROUNDING
     kept = ours.reference.run(**source)
     assert np.asarray(kept["k"]).dtype == np.float32
-    fetched = {name: np.asarray(each) for name, each in kept.items()}
+    fetched = {name: np.asarray(array) for name, array in kept.items()}
     assert distance(fetched | theirs.step.run(**target, **fetched), mixed)["velocity"] <= ROUNDING
 
 
@@ -114,8 +114,8 @@ def test_edits_share_a_step(lane):
     together = ours.step.run(**{name: [row[name] for row in rows] for name in rows[0]})["velocity"]
     assert together.shape == (3, 20, 192)
     far = distances(folder_of(lane), (8, 8), 20, range(8))[2]["velocity"]
-    for got, given in zip(together, several):
-        alone = ours.run(*given)["velocity"][0]
+    for got, step_inputs in zip(together, several):
+        alone = ours.run(*step_inputs)["velocity"][0]
         assert np.linalg.norm(got - alone) <= far * np.linalg.norm(alone)
 
 
@@ -139,8 +139,8 @@ def test_sizes_share_one_compilation(lane, monkeypatch):
     )
     with torch._dynamo.config.patch(error_on_recompile=True):
         for grid, count in zip(GRIDS, (20, 33, 60)):
-            given = inputs(grid, count)
-            assert distance(compiled.run(*given), plain.run(*given))["velocity"] == 0
+            step_inputs = inputs(grid, count)
+            assert distance(compiled.run(*step_inputs), plain.run(*step_inputs))["velocity"] == 0
 
 
 @pytest.fixture()
@@ -170,16 +170,16 @@ def test_an_export_that_does_not_describe_the_transformer_is_refused(copied):
 
 
 @pytest.mark.parametrize(
-    "device, said",
+    "device, message",
     (
         ("abacus", "must be cpu, cuda"),
         ("meta", "not been tried on meta"),
         ("cuda:99", "finds no cuda:99 here"),
     ),
 )
-def test_a_device_that_is_not_here_is_refused(device, said, monkeypatch):
+def test_a_device_that_is_not_here_is_refused(device, message, monkeypatch):
     monkeypatch.setenv(DEVICE, device)
-    with pytest.raises(ArtifactError, match=said):
+    with pytest.raises(ArtifactError, match=message):
         TorchRunner(folder_of("bf16"), "reference")
 
 

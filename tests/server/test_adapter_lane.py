@@ -41,8 +41,8 @@ def repository(tmp_path_factory):
         ignore=shutil.ignore_patterns("__pycache__", "denoiser_fp4", "denoiser_*-*"),
     )
     adapter = "--lora", folder / "adapter", "--lora-name", "sketch", "--lora-scale", 0.2
-    told = exported(CHECKPOINT, "--repository", copy, "--only", "denoiser", *adapter)
-    assert told.startswith(f"exported denoiser_{LANE}") and len(told.splitlines()) == 1
+    output = exported(CHECKPOINT, "--repository", copy, "--only", "denoiser", *adapter)
+    assert output.startswith(f"exported denoiser_{LANE}") and len(output.splitlines()) == 1
     return copy
 
 

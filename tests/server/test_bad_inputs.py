@@ -77,10 +77,10 @@ def unharmed(server, client):
 @pytest.mark.parametrize("model", DOORS)
 @pytest.mark.parametrize("case", BAD)
 def test_values_out_of_their_limits(server, model, case):
-    changes, words = BAD[case]
+    changes, part = BAD[case]
     request = EditRequest(**{"image": PHOTO, "instruction": "make the red circle blue", **changes})
     message = refusal(server, model, inputs_of(request, grpc))
-    assert words in message
+    assert part in message
     error = read_error(message)
     assert (error.code, error.field) == ("INVALID_ARGUMENT", next(iter(changes)).upper())
     assert "Traceback" not in message and "/" not in message.replace("and/or", "")
@@ -101,7 +101,9 @@ def test_steps_0_is_the_default(client):
 @pytest.mark.parametrize("model", DOORS)
 @pytest.mark.parametrize("missing", REQUIRED)
 def test_missing_inputs(server, model, missing):
-    inputs = [each for each in inputs_of(EditRequest(PHOTO, "x"), grpc) if each.name() != missing]
+    inputs = [
+        tensor for tensor in inputs_of(EditRequest(PHOTO, "x"), grpc) if tensor.name() != missing
+    ]
     message = refusal(server, model, inputs)
     assert missing in message and read_error(message).field == missing
 
@@ -139,7 +141,8 @@ def test_wrong_shapes(server, model, shape):
 def test_a_sentence_is_read_before_the_part_for_machines(server, model):
     message = refusal(server, model, inputs_of(EditRequest(PHOTO, "x", steps=99), grpc))
     assert message.endswith(
-        "STEPS is 99; it must be from 0 to 50 (0 is the default) [code=INVALID_ARGUMENT field=STEPS]"
+        "STEPS is 99; it must be from 0 to 50 (0 is the default) [code=INVALID_ARGUMENT "
+        "field=STEPS]"
     )
 
 

@@ -33,8 +33,8 @@ def boards(place):
     paths = [load_board.path_of(lane) for lane in LANES]
     aside = [path.rename(path.with_name(f"{path.name}_aside")) for path in paths]
     ours = {lane: LoadBoard(lane, 3) for lane in LANES}
-    for each in ours.values():
-        each.post(0, 0, 0.001)
+    for board in ours.values():
+        board.post(0, 0, 0.001)
     yield ours
     for own, path in zip(aside, paths):
         own.replace(path)
@@ -88,8 +88,8 @@ def test_a_wish_that_weighs_nothing_stays(boards, client, photo):
 
 
 def test_without_boards_the_preference_holds(boards, client, photo):
-    for each in boards.values():
-        each.remove()
+    for board in boards.values():
+        board.remove()
     assert lane_of(client.edit(photo, SENTENCE))[0] == "bf16"
     assert lane_of(client.edit(photo, SENTENCE, precision="draft"))[0] == "fp4"
     assert lane_of(client.edit(photo, SENTENCE, precision="balanced"))[0] == "fp8"

@@ -107,7 +107,7 @@ def test_an_edit_for_a_machine(command, photo_file, tmp_path, client, photo):
 
 
 @pytest.mark.parametrize(
-    "arguments, code, words",
+    "arguments, code, message",
     [
         (("--negative", "rain", "--true-cfg", 4), 3, "--negative is not known to this checkpoint"),
         (("--reference", "PHOTO"), 3, "--reference holds 1 images; this checkpoint takes 0"),
@@ -120,11 +120,13 @@ def test_an_edit_for_a_machine(command, photo_file, tmp_path, client, photo):
         (("--deadline-ms", 1, "--steps", 50, "--precision", "bf16"), 4, "--deadline-ms 1"),
     ],
 )
-def test_refusals_have_their_exit_codes(command, photo_file, tmp_path, arguments, code, words):
-    arguments = [photo_file if each == "PHOTO" else each for each in arguments]
+def test_refusals_have_their_exit_codes(command, photo_file, tmp_path, arguments, code, message):
+    arguments = [photo_file if argument == "PHOTO" else argument for argument in arguments]
     result = command("edit", photo_file, SENTENCE, "-o", tmp_path / "out.png", *arguments)
     assert (
-        result.exit_code == code and words in result.stderr and not (tmp_path / "out.png").exists()
+        result.exit_code == code
+        and message in result.stderr
+        and not (tmp_path / "out.png").exists()
     )
 
 
@@ -184,14 +186,14 @@ def test_a_list_with_knobs_of_its_own(command, photos, tmp_path):
         "webp",
     )
     assert result.exit_code == 0, result.output
-    told = {entry["out"]: entry for entry in entries(tmp_path / "out")}
-    assert {out: entry["lane"] for out, entry in told.items()} == {
+    by_file = {entry["out"]: entry for entry in entries(tmp_path / "out")}
+    assert {out: entry["lane"] for out, entry in by_file.items()} == {
         "0.webp": "fp8",
         "1.webp": "fp4",
         "1-2.webp": "fp8",
     }
-    assert (told["0.webp"]["seed"], told["1-2.webp"]["seed"]) == (3, 4)
-    assert all((tmp_path / "out" / out).read_bytes().startswith(b"RIFF") for out in told)
+    assert (by_file["0.webp"]["seed"], by_file["1-2.webp"]["seed"]) == (3, 4)
+    assert all((tmp_path / "out" / out).read_bytes().startswith(b"RIFF") for out in by_file)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -228,8 +230,8 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
         assert time.monotonic() < deadline and batch.poll() is None, batch.communicate()
         time.sleep(0.02)
     batch.send_signal(stop)
-    _, told = batch.communicate(timeout=30)
-    assert batch.returncode == 130 and "goes on from here" in told and "Traceback" not in told
+    _, errors = batch.communicate(timeout=30)
+    assert batch.returncode == 130 and "goes on from here" in errors and "Traceback" not in errors
     done = [entry["out"] for entry in entries(out)]
     assert 3 <= len(done) < 200 and {entry["status"] for entry in entries(out)} == {"done"}
     assert sorted(done) == sorted(path.name for path in out.glob("*.png")), (

@@ -154,9 +154,9 @@ def client(family, tmp_path_factory):
     exported(family.checkpoint, "--repository", repository)
     for model, settings in family.settings.items():
         manifest = repository / model / "1" / "manifest.json"
-        told = json.loads(manifest.read_text())
-        told["settings"] |= settings
-        manifest.write_text(json.dumps(told))
+        document = json.loads(manifest.read_text())
+        document["settings"] |= settings
+        manifest.write_text(json.dumps(document))
     config = repository / "denoiser_bf16" / "config.pbtxt"
     config.write_text(
         re.sub(

@@ -21,12 +21,12 @@ def run(*arguments, **environment):
 
 
 def test_every_figure_is_there(tmp_path):
-    told = tmp_path / "out" / "gpu.json"
+    json_path = tmp_path / "out" / "gpu.json"
     options = ("--tiny", "--device", "cpu", "--count", 2, "--steps", 2)
     cache = tmp_path / "cache"
-    done = run(*options, "--json", told, TORCHINDUCTOR_CACHE_DIR=str(cache))
+    done = run(*options, "--json", json_path, TORCHINDUCTOR_CACHE_DIR=str(cache))
     assert done.returncode == 0, done.stderr
-    figures = json.loads(told.read_text())
+    figures = json.loads(json_path.read_text())
     assert figures.keys() == {
         "machine",
         "clocks",

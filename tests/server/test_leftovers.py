@@ -47,24 +47,24 @@ class Command:
             text=True,
         )
 
-    def wait_for(self, words: str) -> None:
+    def wait_for(self, text: str) -> None:
         seen = ""
-        while words not in seen:
+        while text not in seen:
             line = self.process.stdout.readline()
             assert line, f"the command ended early:\n{seen}"
             seen += line
 
     def left(self) -> list[str]:
         """Commands of processes that carry the mark."""
-        found = []
+        commands = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
                     if self.mark.encode() in (entry / "environ").read_bytes():
-                        found.append((entry / "cmdline").read_text().replace("\0", " "))
+                        commands.append((entry / "cmdline").read_text().replace("\0", " "))
                 except OSError:
                     continue
-        return found
+        return commands
 
     def nothing_left(self, seconds: float = 0.0) -> None:
         deadline = time.monotonic() + seconds
@@ -104,12 +104,12 @@ def test_after_the_demo(tmp_path, arguments):
 
 
 @pytest.mark.parametrize(
-    "words", ["starting the server", "seed "], ids=["while starting", "while stopping"]
+    "text", ["starting the server", "seed "], ids=["while starting", "while stopping"]
 )
-def test_after_ctrl_c(tmp_path, arguments, words):
+def test_after_ctrl_c(tmp_path, arguments, text):
     command = Command(tmp_path, *arguments)
-    command.wait_for(words)
-    time.sleep(1 if words.startswith("starting") else 0)
+    command.wait_for(text)
+    time.sleep(1 if text.startswith("starting") else 0)
     command.process.send_signal(signal.SIGINT)
     command.process.communicate(timeout=60)
     command.nothing_left()
@@ -175,7 +175,9 @@ def test_a_server_whose_stub_has_died_ends_and_leaves_no_client_waiting(tmp_path
         stub.kill()
         outcomes = [ends.get(timeout=60) for _ in clients]
         server.process.wait(60)
-    assert any(isinstance(each, RequestError) for each in outcomes), "that of the stub at least"
+    assert any(isinstance(outcome, RequestError) for outcome in outcomes), (
+        "that of the stub at least"
+    )
     assert "has died; the server is stopped" in (tmp_path / "server.log").read_text()
 
 

@@ -42,21 +42,24 @@ def selectors(expression):
     if isinstance(expression, promql_parser.VectorSelector):
         yield (
             expression.name,
-            {each.name: (str(each.op), each.value) for each in expression.matchers.matchers},
+            {
+                matcher.name: (str(matcher.op), matcher.value)
+                for matcher in expression.matchers.matchers
+            },
         )
     for name in ("expr", "lhs", "rhs", "vector_selector", "args"):
         inner = getattr(expression, name, None)
-        for each in inner if isinstance(inner, list) else [inner] if inner is not None else []:
-            yield from selectors(each)
+        for part in inner if isinstance(inner, list) else [inner] if inner is not None else []:
+            yield from selectors(part)
 
 
-def matches(labels, wanted):
-    found = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+def matches(labels, patterns):
+    values = dict(re.findall(r'(\w+)="([^"]*)"', labels))
     return all(
-        re.fullmatch(value, found.get(name, ""))
+        re.fullmatch(value, values.get(name, ""))
         if "Re" in op or "=~" in op
-        else found.get(name) == value
-        for name, (op, value) in wanted.items()
+        else values.get(name) == value
+        for name, (op, value) in patterns.items()
     )
 
 
@@ -95,10 +98,12 @@ def get(url):
 
 @pytest.mark.parametrize("query", [*QUERIES, *RULES])
 def test_a_query_selects_what_is_exposed(exposed, query):
-    wanted = list(selectors(promql_parser.parse(query)))
-    assert wanted
-    for name, labels in wanted:
-        assert any(sample == name and matches(told, labels) for sample, told in exposed), (
+    metrics_of = list(selectors(promql_parser.parse(query)))
+    assert metrics_of
+    for name, labels in metrics_of:
+        assert any(
+            sample == name and matches(sample_labels, labels) for sample, sample_labels in exposed
+        ), (
             name,
             labels,
         )

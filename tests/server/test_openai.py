@@ -84,11 +84,11 @@ def test_the_sdk_gets_what_grpc_gets(sdk, client, photo):
         user="me",
         extra_body={"seed": 5, "steps": 4},
     )
-    assert [base64.b64decode(each.b64_json) for each in answer.data] == [
+    assert [base64.b64decode(image.b64_json) for image in answer.data] == [
         client.edit_one(photo, PROMPT, seed=seed, steps=4, precision="bf16").image
         for seed in (5, 6)
     ]
-    assert [each.retouch["seed"] for each in answer.data] == [5, 6] and answer.data[0].retouch[
+    assert [image.retouch["seed"] for image in answer.data] == [5, 6] and answer.data[0].retouch[
         "lane"
     ] == "bf16"
     assert (answer.size, answer.output_format) == ("128x128", "png")
@@ -108,14 +108,15 @@ def test_the_sdk_streams(sdk, client, photo):
         extra_body={"seed": 5, "steps": 8},
     ) as stream:
         *partial, final = stream
-    assert [each.type for each in (*partial, final)] == ["image_edit.partial_image"] * 3 + [
+    assert [event.type for event in (*partial, final)] == ["image_edit.partial_image"] * 3 + [
         "image_edit.completed"
     ]
-    assert all(isinstance(each, openai.types.ImageEditPartialImageEvent) for each in partial)
+    assert all(isinstance(event, openai.types.ImageEditPartialImageEvent) for event in partial)
     assert isinstance(final, openai.types.ImageEditCompletedEvent)
-    assert [each.partial_image_index for each in partial] == [0, 1, 2]
+    assert [event.partial_image_index for event in partial] == [0, 1, 2]
     assert all(
-        decoded(each.b64_json).shape == (128, 128, 3) and each.size == "128x128" for each in partial
+        decoded(event.b64_json).shape == (128, 128, 3) and event.size == "128x128"
+        for event in partial
     )
     expected = client.edit_one(
         photo, PROMPT, seed=5, steps=8, precision="fp8", format="webp;quality=100"
@@ -139,7 +140,7 @@ def test_the_sdk_of_asyncio(url, photo):
             return await sdk.images.edit(**ask), events
 
     answer, events = asyncio.run(both())
-    assert [each.type for each in events] == ["image_edit.partial_image", "image_edit.completed"]
+    assert [event.type for event in events] == ["image_edit.partial_image", "image_edit.completed"]
     assert events[-1].b64_json == answer.data[0].b64_json
 
 
@@ -187,16 +188,18 @@ def test_models(sdk):
             "deadline_exceeded",
         ),
     ],
-    ids=lambda each: each if isinstance(each, str) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 @pytest.mark.parametrize("stream", [False, True], ids=["", "stream"])
 def test_the_sdks_errors(sdk, photo, ask, error, param, code, stream):
-    with pytest.raises(error) as told:
+    with pytest.raises(error) as raised:
         if stream:
             ask = {**ask, "n": ask.get("n", 1), "stream": True}
         list(sdk.images.edit(**{"image": ("a.png", photo), "prompt": PROMPT, **ask}))
-    assert (told.value.param, told.value.code) == (param, code) and told.value.request_id
-    assert not any(words in str(told.value) for words in ("Traceback", "/work", ".py", "127.0.0.1"))
+    assert (raised.value.param, raised.value.code) == (param, code) and raised.value.request_id
+    assert not any(
+        secret in str(raised.value) for secret in ("Traceback", "/work", ".py", "127.0.0.1")
+    )
 
 
 def test_a_wrong_key(url, photo):
@@ -211,13 +214,13 @@ def test_a_wrong_key(url, photo):
 def test_without_a_tritonserver(photo):
     with (
         openai_server(f"127.0.0.1:{free_port()}") as url,
-        pytest.raises(openai.InternalServerError) as told,
+        pytest.raises(openai.InternalServerError) as raised,
     ):
         openai.OpenAI(base_url=url, api_key="none", max_retries=1).images.edit(
             image=("a.png", photo), prompt=PROMPT
         )
-    assert told.value.status_code == 503 and told.value.response.headers["retry-after"] == "1"
-    assert "127.0.0.1" not in str(told.value)
+    assert raised.value.status_code == 503 and raised.value.response.headers["retry-after"] == "1"
+    assert "127.0.0.1" not in str(raised.value)
 
 
 @contextlib.contextmanager
@@ -243,8 +246,8 @@ def overload(server, photo, edits: int = 60):
                 )
                 if not stop.is_set():  # as full as ever
                     running |= {asyncio.create_task(edit(doors)) for _ in done}
-            for each in running:
-                each.cancel()
+            for task in running:
+                task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
     thread = threading.Thread(target=asyncio.run, args=(all_of_them(),))
@@ -261,11 +264,12 @@ def test_too_much_to_do(server, url, sdk, photo):
     """Refused with 429 and a time to come again, which the SDK keeps."""
     ask = dict(image=("a.png", photo), prompt=PROMPT)
     with overload(server, photo):
-        with pytest.raises(openai.RateLimitError) as told:
+        with pytest.raises(openai.RateLimitError) as raised:
             for _ in range(20):  # one may slip in between two others
                 sdk.images.edit(**ask)
         assert (
-            int(told.value.response.headers["retry-after"]) >= 1 and told.value.code == "overloaded"
+            int(raised.value.response.headers["retry-after"]) >= 1
+            and raised.value.code == "overloaded"
         )
         refused = threading.Thread(target=patient, args=(url, ask, answers := []))
         page = url.removesuffix("/v1") + "/metrics"
@@ -400,10 +404,10 @@ def test_litellm(litellm, url, photo, source, part):
         user="me",
     )
     assert (
-        len({each.b64_json for each in answer.data}) == 2 and answer.usage.output_tokens == 2 * 64
+        len({image.b64_json for image in answer.data}) == 2 and answer.usage.output_tokens == 2 * 64
     )
-    for each in answer.data:
-        holds_to(decoded(each.b64_json), part, source)
+    for image in answer.data:
+        holds_to(decoded(image.b64_json), part, source)
 
 
 @pytest.mark.parametrize(

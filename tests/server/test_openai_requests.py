@@ -25,8 +25,8 @@ def url(server):
 
 
 def test_the_document_is_served(url):
-    with urllib.request.urlopen(f"{url}/openapi.json") as told:
-        assert json.load(told) == schema.raw_schema
+    with urllib.request.urlopen(f"{url}/openapi.json") as response:
+        assert json.load(response) == schema.raw_schema
 
 
 @schema.parametrize()

@@ -110,21 +110,21 @@ def test_a_time_out_says_so(server, photo, http):
         ),
         lambda: asyncio.run(impatient()),
     ):
-        with pytest.raises(RequestError, match=r"no result within 0\.15 s") as told:
+        with pytest.raises(RequestError, match=r"no result within 0\.15 s") as raised:
             late()
-        assert told.value.code == "DEADLINE_EXCEEDED"
+        assert raised.value.code == "DEADLINE_EXCEEDED"
 
 
 @BOTH
 @pytest.mark.parametrize(
-    ("knobs", "status", "words"),
+    ("knobs", "status", "message"),
     [
         ({"region": b"no mask"}, "INVALID_ARGUMENT", "REGION"),
         ({"steps": -1}, "INVALID_ARGUMENT", "STEPS is -1"),
         ({"steps": 50, "region": b"full", "deadline_ms": 30}, "DEADLINE_EXCEEDED", "DEADLINE_MS"),
     ],
 )
-def test_refusals_have_a_status_and_a_sentence(server, photo, http, knobs, status, words):
+def test_refusals_have_a_status_and_a_sentence(server, photo, http, knobs, status, message):
     async def refused():
         async with AsyncRetouch(url_of(server, http), http) as client:
             await client.edit_one(photo, SENTENCE, **knobs)
@@ -133,9 +133,9 @@ def test_refusals_have_a_status_and_a_sentence(server, photo, http, knobs, statu
         lambda: Retouch(url_of(server, http), http).edit_one(photo, SENTENCE, **knobs),
         lambda: asyncio.run(refused()),
     ):
-        with pytest.raises(RequestError, match=words) as told:
+        with pytest.raises(RequestError, match=message) as raised:
             ask()
-        assert told.value.code == status
+        assert raised.value.code == status
 
 
 @BOTH
@@ -156,6 +156,6 @@ def test_where_no_server_is(photo, http):
     ):
         with pytest.raises(
             RequestError, match=f"no server answers at {url}; start one with `retouch serve`"
-        ) as told:
+        ) as raised:
             ask()
-        assert told.value.code == "UNAVAILABLE"
+        assert raised.value.code == "UNAVAILABLE"

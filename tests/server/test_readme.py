@@ -24,9 +24,9 @@ from retouch.launcher.server import HOST, ROOT
 SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), *sorted(ROOT.glob("docs/*.md"))]
 BLOCKS = [
-    found
+    block
     for path in DOCUMENTS
-    for found in re.findall(r"```(sh|python)\n(.*?)```", path.read_text(), re.S)
+    for block in re.findall(r"```(sh|python)\n(.*?)```", path.read_text(), re.S)
 ]
 SHELL = [
     line
@@ -65,16 +65,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def line(words: str) -> str:
+def line(text: str) -> str:
     """The one command that holds these words."""
-    (found,) = [command for command in SHELL if words in command]
-    return found
+    (command,) = [command for command in SHELL if text in command]
+    return command
 
 
-def block(words: str) -> str:
+def block(text: str) -> str:
     """The one Python block that holds these words."""
-    (found,) = [code for code in PYTHON if words in code]
-    return found
+    (code,) = [code for code in PYTHON if text in code]
+    return code
 
 
 def run(command: str, seconds: float = 300) -> str:
@@ -109,7 +109,7 @@ def changed(edited: Path) -> bool:
 
 
 @contextlib.contextmanager
-def running(command: str, said: str, *ports: int) -> Iterator[str]:
+def running(command: str, ready: str, *ports: int) -> Iterator[str]:
     """A command that stays, until Ctrl-C; yields the line by which it `said` that it is there. It
     wants `ports`."""
     for port in ports:
@@ -125,9 +125,9 @@ def running(command: str, said: str, *ports: int) -> Iterator[str]:
         start_new_session=True,
     )
     try:
-        told = next((told for told in process.stdout if said in told), "")
-        assert told and process.poll() is None
-        yield told
+        line = next((line for line in process.stdout if ready in line), "")
+        assert line and process.poll() is None
+        yield line
     finally:
         for child in subprocess.run(
             ["pgrep", "-g", str(process.pid)], capture_output=True, text=True
@@ -137,7 +137,7 @@ def running(command: str, said: str, *ports: int) -> Iterator[str]:
 
 
 def test_every_command_is_known_here():
-    assert [sum(words in command for words in RUN) for command in SHELL] == [1] * len(SHELL), SHELL
+    assert [sum(text in command for text in RUN) for command in SHELL] == [1] * len(SHELL), SHELL
     assert sorted(map(line, RUN)) == sorted(SHELL)
 
 
@@ -149,8 +149,8 @@ def test_links_between_the_documents_lead_somewhere():
 
 def test_the_first_two_commands():
     shutil.rmtree(ROOT / "out", ignore_errors=True)
-    told = run(line("make demo"))
-    assert "denoiser" in told and "vl_parser" in told
+    output = run(line("make demo"))
+    assert "denoiser" in output and "vl_parser" in output
     written = {path.name for path in (ROOT / "out").iterdir()}
     assert {"before.png", "after.png", "contact-sheet.png"} < written
     assert sum(name.startswith("preview-") for name in written) >= 2
@@ -164,8 +164,8 @@ def test_an_export_of_what_is_there():
 
 
 def test_a_look_at_the_checkpoint():
-    told = run(line("retouch inspect"))
-    assert "instructx" in told and "9.43 MB" in told and "missing" not in told
+    output = run(line("retouch inspect"))
+    assert "instructx" in output and "9.43 MB" in output and "missing" not in output
 
 
 def test_the_report_in_a_hurry():
@@ -174,13 +174,13 @@ def test_the_report_in_a_hurry():
     assert {"report.html", "report.md", "figures.json", "raw"} <= {
         path.name for path in folder.iterdir()
     }
-    told = figures.load(folder / "figures.json")
-    assert told.closed and told.open and told.streaming and told.quality
+    results = figures.load(folder / "figures.json")
+    assert results.closed and results.open and results.streaming and results.quality
 
 
 def test_the_page_is_one_command_away():
-    with running(line("make web"), "the page is ready") as told:
-        (url,) = re.findall(r"http://127\.0\.0\.1:\d+", told)
+    with running(line("make web"), "the page is ready") as ready_line:
+        (url,) = re.findall(r"http://127\.0\.0\.1:\d+", ready_line)
         with urllib.request.urlopen(url, timeout=20) as page:
             assert re.search(r'"title": *"Retouch"', page.read().decode())
     with pytest.raises(OSError):
@@ -194,8 +194,10 @@ def test_openais_api_is_one_command_away(tmp_path):
         assert changed(ROOT / "out" / "curl.png")
         events = re.findall(r"^event: (.*)$", run(line("partial_images")), re.M)
         assert events == ["image_edit.partial_image"] * 2 + ["image_edit.completed"]
-        told = [each.split()[:2] for each in script(block("from openai"), tmp_path)]
-    assert told == [["image_edit.partial_image", "128x128"], ["image_edit.completed", "128x128"]]
+        printed = [
+            printed_line.split()[:2] for printed_line in script(block("from openai"), tmp_path)
+        ]
+    assert printed == [["image_edit.partial_image", "128x128"], ["image_edit.completed", "128x128"]]
 
 
 def test_a_server_that_stays(tmp_path):

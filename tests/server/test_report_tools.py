@@ -55,25 +55,30 @@ def export(analyzer, pictures, server, load):
 
 @pytest.mark.parametrize("door", [UNARY, PLAIN], ids=lambda door: door.protocol)
 def test_a_closed_loop(analyzer, pictures, server, door):
-    told = export(analyzer, pictures, server, Load(door, COUNT, clients=2))
-    assert len(told.requests) == COUNT
-    assert all(len(each.answers) == 1 and each.answers[0] > each.sent for each in told.requests)
-    assert all(0 < each.milliseconds["denoiser"] < each.latency for each in told.requests)
-    run = Run.of(told.requests, slo_ms=1e9, queue=told.queue)
+    exported = export(analyzer, pictures, server, Load(door, COUNT, clients=2))
+    assert len(exported.requests) == COUNT
+    assert all(
+        len(request.answers) == 1 and request.answers[0] > request.sent
+        for request in exported.requests
+    )
+    assert all(
+        0 < request.milliseconds["denoiser"] < request.latency for request in exported.requests
+    )
+    run = Run.of(exported.requests, slo_ms=1e9, queue=exported.queue)
     assert run.good == 1 and run.rate > 0 and run.p50 <= run.p99 and run.queue >= 0
 
 
 def test_a_stream(analyzer, pictures, server):
-    told = export(analyzer, pictures, server, Load(STREAM, COUNT, clients=1, previews=2))
-    assert [len(each.answers) for each in told.requests] == [3] * COUNT
-    run = Run.of(told.requests, slo_ms=1e9)
+    exported = export(analyzer, pictures, server, Load(STREAM, COUNT, clients=1, previews=2))
+    assert [len(request.answers) for request in exported.requests] == [3] * COUNT
+    run = Run.of(exported.requests, slo_ms=1e9)
     assert 0 < run.first < run.p50 and run.gap > 0
 
 
 def test_arrivals_at_a_rate(analyzer, pictures, server):
-    told = export(analyzer, pictures, server, Load(UNARY, 2 * COUNT, rate=8.0))
-    assert len(told.requests) == 2 * COUNT
-    gaps = [b.sent - a.sent for a, b in zip(told.requests, told.requests[1:])]
+    exported = export(analyzer, pictures, server, Load(UNARY, 2 * COUNT, rate=8.0))
+    assert len(exported.requests) == 2 * COUNT
+    gaps = [b.sent - a.sent for a, b in zip(exported.requests, exported.requests[1:])]
     assert max(gaps) > 2 * min(gaps), "a Poisson process, no beat"
 
 
@@ -136,8 +141,8 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path):
             time.sleep(0.05)
     finally:
         os.kill(report.pid, signal.SIGINT)
-        told, _ = report.communicate(timeout=60)
-    assert report.returncode == 130 and "stopped" in told and "Traceback" not in told
+        output, _ = report.communicate(timeout=60)
+    assert report.returncode == 130 and "stopped" in output and "Traceback" not in output
     _, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []
 

@@ -78,10 +78,10 @@ def serve(tmp_path):
         return running[-1]
 
     yield start
-    for each in running:
-        if each.process.poll() is None:
-            each.process.send_signal(signal.SIGINT)
-            each.ended()
+    for server in running:
+        if server.process.poll() is None:
+            server.process.send_signal(signal.SIGINT)
+            server.ended()
 
 
 @pytest.fixture(scope="module")

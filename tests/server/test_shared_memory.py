@@ -64,11 +64,13 @@ def test_the_same_bytes_as_in_messages(url, photo, large):
             (large, {"region": b"full"}),
             (photo, {"region": file_of(np.full((128, 128), 255, np.uint8))}),
         ):
-            told, got = (
+            plain_answers, got = (
                 list(client.edit(image, SENTENCE, seed=5, previews=2, precision="bf16", **knobs))
                 for client in (plain, shared)
             )
-            assert [each.image for each in got] == [each.image for each in told] and len(got) == 3
+            assert [answer.image for answer in got] == [
+                answer.image for answer in plain_answers
+            ] and len(got) == 3
         assert len(regions(url)) == 2, "one served twice"
 
 
@@ -81,12 +83,12 @@ def test_many_at_once_get_their_own(url):
                 *(client.edit_one(image, SENTENCE, seed=3, precision="fp8") for image in images)
             )
 
-    told, got = (
+    plain_answers, got = (
         asyncio.run(all_of_them(AsyncRetouch(url, shared_memory=shared)))
         for shared in (False, True)
     )
-    assert [each.image for each in got] == [each.image for each in told]
-    assert len({each.image for each in got}) == len(images)
+    assert [answer.image for answer in got] == [answer.image for answer in plain_answers]
+    assert len({answer.image for answer in got}) == len(images)
 
 
 def test_after_edits_that_were_left(url, photo):
@@ -138,9 +140,9 @@ def test_without_a_server(photo, kind):
         async with AsyncRetouch(url, shared_memory=True, retries=retries) as client:
             await client.edit_one(photo, SENTENCE)
 
-    with pytest.raises(RequestError, match="no server answers") as told:
+    with pytest.raises(RequestError, match="no server answers") as raised:
         if kind == "asyncio":
             asyncio.run(ask())
         else:
             Retouch(url, shared_memory=True, retries=retries).edit_one(photo, SENTENCE)
-    assert told.value.code == "UNAVAILABLE"
+    assert raised.value.code == "UNAVAILABLE"

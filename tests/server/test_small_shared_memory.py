@@ -25,16 +25,17 @@ from retouch.client import Retouch
 from retouch.launcher.server import Server
 from retouch.api.request import RequestError
 
-large = file_of(np.random.default_rng(0).integers(0, 256, (2048, 2048, 3), np.uint8), compress_level=1)
-told = []
+noise = np.random.default_rng(0).integers(0, 256, (2048, 2048, 3), np.uint8)
+large = file_of(noise, compress_level=1)
+outcomes = []
 with Server(one_lane(Path(sys.argv[1]))) as server:
     client = Retouch(f"127.0.0.1:{server.grpc}", timeout=60)
     for image in (file_of(scene()), large, large, file_of(scene())):
         try:
-            told.append(["", client.edit_one(image, "make the red circle blue", seed=1).final])
+            outcomes.append(["", client.edit_one(image, "make the red circle blue", seed=1).final])
         except RequestError as failure:
-            told.append([failure.code, str(failure)])
-print(json.dumps(told))
+            outcomes.append([failure.code, str(failure)])
+print(json.dumps(outcomes))
 """
 
 
@@ -57,7 +58,7 @@ def test_large_images_fail_in_a_sentence_and_small_ones_do_not(alone, tmp_path):
     assert done.returncode == 0, done.stderr
     before, *large, after = json.loads(done.stdout.splitlines()[-1])
     assert before == after == ["", True]
-    for status, words in large:
-        assert status == "INTERNAL" and ("--shm-size" in words or "its log says why" in words)
-        assert "/dev/shm/" not in words and "retouch_" not in words
-    assert any("--shm-size" in words for _, words in large)
+    for status, message in large:
+        assert status == "INTERNAL" and ("--shm-size" in message or "its log says why" in message)
+        assert "/dev/shm/" not in message and "retouch_" not in message
+    assert any("--shm-size" in message for _, message in large)

@@ -51,7 +51,7 @@ def test_alone_or_among_seven_others(client):
             ]
             among = threads.submit(image_of, client, 11)
             assert among.result() == alone
-            assert all(each.result() for each in noise)
+            assert all(task.result() for task in noise)
 
 
 LONG = {"steps": 50, "previews": 8, "region": b"full", "precision": "bf16"}

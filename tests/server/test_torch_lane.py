@@ -51,5 +51,5 @@ def pixels(client, photo, lane):
 
 def test_the_server_answers_the_same_picture(client, torch_client, photo):
     for lane in LANES:
-        ours, onnx = (pixels(each, photo, lane) for each in (torch_client, client))
+        ours, onnx = (pixels(one_client, photo, lane) for one_client in (torch_client, client))
         assert 40 <= psnr(ours, onnx) < np.inf

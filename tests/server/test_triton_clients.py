@@ -37,8 +37,8 @@ def test_health_and_server_metadata(triton):
 def test_model_metadata_names_the_tensors(triton, door):
     client, _, as_json = triton
     metadata = client.get_model_metadata(door, **as_json)
-    assert [each["name"] for each in metadata["inputs"]] == [tensor.name for tensor in INPUTS]
-    assert {each["name"] for each in metadata["outputs"]} == (
+    assert [entry["name"] for entry in metadata["inputs"]] == [tensor.name for tensor in INPUTS]
+    assert {entry["name"] for entry in metadata["outputs"]} == (
         {"EDITED", "STEP", "INFO"} if door == "edit_ensemble" else {"IMAGE", "STEP", "INFO"}
     )
 
@@ -47,8 +47,10 @@ def test_configuration_says_which_doors_stream(triton):
     client, _, as_json = triton
 
     def streams(door):
-        told = client.get_model_config(door, **as_json)
-        return bool(told.get("config", told).get("model_transaction_policy", {}).get("decoupled"))
+        answer = client.get_model_config(door, **as_json)
+        return bool(
+            answer.get("config", answer).get("model_transaction_policy", {}).get("decoupled")
+        )
 
     assert streams("edit") and not streams("edit_sync")
 
@@ -57,7 +59,9 @@ def test_the_index_lists_all_models_as_ready(triton, server):
     client, _, as_json = triton
     headers = (grpc_headers if as_json else http_headers)(server.secret)
     index = client.get_model_repository_index(headers=headers, **as_json)
-    states = {each["name"]: each.get("state") for each in (index["models"] if as_json else index)}
+    states = {
+        entry["name"]: entry.get("state") for entry in (index["models"] if as_json else index)
+    }
     assert {
         states[name]
         for name in (
@@ -75,8 +79,8 @@ def test_statistics_count_a_unary_edit(triton, photo):
     client, protocol, as_json = triton
 
     def succeeded():
-        (told,) = client.get_inference_statistics("edit_sync", **as_json)["model_stats"]
-        return int(told["inference_stats"]["success"].get("count", 0))
+        (statistics,) = client.get_inference_statistics("edit_sync", **as_json)["model_stats"]
+        return int(statistics["inference_stats"]["success"].get("count", 0))
 
     before = succeeded()
     answer = answer_of(

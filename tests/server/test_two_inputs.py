@@ -59,12 +59,12 @@ def test_all_kinds_of_files_give_the_same_bytes(server, photo, tmp_path, http):
     async def beside():
         async with AsyncRetouch(url, http) as client:
             return [
-                (await client.edit_one(each, SENTENCE, seed=1)).image
-                for each in (path, io.BytesIO(photo))
+                (await client.edit_one(image, SENTENCE, seed=1)).image
+                for image in (path, io.BytesIO(photo))
             ]
 
     with Retouch(url, http) as client:
-        images = [client.edit_one(each, SENTENCE, seed=1).image for each in inputs]
+        images = [client.edit_one(image, SENTENCE, seed=1).image for image in inputs]
         with pytest.raises(TypeError, match="image must be bytes"):
             client.edit_one(3, SENTENCE)
     assert len({*images, *asyncio.run(beside())}) == 1

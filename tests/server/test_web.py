@@ -82,7 +82,7 @@ def tabs(person, site):
         opened.append(page)
         page.on("request", note)
         page.goto(url)
-        expect(told(page)).to_be_visible(timeout=EVENTUALLY)
+        expect(status_line(page)).to_be_visible(timeout=EVENTUALLY)
         return page
 
     yield open_tab
@@ -96,7 +96,7 @@ def tab(tabs):
     return tabs()
 
 
-def told(page):
+def status_line(page):
     """The line that says what happens."""
     return page.locator("#status .status")
 
@@ -109,7 +109,7 @@ def drop(page, file, name="photo.png"):
 
 def ready(page, file):
     drop(page, file)
-    expect(told(page)).to_contain_text("Say what should change", timeout=EVENTUALLY)
+    expect(status_line(page)).to_contain_text("Say what should change", timeout=EVENTUALLY)
 
 
 def choose(page, group, name):
@@ -159,7 +159,7 @@ def edit(page, sentence=SENTENCE):
             ask(page, sentence)
             break
     expect(turns(page)).to_have_count(before + 1, timeout=EVENTUALLY)
-    expect(told(page)).to_contain_text("Done in", timeout=EVENTUALLY)
+    expect(status_line(page)).to_contain_text("Done in", timeout=EVENTUALLY)
     expect(page.locator("#edit")).to_be_visible(timeout=EVENTUALLY)
 
 
@@ -223,11 +223,11 @@ def test_before_and_after_by_a_slider(tab, photo):
     ready(tab, photo)
     edit(tab)
     after = tab.locator("#compare img").last
-    seen = after.evaluate("each => getComputedStyle(each).clipPath")
+    seen = after.evaluate("image => getComputedStyle(image).clipPath")
     handle = tab.locator("#compare .inner").bounding_box()
     slide(tab, 0.4)
     assert tab.locator("#compare .inner").bounding_box()["x"] < handle["x"] - 20
-    assert after.evaluate("each => getComputedStyle(each).clipPath") != seen
+    assert after.evaluate("image => getComputedStyle(image).clipPath") != seen
     look(tab, "slider")
 
 
@@ -236,7 +236,8 @@ def test_previews_sharpen_while_it_is_edited(tab, photo):
     slow(tab)
     tab.evaluate("""() => {
         window.seen = new Set()
-        const look = () => document.querySelectorAll("#photo img").forEach(each => window.seen.add(each.src))
+        const images = () => document.querySelectorAll("#photo img")
+        const look = () => images().forEach(image => window.seen.add(image.src))
         const all = {subtree: true, childList: true, attributes: true}
         new MutationObserver(look).observe(document.querySelector("#photo"), all)
     }""")
@@ -281,7 +282,7 @@ def test_what_is_not_painted_stays(tab, photo, source):
     fixed(tab)
     choose(tab, "#where", "Where I paint")
     ask(tab, "make the background white")
-    expect(told(tab)).to_contain_text("Nothing is painted yet", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text("Nothing is painted yet", timeout=EVENTUALLY)
     expect(tab.locator("#mask canvas").last).to_be_visible(timeout=EVENTUALLY)
     choose(tab, "#where", "Where the sentence says")
     stroke(tab)
@@ -331,23 +332,23 @@ def test_a_refresh_and_a_way_back_keep_picture_and_turns(tab, photo):
     edit(tab)
     result = downloaded(tab)
     tab.reload()
-    expect(told(tab)).to_contain_text("This is turn 1", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text("This is turn 1", timeout=EVENTUALLY)
     expect(turns(tab)).to_have_count(2)
     assert downloaded(tab) == result
     tab.locator("#undo").click()
-    expect(told(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
     tab.goto("about:blank")
     tab.go_back()
-    expect(told(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
     expect(turns(tab)).to_have_count(2)
     assert downloaded(tab) == photo
     other = tab.context.new_page()
     other.goto(tab.url)
-    expect(told(other)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
+    expect(status_line(other)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
     tab.locator("#restart").click()
-    expect(told(tab)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
     tab.reload()
-    expect(told(tab)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
     expect(tab.locator("#photo img")).to_have_count(0)
 
 
@@ -356,10 +357,10 @@ def test_an_example_is_one_click(tab):
     tab.locator("#examples .thumbnail-item").first.click()
     expect(tab.locator("#instruction input")).to_have_value(SENTENCE, timeout=EVENTUALLY)
     tab.locator("#edit").click()
-    expect(told(tab)).to_contain_text("Done in", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text("Done in", timeout=EVENTUALLY)
     edit(tab, "remove the green square")
     tab.locator("#undo").click()
-    expect(told(tab)).to_contain_text("This is turn 1", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text("This is turn 1", timeout=EVENTUALLY)
     slide(tab, 0.43)
     look(tab, "page")
 
@@ -375,8 +376,8 @@ def test_an_example_is_one_click(tab):
 )
 def test_a_bad_file_is_told_in_a_sentence(tab, photo, file, name, sentence):
     drop(tab, file, name)
-    expect(told(tab)).to_contain_text(sentence, timeout=EVENTUALLY)
-    expect(told(tab)).to_have_attribute("role", "alert")
+    expect(status_line(tab)).to_contain_text(sentence, timeout=EVENTUALLY)
+    expect(status_line(tab)).to_have_attribute("role", "alert")
     expect(tab.locator("#refusal")).to_contain_text(sentence)
     expect(tab.get_by_test_id("toast-body").filter(has_text=sentence)).to_be_visible()
     expect(tab.locator("#instruction input")).to_be_in_viewport(ratio=1)
@@ -403,14 +404,18 @@ def test_examples_are_named_by_their_sentences(tab):
 
 def test_what_is_missing_is_told_in_a_sentence(tab, photo):
     ask(tab)
-    expect(told(tab)).to_contain_text("There is no picture to edit yet", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text("There is no picture to edit yet", timeout=EVENTUALLY)
     ready(tab, photo)
     ask(tab, " ")
-    expect(told(tab)).to_contain_text("The sentence is blank; send a sentence", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text(
+        "The sentence is blank; send a sentence", timeout=EVENTUALLY
+    )
     tab.get_by_label("A new seed each time").uncheck()
     tab.locator("#seed input").fill("-1")
     ask(tab)
-    expect(told(tab)).to_contain_text("The seed is -1; it must be from 0", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text(
+        "The seed is -1; it must be from 0", timeout=EVENTUALLY
+    )
     tab.locator("#seed input").fill("3")
     edit(tab)
 
@@ -419,11 +424,13 @@ def test_no_server_is_told_in_a_sentence(tabs, photo):
     address = f"{HOST}:{free_port()}"
     with served(address, Options(port=0)) as url:
         page = tabs(url)
-        expect(told(page)).to_contain_text(f"No server answers at {address}", timeout=EVENTUALLY)
+        expect(status_line(page)).to_contain_text(
+            f"No server answers at {address}", timeout=EVENTUALLY
+        )
         look(page, "no-server")
         ready(page, photo)
         ask(page)
-        expect(told(page)).to_contain_text("make serve", timeout=EVENTUALLY)
+        expect(status_line(page)).to_contain_text("make serve", timeout=EVENTUALLY)
         expect(page.locator("#edit")).to_be_visible()
 
 
@@ -458,7 +465,7 @@ def test_an_edit_is_stopped(tab, photo, server):
     with held_up(server, photo):
         ask(tab)
         tab.locator("#stop").click()
-        expect(told(tab)).to_contain_text("Stopped", timeout=EVENTUALLY)
+        expect(status_line(tab)).to_contain_text("Stopped", timeout=EVENTUALLY)
     expect(turns(tab)).to_have_count(0)
     choose(tab, "#where", "Where the sentence says")
     edit(tab)
@@ -473,7 +480,7 @@ def test_a_picture_that_is_taken_away_in_an_edit_is_gone(tab, photo, server):
         tab.locator("#photo").get_by_label("Remove Image").dispatch_event(
             "click"
         )  # the picture's buttons are covered
-        expect(told(tab)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
+        expect(status_line(tab)).to_contain_text("Drop a picture", timeout=EVENTUALLY)
     settled(server)
     expect(tab.locator("#edit")).to_be_visible()
     expect(tab.locator("#photo img")).to_have_count(0)
@@ -494,12 +501,12 @@ def test_turns_are_chosen_in_an_edit(tab, photo, server):
         ask(tab, "remove the blue square")
         expect(tab.locator("#stop")).to_be_visible(timeout=EVENTUALLY)
         tab.locator("#undo").dispatch_event("click")
-        expect(told(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
+        expect(status_line(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
     settled(server)
     expect(tab.locator("#edit")).to_be_visible()
     expect(turns(tab)).to_have_count(2)
     assert downloaded(tab) == photo
-    expect(told(tab)).to_contain_text("This is where you began")
+    expect(status_line(tab)).to_contain_text("This is where you began")
 
 
 def test_a_closed_tab_frees_its_slot(tabs, photo, server):
@@ -547,12 +554,14 @@ def test_tabs_have_their_own_pictures(tabs, photo):
 def test_it_fits_and_reads_well(tab, photo, scheme):
     """In a wide and in a narrow window, each as it is opened."""
     tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    found = [fault for width in WIDTHS for fault in faults(tab, width, f"empty-{width}-{scheme}")]
+    faults_found = [
+        fault for width in WIDTHS for fault in faults(tab, width, f"empty-{width}-{scheme}")
+    ]
     ready(tab, photo)
     edit(tab)
     for width in WIDTHS:
-        found += faults(tab, width, f"edited-{width}-{scheme}", unfold=True)
-    assert found == []
+        faults_found += faults(tab, width, f"edited-{width}-{scheme}", unfold=True)
+    assert faults_found == []
 
 
 def faults(page, width, name, unfold=False):
@@ -562,16 +571,16 @@ def faults(page, width, name, unfold=False):
 
     page.set_viewport_size({"width": width, "height": 844})
     page.reload()
-    expect(told(page)).to_be_visible(timeout=EVENTUALLY)
+    expect(status_line(page)).to_be_visible(timeout=EVENTUALLY)
     if unfold:
         expect(turns(page)).to_have_count(2, timeout=EVENTUALLY)
         page.locator("#advanced > button").click()
         expect(page.get_by_label("Deadline in milliseconds")).to_be_visible()
     look(page, name)
-    found = [*violations(Axe(), page)]
+    faults_found = [*violations(Axe(), page)]
     if page.evaluate("document.documentElement.scrollWidth") > width:
-        found.append(f"it is wider than {width}")
-    return found
+        faults_found.append(f"it is wider than {width}")
+    return faults_found
 
 
 def violations(axe, page):

@@ -244,7 +244,7 @@ def test_beyond_loopback_there_must_be_a_key(monkeypatch, address):
 def test_beyond_loopback(monkeypatch):
     monkeypatch.setenv("RETOUCH_API_KEYS", "secret")
     with live(host="0.0.0.0", allowed_hosts=("edit.example",)) as server:
-        assert "/health" in server.told and "key" in server.told
+        assert "/health" in server.notice and "key" in server.notice
         for host, status in (
             ("edit.example", 401),
             ("EDIT.example:443", 401),

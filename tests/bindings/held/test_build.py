@@ -35,12 +35,12 @@ def wide(tmp_path, world, narrow):
     return folder
 
 
-def refused(root, lane, words, **changes):
+def refused(root, lane, message, **changes):
     """The sentence with which an export is refused; it leaves nothing behind."""
     with pytest.raises(ArtifactError) as failure:
         export(root, lane, **changes)
     sentence = str(failure.value)
-    assert words in sentence and "\n" not in sentence and str(root) not in sentence
+    assert message in sentence and "\n" not in sentence and str(root) not in sentence
     assert not list(folder_of(root, lane).iterdir())
     return sentence
 
@@ -72,13 +72,13 @@ def test_a_lane_is_built_and_described(tmp_path, world, wide, narrow):
 
 def test_progress_is_told(tmp_path, world):
     heard = []
-    export(tmp_path, "bf16", say=lambda words, done: heard.append((words, done)))
-    assert [done for words, done in heard if words == "step: Building"] == [0, 1 / 3, 2 / 3, 1, 1]
+    export(tmp_path, "bf16", say=lambda label, done: heard.append((label, done)))
+    assert [done for label, done in heard if label == "step: Building"] == [0, 1 / 3, 2 / 3, 1, 1]
     assert ("step: comparing with ONNX Runtime", None) in heard
 
 
 def test_ctrl_c_stops_a_build(tmp_path, world):
-    def stop(words, done):
+    def stop(label, done):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -146,16 +146,16 @@ def test_a_table_that_does_not_fit_the_graph_is_refused(tmp_path, world):
 
 
 @pytest.mark.parametrize(
-    "layers, words",
+    "layers, message",
     [
         (("transformer_blocks.0.ff",), "4 wide matrix products, its graph 3"),
         (("transformer_blocks.0.ff", "transformer_blocks.0.to_out"), "has no FP"),
     ],
 )
-def test_a_plan_with_layers_made_wide_is_refused(tmp_path, world, wide, narrow, layers, words):
+def test_a_plan_with_layers_made_wide_is_refused(tmp_path, world, wide, narrow, layers, message):
     world.widened = layers
-    refused(tmp_path, narrow[0], words, wider=wide)
-    refused(tmp_path, narrow[0], words, wider=wide, force=True)
+    refused(tmp_path, narrow[0], message, wider=wide)
+    refused(tmp_path, narrow[0], message, wider=wide, force=True)
 
 
 def test_a_plan_with_weights_stored_wide_is_refused(tmp_path, world, wide, narrow):
@@ -193,11 +193,11 @@ def test_a_lane_that_is_not_faster_is_refused(tmp_path, world, wide, narrow):
 
 def test_a_lane_without_the_wider_one_is_refused(tmp_path, world, wide, narrow):
     lane, wider = narrow
-    words = f"must be faster than {wider}, which cannot be measured"
-    refused(tmp_path, lane, words)
+    message = f"must be faster than {wider}, which cannot be measured"
+    refused(tmp_path, lane, message)
     world.device.name = "NVIDIA Next"
     world.device.capability = (13, 0)
-    assert "NVIDIA Next (compute capability 13.0)" in refused(tmp_path, lane, words, wider=wide)
+    assert "NVIDIA Next (compute capability 13.0)" in refused(tmp_path, lane, message, wider=wide)
     folder = export(tmp_path, lane, wider=wide, force=True)
     assert PlanInfo.of(read(folder), "step").milliseconds == {}
 
@@ -206,10 +206,10 @@ def test_fp4_needs_tensorrt_11_and_blackwell(tmp_path, world):
     if world.eleven:
         world.device.name = "NVIDIA H200"
         world.device.capability = (9, 0)
-        words = "needs a Blackwell GPU or newer (compute capability 10.0) and this is NVIDIA H200"
+        message = "needs a Blackwell GPU or newer (compute capability 10.0) and this is NVIDIA H200"
     else:
-        words = f"needs TensorRT 11.0 or newer and this is {world.version}"
-    assert "export the lane fp8" in refused(tmp_path, "fp4", words, force=True)
+        message = f"needs TensorRT 11.0 or newer and this is {world.version}"
+    assert "export the lane fp8" in refused(tmp_path, "fp4", message, force=True)
 
 
 @pytest.mark.parametrize("lane, capability", [("fp8", (8, 6)), ("bf16", (7, 5))])
@@ -222,9 +222,11 @@ def test_a_gpu_too_old_for_a_lane_is_refused(tmp_path, world, lane, capability):
 def test_a_stripped_plan_takes_its_weights_from_the_graph(tmp_path, world):
     whole = export(tmp_path / "whole", "bf16")
     folder = export(tmp_path / "stripped", "bf16", strip=True)
-    given = inputs()
+    step_inputs = inputs()
     with TensorRTRunner(folder, "step") as stripped, TensorRTRunner(whole, "step") as full:
-        assert (stripped.run(**given)["velocity"] == full.run(**given)["velocity"]).all()
+        assert (
+            stripped.run(**step_inputs)["velocity"] == full.run(**step_inputs)["velocity"]
+        ).all()
     weights = (folder / "step.onnx").read_bytes()[-2048:]
     assert weights not in (folder / "step.plan").read_bytes()
     (folder / "step.onnx").write_bytes(b"of another export")
@@ -234,10 +236,10 @@ def test_a_stripped_plan_takes_its_weights_from_the_graph(tmp_path, world):
 
 def test_the_truth_is_the_lowered_graph_on_onnx_runtime(tmp_path):
     onnx.save(on_cpu(step("fp8")), tmp_path / "step.onnx")
-    given = inputs()
+    step_inputs = inputs()
     np.testing.assert_array_equal(
-        lowered(tmp_path / "step.onnx")(given)["velocity"],
-        truth(tmp_path / "step.onnx")(given)["velocity"],
+        lowered(tmp_path / "step.onnx")(step_inputs)["velocity"],
+        truth(tmp_path / "step.onnx")(step_inputs)["velocity"],
     )
 
 

@@ -77,8 +77,8 @@ def test_what_tensorrt_calls_has_its_parameters(fakes, ours, real):
     overridden = [name for name in vars(ours) if name in vars(base) and not name.startswith("_")]
     assert overridden
     for name in overridden:
-        wanted = [parameter.name for parameter in signatures(getattr(base, name))[0].parameters]
-        assert list(inspect.signature(getattr(ours, name)).parameters)[1:] == wanted
+        parameters = [parameter.name for parameter in signatures(getattr(base, name))[0].parameters]
+        assert list(inspect.signature(getattr(ours, name)).parameters)[1:] == parameters
 
 
 @pytest.mark.parametrize(

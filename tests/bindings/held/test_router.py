@@ -34,7 +34,7 @@ def exporter(tmp_path_factory):
         for name in (*files, "manifest.json"):
             shutil.copy(made / name, folder / name)
     return Exporter(
-        Checkpoint(ROOT / "checkpoints" / "shapes"), "c" * 64, repository, say=lambda words: None
+        Checkpoint(ROOT / "checkpoints" / "shapes"), "c" * 64, repository, say=lambda label: None
     )
 
 
@@ -45,9 +45,9 @@ def latents_of(folder, runner):
     size = denoiser.settings["patch"] * 6, denoiser.settings["patch"] * 10
     source = rng.standard_normal((3, *size), np.float32)
     boxes = np.zeros((denoiser.settings["slots"], 2, 4), np.float32)
-    said = {"conditioning": rng.standard_normal((8, 192), np.float32), "boxes": boxes}
+    conditioning = {"conditioning": rng.standard_normal((8, 192), np.float32), "boxes": boxes}
     region = np.arange(60) % 3 == 0
-    *_, last = denoiser.run(DenoiseRequest(source, said, region, seed=1, steps=2))
+    *_, last = denoiser.run(DenoiseRequest(source, conditioning, region, seed=1, steps=2))
     return last.latents
 
 

@@ -45,9 +45,12 @@ def step(folder, nothing_is_left):
         yield runner
 
 
-def wanted(folder, given):
+def expected_velocity(folder, step_inputs):
     """What ONNX Runtime computes from inputs rounded as the graph's own types round them."""
-    rounded = {**given, "k": np.asarray(given["k"]).astype(ml_dtypes.bfloat16).astype(np.float32)}
+    rounded = {
+        **step_inputs,
+        "k": np.asarray(step_inputs["k"]).astype(ml_dtypes.bfloat16).astype(np.float32),
+    }
     return truth(folder / "step.onnx")(rounded)["velocity"]
 
 
@@ -55,20 +58,20 @@ def wanted(folder, given):
     "batch, region, cells", [(1, 5, 8), (1, 8, 8), (1, 1, 6), (3, 5, 8), (4, 6, 6)]
 )
 def test_it_computes_what_the_graph_does(folder, step, batch, region, cells):
-    given = inputs(batch, region, cells)
+    step_inputs = inputs(batch, region, cells)
     for _ in range(4):  # plain, captured and replayed
-        velocity = step.run(**given)["velocity"]
+        velocity = step.run(**step_inputs)["velocity"]
         assert velocity.dtype == np.float32
-        np.testing.assert_array_equal(velocity, wanted(folder, given))
+        np.testing.assert_array_equal(velocity, expected_velocity(folder, step_inputs))
 
 
 def test_any_layout_and_type_of_input_is_taken(folder, step):
-    given = inputs(1, 5)
-    straight = step.run(**given)["velocity"]
+    step_inputs = inputs(1, 5)
+    straight = step.run(**step_inputs)["velocity"]
     turned = {
-        **given,
-        "tokens": np.asfortranarray(given["tokens"].astype(np.float64)),
-        "k": given["k"][:, ::-1].copy()[:, ::-1],
+        **step_inputs,
+        "tokens": np.asfortranarray(step_inputs["tokens"].astype(np.float64)),
+        "k": step_inputs["k"][:, ::-1].copy()[:, ::-1],
     }
     np.testing.assert_array_equal(step.run(**turned)["velocity"], straight)
 
@@ -104,9 +107,9 @@ def test_ready_shapes_are_bounded(folder, device, world):
         runner.executor = Executor(runner.executor.engine, most_graphs=3)
         for region in (1, 2, 3, 4, 5, 2, 3):
             for _ in range(2):
-                given = inputs(1, region)
+                step_inputs = inputs(1, region)
                 np.testing.assert_array_equal(
-                    runner.run(**given)["velocity"], wanted(folder, given)
+                    runner.run(**step_inputs)["velocity"], expected_velocity(folder, step_inputs)
                 )
         gc.collect()
         assert len(device.graphs) == world.alive == 3
@@ -136,16 +139,20 @@ def test_kept_outputs_stay_on_the_gpu(folder, device):
         tokens = inputs()["tokens"][:, :1].repeat(CELLS, 1)
         kept = look.run(tokens=tokens)["k"]
         assert isinstance(kept, DeviceArray) and kept.shape == (1, CELLS, 32)
-        given = {**inputs(), "k": kept}
+        step_inputs = {**inputs(), "k": kept}
         uploads = device.uploads
         moves = device.moves
         for _ in range(3):
-            np.testing.assert_array_equal(step.run(**given)["velocity"], wanted(folder, given))
+            np.testing.assert_array_equal(
+                step.run(**step_inputs)["velocity"], expected_velocity(folder, step_inputs)
+            )
         assert device.uploads - uploads == 6  # tokens and timestep, three times
         assert device.moves - moves == 1  # k, once: it lies there still
         other = look.run(tokens=2 * tokens)["k"]
-        given["k"] = other
-        np.testing.assert_array_equal(step.run(**given)["velocity"], wanted(folder, given))
+        step_inputs["k"] = other
+        np.testing.assert_array_equal(
+            step.run(**step_inputs)["velocity"], expected_velocity(folder, step_inputs)
+        )
         exact = truth(folder / "reference.onnx")({"tokens": tokens})["k"]
         assert np.asarray(kept).dtype == np.float32
         np.testing.assert_array_equal(
@@ -185,10 +192,12 @@ def test_a_kept_array_is_copied_again_after_its_buffer_has_moved(folder, device)
         TensorRTRunner(folder, "step") as step,
     ):
         kept = look.run(tokens=inputs(1, CELLS)["tokens"])["k"]
-        given = {**inputs(), "k": kept}
-        step.run(**given)
+        step_inputs = {**inputs(), "k": kept}
+        step.run(**step_inputs)
         step.run(**inputs(4, 8))  # a larger k
-        np.testing.assert_array_equal(step.run(**given)["velocity"], wanted(folder, given))
+        np.testing.assert_array_equal(
+            step.run(**step_inputs)["velocity"], expected_velocity(folder, step_inputs)
+        )
 
 
 def test_a_kept_array_is_copied_again_after_another_took_its_place(folder):
@@ -196,10 +205,12 @@ def test_a_kept_array_is_copied_again_after_another_took_its_place(folder):
         TensorRTRunner(folder, "reference", keep=("k",)) as look,
         TensorRTRunner(folder, "step") as step,
     ):
-        given = inputs()
-        kept = {**given, "k": look.run(tokens=inputs(1, CELLS)["tokens"])["k"]}
-        for each in (kept, given, kept):
-            np.testing.assert_array_equal(step.run(**each)["velocity"], wanted(folder, each))
+        step_inputs = inputs()
+        kept = {**step_inputs, "k": look.run(tokens=inputs(1, CELLS)["tokens"])["k"]}
+        for arrays in (kept, step_inputs, kept):
+            np.testing.assert_array_equal(
+                step.run(**arrays)["velocity"], expected_velocity(folder, arrays)
+            )
 
 
 def test_a_kept_array_is_copied_again_after_its_buffer_was_lost(folder, device):
@@ -215,7 +226,7 @@ def test_a_kept_array_is_copied_again_after_its_buffer_was_lost(folder, device):
                 step.run(**inputs(1, 1, 8))
         finally:
             device.bytes = 1 << 30
-        np.testing.assert_array_equal(step.run(**kept)["velocity"], wanted(folder, kept))
+        np.testing.assert_array_equal(step.run(**kept)["velocity"], expected_velocity(folder, kept))
 
 
 def test_scratch_memory_is_shared_and_grows(folder, device):
@@ -229,7 +240,9 @@ def test_scratch_memory_is_shared_and_grows(folder, device):
             second.run(**large)
         assert ARENA.address != before  # what `first` has captured is worth nothing now
         for _ in range(3):
-            np.testing.assert_array_equal(first.run(**small)["velocity"], wanted(folder, small))
+            np.testing.assert_array_equal(
+                first.run(**small)["velocity"], expected_velocity(folder, small)
+            )
         address = ARENA.address
         second.run(**large)
         assert ARENA.address == address
@@ -272,7 +285,7 @@ def test_a_gpu_without_room_says_so(folder, device):
 
 def test_a_plan_that_cannot_be_captured_runs_plainly(folder, step, device, world, monkeypatch):
     context = world.classes["IExecutionContext"]
-    given = inputs()
+    step_inputs = inputs()
     run = context.execute_async_v3
     monkeypatch.setattr(
         context,
@@ -280,7 +293,9 @@ def test_a_plan_that_cannot_be_captured_runs_plainly(folder, step, device, world
         lambda self, stream_handle: not device.captures and run(self, stream_handle),
     )
     for _ in range(4):
-        np.testing.assert_array_equal(step.run(**given)["velocity"], wanted(folder, given))
+        np.testing.assert_array_equal(
+            step.run(**step_inputs)["velocity"], expected_velocity(folder, step_inputs)
+        )
     assert device.launches == 0
 
 
@@ -324,9 +339,9 @@ def copied(folder, tmp_path):
         (target / file.name).write_bytes(file.read_bytes())
 
     def change(edit):
-        words = json.loads((target / NAME).read_text())
-        edit(words)
-        (target / NAME).write_text(json.dumps(words))
+        manifest = json.loads((target / NAME).read_text())
+        edit(manifest)
+        (target / NAME).write_text(json.dumps(manifest))
         return target
 
     return change
@@ -336,8 +351,8 @@ REBUILD = "retouch export CHECKPOINT --precision bf16 --tensorrt"
 
 
 def test_a_plan_of_another_tensorrt_is_refused(copied, world):
-    def edit(words):
-        words["plans"]["step"]["tensorrt"] = "10.15.1.2"
+    def edit(manifest):
+        manifest["plans"]["step"]["tensorrt"] = "10.15.1.2"
 
     sentence = refusal(copied(edit))
     assert (
@@ -354,16 +369,18 @@ def test_a_plan_of_another_gpu_is_refused(folder, device):
 
 
 def test_a_graph_without_a_plan_is_refused(copied):
-    sentence = refusal(copied(lambda words: words["plans"].pop("step")))
+    sentence = refusal(copied(lambda manifest: manifest["plans"].pop("step")))
     assert "the bf16 lane has no TensorRT plan of step" in sentence and REBUILD in sentence
 
 
 def test_damaged_words_on_a_plan_are_refused(copied):
-    assert "damaged" in refusal(copied(lambda words: words["plans"].update(step={"gpu": "x"})))
+    assert "damaged" in refusal(
+        copied(lambda manifest: manifest["plans"].update(step={"gpu": "x"}))
+    )
 
 
 def test_a_plan_cut_short_is_refused(copied):
-    folder = copied(lambda words: None)
+    folder = copied(lambda manifest: None)
     (folder / "step.plan").write_bytes((folder / "step.plan").read_bytes()[:-1])
     assert "step.plan of denoiser_bf16/1 is not the file its manifest.json describes" in refusal(
         folder
