@@ -27,10 +27,10 @@ def test_a_summary():
 
 
 def test_nothing_answered_is_told_with_the_reasons(tmp_path):
-    told = json.loads(RECORDED.read_text())
-    del told["request_latency"]
+    document = json.loads(RECORDED.read_text())
+    del document["request_latency"]
     path = tmp_path / "none.json"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(document))
     with pytest.raises(
         AiperfError, match="none of AIPerf's requests was answered: 28 times .*queue size"
     ):
@@ -50,8 +50,8 @@ def test_loads():
 
 
 def test_the_tokenizer_is_a_local_one():
-    told = arguments(URL, 20, 500, 4, 0.0)
-    assert (ROOT / told[told.index("--tokenizer") + 1] / "tokenizer.json").is_file()
+    command = arguments(URL, 20, 500, 4, 0.0)
+    assert (ROOT / command[command.index("--tokenizer") + 1] / "tokenizer.json").is_file()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def photos(tmp_path):
 
 def run(*arguments):
     return CliRunner().invoke(
-        calibrate_data, [str(each) for each in arguments], catch_exceptions=False
+        calibrate_data, [str(argument) for argument in arguments], catch_exceptions=False
     )
 
 
@@ -43,9 +43,9 @@ def test_pairs_are_what_an_export_reads(photos, tmp_path):
         and "skipped c.jpg" in done.stderr
         and "wrote 6 pairs of 2 photos" in done.stdout
     )
-    found = pairs(tmp_path)
-    assert len({(pair.image, pair.instruction) for pair in found}) == 6
-    assert {images.decode(pair.image).shape for pair in found} == {(32, 48, 3), (576, 1024, 3)}
+    read_pairs = pairs(tmp_path)
+    assert len({(pair.image, pair.instruction) for pair in read_pairs}) == 6
+    assert {images.decode(pair.image).shape for pair in read_pairs} == {(32, 48, 3), (576, 1024, 3)}
 
 
 def test_instructions_of_ones_own(photos, tmp_path):
@@ -70,12 +70,14 @@ def test_what_is_there_stays_without_force(photos, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, words", [("\n \n", "holds no instruction"), ("x" * 2001, "2,000 are allowed")]
+    "content, message", [("\n \n", "holds no instruction"), ("x" * 2001, "2,000 are allowed")]
 )
-def test_bad_instructions_are_one_sentence(photos, tmp_path, content, words):
+def test_bad_instructions_are_one_sentence(photos, tmp_path, content, message):
     (tmp_path / "lines.txt").write_text(content)
     done = run(photos, "--checkpoint", tmp_path, "--instructions", tmp_path / "lines.txt")
-    assert done.exit_code == 1 and words in done.output and not (tmp_path / "calibration").exists()
+    assert (
+        done.exit_code == 1 and message in done.output and not (tmp_path / "calibration").exists()
+    )
 
 
 def test_a_folder_without_photos_is_one_sentence(tmp_path):
@@ -86,15 +88,15 @@ def test_a_folder_without_photos_is_one_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line, words",
+    "line, message",
     [
         ("{", "line 1 of calibration/pairs.jsonl"),
         ('{"image": "x.png"}', "names image"),
         ('{"image": "x.png", "instruction": "y"}', "cannot be read"),
     ],
 )
-def test_a_damaged_list_is_one_sentence(tmp_path, line, words):
+def test_a_damaged_list_is_one_sentence(tmp_path, line, message):
     (tmp_path / "calibration").mkdir()
     (tmp_path / "calibration" / "pairs.jsonl").write_text(line)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         pairs(tmp_path)

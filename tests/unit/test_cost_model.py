@@ -29,16 +29,16 @@ def measured(cost, noise=0.0):
 
 
 def test_what_was_measured_comes_out_again():
-    found = fit(measured(TRUE))
+    fitted = fit(measured(TRUE))
     np.testing.assert_allclose(
-        [found.step, found.edit, found.token, found.pair], [1e-3, 3e-4, 2e-5, 1e-7], rtol=1e-6
+        [fitted.step, fitted.edit, fitted.token, fitted.pair], [1e-3, 3e-4, 2e-5, 1e-7], rtol=1e-6
     )
 
 
 def test_noise_moves_it_little():
-    found = fit(measured(TRUE, 0.05))
+    fitted = fit(measured(TRUE, 0.05))
     for point in POINTS:
-        assert found.seconds(*point) == pytest.approx(TRUE.seconds(*point), rel=0.1)
+        assert fitted.seconds(*point) == pytest.approx(TRUE.seconds(*point), rel=0.1)
 
 
 @given(
@@ -51,8 +51,8 @@ def test_noise_moves_it_little():
     )
 )
 def test_no_cost_is_below_zero(points):
-    found = fit([Measured(*point) for point in points])
-    assert min(found.step, found.edit, found.token, found.pair) >= 0
+    fitted = fit([Measured(*point) for point in points])
+    assert min(fitted.step, fitted.edit, fitted.token, fitted.pair) >= 0
 
 
 def test_nothing_measured_is_an_error():

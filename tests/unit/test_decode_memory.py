@@ -13,7 +13,29 @@ from benchmarks.decode_memory import photo_file
 BYTES_A_PIXEL = 18  # pixels, what Pillow decodes and encodes in, the edit and its answer
 FIXED = 60 << 20  # codecs' own, and a bucket
 SIDE = 2500
-MEASURE = "import sys; from benchmarks.decode_memory import peak_of; print(peak_of(open(sys.argv[1], 'rb').read()))"
+MEASURE = (
+    "import sys; from benchmarks.decode_memory import peak_of; print(peak_of(open(sys.argv[1], "
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    ""
+    "'rb').read()))"
+)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def outcome(verdicts, likenesses=(), bytes=None, steps=(0.1, 0.2, 0.3)):
     answers = [
         Answer(pixels, verdict, seconds, steps) for seconds, verdict in enumerate(verdicts, start=1)
     ]
-    return Outcome(bytes or {"bf16": 4_000_000}, answers, [Likeness(*each) for each in likenesses])
+    return Outcome(
+        bytes or {"bf16": 4_000_000}, answers, [Likeness(*values) for values in likenesses]
+    )
 
 
 @pytest.fixture()
@@ -99,24 +101,24 @@ def test_cost(scenes, outcomes):
 
 
 def test_what_is_written_is_json(scenes, outcomes):
-    told = figures(scenes, outcomes)
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    results = figures(scenes, outcomes)
+    assert json.loads(json.dumps(results, allow_nan=False)) == results
 
 
 def test_three_lanes_fit_eighty_columns(scenes, outcomes):
     console = Console(file=io.StringIO(), width=80)
     show(figures(scenes, outcomes), console)
-    told = console.file.getvalue()
-    rows = {line.split()[0]: line.split() for line in reversed(told.splitlines()) if line.split()}
+    output = console.file.getvalue()
+    rows = {line.split()[0]: line.split() for line in reversed(output.splitlines()) if line.split()}
     assert rows["fp8"][:8] == ["fp8", "50.0%", "25.0", "50.0%", "0.0825", "0.3000", "47.2", "42.1"]
     assert rows["fp8"][8:] == ["2.25", "2500.0", "200.0"]
     assert rows["fp4"][4:8] == ["0.0000", "0.0000", "∞", "∞"]
     assert rows["recolour"][:5] == ["recolour", "2", "100.0%", "50.0%", "100.0%"]
-    words = " ".join(told.split())
-    assert "…" not in words and "0.50 MB bf16 + 1.75 MB fp8" in words
+    text = " ".join(output.split())
+    assert "…" not in text and "0.50 MB bf16 + 1.75 MB fp8" in text
     assert (
         "fp8: 1 scenes lost and 0 won, 2 pictures identical; furthest from bf16 is scene 1, "
-        in words
+        in text
     )
 
 

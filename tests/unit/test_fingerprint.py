@@ -61,8 +61,8 @@ def test_what_is_traced_otherwise_differs():
         wrapped,
         constant,
     )
-    found = {fingerprint(module) for module in different}
-    assert len(found) == len(different) and PLAIN not in found
+    fingerprints = {fingerprint(module) for module in different}
+    assert len(fingerprints) == len(different) and PLAIN not in fingerprints
 
 
 def test_a_plain_tensor_counts_by_its_numbers():

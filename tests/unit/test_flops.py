@@ -62,7 +62,7 @@ def test_fp8_narrows_every_linear_layer_of_the_blocks():
         is single.proj_mlp.scale
         is not single.proj_out.scale
     )
-    ours, exact = (each.step(**each.inputs).float() for each in (narrow, wide))
+    ours, exact = (network.step(**network.inputs).float() for network in (narrow, wide))
     assert 0 < (ours - exact).norm() / exact.norm() < 0.05
 
 

@@ -110,6 +110,6 @@ def test_a_larger_scale_where_steps_are_finer():
     value."""
     row = np.array([6, 5] + [0] * 14, np.float32)
     _, held, _, _ = nvfp4(np.stack([row]), search=False)
-    _, found, _, numbers = nvfp4(np.stack([row]))
-    assert found.astype(np.float32) > held.astype(np.float32)
+    _, steps, _, numbers = nvfp4(np.stack([row]))
+    assert steps.astype(np.float32) > held.astype(np.float32)
     assert np.square(numbers - row).sum() < 1

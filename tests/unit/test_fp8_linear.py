@@ -54,7 +54,7 @@ def test_is_the_product_rounded_once(rows, columns, bias, native):
 @pytest.mark.parametrize("rows, columns", SIZES)
 def test_both_ways_agree(rows, columns):
     x = (torch.randn(3, columns) * 8).bfloat16()
-    wide, native = (layer(rows, columns, each)(x).float() for each in (False, True))
+    wide, native = (layer(rows, columns, native_fp8)(x).float() for native_fp8 in (False, True))
     assert (wide - native).norm() <= BFLOAT16 * wide.norm()
 
 

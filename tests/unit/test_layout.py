@@ -10,8 +10,8 @@ GRID = (4, 6)  # rows, columns
 
 def seen(*boxes):
     """float32 [24, boxes, 4, 7]: by token, box, edge and channel."""
-    given = np.array(boxes, np.float32).reshape(1, -1, 2, 4)
-    return layout(given, target_ids(GRID)[None], GRID).reshape(24, len(boxes), 4, CHANNELS // 4)
+    corners = np.array(boxes, np.float32).reshape(1, -1, 2, 4)
+    return layout(corners, target_ids(GRID)[None], GRID).reshape(24, len(boxes), 4, CHANNELS // 4)
 
 
 def test_a_distance_is_in_cells_from_the_tokens_centre():

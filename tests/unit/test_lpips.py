@@ -68,7 +68,7 @@ class Harm:
 
 
 @pytest.mark.parametrize(
-    "content, words",
+    "content, message",
     [
         (pickle.dumps(Harm()), "cannot be read"),
         (pickle.dumps({"AlexNet_0": np.zeros(3, np.float32)})[:-20], "cannot be read"),
@@ -76,10 +76,10 @@ class Harm:
     ],
     ids=["code", "cut short", "foreign"],
 )
-def test_a_file_that_is_not_the_weights_is_refused(monkeypatch, tmp_path, content, words):
+def test_a_file_that_is_not_the_weights_is_refused(monkeypatch, tmp_path, content, message):
     monkeypatch.chdir(tmp_path)
     package(monkeypatch, tmp_path / "package", content)
-    with pytest.raises(LpipsError, match=words):
+    with pytest.raises(LpipsError, match=message):
         Lpips()
     assert not (tmp_path / "harm").exists()
 

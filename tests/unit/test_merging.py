@@ -66,7 +66,7 @@ def test_weights_are_merged_one_at_a_time_as_they_are_written(tmp_path):
     save(
         ir.Model(graph, ir_version=10),
         tmp_path / "step.onnx",
-        lambda words: log.append(words.split(": ")[1]),
+        lambda label: log.append(label.split(": ")[1]),
     )
     asked = [entry for entry in log if entry.startswith("tensor")]
     assert asked == ["tensor 1 of 3", "tensor 2 of 3", "tensor 3 of 3"]

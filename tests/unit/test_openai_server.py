@@ -28,7 +28,8 @@ def says(tmp_path, monkeypatch):
 
 def test_its_url_and_its_end(says, tmp_path):
     says(
-        f"sleep 60 & echo $! > {tmp_path}/child; echo complaint >&2; echo ready: http://127.0.0.1:5/v1; wait"
+        f"sleep 60 & echo $! > {tmp_path}/child; echo complaint >&2; echo ready: "
+        "http://127.0.0.1:5/v1; wait"
     )
     with openai_server("127.0.0.1:1", tmp_path / "log") as url:
         assert url == "http://127.0.0.1:5/v1"
@@ -41,6 +42,6 @@ def test_its_url_and_its_end(says, tmp_path):
 def test_what_does_not_get_ready_is_one_sentence(says, tmp_path, monkeypatch, text):
     monkeypatch.setattr(module, "START_SECONDS", 0.5)
     says(text)
-    told = pytest.raises(ServerError, match="did not start; its log is log")
-    with told, openai_server("127.0.0.1:1", tmp_path / "log"):
+    raised = pytest.raises(ServerError, match="did not start; its log is log")
+    with raised, openai_server("127.0.0.1:1", tmp_path / "log"):
         pass

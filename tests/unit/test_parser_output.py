@@ -27,7 +27,11 @@ BLUE_STAR = {"value_colour": "blue", "value_kind": "star", "value_size": "large"
 def logits(*slots):
     """Rows whose largest logit of every field is the given word's."""
     rows = [
-        [float(word == slot.get(name, "none")) for name, words in FIELDS.items() for word in words]
+        [
+            float(word == slot.get(name, "none"))
+            for name, values in FIELDS.items()
+            for word in values
+        ]
         for slot in (*slots, {}, {})[:2]
     ]
     return np.array(rows, np.float32)
@@ -87,20 +91,20 @@ def test_the_shipped_heads_are_read_in_the_order_of_their_training():
     fields = json.loads((ROOT / "checkpoints/shapes/parser_heads/config.json").read_text())[
         "fields"
     ]
-    assert {name: tuple(words) for name, words in fields.items()} == labels.FIELDS
+    assert {name: tuple(values) for name, values in fields.items()} == labels.FIELDS
     rng = random.Random(0)
     for _ in range(50):
         for chosen in labels.fields(draw_pair(rng)):
             row = np.concatenate(
-                [np.eye(len(words))[at] for words, at in zip(labels.FIELDS.values(), chosen)]
+                [np.eye(len(values))[at] for values, at in zip(labels.FIELDS.values(), chosen)]
             )
-            words = {name: labels.FIELDS[name][at] for name, at in zip(labels.FIELDS, chosen)}
-            assert parser_output.likeliest(row, fields) == words
+            labels_of = {name: labels.FIELDS[name][at] for name, at in zip(labels.FIELDS, chosen)}
+            assert parser_output.likeliest(row, fields) == labels_of
 
 
 def test_two_operations_and_none():
     both = read({"op": "remove", **RED_CIRCLE}, {"op": "add", **BLUE_STAR})
-    assert [found.op for found in both] == ["remove", "add"]
+    assert [operation.op for operation in both] == ["remove", "add"]
     assert read() == []
 
 
@@ -121,8 +125,8 @@ def test_places_agree_with_the_training_labels():
     from training import labels
     from training.scenes import draw_pair
 
-    fields = {name: list(words) for name, words in labels.FIELDS.items()}
-    sizes = [len(words) for words in fields.values()]
+    fields = {name: list(values) for name, values in labels.FIELDS.items()}
+    sizes = [len(values) for values in fields.values()]
     rng = random.Random(0)
     for _ in range(200):
         pair = draw_pair(rng)
@@ -156,11 +160,11 @@ def test_region_holds_the_cells_that_a_box_touches():
     unlikely = np.full(16, -9, np.float32)
     places = np.zeros((2, 2, 4), np.float32)
     places[0, 1] = (0.30, 0.55, 0.45, 0.70)
-    found = parser_output.region(unlikely, 0.5, places, (4, 4), (4, 4)).reshape(4, 4)
-    assert np.argwhere(found).tolist() == [[2, 1]]
+    region = parser_output.region(unlikely, 0.5, places, (4, 4), (4, 4)).reshape(4, 4)
+    assert np.argwhere(region).tolist() == [[2, 1]]
     places[0, 1] = (0.30, 0.55, 0.49, 0.70)  # so near the next cell that the shape may reach it
-    found = parser_output.region(unlikely, 0.5, places, (4, 4), (4, 4)).reshape(4, 4)
-    assert np.argwhere(found).tolist() == [[2, 1], [2, 2]]
+    region = parser_output.region(unlikely, 0.5, places, (4, 4), (4, 4)).reshape(4, 4)
+    assert np.argwhere(region).tolist() == [[2, 1], [2, 2]]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +176,7 @@ def test_a_cell_changes_when_any_token_over_it_does(seen, grid):
     changing = np.random.default_rng(0).random(seen) < 0.1
     logits = np.where(changing, 9.0, -9.0).ravel()
     nowhere = np.zeros((2, 2, 4), np.float32)
-    found = parser_output.region(logits, 0.5, nowhere, seen, grid)
+    region = parser_output.region(logits, 0.5, nowhere, seen, grid)
 
     def meet(cell, cells, token, tokens):
         begins = Fraction(cell, cells) < Fraction(token + 1, tokens)
@@ -182,7 +186,7 @@ def test_a_cell_changes_when_any_token_over_it_does(seen, grid):
         over = any(
             all(map(meet, cell, grid, token, seen)) for token in np.argwhere(changing).tolist()
         )
-        assert found[index] == over
+        assert region[index] == over
 
 
 def test_parsed_survives_json():
@@ -192,7 +196,7 @@ def test_parsed_survives_json():
     again = Parsed.from_json(parsed.to_json(), queries)
     np.testing.assert_array_equal(again.region, region)
     np.testing.assert_allclose(again.boxes, BOXES, atol=1e-4)
-    assert [found.op for found in again.operations] == ["remove"]
+    assert [operation.op for operation in again.operations] == ["remove"]
     assert again.to_json() == parsed.to_json()
 
 
@@ -202,7 +206,7 @@ def test_place_and_size_are_those_of_the_box_for_any_logits():
     from training import labels
     from training.render import PLACES, SIZES, Scene, Shape
 
-    fields = {name: list(words) for name, words in labels.FIELDS.items()}
+    fields = {name: list(values) for name, values in labels.FIELDS.items()}
     rng = np.random.default_rng(0)
     for bucket in ((128, 128), (96, 160), (160, 96)):
         scene = Scene(*bucket, "white", "plain")

@@ -31,7 +31,7 @@ def test_a_door_that_streams_is_streamed(own):
 )
 def test_its_own_arguments_go_before_ours(own):
     name = own[0].partition("=")[0]
-    assert sum(each.partition("=")[0] == name for each in with_defaults(own)) == 1
+    assert sum(option.partition("=")[0] == name for option in with_defaults(own)) == 1
 
 
 def test_http_has_its_port_and_help_has_nothing_added():

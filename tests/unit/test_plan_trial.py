@@ -44,8 +44,8 @@ def judged(noise, precision):
     trials = [{"x": np.random.default_rng(seed).standard_normal(1000)} for seed in range(3)]
     rough = np.random.default_rng(9).standard_normal(1000)
     return similarity(
-        lambda given: {"y": given["x"] + noise * rough},
-        lambda given: {"y": given["x"]},
+        lambda inputs: {"y": inputs["x"] + noise * rough},
+        lambda inputs: {"y": inputs["x"]},
         trials,
         precision,
         "step",

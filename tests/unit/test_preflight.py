@@ -70,9 +70,11 @@ def test_loopback_is_always_allowed(host):
 def test_open_files(soft, hard, result):
     """Raised as far as it is allowed; refused where that is too little."""
     code = (
-        "import resource\nfrom retouch.launcher import preflight\nfrom retouch.launcher.start_failure import ServerError\n"
+        "import resource\nfrom retouch.launcher import preflight\nfrom "
+        "retouch.launcher.start_failure import ServerError\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
-        "try:\n    preflight.raise_open_files()\n    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
+        "try:\n    preflight.raise_open_files()\n    "
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
         "except ServerError as failure:\n    print(failure)\n"
     )
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < hard:

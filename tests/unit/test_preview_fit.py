@@ -13,8 +13,8 @@ def test_a_linear_map_is_found():
     tokens = rng.standard_normal((500, 20))
     weight = rng.standard_normal((20, 48))
     bias = rng.standard_normal(48)
-    found = fit(tokens.astype(np.float32), tokens @ weight + bias)
-    for ours, theirs in zip(found, (weight, bias)):
+    fitted = fit(tokens.astype(np.float32), tokens @ weight + bias)
+    for ours, theirs in zip(fitted, (weight, bias)):
         assert ours.dtype == np.float32
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
 

@@ -15,7 +15,10 @@ from retouch.launcher.server import ROOT
 GUARD = 60  # seconds, of a machine that is busy; a hang has no end
 
 BEGIN = "import sys; from retouch.client import Retouch; client = Retouch(sys.argv[1]); "
-OPEN = "answers = client.edit(b'photo', 'make it blue', previews=1); first = next(answers); assert first.image; "
+OPEN = (
+    "answers = client.edit(b'photo', 'make it blue', previews=1); first = next(answers); "
+    "assert first.image; "
+)
 
 
 def python(code: str, url: str) -> subprocess.CompletedProcess:
@@ -30,23 +33,26 @@ def python(code: str, url: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize("ends", [False, True], ids=["running", "answered"])
 @pytest.mark.parametrize(
-    "end, code, words",
+    "end, code, message",
     [
         ("", 0, ""),
         ("raise OSError('disk full')", 1, "disk full"),
         ("sys.exit(5)", 5, ""),
         (
-            "client.__enter__(); later = client.edit(b'p', 'x'); next(later); print('two', file=sys.stderr)",
+            (
+                "client.__enter__(); later = client.edit(b'p', 'x'); next(later); print('two', "
+                "file=sys.stderr)"
+            ),
             0,
             "two",
         ),
     ],
     ids=["end", "failure", "exit", "two streams"],
 )
-def test_a_script_that_keeps_an_iterator_ends(ends, end, code, words):
+def test_a_script_that_keeps_an_iterator_ends(ends, end, code, message):
     with fake_triton(ends) as (url, _):
         done = python(OPEN + end, url)
-    assert done.returncode == code and words in done.stderr, done.stderr
+    assert done.returncode == code and message in done.stderr, done.stderr
     assert "Exception ignored" not in done.stderr
 
 
@@ -77,8 +83,8 @@ def test_a_signal_ends_an_edit_that_hangs(photo_file, tmp_path):
         edit = command(photo_file, "x", "-o", tmp_path / "out.png", url=url)
         assert triton.asked.wait(GUARD)
         edit.send_signal(signal.SIGTERM)
-        _, told = edit.communicate(timeout=GUARD)
-    assert edit.returncode == 130 and told == "stopped\n" and not (tmp_path / "out.png").exists()
+        _, errors = edit.communicate(timeout=GUARD)
+    assert edit.returncode == 130 and errors == "stopped\n" and not (tmp_path / "out.png").exists()
 
 
 @pytest.mark.parametrize("out", ["file/out.png", "/dev/full/out.png", "/proc/out.png"])
@@ -86,9 +92,13 @@ def test_a_result_that_cannot_be_made_ends_the_command(photo_file, tmp_path, out
     (tmp_path / "file").write_text("")
     with fake_triton(ends=True) as (url, triton):
         edit = command(photo_file, "x", "-o", tmp_path / out, url=url, stdout=subprocess.DEVNULL)
-        _, told = edit.communicate(timeout=GUARD)
+        _, errors = edit.communicate(timeout=GUARD)
         assert not triton.asked.is_set(), "it is checked before the edit is sent"
-    assert edit.returncode == 1 and told.startswith("Error: cannot write") and told.count("\n") == 1
+    assert (
+        edit.returncode == 1
+        and errors.startswith("Error: cannot write")
+        and errors.count("\n") == 1
+    )
 
 
 def test_a_signal_ends_an_edit_whose_previews_are_written(photo_file, tmp_path):
@@ -112,11 +122,11 @@ def test_standard_output_takes_the_picture_or_the_command_fails(photo_file, tmp_
             stdout = os.open(tmp_path / target, os.O_WRONLY | os.O_CREAT)
         edit = command(photo_file, "x", "-o", "-", url=url, stdout=stdout)
         os.close(stdout)
-        _, told = edit.communicate(timeout=GUARD)
+        _, errors = edit.communicate(timeout=GUARD)
     assert (
-        edit.returncode == code and "Traceback" not in told and "Exception ignored" not in told
-    ), told
+        edit.returncode == code and "Traceback" not in errors and "Exception ignored" not in errors
+    ), errors
     if code:
-        assert told.splitlines()[-1].startswith("Error: cannot write standard output")
+        assert errors.splitlines()[-1].startswith("Error: cannot write standard output")
     else:
         assert (tmp_path / target).read_bytes() == IMAGE

@@ -21,10 +21,10 @@ WORDS = ("red", "blue", "circle")
 
 @pytest.fixture
 def writer(tmp_path):
-    words = (START, END, VISION_START, VISION_END, IMAGE_PAD, QUERY, *WORDS)
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, END))
+    tokens = (START, END, VISION_START, VISION_END, IMAGE_PAD, QUERY, *WORDS)
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(tokens)}, END))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.add_special_tokens(list(words[:6]))
+    tokenizer.add_special_tokens(list(tokens[:6]))
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     return PromptWriter(tmp_path / "tokenizer.json", queries=3)
 

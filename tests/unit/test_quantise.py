@@ -136,8 +136,8 @@ def feeds(seed=1, kind=FLOAT, grid=None):
     rng = np.random.default_rng(seed)
 
     def numbers(*shape):
-        found = rng.standard_normal(shape) if grid is None else rng.integers(-2, 3, shape) * grid
-        return found.astype(helper.tensor_dtype_to_np_dtype(kind))
+        values = rng.standard_normal(shape) if grid is None else rng.integers(-2, 3, shape) * grid
+        return values.astype(helper.tensor_dtype_to_np_dtype(kind))
 
     return {"x": numbers(2, 5, WIDTH), "t": numbers(1, WIDTH)}
 
@@ -172,10 +172,10 @@ def test_the_policy():
 
 
 def test_linears_have_their_modules_names():
-    found = {
+    weight_shapes = {
         linear.module: tuple(linear.weight.shape) for linear in linears(ir.from_proto(network()))
     }
-    assert found == {
+    assert weight_shapes == {
         "x_embedder": (WIDTH, WIDTH),
         f"{BLOCK0}.attn.to_q": (HIDDEN, WIDTH),
         f"{BLOCK0}.attn.to_k": (HIDDEN, WIDTH),
@@ -192,7 +192,7 @@ def test_what_is_in_the_graph(precision, block, kind):
     made = quantised(precision, kind)
     held = types(made)
     narrow = "fp8" if precision == "fp8" else "fp4"
-    assert {name: found for name, found in held.items() if name.endswith(".weight")} == {
+    assert {name: tier for name, tier in held.items() if name.endswith(".weight")} == {
         "model.x_embedder.weight": kind
     }
     narrowed = [
@@ -384,14 +384,14 @@ def test_qwen_images_policy():
         *(f"transformer_blocks.{block}.{name}" for block in range(7) for name in names),
     ]
 
-    def found(precision, tail=0):
+    def names_by_tier(precision, tail=0):
         by_tier = {tier: set() for tier in Tier}
         for module, tier in tiers(modules, precision, tail).items():
             by_tier[tier].add(module.removeprefix("transformer_blocks."))
         return by_tier
 
-    fp8 = found("fp8")
-    fp4 = found("fp4", tail=1)
+    fp8 = names_by_tier("fp8")
+    fp4 = names_by_tier("fp4", tail=1)
     assert fp8[Tier.BF16] == {
         *modules[:5],
         *(

@@ -37,7 +37,7 @@ VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 
 @pytest.fixture()
-def told():
+def results():
     return figures.load(RECORDED)
 
 
@@ -49,7 +49,7 @@ class Page(HTMLParser):
         self.open = []
         self.ids = []
         self.links = []
-        self.words = []
+        self.texts = []
         self.tags = []
         self.feed(text)
         self.close()
@@ -71,17 +71,17 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.words.append(data)
+        self.texts.append(data)
 
 
 @pytest.fixture()
-def page(told, tmp_path):
-    return Page(html.write(story(told), tmp_path).read_text())
+def page(results, tmp_path):
+    return Page(html.write(story(results), tmp_path).read_text())
 
 
-def test_figures_survive_a_file(told, tmp_path):
-    figures.save(told, tmp_path / "again.json")
-    assert figures.load(tmp_path / "again.json") == told
+def test_figures_survive_a_file(results, tmp_path):
+    figures.save(results, tmp_path / "again.json")
+    assert figures.load(tmp_path / "again.json") == results
     names = json.loads(RECORDED.read_text())
     assert {
         "machine",
@@ -111,11 +111,11 @@ def test_the_page_has_every_section(page):
     ]
 
 
-def test_the_page_needs_nothing_else(told, tmp_path, page):
+def test_the_page_needs_nothing_else(results, tmp_path, page):
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
     assert not {"script", "link", "iframe"} & set(page.tags)
     text = (
-        html.write(story(told), tmp_path)
+        html.write(story(results), tmp_path)
         .read_text()
         .replace('xmlns="http://www.w3.org/2000/svg"', "")
     )
@@ -123,21 +123,21 @@ def test_the_page_needs_nothing_else(told, tmp_path, page):
     assert not re.search(r"https?://|@import|url\(", text)
 
 
-def test_figures_are_on_the_page(told, page):
-    words = " ".join(page.words)
-    for level in (*told.closed, *told.open, *told.streaming):
-        assert f"{level.p50.median:.0f}" in words or f"{level.p50.median:.1f}" in words
-    assert told.machine.cpu in words and told.machine.commit in words
-    assert all(f"{each.success:.1%}" in words for each in told.quality)
+def test_figures_are_on_the_page(results, page):
+    text = " ".join(page.texts)
+    for level in (*results.closed, *results.open, *results.streaming):
+        assert f"{level.p50.median:.0f}" in text or f"{level.p50.median:.1f}" in text
+    assert results.machine.cpu in text and results.machine.commit in text
+    assert all(f"{lane.success:.1%}" in text for lane in results.quality)
 
 
-def test_quoted_figures_have_three_runs(told):
-    levels = (*told.closed, *told.open, *told.streaming, *told.lanes, *told.openai)
+def test_quoted_figures_have_three_runs(results):
+    levels = (*results.closed, *results.open, *results.streaming, *results.lanes, *results.openai)
     assert levels and all(len(level.p50.runs) >= 3 for level in levels)
 
 
-def test_markdown_has_the_same_tables_and_its_plots(told, tmp_path):
-    document = story(told)
+def test_markdown_has_the_same_tables_and_its_plots(results, tmp_path):
+    document = story(results)
     text = markdown.write(document, tmp_path).read_text()
     assert re.findall(r"^## (.*)$", text, re.M) == SECTIONS
     blocks = [block for section in document.sections for block in section.blocks]
@@ -149,10 +149,10 @@ def test_markdown_has_the_same_tables_and_its_plots(told, tmp_path):
     assert all(ElementTree.parse(tmp_path / path).getroot().tag.endswith("svg") for path in linked)
 
 
-def test_commands_have_no_paths_of_a_machine(told):
+def test_commands_have_no_paths_of_a_machine(results):
     (code,) = [
         block
-        for section in story(told).sections
+        for section in story(results).sections
         for block in section.blocks
         if isinstance(block, Code)
     ]
@@ -162,10 +162,10 @@ def test_commands_have_no_paths_of_a_machine(told):
     assert not any(word.startswith("/") for line in code.lines for word in line.split())
 
 
-def test_lanes_are_shown_side_by_side(told, tmp_path, page):
-    shown = len(told.samples) * (1 + len(told.quality))
+def test_lanes_are_shown_side_by_side(results, tmp_path, page):
+    shown = len(results.samples) * (1 + len(results.quality))
     assert page.tags.count("img") == shown > 0
-    text = markdown.write(story(told), tmp_path).read_text()
+    text = markdown.write(story(results), tmp_path).read_text()
     linked = re.findall(r"\((plots/[^)]+\.png)\)", text)
     assert len(set(linked)) == shown
     for path in linked:
@@ -173,9 +173,9 @@ def test_lanes_are_shown_side_by_side(told, tmp_path, page):
             assert min(picture.size) >= 96
 
 
-def test_what_is_missing_is_told_and_the_rest_stays(told, tmp_path):
+def test_what_is_missing_is_told_and_the_rest_stays(results, tmp_path):
     bare = replace(
-        told,
+        results,
         closed=[],
         open=[],
         streaming=[],
@@ -190,20 +190,19 @@ def test_what_is_missing_is_told_and_the_rest_stays(told, tmp_path):
         ],
     )
     page = Page(html.write(story(bare), tmp_path).read_text())
-    words = " ".join(page.words)
+    text = " ".join(page.texts)
     assert (
-        words.count("Perf_analyzer's wheel is for Linux on x86-64.") == 5
-        and "Not measured." in words
+        text.count("Perf_analyzer's wheel is for Linux on x86-64.") == 5 and "Not measured." in text
     )
-    assert len(page.ids) == len(SECTIONS) and f"{told.cold_start.ready.median:.1f}" in words
+    assert len(page.ids) == len(SECTIONS) and f"{results.cold_start.ready.median:.1f}" in text
 
 
-def test_words_are_not_markup(told, tmp_path):
+def test_words_are_not_markup(results, tmp_path):
     odd = replace(
-        told, missing=[figures.Missing("a <b>", "1 < 2 & <script>alert(1)</script>", ["Memory"])]
+        results, missing=[figures.Missing("a <b>", "1 < 2 & <script>alert(1)</script>", ["Memory"])]
     )
     page = Page(html.write(story(odd), tmp_path).read_text())
-    assert "script" not in page.tags and "<script>alert(1)</script>" in " ".join(page.words)
+    assert "script" not in page.tags and "<script>alert(1)</script>" in " ".join(page.texts)
 
 
 def test_pages_are_written_again_from_figures(tmp_path, capsys):
@@ -225,8 +224,8 @@ def test_an_slo_of_nothing_is_refused(capsys):
     assert "--slo-ms is 0; it must be above 0" in capsys.readouterr().err
 
 
-def test_how_often_a_load_ran_is_told(told, page):
-    assert repeats(told.effort.repetitions) in " ".join(page.words)
+def test_how_often_a_load_ran_is_told(results, page):
+    assert repeats(results.effort.repetitions) in " ".join(page.texts)
     assert repeats(1) == "Every load ran once." and "ran 3 times" in repeats(3)
 
 

@@ -33,5 +33,5 @@ def test_every_benchmark_writes_so(path):
 def test_a_table_in_a_missing_folder(tmp_path):
     row = table.Row("steps", "none", 1.0, 2.0, "ms", table.FASTER, 1.5, "same")
     table.save([row], tmp_path / "out" / "rows.json")
-    (told,) = json.loads((tmp_path / "out" / "rows.json").read_text())["rows"]
-    assert told["ratio"] == 2.0 and told["met"]
+    (saved,) = json.loads((tmp_path / "out" / "rows.json").read_text())["rows"]
+    assert saved["ratio"] == 2.0 and saved["met"]

@@ -48,8 +48,8 @@ def test_only_changed_cells_change(pairs):
 
 def test_labels_say_what_the_edit_does(pairs):
     for pair in pairs:
-        said = [dict(zip(FIELDS, row)) for row in fields(pair)]
-        for edit, row in zip(pair.edits, said):
+        named_fields = [dict(zip(FIELDS, row)) for row in fields(pair)]
+        for edit, row in zip(pair.edits, named_fields):
             assert FIELDS["op"][row["op"]] == edit.op
             colour = edit.background or (edit.result and edit.result.colour)
             assert FIELDS["value_colour"][row["value_colour"]] == (colour or "none")

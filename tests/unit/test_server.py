@@ -59,9 +59,9 @@ def test_boards_lie_where_shared_memory_is_removed():
 class Failing(Server):
     """Ends with these words while it starts, the last for good."""
 
-    def __init__(self, log, *words):
+    def __init__(self, log, *arguments):
         super().__init__(log=log)
-        self.words = list(words)
+        self.words = list(arguments)
         self.starts = 0
 
     def start(self):

@@ -32,7 +32,7 @@ def test_the_true_velocity_leads_to_the_clean_image():
 
 
 @pytest.mark.parametrize(
-    "config, said",
+    "config, message",
     [
         ({"_class_name": "DDIMScheduler"}, "is DDIMScheduler"),
         ({"use_karras_sigmas": True}, "with use_karras_sigmas"),
@@ -42,6 +42,6 @@ def test_the_true_velocity_leads_to_the_clean_image():
         ({"time_shift_type": "cosine"}, "exponential or linear"),
     ],
 )
-def test_what_is_not_known_is_refused(config, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_is_not_known_is_refused(config, message):
+    with pytest.raises(ValueError, match=message):
         Schedule.of(config)

@@ -88,14 +88,14 @@ def note(folder, name, value):
     write(folder, f"{NOTES}/{name}.metadata", f"{'0' * 40}\n{value}\n1712656091.1\n")
 
 
-def said(folder):
+def faults_in(folder):
     return list(faults(Checkpoint(folder)))
 
 
 def test_a_whole_checkpoint_has_no_fault(folder):
-    assert said(folder) == []
+    assert faults_in(folder) == []
     shard(folder)
-    assert said(folder) == []
+    assert faults_in(folder) == []
 
 
 def test_hashes_that_hold_are_no_fault(folder):
@@ -109,10 +109,11 @@ def test_hashes_that_hold_are_no_fault(folder):
         blobs / git_hash((folder / "vae/config.json").read_bytes())
     )
     (folder / "vae/config.json").symlink_to(f"../../blobs/{linked.name}")
-    assert said(folder) == []
+    assert faults_in(folder) == []
     linked.write_text("{}")
     assert [
-        "vae/config.json is not the file that its hash describes" in fault for fault in said(folder)
+        "vae/config.json is not the file that its hash describes" in fault
+        for fault in faults_in(folder)
     ] == [True]
 
 
@@ -277,12 +278,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("damage, words", CASES.values(), ids=CASES)
-def test_a_fault_is_one_sentence(folder, tmp_path, damage, words):
+@pytest.mark.parametrize("damage, message", CASES.values(), ids=CASES)
+def test_a_fault_is_one_sentence(folder, tmp_path, damage, message):
     """Beside the name that the user gave, no path of this machine is told; nothing is made."""
     damage(folder)
     code = (
-        "import sys; from retouch_export.command import export; sys.argv[0] = 'export'\ntry: export()\n"
+        "import sys; from retouch_export.command import export; sys.argv[0] = 'export'\ntry: "
+        "export()\n"
         "finally: assert not {'torch', 'diffusers', 'transformers', 'onnx'} & set(sys.modules)"
     )
     done = subprocess.run(
@@ -294,7 +296,7 @@ def test_a_fault_is_one_sentence(folder, tmp_path, damage, words):
     )
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ") and words in line and str(tmp_path) not in line
+    assert line.startswith("error: ") and message in line and str(tmp_path) not in line
     assert not (tmp_path / "out").exists()
 
 

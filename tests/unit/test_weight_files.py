@@ -78,7 +78,7 @@ def test_a_component_without_the_variant_gives_its_plain_weights(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, words",
+    "name, message",
     [
         ("pytorch_model.bin", "save the pipeline again with safe_serialization"),
         ("model.ckpt", "for a pickle may run code"),
@@ -86,9 +86,9 @@ def test_a_component_without_the_variant_gives_its_plain_weights(tmp_path):
         ("model.gguf", "download it in diffusers' layout"),
     ],
 )
-def test_what_cannot_be_read_is_told(tmp_path, name, words):
+def test_what_cannot_be_read_is_told(tmp_path, name, message):
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(CheckpointError, match=words):
+    with pytest.raises(CheckpointError, match=message):
         stored(tmp_path)
 
 
