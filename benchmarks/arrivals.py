@@ -1,4 +1,4 @@
-"""Edits that come when they come: Poisson arrivals, the same for all who serve them."""
+"""Poisson arrivals of edits, the same for every server that is compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE = 120.0  # seconds after the last arrival
 
 
 class Server(Protocol):
-    """Who takes edits; an Engine is one."""
+    """Takes edits; an Engine is one."""
 
     def admit(self, edit: Edit) -> None: ...
 
@@ -36,7 +36,7 @@ class Arrival:
 
 @dataclass
 class Served:
-    """One arrival's seconds from its time to its first preview and to its end."""
+    """One arrival: seconds from its due time to its first preview and to its end."""
 
     arrival: Arrival
     preview: float | None = None
@@ -67,7 +67,7 @@ def poisson(
 
 
 def replay(arrivals: Sequence[Arrival], server: Server) -> list[Served]:
-    """Each edit admitted at its time; returns when all have ended, and stops the server."""
+    """Admit each edit at its time. Return when all have ended, and stop the server."""
     results = [Served(arrival) for arrival in arrivals]
     over = threading.Semaphore(0)
     start = time.monotonic() + 0.05

@@ -1,5 +1,4 @@
-"""What the denoiser is measured against, on the same graphs: no memory of the reference, and no
-scheduler."""
+"""Baselines on the same graphs: without a reference cache, and without a scheduler."""
 
 from __future__ import annotations
 
@@ -22,8 +21,7 @@ WAIT = 0.05  # of static batches: edits at most, and seconds that the first wait
 
 
 class Recomputing(Denoiser):
-    """Computes the reference's keys and values at every step, as pipelines do that have it in every
-    forward pass."""
+    """Computes the reference's keys and values at every step, as pipelines without a cache do."""
 
     def __init__(self, folder: Path):
         super().__init__(folder, reference_bytes=0)
@@ -36,7 +34,7 @@ class Recomputing(Denoiser):
 
 
 class Forgetful(PlainLoop):
-    """A plain loop that remembers nothing, neither across steps nor across edits."""
+    """A plain loop that keeps nothing across steps or edits."""
 
     def __init__(self, repository: Path):
         super().__init__(repository)
@@ -46,7 +44,7 @@ class Forgetful(PlainLoop):
 
 
 class OneByOne:
-    """A queue and a thread that takes one edit after the other, to its end."""
+    """A queue and a thread that runs one edit after the other."""
 
     most = 1
     wait = 0.0
@@ -69,7 +67,7 @@ class OneByOne:
             self._run(self._gather(first))
 
     def _gather(self, first: Edit) -> list[Edit]:
-        """The first and who comes while it may wait."""
+        """The first edit, and those that arrive while it may wait."""
         batch = [first]
         until = first.admitted + self.wait
         while len(batch) < self.most:
@@ -99,8 +97,8 @@ class OneByOne:
 
 
 class StaticBatches(OneByOne):
-    """Batches by request, as Triton's dynamic batcher or LitServe makes them: nobody joins one that
-    runs."""
+    """Batches whole requests, as Triton's dynamic batcher and LitServe do: no edit joins a running
+    batch."""
 
     most = BATCH
     wait = WAIT

@@ -1,4 +1,4 @@
-"""Checkpoints of the real sizes: by their configs alone, or with random weights."""
+"""Checkpoints of real sizes, from their configs alone or with random weights."""
 
 from __future__ import annotations
 
@@ -204,8 +204,8 @@ CHECKPOINTS = {
 
 
 def write(folder: Path, large: Large) -> int:
-    """Make the checkpoint in `folder`, with random bfloat16 weights in shards or without any; its
-    number of parameters."""
+    """Write the checkpoint to `folder`, with random bfloat16 weights in shards or without weights.
+    Return its number of parameters."""
     count = 0
     for name, make in large.networks.items():
         with FakeTensorMode():

@@ -1,5 +1,5 @@
-"""Eight clients, each with one edit at a time, half of them local and half full-frame: ours on
-tritonserver, theirs on LitServe."""
+"""Eight clients, one edit each at a time, half local and half full-frame: Retouch on tritonserver
+against LitServe."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LIT = "diffusers pipeline on LitServe, batching on"
 
 @dataclass(frozen=True)
 class Asked:
-    """One client's next edit of an image that nobody has seen."""
+    """One client's next edit, of an image that no server has seen."""
 
     image: bytes
     instruction: str
@@ -60,7 +60,7 @@ Edit = Callable[[Asked], object]
 def client_rows(
     scenes: Sequence[Prepared], checkpoint: Path, runs: int, seconds: float
 ) -> list[Row]:
-    """`runs` times both in turns, each server alone on the machine while it is asked."""
+    """Run both servers `runs` times in turns, each alone on the machine."""
     runs_of: dict[str, list[Run]] = {"ours": [], "theirs": []}
     for number in range(runs):
         for name, server in (("ours", ours), ("theirs", lambda: theirs(checkpoint))):
@@ -100,8 +100,8 @@ def client_rows(
 
 
 def load(edit: Edit, scenes: Sequence[Prepared], number: int, seconds: float) -> Run:
-    """All clients ask until the time is over; what ends later counts no more. The first failure is
-    raised."""
+    """All clients send edits until the time is over; edits that end later do not count. Raises the
+    first failure."""
     run = Run(seconds)
     failures = []
     end = time.perf_counter() + seconds

@@ -1,11 +1,10 @@
-"""Many clients that stream edits through the OpenAI-compatible server at once: each gets one result
-or one refusal, and none gets another's.
+"""Concurrent clients of the OpenAI-compatible server: each gets one result or error, its own.
 
     python -m benchmarks.concurrency [--clients 50] [--seconds 120] [--json PATH]
 
-Every client is an SDK of openai's with an image, a sentence and a lane of its own, and edits it
-with a few seeds over and over. What gRPC answers to the same was asked before, one after the other:
-each result must be those very bytes. A client that is refused comes again when it is told to."""
+Every client is an SDK of OpenAI with an image, a sentence and a lane of its own, and repeats a few
+seeds. Each result must have the bytes that gRPC returned for the same edit before, one at a time. A
+client that is refused retries when it is told to."""
 
 from __future__ import annotations
 
@@ -43,7 +42,7 @@ PARTIAL = 2  # images on the way
 
 @dataclass(frozen=True)
 class Member:
-    """One client's image, sentence and lane; what gRPC answers, by seed."""
+    """One client's image, sentence and lane, and gRPC's result by seed."""
 
     number: int
     image: bytes
@@ -54,8 +53,8 @@ class Member:
 
 @dataclass
 class Crowd:
-    """What came of the requests, as their clients saw it. `faults` are results that are lost,
-    twice, or another's."""
+    """Outcomes as the clients saw them. `faults` are results that are lost, duplicated or of
+    another client."""
 
     asked: int = 0
     answered: Counter[int] = field(default_factory=Counter)  # by client

@@ -1,10 +1,9 @@
-"""Whether the autoencoder could decode an edit's region alone: how far a crop with so much margin
-is from the whole image's decoding, in grey levels, and what it saves.
+"""Whether the decoder could decode the region alone: error by margin, and the time saved.
 
     python -m benchmarks.crop [--json PATH]
 
-A decoder whose norms or attention see the whole image decodes a crop otherwise, however wide its
-margin."""
+The error is the difference from the whole image's decoding, in grey levels. A decoder whose norms
+or attention span the whole image decodes a crop differently, however wide the margin is."""
 
 from __future__ import annotations
 
@@ -32,8 +31,8 @@ ALLOWED = 1  # grey levels
 
 @dataclass(frozen=True)
 class Margin:
-    """Of so many cells around a region's box: the largest difference in any scene, its median, and
-    how many scenes are within ALLOWED; milliseconds of the crop and of the whole image."""
+    """Figures for a margin in cells around the region: largest difference in any scene, median,
+    share of scenes within ALLOWED; milliseconds of the crop and of the whole image."""
 
     cells: int
     worst: int
@@ -78,7 +77,7 @@ def main() -> None:
 
 
 def latents(loop: PlainLoop, scene: Prepared, seed: int) -> np.ndarray:
-    """Of the edited image, [1, C, h, w]."""
+    """Latents of the edited image, [1, C, h, w]."""
     *_, last = loop.denoiser.run(scene.denoise_request(seed=seed))
     return last.latents[None]
 
@@ -104,7 +103,7 @@ def measure(loop: PlainLoop, scenes: list[tuple[Prepared, np.ndarray]], margin: 
 
 
 def difference(loop: PlainLoop, scene: Prepared, whole: np.ndarray, margin: int) -> int:
-    """The largest of any pixel in the region's box, whatever is decoded around it."""
+    """Largest difference of any pixel in the region's box, in grey levels."""
     (top, bottom, left, right) = box_of(scene, 0)
     (y, x) = box_of(scene, margin)[::2]
     expected = loop.decoder.run(whole)[0, top * CELL : bottom * CELL, left * CELL : right * CELL]
@@ -114,8 +113,8 @@ def difference(loop: PlainLoop, scene: Prepared, whole: np.ndarray, margin: int)
 
 
 def box_of(scene: Prepared, margin: int) -> tuple[int, int, int, int]:
-    """First and last + 1 row and column of the region, in cells, with a margin as far as the image
-    goes."""
+    """First and last + 1 row and column of the region in cells, with a margin that ends at the
+    image's edge."""
     rows, columns = (side // CELL for side in scene.source.pixels.shape[:2])
     cells = scene.parsed.region.reshape(rows, columns)
     sides = []

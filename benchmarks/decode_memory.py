@@ -104,8 +104,8 @@ def _run(*arguments: str) -> str:
 
 
 def peak_of(file: bytes) -> int:
-    """Bytes that an edit of the file takes beyond those of the idle process; of a fresh process
-    alone."""
+    """Bytes that an edit of the file takes above those of an idle process. Needs a fresh
+    process."""
     idle = _peak()
     compose(file)
     return _peak() - idle

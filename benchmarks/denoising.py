@@ -1,10 +1,8 @@
-"""The denoiser's table: what remembering, regions and the order of steps bring, each against its
-opposite in the same run.
+"""The denoiser's table: reference cache, regions and scheduling, each with and without.
 
     python -m benchmarks.denoising [--quick] [--only NAME …] [--json PATH]
 
-Everything runs here, on the exported lane bf16; `memory` and `clients` start servers on loopback,
-and stop them."""
+Runs on the exported lane bf16. `memory` and `clients` start servers on loopback and stop them."""
 
 from __future__ import annotations
 
@@ -26,8 +24,8 @@ CHECKPOINT = ROOT / "checkpoints" / "shapes"
 
 @dataclass(frozen=True)
 class Effort:
-    """How often things are done: turns of a step benchmark, judged scenes, runs and arrivals a run,
-    sessions, images, and runs and seconds of eight clients."""
+    """Sample counts: turns of a step benchmark, judged scenes, runs and arrivals a run, sessions,
+    images, and runs and seconds of eight clients."""
 
     turns: int = 15
     judged: int = 120
@@ -70,8 +68,7 @@ def main() -> None:
 
 
 def measure(names: Sequence[str], effort: Effort, path: Path | None) -> None:
-    """Rows are shown and saved as they come, so that what fails does not take those before with
-    it."""
+    """Show and save rows as they come, so that a failure keeps the rows before it."""
     loop = PlainLoop(REPOSITORY)
     rows = []
     for name in names:

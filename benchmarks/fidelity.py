@@ -1,5 +1,5 @@
-"""How close a lane's network stays to bf16's, on the very inputs that bf16 had: velocities by step,
-and the latents at the end."""
+"""How close a lane's network stays to bf16, on the inputs of bf16's own steps: velocities by step,
+and final latents."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Edit:
-    """What bf16 did with one scene: `arguments` of the loop's `denoise`, the graphs' inputs, and
-    what came of them."""
+    """What bf16 computed for one scene: `arguments` of the loop's `denoise`, inputs of the graphs,
+    and their results."""
 
     arguments: tuple
     reference: Arrays

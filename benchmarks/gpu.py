@@ -1,11 +1,10 @@
-"""A FLUX.1-sized transformer on this machine's GPU: seconds a step in BF16 and FP8, beside what its
-matrix units reach.
+"""A FLUX.1-sized transformer on this GPU: seconds a step in BF16 and FP8, and the GPU's peaks.
 
 Weights are random and made on the device: nothing is downloaded. 1024 × 1024 are 4096 target
-tokens, beside 4096 of a reference and 512 of text. Every figure is a median after a warm-up; shares
-of the peak compare the formula in `benchmarks/flops.py` with products timed in the same run. Then
-the same through tritonserver's Python backend. `--tiny` tries the script on a machine without a
-GPU; its figures mean nothing."""
+tokens, beside 4096 of a reference and 512 of text. Every figure is a median after a warm-up. Shares
+of the peak compare the formula in `benchmarks/flops.py` with products timed in the same run. The
+same edits then run through tritonserver's Python backend. `--tiny` tries the script on a machine
+without a GPU; its figures mean nothing."""
 
 from __future__ import annotations
 
@@ -85,8 +84,8 @@ def main() -> None:
 def measure_peaks(
     options: argparse.Namespace, device: torch.device, figures: dict[str, Any]
 ) -> dict[str, float]:
-    """Operations a second by precision; `figures` gets them, and the attention kernels with the
-    quickest one's name."""
+    """Operations a second by precision. Fills `figures` with these, the attention kernels and the
+    fastest one's name."""
     config, tokens = TINY if options.tiny else FULL
     size = 256 if options.tiny else 8192
     matmuls = products(device, size, options.count)
@@ -155,7 +154,7 @@ def measure(
 def serve(
     settings: Settings, options: argparse.Namespace, plain: Timing, expected: np.ndarray
 ) -> Iterator[Served]:
-    """One row, or a line that says why there is none."""
+    """One row, or a line with the reason why there is none."""
     way = "compiled" if settings.compiled else "eager"
     try:
         seconds, edited = edits(settings, options.steps, options.count)
@@ -186,7 +185,7 @@ def print_row(row: Row, work: Work) -> None:
 
 
 def compare(rows: list[Row], figures: dict[str, Any]) -> None:
-    """How much quicker FP8 is, way by way."""
+    """How many times faster FP8 is, by way."""
     seconds = {(row.precision, row.way): row.seconds.median for row in rows}
     figures["fp8_speedup"] = {
         way: seconds["bf16", way] / seconds["fp8", way]
@@ -207,7 +206,7 @@ def machine(device: torch.device) -> dict[str, str]:
 
 
 def clocks(device: torch.device) -> dict[str, str]:
-    """What the driver says now, by its own names; empty without one."""
+    """The driver's current clocks, by nvidia-smi's names; empty without a driver."""
     if device.type != "cuda":
         return {}
     try:
@@ -226,7 +225,7 @@ def clocks(device: torch.device) -> dict[str, str]:
 
 
 def release(device: torch.device) -> None:
-    """Memory of what was deleted: the server's process needs it."""
+    """Free the memory of deleted tensors for the server's process."""
     torch._dynamo.reset()
     gc.collect()
     if device.type == "cuda":

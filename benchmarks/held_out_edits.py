@@ -1,5 +1,4 @@
-"""Held-out scenes of 128 px as the denoiser gets them: the real parser has read them, the real
-autoencoder encoded them."""
+"""Held-out scenes of 128 px, parsed and encoded by the real models: the inputs of the denoiser."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ FIFTEEN = (0.13, 0.17)  # of the image: an edit of 15 % of it
 
 @dataclass(frozen=True)
 class Prepared:
-    """A pair, its source drawn, and all that the stages before the denoiser say of it."""
+    """A pair, its drawn source, and the outputs of the stages before the denoiser."""
 
     pair: Pair
     source: Drawing
@@ -31,7 +30,7 @@ class Prepared:
 
     @property
     def share(self) -> float:
-        """Of the image's cells that the parser wants to change."""
+        """Share of the image's cells in the parser's region."""
         return float(self.parsed.region.mean())
 
     def denoise_request(
@@ -44,7 +43,7 @@ class Prepared:
 
 
 def prepare(loop: PlainLoop, keep: Callable[[Prepared], bool], count: int) -> list[Prepared]:
-    """The first `count` scenes that are kept."""
+    """The first `count` scenes for which `keep` is true."""
     kept = []
     for pair in held_out():
         if (pair.source.height, pair.source.width) == SIZE:

@@ -1,5 +1,4 @@
-"""Ways of doing the same work, timed in turns, so that whatever else the machine does hits all of
-them."""
+"""Times several ways of doing the same work in turns, so that other load affects all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ Ways = dict[str, Callable[[int], object]]
 
 
 def alike(ways: Ways) -> None:
-    """End the program, before it measures anything, unless all ways give the same for 0."""
+    """Exit before measuring, unless all ways give the same result for turn 0."""
     if len({way(0) for way in ways.values()}) != 1:
         sys.exit("the ways give other images")
 

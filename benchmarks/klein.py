@@ -1,13 +1,12 @@
-"""A FLUX.2-klein-sized transformer on this machine's GPU: seconds a step in BF16 by batch, target
-tokens and reference tokens.
+"""A FLUX.2-klein-sized transformer on this GPU: seconds a step in BF16 by batch and tokens.
 
-    python -m benchmarks.klein [--json PATH]      # --tiny --device cpu tries the script without a
-    GPU
+    python -m benchmarks.klein [--json PATH]
+    python -m benchmarks.klein --tiny --device cpu      tries the script without a GPU
 
 Weights are random and made on the device. The reference's keys and values are computed once, as the
-denoiser keeps them. Shares are of the target's tokens: a region of 15 % of the image is 0.15. Says
-where a batch stops paying: where an edit's share of a shared step is no longer a tenth less than a
-step alone."""
+denoiser caches them. Shares are of the target's tokens: a region of 15 % of the image is 0.15. The
+output names the largest batch that pays: an edit's share of its step is at least a tenth less than
+a step alone."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""What the OpenAI-compatible server adds: the same edit through it and over gRPC, in turns.
+"""Overhead of the OpenAI-compatible server: the same edit through it and over gRPC, in turns.
 
     python -m benchmarks.openai_overhead [--count 200] [--json PATH]
 
-All ways edit one image of 128 px, of which the server remembers the same, and must give the same
-bytes."""
+All ways edit one image of 128 px with the same cached state, and must return the same bytes."""
 
 from __future__ import annotations
 

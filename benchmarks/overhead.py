@@ -1,9 +1,7 @@
-"""What serving adds: one edit through `edit` against the same stages called in a plain loop in one
-process.
+"""Overhead of serving: one edit through `edit` against the same stages in a plain loop.
 
-Both do the same work, decoding and encoding included, on the same image, sentence, seed and steps,
-in turns, so that whatever else the machine does hits both. Prints medians; `--json PATH` writes
-them."""
+Both decode, edit and encode the same image, sentence, seed and steps, in turns, so that other load
+on the machine affects both. Prints medians; `--json PATH` writes them."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""What every means against rounding brings in the FP4 lane, and what it costs in bytes: the
-ablation.
+"""Ablation of the FP4 lane: accuracy and bytes of each rounding method.
 
     python -m benchmarks.quantisation [--scenes N] [--pictures RECIPE …] [--json PATH]
 
-All recipes are exported to a folder of their own and run there, from one calibration on the
-checkpoint's pairs; the scenes are held out. `--pictures` also judges the edits of some recipes over
-all 500 scenes, as `make eval` does."""
+All recipes are exported to a temporary folder and run there, from one calibration on the
+checkpoint's pairs; the scenes are held out. `--pictures` also evaluates the edits of some recipes
+on all 500 scenes, as `make eval` does."""
 
 from __future__ import annotations
 

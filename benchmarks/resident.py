@@ -11,8 +11,7 @@ from retouch.launcher.server import Server
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes: `resident` counts a page in every process that has it, `proportional` each page once
-    in all."""
+    """Bytes. `resident` counts a shared page in every process, `proportional` once in all."""
 
     processes: int
     resident: int

@@ -1,4 +1,4 @@
-"""What a benchmark found, as a file of JSON."""
+"""Saves the results of a benchmark as JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 
 def save_json(path: Path | None, figures: dict[str, Any]) -> None:
-    """Write it with the folder that it lies in, which a fresh checkout lacks; nothing without a
-    path."""
+    """Write `path` and its folder. Does nothing without a path."""
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(figures, indent=1) + "\n")

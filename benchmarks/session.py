@@ -1,5 +1,4 @@
-"""Five turns on one image, as a user takes them: what is remembered and what is left out, against
-neither."""
+"""A session of five turns on one image, with reference cache and region against neither."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ class Session:
     turns: tuple[Turn, ...]
 
     def play(self, loop: PlainLoop, steps: int, region: bytes) -> None:
-        """All turns; the client has every image that an undo goes back to."""
+        """Run all turns. The client keeps every image that an undo returns to."""
         before = image = images.encode(self.photo)
         for turn in self.turns:
             request = EditRequest(

@@ -1,10 +1,10 @@
-"""What shared memory saves: the same edits with their files in messages and in /dev/shm, in turns.
+"""Saving by shared memory: the same edits with files in messages and in /dev/shm, in turns.
 
     python -m benchmarks.shared_memory [--count 40] [--json PATH]
 
-Of the sample and of noise of growing sides, whose files are large; both ways must give the same
-bytes. Large images are scaled to what the checkpoint edits, so that most of their time is decoding
-and encoding, which both ways share."""
+The images are the sample, and noise of growing sides, whose files are large. Both ways must return
+the same bytes. Large images are scaled to the checkpoint's sizes, so that most of their time is
+decoding and encoding, which both ways share."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Ten thousand edits of random sizes, steps and regions on a real server, of which many are left
-half-way: none may be lost, and memory must not grow.
+"""Ten thousand random edits on a real server, many abandoned: none is lost, memory is stable.
 
     python -m benchmarks.soak [--count 10000] [--json PATH]
 
-Every edit is of another image. Resident memory is that of the server and all its stubs.
-"""
+Sizes, steps and regions are random, and every edit is of another image. Resident memory is that of
+the server and all its stubs."""
 
 from __future__ import annotations
 
@@ -46,7 +45,7 @@ CANCELLED = "cancelled"
 
 @dataclass
 class Soak:
-    """What came of the edits, as their clients saw it; resident bytes by how many had ended."""
+    """Outcomes of the edits as their clients saw them; resident bytes by number of ended edits."""
 
     count: int
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -77,7 +76,7 @@ class Soak:
 
     @property
     def growth(self) -> float:
-        """Of resident memory from when WARM of the edits had ended to the end, as a share."""
+        """Growth of resident memory as a share, from the WARM-th edit to the end."""
         warm = min((ended for ended in self.resident if ended >= self.count * WARM), default=0)
         return self.resident[max(self.resident)] / self.resident[warm] - 1
 
@@ -108,7 +107,7 @@ def main() -> None:
 
 
 def client(server: Server, soak: Soak, pairs: list[Pair]) -> None:
-    """One edit after the other, until all are sent."""
+    """Send one edit after the other until all are sent."""
     with Retouch(f"{HOST}:{server.grpc}", retries=Retries(attempts=1)) as connection:
         for number in soak.numbers():
             try:
@@ -118,7 +117,7 @@ def client(server: Server, soak: Soak, pairs: list[Pair]) -> None:
 
 
 def edit(connection: Retouch, pairs: list[Pair], number: int) -> str:
-    """One random edit, and what came of it."""
+    """Send one random edit and classify its outcome."""
     rng = random.Random(number)
     pair = rng.choice(pairs)
     leave = rng.random()
@@ -149,7 +148,7 @@ def edit(connection: Retouch, pairs: list[Pair], number: int) -> str:
 
 
 def leave_unread(url: str, request: EditRequest, seconds: float) -> None:
-    """Send a request, and leave after so many seconds, whatever has come."""
+    """Send a request and disconnect after so many seconds, without reading the answer."""
     connection = grpc.InferenceServerClient(url)
     connection.start_stream(lambda result, error: None)
     connection.async_stream_infer("edit", inputs_of(request, grpc))
@@ -159,8 +158,7 @@ def leave_unread(url: str, request: EditRequest, seconds: float) -> None:
 
 
 def watch(server: Server, soak: Soak, clients: list[threading.Thread]) -> None:
-    """Show how far it is, and note resident memory now and then, until the clients are done or wait
-    in vain."""
+    """Show the progress and record resident memory, until the clients are done or time out."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,5 +1,4 @@
-"""Denoising alone: what the remembered reference and the region save, and what they cost in
-quality."""
+"""Denoising alone: time saved by the reference cache and by the region, and the quality of both."""
 
 from __future__ import annotations
 
@@ -25,8 +24,8 @@ STEPS = (3, 12, 28)  # the checkpoint's default, and what users of larger ones t
 
 
 def reference_rows(loop: PlainLoop, folder: Path, count: int) -> list[Row]:
-    """Full-frame edits, each of another scene: the reference kept for the edit, or from before, or
-    never."""
+    """Full-frame edits of different scenes: reference cached for the edit, cached before, or never
+    cached."""
     scenes = prepare(loop, local, count)
     keeps = {
         "kept": Denoiser(folder),
@@ -107,8 +106,8 @@ def region_rows(loop: PlainLoop, folder: Path, count: int, judged: int) -> list[
 
 
 def success(loop: PlainLoop, judged: int) -> str:
-    """Of local edits in the parser's region and of full-frame ones, in words; ends the program when
-    a pixel outside of a region is not the source's."""
+    """A sentence on the success of local edits in the region and of full-frame edits. Exits when a
+    pixel outside of a region differs from the source."""
     scenes = prepare(loop, local, judged)
     succeeded = {b"auto": 0, b"full": 0}
     for seed, scene in enumerate(scenes):

@@ -1,5 +1,4 @@
-"""What a benchmark found, as rows of one table: ours, theirs, how they relate, and what was aimed
-at."""
+"""A table of results: ours, theirs, their ratio, and the aim."""
 
 from __future__ import annotations
 
@@ -71,7 +70,7 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 
 def save(rows: Sequence[Row], path: Path | None) -> None:
-    """All figures and what they were measured on; nothing without a path."""
+    """Save all figures and the machine. Does nothing without a path."""
     documents = [asdict(row) | {"ratio": row.ratio, "met": row.met} for row in rows]
     save_json(path, {"machine": machine(), "rows": documents})
 

@@ -1,4 +1,4 @@
-"""Seconds of what a device does, measured by its own clock where it has one."""
+"""Seconds of a device's work, by its own clock where it has one."""
 
 from __future__ import annotations
 

@@ -38,11 +38,9 @@ def server_of(settings: Settings) -> Iterator[Server]:
 def edits(
     settings: Settings, steps: int, count: int, warm_up: int = 1
 ) -> tuple[Timing, np.ndarray]:
-    """Seconds a request by the client's clock, after `warm_up` requests, and the last answer [N,
-    C].
+    """Seconds a request by the client's clock after `warm_up` requests, and the last answer [N, C].
 
-    ServerError when there is no server here, or the network fails in it.
-    """
+    Raises ServerError when no server starts or the network fails in it."""
     arrays = {name.upper(): value for name, value in inputs(settings.tiny).items()}
     arrays["STEPS"] = np.array([steps], np.int32)
     samples = []

@@ -3,9 +3,8 @@
     python -m benchmarks.attack [--requests 3000] [--tensors 1200] [--kills 30] [--clients 100]
                                 [--stops 10] [--json PATH]
 
-All traffic is on loopback. It passes when no request hung, none got an internal error (but
-from a stage behind the endpoints), nothing was lost, and a plain edit is answered after each part.
-"""
+All traffic is on loopback. It passes when no request hung or was lost, no endpoint answered with an
+internal error, and a plain edit succeeds after each part."""
 
 from __future__ import annotations
 
@@ -45,7 +44,7 @@ def main() -> None:
 
 
 def _on_a_server_each(options: argparse.Namespace) -> Iterator[Outcomes]:
-    """Each part on a server of its own, so that one that is ended spoils no other."""
+    """Run each part on a server of its own, so that a dead server fails one part only."""
     attacks: list[Callable[[Server, int], Outcomes]] = [
         lambda server, _, model=model: attack_endpoint(server, model, options.requests)
         for model in ENDPOINTS

@@ -1,5 +1,4 @@
-"""Requests to the three endpoints that know their structure, and are wrong in one to three
-places."""
+"""Edit requests to the three endpoints, each wrong in one to three places."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ SHAPES = ((1, 1), (1, 1), (1, 1), (1, 2), (2, 1), (1, 0), (1,), (1, 1, 1))
 
 
 def edit_inputs(rng: random.Random) -> list[grpc.InferInput]:
-    """The inputs of one edit, of which some are absent, odd, of another type or shape, or there
+    """The inputs of one edit: some are absent, malformed, of another type or shape, or present
     twice."""
     values = _plain_values(rng)
     tensors = {tensor.name: tensor.datatype for tensor in INPUTS}

@@ -1,5 +1,4 @@
-"""JSON requests to tritonserver's own HTTP endpoints, wrong in some place of their tree or in their
-bytes."""
+"""JSON requests to tritonserver's own HTTP endpoints, wrong in their tree or in their bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies and heads for the OpenAI endpoint that know its structure, and are wrong in some place."""
+"""Bodies and heads for the OpenAI endpoint: well-formed but for one place."""
 
 from __future__ import annotations
 

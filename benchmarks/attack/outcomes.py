@@ -1,4 +1,4 @@
-"""What became of requests: counted by kind, with an example of whatever should not have been."""
+"""Outcomes of requests, counted by kind, with an example of each failure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def outcome_of_message(message: str, is_internal: bool) -> str:
 
 @dataclass
 class Outcomes:
-    """Counts of one part of the attack; may be added to by several threads."""
+    """Counts of one part of the attack. Several threads may add to it."""
 
     part: str
     counts: Counter[str] = field(default_factory=Counter)

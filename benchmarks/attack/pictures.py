@@ -1,4 +1,4 @@
-"""Picture files and texts that are wrong in ways that senders' programs make them wrong."""
+"""Picture files and texts that are damaged as real programs damage them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def picture(rng: random.Random) -> bytes:
 
 
 def broken_picture(rng: random.Random) -> bytes:
-    """A photo that was cut, spliced, bent, or that lies about itself."""
+    """A photo that is cut, spliced, altered, or whose header is wrong."""
     return rng.choice(BREAKS)(rng, picture(rng))
 
 

@@ -63,7 +63,8 @@ def attack_openai(port: int, count: int) -> Outcomes:
 
 
 def attack_stages(server: Server, count: int) -> Outcomes:
-    """Stages are not for clients: an internal error is an answer here, a death is not."""
+    """Clients do not call stages: an internal error counts as an answer here, a dead process does
+    not."""
     configs = {stage: _config(server, stage) for stage in STAGES}
 
     def send(rng: random.Random) -> Verdict:

@@ -1,4 +1,4 @@
-"""Send one hostile request, wait for its answer within a time-out, and say what came of it."""
+"""Send one hostile request, wait for its answer within a time-out, and classify it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`retouch serve` under load, whose processes are killed or that is told to stop by SIGTERM."""
+"""`retouch serve` under load while its processes are killed or it gets SIGTERM."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Load:
         return ANSWERED, ""
 
     def is_lost(self, begun: bool, failure: RequestError) -> bool:
-        """A killed process may take its edits with it, as long as they are told."""
+        """A killed process may fail its edits, as long as they get an error."""
         return False
 
 

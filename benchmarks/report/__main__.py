@@ -1,10 +1,9 @@
 """Measure this machine and write the report.
 
-    python -m benchmarks.report [--quick] [--slo-ms 500] [--out out/bench] [--json PATH] python -m
-    benchmarks.report --from out/bench/figures.json      writes the pages again, measures nothing
+    python -m benchmarks.report [--quick] [--slo-ms 500] [--out out/bench] [--json PATH]
+    python -m benchmarks.report --from out/bench/figures.json      writes the pages again
 
-The server listens on loopback, and so do the doors; nothing of them is left when it ends, by Ctrl-C
-too."""
+The server and the endpoints listen on loopback, and stop at the end or on Ctrl-C."""
 
 from __future__ import annotations
 

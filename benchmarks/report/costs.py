@@ -1,5 +1,4 @@
-"""What the report says of an edit's parts, of what serving adds, of lanes, of starting and of
-memory."""
+"""Sections on the cost of an edit's stages, of serving, of lanes, of a start, and of memory."""
 
 from __future__ import annotations
 

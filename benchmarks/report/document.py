@@ -13,7 +13,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Warn:
-    """What is missing."""
+    """A note on what is missing."""
 
     text: str
 
@@ -63,7 +63,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Tile:
-    """A figure to see first."""
+    """A figure at the top of the report."""
 
     value: str
     unit: str

@@ -1,5 +1,5 @@
-"""What a report is made of: plain numbers under names that stay. `--json` writes it, and every page
-is made of it alone."""
+"""The figures of a report: plain numbers under stable names. `--json` writes them, and every page
+is made from them alone."""
 
 from __future__ import annotations
 
@@ -77,8 +77,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Stages:
-    """Median milliseconds by stage that INFO tells of edits through `edit_sync`, with so many at
-    once."""
+    """Median milliseconds by stage from INFO, of `clients` concurrent edits through `edit_sync`."""
 
     clients: int
     milliseconds: dict[str, Spread]
@@ -134,7 +133,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Sample:
-    """PNG files as base64 of one held-out scene: `source`, and what each lane made of it."""
+    """One held-out scene as PNG files in base64: the source, and each lane's result."""
 
     instruction: str
     pictures: dict[str, str]
@@ -142,8 +141,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Missing:
-    """What could not be measured and why, with the way to mend it; names of the sections that lack
-    it."""
+    """What could not be measured, why, and how to fix it; names of the sections that lack it."""
 
     what: str
     why: str
@@ -152,7 +150,7 @@ class Missing:
 
 @dataclass
 class Figures:
-    """All of a report; `slo_ms` was named before the run, `tools` are versions of what measured,
+    """All figures of a report. `slo_ms` was set before the run, `tools` are versions of the tools,
     `date` is UTC."""
 
     date: str

@@ -1,4 +1,4 @@
-"""Figures as words: the median of the runs, and behind it the smallest and the largest where they
+"""Formats figures: the median of the runs, and the smallest and largest in brackets where they
 differ."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A document as one page that needs no other file and nothing from anywhere."""
+"""Writes a document as one HTML page without external files."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What the report says of loads: the doors under so many edits at once, under arrivals, and over a
-stream."""
+"""Sections on loads: closed loop, Poisson arrivals, streams."""
 
 from __future__ import annotations
 

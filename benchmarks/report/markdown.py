@@ -1,4 +1,4 @@
-"""A document as Markdown, its plots as SVG files beside it."""
+"""Writes a document as Markdown, with its plots as SVG files."""
 
 from __future__ import annotations
 

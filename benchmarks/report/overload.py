@@ -1,5 +1,5 @@
-"""More edits than the server can take: perf_analyzer ends at the first refusal, so a client of ours
-counts them."""
+"""Loads above capacity. perf_analyzer ends at the first refusal, so a client of Retouch counts
+them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ REFUSED = "UNAVAILABLE"
 def flood(
     url: str, model: str, requests: Sequence[EditRequest], rate: float, slo_ms: float, seed: int
 ) -> Run:
-    """Poisson arrivals, `rate` a second, each sent once; what else than a refusal goes wrong is
-    raised."""
+    """Send Poisson arrivals at `rate` a second, each once. Raises any failure but a refusal."""
     requests, refused = asyncio.run(_send(url, model, requests, rate, random.Random(seed)))
     return Run.of(requests, slo_ms, refused)
 

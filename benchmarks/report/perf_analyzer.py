@@ -1,4 +1,4 @@
-"""NVIDIA's perf_analyzer: the binary out of a wheel, its command lines, and what it exports."""
+"""NVIDIA's perf_analyzer: its binary from a wheel, its command lines and its exports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPARE = 2  # times as many rows as requests: its threads do not take them quite 
 
 
 class AnalyzerError(RuntimeError):
-    """perf_analyzer cannot be had, or has not come to an end: one sentence."""
+    """perf_analyzer is unavailable or failed; one sentence."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Load:
 
     @property
     def name(self) -> str:
-        """Of its files."""
+        """The name of its files."""
         load = f"clients-{self.clients}" if self.clients else f"rate-{self.rate:.1f}"
         previews = f"-previews-{self.previews}" if self.previews else ""
         return f"{self.door.model}-{self.door.protocol}-{load}-{self.lane}{previews}"
@@ -74,7 +74,8 @@ class Load:
 
 @dataclass(frozen=True)
 class Export:
-    """What came of a load: its requests, and the row of the CSV, durations in microseconds."""
+    """The results of a load: its requests, and the row of the CSV with durations in
+    microseconds."""
 
     requests: list[Request]
     row: dict[str, float]
@@ -87,17 +88,17 @@ class Export:
 
 
 class Analyzer:
-    """The binary, fetched by pip when it is not there; files of every run are left in `folder`."""
+    """The binary, fetched by pip if it is missing. Files of every run stay in `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        """AnalyzerError."""
+        """Raises AnalyzerError."""
         self.binary, self.libraries, self.folder = *prepare(), folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(
         self, load: Load, server: Server, requests: Sequence[EditRequest], turn: int = 0
     ) -> Export:
-        """Send `load.count` of the requests, of which there are SPARE times as many;
+        """Send `load.count` of the requests; there are SPARE times as many. Raises
         AnalyzerError."""
         stem = self.folder / f"{load.name}-{turn}"
         inputs, table, export, log = (
@@ -146,7 +147,7 @@ def arguments(load: Load, server: Server) -> list[str]:
 
 
 def prepare() -> tuple[Path, Path]:
-    """The binary and the folder of its libraries, laid out once; AnalyzerError."""
+    """The binary and the folder of its libraries, installed once. Raises AnalyzerError."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise AnalyzerError("perf_analyzer's wheel is for Linux on x86-64")
     binary = FOLDER / "bin" / "perf_analyzer"
@@ -160,7 +161,7 @@ def prepare() -> tuple[Path, Path]:
 
 
 def _link(libraries: Path) -> None:
-    """The libraries under the names that the binary asks for."""
+    """Link the libraries under the names that the binary expects."""
     spec = importlib.util.find_spec("pytriton")
     shelf = (
         Path(spec.origin).parents[1] / "nvidia_pytriton.libs" if spec and spec.origin else Path()
@@ -216,9 +217,9 @@ def _unpack(wheel: Path, binary: Path) -> None:
 def read_export(path: Path) -> list[Request]:
     """Requests of a profile export, in the order in which they were sent.
 
-    It writes tensors' bytes as they are, so the file is no UTF-8. A stream's last, empty answer,
-    which says only that the stream is over, is no answer here. Rates are taken from these times
-    too: with --request-count perf_analyzer divides by whole seconds."""
+    The file is not UTF-8, because tensors' bytes are written as they are. A stream's last answer is
+    empty and ignored. Rates come from these times too: with --request-count perf_analyzer divides
+    by whole seconds."""
     return sorted(
         (_request(entry) for entry in _experiment(path)["requests"]),
         key=lambda request: request.sent,
@@ -232,7 +233,7 @@ def read_table(path: Path) -> dict[str, float]:
 
 
 def slim(path: Path) -> None:
-    """Leave the times and INFO, and take out the images, which make a file of megabytes."""
+    """Keep times and INFO, and remove the images, which take megabytes."""
     whole = _whole(path)
     for request in whole["experiments"][0]["requests"]:
         request["request_inputs"] = {

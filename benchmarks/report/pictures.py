@@ -1,5 +1,5 @@
-"""What is asked of the doors: edits of drawn scenes, no image twice, in the files that
-perf_analyzer and AIPerf read."""
+"""Requests of the report: edits of drawn scenes, every image once, in the file formats of
+perf_analyzer and AIPerf."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SCENES = 64
 
 
 class Pictures:
-    """Edits of the held-out scenes in turn. Every image has a pixel of its own, so that what a
-    server keeps helps nobody."""
+    """Edits of the held-out scenes in turn. Every image has a unique pixel, so that no cache
+    helps."""
 
     def __init__(self, scenes: int = SCENES) -> None:
         self._pairs = held_out(scenes)

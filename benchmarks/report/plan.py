@@ -1,4 +1,4 @@
-"""How much is measured, in full and when there are three minutes."""
+"""Sample counts of the report, in full and for `--quick`."""
 
 from __future__ import annotations
 

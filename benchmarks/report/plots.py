@@ -1,5 +1,5 @@
-"""Plots as SVG: lines over a load, bars with their spread, what comes when. They take the reader's
-light or dark."""
+"""Plots as SVG: lines over a load, bars with their spread, timelines. They follow the reader's
+light or dark theme."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Moments:
-    """A row of a timeline: what comes when, in milliseconds, the last one the end."""
+    """A row of a timeline: events and their milliseconds; the last one is the end."""
 
     label: str
     moments: list[tuple[str, Spread]]
@@ -70,7 +70,7 @@ def lines(
     mark: tuple[float, str] | None = None,
     doubling: bool = False,
 ) -> str:
-    """`doubling` spaces 1, 2, 4, 8 alike; `mark` is a level with its words."""
+    """`doubling` spaces 1, 2, 4, 8 evenly; `mark` is a level with its label."""
     svg = _paper(title, HEIGHT)
     xs = sorted({at for curve in series for at, _ in curve.points})
     top = max(
@@ -130,8 +130,8 @@ def lines(
 
 
 def bars(title: str, rows: Sequence[Bar], unit: str, legend: Sequence[str] = ()) -> str:
-    """One bar a row, its spread as a line across its end; one without a label belongs to the row
-    above it. `legend` names the colours."""
+    """One bar a row, with its spread as a line across its end. A row without a label belongs to the
+    row above. `legend` names the colours."""
     svg = _paper(title, HEAD + sum(_tall(row) for row in rows) + 10)
     long = (WIDTH - LABELS - RIGHT - 90) / max(row.figure.most for row in rows)
     y = float(HEAD)
@@ -173,7 +173,7 @@ def bars(title: str, rows: Sequence[Bar], unit: str, legend: Sequence[str] = ())
 
 
 def timeline(title: str, rows: Sequence[Moments]) -> str:
-    """What an edit brings when, a row a load; a bar behind each dot is its spread."""
+    """Events of an edit, a row a load; a bar behind each dot is its spread."""
     tall = 54
     svg = _paper(title, HEAD + tall * len(rows) + 34)
     steps = ticks(max(figure.most for row in rows for _, figure in row.moments))

@@ -1,4 +1,4 @@
-"""A program of others that runs to its end, or is ended with all its children when we are."""
+"""Runs an external program, and ends it with all its children when this process is stopped."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PATIENCE = 300.0  # seconds
 
 
 def run(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> int:
-    """Its exit status; what it says goes to `log`. In a process group of its own, which does not
-    outlive this call, and out of reach of the terminal's Ctrl-C; TimeoutExpired."""
+    """Return the exit status; output goes to `log`. The program has a process group of its own,
+    which ends with this call and does not get the terminal's Ctrl-C. Raises TimeoutExpired."""
     with log.open("wb") as log_file:
         process = subprocess.Popen(
             command,

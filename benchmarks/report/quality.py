@@ -1,4 +1,4 @@
-"""What the lanes' pictures are worth beside their speed, on the graphs that are served."""
+"""Quality of the lanes' pictures beside their speed, on the served graphs."""
 
 from __future__ import annotations
 

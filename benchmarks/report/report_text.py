@@ -1,4 +1,4 @@
-"""What the figures say: the document that is written as Markdown and as HTML."""
+"""The text of the report, as a document for Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def lead(figures: Figures) -> list[str]:
 
 
 def repeats(count: int) -> str:
-    """How often a load ran, and what its figures are."""
+    """A sentence on how often each load ran and what a figure is."""
     if count == 1:
         return "Every load ran once."
     return (
@@ -69,7 +69,7 @@ def repeats(count: int) -> str:
 
 
 def tiles(figures: Figures) -> list[Tile]:
-    """What to see first, as far as it is known."""
+    """The figures at the top, as far as they are known."""
     tiles = []
     alone = [level for level in figures.closed if level.clients == 1]
     if alone:

@@ -1,4 +1,4 @@
-"""One run of a load, as its client's clock saw it."""
+"""One run of a load, by its client's clock."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from benchmarks.interleave import quantile
 
 @dataclass(frozen=True)
 class Request:
-    """When it was sent and when its answers came, the final one last, in seconds of one clock;
-    INFO's milliseconds by stage."""
+    """Seconds of one clock: when it was sent, and when its answers came, the final one last;
+    milliseconds by stage from INFO."""
 
     sent: float
     answers: list[float]
@@ -52,7 +52,7 @@ class Run:
         refused: Sequence[float] = (),
         queue: float | None = None,
     ) -> Run:
-        """`refused` are the times at which those were sent that the server did not take."""
+        """`refused` are the send times of the requests that the server refused."""
         latencies = [request.latency for request in requests]
         times = [*(request.sent for request in requests), *refused]
         seconds = max(request.answers[-1] for request in requests) - min(times)

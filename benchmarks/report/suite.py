@@ -1,5 +1,4 @@
-"""All measurements of a report, one after the other on one server, each load several times and in
-turns with the others."""
+"""All measurements of a report on one server, in turns: each load several times."""
 
 from __future__ import annotations
 
@@ -66,8 +65,8 @@ Say = Callable[
 
 
 class Campaign:
-    """Fills `figures`; raw files go to `folder`. What cannot be measured is told in
-    `figures.missing`."""
+    """Fills `figures`; raw files go to `folder`. `figures.missing` lists what cannot be
+    measured."""
 
     def __init__(self, effort: Effort, slo_ms: float, folder: Path, say: Say) -> None:
         self.effort = effort
@@ -87,7 +86,7 @@ class Campaign:
         )
 
     def run(self) -> Figures:
-        """ServerError when there is no server at all."""
+        """Raises ServerError when no server starts."""
         shutil.rmtree(self.folder, ignore_errors=True)  # of the run before
         self.folder.mkdir(parents=True)
         self._turn("cold start")
@@ -155,8 +154,8 @@ class Campaign:
     def _in_turns(
         self, analyzer: Analyzer, server: Server, loads: Sequence[Load]
     ) -> dict[Load, list[Export]]:
-        """Every load once, then all of them again: whatever else the machine does hits them alike.
-        One that is there twice is run once."""
+        """Run every load once, then all again, so that other load on the machine affects all alike.
+        Duplicates run once."""
         exports_of: dict[Load, list[Export]] = {load: [] for load in loads}
         for turn in range(self.effort.repetitions):
             for load in exports_of:
@@ -253,7 +252,7 @@ class Campaign:
     # -- the server by itself ----------------------------------------------------------------------
 
     def _start(self, stack: ExitStack) -> tuple[Server, Retouch]:
-        """Starts servers one after the other and times them; the last one stays."""
+        """Start servers one after the other and time them; the last one stays."""
         ready = []
         first = []
         second = []
@@ -292,7 +291,7 @@ class Campaign:
 
     @property
     def total(self) -> int:
-        """Measurements in all, by which a bar is drawn."""
+        """The number of measurements, for the progress bar."""
         effort = self.effort
         loads = (
             2 * len(effort.clients)
@@ -316,7 +315,7 @@ class Campaign:
 
     @contextmanager
     def _part(self, what: str, *sections: str) -> Iterator[None]:
-        """A part that the report can do without."""
+        """A part without which the report can still be written."""
         try:
             yield
         except FAILURES as failure:

@@ -21,7 +21,6 @@ from retouch_clients.abilities import HEADS, SHIPPED, Abilities
 from retouch_clients.commands.edit import edit
 from retouch_clients.terminal import report
 from retouch_clients.web import html
-from retouch_clients.web.app import App
 from retouch_clients.web.turns import History, Turn
 from retouch_export.parts import checkpoint_digest
 
@@ -154,11 +153,20 @@ PLACES = {
 }
 
 
+@pytest.fixture
+def page_app():
+    """The class of the page; imported here because that takes seconds, in every worker that
+    collects tests."""
+    from retouch_clients.web.app import App
+
+    return App
+
+
 @pytest.mark.parametrize("place", PLACES)
-def test_the_page_tells_it_where_the_server_has_it(place, monkeypatch):
+def test_the_page_tells_it_where_the_server_has_it(page_app, place, monkeypatch):
     address, manifest, shown = PLACES[place]
     monkeypatch.setattr(abilities, "lane_manifest", lambda _: manifest)
-    app = App(address)
+    app = page_app(address)
 
     class Absent:
         async def lanes(self):
@@ -175,9 +183,9 @@ def test_the_page_tells_it_where_the_server_has_it(place, monkeypatch):
 
 
 @pytest.mark.parametrize("checkpoint", [SHIPPED_DIGEST[:12], *OTHERS.values()])
-def test_an_edit_shows_the_page_which_checkpoint_it_is(checkpoint, monkeypatch, tmp_path):
+def test_an_edit_shows_the_page_which_checkpoint_it_is(page_app, checkpoint, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    app = App("10.1.2.3:1")
+    app = page_app("10.1.2.3:1")
     photo = file_of(scene())
 
     class Quick:

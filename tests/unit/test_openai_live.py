@@ -151,7 +151,7 @@ def test_what_is_no_http_has_openais_shape(server, data):
 
 
 def test_slow_heads_and_bodies_are_ended():
-    with live(head_seconds=0.5, idle_seconds=0.5) as server:
+    with live(head_seconds=0.2, idle_seconds=0.2) as server:
         answer = server.exchange(b"GET /health HTTP/1.1\r\nHost: loc")
         assert status_of(answer) == 408 and error_of(answer)["code"] == "request_timeout"
         for body, kind in ((b'{"prompt":', JSON), (PART, FORM), (b"", JSON)):
@@ -160,11 +160,11 @@ def test_slow_heads_and_bodies_are_ended():
         with server.connect() as trickle:  # a byte now and then does not count as a new head
             begin = time.monotonic()
             while trickle_byte(trickle) and time.monotonic() < begin + 30:
-                time.sleep(0.1)
+                time.sleep(0.05)
             assert trickle.recv(4096).startswith(b"HTTP/1.1 408")
         with server.connect() as waiting:  # after a request the connection is kept
             read_health(waiting)
-            time.sleep(1.5)
+            time.sleep(0.6)
             read_health(waiting)
 
 

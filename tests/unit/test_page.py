@@ -7,7 +7,6 @@ import dataclasses
 import io
 from types import SimpleNamespace
 
-import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,7 +16,6 @@ from retouch.api.errors import Cancelled, RequestError
 from retouch.api.response import EditAnswer, EditInfo, Operation, Region
 from retouch.imaging import images
 from retouch_clients.web import html, picture, text
-from retouch_clients.web.app import App
 from retouch_clients.web.editing import Dropped, Edits
 from retouch_clients.web.examples import examples
 from retouch_clients.web.kept_turns import SECONDS, KeptTurns
@@ -326,8 +324,18 @@ PHOTO = file_of(scene())
 
 @pytest.fixture
 def app(monkeypatch, tmp_path):
+    from retouch_clients.web.app import App  # takes seconds, in every worker that collects tests
+
     monkeypatch.setenv(FOLDER, str(tmp_path / "kept"))
     return App("127.0.0.1:1")
+
+
+@pytest.fixture
+def unchanged():
+    """The value that leaves a component as it is."""
+    import gradio
+
+    return gradio.skip()
 
 
 @pytest.fixture
@@ -351,7 +359,7 @@ CHOICES = {  # what is done in an edit, and the picture that is there then
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_what_is_chosen_in_an_edit_stays(app, file, choice):
+def test_what_is_chosen_in_an_edit_stays(app, unchanged, file, choice):
     choose, image = CHOICES[choice]
     page = app.page
     asked = {each: each.value for each in app._asked()} | {
@@ -370,7 +378,7 @@ def test_what_is_chosen_in_an_edit_stays(app, file, choice):
             page.stop
         ]["visible"]
         assert [each async for each in shown] == [
-            {page.status: gr.skip()}
+            {page.status: unchanged}
         ] and app.edits._client.left == 1
 
     asyncio.run(run())
@@ -408,7 +416,7 @@ REFUSED = {  # what is dropped, what is wrong with it, and whether a browser can
 @pytest.fixture
 def toasts(monkeypatch):
     heard = []
-    monkeypatch.setattr(gr, "Warning", lambda message, **_: heard.append(message))
+    monkeypatch.setattr("gradio.Warning", lambda message, **_: heard.append(message))
     return heard
 
 
@@ -420,7 +428,7 @@ def refused(app, tmp_path, image, history):
 
 
 @pytest.mark.parametrize("kind", ["long", "cut", "text", "nothing"])
-def test_a_refused_picture_is_told_where_it_was_dropped(app, tmp_path, toasts, kind):
+def test_a_refused_picture_is_told_where_it_was_dropped(app, unchanged, tmp_path, toasts, kind):
     image, sentence, seen = REFUSED[kind]
     found = refused(app, tmp_path, image, None)
     page = app.page
@@ -428,7 +436,7 @@ def test_a_refused_picture_is_told_where_it_was_dropped(app, tmp_path, toasts, k
     assert found[page.refusal]["visible"] and sentence in found[page.refusal]["value"]
     assert sentence in found[page.status] and "alert" in found[page.status]
     assert found[page.history] is None
-    assert found[page.photo] == gr.skip() if seen else found[page.photo] is None, (
+    assert found[page.photo] == unchanged if seen else found[page.photo] is None, (
         "a picture stays in sight"
     )
 

@@ -10,7 +10,7 @@ class TritonPythonModel:
 
     @cached_property
     def flux(self):
-        """Made by the first request: Triton does not wait for ever for `initialize`."""
+        """Made by the first request, because Triton limits the time of `initialize`."""
         return Flux(self.settings)
 
     def execute(self, requests):
