@@ -78,8 +78,7 @@ class OneByOne:
         return batch
 
     def _run(self, batch: list[Edit]) -> None:
-        """All steps of those of one size together, size after size; what cannot be one tensor
-        cannot share a run."""
+        """Run all steps of the edits of one size together, size after size."""
         for edit in batch:
             edit.state = self._denoiser.begin(edit.wanted)
         for _, group in groupby(

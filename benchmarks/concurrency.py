@@ -170,18 +170,16 @@ def report(seen: Crowd, crowd: Sequence[Member], seconds: float, path: Path | No
     }
     print(machine())
     print(
-        f"{len(crowd)} clients, {seconds:.0f} s: {seen.asked} requests, "
-        f"{seen.answered.total()} results, "
-        f"{seen.refused.total()} refusals, {len(seen.faults)} faults"
+        f"{len(crowd)} clients, {seconds:.0f} s: {seen.asked} requests, {seen.answered.total()} "
+        f"results, {seen.refused.total()} refusals, {len(seen.faults)} faults"
     )
     for reason, count in seen.refused.most_common():
         print(f"  {count} times refused: {reason}")
     for fault in seen.faults[:20]:
         print(f"  {fault}")
     print(
-        f"a result took {figures['median_seconds']:.2f} s (median), "
-        f"{figures['p95_seconds']:.2f} s (p95); "
-        f"no client had fewer than {figures['least_of_a_client']}"
+        f"a result took {figures['median_seconds']:.2f} s (median), {figures['p95_seconds']:.2f} s "
+        f"(p95); no client had fewer than {figures['least_of_a_client']}"
     )
     save_json(path, {"machine": machine(), **figures})
 

@@ -83,7 +83,7 @@ def parse() -> argparse.Namespace:
         prog="python -m benchmarks.denoising", description=__doc__.splitlines()[0]
     )
     parser.add_argument(
-        "--quick", action="store_true", help="less of everything: below three minutes"
+        "--quick", action="store_true", help="fewer samples: under three minutes"
     )
     parser.add_argument(
         "--only",

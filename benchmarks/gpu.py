@@ -193,7 +193,7 @@ def compare(rows: list[Row], figures: dict[str, Any]) -> None:
         if {("bf16", way), ("fp8", way)} <= seconds.keys()
     }
     for way, ratio in figures["fp8_speedup"].items():
-        print(f"fp8 over bf16, {way}: {ratio:.2f} times as quick")
+        print(f"fp8 over bf16, {way}: {ratio:.2f} times as fast")
 
 
 def machine(device: torch.device) -> dict[str, str]:

@@ -15,7 +15,7 @@ Ways = dict[str, Callable[[int], object]]
 def alike(ways: Ways) -> None:
     """Exit before measuring, unless all ways give the same result for turn 0."""
     if len({way(0) for way in ways.values()}) != 1:
-        sys.exit("the ways give other images")
+        sys.exit("the ways give different images")
 
 
 def in_turns(ways: Ways, count: int, warm_up: int = 1) -> dict[str, list[float]]:

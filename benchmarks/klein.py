@@ -49,8 +49,8 @@ PAYS = 0.9
 
 @dataclass(frozen=True)
 class Row:
-    """Seconds of a step that `batch` edits share, at `side` pixels, of `tokens` target and
-    `reference` tokens each; `see` are those of the reference pass of one."""
+    """Seconds of a step shared by `batch` edits at `side` pixels, with `tokens` target and
+    `reference` tokens each. `see` is the seconds of the reference pass of one."""
 
     side: int
     batch: int
@@ -128,7 +128,7 @@ def inputs(
     batch: int,
     device: torch.device,
 ) -> dict:
-    """Of the step, but the reference, for `some` cells of each of `batch` edits."""
+    """Inputs of the step without the reference, for `some` cells in each of `batch` edits."""
     ids = torch.from_numpy(target_ids(grid)[:some])[None].repeat(batch, 1, 1)
     conditioning_ids = torch.from_numpy(text_ids(WORDS))[None].repeat(batch, 1, 1)
     conditioning = torch.randn(batch, WORDS, model.config.joint_attention_dim)
@@ -143,8 +143,8 @@ def inputs(
 
 
 def findings(rows: list[Row]) -> dict[str, dict]:
-    """By side: how many times quicker 15 % of the image is than all of it, and the largest batch
-    that still pays, by tokens."""
+    """By side: the speed-up of a region of 15 % over the whole image, and the largest batch that
+    pays, by tokens."""
     alone = {(row.side, row.tokens): row.seconds for row in rows if row.batch == 1}
     by_side: dict[str, dict] = {}
     for side in {row.side for row in rows}:

@@ -33,8 +33,8 @@ LANES = ("bf16", "fp8", "fp4")
 
 
 def export(source: Path, out: Path, options: list[str]) -> tuple[float, float]:
-    """Seconds and the largest resident memory, in bytes, of an export with all lanes, every graph
-    traced anew."""
+    """Seconds and peak resident memory in bytes of an export with all lanes; every graph is traced
+    anew."""
     begin = time.perf_counter()
     subprocess.run(
         [

@@ -1,5 +1,5 @@
-"""The scheduler under load: its latencies and those of others who serve the same arrivals with the
-same graphs."""
+"""The scheduler under load: its latencies against other servers with the same arrivals and
+graphs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ Picked = Callable[[list[Served]], list[float]]
 
 
 def load_rows(loop: PlainLoop, folder: Path, seeds: int, count: int) -> list[Row]:
-    """Runs of `count` arrivals, one a seed; every figure is the median of the runs'. Ours steps
-    edits side by side on all cores; the others, who have one edit or batch at a time, have as many
-    threads a graph as makes them quickest."""
+    """Runs of `count` arrivals, one a seed; every figure is the median of the runs. Ours steps
+    edits side by side on all cores. The others run one edit or batch at a time, with the number of
+    threads a graph that makes them fastest."""
     scenes = prepare(loop, local, SCENES)
     costs = cost_model.load(folder)
     ways = {threads: known(folder, scenes, threads) for threads in (1, os.cpu_count())}
@@ -59,8 +59,7 @@ def load_rows(loop: PlainLoop, folder: Path, seeds: int, count: int) -> list[Row
     )
     bound = (
         f"alone a local edit takes {seconds['local'] * 1000:.0f} ms and a full-frame one "
-        f"{seconds['whole'] * 1000:.0f} ms, "
-        "and that is what the fastest order leaves"
+        f"{seconds['whole'] * 1000:.0f} ms, and that is what the fastest order leaves"
     )
     figures = [
         ("mean latency", ONE, everybody, statistics.fmean, 0.6),
@@ -72,7 +71,7 @@ def load_rows(loop: PlainLoop, folder: Path, seeds: int, count: int) -> list[Row
 
 
 def known(folder: Path, scenes: Sequence[Prepared], threads: int) -> Denoiser:
-    """A denoiser whose graphs run on so many threads, with all sources in its memory."""
+    """A denoiser with so many threads a graph, and all sources in its reference cache."""
     before = os.environ.get(THREADS)
     os.environ[THREADS] = str(threads)
     try:
@@ -97,8 +96,7 @@ def previews(run: list[Served]) -> list[float]:
 
 
 def service(denoiser: Denoiser, scenes: Sequence[Prepared]) -> dict[str, float]:
-    """Mean seconds of an edit that has the machine to itself; their mix is what one at a time can
-    do at most."""
+    """Mean seconds of an edit alone on the machine. Their mix bounds what one at a time can do."""
 
     def way(whole: bool):
         return lambda turn: list(

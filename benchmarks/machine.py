@@ -1,4 +1,4 @@
-"""What a benchmark ran on: processor, memory, system, versions and commit."""
+"""The machine of a benchmark: processor, memory, system, versions and commit."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Machine:
-    """`memory` in bytes; `versions` by the names that people know; `commit` ends in + when files
-    differ from it."""
+    """`memory` is in bytes. `versions` has the usual names of the packages. `commit` ends in + when
+    files differ from it."""
 
     cpu: str
     cores: int

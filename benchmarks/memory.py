@@ -1,5 +1,4 @@
-"""What goes on around the steps, on a real server: the first and the second edit of an image, by
-INFO's milliseconds."""
+"""The stages around the steps, on a real server: first and second edit of an image, from INFO."""
 
 from __future__ import annotations
 
@@ -17,8 +16,8 @@ WARM_UP = 2  # images
 
 
 def memory_rows(scenes: Sequence[Prepared], count: int) -> list[Row]:
-    """Edits of `count` images, one after the other: the first of an image, one with another
-    sentence, the first again with another seed."""
+    """Edits of `count` images in turn: the first of an image, one with another sentence, and the
+    first again with another seed."""
     with (
         Server(log=RUNTIME / "benchmark.log") as server,
         Retouch(f"{HOST}:{server.grpc}") as client,

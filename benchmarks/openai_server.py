@@ -1,4 +1,4 @@
-"""`retouch openai` as a process of its own, for benchmarks and tests."""
+"""`retouch openai` as a process, for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ STOP_SECONDS = 30
 
 @contextlib.contextmanager
 def openai_server(url: str, log: Path | None = None, **environment: str) -> Iterator[str]:
-    """The base URL (`http://127.0.0.1:…/v1`) of a server on a free port before the tritonserver at
-    `url` (gRPC). ServerError. What it says on standard error goes to `log` where there is one; its
-    process group does not outlive this, and is out of reach of the terminal's Ctrl-C."""
+    """Yield the base URL (`http://127.0.0.1:…/v1`) of a server on a free port, in front of the
+    tritonserver at `url` (gRPC).
+
+    Its standard error goes to `log` if there is one. Its process group ends with this context and
+    does not get the terminal's Ctrl-C. Raises ServerError."""
     command = [sys.executable, "-m", "retouch_clients", "openai", "--port", "0", "--url", url]
     with log.open("wb") if log else contextlib.nullcontext() as log_file:
         process = subprocess.Popen(
@@ -47,7 +49,8 @@ def openai_server(url: str, log: Path | None = None, **environment: str) -> Iter
 
 
 def _first_line(process: subprocess.Popen) -> str:
-    """What it says first; empty when it has ended, or says nothing for too long and is ended."""
+    """The first line of its output; empty when it has ended, or was stopped because it printed
+    nothing in time."""
     # its children too: they hold the pipe's other end, and the line would be waited for as long as
     # they live
     late = threading.Timer(START_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
@@ -59,7 +62,7 @@ def _first_line(process: subprocess.Popen) -> str:
 
 
 def _end(process: subprocess.Popen) -> None:
-    """Ask it to end, and end all of its group that has not."""
+    """Stop it, and kill what is left of its process group."""
     process.terminate()
     try:
         with contextlib.suppress(subprocess.TimeoutExpired):

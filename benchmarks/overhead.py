@@ -37,13 +37,14 @@ def main() -> None:
 
 
 class Unlike(RuntimeError):
-    """The server's image is not that of the plain loop, so that their times say nothing."""
+    """The server's image differs from the plain loop's, so their times cannot be compared."""
 
 
 def compare(
     loop: PlainLoop, client: Retouch, requests: Iterable[EditRequest], warm_up: int = 0
 ) -> dict[str, list[float]]:
-    """Milliseconds of every edit, `plain` and `served`, but of the first `warm_up`; Unlike."""
+    """Milliseconds of every edit after the first `warm_up`, as `plain` and `served`. Raises
+    Unlike."""
     ways = {"plain": loop.edit, "served": lambda request: client.edit_one(**vars(request)).image}
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for turn, request in enumerate(requests):

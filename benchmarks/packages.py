@@ -1,4 +1,4 @@
-"""Packages of others that only some benchmarks want."""
+"""Packages that only some benchmarks need."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from importlib.util import find_spec
 
 
 def need(package: str) -> None:
-    """End the program, before it measures anything, where the package is not installed."""
+    """Exit before measuring if the package is not installed."""
     if find_spec(package) is None:
         sys.exit(f"error: this needs the package {package}; `make opponents` installs it")

@@ -1,5 +1,4 @@
-"""What this machine's matrix units and attention kernels reach on random numbers, with nothing
-around them."""
+"""Peak speed of this machine's matrix units and attention kernels, on random numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +17,8 @@ KERNELS = {"cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENT
 
 
 def attending(kernel: str) -> contextlib.AbstractContextManager:
-    """In which torch's attention is computed by `kernel`; "default" leaves the choice to torch."""
+    """A context in which torch computes attention by `kernel`; "default" leaves the choice to
+    torch."""
     return contextlib.nullcontext() if kernel == "default" else sdpa_kernel(KERNELS[kernel])
 
 
@@ -45,8 +45,8 @@ def products(device: torch.device, size: int, count: int) -> dict[str, tuple[Tim
 def attentions(
     device: torch.device, tokens: Tokens, heads: int, head: int, count: int
 ) -> dict[str, tuple[Timing, float]]:
-    """Time and operations a second of one layer's attention in bfloat16, by kernel, for the kernels
-    that run here."""
+    """Time and operations a second of one layer's attention in bfloat16, by each kernel that runs
+    here."""
     q, k, v = (
         torch.randn(1, heads, tokens.all, head, device=device, dtype=torch.bfloat16)
         for _ in range(3)

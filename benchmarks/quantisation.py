@@ -61,8 +61,8 @@ def main(arguments: list[str] | None = None) -> None:
 def measure(
     exporter: Exporter, ranges: Ranges, recipe: Recipe, edits: list[Edit], pictures: bool
 ) -> dict[str, Any]:
-    """Of the lane as it is exported by `recipe`, beside everything else that the exporter's
-    repository holds."""
+    """Figures of the lane exported by `recipe`, beside the other models of the exporter's
+    repository."""
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder)
         for model in exporter.repository.iterdir():
@@ -94,13 +94,13 @@ def measure(
 
 
 def show(results: dict[str, dict[str, Any]], scenes: int) -> None:
-    """Two tables, in 80 columns: errors of all recipes, and pictures of those that were judged."""
+    """Print two tables of 80 columns: errors of all recipes, and picture quality of those that were
+    judged."""
     errors = _table(
         f"{LANE}: relative errors against bf16, {scenes} held-out scenes",
         (
             "weights: of the NVFP4 layers of the step graph; velocity: at each step, on bf16's "
-            "own tokens; latents: at the end "
-            f"of {LANE}'s own edits; bold is what is shipped"
+            f"own tokens; latents: at the end of {LANE}'s own edits; bold is what is shipped"
         ),
         "MB",
         "weights",

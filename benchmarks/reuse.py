@@ -95,6 +95,5 @@ def _quality(near: Outcome, exact: Outcome, alike: list[Likeness]) -> str:
     shares = [f"{outcome.succeeded / len(alike):.1%}" for outcome in (near, exact)]
     return (
         f"success {shares[0]}, exact {shares[1]} ({len(alike)} scenes); PSNR to exact "
-        f"{psnr(alike):.1f} dB, "
-        f"worst {worst:.1f}"
+        f"{psnr(alike):.1f} dB, worst {worst:.1f}"
     )

@@ -62,27 +62,8 @@ def session_rows(repository: Path, loop: PlainLoop, count: int) -> list[Row]:
             in_turns({"none": lambda turn: sessions[turn].play(loop, 1, b"auto")}, count)
         )["none"]
         bound = (
-            f"with one step only, ours takes {nothing:.0f} ms: decoding, reading, encoding and "
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            ""
-            "the rest"
+            f"with one step only, ours takes {nothing:.0f} ms: decoding, reading, encoding and the "
+            "rest"
         )
         rows.append(
             Row(

@@ -85,9 +85,8 @@ def region_rows(loop: PlainLoop, folder: Path, count: int, judged: int) -> list[
             for name in ("region", "full")
         }
         bound = (
-            f"a step takes {alone['region']:.2f} ms for {scenes[0].parsed.region.sum()} cells "
-            f"and {alone['full']:.2f} ms "
-            f"for {scenes[0].parsed.region.size}, and no edit can gain more"
+            f"a step takes {alone['region']:.2f} ms for {scenes[0].parsed.region.sum()} cells and "
+            f"{alone['full']:.2f} ms for {scenes[0].parsed.region.size}, and no edit can gain more"
         )
         rows.append(
             Row(
@@ -151,7 +150,6 @@ def _bound(keeps: dict[str, Denoiser], scene: Prepared) -> str:
     see = medians(in_turns({"see": lambda turn: keeps["first"].look(scene.latents)}, 20))["see"]
     step = _step(keeps["kept"], scene.denoise_request(whole=True))
     return (
-        f"the reference pass takes {see:.2f} ms and a full-frame step {step:.2f} ms, so many "
-        "steps can gain "
-        f"{1 + see / step:.2f} at most"
+        f"the reference pass takes {see:.2f} ms and a full-frame step {step:.2f} ms, so many steps "
+        f"can gain {1 + see / step:.2f} at most"
     )

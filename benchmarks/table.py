@@ -80,6 +80,6 @@ def machine() -> str:
     this = here.machine()
     return (
         f"{this.processor}, Python {this.python}, ONNX Runtime "
-        f"{this.versions.get('ONNX Runtime')}, "
-        f"NumPy {this.versions.get('NumPy')}, commit {this.commit}"
+        f"{this.versions.get('ONNX Runtime')}, NumPy {this.versions.get('NumPy')}, commit "
+        f"{this.commit}"
     )

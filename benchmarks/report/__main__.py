@@ -80,10 +80,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.report", description=__doc__.splitlines()[0]
     )
     parser.add_argument(
-        "--quick", action="store_true", help="fewer loads and edits: below three minutes"
+        "--quick", action="store_true", help="fewer loads and edits: under three minutes"
     )
     parser.add_argument(
-        "--slo-ms", type=float, default=SLO_MS, help="what an edit may take to count as good"
+        "--slo-ms", type=float, default=SLO_MS, help="the latency limit of a good edit"
     )
     parser.add_argument(
         "--out", type=Path, default=Path("out/bench"), help="folder of the report and its raw files"
@@ -93,7 +93,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--from",
         dest="source",
         type=Path,
-        help="write the pages of these figures, and measure nothing",
+        help="write the pages from these figures without measuring",
     )
     options = parser.parse_args(arguments)
     options.out = options.out.resolve()

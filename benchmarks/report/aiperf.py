@@ -1,4 +1,4 @@
-"""NVIDIA's AIPerf against the OpenAI door: it lives in an environment of its own, for it wants
+"""NVIDIA's AIPerf against the OpenAI endpoint. It has an environment of its own, because it needs
 numpy 2."""
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ ADVICE = "`make bench` installs requirements-aiperf.txt into .venv-aiperf"
 
 
 class AiperfError(RuntimeError):
-    """AIPerf is not here, or has not come to an end: one sentence."""
+    """AIPerf is unavailable or failed; one sentence."""
 
 
 class Aiperf:
-    """Its command; files of every run are left in a folder of their own in `folder`."""
+    """The command. Files of every run go to a folder of their own in `folder`."""
 
     def __init__(self, folder: Path, environment: Path = ENVIRONMENT) -> None:
-        """AiperfError, also while the environment is still being installed: make's stamp says that
-        it is whole."""
+        """Raises AiperfError, also while the environment is being installed: make's stamp marks the
+        end."""
         if not (environment / ".setup").is_file():
             raise AiperfError(f"AIPerf is not installed; {ADVICE}")
         self.binary = environment / "bin" / "aiperf"
@@ -51,8 +51,8 @@ class Aiperf:
         rate: float = 0.0,
         turn: int = 0,
     ) -> tuple[Run, str]:
-        """All of the requests to the door whose API is at `url`, `clients` at once or `rate` a
-        second as a Poisson process; what came of it, and the command. AiperfError."""
+        """Send all requests to the endpoint at `url`, `clients` at once or `rate` a second as a
+        Poisson process. Return the run and the command. Raises AiperfError."""
         name = f"openai-clients-{clients}-{turn}" if clients else f"openai-rate-{rate:.1f}-{turn}"
         out = self.folder / name
         out.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def arguments(url: str, count: int, slo_ms: float, clients: int, rate: float) ->
 
 
 def read_export(path: Path) -> Run:
-    """A run from AIPerf's own summary; AiperfError when nothing was answered."""
+    """A run from AIPerf's summary. Raises AiperfError when no request was answered."""
     summary: dict[str, Any] = json.loads(path.read_text())
     if "request_latency" not in summary:
         raise AiperfError(f"none of AIPerf's requests was answered: {_reasons(summary)}")
@@ -134,7 +134,7 @@ def _reasons(summary: dict[str, Any]) -> str:
 
 
 def _complaint(out: Path) -> str:
-    """What the door said to the first request that failed, or what AIPerf logged."""
+    """The endpoint's answer to the first failed request, or AIPerf's own log."""
     records = out / "profile_export.jsonl"
     lines = records.read_text().splitlines() if records.is_file() else []
     for error in (json.loads(line).get("error") for line in lines):
@@ -144,6 +144,6 @@ def _complaint(out: Path) -> str:
 
 
 def _tidy(out: Path) -> None:
-    """Leave its figures and its log: the images lie in two of its files."""
+    """Keep the figures and the log. Two other files hold the images."""
     for name in ("input.jsonl", "inputs.json"):
         (out / name).unlink(missing_ok=True)

@@ -37,10 +37,9 @@ def stages(figures: Figures) -> list[Block]:
     legend = [f"{level.clients} at once" for level in levels]
     return [
         Text(
-            "Medians of the milliseconds that INFO tells, `edit_sync` over gRPC. `vl_parser` "
-            "and `vae_encoder` run "
-            "side by side, and `reference` while the parser reads, so that the stages add up "
-            "to more than their total."
+            "Medians of the milliseconds that INFO tells, `edit_sync` over gRPC. `vl_parser` and "
+            "`vae_encoder` run side by side, and `reference` while the parser reads, so that the "
+            "stages add up to more than their total."
         ),
         Plot(
             "stages",
@@ -63,9 +62,8 @@ def overhead(figures: Figures) -> list[Block]:
         return []
     return [
         Text(
-            "One edit through `edit` against the same ONNX sessions called in a plain loop in "
-            "one process, in turns, "
-            f"medians of {measured.turns}; both gave the same bytes."
+            "One edit through `edit` against the same ONNX sessions called in a plain loop in one "
+            f"process, in turns, medians of {measured.turns}; both gave the same bytes."
         ),
         Table(
             ["way", "ms"],
@@ -99,11 +97,9 @@ def quality(figures: Figures) -> list[Block]:
     unknown = all(lane.lpips is None for lane in figures.quality)
     return [
         Text(
-            f"Each lane's pictures of {scenes} held-out scenes, scene and seed the same, by "
-            "the graphs that are "
-            f"served: success as `make eval` judges it, PSNR and LPIPS against {reference}'s "
-            "picture. Speed is that "
-            "of one edit at a time through `edit_sync`."
+            f"Each lane's pictures of {scenes} held-out scenes, scene and seed the same, by the "
+            "graphs that are served: success as `make eval` judges it, PSNR and LPIPS against "
+            f"{reference}'s picture. Speed is that of one edit at a time through `edit_sync`."
         ),
         *(
             [Plot("lanes", plots.bars("An edit by lane, p50", bars, "ms"), "Latency by lane")]
@@ -134,9 +130,8 @@ def cold_start(figures: Figures) -> list[Block]:
     starts = len(seconds.ready.runs)
     return [
         Text(
-            f"A server started anew, {f'{starts} times' if starts > 1 else 'once'}; its files "
-            "lie in the system's "
-            "cache, which a machine just switched on does not have."
+            f"A server started anew, {f'{starts} times' if starts > 1 else 'once'}; its files lie "
+            "in the system's cache, which a machine just switched on does not have."
         ),
         Table(
             ["from", "to", "takes"],
@@ -171,9 +166,9 @@ def memory(figures: Figures) -> list[Block]:
     )
     return [
         Text(
-            f"The server and its stubs, {footprint.processes} processes, after two edits and "
-            "after everything above, "
-            f"{footprint.edits} images at most. What is kept of images is bounded and fills up."
+            f"The server and its stubs, {footprint.processes} processes, after two edits and after "
+            f"everything above, {footprint.edits} images at most. What is kept of images is "
+            "bounded and fills up."
         ),
         Table(
             ["memory", "after the start, MiB", "after the run, MiB", "growth"],

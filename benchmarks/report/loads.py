@@ -30,9 +30,8 @@ def closed(figures: Figures) -> list[Block]:
     return [
         Text(
             "So many edits at once, each client's next one when its last is answered; "
-            f"{main[0].count} edits a run, by "
-            "perf_analyzer. Milliseconds by the client's clock; the wait in Triton's queue is "
-            "the server's."
+            f"{main[0].count} edits a run, by perf_analyzer. Milliseconds by the client's clock; "
+            "the wait in Triton's queue is the server's."
         ),
         Plot(
             "latency",
@@ -69,17 +68,13 @@ def opened(figures: Figures) -> list[Block]:
     ]
     return [
         Text(
-            f"Edits come as a Poisson process at shares of the {figures.capacity:.1f} edits/s "
-            "that the closed loop "
-            f"gave at most, through {levels[0].door}, {levels[0].count} a run below the "
-            "capacity. Good is an edit "
-            f"within {slo}, a limit that was set before the run; its share is of all that were "
-            "asked, refusals among "
-            "them. perf_analyzer ends at the first refusal, so the rate that is too much is "
-            "sent by a client of "
-            "ours. Sent is the rate at which edits came: perf_analyzer draws the same arrivals "
-            "in every run, and so "
-            "few of them are not quite of the rate asked."
+            f"Edits come as a Poisson process at shares of the {figures.capacity:.1f} edits/s that "
+            f"the closed loop gave at most, through {levels[0].door}, {levels[0].count} a run "
+            f"below the capacity. Good is an edit within {slo}, a limit that was set before the "
+            "run; its share is of all that were asked, refusals among them. perf_analyzer ends at "
+            "the first refusal, so the rate that is too much is sent by a client of ours. Sent is "
+            "the rate at which edits came: perf_analyzer draws the same arrivals in every run, "
+            "and so few of them are not quite of the rate asked."
         ),
         Plot(
             "arrivals",
@@ -142,11 +137,9 @@ def streaming(figures: Figures) -> list[Block]:
     ]
     return [
         Text(
-            f"`edit` over a gRPC stream with {levels[0].previews} previews, from "
-            "perf_analyzer's profile export; "
-            "gaps are those between one answer and the next, the result among them. In the "
-            "plot a second preview "
-            "stands a gap behind the first."
+            f"`edit` over a gRPC stream with {levels[0].previews} previews, from perf_analyzer's "
+            "profile export; gaps are those between one answer and the next, the result among "
+            "them. In the plot a second preview stands a gap behind the first."
         ),
         Plot(
             "streaming", plots.timeline("What comes when", rows), "When previews and results come"
@@ -200,9 +193,8 @@ def doors(figures: Figures) -> list[Block]:
     )
     return [
         Text(
-            "One edit at a time, one answer, no previews. AIPerf sends a multipart form and "
-            "gets JSON with base64 "
-            "text; perf_analyzer sends and gets the protocol's own bytes."
+            "One edit at a time, one answer, no previews. AIPerf sends a multipart form and gets "
+            "JSON with base64 text; perf_analyzer sends and gets the protocol's own bytes."
         ),
         Plot("doors", plots.bars("Latency of an edit, p50", bars, "ms"), "Latency by door"),
         Table(

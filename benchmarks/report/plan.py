@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Effort:
-    """Every load is run `repetitions` times. `clients` and `streams` are edits at once through the
-    doors of one answer and through the stream, `count` edits each; `shares` are Poisson rates by
-    the capacity found, `arrivals` edits each, and `flood` is the share that is too much, `flooded`
-    edits of it. `starts` are servers started anew, `turns` edits through the server and the plain
-    loop in a repetition, `scenes` judged pictures. `others` are AIPerf's edits at once, `rated`
-    whether it also sends at a rate."""
+    """Every load runs `repetitions` times. `clients` and `streams` are concurrent edits through the
+    unary endpoints and through the stream, `count` edits each. `shares` are Poisson rates relative
+    to the measured capacity, `arrivals` edits each; `flood` is the share above it, `flooded` edits.
+    `starts` is the number of server starts, `turns` of edits through server and plain loop in a
+    repetition, `scenes` of judged pictures. `others` are AIPerf's concurrent edits, and `rated`
+    adds a run at a rate."""
 
     repetitions: int = 3
     clients: tuple[int, ...] = (1, 2, 4, 8, 16)

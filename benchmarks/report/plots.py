@@ -33,8 +33,7 @@ STYLE = """
 for _number in range(4):
     STYLE += (
         f".plot .s{_number} {{ stroke: var(--c{_number}); fill: none; stroke-width: 2.2; "
-        f"stroke-linejoin: round; }} "
-        f".plot .f{_number} {{ fill: var(--c{_number}); }}\n"
+        f"stroke-linejoin: round; }} .plot .f{_number} {{ fill: var(--c{_number}); }}\n"
     )
 
 

@@ -46,14 +46,12 @@ def lead(figures: Figures) -> list[str]:
     machine = figures.machine
     return [
         f"{machine.processor}, {machine.memory / 2**30:.0f} GiB of memory, {machine.system}. "
-        "Python "
-        f"{machine.python}, commit `{machine.commit}`, {figures.date} UTC, "
+        f"Python {machine.python}, commit `{machine.commit}`, {figures.date} UTC, "
         f"{figures.seconds / 60:.1f} minutes.",
         f"{repeats(figures.effort.repetitions)} Each edit is of another image, drawn after one of "
-        f"{figures.images} scenes, 128 × 128, 96 × 160 or 160 × 96 pixels, in the checkpoint's "
-        "own number of steps; "
-        "the server has no response cache and remembers none of them. Clients and server share "
-        "the processor.",
+        f"{figures.images} scenes, 128 × 128, 96 × 160 or 160 × 96 pixels, in the checkpoint's own "
+        "number of steps; the server has no response cache and remembers none of them. Clients "
+        "and server share the processor.",
     ]
 
 
@@ -62,9 +60,8 @@ def repeats(count: int) -> str:
     if count == 1:
         return "Every load ran once."
     return (
-        f"Every load ran {count} times, in turns with the others. A figure is the median of "
-        "the runs, "
-        "behind it in brackets the smallest and the largest."
+        f"Every load ran {count} times, in turns with the others. A figure is the median of the "
+        "runs, behind it in brackets the smallest and the largest."
     )
 
 
@@ -82,8 +79,8 @@ def tiles(figures: Figures) -> list[Tile]:
     below = [level for level in figures.open if level.asked <= figures.capacity]
     if below:
         slo = (
-            f"within {figures.slo_ms:.0f} ms at "
-            f"{(below[-1].sent or below[-1].rate).median:.0f} edits/s"
+            f"within {figures.slo_ms:.0f} ms at {(below[-1].sent or below[-1].rate).median:.0f} "
+            "edits/s"
         )
         tiles += [Tile(f"{below[-1].good.median:.0%}", "", slo)]
     if figures.overhead:
@@ -100,11 +97,9 @@ def how(figures: Figures) -> Section:
     blocks: list[Block] = [
         Text(", ".join(f"{name} {version}" for name, version in versions.items()) + "."),
         Text(
-            "Latencies are by request, quantiles are observed values; rates are edits by the "
-            "time from the first "
-            "request to the last answer. perf_analyzer's CSV and the times of every request "
-            "lie in `raw/`, all "
-            "figures in `figures.json`."
+            "Latencies are by request, quantiles are observed values; rates are edits by the time "
+            "from the first request to the last answer. perf_analyzer's CSV and the times of every "
+            "request lie in `raw/`, all figures in `figures.json`."
         ),
     ]
     if figures.commands:

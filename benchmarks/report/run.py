@@ -27,10 +27,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Run:
-    """Latencies in milliseconds and edits a second. `good` is the share of all that were asked
-    which came within the SLO, `goodput` the same a second, `refused` the share that the server did
-    not take, `sent` the rate at which they came. `queue` is the mean wait in Triton's queue; of
-    streams, `first` is the median first preview and `gap` that between one answer and the next."""
+    """Latencies in milliseconds and edits a second. `good` is the share of all requests that met
+    the SLO, `goodput` the same a second, `refused` the share that the server refused, `sent` the
+    rate of arrivals. `queue` is the mean wait in Triton's queue. For streams, `first` is the median
+    time to the first preview and `gap` the one between answers."""
 
     p50: float
     p90: float
