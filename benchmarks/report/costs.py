@@ -37,9 +37,9 @@ def stages(figures: Figures) -> list[Block]:
     legend = [f"{level.clients} at once" for level in levels]
     return [
         Text(
-            "Medians of the milliseconds that INFO tells, `edit_sync` over gRPC. `vl_parser` and "
-            "`vae_encoder` run side by side, and `reference` while the parser reads, so that the "
-            "stages add up to more than their total."
+            "Medians of the milliseconds in INFO, for `edit_sync` over gRPC. `vl_parser` and "
+            "`vae_encoder` run side by side, and `reference` runs during the parser, so the "
+            "stages add up to more than the total."
         ),
         Plot(
             "stages",
@@ -62,8 +62,8 @@ def overhead(figures: Figures) -> list[Block]:
         return []
     return [
         Text(
-            "One edit through `edit` against the same ONNX sessions called in a plain loop in one "
-            f"process, in turns, medians of {measured.turns}; both gave the same bytes."
+            "One edit through `edit` against the same ONNX sessions in a plain loop in one "
+            f"process, in turns; medians of {measured.turns} edits. Both gave the same bytes."
         ),
         Table(
             ["way", "ms"],
@@ -97,9 +97,9 @@ def quality(figures: Figures) -> list[Block]:
     unknown = all(lane.lpips is None for lane in figures.quality)
     return [
         Text(
-            f"Each lane's pictures of {scenes} held-out scenes, scene and seed the same, by the "
-            "graphs that are served: success as `make eval` judges it, PSNR and LPIPS against "
-            f"{reference}'s picture. Speed is that of one edit at a time through `edit_sync`."
+            f"Pictures of {scenes} held-out scenes by each lane, with the same seeds, from the "
+            "served graphs. Success is judged as in `make eval`; PSNR and LPIPS compare with "
+            f"{reference}. Latency is that of one edit at a time through `edit_sync`."
         ),
         *(
             [Plot("lanes", plots.bars("An edit by lane, p50", bars, "ms"), "Latency by lane")]
@@ -130,8 +130,8 @@ def cold_start(figures: Figures) -> list[Block]:
     starts = len(seconds.ready.runs)
     return [
         Text(
-            f"A server started anew, {f'{starts} times' if starts > 1 else 'once'}; its files lie "
-            "in the system's cache, which a machine just switched on does not have."
+            f"A new server, started {f'{starts} times' if starts > 1 else 'once'}. Its files are "
+            "in the system's cache, unlike after a boot."
         ),
         Table(
             ["from", "to", "takes"],
@@ -167,8 +167,8 @@ def memory(figures: Figures) -> list[Block]:
     return [
         Text(
             f"The server and its stubs, {footprint.processes} processes, after two edits and after "
-            f"everything above, {footprint.edits} images at most. What is kept of images is "
-            "bounded and fills up."
+            f"all loads above, at most {footprint.edits} images. The caches of images are bounded "
+            "and fill up."
         ),
         Table(
             ["memory", "after the start, MiB", "after the run, MiB", "growth"],

@@ -29,9 +29,9 @@ def closed(figures: Figures) -> list[Block]:
     ]
     return [
         Text(
-            "So many edits at once, each client's next one when its last is answered; "
-            f"{main[0].count} edits a run, by perf_analyzer. Milliseconds by the client's clock; "
-            "the wait in Triton's queue is the server's."
+            "Concurrent clients, each sending its next edit when the last one is answered; "
+            f"{main[0].count} edits a run, by perf_analyzer. Latencies are by the client's clock; "
+            "the wait in Triton's queue is by the server's."
         ),
         Plot(
             "latency",
@@ -68,13 +68,14 @@ def opened(figures: Figures) -> list[Block]:
     ]
     return [
         Text(
-            f"Edits come as a Poisson process at shares of the {figures.capacity:.1f} edits/s that "
-            f"the closed loop gave at most, through {levels[0].door}, {levels[0].count} a run "
-            f"below the capacity. Good is an edit within {slo}, a limit that was set before the "
-            "run; its share is of all that were asked, refusals among them. perf_analyzer ends at "
-            "the first refusal, so the rate that is too much is sent by a client of ours. Sent is "
-            "the rate at which edits came: perf_analyzer draws the same arrivals in every run, "
-            "and so few of them are not quite of the rate asked."
+            "Edits arrive as a Poisson process at shares of the capacity, the highest rate of the "
+            f"closed loop ({figures.capacity:.1f} edits/s), through {levels[0].door}: "
+            f"{levels[0].count} edits a run below the capacity. A good edit takes at most {slo}, a "
+            "limit that was set before the run. Its share counts all requests, also refused ones. "
+            "perf_analyzer ends at the first refusal, so a client of Retouch sends the rate above "
+            "the capacity. The rate sent is that of the arrivals: perf_analyzer draws the same "
+            "arrivals in every run, and with so few of them it differs a little from the rate "
+            "asked."
         ),
         Plot(
             "arrivals",
@@ -138,8 +139,8 @@ def streaming(figures: Figures) -> list[Block]:
     return [
         Text(
             f"`edit` over a gRPC stream with {levels[0].previews} previews, from perf_analyzer's "
-            "profile export; gaps are those between one answer and the next, the result among "
-            "them. In the plot a second preview stands a gap behind the first."
+            "profile export. A gap is the time between two answers, including the result. The "
+            "plot draws the second preview one gap after the first."
         ),
         Plot(
             "streaming", plots.timeline("What comes when", rows), "When previews and results come"
@@ -194,7 +195,7 @@ def doors(figures: Figures) -> list[Block]:
     return [
         Text(
             "One edit at a time, one answer, no previews. AIPerf sends a multipart form and gets "
-            "JSON with base64 text; perf_analyzer sends and gets the protocol's own bytes."
+            "JSON with base64 text; perf_analyzer sends and gets raw bytes."
         ),
         Plot("doors", plots.bars("Latency of an edit, p50", bars, "ms"), "Latency by door"),
         Table(

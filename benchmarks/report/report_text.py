@@ -48,10 +48,10 @@ def lead(figures: Figures) -> list[str]:
         f"{machine.processor}, {machine.memory / 2**30:.0f} GiB of memory, {machine.system}. "
         f"Python {machine.python}, commit `{machine.commit}`, {figures.date} UTC, "
         f"{figures.seconds / 60:.1f} minutes.",
-        f"{repeats(figures.effort.repetitions)} Each edit is of another image, drawn after one of "
-        f"{figures.images} scenes, 128 × 128, 96 × 160 or 160 × 96 pixels, in the checkpoint's own "
-        "number of steps; the server has no response cache and remembers none of them. Clients "
-        "and server share the processor.",
+        f"{repeats(figures.effort.repetitions)} Every edit has a new image, one of "
+        f"{figures.images} scenes with a changed pixel, 128 × 128, 96 × 160 or 160 × 96 pixels, "
+        "with the checkpoint's default steps. The server has no response cache and has none of the "
+        "images cached. Clients and server share the processor.",
     ]
 
 
@@ -61,19 +61,19 @@ def repeats(count: int) -> str:
         return "Every load ran once."
     return (
         f"Every load ran {count} times, in turns with the others. A figure is the median of the "
-        "runs, behind it in brackets the smallest and the largest."
+        "runs, with the smallest and the largest in brackets."
     )
 
 
 def tiles(figures: Figures) -> list[Tile]:
     """The figures at the top, as far as they are known."""
-    tiles = []
+    known = []
     alone = [level for level in figures.closed if level.clients == 1]
     if alone:
-        tiles += [Tile(f"{alone[0].p50.median:.0f}", "ms", f"an edit alone, p50, {alone[0].door}")]
-        tiles += [Tile(f"{figures.capacity:.1f}", "edits/s", "at most, closed loop")]
+        known += [Tile(f"{alone[0].p50.median:.0f}", "ms", f"an edit alone, p50, {alone[0].door}")]
+        known += [Tile(f"{figures.capacity:.1f}", "edits/s", "at most, closed loop")]
     if figures.streaming and figures.streaming[0].first:
-        tiles += [
+        known += [
             Tile(f"{figures.streaming[0].first.median:.0f}", "ms", "first preview, one stream")
         ]
     below = [level for level in figures.open if level.asked <= figures.capacity]
@@ -82,14 +82,14 @@ def tiles(figures: Figures) -> list[Tile]:
             f"within {figures.slo_ms:.0f} ms at {(below[-1].sent or below[-1].rate).median:.0f} "
             "edits/s"
         )
-        tiles += [Tile(f"{below[-1].good.median:.0%}", "", slo)]
+        known += [Tile(f"{below[-1].good.median:.0%}", "", slo)]
     if figures.overhead:
-        tiles += [
+        known += [
             Tile(f"{figures.overhead.ratio.median:.2f}", "×", "of the same work in a plain loop")
         ]
     if figures.cold_start:
-        tiles += [Tile(f"{figures.cold_start.ready.median:.1f}", "s", "from nothing to ready")]
-    return tiles
+        known += [Tile(f"{figures.cold_start.ready.median:.1f}", "s", "from nothing to ready")]
+    return known
 
 
 def how(figures: Figures) -> Section:
@@ -97,9 +97,9 @@ def how(figures: Figures) -> Section:
     blocks: list[Block] = [
         Text(", ".join(f"{name} {version}" for name, version in versions.items()) + "."),
         Text(
-            "Latencies are by request, quantiles are observed values; rates are edits by the time "
-            "from the first request to the last answer. perf_analyzer's CSV and the times of every "
-            "request lie in `raw/`, all figures in `figures.json`."
+            "Latencies are per request, and quantiles are observed values. Rates are edits over "
+            "the time from the first request to the last answer. `raw/` has perf_analyzer's CSV "
+            "and the times of every request; `figures.json` has all figures."
         ),
     ]
     if figures.commands:

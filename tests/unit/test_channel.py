@@ -65,10 +65,22 @@ def test_an_asyncio_client_outlives_its_loop(http):
 @pytest.mark.parametrize(
     "message",
     [
-        "Server is stopping, scheduler for model 'edit' has stopped accepting new inference requests",
-        "[request id: 1f] Server is stopping, scheduler for model 'vl_parser' has stopped accepting new inference requests",
-        "in ensemble 'edit_ensemble', Server is stopping, scheduler for model 'preprocess' has stopped accepting new inference requests",
-        "the server is stopping and takes no new edits; send the edit again later [code=UNAVAILABLE]",
+        (
+            "Server is stopping, scheduler for model 'edit' has stopped accepting new inference "
+            "requests"
+        ),
+        (
+            "[request id: 1f] Server is stopping, scheduler for model 'vl_parser' has stopped "
+            "accepting new inference requests"
+        ),
+        (
+            "in ensemble 'edit_ensemble', Server is stopping, scheduler for model 'preprocess' has "
+            "stopped accepting new inference requests"
+        ),
+        (
+            "the server is stopping and takes no new edits; send the edit again later "
+            "[code=UNAVAILABLE]"
+        ),
         "Server not ready",
     ],
 )

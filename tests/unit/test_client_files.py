@@ -146,8 +146,8 @@ def test_base64_text_is_not_encoded_twice(text):
     body = json.loads(codec.body_of(request))
     assert {body["IMAGE"], body["REGION"]} == {text.decode().replace("\n", "")}
     assert [
-        images.decode(each).shape
-        for each in request_from_values(request_to_values(request)).references
+        images.decode(reference).shape
+        for reference in request_from_values(request_to_values(request)).references
     ] == [scene().shape] * 2
     assert images.decode(body["IMAGE"].encode()).shape == scene().shape
 

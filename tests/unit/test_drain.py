@@ -46,7 +46,10 @@ def test_new_edits_are_refused_and_running_ones_go_on(boards):
 
 
 def test_an_edit_whose_process_is_killed_is_not_waited_for(boards):
-    code = "from retouch.serving import drain\nwith drain.running_edit():\n    print('runs', flush=True)\n    input()"
+    code = (
+        "from retouch.serving import drain\nwith drain.running_edit():\n    print('runs', "
+        "flush=True)\n    input()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as edit:

@@ -51,7 +51,7 @@ class Stub:
         self.asked += 1
         if self.left:
             return True
-        assert all(each() is not None for each in self.ended), (
+        assert all(stub() is not None for stub in self.ended), (
             "the stub is the last to hold a stream"
         )
         self.forgotten += self.ended
@@ -75,7 +75,7 @@ def test_one_after_the_other(stub, settling):
     for _ in range(3):
         assert list(settling.stream(stub.begin)) == [1, 2, 3]
     assert (stub.begun, stub.asked, len(stub.forgotten)) == (3, 2, 2)
-    assert [each() for each in stub.forgotten] == [None, None], "let go of by us"
+    assert [stub_ref() for stub_ref in stub.forgotten] == [None, None], "let go of by us"
 
 
 def test_who_has_asked_in_between_need_not_wait(stub, settling):
