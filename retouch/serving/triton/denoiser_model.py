@@ -12,6 +12,7 @@ from retouch.routing.cancel_socket import CancelListener
 from retouch.routing.load_board import LoadBoard
 from retouch.serving.denoise_params import EDIT, PREFILL
 from retouch.serving.triton import model_args
+from retouch.serving.triton.logging import log_to_triton
 from retouch.serving.triton.metrics import Metrics
 from retouch.serving.triton.sender import Sender
 
@@ -20,6 +21,7 @@ class DenoiserModel:
     """One lane: its engine, its load board, its cancel socket and its metrics."""
 
     def initialize(self, args):
+        log_to_triton()
         folder = model_args.folder(args)
         runner = runner_of(model_args.parameter(args, "runner"))
         denoiser = Denoiser(folder, runner, int(model_args.parameter(args, "reference_bytes")))
