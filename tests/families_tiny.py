@@ -100,4 +100,4 @@ def wanted(
     source, *others = (rng.standard_normal(latents, np.float32) for _ in range(1 + more))
     said = {name: rng.standard_normal(shape, np.float32) for name, shape in told.items()}
     region = rng.permutation(len(family.pack(source))) < share * len(family.pack(source))
-    return DenoiseRequest(source, said, region, seed, steps=4, more=tuple(others))
+    return DenoiseRequest(source, said, region, seed, steps=4, extra_references=tuple(others))

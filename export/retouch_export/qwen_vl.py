@@ -8,7 +8,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
 
 from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
-from retouch.networks.qwen_vl import see
+from retouch.networks.qwen_vl import encode_image
 from retouch_export.checkpoint import Checkpoint
 
 FOLDER = "text_encoder"
@@ -29,7 +29,8 @@ class Vision(nn.Module):
         real: Tensor | None = None,
         restore: Tensor | None = None,
     ) -> Tensor:
-        return see(self.model.visual, pixel_values, rope_cos, rope_sin, real, restore).float()
+        tokens = encode_image(self.model.visual, pixel_values, rope_cos, rope_sin, real, restore)
+        return tokens.float()
 
 
 def vision_axes(layout: PatchLayout) -> dict[str, dict[int, str]]:
@@ -56,7 +57,7 @@ def rope_of(checkpoint: Checkpoint) -> Rope:
     return Rope.of(config_of(checkpoint).text_config)
 
 
-def parameter(name: str) -> str:
+def parameter_name(name: str) -> str:
     """What a tensor of the checkpoint is called in a Qwen2_5_VLModel: transformers has renamed them
     over the years."""
     name = name.removeprefix("model.")

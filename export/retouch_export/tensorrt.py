@@ -29,7 +29,8 @@ from retouch.backends.tensorrt.engine import (  # it says in one sentence if the
 )
 from retouch.backends.tensorrt.executor import Executor
 from retouch.backends.tensorrt.runner import TensorRTRunner
-from retouch.families.registry import Family, family_of
+from retouch.families.base import Family
+from retouch.families.registry import family_of
 from retouch_export.plan_layers import asked, check, check_size, found
 from retouch_export.plan_trial import Tensors, compare, example, similarity
 from retouch_export.profiles import Profile, Shapes, profiles, shapes

@@ -1,8 +1,12 @@
-"""A diffusion transformer in PyTorch, for a GPU without TensorRT: the module that the lane's graphs
-were traced from, with the parameters of the lane's own graph file."""
+"""A diffusion transformer in PyTorch, for a GPU without TensorRT.
+
+It is the module that the lane's graphs were traced from, named by the manifest's setting `passes`,
+with the parameters of the lane's graph file."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +21,14 @@ from retouch.backends.base import files_of
 from retouch.backends.onnx_parameters import Parameters
 from retouch.networks import flux2_passes
 from retouch.networks.fp8_linear import Fp8Linear
-from retouch.networks.passes import PASSES
 from retouch.util import env
 
 DEVICE = env.DEVICE.name
 COMPILE = env.COMPILE.name
 ARITHMETIC = torch.bfloat16
+OURS = "retouch."  # a manifest names no other package's modules
+
+Pass = Callable[[nn.Module, dict[str, Any]], nn.Module]
 
 
 class TorchRunner:
@@ -135,15 +141,22 @@ def _module(path: Path, settings: dict[str, Any], device: torch.device) -> nn.Mo
     """The pass that the graph in `path` was traced from, with its parameters; the others have no
     storage."""
     config = settings.get("transformer", {})
-    kind = config.get("_class_name", "")
-    if path.stem not in PASSES.get(kind, {}):
+    passes = _passes(settings.get("passes", ""))
+    kind = getattr(diffusers, config.get("_class_name", ""), None)
+    if path.stem not in passes or kind is None:
         raise ArtifactError(
-            f"the torch runner knows the graphs of {', '.join(PASSES)}, and {path.name} is not described "
-            "as one; run the export again"
+            f"the manifest does not say which PyTorch module {path.name} is; run the export again"
         )
-    return PASSES[kind][path.stem](
-        _network(path, getattr(diffusers, kind), config, device), settings
-    )
+    return passes[path.stem](_network(path, kind, config, device), settings)
+
+
+def _passes(module: str) -> dict[str, Pass]:
+    """What makes the module of each graph of a network and of its lane's settings; empty where
+    there is no such module of ours."""
+    try:
+        return importlib.import_module(module).PASSES if module.startswith(OURS) else {}
+    except ModuleNotFoundError:
+        return {}
 
 
 def _network(path: Path, kind: type, config: dict[str, Any], device: torch.device) -> nn.Module:

@@ -34,7 +34,7 @@ class Denoiser:
         self.settings = self.manifest.settings
         self.family = family_of(self.manifest.family, self.settings)
         self._reference = (
-            runner(folder, "reference", keep=("k", "v")) if self.family.keeps else None
+            runner(folder, "reference", keep=("k", "v")) if self.family.caches_reference else None
         )
         self._preview = PreviewMap.load(folder)
         self.references = Cache(reference_bytes)
@@ -57,7 +57,7 @@ class Denoiser:
             self.family,
             self.settings["default_steps"],
             self._preview,
-            key_of(wanted.latents, *wanted.more),
+            key_of(wanted.latents, *wanted.extra_references),
         )
 
     def end(self, edit: EditState) -> None:
@@ -107,9 +107,9 @@ class Denoiser:
     def _kept(self, edit: EditState) -> Arrays:
         if edit.reference is None:
             edit.reference = self.references.pin(
-                edit.key, lambda: self._see(edit.wanted.latents, *edit.wanted.more)
+                edit.key, lambda: self._see(edit.wanted.latents, *edit.wanted.extra_references)
             )
         return edit.reference
 
     def _see(self, *images: np.ndarray) -> Arrays:
-        return self._reference.run(**self.family.reference(*images))
+        return self._reference.run(**self.family.reference_inputs(*images))

@@ -1,5 +1,5 @@
-"""The autoencoder as two stages, between pixels and normalised latents, `factor` times smaller each
-way."""
+"""The autoencoder's two stages, between pixels and normalised latents. Latents have 1/`factor` of
+the pixels in each direction."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from retouch.backends.onnx import OnnxRunner
 from retouch.diffusion.preview import to_uint8
 from retouch.util.content_cache import Cache, key_of
 
-BYTES = 32 << 20  # of latents
+GRAPH = "model"
+BYTES = 32 << 20  # of cached latents
 
 
 class VaeEncoder:
-    """It remembers images' latents."""
+    """Caches latents by their image's content."""
 
     def __init__(self, folder: Path, bytes: int = BYTES, runner: Opener = OnnxRunner):
-        """ArtifactError when the artifact is not what the folder's manifest says."""
-        self._runner = runner(folder, "model")
+        """ArtifactError when the artifact does not match the folder's manifest."""
+        self._runner = runner(folder, GRAPH)
         self.seen = Cache(bytes)
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
-        """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the posterior's
-        mode; not to be written to."""
+        """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the mode of the
+        posterior. The array is the cache's: do not write to it."""
         return self.seen.get(key_of(pixels), lambda: self._encode(pixels))
 
     def _encode(self, pixels: np.ndarray) -> np.ndarray:
@@ -34,9 +35,11 @@ class VaeEncoder:
 
 
 class VaeDecoder:
+    """Latents to pixels, uncached."""
+
     def __init__(self, folder: Path, runner: Opener = OnnxRunner):
-        """ArtifactError when the artifact is not what the folder's manifest says."""
-        self._runner = runner(folder, "model")
+        """ArtifactError when the artifact does not match the folder's manifest."""
+        self._runner = runner(folder, GRAPH)
 
     def run(self, latents: np.ndarray) -> np.ndarray:
         """Latents float32 [B, C, h, w] → images uint8 [B, factor · h, factor · w, 3]."""

@@ -25,7 +25,7 @@ from retouch.launcher.server import ROOT
 from retouch.networks.flux_kontext import Step
 from retouch_export.adapter import Held
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.flux_kontext.denoiser import graphs
+from retouch_export.flux_kontext.denoiser import PART
 from retouch_export.graph import Shape, relative_error
 from retouch_export.lora import AdapterFile
 from retouch_export.sizes import lane_bytes, measured
@@ -217,7 +217,7 @@ def test_a_lane_is_the_model_with_the_adapter_fused(base, checkpoint, tmp_path):
     told = exported(checkpoint, "--repository", tmp_path / "out", *adapter)
     assert "exported denoiser_bf16-sketch" in told
     assert [each.name for each in (tmp_path / "out").iterdir()] == ["denoiser_bf16-sketch"]
-    given = graphs(Checkpoint(checkpoint))[0].inputs(Shape(2, 48, 64, 9, 0))
+    given = PART.graphs(Checkpoint(checkpoint))[0].inputs(Shape(2, 48, 64, 9, 0))
     lane = OnnxRunner(tmp_path / "out" / "denoiser_bf16-sketch" / "1", "step", rounded=False)
     got = lane.run(**{name: value.numpy() for name, value in given.items()})["velocity"]
     with torch.no_grad():

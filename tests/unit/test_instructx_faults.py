@@ -12,7 +12,7 @@ from retouch.families.qwen_vl.patches import PatchLayout
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.instructx.denoiser import beside, patch, sizes
-from retouch_export.instructx.parser import queries
+from retouch_export.instructx.vl_parser import queries
 
 VISION = {
     "depth": 2,

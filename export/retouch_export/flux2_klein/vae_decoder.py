@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import torch.nn.functional as F
 from diffusers import AutoencoderKLFlux2
 from torch import Tensor, nn
@@ -13,6 +10,7 @@ from retouch_export.checkpoint import Checkpoint
 from retouch_export.flux2_klein.latents import PATCH, factor, mean_and_std
 from retouch_export.graph import Graph
 from retouch_export.instructx.vae_decoder import decoding
+from retouch_export.parts import Part
 
 
 class Decoder(nn.Module):
@@ -28,14 +26,12 @@ class Decoder(nn.Module):
         return self.vae.decode(F.pixel_shuffle(latents * std + mean, PATCH)).sample
 
 
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    vae = checkpoint.load(AutoencoderKLFlux2, "vae")
-    return decoding(Decoder(vae), vae.config.latent_channels * PATCH**2, factor(checkpoint))
+class VaeDecoder(Part):
+    """The decoder's only graph, `model`."""
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        vae = checkpoint.load(AutoencoderKLFlux2, "vae")
+        return decoding(Decoder(vae), vae.config.latent_channels * PATCH**2, factor(checkpoint))
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
-
-
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """No files beside the graph."""
+PART = VaeDecoder()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import torch.nn.functional as F
 from diffusers import AutoencoderKLFlux2
 from torch import Tensor, nn
@@ -13,6 +10,7 @@ from retouch_export.checkpoint import Checkpoint
 from retouch_export.flux2_klein.latents import PATCH, factor, mean_and_std
 from retouch_export.graph import Graph
 from retouch_export.instructx.vae_encoder import encoding
+from retouch_export.parts import Part
 
 
 class Encoder(nn.Module):
@@ -28,14 +26,12 @@ class Encoder(nn.Module):
         return (F.pixel_unshuffle(self.vae.encode(pixels).latent_dist.mode(), PATCH) - mean) / std
 
 
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    factor(checkpoint)  # a token of another size is told before anything is exported
-    return encoding(Encoder(checkpoint.load(AutoencoderKLFlux2, "vae")))
+class VaeEncoder(Part):
+    """The encoder's only graph, `model`."""
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        factor(checkpoint)  # a token of another size is told before anything is exported
+        return encoding(Encoder(checkpoint.load(AutoencoderKLFlux2, "vae")))
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
-
-
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """No files beside the graph."""
+PART = VaeEncoder()

@@ -15,6 +15,7 @@ from retouch.api.request import BUCKETS, CELL
 from retouch.diffusion.box_features import CHANNELS
 from retouch.diffusion.latents import conditioning_ids, pack
 from retouch.diffusion.preview import FILE
+from retouch.networks import flux2_passes
 from retouch_export import preview
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
@@ -22,72 +23,11 @@ from retouch_export.graph import Graph, Shape
 from retouch_export.instructx.vae_decoder import vae_factor
 from retouch_export.instructx.vae_encoder import Encoder
 from retouch_export.kv_graphs import grid, prefixed
+from retouch_export.parts import Part
 
 FOLDER = "transformer"
 PREVIEW = "preview.safetensors"
 PREDICTIONS = ("velocity", "sample")
-
-
-def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
-    """With the checkpoint's weights, rounded to bfloat16, in float32 or, in `outline`, without any
-    in bfloat16."""
-    model = checkpoint.typed(Flux2Transformer2DModel, FOLDER, outline)
-    parser = checkpoint.json("parser_heads/config.json")
-    queries = parser["queries"]
-    slots = parser["slots"]
-
-    def said(shape: Shape, count: int) -> dict[str, Tensor]:
-        boxes = np.random.default_rng(0).random((shape.batch, slots, 2, 4), np.float32)
-        told = {
-            "conditioning": torch.randn(shape.batch, queries, model.config.joint_attention_dim),
-            "conditioning_ids": torch.from_numpy(
-                conditioning_ids(boxes, grid(shape), queries // slots)
-            ),
-        }
-        channels = beside(checkpoint)
-        return told | ({"beside": torch.randn(shape.batch, count, channels)} if channels else {})
-
-    return prefixed(model, prediction(checkpoint), said)
-
-
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    """CheckpointError when the parts' sizes do not fit one another."""
-    scheduler = checkpoint.json("scheduler/scheduler_config.json")
-    return {
-        "patch": patch(checkpoint),
-        "beside": bool(beside(checkpoint)),
-        "sizes": sizes(checkpoint),
-        "slots": checkpoint.json("parser_heads/config.json")["slots"],
-        "shift": scheduler["shift"],
-        "prediction": prediction(checkpoint),
-        "transformer": checkpoint.json(
-            f"{FOLDER}/config.json"
-        ),  # for a runner that makes the network itself
-        "default_steps": checkpoint.config["default_steps"],
-        "latent_channels": checkpoint.json("vae/config.json")["latent_channels"],
-        "conditioning": [
-            checkpoint.json("parser_heads/config.json")["queries"],
-            checkpoint.json(f"{FOLDER}/config.json")["joint_attention_dim"],
-        ],
-    }
-
-
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """The map for previews: the checkpoint's, or one that is fitted to its autoencoder."""
-    if (checkpoint.folder / PREVIEW).is_file():
-        found = load_file(checkpoint.file(PREVIEW))
-        np.savez(
-            folder / FILE, **{name: found[name].float().numpy() for name in ("weight", "bias")}
-        )
-        return
-    encoder = Encoder(checkpoint.load(AutoencoderKL, "vae"))
-    side = patch(checkpoint)
-
-    @torch.no_grad()
-    def tokens(pixels: np.ndarray) -> np.ndarray:
-        return pack(encoder(torch.from_numpy(pixels[None])).numpy(), side)[0]
-
-    preview.write(folder, tokens)
 
 
 def patch(checkpoint: Checkpoint) -> int:
@@ -149,3 +89,73 @@ def prediction(checkpoint: Checkpoint) -> str:
             f"the checkpoint's prediction is {kind!r}; it must be {' or '.join(PREDICTIONS)}"
         )
     return kind
+
+
+class Denoiser(Part):
+    """The graphs `reference` and `step`, and the map for previews."""
+
+    component = FOLDER
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
+        and the graphs compute in bfloat16."""
+        model = checkpoint.typed(Flux2Transformer2DModel, FOLDER, outline)
+        parser = checkpoint.json("parser_heads/config.json")
+        queries = parser["queries"]
+        slots = parser["slots"]
+
+        def said(shape: Shape, count: int) -> dict[str, Tensor]:
+            boxes = np.random.default_rng(0).random((shape.batch, slots, 2, 4), np.float32)
+            told = {
+                "conditioning": torch.randn(shape.batch, queries, model.config.joint_attention_dim),
+                "conditioning_ids": torch.from_numpy(
+                    conditioning_ids(boxes, grid(shape), queries // slots)
+                ),
+            }
+            channels = beside(checkpoint)
+            return told | (
+                {"beside": torch.randn(shape.batch, count, channels)} if channels else {}
+            )
+
+        return prefixed(model, prediction(checkpoint), said)
+
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """CheckpointError when the parts' sizes do not fit one another."""
+        scheduler = checkpoint.json("scheduler/scheduler_config.json")
+        return {
+            "patch": patch(checkpoint),
+            "beside": bool(beside(checkpoint)),
+            "sizes": sizes(checkpoint),
+            "slots": checkpoint.json("parser_heads/config.json")["slots"],
+            "shift": scheduler["shift"],
+            "prediction": prediction(checkpoint),
+            # for a backend that makes the network itself
+            "transformer": checkpoint.json(f"{FOLDER}/config.json"),
+            "passes": flux2_passes.__name__,
+            "default_steps": checkpoint.config["default_steps"],
+            "latent_channels": checkpoint.json("vae/config.json")["latent_channels"],
+            "conditioning": [
+                checkpoint.json("parser_heads/config.json")["queries"],
+                checkpoint.json(f"{FOLDER}/config.json")["joint_attention_dim"],
+            ],
+        }
+
+    def files(self, checkpoint: Checkpoint, folder: Path) -> None:
+        """The map for previews: the checkpoint's, or one that is fitted to its autoencoder."""
+        if (checkpoint.folder / PREVIEW).is_file():
+            found = load_file(checkpoint.file(PREVIEW))
+            np.savez(
+                folder / FILE, **{name: found[name].float().numpy() for name in ("weight", "bias")}
+            )
+            return
+        encoder = Encoder(checkpoint.load(AutoencoderKL, "vae"))
+        side = patch(checkpoint)
+
+        @torch.no_grad()
+        def tokens(pixels: np.ndarray) -> np.ndarray:
+            return pack(encoder(torch.from_numpy(pixels[None])).numpy(), side)[0]
+
+        preview.write(folder, tokens)
+
+
+PART = Denoiser()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
+from retouch_export.parts import Part
 
 
 class Decoder(nn.Module):
@@ -22,11 +22,6 @@ class Decoder(nn.Module):
         return self.vae.decode(
             latents / self.vae.config.scaling_factor + self.vae.config.shift_factor
         ).sample
-
-
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    vae = checkpoint.load(AutoencoderKL, "vae")
-    return decoding(Decoder(vae), vae.config.latent_channels, vae_factor(vae.config))
 
 
 def decoding(decoder: nn.Module, channels: int, factor: int) -> list[Graph]:
@@ -49,9 +44,12 @@ def vae_factor(config: dict[str, Any]) -> int:
     return 2 ** (len(config["block_out_channels"]) - 1)
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
+class VaeDecoder(Part):
+    """The decoder's only graph, `model`."""
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        vae = checkpoint.load(AutoencoderKL, "vae")
+        return decoding(Decoder(vae), vae.config.latent_channels, vae_factor(vae.config))
 
 
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """No files beside the graph."""
+PART = VaeDecoder()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
+from retouch_export.parts import Part
 
 
 class Encoder(nn.Module):
@@ -21,10 +19,6 @@ class Encoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         latents = self.vae.encode(pixels).latent_dist.mode()
         return (latents - self.vae.config.shift_factor) * self.vae.config.scaling_factor
-
-
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    return encoding(Encoder(checkpoint.load(AutoencoderKL, "vae")))
 
 
 def encoding(encoder: nn.Module) -> list[Graph]:
@@ -38,9 +32,11 @@ def encoding(encoder: nn.Module) -> list[Graph]:
     return [Graph("model", encoder, inputs, axes, ("latents",))]
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
+class VaeEncoder(Part):
+    """The encoder's only graph, `model`."""
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        return encoding(Encoder(checkpoint.load(AutoencoderKL, "vae")))
 
 
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """No files beside the graph."""
+PART = VaeEncoder()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from diffusers import AutoencoderKLQwenImage
 from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph
 from retouch_export.instructx.vae_decoder import decoding
+from retouch_export.parts import Part
 from retouch_export.qwen_image_edit.frame import Normal, factor, load
 
 
@@ -29,14 +27,12 @@ class Decoder(nn.Module):
         )
 
 
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    vae = load(checkpoint)
-    return decoding(Decoder(vae), vae.config.z_dim, factor(vae.config))
+class VaeDecoder(Part):
+    """The decoder's only graph, `model`."""
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        vae = load(checkpoint)
+        return decoding(Decoder(vae), vae.config.z_dim, factor(vae.config))
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
-
-
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """No files beside the graph."""
+PART = VaeDecoder()

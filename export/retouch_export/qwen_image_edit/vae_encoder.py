@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from diffusers import AutoencoderKLQwenImage
 from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph
 from retouch_export.instructx.vae_encoder import encoding
+from retouch_export.parts import Part
 from retouch_export.qwen_image_edit.frame import Normal, load
 
 
@@ -26,13 +24,11 @@ class Encoder(nn.Module):
         return self.normal(mode.squeeze(2))
 
 
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    return encoding(Encoder(load(checkpoint)))
+class VaeEncoder(Part):
+    """The encoder's only graph, `model`."""
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        return encoding(Encoder(load(checkpoint)))
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
-
-
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """No files beside the graph."""
+PART = VaeEncoder()

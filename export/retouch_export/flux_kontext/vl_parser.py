@@ -8,7 +8,6 @@ know them."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -26,10 +25,10 @@ from retouch.artifacts.manifest import FLOAT32
 from retouch.families.flux_kontext.text import CLIP, CLIP_TOKENIZER, T5, T5_TOKENIZER
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
+from retouch_export.parts import Part
 from retouch_export.safetensors_index import TensorSource
 from retouch_export.sizes import EMBEDDINGS
 
-ARITHMETIC = FLOAT32
 FOLDERS = {"text_encoder": CLIPTextModel, "text_encoder_2": T5EncoderModel}
 LONGEST = 512  # tokens of T5; FluxKontextPipeline takes no more
 PREFIX = "text_model."  # before every name of CLIP's in files that transformers older than 5 wrote
@@ -61,56 +60,11 @@ class Sequence(nn.Module):
         return self.model(input_ids).last_hidden_state
 
 
-def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
-    """With the checkpoint's weights or, in `outline`, without any."""
-    clip, t5 = (
-        checkpoint.outline(kind, name, torch.float32) if outline else checkpoint.load(kind, name)
-        for name, kind in FOLDERS.items()
-    )
-    clip_length, t5_length = lengths(checkpoint)
-    return [
-        _graph(CLIP, Pooled(clip), clip_length, clip.config.vocab_size, "pooled"),
-        _graph(T5, Sequence(t5), t5_length, t5.config.vocab_size, "text"),
-    ]
-
-
 def _graph(name: str, module: nn.Module, length: int, vocabulary: int, output: str) -> Graph:
     def inputs(shape: Shape) -> dict[str, Tensor]:
         return {"input_ids": torch.randint(0, vocabulary, (shape.batch, length))}
 
     return Graph(name, module, inputs, {"input_ids": {0: "batch"}}, (output,))
-
-
-def parameters(checkpoint: Checkpoint) -> dict[str, TensorSource]:
-    """By their names in the graphs."""
-    found = {
-        parameter(name): tensor
-        for folder in FOLDERS
-        for name, tensor in checkpoint.stored(folder).items()
-        if not tensor.is_count
-    }
-    embedding = next((found[name] for name in EMBEDDINGS if name in found), None)
-    found |= dict.fromkeys(EMBEDDINGS, embedding) if embedding else {}
-    return {f"model.{name}": each for name, each in found.items()}
-
-
-def parameter(name: str) -> str:
-    """What a tensor of the checkpoint is called in a CLIPTextModel or a T5EncoderModel."""
-    return name.removeprefix(PREFIX)
-
-
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
-
-
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    clip_length, t5_length = lengths(checkpoint)
-    _fixed(CLIPTokenizer.from_pretrained(checkpoint.plain("tokenizer")), clip_length).save(
-        str(folder / CLIP_TOKENIZER)
-    )
-    _fixed(T5TokenizerFast.from_pretrained(checkpoint.plain("tokenizer_2")), t5_length).save(
-        str(folder / T5_TOKENIZER)
-    )
 
 
 def lengths(checkpoint: Checkpoint) -> tuple[int, int]:
@@ -139,3 +93,51 @@ def _fixed(tokenizer: PreTrainedTokenizerBase, length: int) -> Tokenizer:
         pad_type_id=tokenizer.pad_token_type_id,
     )
     return backend
+
+
+class VlParser(Part):
+    """The graphs `clip` and `t5`, and their tokenizers."""
+
+    arithmetic = FLOAT32
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        """They compute in float32, in `outline` too."""
+        clip, t5 = (
+            checkpoint.outline(kind, name, torch.float32)
+            if outline
+            else checkpoint.load(kind, name)
+            for name, kind in FOLDERS.items()
+        )
+        clip_length, t5_length = lengths(checkpoint)
+        return [
+            _graph(CLIP, Pooled(clip), clip_length, clip.config.vocab_size, "pooled"),
+            _graph(T5, Sequence(t5), t5_length, t5.config.vocab_size, "text"),
+        ]
+
+    def parameters(self, checkpoint: Checkpoint) -> dict[str, TensorSource]:
+        """By their names in the graphs."""
+        found = {
+            self.parameter_name(name): tensor
+            for folder in FOLDERS
+            for name, tensor in checkpoint.stored(folder).items()
+            if not tensor.is_count
+        }
+        embedding = next((found[name] for name in EMBEDDINGS if name in found), None)
+        found |= dict.fromkeys(EMBEDDINGS, embedding) if embedding else {}
+        return {f"model.{name}": each for name, each in found.items()}
+
+    def parameter_name(self, name: str) -> str:
+        """The name in a CLIPTextModel or a T5EncoderModel."""
+        return name.removeprefix(PREFIX)
+
+    def files(self, checkpoint: Checkpoint, folder: Path) -> None:
+        clip_length, t5_length = lengths(checkpoint)
+        _fixed(CLIPTokenizer.from_pretrained(checkpoint.plain("tokenizer")), clip_length).save(
+            str(folder / CLIP_TOKENIZER)
+        )
+        _fixed(T5TokenizerFast.from_pretrained(checkpoint.plain("tokenizer_2")), t5_length).save(
+            str(folder / T5_TOKENIZER)
+        )
+
+
+PART = VlParser()

@@ -14,6 +14,7 @@ from retouch.families.flux2_klein.text import GRAPH, TOKENIZER
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.graph import Graph, Shape
+from retouch_export.parts import Part
 
 FOLDER = "text_encoder"
 LAYERS = (
@@ -64,67 +65,6 @@ def seen(mask: Tensor, kind: torch.dtype) -> Tensor:
     return hidden.to(kind) * torch.finfo(kind).min
 
 
-def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
-    """With the checkpoint's weights, rounded to bfloat16, in float32 or, in `outline`, without any
-    in bfloat16."""
-    model = checkpoint.typed(Qwen3ForCausalLM, FOLDER, outline)
-    _check(model.config)
-    model.lm_head = nn.Identity()
-    model.model.layers = model.model.layers[: max(LAYERS)]
-    model.config._attn_implementation = (
-        "eager"  # products and a softmax in float32, which any runtime has
-    )
-
-    def inputs(shape: Shape) -> dict[str, Tensor]:
-        words = 1 + shape.text // (1 + torch.arange(shape.batch))
-        return {
-            "ids": torch.randint(0, model.config.vocab_size, (shape.batch, shape.text)),
-            "mask": (torch.arange(shape.text) < words[:, None]).long(),
-        }
-
-    axes = {
-        0: "batch",
-        1: "length",
-    }  # were the length fixed, the exporter would fold rotary tables in bfloat16
-    return [Graph(GRAPH, Text(model), inputs, {"ids": axes, "mask": axes}, ("conditioning",))]
-
-
-def parameter(name: str) -> str:
-    """What a tensor of the checkpoint is called in a Qwen3ForCausalLM; a Qwen3Model's has no
-    `model.` before it."""
-    return name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
-
-
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The chat's `before` and `after` an instruction, and the padding's id."""
-    tokenizer = _tokenizer(checkpoint)
-    if (tokenizer.padding_side, tokenizer.truncation_side) != ("right", "right"):
-        raise CheckpointError(
-            "the checkpoint's tokenizer pads or cuts on the left; only the right is supported"
-        )
-    chat = tokenizer.apply_chat_template(
-        [{"role": "user", "content": SAID}],
-        tokenize=False,
-        add_generation_prompt=True,
-        enable_thinking=False,
-    )
-    if chat.count(SAID) != 1:
-        raise CheckpointError(
-            "the chat template of the checkpoint's tokenizer does not say a message once, as it is"
-        )
-    before, after = chat.split(SAID)
-    return {
-        "before": before,
-        "after": after,
-        "pad": tokenizer.pad_token_id,
-        "pad_token": tokenizer.pad_token,
-    }
-
-
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    _tokenizer(checkpoint).backend_tokenizer.save(str(folder / TOKENIZER))
-
-
 def _tokenizer(checkpoint: Checkpoint) -> Qwen2TokenizerFast:
     return Qwen2TokenizerFast.from_pretrained(checkpoint.plain("tokenizer"))
 
@@ -140,3 +80,69 @@ def _check(config) -> None:
         raise CheckpointError(
             "the text encoder has scaled rotary positions or sliding windows; neither is supported"
         )
+
+
+class VlParser(Part):
+    """The graph `text`, and the tokenizer."""
+
+    component = FOLDER
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
+        and the graphs compute in bfloat16."""
+        model = checkpoint.typed(Qwen3ForCausalLM, FOLDER, outline)
+        _check(model.config)
+        model.lm_head = nn.Identity()
+        model.model.layers = model.model.layers[: max(LAYERS)]
+        model.config._attn_implementation = (
+            "eager"  # products and a softmax in float32, which any runtime has
+        )
+
+        def inputs(shape: Shape) -> dict[str, Tensor]:
+            words = 1 + shape.text // (1 + torch.arange(shape.batch))
+            return {
+                "ids": torch.randint(0, model.config.vocab_size, (shape.batch, shape.text)),
+                "mask": (torch.arange(shape.text) < words[:, None]).long(),
+            }
+
+        axes = {
+            0: "batch",
+            1: "length",
+        }  # were the length fixed, the exporter would fold rotary tables in bfloat16
+        return [Graph(GRAPH, Text(model), inputs, {"ids": axes, "mask": axes}, ("conditioning",))]
+
+    def parameter_name(self, name: str) -> str:
+        """What a tensor of the checkpoint is called in a Qwen3ForCausalLM; a Qwen3Model's has no
+        `model.` before it."""
+        return name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
+
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """The chat's `before` and `after` an instruction, and the padding's id."""
+        tokenizer = _tokenizer(checkpoint)
+        if (tokenizer.padding_side, tokenizer.truncation_side) != ("right", "right"):
+            raise CheckpointError(
+                "the checkpoint's tokenizer pads or cuts on the left; only the right is supported"
+            )
+        chat = tokenizer.apply_chat_template(
+            [{"role": "user", "content": SAID}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=False,
+        )
+        if chat.count(SAID) != 1:
+            raise CheckpointError(
+                "the chat template of the checkpoint's tokenizer does not say a message once, as it is"
+            )
+        before, after = chat.split(SAID)
+        return {
+            "before": before,
+            "after": after,
+            "pad": tokenizer.pad_token_id,
+            "pad_token": tokenizer.pad_token,
+        }
+
+    def files(self, checkpoint: Checkpoint, folder: Path) -> None:
+        _tokenizer(checkpoint).backend_tokenizer.save(str(folder / TOKENIZER))
+
+
+PART = VlParser()
