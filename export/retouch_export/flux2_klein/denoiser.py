@@ -1,4 +1,4 @@
-"""FLUX.2 klein's transformer: `reference`, once an image, and `step`."""
+"""The model `denoiser` of FLUX.2 klein: the graphs `reference`, once an image, and `step`."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Denoiser(Part):
         and the graphs compute in bfloat16."""
         model = checkpoint.typed(Flux2Transformer2DModel, FOLDER, outline)
 
-        def said(shape: Shape, count: int) -> dict[str, Tensor]:
+        def conditioning(shape: Shape, count: int) -> dict[str, Tensor]:
             return {
                 "conditioning": torch.randn(shape.batch, LENGTH, model.config.joint_attention_dim),
                 "conditioning_ids": torch.from_numpy(text_ids(LENGTH)).repeat(shape.batch, 1, 1),
             }
 
-        return prefixed(model, "velocity", said)
+        return prefixed(model, "velocity", conditioning)
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
         transformer = checkpoint.json(f"{FOLDER}/config.json")

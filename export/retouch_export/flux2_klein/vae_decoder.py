@@ -1,4 +1,4 @@
-"""FLUX.2's decoder: normalised patches of latents to pixels."""
+"""The model `vae_decoder` of FLUX.2 klein: normalised patches of latents to pixels."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from retouch_export.parts import Part
 
 
 class Decoder(nn.Module):
-    """Latents as `retouch_export.flux2_klein.vae_encoder.Encoder` gives them → pixels [B, 3, 16h,
-    16w] in −1..1."""
+    """Latents [B, 4C, h, w] as by the encoder → pixels [B, 3, 16h, 16w] in −1..1."""
 
     def __init__(self, vae: AutoencoderKLFlux2):
         super().__init__()

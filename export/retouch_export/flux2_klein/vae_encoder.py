@@ -1,4 +1,5 @@
-"""FLUX.2's encoder: pixels to normalised patches of the posterior's mode, one for every token."""
+"""The model `vae_encoder` of FLUX.2 klein: pixels to normalised patches of the posterior's mode.
+A patch is a token."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from retouch_export.parts import Part
 
 
 class Encoder(nn.Module):
-    """`pixels` [B, 3, H, W] → latents [B, 4C, H/16, W/16]: the channels of a patch of two by two,
-    after the statistics of the autoencoder's batch norm."""
+    """Pixels [B, 3, H, W] in −1..1 → latents [B, 4C, H/16, W/16]: patches of two by two, normalised
+    by the statistics of the autoencoder's batch norm."""
 
     def __init__(self, vae: AutoencoderKLFlux2):
         super().__init__()
@@ -30,7 +31,7 @@ class VaeEncoder(Part):
     """The encoder's only graph, `model`."""
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
-        factor(checkpoint)  # a token of another size is told before anything is exported
+        factor(checkpoint)  # refuses a token of another size before anything is exported
         return encoding(Encoder(checkpoint.load(AutoencoderKLFlux2, "vae")))
 
 

@@ -1,5 +1,5 @@
-"""FLUX.2 klein's text encoder: the first layers of a Qwen3, of which three hidden states are the
-conditioning."""
+"""The model `vl_parser` of FLUX.2 klein: the first layers of a Qwen3. Three of their hidden states
+are the prompt embeds."""
 
 from __future__ import annotations
 
@@ -17,17 +17,14 @@ from retouch_export.graph import Graph, Shape
 from retouch_export.parts import Part
 
 FOLDER = "text_encoder"
-LAYERS = (
-    9,
-    18,
-    27,
-)  # whose outputs are taken, counted from 1: `text_encoder_out_layers` of the pipeline
-SAID = "{instruction}"  # stands for the sentence when the chat template is taken apart
+# whose outputs are taken, counted from 1: `text_encoder_out_layers` of the pipeline
+LAYERS = (9, 18, 27)
+PLACEHOLDER = "{instruction}"  # of the instruction, when the chat template is split
 
 
 class Text(nn.Module):
-    """`ids` and `mask` int64 [B, T] → conditioning float32 [B, T, len(LAYERS) · width]. The
-    padding's hidden states count too: the transformer has no mask."""
+    """`ids` and `mask` int64 [B, T] → prompt embeds float32 [B, T, len(LAYERS) · width]. The
+    transformer has no mask, so the padding's hidden states are used too."""
 
     def __init__(self, model: Qwen3ForCausalLM):
         super().__init__()
@@ -39,7 +36,7 @@ class Text(nn.Module):
         states = []
         hidden = network.embed_tokens(ids)
         rope = rotary(network.config, ids, hidden.dtype)
-        visible = seen(mask, hidden.dtype)
+        visible = attention_mask(mask, hidden.dtype)
         for number, layer in enumerate(network.layers, start=1):
             hidden = layer(hidden, attention_mask=visible, position_embeddings=rope)
             if number in self.layers:
@@ -48,8 +45,8 @@ class Text(nn.Module):
 
 
 def rotary(config, ids: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [1, T, head size] at places counted from 0, as `Qwen3RotaryEmbedding` of
-    the type default."""
+    """Cosines and sines [1, T, head size] of positions from 0, as in `Qwen3RotaryEmbedding` of the
+    default type."""
     even = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device=ids.device)
     frequency = 1.0 / config.rope_parameters["rope_theta"] ** (even / config.head_dim)
     angle = torch.arange(ids.shape[1], dtype=torch.float32, device=ids.device)[:, None] * frequency
@@ -57,9 +54,9 @@ def rotary(config, ids: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
     return angle.cos().to(kind), angle.sin().to(kind)
 
 
-def seen(mask: Tensor, kind: torch.dtype) -> Tensor:
-    """Nothing where a token sees another, the smallest number where not: [B, 1, T, T]. It sees what
-    comes before it and is no padding."""
+def attention_mask(mask: Tensor, kind: torch.dtype) -> Tensor:
+    """The attention mask [B, 1, T, T]: 0 where a token attends to another, else the lowest number. A
+    token attends to itself and to earlier ones, without padding."""
     place = torch.arange(mask.shape[1], device=mask.device)
     hidden = ~((place <= place[:, None]) & mask[:, None, None].bool())
     return hidden.to(kind) * torch.finfo(kind).min
@@ -94,46 +91,43 @@ class VlParser(Part):
         _check(model.config)
         model.lm_head = nn.Identity()
         model.model.layers = model.model.layers[: max(LAYERS)]
-        model.config._attn_implementation = (
-            "eager"  # products and a softmax in float32, which any runtime has
-        )
+        # products and a softmax in float32, which any runtime has
+        model.config._attn_implementation = "eager"
 
         def inputs(shape: Shape) -> dict[str, Tensor]:
-            words = 1 + shape.text // (1 + torch.arange(shape.batch))
+            lengths = 1 + shape.text // (1 + torch.arange(shape.batch))
             return {
                 "ids": torch.randint(0, model.config.vocab_size, (shape.batch, shape.text)),
-                "mask": (torch.arange(shape.text) < words[:, None]).long(),
+                "mask": (torch.arange(shape.text) < lengths[:, None]).long(),
             }
 
-        axes = {
-            0: "batch",
-            1: "length",
-        }  # were the length fixed, the exporter would fold rotary tables in bfloat16
+        # with a fixed length torch's exporter would fold rotary tables in bfloat16
+        axes = {0: "batch", 1: "length"}
         return [Graph(GRAPH, Text(model), inputs, {"ids": axes, "mask": axes}, ("conditioning",))]
 
     def parameter_name(self, name: str) -> str:
-        """What a tensor of the checkpoint is called in a Qwen3ForCausalLM; a Qwen3Model's has no
-        `model.` before it."""
+        """The name in a Qwen3ForCausalLM. A Qwen3Model's names lack `model.`."""
         return name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        """The chat's `before` and `after` an instruction, and the padding's id."""
+        """The chat `before` and `after` an instruction, and the padding's token."""
         tokenizer = _tokenizer(checkpoint)
         if (tokenizer.padding_side, tokenizer.truncation_side) != ("right", "right"):
             raise CheckpointError(
                 "the checkpoint's tokenizer pads or cuts on the left; only the right is supported"
             )
         chat = tokenizer.apply_chat_template(
-            [{"role": "user", "content": SAID}],
+            [{"role": "user", "content": PLACEHOLDER}],
             tokenize=False,
             add_generation_prompt=True,
             enable_thinking=False,
         )
-        if chat.count(SAID) != 1:
+        if chat.count(PLACEHOLDER) != 1:
             raise CheckpointError(
-                "the chat template of the checkpoint's tokenizer does not say a message once, as it is"
+                "the chat template of the checkpoint's tokenizer does not contain a message once, "
+                "unchanged"
             )
-        before, after = chat.split(SAID)
+        before, after = chat.split(PLACEHOLDER)
         return {
             "before": before,
             "after": after,

@@ -1,5 +1,5 @@
-"""FLUX.1 Kontext's transformer: one graph, because its reference tokens are in full attention with
-the others."""
+"""The model `denoiser` of FLUX.1 Kontext: one graph, because reference tokens are in full attention
+with the others."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from retouch_export.instructx.vae_encoder import Encoder
 from retouch_export.parts import Part
 
 FOLDER = "transformer"
-STEPS = 28
-GUIDANCE = 2.5  # the pipeline's number of steps, and the guidance of its own example
+STEPS = 28  # the pipeline's
+GUIDANCE = 2.5  # of the pipeline's example
 
 
 class Denoiser(Part):
@@ -42,7 +42,7 @@ class Denoiser(Part):
 
         def inputs(shape: Shape) -> dict[str, Tensor]:
             ids = torch.from_numpy(step_ids((shape.height // CELL, shape.width // CELL)))
-            given = {
+            inputs = {
                 "tokens": torch.randn(shape.batch, len(ids), config.in_channels),
                 "text": torch.randn(shape.batch, shape.text, config.joint_attention_dim),
                 "pooled": torch.randn(shape.batch, config.pooled_projection_dim),
@@ -50,9 +50,9 @@ class Denoiser(Part):
                 "ids": ids.repeat(shape.batch, 1, 1),
                 "text_ids": torch.zeros(shape.batch, shape.text, 3),
             }
-            return given | (
-                {"guidance": torch.full((shape.batch,), GUIDANCE)} if config.guidance_embeds else {}
-            )
+            if config.guidance_embeds:
+                inputs["guidance"] = torch.full((shape.batch,), GUIDANCE)
+            return inputs
 
         axes = {
             "tokens": {0: "batch", 1: "cells"},
@@ -66,7 +66,7 @@ class Denoiser(Part):
         return [Graph("step", flux_kontext.Step(model), inputs, axes, ("velocity",))]
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        """ValueError for a scheduler that `retouch.diffusion.sigmas` does not follow."""
+        """ValueError for a scheduler that `retouch.diffusion.sigmas` does not support."""
         vae = checkpoint.json("vae/config.json")
         transformer = checkpoint.json(f"{FOLDER}/config.json")
         scheduler = checkpoint.json("scheduler/scheduler_config.json")
@@ -85,7 +85,7 @@ class Denoiser(Part):
         }
 
     def files(self, checkpoint: Checkpoint, folder: Path) -> None:
-        """The map for previews."""
+        """Write the map for previews."""
         encoder = Encoder(checkpoint.load(AutoencoderKL, "vae"))
 
         @torch.no_grad()

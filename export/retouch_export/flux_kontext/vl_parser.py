@@ -1,9 +1,8 @@
-"""FLUX.1 Kontext's text encoders: CLIP, of which the pooled vector counts, and T5, of which all
-tokens do.
+"""The model `vl_parser` of FLUX.1 Kontext: the text encoders CLIP, for a pooled vector, and T5, for
+all tokens.
 
-They compute in float32, and their weights stay as the checkpoint stores them, each widened where it
-is used. Their tokenizers are written with their lengths inside: whoever encodes a sentence need not
-know them."""
+The graphs compute in float32. Weights stay as the checkpoint stores them and are widened where they
+are used. The tokenizers' files contain the lengths that they cut and pad to."""
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ from retouch_export.safetensors_index import TensorSource
 from retouch_export.sizes import EMBEDDINGS
 
 FOLDERS = {"text_encoder": CLIPTextModel, "text_encoder_2": T5EncoderModel}
-LONGEST = 512  # tokens of T5; FluxKontextPipeline takes no more
+LONGEST = 512  # tokens of T5: FluxKontextPipeline's limit
 PREFIX = "text_model."  # before every name of CLIP's in files that transformers older than 5 wrote
 
 
@@ -42,15 +41,13 @@ class Pooled(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        places = torch.arange(input_ids.shape[1])[
-            None
-        ]  # the module's own are numbers, which an outline has not
+        # the module's own are a buffer, which has no numbers in outline
+        places = torch.arange(input_ids.shape[1])[None]
         return self.model(input_ids, position_ids=places).pooler_output
 
 
 class Sequence(nn.Module):
-    """Token ids [B, T] → T5's hidden states [B, T, D]; as in diffusers the padding is text like any
-    other."""
+    """Token ids [B, T] → T5's hidden states [B, T, D]. As in diffusers padding is not masked."""
 
     def __init__(self, model: T5EncoderModel):
         super().__init__()
@@ -68,12 +65,12 @@ def _graph(name: str, module: nn.Module, length: int, vocabulary: int, output: s
 
 
 def lengths(checkpoint: Checkpoint) -> tuple[int, int]:
-    """Tokens of a sentence for CLIP and for T5, by the tokenizers' own settings."""
-    said = (
+    """Tokens of an instruction for CLIP and for T5, by the tokenizers' settings."""
+    limits = (
         checkpoint.json(f"{name}/tokenizer_config.json").get("model_max_length")
         for name in ("tokenizer", "tokenizer_2")
     )
-    clip, t5 = (LONGEST if length is None else int(length) for length in said)
+    clip, t5 = (LONGEST if length is None else int(length) for length in limits)
     positions = CLIPTextConfig.from_dict(
         checkpoint.json("text_encoder/config.json")
     ).max_position_embeddings
@@ -81,8 +78,8 @@ def lengths(checkpoint: Checkpoint) -> tuple[int, int]:
 
 
 def _fixed(tokenizer: PreTrainedTokenizerBase, length: int) -> Tokenizer:
-    """The tokenizer that cuts or fills every sentence to `length`, as `padding="max_length",
-    truncation=True` does."""
+    """The tokenizer, cutting and padding to `length` as by `padding="max_length",
+    truncation=True`."""
     backend = tokenizer.backend_tokenizer
     backend.enable_truncation(length, direction=tokenizer.truncation_side)
     backend.enable_padding(
@@ -115,16 +112,16 @@ class VlParser(Part):
         ]
 
     def parameters(self, checkpoint: Checkpoint) -> dict[str, TensorSource]:
-        """By their names in the graphs."""
-        found = {
+        """The parameters by their names in the graphs."""
+        tensors = {
             self.parameter_name(name): tensor
             for folder in FOLDERS
             for name, tensor in checkpoint.stored(folder).items()
             if not tensor.is_count
         }
-        embedding = next((found[name] for name in EMBEDDINGS if name in found), None)
-        found |= dict.fromkeys(EMBEDDINGS, embedding) if embedding else {}
-        return {f"model.{name}": each for name, each in found.items()}
+        embedding = next((tensors[name] for name in EMBEDDINGS if name in tensors), None)
+        tensors |= dict.fromkeys(EMBEDDINGS, embedding) if embedding else {}
+        return {f"model.{name}": tensor for name, tensor in tensors.items()}
 
     def parameter_name(self, name: str) -> str:
         """The name in a CLIPTextModel or a T5EncoderModel."""

@@ -1,4 +1,4 @@
-"""The connector's graph."""
+"""The model `connector`: meta-queries to prompt embeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The diffusion transformer's two graphs: `reference`, once an image, and `step`."""
+"""The model `denoiser` of InstructX: the graphs `reference`, once an image, and `step`."""
 
 from __future__ import annotations
 
@@ -31,50 +31,50 @@ PREDICTIONS = ("velocity", "sample")
 
 
 def patch(checkpoint: Checkpoint) -> int:
-    """Latents of a token in each direction; CheckpointError when such a token is no cell of ours or
-    none of the transformer's."""
+    """Latents of a token in each direction; CheckpointError when a token is no cell, or none of the
+    transformer's."""
     vae = checkpoint.json("vae/config.json")
     transformer = checkpoint.json(f"{FOLDER}/config.json")
-    found, rest = divmod(CELL, vae_factor(vae))
-    if rest or not found:
+    side, rest = divmod(CELL, vae_factor(vae))
+    if rest or not side:
         raise CheckpointError(
             f"the autoencoder makes a latent of {vae_factor(vae)} pixels in each direction; a token "
             f"has {CELL}, which must be a multiple of it"
         )
-    width = vae["latent_channels"] * found**2
+    width = vae["latent_channels"] * side**2
     if _width(transformer) != width:
         raise CheckpointError(
-            f"the transformer answers {_width(transformer)} channels a token; the autoencoder's "
+            f"the transformer has {_width(transformer)} output channels a token; the autoencoder's "
             f"latents of {CELL} x {CELL} pixels are {width}"
         )
-    return found
+    return side
 
 
 def beside(checkpoint: Checkpoint) -> int:
-    """Channels that a token has beside its noise: the source's and the layout's, or 0;
-    CheckpointError for others."""
+    """Channels of a token beside its noise, for the source's token and the features of boxes, or 0;
+    CheckpointError for other numbers."""
     transformer = checkpoint.json(f"{FOLDER}/config.json")
     slots = checkpoint.json("parser_heads/config.json")["slots"]
     width = _width(transformer)
-    found = transformer["in_channels"] - width
+    channels = transformer["in_channels"] - width
     whole = width + slots * 2 * CHANNELS
-    if found not in (0, whole):
+    if channels not in (0, whole):
         raise CheckpointError(
-            f"the transformer takes {found} channels beside a token's {width}; it must be 0, or "
+            f"the transformer takes {channels} channels beside a token's {width}; it must be 0, or "
             f"{whole} for the source's token and the layout"
         )
-    return found
+    return channels
 
 
 def sizes(checkpoint: Checkpoint) -> list[tuple[int, int]]:
-    """(height, width) in pixels at which images are edited; CheckpointError when they are no whole
-    cells."""
-    found = checkpoint.config.get("sizes", BUCKETS)
-    if not found or any(side % CELL or side < CELL for size in found for side in size):
+    """The sizes (height, width) in pixels at which images are edited; CheckpointError when they are
+    not of whole cells."""
+    sizes = checkpoint.config.get("sizes", BUCKETS)
+    if not sizes or any(side % CELL or side < CELL for size in sizes for side in size):
         raise CheckpointError(
-            f"the sizes in model_index.json are {found}; sides must be multiples of {CELL}"
+            f"the sizes in model_index.json are {sizes}; sides must be multiples of {CELL}"
         )
-    return [tuple(size) for size in found]
+    return [tuple(size) for size in sizes]
 
 
 def _width(transformer: dict[str, Any]) -> int:
@@ -82,7 +82,7 @@ def _width(transformer: dict[str, Any]) -> int:
 
 
 def prediction(checkpoint: Checkpoint) -> str:
-    """What the transformer predicts: the velocity, or the clean tokens ("sample")."""
+    """The transformer's output: the velocity, or the clean tokens ("sample"); ValueError."""
     kind = checkpoint.config["prediction"]
     if kind not in PREDICTIONS:
         raise ValueError(
@@ -104,23 +104,23 @@ class Denoiser(Part):
         queries = parser["queries"]
         slots = parser["slots"]
 
-        def said(shape: Shape, count: int) -> dict[str, Tensor]:
+        def conditioning(shape: Shape, count: int) -> dict[str, Tensor]:
             boxes = np.random.default_rng(0).random((shape.batch, slots, 2, 4), np.float32)
-            told = {
+            inputs = {
                 "conditioning": torch.randn(shape.batch, queries, model.config.joint_attention_dim),
                 "conditioning_ids": torch.from_numpy(
                     conditioning_ids(boxes, grid(shape), queries // slots)
                 ),
             }
             channels = beside(checkpoint)
-            return told | (
-                {"beside": torch.randn(shape.batch, count, channels)} if channels else {}
-            )
+            if channels:
+                inputs["beside"] = torch.randn(shape.batch, count, channels)
+            return inputs
 
-        return prefixed(model, prediction(checkpoint), said)
+        return prefixed(model, prediction(checkpoint), conditioning)
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        """CheckpointError when the parts' sizes do not fit one another."""
+        """CheckpointError when the sizes of the networks do not fit one another."""
         scheduler = checkpoint.json("scheduler/scheduler_config.json")
         return {
             "patch": patch(checkpoint),
@@ -141,11 +141,11 @@ class Denoiser(Part):
         }
 
     def files(self, checkpoint: Checkpoint, folder: Path) -> None:
-        """The map for previews: the checkpoint's, or one that is fitted to its autoencoder."""
+        """Write the map for previews: the checkpoint's, or one fitted to its autoencoder."""
         if (checkpoint.folder / PREVIEW).is_file():
-            found = load_file(checkpoint.file(PREVIEW))
+            stored = load_file(checkpoint.file(PREVIEW))
             np.savez(
-                folder / FILE, **{name: found[name].float().numpy() for name in ("weight", "bias")}
+                folder / FILE, **{name: stored[name].float().numpy() for name in ("weight", "bias")}
             )
             return
         encoder = Encoder(checkpoint.load(AutoencoderKL, "vae"))

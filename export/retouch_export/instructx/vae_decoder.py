@@ -1,4 +1,4 @@
-"""The autoencoder's decoder: normalised latents to pixels."""
+"""The model `vae_decoder` of InstructX: normalised latents to pixels."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from retouch_export.parts import Part
 
 
 class Decoder(nn.Module):
+    """Latents [B, C, h, w] → pixels [B, 3, H, W] in −1..1."""
+
     def __init__(self, vae: AutoencoderKL):
         super().__init__()
         self.vae = vae
@@ -25,8 +27,8 @@ class Decoder(nn.Module):
 
 
 def decoding(decoder: nn.Module, channels: int, factor: int) -> list[Graph]:
-    """The graph of any family's decoder, which makes pixels of `latents` [B, channels, H / factor,
-    W / factor]."""
+    """The graph of any family's decoder: `latents` [B, channels, H / factor, W / factor] →
+    pixels."""
 
     def inputs(shape: Shape) -> dict[str, Tensor]:
         return {
@@ -40,7 +42,7 @@ def decoding(decoder: nn.Module, channels: int, factor: int) -> list[Graph]:
 
 
 def vae_factor(config: dict[str, Any]) -> int:
-    """How many pixels one latent covers in each direction."""
+    """Pixels of a latent in each direction, by an AutoencoderKL's config."""
     return 2 ** (len(config["block_out_channels"]) - 1)
 
 

@@ -1,4 +1,4 @@
-"""The autoencoder's encoder: pixels to the normalised mode of the posterior."""
+"""The model `vae_encoder` of InstructX: pixels to the normalised mode of the posterior."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from retouch_export.parts import Part
 
 
 class Encoder(nn.Module):
+    """Pixels [B, 3, H, W] in −1..1 → latents [B, C, h, w]."""
+
     def __init__(self, vae: AutoencoderKL):
         super().__init__()
         self.vae = vae
@@ -22,8 +24,7 @@ class Encoder(nn.Module):
 
 
 def encoding(encoder: nn.Module) -> list[Graph]:
-    """The graph of any family's encoder, which makes latents of `pixels` [B, 3, H, W] in −1 to
-    1."""
+    """The graph of any family's encoder: `pixels` [B, 3, H, W] in −1..1 → latents."""
 
     def inputs(shape: Shape) -> dict[str, Tensor]:
         return {"pixels": torch.rand(shape.batch, 3, shape.height, shape.width) * 2 - 1}

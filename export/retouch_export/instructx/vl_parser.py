@@ -1,9 +1,9 @@
-"""The parser's graphs: the vision tower, and the language model with meta-queries, adapter and
-heads.
+"""The model `vl_parser` of InstructX: the graph of the vision tower, and that of the language model
+with meta-queries, adapter and heads.
 
-They compute in float32, and their weights stay as the checkpoint stores them, each widened where it
-is used: a parser of any size is exported without being loaded, and its numbers are those of the
-torch pipeline."""
+The graphs compute in float32, and their results are those of the torch pipeline. Weights stay as
+the checkpoint stores them and are widened where they are used, so a parser of any size is exported
+without being loaded."""
 
 from __future__ import annotations
 
@@ -46,6 +46,9 @@ PREFIXES = "model.", *(f"{name}." for name in BESIDE)  # of the parameters in th
 
 
 class Language(nn.Module):
+    """Inputs of `encode_queries`, and `centres` [V, 2] → queries [B, Q, width] and the heads'
+    outputs: labels, boxes and region."""
+
     def __init__(
         self, model: Qwen2_5_VLModel, meta_queries: MetaQueries, parser_heads: ParserHeads
     ):
@@ -74,12 +77,12 @@ class Language(nn.Module):
             rope_cos,
             rope_sin,
         )
-        found = self.parser_heads(queries, tokens, centres)
-        return queries, found.labels, found.boxes, found.region
+        outputs = self.parser_heads(queries, tokens, centres)
+        return queries, outputs.labels, outputs.boxes, outputs.region
 
 
 def queries(checkpoint: Checkpoint) -> int:
-    """How many meta-queries there are; CheckpointError when the parts do not agree."""
+    """The number of meta-queries; CheckpointError when the networks do not agree on it."""
     count, width = (
         checkpoint.json("meta_queries/config.json")[name] for name in ("count", "width")
     )
@@ -88,7 +91,8 @@ def queries(checkpoint: Checkpoint) -> int:
     if (heads["queries"], heads["width"], hidden) != (count, width, width):
         raise CheckpointError(
             f"there are {count} meta-queries of {width} numbers; the parser's heads read "
-            f"{heads['queries']} of {heads['width']}, and the language model's hidden states have {hidden}"
+            f"{heads['queries']} of {heads['width']}, "
+            f"and the language model's hidden states have {hidden}"
         )
     if count % heads["slots"]:
         raise CheckpointError(
@@ -98,7 +102,7 @@ def queries(checkpoint: Checkpoint) -> int:
 
 
 def language_model(checkpoint: Checkpoint) -> Qwen2_5_VLForConditionalGeneration:
-    """With the adapter of the joint training merged into the weights, where there is one."""
+    """The language model, with the adapter of the joint training merged where there is one."""
     model = checkpoint.load(Qwen2_5_VLForConditionalGeneration, FOLDER)
     adapter = checkpoint.folder / LORA
     if adapter.is_dir():
@@ -128,7 +132,7 @@ class VlParser(Part):
         layout = patch_layout(checkpoint)
         rope = rope_of(checkpoint)
         count = queries(checkpoint)
-        words = model.config.text_config
+        text_config = model.config.text_config
 
         def grid(shape: Shape) -> tuple[int, int]:
             return layout.grid(*layout.size(shape.height, shape.width))
@@ -147,8 +151,10 @@ class VlParser(Part):
             length = query_index.max() + 1
             cos, sin = rope.tables(np.tile(np.arange(length), (3, shape.batch, 1)))
             return {
-                "input_ids": torch.randint(0, words.vocab_size, (shape.batch, length)),
-                "vision_tokens": torch.randn(shape.batch, seen[0] * seen[1], words.hidden_size),
+                "input_ids": torch.randint(0, text_config.vocab_size, (shape.batch, length)),
+                "vision_tokens": torch.randn(
+                    shape.batch, seen[0] * seen[1], text_config.hidden_size
+                ),
                 "image_index": torch.from_numpy(image_index),
                 "query_index": torch.from_numpy(query_index),
                 "rope_cos": torch.from_numpy(cos),
@@ -179,23 +185,23 @@ class VlParser(Part):
         ]
 
     def parameters(self, checkpoint: Checkpoint) -> dict[str, TensorSource]:
-        """By their names in the graphs; those that the adapter changes with it, in float32 and not
-        rounded again, which would move the graphs away from the torch pipeline."""
-        found: dict[str, TensorSource] = {
-            parameter_name(name): each for name, each in checkpoint.stored(FOLDER).items()
+        """The parameters by their names in the graphs. The adapter is merged in float32 without
+        rounding, as in the torch pipeline."""
+        language: dict[str, TensorSource] = {
+            parameter_name(name): tensor for name, tensor in checkpoint.stored(FOLDER).items()
         }
         lora = checkpoint.folder / LORA
         for name, change in changes(lora).items() if lora.is_dir() else ():
-            if parameter_name(name) not in found:
+            if parameter_name(name) not in language:
                 raise CheckpointError(
                     f"{LORA} changes {name}, which the checkpoint's {FOLDER} does not have"
                 )
-            found[parameter_name(name)] = Merged(found[parameter_name(name)], change)
-        found = {f"model.{name}": each for name, each in found.items()}
-        return found | {
-            f"{part}.{name}": each
+            language[parameter_name(name)] = Merged(language[parameter_name(name)], change)
+        network = {f"model.{name}": tensor for name, tensor in language.items()}
+        return network | {
+            f"{part}.{name}": tensor
             for part in BESIDE
-            for name, each in checkpoint.stored(part).items()
+            for name, tensor in checkpoint.stored(part).items()
         }
 
     def parameter_name(self, name: str) -> str:

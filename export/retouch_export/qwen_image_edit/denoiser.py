@@ -1,5 +1,5 @@
-"""Qwen-Image-Edit's transformer: one graph, because its references are in full attention with the
-target."""
+"""The model `denoiser` of Qwen-Image-Edit: one graph, because references are in full attention with
+the target."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from retouch_export.qwen_image_edit.vae_encoder import Encoder
 from retouch_export.qwen_vl import patch_layout
 
 FOLDER = "transformer"
-# options of the class that no checkpoint for editing has
-UNKNOWN = ("guidance_embeds", "use_additional_t_cond", "use_layer3d_rope")
+# options of the class that no checkpoint for editing uses
+UNSUPPORTED = ("guidance_embeds", "use_additional_t_cond", "use_layer3d_rope")
 
 
 class Denoiser(Part):
@@ -34,18 +34,22 @@ class Denoiser(Part):
     component = FOLDER
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
-        """With the checkpoint's weights, rounded to bfloat16, in float32 or, in `outline`, without any
-        in bfloat16; ValueError for a transformer that is not Qwen-Image-Edit's."""
-        asked = [name for name in UNKNOWN if checkpoint.json(f"{FOLDER}/config.json").get(name)]
-        if asked:
-            raise ValueError(f"the checkpoint's transformer has {asked[0]}, which is not supported")
+        """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
+        and the graphs compute in bfloat16. ValueError for a transformer with other options."""
+        unsupported = [
+            name for name in UNSUPPORTED if checkpoint.json(f"{FOLDER}/config.json").get(name)
+        ]
+        if unsupported:
+            raise ValueError(
+                f"the checkpoint's transformer has {unsupported[0]}, which is not supported"
+            )
         model = checkpoint.typed(QwenImageTransformer2DModel, FOLDER, outline)
         config = model.config
 
         def inputs(shape: Shape) -> dict[str, Tensor]:
             cells = shape.height // CELL * (shape.width // CELL)
 
-            def turns(count: int) -> Tensor:
+            def rope_table(count: int) -> Tensor:
                 angle = torch.rand(shape.batch, count, config.attention_head_dim // 2) * 6
                 return torch.stack([angle.cos(), angle.sin()], 2)
 
@@ -54,18 +58,18 @@ class Denoiser(Part):
                 "references": torch.randn(shape.batch, shape.region, config.in_channels),
                 "text": torch.randn(shape.batch, shape.text, config.joint_attention_dim),
                 "timestep": torch.linspace(1000, 100, shape.batch),
-                "rope": turns(cells + shape.region),
-                "text_rope": turns(shape.text),
+                "rope": rope_table(cells + shape.region),
+                "text_rope": rope_table(shape.text),
             }
 
-        words = {0: "batch", 1: "words"}
+        text = {0: "batch", 1: "words"}
         axes = {
             "tokens": {0: "batch", 1: "cells"},
             "references": {0: "batch", 1: "others"},
-            "text": words,
+            "text": text,
             "timestep": {0: "batch"},
             "rope": {0: "batch", 1: "all"},
-            "text_rope": words,
+            "text_rope": text,
         }
         return [Graph("step", qwen_image.Step(model), inputs, axes, ("velocity",))]
 

@@ -1,4 +1,4 @@
-"""The autoencoder's decoder: normalised latents to pixels."""
+"""The model `vae_decoder` of Qwen-Image-Edit: normalised latents to pixels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from retouch_export.qwen_image_edit.frame import Normal, factor, load
 
 
 class Decoder(nn.Module):
+    """Latents [B, C, h, w] → pixels [B, 3, H, W] in −1..1."""
+
     def __init__(self, vae: AutoencoderKLQwenImage):
         super().__init__()
         self.decoder = vae.decoder

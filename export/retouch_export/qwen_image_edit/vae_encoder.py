@@ -1,4 +1,4 @@
-"""The autoencoder's encoder: pixels to the normalised mode of the posterior."""
+"""The model `vae_encoder` of Qwen-Image-Edit: pixels to the normalised mode of the posterior."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from retouch_export.qwen_image_edit.frame import Normal, load
 
 
 class Encoder(nn.Module):
+    """Pixels [B, 3, H, W] in −1..1 → latents [B, C, h, w]."""
+
     def __init__(self, vae: AutoencoderKLQwenImage):
         super().__init__()
         self.encoder = vae.encoder

@@ -1,5 +1,5 @@
-"""Qwen2.5-VL as the text model: the graph of its vision tower and that of its language model, in
-bfloat16."""
+"""The model `vl_parser` of Qwen-Image-Edit: the graphs of Qwen2.5-VL's vision tower and language
+model, in bfloat16."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from retouch_export.qwen_vl import (
 
 
 class Language(nn.Module):
-    """Inputs as `retouch.networks.qwen_vl.encode_text` takes them; the last hidden states in float32."""
+    """Inputs of `retouch.networks.qwen_vl.encode_text` → the last hidden states in float32."""
 
     def __init__(self, model: Qwen2_5_VLModel):
         super().__init__()
@@ -59,7 +59,7 @@ class VlParser(Part):
         model = checkpoint.typed(Qwen2_5_VLForConditionalGeneration, FOLDER, outline).model
         layout = patch_layout(checkpoint)
         rope = rope_of(checkpoint)
-        words = model.config.text_config
+        text_config = model.config.text_config
 
         def photos(shape: Shape) -> dict[str, Tensor]:
             size = shape.height // CELL * layout.cell, shape.width // CELL * layout.cell
@@ -73,8 +73,8 @@ class VlParser(Part):
             tables = rope.tables(np.tile(np.arange(length), (3, 1)))
             cos, sin = (torch.from_numpy(table).expand(shape.batch, -1, -1) for table in tables)
             return {
-                "input_ids": torch.randint(0, words.vocab_size, (shape.batch, length)),
-                "vision_tokens": torch.randn(shape.batch, cells, words.hidden_size),
+                "input_ids": torch.randint(0, text_config.vocab_size, (shape.batch, length)),
+                "vision_tokens": torch.randn(shape.batch, cells, text_config.hidden_size),
                 "image_index": index.contiguous(),
                 "rope_cos": cos.contiguous(),
                 "rope_sin": sin.contiguous(),
