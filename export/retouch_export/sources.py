@@ -22,10 +22,10 @@ def digests(modules: Iterable[str]) -> dict[str, str]:
 
 
 def closure(*modules: str, without: str = "") -> set[str]:
-    """The names of `modules` and of all modules of ours that they import, directly or not; none in
-    the package `without`."""
+    """The names of `modules` and of all modules that they import, directly or not, as far as they
+    are ours and not in the package `without`."""
     seen: set[str] = set()
-    waiting = list(modules)
+    waiting = [module for module in modules if _file(module) is not None]
     while waiting:
         module = waiting.pop()
         if module not in seen and not f"{module}.".startswith(f"{without}."):
