@@ -44,8 +44,8 @@ def config_of(checkpoint: Checkpoint) -> Qwen2_5_VLConfig:
 
 
 def patch_layout(checkpoint: Checkpoint) -> PatchLayout:
-    """The checkpoint's layout of patches; ValueError when its image processor does not scale colours
-    as CLIP's."""
+    """The checkpoint's layout of patches; ValueError when its image processor does not scale
+    colours as CLIP's."""
     return PatchLayout.of_checkpoint(
         config_of(checkpoint).vision_config.to_dict(), checkpoint.folder
     )

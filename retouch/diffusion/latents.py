@@ -1,4 +1,5 @@
-"""Latents as tokens: packing, position ids, and a seed's noise. A token covers a cell of the image."""
+"""Latents as tokens: packing, position ids, and a seed's noise. A token covers a cell of the
+image."""
 
 import numpy as np
 

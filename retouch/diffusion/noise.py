@@ -1,4 +1,5 @@
-"""PyTorch's normal numbers in numpy: those that `torch.randn` draws from a CPU generator in float32.
+"""PyTorch's normal numbers in numpy: those that `torch.randn` draws from a CPU generator in
+float32.
 
 The generator is the Mersenne Twister, seeded as numpy's legacy one with the seed's lower 32 bits.
 Normal numbers are made as in ATen's `normal_fill` and `normal_distribution`

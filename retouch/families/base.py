@@ -32,6 +32,7 @@ class Family(ABC):
       image. Otherwise its tokens are inputs of every step.
     - `supports_regions`: a step can take any subset of the target's tokens.
     - `supports_negative`: requests may have a negative instruction.
+    - `text_sees_images`: the text encoder takes the photos too.
     - `negative`, `true_cfg`: the defaults; a scale of 1 runs no negative instruction.
     - `max_references`: reference images beside the edited one.
     - `guidance`: the default of a network with embedded guidance, else None.
@@ -45,6 +46,7 @@ class Family(ABC):
     caches_reference = False
     supports_regions = False
     supports_negative = True
+    text_sees_images = False
     negative = ""
     true_cfg = 1.0
     max_references = 0

@@ -110,8 +110,8 @@ def _over_the_image(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor | No
 
 
 def _attend(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor | None) -> Tensor:
-    """Attention over x [B, N, width] with tables [B, N, head size]; patches that are not `real` bool
-    [B, N] are masked."""
+    """Attention over x [B, N, width] with tables [B, N, head size]; patches that are not `real`
+    bool [B, N] are masked."""
     q, k, v = attn.qkv(x).unflatten(-1, (3, attn.num_heads, attn.head_dim)).unbind(2)
     cos = cos[:, :, None]
     sin = sin[:, :, None]

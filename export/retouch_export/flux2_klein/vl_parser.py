@@ -55,8 +55,8 @@ def rotary(config, ids: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
 
 
 def attention_mask(mask: Tensor, kind: torch.dtype) -> Tensor:
-    """The attention mask [B, 1, T, T]: 0 where a token attends to another, else the lowest number. A
-    token attends to itself and to earlier ones, without padding."""
+    """The attention mask [B, 1, T, T]: 0 where a token attends to another, else the lowest number.
+    A token attends to itself and to earlier ones, without padding."""
     place = torch.arange(mask.shape[1], device=mask.device)
     hidden = ~((place <= place[:, None]) & mask[:, None, None].bool())
     return hidden.to(kind) * torch.finfo(kind).min

@@ -38,8 +38,8 @@ def patch(checkpoint: Checkpoint) -> int:
     side, rest = divmod(CELL, vae_factor(vae))
     if rest or not side:
         raise CheckpointError(
-            f"the autoencoder makes a latent of {vae_factor(vae)} pixels in each direction; a token "
-            f"has {CELL}, which must be a multiple of it"
+            f"the autoencoder makes a latent of {vae_factor(vae)} pixels in each direction; "
+            f"a token has {CELL}, which must be a multiple of it"
         )
     width = vae["latent_channels"] * side**2
     if _width(transformer) != width:

@@ -17,8 +17,8 @@ PICTURE = "Picture {}: <|vision_start|><|image_pad|><|vision_end|>"
 @dataclass(frozen=True)
 class Pipeline:
     """`template` has {} for the instruction, and `picture` comes before it once a photo. `photos`
-    is their largest number. The target has `area` pixels, a photo for the text model `seen_area`. The
-    first `drop` hidden states are left out."""
+    is their largest number. The target has `area` pixels, a photo for the text model `seen_area`.
+    The first `drop` hidden states are left out."""
 
     template: str
     drop: int

@@ -1,5 +1,5 @@
-"""FLUX.1 Kontext's diffusion transformer: CLIP and T5 for conditioning, and reference tokens in full
-attention with the others."""
+"""FLUX.1 Kontext's diffusion transformer: CLIP and T5 for conditioning, and reference tokens in
+full attention with the others."""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ def operations(
 
 
 def places(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) -> np.ndarray:
-    """The boxes [S, 2, 4] of operations, and zeros for all others, as in the transformer's training.
+    """The boxes [S, 2, 4] of operations, and zeros for all others, as in the transformer's
+    training.
 
     A target has a box before the edit, a value one after it. A new background has the whole image
     for both."""

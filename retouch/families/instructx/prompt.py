@@ -30,8 +30,8 @@ class Prompts:
 
 
 class PromptWriter:
-    """Writes prompts `start text vision_start image vision_end queries`. The image follows the text,
-    so that its hidden states depend on the instruction."""
+    """Writes prompts `start text vision_start image vision_end queries`. The image follows the
+    text, so that its hidden states depend on the instruction."""
 
     def __init__(self, tokenizer: Path | Tokenizer, queries: int):
         self.tokenizer = (

@@ -34,6 +34,8 @@ class Family(base.Family):
     after it, of `extra_references`, each with a size of its own. The target is as large as the
     source."""
 
+    text_sees_images = True
+
     def __init__(self, settings: dict[str, Any]):
         self.patch = settings["patch"]
         self.area = settings["area"]
@@ -105,8 +107,8 @@ class Family(base.Family):
         return combined * np.divide(*norms)
 
     def _rope(self, positions: np.ndarray) -> np.ndarray:
-        """Cosines and sines float32 [N, 2, head size / 2] of positions [N, 3]. The axes' frequencies
-        lie side by side, as in `QwenEmbedRope`."""
+        """Cosines and sines float32 [N, 2, head size / 2] of positions [N, 3]. The axes'
+        frequencies lie side by side, as in `QwenEmbedRope`."""
         angles = np.concatenate(
             [
                 positions[:, [axis]].astype(np.float32) * _frequencies(size)

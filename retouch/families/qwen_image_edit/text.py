@@ -1,5 +1,5 @@
-"""Qwen-Image-Edit's text encoder, a Qwen2.5-VL: it sees the photos and the instruction, and its last
-hidden states are the prompt embeds."""
+"""Qwen-Image-Edit's text encoder, a Qwen2.5-VL: it sees the photos and the instruction, and its
+last hidden states are the prompt embeds."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ class Chat:
 
 
 class ChatWriter:
-    """Fills a chat template. `template` has {} for the instruction. Before it comes `picture` once a
-    photo, with {} for its number.
+    """Fills a chat template. `template` has {} for the instruction. Before it comes `picture` once
+    a photo, with {} for its number.
 
     Special tokens are recognised in the template. In an instruction they are plain text."""
 

@@ -10,7 +10,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Rope:
-    """`head` is the head size. `sections` are the numbers of frequencies for time, row and column."""
+    """`head` is the head size. `sections` are the numbers of frequencies for time, row and
+    column."""
 
     head: int
     theta: float
@@ -18,8 +19,8 @@ class Rope:
 
     @classmethod
     def of(cls, text: Any) -> Rope:
-        """The embedding of a language model with transformers' config `text`; ValueError for one that
-        differs from Qwen2.5-VL's."""
+        """The embedding of a language model with transformers' config `text`; ValueError for one
+        that differs from Qwen2.5-VL's."""
         rope = text.rope_parameters
         if rope["rope_type"] != "default" or text.use_sliding_window:
             raise ValueError(
