@@ -15,7 +15,7 @@ import published_names
 import qwen_image_edit_tiny
 import tiny
 from exports import exported, made_once
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
 from retouch_export.linear import linears
@@ -39,7 +39,7 @@ class Exported:
     def folder(self, lane: str = "bf16") -> Path:
         return self.repository / f"denoiser_{lane}" / "1"
 
-    def denoiser(self, lane: str = "bf16", runner=OnnxRunner) -> Denoiser:
+    def denoiser(self, lane: str = "bf16", runner=OnnxBackend) -> Denoiser:
         return Denoiser(self.folder(lane), runner)
 
 

@@ -261,4 +261,4 @@ def torch_loop(checkpoint: Checkpoint, repository: Path) -> TextEncoderLoop:
             ),
         )
     runner = partial(TorchGraphs, modules)
-    return TextEncoderLoop(repository, runner=runner, others=runner)
+    return TextEncoderLoop(repository, backend=runner, others=runner)

@@ -16,7 +16,7 @@ import numpy as np
 from rich.progress import track
 from rich.table import Table
 
-from retouch.backends.base import runner_of
+from retouch.backends.base import backend_of
 from retouch.engine import cost_model
 from retouch.engine.cost_model import Cost, Measured
 from retouch.engine.denoiser import Denoiser
@@ -36,7 +36,7 @@ def calibrate(repository: Path, lane: str, runner: str = "onnx") -> Path:
     """Measure the lane's steps and write its cost model; ArtifactError when the lane is not
     exported."""
     folder = repository / f"denoiser_{lane}" / "1"
-    denoiser = Denoiser(folder, runner_of(runner))
+    denoiser = Denoiser(folder, backend_of(runner))
     kept, held = sizes(denoiser)  # first: a runtime keeps the memory that it once took
     points = list(points_of(denoiser.family))
     measured = [

@@ -114,7 +114,7 @@ class Watched:
         self._session = session(lower(model).SerializeToString())
 
     def run(self, **given: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
-        """As `retouch.backends.onnx.OnnxRunner.run`."""
+        """As `retouch.backends.onnx.OnnxBackend.run`."""
         inputs = {name: joined(value) for name, value in given.items()}
         got = dict(
             zip(self.outputs + self._watch, self._session.run(self.outputs + self._watch, inputs))

@@ -12,16 +12,16 @@ import numpy as np
 from retouch.artifacts.manifest import Manifest
 
 # by the parameter `runner` of a config.pbtxt: module and class, imported when they are used
-RUNNERS = {
-    "onnx": ("retouch.backends.onnx", "OnnxRunner"),
-    "onnx-float32": ("retouch.backends.onnx", "Float32Runner"),
-    "tensorrt": ("retouch.backends.tensorrt.runner", "TensorRTRunner"),
-    "torch": ("retouch.backends.torch", "TorchRunner"),
+BACKENDS = {
+    "onnx": ("retouch.backends.onnx", "OnnxBackend"),
+    "onnx-float32": ("retouch.backends.onnx", "Float32Backend"),
+    "tensorrt": ("retouch.backends.tensorrt.backend", "TensorRTBackend"),
+    "torch": ("retouch.backends.torch", "TorchBackend"),
 }
 
 
-class Runner(Protocol):
-    """One graph of a version folder, made as `Runner(folder, graph, keep)`; ArtifactError.
+class Backend(Protocol):
+    """One graph of a version folder, made as `Backend(folder, graph, keep)`; ArtifactError.
 
     Outputs named in `keep` may stay on the backend's device. They are inputs of other graphs of the
     same backend, and `numpy.asarray` copies them to the host. `workers` is how many concurrent runs
@@ -43,14 +43,14 @@ def joined(value: np.ndarray | list[np.ndarray]) -> np.ndarray:
     return value[0] if len(value) == 1 else np.concatenate(value)
 
 
-Opener = Callable[..., Runner]
+BackendFactory = Callable[..., Backend]
 
 
-def runner_of(name: str) -> Opener:
+def backend_of(name: str) -> BackendFactory:
     """The backend called `name`; ValueError."""
-    if name not in RUNNERS:
-        raise ValueError(f"runner {name!r} is unknown; it must be {', '.join(RUNNERS)}")
-    module, kind = RUNNERS[name]
+    if name not in BACKENDS:
+        raise ValueError(f"runner {name!r} is unknown; it must be {', '.join(BACKENDS)}")
+    module, kind = BACKENDS[name]
     return getattr(importlib.import_module(module), kind)
 
 

@@ -23,7 +23,7 @@ from retouch.backends.base import files_of, joined  # noqa: E402
 THREADS = env.THREADS.name
 
 
-class OnnxRunner:
+class OnnxBackend:
     """One graph of a folder, checked against the folder's manifest."""
 
     def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = (), rounded: bool = True):
@@ -49,7 +49,7 @@ class OnnxRunner:
 
 
 # without rounding to the lane's arithmetic: nearer to a pipeline in float32
-Float32Runner = partial(OnnxRunner, rounded=False)
+Float32Backend = partial(OnnxBackend, rounded=False)
 
 
 def _lowered(path: Path, rounded: bool) -> bytes:

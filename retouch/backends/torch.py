@@ -31,7 +31,7 @@ OURS = "retouch."  # a manifest names no other package's modules
 Pass = Callable[[nn.Module, dict[str, Any]], nn.Module]
 
 
-class TorchRunner:
+class TorchBackend:
     """`reference` or `step` of a denoiser's folder, in bfloat16, with FP8 where the lane has it.
 
     When compiled, the first run takes a minute, and so do the first run with several edits and the

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.preview import PreviewMap
 from retouch.engine.edit_state import EditState, Progress
 from retouch.families.denoise_request import Arrays, DenoiseRequest
@@ -26,7 +26,10 @@ class Denoiser:
     later turn on it, and stay in memory under the content of its latents."""
 
     def __init__(
-        self, folder: Path, runner: Opener = OnnxRunner, reference_bytes: int = REFERENCE_BYTES
+        self,
+        folder: Path,
+        runner: BackendFactory = OnnxBackend,
+        reference_bytes: int = REFERENCE_BYTES,
     ):
         """ArtifactError when a graph is not what the folder's manifest says, or cannot run here."""
         self._step = runner(folder, "step")

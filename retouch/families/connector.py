@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from retouch.artifacts.manifest import read
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 
 GRAPH = "model"
 
@@ -18,10 +18,12 @@ class Connector:
 
     def __init__(self, folder: Path):
         """ArtifactError when the artifact does not match the folder's manifest."""
-        self._runner = OnnxRunner(folder, GRAPH) if f"{GRAPH}.onnx" in read(folder).files else None
+        self._backend = (
+            OnnxBackend(folder, GRAPH) if f"{GRAPH}.onnx" in read(folder).files else None
+        )
 
     def run(self, queries: np.ndarray) -> np.ndarray:
         """Meta-queries float32 [B, Q, D] → prompt embeds float32 [B, Q, J]."""
-        if self._runner is None:
+        if self._backend is None:
             return queries
-        return self._runner.run(queries=queries)["conditioning"]
+        return self._backend.run(queries=queries)["conditioning"]

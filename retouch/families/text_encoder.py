@@ -10,13 +10,13 @@ from typing import Protocol
 import numpy as np
 
 from retouch.artifacts.manifest import read
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.families.registry import class_of, package_of
 
 
 class TextEncoder(Protocol):
-    """Made as `TextEncoder(folder, runner)` of the version folder that the text encoder was
+    """Made as `TextEncoder(folder, backend)` of the version folder that the text encoder was
     exported to."""
 
     def encode_text(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
@@ -27,7 +27,7 @@ class TextEncoder(Protocol):
         takes."""
 
 
-def text_encoder_of(folder: Path, runner: Opener = OnnxRunner) -> TextEncoder:
+def text_encoder_of(folder: Path, backend: BackendFactory = OnnxBackend) -> TextEncoder:
     """The text encoder of the folder's family; ArtifactError, and ValueError when the family has a
     parser in its place."""
     family = read(folder).family
@@ -35,4 +35,4 @@ def text_encoder_of(folder: Path, runner: Opener = OnnxRunner) -> TextEncoder:
     if class_of(family).has_parser:
         raise ValueError(f"the family {family!r} has a parser and no text encoder")
     module = importlib.import_module(f"{__package__}.{package}.text")
-    return module.TextEncoder(folder, runner)
+    return module.TextEncoder(folder, backend)

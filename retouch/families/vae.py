@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.preview import to_uint8
 from retouch.util.content_cache import Cache, key_of
 
@@ -19,9 +19,9 @@ BYTES = 32 << 20  # of cached latents
 class VaeEncoder:
     """Caches latents by their image's content."""
 
-    def __init__(self, folder: Path, bytes: int = BYTES, runner: Opener = OnnxRunner):
+    def __init__(self, folder: Path, bytes: int = BYTES, backend: BackendFactory = OnnxBackend):
         """ArtifactError when the artifact does not match the folder's manifest."""
-        self._runner = runner(folder, GRAPH)
+        self._backend = backend(folder, GRAPH)
         self.seen = Cache(bytes)
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
@@ -31,16 +31,16 @@ class VaeEncoder:
 
     def _encode(self, pixels: np.ndarray) -> np.ndarray:
         scaled = pixels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(127.5) - 1
-        return self._runner.run(pixels=scaled)["latents"]
+        return self._backend.run(pixels=scaled)["latents"]
 
 
 class VaeDecoder:
     """Latents to pixels, uncached."""
 
-    def __init__(self, folder: Path, runner: Opener = OnnxRunner):
+    def __init__(self, folder: Path, backend: BackendFactory = OnnxBackend):
         """ArtifactError when the artifact does not match the folder's manifest."""
-        self._runner = runner(folder, GRAPH)
+        self._backend = backend(folder, GRAPH)
 
     def run(self, latents: np.ndarray) -> np.ndarray:
         """Latents float32 [B, C, h, w] → images uint8 [B, factor · h, factor · w, 3]."""
-        return to_uint8(self._runner.run(latents=latents)["pixels"].transpose(0, 2, 3, 1))
+        return to_uint8(self._backend.run(latents=latents)["pixels"].transpose(0, 2, 3, 1))

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from retouch.api.request import EditRequest
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.engine.edit_state import Progress
 from retouch.families.connector import Connector
@@ -25,8 +25,8 @@ from retouch.serving.preprocess import preprocess, region_of
 class PlainLoop:
     """The stages of a model repository, run one after the other."""
 
-    def __init__(self, repository: Path, lane: str = "bf16", runner: Opener = OnnxRunner):
-        """`runner` is the denoiser's; ArtifactError."""
+    def __init__(self, repository: Path, lane: str = "bf16", backend: BackendFactory = OnnxBackend):
+        """`backend` is the denoiser's; ArtifactError."""
 
         def folder(name: str) -> Path:
             return Path(repository) / name / "1"
@@ -36,7 +36,7 @@ class PlainLoop:
         self.connector = Connector(folder("connector"))
         self.encoder = VaeEncoder(folder("vae_encoder"))
         self.decoder = VaeDecoder(folder("vae_decoder"))
-        self.denoiser = Denoiser(folder(f"denoiser_{lane}"), runner)
+        self.denoiser = Denoiser(folder(f"denoiser_{lane}"), backend)
 
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result, byte for byte what the server answers."""

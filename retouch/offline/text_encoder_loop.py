@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from retouch.api.request import EditRequest, parse_format
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.text_encoder import text_encoder_of
@@ -25,18 +25,18 @@ class TextEncoderLoop:
         self,
         repository: Path,
         lane: str = "bf16",
-        runner: Opener = OnnxRunner,
-        others: Opener = OnnxRunner,
+        backend: BackendFactory = OnnxBackend,
+        others: BackendFactory = OnnxBackend,
     ):
-        """`runner` is the denoiser's, `others` the other stages'; ArtifactError, ValueError."""
+        """`backend` is the denoiser's, `others` the other stages'; ArtifactError, ValueError."""
 
         def folder(name: str) -> Path:
             return Path(repository) / name / "1"
 
         self.text_encoder = text_encoder_of(folder("vl_parser"), others)
-        self.encoder = VaeEncoder(folder("vae_encoder"), runner=others)
+        self.encoder = VaeEncoder(folder("vae_encoder"), backend=others)
         self.decoder = VaeDecoder(folder("vae_decoder"), others)
-        self.denoiser = Denoiser(folder(f"denoiser_{lane}"), runner)
+        self.denoiser = Denoiser(folder(f"denoiser_{lane}"), backend)
 
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result, with the size at which the family edits the image."""

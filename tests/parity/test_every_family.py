@@ -12,8 +12,8 @@ import pytest
 
 from families_tiny import NAMES, SIZES, export_family, wanted
 from retouch.artifacts.manifest import ArtifactError
-from retouch.backends.onnx import OnnxRunner
-from retouch.backends.torch import TorchRunner
+from retouch.backends.onnx import OnnxBackend
+from retouch.backends.torch import TorchBackend
 from retouch.engine import cost_model
 from retouch.families.flux2_klein.sampling import Family
 from retouch.networks.fp8_linear import Fp8Linear
@@ -22,7 +22,7 @@ from retouch_export.profiles import profiles, shapes
 
 LANES = ("bf16", "fp8")
 SMALL = ((64, 96), (80, 80), (80, 80)), ((16, 16), (64, 96), (64, 96))  # in place of klein's
-torch_runner = partial(TorchRunner, device="cpu", compiled=False)
+torch_runner = partial(TorchBackend, device="cpu", compiled=False)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -67,7 +67,7 @@ def test_torch_is_as_near_as_rounding_allows(family, lane, which, share, more):
     in between."""
     ours, theirs, exact = (
         latents(family, lane, runner, which, share, more)
-        for runner in (torch_runner, OnnxRunner, partial(OnnxRunner, rounded=False))
+        for runner in (torch_runner, OnnxBackend, partial(OnnxBackend, rounded=False))
     )
     assert 0 < far(theirs, exact) < 0.1
     assert far(ours, exact) <= 1.25 * far(theirs, exact)
@@ -138,7 +138,7 @@ def test_inputs_of_edits_fit_a_profile(family, batch, which):
     middle of their ranges."""
     seen = {}
 
-    class Watched(OnnxRunner):
+    class Watched(OnnxBackend):
         def __init__(self, folder, graph, keep=()):
             super().__init__(folder, graph, keep)
             self.graph = graph

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from retouch.artifacts.manifest import FLOAT32, verify
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch_export.graph import TOLERANCE, Shape, check
 from retouch_export.parts import stages_of
 
@@ -49,7 +49,7 @@ def test_row_is_the_same_alone_and_among_others(
     """Bit for bit: the same seed gives the same image whatever else is in the batch."""
     monkeypatch.setenv("RETOUCH_THREADS", threads)
     graph = graphs[stage.name][index]
-    runner = OnnxRunner(stage.folder(repository, "bf16"), graph.name)
+    runner = OnnxBackend(stage.folder(repository, "bf16"), graph.name)
     inputs = graph.inputs(OTHER)
     together = runner.run(**{name: value.numpy() for name, value in inputs.items()})
     for row in (0, OTHER.batch - 1):

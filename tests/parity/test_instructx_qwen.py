@@ -18,7 +18,7 @@ from instructx_tiny import LANGUAGE, QWEN, SAID, Made, language_model, make_chec
 from qwen_image_edit_tiny import make_tokenizer
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.region_buckets import rounded
 from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.instructx.pipeline import RetouchPipeline
@@ -131,7 +131,7 @@ def made(request, tmp_path_factory):
     folder = make_checkpoint(tmp_path_factory.mktemp("qwen"), make_tokenizer(), request.param)
     repository = tmp_path_factory.mktemp("qwen repository")
     exported(folder, "--repository", repository)
-    stages = PlainLoop(repository, runner=partial(OnnxRunner, rounded=False))
+    stages = PlainLoop(repository, backend=partial(OnnxBackend, rounded=False))
     return request.param, RetouchPipeline.from_pretrained(folder), stages
 
 

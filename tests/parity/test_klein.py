@@ -18,8 +18,8 @@ from families_tiny import make_published
 from klein_tiny import SENTENCES, few_layers, photo
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import joined
-from retouch.backends.onnx import OnnxRunner
-from retouch.backends.torch import TorchRunner
+from retouch.backends.onnx import OnnxBackend
+from retouch.backends.torch import TorchBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.flux2_klein.sampling import Family, empirical_mu
@@ -88,8 +88,8 @@ def repository(folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def plain(repository):
     """In float32, as the pipeline is: bfloat16 would round each at other places."""
-    exact = partial(OnnxRunner, rounded=False)
-    loop = TextEncoderLoop(repository, runner=exact)
+    exact = partial(OnnxBackend, rounded=False)
+    loop = TextEncoderLoop(repository, backend=exact)
     loop.text_encoder = text_encoder_of(repository / "vl_parser" / "1", exact)
     return loop
 
@@ -371,7 +371,7 @@ def test_narrow_lanes(pipeline, repository):
 def test_the_torch_runner(plain, repository, lane, limit):
     """What it rounds otherwise is as small as what rounding does."""
     loop = TextEncoderLoop(
-        repository, lane, runner=partial(TorchRunner, device="cpu", compiled=False)
+        repository, lane, backend=partial(TorchBackend, device="cpu", compiled=False)
     )
     *_, ours = loop.denoiser.run(loop.request([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))
     *_, theirs = plain.denoiser.run(plain.request([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))

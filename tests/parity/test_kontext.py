@@ -22,7 +22,7 @@ from kontext_tiny import T5_LENGTH, TRANSFORMER, make_pipeline
 from retouch.api.request import EditRequest
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import joined
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.flux_kontext import sampling
@@ -99,7 +99,7 @@ def repository(checkpoint, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def graphs(repository):
-    return TextEncoderLoop(repository, runner=partial(OnnxRunner, rounded=False))
+    return TextEncoderLoop(repository, backend=partial(OnnxBackend, rounded=False))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from exports import exported
 from kontext_theirs import SENTENCES, Case
 from kontext_tiny import SCHEDULER, make_pipeline
 from retouch.artifacts.manifest import verify
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.families.flux_kontext import sampling
 from retouch.networks.flux_kontext import Step
 from retouch.offline.text_encoder_loop import TextEncoderLoop
@@ -88,7 +88,7 @@ def test_every_lane_is_near_diffusers(checkpoint, lanes, shape):
         expected = Step(copy.deepcopy(model)).eval()(*given.values()).numpy()
 
     def error(lane):
-        runner = OnnxRunner(lanes / f"denoiser_{lane}" / "1", "step")
+        runner = OnnxBackend(lanes / f"denoiser_{lane}" / "1", "step")
         got = runner.run(**{name: value.numpy() for name, value in given.items()})["velocity"]
         return np.linalg.norm(got - expected) / np.linalg.norm(expected)
 

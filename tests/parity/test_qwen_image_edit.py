@@ -16,7 +16,7 @@ from exports import exported
 from qwen_image_edit_stages import SENTENCE, Stages
 from qwen_image_edit_tiny import load_pipeline, make_checkpoint, small_images, torch_loop
 from retouch.artifacts.manifest import verify
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.families.qwen_vl import chat
 from retouch.imaging.images import encode
 from retouch.offline.text_encoder_loop import TextEncoderLoop
@@ -249,10 +249,10 @@ def repository(folder, small):
 
 
 def onnx_stages(folder, repository, rounded):
-    runner = partial(OnnxRunner, rounded=rounded)
+    runner = partial(OnnxBackend, rounded=rounded)
     path = folder / "exported"
     return Stages(
-        path, load_pipeline(path, True), TextEncoderLoop(repository, runner=runner, others=runner)
+        path, load_pipeline(path, True), TextEncoderLoop(repository, backend=runner, others=runner)
     )
 
 

@@ -22,7 +22,7 @@ WHOLE = np.ones(6, bool)
 
 
 class Graph:
-    """Stands in for an OnnxRunner and keeps what it was fed."""
+    """Stands in for an OnnxBackend and keeps what it was fed."""
 
     def __init__(self, folder, graph, keep=()):
         self.workers = 1

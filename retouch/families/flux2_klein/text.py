@@ -9,8 +9,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from retouch.artifacts.manifest import verify
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 
 GRAPH = "text"
 TOKENIZER = "tokenizer.json"
@@ -21,9 +21,9 @@ LENGTH = 512
 class TextEncoder:
     """The pipeline's chat template around an instruction, and the graph `text`."""
 
-    def __init__(self, folder: Path, runner: Opener = OnnxRunner):
+    def __init__(self, folder: Path, backend: BackendFactory = OnnxBackend):
         """ArtifactError when an artifact does not match the folder's manifest."""
-        self._runner = runner(folder, GRAPH)
+        self._backend = backend(folder, GRAPH)
         settings = verify(folder, TOKENIZER).settings
         self._before = settings["before"]
         self._after = settings["after"]
@@ -42,5 +42,5 @@ class TextEncoder:
     def encode_text(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
         """`prompt_embeds` float32 [LENGTH, J]; `photos` are not used."""
         ids, mask = self.tokens(instruction)
-        hidden = self._runner.run(ids=ids[None], mask=mask[None])["conditioning"]
+        hidden = self._backend.run(ids=ids[None], mask=mask[None])["conditioning"]
         return {"prompt_embeds": hidden[0]}

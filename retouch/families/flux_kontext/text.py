@@ -9,8 +9,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from retouch.artifacts.manifest import verify
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 
 CLIP = "clip"
 T5 = "t5"
@@ -22,10 +22,10 @@ class TextEncoder:
     """As `FluxKontextPipeline.encode_prompt`. The tokenizers cut and pad an instruction to their
     encoders' lengths."""
 
-    def __init__(self, folder: Path, runner: Opener = OnnxRunner):
+    def __init__(self, folder: Path, backend: BackendFactory = OnnxBackend):
         """ArtifactError when an artifact does not match the folder's manifest."""
-        self._clip = runner(folder, CLIP)
-        self._t5 = runner(folder, T5)
+        self._clip = backend(folder, CLIP)
+        self._t5 = backend(folder, T5)
         verify(folder, CLIP_TOKENIZER, T5_TOKENIZER)
         self._tokenizers = [
             Tokenizer.from_file(str(Path(folder) / name)) for name in (CLIP_TOKENIZER, T5_TOKENIZER)

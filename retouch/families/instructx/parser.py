@@ -14,8 +14,8 @@ from PIL.Image import Resampling
 from retouch.api.request import CELL
 from retouch.api.response import Operation
 from retouch.artifacts.manifest import verify
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.latents import cell_centres
 from retouch.families.instructx import parser_output
 from retouch.families.instructx.prompt import PromptWriter
@@ -91,13 +91,13 @@ class Parser:
         folder: Path,
         image_bytes: int = IMAGE_BYTES,
         parsed_bytes: int = PARSED_BYTES,
-        runner: Opener = OnnxRunner,
+        backend: BackendFactory = OnnxBackend,
     ):
         """ArtifactError when an artifact does not match the folder's manifest."""
         self.images = Cache(image_bytes)
         self.parsed = Cache(parsed_bytes)
-        self._vision = runner(folder, VISION)
-        self._language = runner(folder, LANGUAGE)
+        self._vision = backend(folder, VISION)
+        self._language = backend(folder, LANGUAGE)
         settings = verify(folder, TOKENIZER).settings
         self._writer = PromptWriter(Path(folder) / TOKENIZER, settings["queries"])
         self._layout = PatchLayout(**settings["patches"])

@@ -9,8 +9,8 @@ import numpy as np
 from PIL.Image import Resampling
 
 from retouch.artifacts.manifest import verify
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.families.qwen_image_edit.sampling import dimensions
 from retouch.families.qwen_vl.chat import ChatWriter
 from retouch.families.qwen_vl.patches import PatchLayout
@@ -31,11 +31,13 @@ class TextEncoder:
     Rotary positions are those the model was trained with: rows and columns for a photo's tokens.
     diffusers 0.42 with transformers 5 numbers them like text (diffusers issue 14194)."""
 
-    def __init__(self, folder: Path, runner: Opener = OnnxRunner, image_bytes: int = IMAGE_BYTES):
+    def __init__(
+        self, folder: Path, backend: BackendFactory = OnnxBackend, image_bytes: int = IMAGE_BYTES
+    ):
         """ArtifactError when an artifact does not match the folder's manifest."""
         self.images = Cache(image_bytes)
-        self._vision = runner(folder, VISION)
-        self._language = runner(folder, LANGUAGE)
+        self._vision = backend(folder, VISION)
+        self._language = backend(folder, LANGUAGE)
         settings = verify(folder, TOKENIZER).settings
         self._layout = PatchLayout(**settings["patches"])
         self._writer = ChatWriter(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from retouch.artifacts.manifest import ArtifactError, verify
-from retouch.backends.base import runner_of
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import backend_of
+from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
 from retouch.launcher.server import REPOSITORY, ROOT
@@ -61,7 +61,7 @@ def test_a_lane_gets_its_plans_and_serves_them(exporter, device, world):
         assert set(manifest.files) == {*before, "reference.plan", "step.plan"}
         assert {name: manifest.files[name] for name in before} == before
         np.testing.assert_allclose(
-            latents_of(folder, runner_of("tensorrt")), latents_of(folder, OnnxRunner), atol=1e-6
+            latents_of(folder, backend_of("tensorrt")), latents_of(folder, OnnxBackend), atol=1e-6
         )
     assert not list(exporter.repository.glob("*/.partial"))
 

@@ -10,7 +10,7 @@ from retouch.backends.tensorrt.engine import Engine, machine
 from retouch.backends.tensorrt.executor import Executor, Input
 
 
-class TensorRTRunner:
+class TensorRTBackend:
     """One plan, checked against its folder's manifest and against this machine."""
 
     workers = 1
@@ -37,7 +37,7 @@ class TensorRTRunner:
         self.executor = Executor(engine)
         self._keep = keep
 
-    def __enter__(self) -> TensorRTRunner:
+    def __enter__(self) -> TensorRTBackend:
         return self
 
     def __exit__(self, *_: object) -> None:
