@@ -127,7 +127,8 @@ def _lowered(node: NodeProto, narrow: list[bool], rounded: bool) -> list[NodePro
     if rounded and node.op_type not in EXACT:
         for index, name in enumerate(node.output):
             if narrow[index]:
-                node.output[index], short = f"{name}/exact", f"{name}/bfloat16"
+                node.output[index] = f"{name}/exact"
+                short = f"{name}/bfloat16"
                 nodes += [
                     helper.make_node("Cast", [f"{name}/exact"], [short], to=BF16),
                     helper.make_node("Cast", [short], [name], to=FLOAT),

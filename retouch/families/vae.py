@@ -22,12 +22,12 @@ class VaeEncoder:
     def __init__(self, folder: Path, bytes: int = BYTES, backend: BackendFactory = OnnxBackend):
         """ArtifactError when the artifact does not match the folder's manifest."""
         self._backend = backend(folder, GRAPH)
-        self.seen = Cache(bytes)
+        self.cache = Cache(bytes)
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
         """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the mode of the
         posterior. The array is the cache's: do not write to it."""
-        return self.seen.get(key_of(pixels), lambda: self._encode(pixels))
+        return self.cache.get(key_of(pixels), lambda: self._encode(pixels))
 
     def _encode(self, pixels: np.ndarray) -> np.ndarray:
         scaled = pixels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(127.5) - 1
