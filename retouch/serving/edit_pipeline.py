@@ -17,7 +17,7 @@ import numpy as np
 
 from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer, EditInfo
-from retouch.families.registry import Family
+from retouch.families.base import Family
 from retouch.routing import cancel_socket, load_board
 from retouch.routing.router import Choice, choose
 from retouch.serving.denoise_params import DenoiseParams

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retouch.backends.base import runner_of
+from retouch.backends.base import backend_of
 from retouch.engine import cost_model
 from retouch.engine.admission import Limits
 from retouch.engine.denoiser import Denoiser
@@ -23,7 +23,7 @@ class DenoiserModel:
     def initialize(self, args):
         log_to_triton()
         folder = model_args.folder(args)
-        runner = runner_of(model_args.parameter(args, "runner"))
+        runner = backend_of(model_args.parameter(args, "runner"))
         denoiser = Denoiser(folder, runner, int(model_args.parameter(args, "reference_bytes")))
         self.board = LoadBoard.of(folder)
         costs = cost_model.load(folder)

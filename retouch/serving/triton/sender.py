@@ -66,12 +66,15 @@ class Sender:
         told = self.inputs
         numbers = {name: getattr(self.order, name) for name in names}
         said = {
-            "conditioning": told["PROMPT_EMBEDS"],
-            "pooled": told["PROMPT_EMBEDS_POOLED"],
+            "prompt_embeds": told["PROMPT_EMBEDS"],
+            "pooled_prompt_embeds": told["PROMPT_EMBEDS_POOLED"],
             "boxes": told["BOXES"],
         }
         against = (
-            {"conditioning": told["NEGATIVE_EMBEDS"], "pooled": told["NEGATIVE_EMBEDS_POOLED"]}
+            {
+                "prompt_embeds": told["NEGATIVE_EMBEDS"],
+                "pooled_prompt_embeds": told["NEGATIVE_EMBEDS_POOLED"],
+            }
             if told["NEGATIVE_EMBEDS"].size
             else None
         )
@@ -79,7 +82,7 @@ class Sender:
             told["LATENTS"],
             said,
             told["CELLS"],
-            more=self.order.unpacked(told["REFERENCE_LATENTS"]),
+            extra_references=self.order.unpacked(told["REFERENCE_LATENTS"]),
             negative=against,
             **numbers,
         )
