@@ -38,7 +38,7 @@ class Forgetful(PlainLoop):
 
     def __init__(self, repository: Path):
         super().__init__(repository)
-        self.parser = Parser(repository / "vl_parser" / "1", seen_bytes=0, read_bytes=0)
+        self.parser = Parser(repository / "vl_parser" / "1", image_bytes=0, parsed_bytes=0)
         self.encoder = VaeEncoder(repository / "vae_encoder" / "1", bytes=0)
         self.denoiser = Recomputing(repository / f"denoiser_{self.lane}" / "1")
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from retouch.api.request import EditRequest
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Progress
 from retouch.imaging import images
 from retouch.offline.plain_loop import PlainLoop
@@ -59,8 +59,8 @@ def record(repository: Path, scenes: Sequence[Pair]) -> list[Edit]:
 def fidelity(repository: Path, lane: str, edits: Sequence[Edit]) -> Fidelity:
     folder = repository / f"denoiser_{lane}" / "1"
     loop = PlainLoop(repository, lane)
-    reference = OnnxRunner(folder, "reference")
-    step = OnnxRunner(folder, "step")
+    reference = OnnxBackend(folder, "reference")
+    step = OnnxBackend(folder, "step")
     velocities = []
     latents = []
     for edit in edits:
@@ -100,7 +100,7 @@ def _numbers(model: ir.Model) -> dict:
     return {name: value.const_value.numpy for name, value in model.graph.initializers.items()}
 
 
-class _Recorder(OnnxRunner):
+class _Recorder(OnnxBackend):
     def __init__(self, *arguments: object, **keywords: object):
         super().__init__(*arguments, **keywords)
         self.calls: list[tuple[Arrays, Arrays]] = []
@@ -114,7 +114,7 @@ class _Recorder(OnnxRunner):
 class _Recorded(PlainLoop):
     def __init__(self, repository: Path):
         self._graphs: dict[str, _Recorder] = {}
-        super().__init__(repository, runner=self._open)
+        super().__init__(repository, backend=self._open)
 
     def record(self, request: EditRequest) -> Edit:
         for graph in self._graphs.values():

@@ -50,7 +50,7 @@ def prepare(loop: PlainLoop, keep: Callable[[Prepared], bool], count: int) -> li
             source = render(pair.source)
             parsed = loop.parser.run(source.pixels[None], [pair.instruction])[0]
             conditioning = {
-                "conditioning": loop.connector.run(parsed.queries[None])[0],
+                "prompt_embeds": loop.connector.run(parsed.queries[None])[0],
                 "boxes": parsed.boxes,
             }
             prepared = Prepared(

@@ -23,15 +23,16 @@ from benchmarks.results import save_json
 from retouch_export.calibrate import calibrate, pairs
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.exporter import Exporter
-from retouch_export.parts import PARTS, checkpoint_digest
+from retouch_export.parts import DENOISER, Stage
 from retouch_export.ranges import Ranges
 from retouch_export.recipe import Recipe, Rounding
+from retouch_export.staleness import checkpoint_digest
 from training.evaluate import evaluate
 from training.figures import figures
 from training.scenes import HELD_OUT, held_out
 
 LANE = "fp4"
-DENOISER = PARTS[-1]
+STAGE = Stage(DENOISER, "instructx")
 RECIPES = {
     "nearest": Recipe(Rounding.NEAREST, tail=0),
     "search": Recipe(Rounding.SEARCH, tail=0),
@@ -66,10 +67,10 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder)
         for model in exporter.repository.iterdir():
-            if model.name != f"{DENOISER.name}_{LANE}":
+            if model.name != f"{DENOISER}_{LANE}":
                 (repository / model.name).symlink_to(model.resolve())
         sizes = Exporter(exporter.checkpoint, exporter.sha256, repository, lambda _: None).narrow(
-            DENOISER, LANE, ranges, recipe
+            STAGE, LANE, ranges, recipe
         )
         result = {
             "bytes": sizes,

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from retouch.api.request import EditRequest
-from retouch.backends.onnx import OnnxRunner
-from retouch.backends.torch import TorchRunner
+from retouch.backends.onnx import OnnxBackend
+from retouch.backends.torch import TorchBackend
 from retouch.diffusion.latents import conditioning_ids, reference_ids, target_ids
 from retouch.launcher.server import REPOSITORY, ROOT
 from retouch.offline.plain_loop import PlainLoop
@@ -84,9 +84,9 @@ def distances(folder, grid, count, seeds=(0,), **options):
     FP8 makes small differences large: what bfloat16 rounds differently falls to the next E4M3
     number now and then. One output is therefore a draw, and the last bits of a processor's sums
     decide it: over several `seeds`, whose root mean square this gives, the draws even out."""
-    torched = Pass(TorchRunner, folder, **options)
-    onnx = Pass(OnnxRunner, folder)
-    unrounded = Pass(OnnxRunner, folder, rounded=False)
+    torched = Pass(TorchBackend, folder, **options)
+    onnx = Pass(OnnxBackend, folder)
+    unrounded = Pass(OnnxBackend, folder, rounded=False)
     rows = []
     for seed in seeds:
         step_inputs = inputs(grid, count, seed)
@@ -103,7 +103,7 @@ def _mean_square_root(rows):
 
 
 def loop(lane, **options):
-    return PlainLoop(REPOSITORY, lane, partial(TorchRunner, **options))
+    return PlainLoop(REPOSITORY, lane, partial(TorchBackend, **options))
 
 
 def edited(stages, sentence, seed=1):

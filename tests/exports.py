@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from filelock import FileLock
 
 from retouch.artifacts.manifest import NAME, read
 from retouch_export.command import export
-from retouch_export.parts import Part
+from retouch_export.parts import Stage
 
 _kept: list[Path] = []  # the folder of this run's exports, where there is one
 
@@ -92,25 +91,25 @@ def _exporter() -> type:
     class Shared(Exporter):
         """Takes a part of the same checkpoint from the run's folder."""
 
-        def whole(self, part: Part) -> None:
-            self.streamed(part) if part.streams else self._once(part, super().whole)
+        def whole(self, stage: Stage) -> None:
+            self.streamed(stage) if stage.is_streamed else self._once(stage, super().whole)
 
-        def streamed(self, part: Part) -> dict[str, int]:
-            return self._once(part, super().streamed)
+        def streamed(self, stage: Stage) -> dict[str, int]:
+            return self._once(stage, super().streamed)
 
-        def _once(self, part: Part, make: Callable[[Part], dict[str, int]]) -> dict[str, int]:
+        def _once(self, stage: Stage, make: Callable[[Stage], dict[str, int]]) -> dict[str, int]:
             if self.weightless or self.checkpoint.adapter:
-                return make(part)
+                return make(stage)
             lane = self.lane("bf16")
-            kept = _kept[0] / f"{part.name}_{lane}_{self.sha256}"
+            kept = _kept[0] / f"{stage.name}_{lane}_{self.sha256}"
             with FileLock(f"{kept}.lock"):
                 if not kept.is_dir():
-                    weights = make(part)
-                    shutil.copytree(part.folder(self.repository, lane), kept)
+                    weights = make(stage)
+                    shutil.copytree(stage.folder(self.repository, lane), kept)
                     return weights
             manifest = read(kept)
-            manifest.settings = import_module(part.module).settings(self.checkpoint)
-            with self._publishing(part, lane, manifest) as staging:
+            manifest.settings = stage.part().settings(self.checkpoint)
+            with self._publishing(stage, lane, manifest) as staging:
                 shutil.copytree(
                     kept, staging, ignore=shutil.ignore_patterns(NAME), dirs_exist_ok=True
                 )

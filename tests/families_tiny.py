@@ -15,7 +15,7 @@ import published_names
 import qwen_image_edit_tiny
 import tiny
 from exports import exported, made_once
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
 from retouch_export.linear import linears
@@ -39,7 +39,7 @@ class Exported:
     def folder(self, lane: str = "bf16") -> Path:
         return self.repository / f"denoiser_{lane}" / "1"
 
-    def denoiser(self, lane: str = "bf16", runner=OnnxRunner) -> Denoiser:
+    def denoiser(self, lane: str = "bf16", runner=OnnxBackend) -> Denoiser:
         return Denoiser(self.folder(lane), runner)
 
 
@@ -100,4 +100,6 @@ def denoise_request(
     source, *others = (rng.standard_normal(latents, np.float32) for _ in range(1 + more))
     conditioning = {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
     region = rng.permutation(len(family.pack(source))) < share * len(family.pack(source))
-    return DenoiseRequest(source, conditioning, region, seed, steps=4, more=tuple(others))
+    return DenoiseRequest(
+        source, conditioning, region, seed, steps=4, extra_references=tuple(others)
+    )

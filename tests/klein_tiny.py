@@ -18,7 +18,7 @@ from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from retouch_export.flux2_klein import text
+from retouch_export.flux2_klein import vl_parser
 from tiny import round_weights, shake
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")
@@ -54,7 +54,7 @@ def few_layers(patch) -> None:
         return original(**options | {"hidden_states_layers": LAYERS})
 
     patch.setattr(Flux2KleinKVPipeline, "_get_qwen3_prompt_embeds", staticmethod(embeds))
-    patch.setattr(text, "LAYERS", LAYERS)
+    patch.setattr(vl_parser, "LAYERS", LAYERS)
 
 
 def make_checkpoint(path: Path, seed: int = 0) -> Path:

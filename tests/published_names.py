@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from retouch_export.flux_kontext.text import PREFIX
+from retouch_export.flux_kontext.vl_parser import PREFIX
 
 CLIP = "text_encoder/model.safetensors"
 T5 = "text_encoder_2/model.safetensors"

@@ -26,7 +26,7 @@ class Stages:
 
     @property
     def reader(self):
-        return self.loop.reader
+        return self.loop.text_encoder
 
     @property
     def denoiser(self):
@@ -48,7 +48,7 @@ class Stages:
         return self.loop.encoder.run(fit(photo, self.family.size(*photo.shape[:2]))[None])[0]
 
     def denoise_request(self, photos, sentence=SENTENCE, seed=0, steps=2, true_cfg=1.0):
-        return self.loop.wanted(photos, sentence, seed, steps, 0.0, NEGATIVE, true_cfg)
+        return self.loop.request(photos, sentence, seed, steps, 0.0, NEGATIVE, true_cfg)
 
     def final(self, **knobs):
         """Latents after a whole edit."""

@@ -3,7 +3,6 @@ own pipelines, and small images in place of large ones."""
 
 from __future__ import annotations
 
-import importlib
 import json
 from functools import partial
 from pathlib import Path
@@ -33,7 +32,7 @@ from retouch.backends.base import joined
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph
-from retouch_export.parts import OPSET, QWEN_IMAGE_EDIT
+from retouch_export.parts import OPSET, stages_of
 from retouch_export.qwen_image_edit import pipelines
 from tiny import round_weights, shake
 
@@ -218,7 +217,7 @@ def make_transformer(zero_cond_t: bool, blocks: int) -> QwenImageTransformer2DMo
 
 
 class TorchGraphs:
-    """A runner of the parts' torch modules, in place of the graphs that they become."""
+    """A runner of the stages' torch modules, in place of the graphs that they become."""
 
     workers = 1
 
@@ -242,13 +241,13 @@ def torch_loop(checkpoint: Checkpoint, repository: Path) -> TextEncoderLoop:
     """Our stages in torch: a repository without graphs, and the modules that they would be traced
     from."""
     modules = {}
-    for part in QWEN_IMAGE_EDIT:
-        module = importlib.import_module(part.module)
-        folder = part.folder(repository, "bf16")
-        modules |= {(folder.parent.name, graph.name): graph for graph in module.graphs(checkpoint)}
+    for stage in stages_of("qwen-image-edit"):
+        part = stage.part()
+        folder = stage.folder(repository, "bf16")
+        modules |= {(folder.parent.name, graph.name): graph for graph in part.graphs(checkpoint)}
         staging = folder / "staging"
         staging.mkdir(parents=True)
-        module.files(checkpoint, staging)
+        part.files(checkpoint, staging)
         publish(
             staging,
             folder,
@@ -258,8 +257,8 @@ def torch_loop(checkpoint: Checkpoint, repository: Path) -> TextEncoderLoop:
                 "bf16",
                 "float32",
                 OPSET,
-                settings=module.settings(checkpoint),
+                settings=part.settings(checkpoint),
             ),
         )
     runner = partial(TorchGraphs, modules)
-    return TextEncoderLoop(repository, runner=runner, others=runner)
+    return TextEncoderLoop(repository, backend=runner, others=runner)

@@ -17,7 +17,7 @@ from retouch.families.instructx.prompt import PromptWriter
 from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
 from retouch.networks.instructx import MetaQueries, ParserHeads, Understanding
-from retouch.networks.qwen_vl import read, see
+from retouch.networks.qwen_vl import encode_image, encode_queries
 from training.labels import FIELDS, SLOTS, DrawnPair, boxes, changed_cells, contents, fields
 from training.loop import Plan, train
 from training.render import COLOURS, KINDS
@@ -98,8 +98,8 @@ class ParserNetworks(nn.Module):
     def forward(self, batch: "Batch") -> tuple[Tensor, Understanding, Tensor]:
         """Hidden states at the meta-queries [B, Q, WIDTH], what the heads make of them, and the
         cells' contents."""
-        tokens = see(self.text_encoder.model.visual, batch.patches, batch.cos, batch.sin)
-        queries, cells = read(
+        tokens = encode_image(self.text_encoder.model.visual, batch.patches, batch.cos, batch.sin)
+        queries, cells = encode_queries(
             self.text_encoder.model,
             self.meta_queries,
             tokens,

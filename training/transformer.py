@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from diffusers import Flux2Transformer2DModel
 from torch import Tensor, nn
 
-from retouch.diffusion.box_features import CHANNELS, layout
+from retouch.diffusion.box_features import CHANNELS, box_features
 from retouch.diffusion.latents import conditioning_ids, reference_ids, target_ids
 from retouch.networks.flux2 import reference, step
 from training.labels import SLOTS, DrawnPair, boxes, changed_cells, fields
@@ -128,7 +128,7 @@ def denoise_loss(
     time = draw_times(len(batch.target))
     noisy = torch.lerp(batch.target, torch.randn_like(batch.target), time[:, None, None])
     ids = torch.from_numpy(conditioning_ids(places.numpy(), batch.grid, TOKENS_PER_SLOT))
-    drawn = torch.from_numpy(layout(places.numpy(), batch.ids.numpy(), batch.grid))
+    drawn = torch.from_numpy(box_features(places.numpy(), batch.ids.numpy(), batch.grid))
     seen = torch.cat([noisy, batch.beside, drawn], -1)
     clean = step(
         model,

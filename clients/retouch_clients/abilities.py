@@ -90,7 +90,7 @@ def expected_at(address: str) -> str:
 @functools.cache
 def _digest() -> str:
     """Of the shipped checkpoint, as manifests have it; "" where it is not beside the code."""
-    from retouch_export.parts import checkpoint_digest
+    from retouch_export.staleness import checkpoint_digest
 
     return checkpoint_digest(SHIPPED) if SHIPPED.is_dir() else ""
 

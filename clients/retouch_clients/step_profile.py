@@ -16,13 +16,13 @@ import numpy as np
 from rich.progress import track
 from rich.table import Table
 
-from retouch.backends.base import runner_of
+from retouch.backends.base import backend_of
 from retouch.engine import cost_model
 from retouch.engine.cost_model import Cost, Measured
 from retouch.engine.denoiser import Denoiser
 from retouch.engine.edit_state import EditState
+from retouch.families.base import Family, Size
 from retouch.families.denoise_request import DenoiseRequest
-from retouch.families.registry import Family, Size
 from retouch_clients.footprint import footprint
 from retouch_clients.terminal import console
 
@@ -36,7 +36,7 @@ def calibrate(repository: Path, lane: str, runner: str = "onnx") -> Path:
     """Measure the lane's steps and write its cost model; ArtifactError when the lane is not
     exported."""
     folder = repository / f"denoiser_{lane}" / "1"
-    denoiser = Denoiser(folder, runner_of(runner))
+    denoiser = Denoiser(folder, backend_of(runner))
     kept, held = sizes(denoiser)  # first: a runtime keeps the memory that it once took
     points = list(points_of(denoiser.family))
     measured = [
@@ -53,8 +53,8 @@ def calibrate(repository: Path, lane: str, runner: str = "onnx") -> Path:
 def points_of(family: Family) -> Iterator[tuple[int, float, Size]]:
     """Batches, shares of an image and its sizes that are measured; some families edit whole images
     only."""
-    for size in dict.fromkeys(size for span in family.spans for size in span):
-        for share in SHARES if family.partial else (1,):
+    for size in dict.fromkeys(size for span in family.size_ranges for size in span):
+        for share in SHARES if family.supports_regions else (1,):
             yield from ((batch, share, size) for batch in BATCHES)
 
 
@@ -91,7 +91,7 @@ def beside(denoiser: Denoiser) -> float:
 
 
 def usual(denoiser: Denoiser) -> Size:
-    return denoiser.family.spans[0][1]
+    return denoiser.family.size_ranges[0][1]
 
 
 def measure(denoiser: Denoiser, batch: int, share: float, size: Size) -> Measured:
@@ -153,7 +153,7 @@ def _edits(denoiser: Denoiser, batch: int, share: float, size: Size) -> Iterator
     edits usually have one."""
     rng = np.random.default_rng(0)
     family = denoiser.family
-    shape, told = family.shapes(size, family.words[1])
+    shape, told = family.shapes(size, family.text_tokens[1])
     for seed in range(batch):
         latents = rng.standard_normal(shape, np.float32)
         said = {name: rng.standard_normal(each, np.float32) for name, each in told.items()}

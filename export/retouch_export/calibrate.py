@@ -21,7 +21,7 @@ from retouch.artifacts.manifest import read, verify
 from retouch.backends.base import joined
 from retouch.backends.onnx import session
 from retouch.backends.onnx_lowering import lower
-from retouch.families.text_encoder import TEXT_ENCODERS
+from retouch.families.registry import class_of
 from retouch.offline.plain_loop import PlainLoop
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch_export.gptq import products
@@ -83,7 +83,7 @@ def calibrate(repository: Path, examples: Iterable[CalibrationPair], lane: str =
         return watched[graph]
 
     family = read(Path(repository) / f"denoiser_{lane}" / "1").family
-    loop = (TextEncoderLoop if family in TEXT_ENCODERS else PlainLoop)(repository, lane, runner)
+    loop = (PlainLoop if class_of(family).has_parser else TextEncoderLoop)(repository, lane, runner)
     for seed, pair in enumerate(examples):
         loop.edit(EditRequest(pair.image, pair.instruction, seed=seed))
     return {name: graph.ranges() for name, graph in watched.items()}
@@ -114,7 +114,7 @@ class Watched:
         self._session = session(lower(model).SerializeToString())
 
     def run(self, **given: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
-        """As `retouch.backends.onnx.OnnxRunner.run`."""
+        """As `retouch.backends.onnx.OnnxBackend.run`."""
         inputs = {name: joined(value) for name, value in given.items()}
         got = dict(
             zip(self.outputs + self._watch, self._session.run(self.outputs + self._watch, inputs))

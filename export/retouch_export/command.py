@@ -151,7 +151,7 @@ def export(
                 settings,
                 adapter,
             )
-            for sentence in work.idle(settings):
+            for sentence in (*work.reasons, *work.idle(settings)):
                 click.echo(sentence, err=True)
             if not work:
                 click.echo(f"{repository} is up to date with {checkpoint}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from retouch.artifacts.manifest import ArtifactError, read
 from retouch.artifacts.tensorrt_plan import PlanInfo
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.lora import AdapterFile
-from retouch_export.parts import FAMILIES, Part, checkpoint_digest, current
+from retouch_export.parts import DENOISER, Stage, stages_of
+from retouch_export.staleness import checkpoint_digest, why_stale
 from retouch_export.validate import check
 
 
@@ -30,16 +31,18 @@ class Settings:
 
 @dataclass
 class Work:
-    """What is missing: parts other than the denoiser, lanes of the denoiser by precision, and
-    TensorRT plans of lanes. The lanes are those of the checkpoint's adapter, where it has one."""
+    """What is missing: stages other than the denoiser, lanes of the denoiser by precision, and
+    TensorRT plans of lanes. The lanes are those of the checkpoint's adapter, where it has one.
+    `reasons` has a sentence for each artifact that is there and is replaced."""
 
     checkpoint: Checkpoint
     sha256: str
     repository: Path
-    parts: list[Part]
-    denoiser: Part | None
+    stages: list[Stage]
+    denoiser: Stage | None
     lanes: list[str]
     plans: list[str]
+    reasons: list[str] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -53,28 +56,32 @@ class Work:
         lora: AdapterFile | None,
     ) -> Work:
         """CheckpointError or AdapterError when one of the two cannot be exported, ValueError when
-        `only` names no part. What is there already counts as missing where it is to be weightless,
-        and parts that must be loaded do not; so does a lane that was calibrated by other ranges
-        than those that are given, and a plan that is of no use here."""
+        `only` names no stage.
+
+        A weightless export replaces what is there, and has no stages that must be loaded. A lane is
+        also missing when it was calibrated by other ranges, and a plan when it cannot run here."""
         checkpoint = Checkpoint(folder, settings.variant)
         weightless = settings.weightless
-        if checkpoint.family not in FAMILIES:
+        stages = {stage.name: stage for stage in stages_of(checkpoint.family)}
+        if only not in (None, *stages):
             raise ValueError(
-                f"the export of {checkpoint.family} is not built yet; there are {', '.join(FAMILIES)}"
-            )
-        parts = {part.name: part for part in FAMILIES[checkpoint.family]}
-        if only not in (None, *parts):
-            raise ValueError(
-                f"--only {only} is no part of this checkpoint; it must be {', '.join(parts)}"
+                f"--only {only} is no part of this checkpoint; it must be {', '.join(stages)}"
             )
         check(checkpoint, weights=not weightless, whole=only is None and not weightless)
         checkpoint.adapter = lora.read(checkpoint) if lora else None
         adapter = checkpoint.adapter
         sha256 = checkpoint_digest(folder, settings.variant)
-        denoiser = parts.pop("denoiser") if only in (None, "denoiser") else None
+        denoiser = stages.pop(DENOISER) if only in (None, DENOISER) else None
+        reasons: list[str] = []
 
-        def missing(part: Part, lane: str, about: dict[str, Any] | None = None) -> bool:
-            return weightless or not current(part.folder(repository, lane), sha256, lane, about)
+        def missing(stage: Stage, lane: str, about: dict[str, Any] | None = None) -> bool:
+            if weightless:
+                return True
+            target = stage.folder(repository, lane)
+            reason = why_stale(stage, target, sha256, lane, about)
+            if reason and (target / MANIFEST).is_file():
+                reasons.append(f"{target.parent.name} is exported again: {reason}")
+            return reason is not None
 
         def other_ranges(lane: str) -> bool:
             if lane == "bf16" or not settings.calibration:
@@ -104,24 +111,24 @@ class Work:
             lane for lane in LANES if denoiser and tensorrt and lane in asked and planless(lane)
         ]
         others = [
-            part
-            for part in parts.values()
+            stage
+            for stage in stages.values()
             if not adapter
-            and only in (None, part.name)
-            and (part.streams or not weightless)
-            and missing(part, "bf16")
+            and only in (None, stage.name)
+            and (stage.is_streamed or not weightless)
+            and missing(stage, "bf16")
         ]
         if weightless:
             _refuse_to_empty(
                 [
-                    *(part.folder(repository, "bf16") for part in others),
+                    *(stage.folder(repository, "bf16") for stage in others),
                     *(denoiser.folder(repository, lane) for lane in lanes),
                 ]
             )
-        return cls(checkpoint, sha256, repository, others, denoiser, lanes, plans)
+        return cls(checkpoint, sha256, repository, others, denoiser, lanes, plans, reasons)
 
     def __bool__(self) -> bool:
-        return bool(self.parts or self.lanes or self.plans)
+        return bool(self.stages or self.lanes or self.plans)
 
     def idle(self, settings: Settings) -> list[str]:
         """A sentence for every option that is given and changes nothing of this work."""

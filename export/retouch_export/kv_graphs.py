@@ -1,5 +1,5 @@
 """The two graphs of a Flux2Transformer2DModel in K/V mode: `reference`, once an image, and `step`,
-which has its keys and values for a prefix."""
+which attends to its keys and values too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retouch.diffusion.latents import reference_ids, target_ids
 from retouch.networks.flux2_passes import Reference, Step
 from retouch_export.graph import Graph, Shape
 
-Said = Callable[[Shape, int], dict[str, Tensor]]
+Conditioning = Callable[[Shape, int], dict[str, Tensor]]
 
 SOURCE_AXES = {"tokens": {0: "batch", 1: "cells"}, "ids": {0: "batch", 1: "cells"}}
 TARGET_AXES = {
@@ -29,10 +29,14 @@ TARGET_AXES = {
 }
 
 
-def prefixed(model: Flux2Transformer2DModel, prediction: str, said: Said) -> list[Graph]:
-    """`said(shape, count)` makes what a family tells `count` target tokens: `conditioning` [B, Q,
-    J], `conditioning_ids` [B, Q, 4] and, where the transformer has channels for it, `beside` [B,
-    count, …]."""
+def prefixed(
+    model: Flux2Transformer2DModel, prediction: str, conditioning: Conditioning
+) -> list[Graph]:
+    """The graphs `reference` and `step`.
+
+    `conditioning(shape, count)` makes the family's example inputs for `count` target tokens:
+    `conditioning` [B, Q, J], `conditioning_ids` [B, Q, 4] and, where the transformer has channels
+    for it, `beside` [B, count, …]."""
     layers = len(model.transformer_blocks) + len(model.single_transformer_blocks)
     heads = model.config.num_attention_heads
     size = model.config.attention_head_dim
@@ -50,18 +54,18 @@ def prefixed(model: Flux2Transformer2DModel, prediction: str, said: Said) -> lis
         every = torch.from_numpy(target_ids(grid(shape)))
         chosen = [torch.randperm(len(every))[: shape.region].sort().values for _ in range(batch)]
         ids = torch.stack([every[cells] for cells in chosen])
-        told = said(shape, ids.shape[1])
+        text = conditioning(shape, ids.shape[1])
         prefix = (batch, layers, len(every), heads, size)
-        given = {
+        inputs = {
             "tokens": torch.randn(batch, ids.shape[1], width),
             "timestep": torch.linspace(1, 0.1, batch),
-            "conditioning": told.pop("conditioning"),
+            "conditioning": text.pop("conditioning"),
             "ids": ids,
-            "conditioning_ids": told.pop("conditioning_ids"),
+            "conditioning_ids": text.pop("conditioning_ids"),
             "k": torch.randn(prefix, dtype=model.dtype),
             "v": torch.randn(prefix, dtype=model.dtype),
         }
-        return given | told
+        return inputs | text
 
     return [
         Graph("reference", Reference(model), source, SOURCE_AXES, Reference.outputs),

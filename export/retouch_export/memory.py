@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from retouch.api.request import CELL
-from retouch_export.pipelines import Pipeline
+from retouch_export.pipeline import Pipeline
 
 WIDE = 2  # bytes of a number in bfloat16
 COPIES = {
@@ -114,8 +114,8 @@ def demand(pipeline: Pipeline, sizes: Sizes, side: int, weights: float, others: 
     """Of a lane with so many bytes of `weights`, with `others` parameters around the
     transformer."""
     target = reference = (side // CELL) ** 2
-    tokens = pipeline.text + target + (0 if pipeline.keeps else reference)
+    tokens = pipeline.text_tokens + target + (0 if pipeline.caches_reference else reference)
     step = tokens * sizes.width * WIDE * COPIES[sizes.transformer]
-    kept = sizes.blocks * 2 * reference * sizes.width * WIDE if pipeline.keeps else 0
+    kept = sizes.blocks * 2 * reference * sizes.width * WIDE if pipeline.caches_reference else 0
     decoding = side**2 * sizes.channels * WIDE * DECODED[sizes.vae]
     return Demand(side, weights + RESERVE, others * WIDE + decoding, step + kept)

@@ -1,121 +1,91 @@
-"""The parts of a model repository that are exported, and whether one is already there. Imports no
-torch."""
+"""The models of a repository that a checkpoint is exported into, and what each is made by.
+
+Every family has a folder here, named in `retouch.families.registry`, and in it one module for each
+of STAGES with a `PART`. Imports no torch before a part is asked for."""
 
 from __future__ import annotations
 
-import hashlib
+import importlib
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from retouch.artifacts.manifest import ArtifactError, verify
-from retouch.launcher.paths import ROOT
-from retouch_export.hashes import sha256
+from retouch.families.registry import package_of
+
+if TYPE_CHECKING:
+    from retouch_export.checkpoint import Checkpoint
+    from retouch_export.graph import Graph
+    from retouch_export.safetensors_index import TensorSource
 
 OPSET = 20
-TOOLS = ("torch", "diffusers", "transformers", "peft", "onnx", "onnxruntime", "onnxscript")
-# what the artifacts are made by: a change here makes those that exist old
-SOURCES = (
-    "export/retouch_export/**/*.py",  # of a checkout
-    "retouch_export/**/*.py",  # of an installed wheel
-    "retouch/networks/*.py",
-    "retouch/artifacts/onnx_scopes.py",
-    "retouch/backends/onnx_lowering.py",
-)
+DENOISER = "denoiser"
+STAGES = ("vl_parser", "connector", "vae_encoder", "vae_decoder", DENOISER)
+STREAMED = ("vl_parser", DENOISER)  # too large to be loaded: their weights go from file to file
+PREFIX = "model."  # how the parameters of a graph's only network begin
+
+
+class Part:
+    """What a family exports as one model of the repository; as it stands, a model without graphs.
+
+    `component` is the checkpoint's folder with the parameters of a streamed part. `prefixes` are
+    how their names begin in the graphs. `arithmetic` names the number formats of the graphs, None
+    for those of the lane."""
+
+    component = ""
+    prefixes: tuple[str, ...] = (PREFIX,)
+    arithmetic: str | None = None
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        """The graphs with the checkpoint's weights. In `outline` a streamed part has no weights,
+        and its parameters have the types of the exported ones."""
+        return []
+
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """The manifest's `settings`, for the stage that runs the graphs; CheckpointError,
+        ValueError."""
+        return {}
+
+    def files(self, checkpoint: Checkpoint, folder: Path) -> None:
+        """Write the files that lie beside the graphs, as a tokenizer."""
+
+    def parameter_name(self, name: str) -> str:
+        """The network's name for a tensor of the checkpoint."""
+        return name
+
+    def parameters(self, checkpoint: Checkpoint) -> dict[str, TensorSource]:
+        """The parameters of a streamed part's graphs by their names there, the checkpoint's adapter
+        merged."""
+        stored = checkpoint.stored(self.component)
+        merged = checkpoint.adapter.merged(stored) if checkpoint.adapter else stored
+        return {PREFIX + self.parameter_name(name): tensor for name, tensor in merged.items()}
 
 
 @dataclass(frozen=True)
-class Part:
-    """One model of the repository.
-
-    `module` has `graphs(checkpoint)`, `settings(checkpoint)`, and `files(checkpoint, folder)` for
-    the rest. That of a part which `streams`, as the denoiser and large text models, can give its
-    graphs in outline too, and names the FOLDER that its parameters lie in; where those are called
-    otherwise than in the graphs, `parameter(name)` says how. One with parameters of several folders
-    has `parameters(checkpoint)` instead, and their PREFIXES; one that does not compute as its lane
-    has ARITHMETIC."""
+class Stage:
+    """One model of the repository, and the family whose checkpoint it is exported from."""
 
     name: str
-    module: str
-    streams: bool = False
+    family: str
+
+    @property
+    def is_streamed(self) -> bool:
+        return self.name in STREAMED
+
+    @property
+    def module(self) -> str:
+        """The name of the module that exports it."""
+        return f"{__package__}.{package_of(self.family)}.{self.name}"
+
+    def part(self) -> Part:
+        """What exports it; imports torch."""
+        return importlib.import_module(self.module).PART
 
     def folder(self, repository: Path, lane: str) -> Path:
         """The version folder; a denoiser has one model a lane."""
-        return repository / (f"{self.name}_{lane}" if self.name == "denoiser" else self.name) / "1"
+        model = f"{self.name}_{lane}" if self.name == DENOISER else self.name
+        return repository / model / "1"
 
 
-PARTS = (
-    Part("vl_parser", "retouch_export.instructx.parser", streams=True),
-    Part("connector", "retouch_export.instructx.connector"),
-    Part("vae_encoder", "retouch_export.instructx.vae_encoder"),
-    Part("vae_decoder", "retouch_export.instructx.vae_decoder"),
-    Part("denoiser", "retouch_export.instructx.denoiser", streams=True),
-)
-CONNECTOR = Part("connector", "retouch_export.passthrough")
-KONTEXT = (
-    CONNECTOR,
-    Part("vl_parser", "retouch_export.flux_kontext.text", streams=True),
-    Part("vae_encoder", "retouch_export.instructx.vae_encoder"),
-    Part("vae_decoder", "retouch_export.instructx.vae_decoder"),
-    Part("denoiser", "retouch_export.flux_kontext.denoiser", streams=True),
-)
-KLEIN = (
-    CONNECTOR,
-    Part("vl_parser", "retouch_export.flux2_klein.text", streams=True),
-    Part("vae_encoder", "retouch_export.flux2_klein.vae_encoder"),
-    Part("vae_decoder", "retouch_export.flux2_klein.vae_decoder"),
-    Part("denoiser", "retouch_export.flux2_klein.denoiser", streams=True),
-)
-QWEN_IMAGE_EDIT = (
-    CONNECTOR,
-    Part("vl_parser", "retouch_export.qwen_image_edit.text", streams=True),
-    Part("vae_encoder", "retouch_export.qwen_image_edit.vae_encoder"),
-    Part("vae_decoder", "retouch_export.qwen_image_edit.vae_decoder"),
-    Part("denoiser", "retouch_export.qwen_image_edit.denoiser", streams=True),
-)
-FAMILIES = {
-    "instructx": PARTS,
-    "flux-kontext": KONTEXT,
-    "flux2-klein-kv": KLEIN,
-    "qwen-image-edit": QWEN_IMAGE_EDIT,
-}
-
-
-def versions() -> dict[str, str]:
-    """Of the tools, and a digest of our own sources."""
-    return {tool: metadata.version(tool) for tool in TOOLS} | {
-        "exporter": digest(ROOT, *SOURCES)[:12]
-    }
-
-
-def digest(folder: Path, *patterns: str) -> str:
-    """SHA-256 over the names and contents of the files under `folder` that match."""
-    total = hashlib.sha256()
-    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
-        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        total.update(bytes.fromhex(sha256(path)))
-    return total.hexdigest()
-
-
-def checkpoint_digest(checkpoint: Path, variant: str | None = None) -> str:
-    """SHA-256 of everything in a checkpoint that its networks are made of, and of the variant that
-    is read."""
-    total = digest(checkpoint, "**/*.safetensors", "**/*.json")
-    return hashlib.sha256(f"{total} {variant}".encode()).hexdigest() if variant else total
-
-
-def current(
-    folder: Path, checkpoint_sha256: str, lane: str, adapter: dict[str, Any] | None = None
-) -> bool:
-    """Whether `folder` holds a whole export of this checkpoint, made by these tools, with this
-    adapter's `about`."""
-    try:
-        manifest = verify(folder)
-    except ArtifactError:
-        return False
-    found = manifest.checkpoint_sha256, manifest.precision, manifest.opset, manifest.versions
-    return (
-        found == (checkpoint_sha256, lane, OPSET, versions())
-        and manifest.settings.get("adapter") == adapter
-    )
+def stages_of(family: str) -> tuple[Stage, ...]:
+    """The denoiser's stage is the last."""
+    return tuple(Stage(name, family) for name in STAGES)

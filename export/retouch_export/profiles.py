@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from onnx import ModelProto
 
+from retouch.families.base import Family, Size
 from retouch.families.denoise_request import DenoiseRequest
-from retouch.families.registry import Family, Size
 
 Limits = tuple[int, int, int]
 Profile = dict[str, Limits]
@@ -30,7 +30,7 @@ def profiles(model: ModelProto, family: Family, batches: Sequence[int] = BATCHES
         dict(zip(axes[0], zip(*(each.values() for each in axes))))
         for axes in (
             [_axes(model, _inputs(model, family, span, which)) for which in range(3)]
-            for span in family.spans
+            for span in family.size_ranges
         )
     ]
     return [
@@ -58,19 +58,19 @@ def _inputs(
     """Shapes of what the graph takes for the smallest (0), the usual (1) or the largest (2) edit of
     a span."""
     size = span[which]
-    words = family.words[which]
+    words = family.text_tokens[which]
     latents, told = family.shapes(size, words)
     source = np.zeros(latents, np.float32)
     said = {name: np.zeros(shape, np.float32) for name, shape in told.items()}
-    more = (source,) * (family.references if which == 2 else 0)
+    more = (source,) * (family.max_references if which == 2 else 0)
     tokens = family.pack(source)
-    cells = np.arange(1 if family.partial and which == 0 else len(tokens))
-    wanted = DenoiseRequest(source, said, np.ones(len(tokens), bool), seed=0, more=more)
-    reference = family.reference(source, *more) if family.keeps else {}
+    cells = np.arange(1 if family.supports_regions and which == 0 else len(tokens))
+    wanted = DenoiseRequest(source, said, np.ones(len(tokens), bool), seed=0, extra_references=more)
+    reference = family.reference_inputs(source, *more) if family.caches_reference else {}
     if reference.keys() == {given.name for given in model.graph.input}:
         given = reference
     else:
-        given = family.fixed(wanted, said, cells) | family.varying(
+        given = family.constant_inputs(wanted, said, cells) | family.step_inputs(
             wanted, tokens[cells], np.float32(1)
         )
     kept = (

@@ -1,5 +1,4 @@
-"""What the exports of Qwen2.5-VL share: its vision tower's graph, its configs, and its parameters'
-names."""
+"""Common to exports of Qwen2.5-VL: the vision tower's graph, configs, and names of parameters."""
 
 from __future__ import annotations
 
@@ -8,14 +7,14 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
 
 from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
-from retouch.networks.qwen_vl import see
+from retouch.networks.qwen_vl import encode_image
 from retouch_export.checkpoint import Checkpoint
 
 FOLDER = "text_encoder"
 
 
 class Vision(nn.Module):
-    """The tower of `model`; inputs as `PatchLayout.inputs` makes them."""
+    """The vision tower of `model`; inputs are those of `PatchLayout.inputs`."""
 
     def __init__(self, model: Qwen2_5_VLModel):
         super().__init__()
@@ -29,11 +28,12 @@ class Vision(nn.Module):
         real: Tensor | None = None,
         restore: Tensor | None = None,
     ) -> Tensor:
-        return see(self.model.visual, pixel_values, rope_cos, rope_sin, real, restore).float()
+        tokens = encode_image(self.model.visual, pixel_values, rope_cos, rope_sin, real, restore)
+        return tokens.float()
 
 
 def vision_axes(layout: PatchLayout) -> dict[str, dict[int, str]]:
-    """The dynamic axes of what `layout.inputs` makes."""
+    """The dynamic axes of the arrays of `layout.inputs`."""
     many = {0: "batch", 1: "windows" if layout.window else "patches"}
     axes = dict.fromkeys(("pixel_values", "rope_cos", "rope_sin"), many)
     return axes | ({"real": many, "restore": {0: "batch", 1: "cells"}} if layout.window else {})
@@ -44,21 +44,21 @@ def config_of(checkpoint: Checkpoint) -> Qwen2_5_VLConfig:
 
 
 def patch_layout(checkpoint: Checkpoint) -> PatchLayout:
-    """How the checkpoint cuts photos; ValueError when its processor does not scale colours as
-    CLIP's."""
+    """The checkpoint's layout of patches; ValueError when its image processor does not scale
+    colours as CLIP's."""
     return PatchLayout.of_checkpoint(
         config_of(checkpoint).vision_config.to_dict(), checkpoint.folder
     )
 
 
 def rope_of(checkpoint: Checkpoint) -> Rope:
-    """The language model's; ValueError for one that is not as Qwen2.5-VL's."""
+    """The language model's rotary embedding; ValueError when it differs from Qwen2.5-VL's."""
     return Rope.of(config_of(checkpoint).text_config)
 
 
-def parameter(name: str) -> str:
-    """What a tensor of the checkpoint is called in a Qwen2_5_VLModel: transformers has renamed them
-    over the years."""
+def parameter_name(name: str) -> str:
+    """The name in a Qwen2_5_VLModel of a tensor of the checkpoint, by any release of
+    transformers."""
     name = name.removeprefix("model.")
     return (
         name

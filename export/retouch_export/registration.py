@@ -12,15 +12,15 @@ from pathlib import Path
 
 from retouch.api.request import is_adapted, precision_of
 from retouch_export.file_modes import make_like_parent, share_file
-from retouch_export.parts import Part
+from retouch_export.parts import Stage
 
 CODE = "model.py"
 
 
-def register(repository: Path, part: Part, lane: str) -> None:
+def register(repository: Path, stage: Stage, lane: str) -> None:
     """Make what Triton needs beside the artifacts of an adapter's lane; nothing where the
     repository has no such files of the plain lane either, or for a plain lane."""
-    plain, own = (part.folder(repository, name).parent for name in (precision_of(lane), lane))
+    plain, own = (stage.folder(repository, name).parent for name in (precision_of(lane), lane))
     if not is_adapted(lane) or not (plain / "config.pbtxt").is_file():
         return
     for config in [

@@ -36,7 +36,7 @@ def run(work: Work, settings: Settings) -> None:
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
         bar = progress.add_task(
-            "loading torch", total=len(work.parts) + len(work.lanes) + len(work.plans)
+            "loading torch", total=len(work.stages) + len(work.lanes) + len(work.plans)
         )
         exporter = Exporter(
             work.checkpoint,
@@ -52,11 +52,13 @@ def run(work: Work, settings: Settings) -> None:
 
 def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
     """What was done, after each step."""
-    for part in work.parts:
+    for stage in work.stages:
         with quiet():
-            exporter.whole(part)
+            exporter.whole(stage)
         yield (
-            f"exported {part.name}" if exporter.weightless else f"exported and checked {part.name}"
+            f"exported {stage.name}"
+            if exporter.weightless
+            else f"exported and checked {stage.name}"
         )
     ranges: Ranges = {}
     for lane in work.lanes:

@@ -13,7 +13,7 @@ from retouch.api.request import LANES
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.memory import GPUS, Demand, Sizes, demand
-from retouch_export.pipelines import Pipeline
+from retouch_export.pipeline import Pipeline
 from retouch_export.sizes import Network, Shapes, lane_bytes, measured
 from retouch_export.validate import TRANSFORMER, faults, networks
 
@@ -79,7 +79,7 @@ def summary(folder: Path, hashed: bool = False, variant: str | None = None) -> S
         pipeline.family,
         steps,
         pipeline.guidance,
-        pipeline.twice,
+        pipeline.runs_twice,
         [network for network, _ in found.values()],
         lanes,
         list(_fits(checkpoint, pipeline, lanes, others)) if lanes else [],
@@ -94,7 +94,10 @@ def _pipeline(checkpoint: Checkpoint) -> Pipeline:
     if sizes := checkpoint.config.get("sizes"):
         pipeline = replace(pipeline, sides=(round(max(map(math.prod, sizes)) ** 0.5),))
     if (checkpoint.folder / QUERIES).is_file():
-        pipeline = replace(pipeline, text=checkpoint.json(QUERIES).get("count", pipeline.text))
+        pipeline = replace(
+            pipeline,
+            text_tokens=checkpoint.json(QUERIES).get("count", pipeline.text_tokens),
+        )
     return pipeline
 
 

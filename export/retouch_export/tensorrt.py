@@ -20,6 +20,7 @@ from retouch.artifacts.manifest import ArtifactError, read
 from retouch.artifacts.tensorrt_plan import Machine, PlanInfo, described
 from retouch.backends.onnx import session
 from retouch.backends.onnx_lowering import load
+from retouch.backends.tensorrt.backend import TensorRTBackend
 from retouch.backends.tensorrt.engine import (  # it says in one sentence if there is none
     LOG,
     Engine,
@@ -28,8 +29,8 @@ from retouch.backends.tensorrt.engine import (  # it says in one sentence if the
     tensorrt,
 )
 from retouch.backends.tensorrt.executor import Executor
-from retouch.backends.tensorrt.runner import TensorRTRunner
-from retouch.families.registry import Family, family_of
+from retouch.families.base import Family
+from retouch.families.registry import family_of
 from retouch_export.plan_layers import asked, check, check_size, found
 from retouch_export.plan_trial import Tensors, compare, example, similarity
 from retouch_export.profiles import Profile, Shapes, profiles, shapes
@@ -305,7 +306,7 @@ def _race(
     it is no faster."""
     wider = WIDER[precision]
     say(f"{TIMED}: measuring {precision} and {wider} in turns", None)
-    with TensorRTRunner(rival, TIMED) as runner:
+    with TensorRTBackend(rival, TIMED) as runner:
         times = compare({precision: executor, wider: runner.executor}, inputs)
     if times[precision] >= times[wider] and not force:
         raise ArtifactError(

@@ -13,10 +13,11 @@ import onnx_ir as ir
 import torch
 from torch import Tensor
 
-from retouch_export import trace_cache
+from retouch_export import sources, trace_cache
 from retouch_export.fingerprint import Unknown, fingerprint
 from retouch_export.graph import Graph
-from retouch_export.parts import OPSET, versions
+from retouch_export.parts import OPSET
+from retouch_export.staleness import versions
 
 STACK = "pkg.torch.onnx.stack_trace"  # of every node: lines of sources, which no graph needs
 NOWHERE = "weights"  # the file that parameters without numbers are said to be in
@@ -100,6 +101,7 @@ def _key(graph: Graph, inputs: dict[str, Tensor]) -> str | None:
         "outputs": graph.outputs,
         "opset": OPSET,
         "tools": versions(),
+        "sources": sources.digests(sources.closure(__name__, type(graph.module).__module__)),
         "onnx_ir": metadata.version("onnx_ir"),
         "python": sys.version_info[:2],
         "inputs": [

@@ -26,7 +26,7 @@ class Manifest:
     number formats of its graphs, FLOAT32 for those that need no lowering; `files` maps a file's
     name to its SHA-256, `weights` a tier to the bytes of its weights; `settings` is for the stage;
     `plans` maps a graph to what `retouch.artifacts.tensorrt_plan.PlanInfo` says of its TensorRT
-    plan."""
+    plan. `versions` are of the tools, and `sources` digests of our modules, that made the files."""
 
     family: str
     checkpoint_sha256: str
@@ -38,6 +38,7 @@ class Manifest:
     weights: dict[str, int] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     plans: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 def read(folder: Path) -> Manifest:

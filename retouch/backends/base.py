@@ -1,5 +1,5 @@
-"""What runs an exported artifact. A runner refuses an artifact that is not what its manifest
-says."""
+"""The backends that run an exported graph. They refuse an artifact that does not match its
+manifest."""
 
 from __future__ import annotations
 
@@ -11,47 +11,49 @@ import numpy as np
 
 from retouch.artifacts.manifest import Manifest
 
-# the parameter `runner` of a config.pbtxt: module and class; imported when it is asked for
-RUNNERS = {
-    "onnx": ("retouch.backends.onnx", "OnnxRunner"),
-    "onnx-float32": ("retouch.backends.onnx", "Float32Runner"),
-    "tensorrt": ("retouch.backends.tensorrt.runner", "TensorRTRunner"),
-    "torch": ("retouch.backends.torch", "TorchRunner"),
+# by the parameter `runner` of a config.pbtxt: module and class, imported when they are used
+BACKENDS = {
+    "onnx": ("retouch.backends.onnx", "OnnxBackend"),
+    "onnx-float32": ("retouch.backends.onnx", "Float32Backend"),
+    "tensorrt": ("retouch.backends.tensorrt.backend", "TensorRTBackend"),
+    "torch": ("retouch.backends.torch", "TorchBackend"),
 }
 
 
-class Runner(Protocol):
-    """One graph of a version folder, made as `Runner(folder, graph, keep)`: see
-    `retouch.backends.onnx.OnnxRunner`.
+class Backend(Protocol):
+    """One graph of a version folder, made as `Backend(folder, graph, keep)`; ArtifactError.
 
-    Outputs named in `keep` may stay where the runner computes; they are inputs of other graphs of
-    the same runner, and `numpy.asarray` brings them back. An input may be a list of arrays, which
-    are joined along the batch. As many `workers` may run it side by side and gain from it."""
+    Outputs named in `keep` may stay on the backend's device. They are inputs of other graphs of the
+    same backend, and `numpy.asarray` copies them to the host. `workers` is how many concurrent runs
+    gain time."""
 
     manifest: Manifest
     workers: int
 
-    def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]: ...
+    def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
+        """The graph's outputs by name, with a batch dimension in front. An input that is a list of
+        arrays is concatenated along the batch."""
+        ...
 
 
 def joined(value: np.ndarray | list[np.ndarray]) -> np.ndarray:
-    """One array of an input's rows, wherever they are."""
+    """An input as one array."""
     if not isinstance(value, list):
         return value
     return value[0] if len(value) == 1 else np.concatenate(value)
 
 
-Opener = Callable[..., Runner]
+BackendFactory = Callable[..., Backend]
 
 
-def runner_of(name: str) -> Opener:
-    """The runner called `name`; ValueError."""
-    if name not in RUNNERS:
-        raise ValueError(f"runner {name!r} is unknown; it must be {', '.join(RUNNERS)}")
-    module, kind = RUNNERS[name]
+def backend_of(name: str) -> BackendFactory:
+    """The backend called `name`; ValueError."""
+    if name not in BACKENDS:
+        raise ValueError(f"runner {name!r} is unknown; it must be {', '.join(BACKENDS)}")
+    module, kind = BACKENDS[name]
     return getattr(importlib.import_module(module), kind)
 
 
 def files_of(graph: str, manifest_files: dict[str, str]) -> list[str]:
-    """An ONNX graph's own file and, where its weights lie beside it, theirs."""
+    """The names of an ONNX graph's file and, if there is one, of the file of its weights."""
     return [f"{graph}.onnx", *(name for name in (f"{graph}.onnx.data",) if name in manifest_files)]

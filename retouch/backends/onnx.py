@@ -1,5 +1,5 @@
-"""An ONNX graph on ONNX Runtime's CPU: the file that TensorRT builds from, lowered when it is
-loaded."""
+"""The backend `onnx`: a graph on ONNX Runtime's CPU, from the file that TensorRT builds from. It is
+lowered when it is loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from retouch.util import env
 
-# read when it is imported; it leaves a file behind otherwise
+# read on import; telemetry would leave a file behind
 env.disable_unless_set(env.ORT_TELEMETRY)
 
 import onnxruntime  # noqa: E402
@@ -19,19 +19,16 @@ import onnxruntime  # noqa: E402
 from retouch.artifacts.manifest import FLOAT32, ArtifactError, read, verify  # noqa: E402
 from retouch.backends.base import files_of, joined  # noqa: E402
 
-# small graphs lose more by waking a second thread than it does
+# waking a second thread costs small graphs more than it gains
 THREADS = env.THREADS.name
 
 
-class OnnxRunner:
+class OnnxBackend:
     """One graph of a folder, checked against the folder's manifest."""
 
     def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = (), rounded: bool = True):
-        """ArtifactError when a file of `graph` is missing, changed or not a graph that ONNX Runtime
-        can load.
-
-        `rounded` as in `retouch.backends.onnx_lowering.lower`; there is nowhere to `keep` outputs
-        but in memory."""
+        """ArtifactError when a file of `graph` is missing, changed or cannot be loaded by ONNX
+        Runtime. `rounded` as in `retouch.backends.onnx_lowering.lower`; `keep` has no effect."""
         self.manifest = verify(folder, *files_of(graph, read(folder).files))
         path = Path(folder) / f"{graph}.onnx"
         try:
@@ -47,38 +44,35 @@ class OnnxRunner:
 
     def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's outputs by name."""
-        given = {name: joined(value) for name, value in inputs.items()}
-        return dict(zip(self._outputs, self._session.run(self._outputs, given)))
+        arrays = {name: joined(value) for name, value in inputs.items()}
+        return dict(zip(self._outputs, self._session.run(self._outputs, arrays)))
 
 
-# a lane's numbers with no rounding between: nearer to a pipeline in float32, and no longer the
-# lane's own arithmetic
-Float32Runner = partial(OnnxRunner, rounded=False)
+# without rounding to the lane's arithmetic: nearer to a pipeline in float32
+Float32Backend = partial(OnnxBackend, rounded=False)
 
 
 def _lowered(path: Path, rounded: bool) -> bytes:
-    from retouch.backends.onnx_lowering import (
-        load,  # a stage in float32 does without the package that reads graphs
-    )
+    # a stage in float32 does not need the package `onnx`
+    from retouch.backends.onnx_lowering import load
 
     return load(path, rounded).SerializeToString()
 
 
 def session(model: str | bytes) -> onnxruntime.InferenceSession:
-    """A graph's path or its bytes on this machine's CPU."""
+    """A session on this machine's CPU of a graph's path or bytes."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
     options.inter_op_num_threads = 1
-    # a thread that spins while it waits takes the core from the other stages and from the next edit
+    # a waiting thread that spins takes the core from other stages and edits
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
 
 
 def threads() -> int:
-    """Threads of one graph; ValueError when the environment asks for anything but a positive
-    number."""
-    wish = env.THREADS.get()
-    if not wish.isdecimal() or not int(wish):
-        raise ValueError(f"{THREADS} is {wish!r}; it must be a positive whole number")
-    return int(wish)
+    """Threads of one graph; ValueError when the environment's is not a positive number."""
+    value = env.THREADS.get()
+    if not value.isdecimal() or not int(value):
+        raise ValueError(f"{THREADS} is {value!r}; it must be a positive whole number")
+    return int(value)

@@ -1,10 +1,10 @@
-"""A typed graph for ONNX Runtime's CPU, which multiplies float32 only: the same numbers in wider
-storage.
+"""Lowers a typed graph for ONNX Runtime's CPU, which multiplies float32 only. The numbers stay the
+same in wider storage.
 
-Weights become float32, narrow ones by the graph's own DequantizeLinear. TensorRT's dynamic
-quantisation is added to the model as a function of standard operators; E2M1 numbers, which this
-runtime does not know, travel as E4M3: all sixteen are. What an operator gives in bfloat16 is
-rounded to it, so results are those of bfloat16 hardware that sums in float32."""
+Weights become float32, quantised ones by the graph's DequantizeLinear. TensorRT's dynamic
+quantisation becomes a function of standard operators. E2M1 numbers, which the runtime lacks, are
+stored as E4M3, which has all sixteen. Outputs in bfloat16 are rounded to it, so results are those
+of bfloat16 hardware with sums in float32."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, num
 
 BF16 = TensorProto.BFLOAT16
 FLOAT = TensorProto.FLOAT
-# what moves numbers or, as DequantizeLinear by a power of two, multiplies them exactly, has nothing
-# to round
+# operators with exact results: they move numbers, or multiply them by a power of two
 EXACT = {
     "Reshape",
     "Transpose",
@@ -89,10 +88,10 @@ def load(path: Path, rounded: bool = True) -> ModelProto:
 
 
 def lower(model: ModelProto, rounded: bool = True) -> ModelProto:
-    """`model`, changed, with inputs and outputs in float32 where they were bfloat16.
+    """Change `model` in place; inputs and outputs in bfloat16 become float32.
 
-    Without `rounded` the arithmetic between is float32 throughout: to see a graph's structure
-    without its rounding."""
+    Without `rounded` the arithmetic is float32 throughout, which shows a graph's structure without
+    its rounding."""
     types = _types(model)
     _multiply_permutations(model)
     _fold_weights(model)
@@ -118,7 +117,7 @@ def _types(model: ModelProto) -> dict[str, int]:
 
 
 def _lowered(node: NodeProto, narrow: list[bool], rounded: bool) -> list[NodeProto]:
-    """The node in float32 and, for every output that was bfloat16, its rounding."""
+    """The node in float32, and a rounding for every output that was bfloat16."""
     for attribute in node.attribute:
         if attribute.type == AttributeProto.TENSOR and attribute.t.data_type == BF16:
             _widen(attribute.t)
@@ -128,7 +127,8 @@ def _lowered(node: NodeProto, narrow: list[bool], rounded: bool) -> list[NodePro
     if rounded and node.op_type not in EXACT:
         for index, name in enumerate(node.output):
             if narrow[index]:
-                node.output[index], short = f"{name}/exact", f"{name}/bfloat16"
+                node.output[index] = f"{name}/exact"
+                short = f"{name}/bfloat16"
                 nodes += [
                     helper.make_node("Cast", [f"{name}/exact"], [short], to=BF16),
                     helper.make_node("Cast", [short], [name], to=FLOAT),
@@ -137,8 +137,8 @@ def _lowered(node: NodeProto, narrow: list[bool], rounded: bool) -> list[NodePro
 
 
 def _fold_weights(model: ModelProto) -> None:
-    """Every DequantizeLinear of constants becomes its result: the runtime would repeat it at each
-    run."""
+    """Replace every DequantizeLinear of constants by its result, which the runtime would compute at
+    every run."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     kept = []
     for node in model.graph.node:
@@ -158,8 +158,8 @@ def _fold_weights(model: ModelProto) -> None:
 
 
 def _multiply_permutations(model: ModelProto) -> None:
-    """Every Gather that moves the numbers of the last axis becomes a product with a matrix of zeros
-    and ones, which gives the same: the runtime gathers number by number, an eighth as fast."""
+    """Replace every Gather that permutes the last axis by a product with a permutation matrix. The
+    result is the same, and the runtime's Gather is eight times slower."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         if (

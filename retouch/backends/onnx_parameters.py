@@ -1,9 +1,8 @@
-"""A network's parameters out of the graph that it was exported as, under the names and in the
-shapes that torch has.
+"""A network's parameters from its exported graph, with torch's names and shapes.
 
-The exporter keeps large parameters under their own names. Small ones it may fold (a norm's weight
-becomes float32) or share between layers; those are found at the operation that uses them, by the
-module it comes from."""
+The exporter keeps large parameters under their names. It may fold small ones (a norm's weight
+becomes float32) or share them between layers. These are found at the operation that uses them, by
+its module."""
 
 from __future__ import annotations
 
@@ -20,15 +19,16 @@ from torch import Tensor
 from retouch.artifacts.manifest import ArtifactError
 from retouch.artifacts.onnx_scopes import ROOT, module_of
 
+# after a parameter's name: its E4M3 numbers, and their scale
 NARROW = "/fp8"
-SCALE = "/scale"  # after a parameter's name: its E4M3 numbers, and their unit
+SCALE = "/scale"
 
 
 @dataclass(frozen=True)
 class Fp8:
-    """A layer's weight, E4M3 [out, in], and the scales of its weight and of what enters it.
+    """A layer's weight, E4M3 [out, in], and the scales of its weight and of its input.
 
-    Layers that read one activation have the same tensor for its scale.
+    Layers with the same input share the tensor object of its scale.
     """
 
     weight: Tensor
@@ -37,15 +37,15 @@ class Fp8:
 
 
 class Parameters:
-    """Of the network in the file `path`, made on `device`."""
+    """The parameters of the network in the file `path`, as tensors on `device`."""
 
     def __init__(self, path: Path, device: torch.device):
         self._graph = ir.load(path).graph
         self._device = device
         self._scales: dict[str, Tensor] = {}
 
-    def strange(self, known: set[str]) -> list[str]:
-        """What the graph holds of the network beside the parameters `known` and their FP8 forms."""
+    def unknown(self, known: set[str]) -> list[str]:
+        """Names of the network's parameters in the graph that are not `known`, in any form."""
         forms = {name + form for name in known for form in ("", NARROW, SCALE)}
         names = (
             name.removeprefix(ROOT) for name in self._graph.initializers if name.startswith(ROOT)
@@ -53,10 +53,8 @@ class Parameters:
         return [name for name in names if name not in forms]
 
     def wide(self, name: str, like: Tensor) -> Tensor | None:
-        """The parameter `name` with the shape and type of `like`; None where the graph has no use
-        for its module.
-
-        ArtifactError when it is nowhere in the graph.
+        """The parameter `name` with the shape and type of `like`; None where the graph does not
+        use its module. ArtifactError when the graph lacks it.
         """
         module = name.rpartition(".")[0]
         shape = tuple(like.shape)
@@ -65,12 +63,13 @@ class Parameters:
             return self._tensor(value).to(like.dtype)
         if module in self._nodes:
             raise ArtifactError(
-                f"the graph uses {module} without its {name.rpartition('.')[2]}; run the export again"
+                f"the graph uses {module} without its {name.rpartition('.')[2]}; "
+                "run the export again"
             )
         return None
 
     def narrow(self) -> Iterator[tuple[str, Fp8]]:
-        """The layers whose weight is E4M3, by module."""
+        """The layers with E4M3 weights, by module."""
         for node in self._graph:
             wide = node.inputs[1].producer() if node.op_type in ("Gemm", "MatMul") else None
             if (
@@ -91,7 +90,7 @@ class Parameters:
         return name, Fp8(turned, self._tensor(weight_scale).float(), self._scales[scale.name])
 
     def _used_by(self, module: str, shape: tuple[int, ...]) -> ir.Value | None:
-        """A constant of this shape that an operation of `module` reads."""
+        """A constant of this shape that is an input of an operation of `module`."""
         return next(
             (
                 value
@@ -104,13 +103,13 @@ class Parameters:
 
     @cached_property
     def _nodes(self) -> dict[str, list[ir.Node]]:
-        found: dict[str, list[ir.Node]] = {}
+        nodes: dict[str, list[ir.Node]] = {}
         for node in self._graph:
-            found.setdefault(module_of(node), []).append(node)
-        return found
+            nodes.setdefault(module_of(node), []).append(node)
+        return nodes
 
     def _tensor(self, value: ir.Value) -> Tensor:
-        """A copy: what is read lies in a file that may be replaced."""
+        """A copy of the value's numbers, because their file may be replaced."""
         dtype = value.const_value.dtype
         numbers = np.array(value.const_value.numpy())
         bits = torch.from_numpy(numbers.view(f"u{numbers.itemsize}"))

@@ -1,8 +1,12 @@
-"""A diffusion transformer in PyTorch, for a GPU without TensorRT: the module that the lane's graphs
-were traced from, with the parameters of the lane's own graph file."""
+"""A diffusion transformer in PyTorch, for a GPU without TensorRT.
+
+It is the module that the lane's graphs were traced from, named by the manifest's setting `passes`,
+with the parameters of the lane's graph file."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +21,22 @@ from retouch.backends.base import files_of
 from retouch.backends.onnx_parameters import Parameters
 from retouch.networks import flux2_passes
 from retouch.networks.fp8_linear import Fp8Linear
-from retouch.networks.passes import PASSES
 from retouch.util import env
 
 DEVICE = env.DEVICE.name
 COMPILE = env.COMPILE.name
 ARITHMETIC = torch.bfloat16
+OURS = "retouch."  # a manifest names no other package's modules
+
+Pass = Callable[[nn.Module, dict[str, Any]], nn.Module]
 
 
-class TorchRunner:
-    """`reference` or `step` of a denoiser's folder, in bfloat16 with FP8 where the lane has it.
+class TorchBackend:
+    """`reference` or `step` of a denoiser's folder, in bfloat16, with FP8 where the lane has it.
 
-    Compiled, the first run of a graph takes a minute, and so do the first of several edits together
-    and the first of a single cell; later ones of any size do without. On a GPU an edit's last bits
-    may depend on who shares its steps."""
+    When compiled, the first run takes a minute, and so do the first run with several edits and the
+    first with a single cell. On a GPU an edit's last bits may depend on the edits that share its
+    steps."""
 
     manifest: Manifest
     workers = 1
@@ -43,10 +49,10 @@ class TorchRunner:
         device: str = "",
         compiled: bool | None = None,
     ):
-        """ArtifactError when the graph is missing, changed or none that PyTorch can run, or the
-        device is not here.
+        """ArtifactError when the graph is missing, changed or not supported, or the device is not
+        on this machine.
 
-        Outputs in `keep` stay on the device. `device` and `compiled` go before the environment's.
+        Outputs in `keep` stay on the device. `device` and `compiled` override the environment.
         """
         self.manifest = verify(folder, *files_of(graph, read(folder).files))
         self._device = device_of(device or env.DEVICE.get())
@@ -60,9 +66,9 @@ class TorchRunner:
         self._module = torch.compile(module, dynamic=True) if compiled else module
 
     @torch.no_grad()
-    def run(self, **inputs: Given | list[Given]) -> dict[str, Given]:
-        """The graph's outputs by name, in float32. An input that is a list is joined along the
-        batch, on the device."""
+    def run(self, **inputs: Input | list[Input]) -> dict[str, Input]:
+        """The graph's outputs by name, in float32. An input that is a list is concatenated along
+        the batch, on the device."""
         outputs = self._module(
             **{name: self._tensor(name, value) for name, value in inputs.items()}
         )
@@ -72,20 +78,19 @@ class TorchRunner:
             for name, value in named
         }
 
-    def _tensor(self, name: str, value: Given | list[Given]) -> Tensor:
+    def _tensor(self, name: str, value: Input | list[Input]) -> Tensor:
         if isinstance(value, list):
             rows = [self._tensor(name, row) for row in value]
             return rows[0] if len(rows) == 1 else torch.cat(rows)
         if isinstance(value, Kept):
             return value.tensor
-        keys = (
-            name in flux2_passes.Reference.outputs
-        )  # of another runner: the only inputs that graphs take in their own type
-        return torch.tensor(value, device=self._device, dtype=ARITHMETIC if keys else None)
+        # keys and values of another backend: the only inputs in the graph's own type
+        is_cached = name in flux2_passes.Reference.outputs
+        return torch.tensor(value, device=self._device, dtype=ARITHMETIC if is_cached else None)
 
 
 class Kept:
-    """An output that stays on the device, and becomes float32 when numpy asks for it."""
+    """An output that stays on the device; `numpy.asarray` makes it float32 on the host."""
 
     def __init__(self, tensor: Tensor):
         self.tensor = tensor
@@ -98,17 +103,17 @@ class Kept:
         return self.tensor.float().cpu().numpy().astype(dtype or np.float32, copy=False)
 
 
-Given = np.ndarray | Kept
+Input = np.ndarray | Kept
 
 
-def device_of(wish: str) -> torch.device:
-    """The device called `wish`, or the best there is; ArtifactError when it is not on this
-    machine."""
+def device_of(name: str) -> torch.device:
+    """The device called `name`, or by default a GPU if there is one; ArtifactError when it is not
+    on this machine."""
     try:
-        device = torch.device(wish or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError:
         raise ArtifactError(
-            f"{DEVICE} is {wish!r}; it must be cpu, cuda or cuda with a number, as cuda:1"
+            f"{DEVICE} is {name!r}; it must be cpu, cuda or cuda with a number, as cuda:1"
         ) from None
     if device.type not in ("cpu", "cuda"):
         raise ArtifactError(
@@ -123,27 +128,33 @@ def device_of(wish: str) -> torch.device:
 
 
 def wants_compiling(device: torch.device) -> bool:
-    """By the environment or, where it is silent, on GPUs only; ValueError when it says neither 0
-    nor 1."""
-    wish = env.COMPILE.get() or str(int(device.type == "cuda"))
-    if wish not in ("0", "1"):
-        raise ValueError(f"{COMPILE} is {wish!r}; it must be 0 or 1")
-    return wish == "1"
+    """By the environment, or on GPUs only where that is not set; ValueError for values other than 0
+    and 1."""
+    value = env.COMPILE.get() or str(int(device.type == "cuda"))
+    if value not in ("0", "1"):
+        raise ValueError(f"{COMPILE} is {value!r}; it must be 0 or 1")
+    return value == "1"
 
 
 def _module(path: Path, settings: dict[str, Any], device: torch.device) -> nn.Module:
-    """The pass that the graph in `path` was traced from, with its parameters; the others have no
-    storage."""
+    """The pass that the graph in `path` was traced from, with the graph's parameters."""
     config = settings.get("transformer", {})
-    kind = config.get("_class_name", "")
-    if path.stem not in PASSES.get(kind, {}):
+    passes = _passes(settings.get("passes", ""))
+    kind = getattr(diffusers, config.get("_class_name", ""), None)
+    if path.stem not in passes or kind is None:
         raise ArtifactError(
-            f"the torch runner knows the graphs of {', '.join(PASSES)}, and {path.name} is not described "
-            "as one; run the export again"
+            f"the manifest does not say which PyTorch module {path.name} is; run the export again"
         )
-    return PASSES[kind][path.stem](
-        _network(path, getattr(diffusers, kind), config, device), settings
-    )
+    return passes[path.stem](_network(path, kind, config, device), settings)
+
+
+def _passes(module: str) -> dict[str, Pass]:
+    """What makes the pass of a network and of a lane's settings, by graph; empty where there is no
+    such module."""
+    try:
+        return importlib.import_module(module).PASSES if module.startswith(OURS) else {}
+    except ModuleNotFoundError:
+        return {}
 
 
 def _network(path: Path, kind: type, config: dict[str, Any], device: torch.device) -> nn.Module:
@@ -151,18 +162,17 @@ def _network(path: Path, kind: type, config: dict[str, Any], device: torch.devic
         network = kind.from_config(config).eval()
         nn.Module.to(network, ARITHMETIC)  # diffusers' own warns
     parameters = Parameters(path, device)
-    strange = parameters.strange({name for name, _ in network.named_parameters()})
-    if strange:
+    unknown = parameters.unknown({name for name, _ in network.named_parameters()})
+    if unknown:
         raise ArtifactError(
-            f"{path.name} holds {strange[0]}, which the torch runner cannot multiply; it runs bf16 and "
-            "fp8, for fp4 choose the runner tensorrt or onnx"
+            f"{path.name} holds {unknown[0]}, which the torch runner cannot multiply; it runs bf16 "
+            "and fp8, for fp4 choose the runner tensorrt or onnx"
         )
     for name, layer in parameters.narrow():
         bias = network.get_submodule(name).bias
         bias = None if bias is None else parameters.wide(f"{name}.bias", bias)
         network.set_submodule(name, Fp8Linear(layer.weight, layer.weight_scale, layer.scale, bias))
-    found = {name: parameters.wide(name, like) for name, like in network.named_parameters()}
-    network.load_state_dict(
-        {name: each for name, each in found.items() if each is not None}, strict=False, assign=True
-    )
+    tensors = {name: parameters.wide(name, like) for name, like in network.named_parameters()}
+    used = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    network.load_state_dict(used, strict=False, assign=True)
     return network.requires_grad_(False)

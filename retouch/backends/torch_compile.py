@@ -1,4 +1,4 @@
-"""torch.compile inside Triton's stub, which is no ordinary Python."""
+"""torch.compile inside Triton's stub process."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import locale
 
 
 def prepare() -> None:
-    """Call it before the first compilation; it changes nothing in an ordinary Python.
+    """Set the locale that PyTorch's compiler needs; call it before the first compilation.
 
-    PyTorch's compiler reads files of its own as text of the locale, which a stub leaves at C:
-    ASCII."""
+    The compiler reads its files in the locale's encoding, which is ASCII in a stub. In an ordinary
+    Python nothing changes."""
     if locale.nl_langinfo(locale.CODESET) != "UTF-8":
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")

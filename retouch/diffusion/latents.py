@@ -1,4 +1,4 @@
-"""Latents as tokens: packing, position ids, and the noise of a seed. One token covers a cell of the
+"""Latents as tokens: packing, position ids, and a seed's noise. A token covers a cell of the
 image."""
 
 import numpy as np
@@ -6,9 +6,7 @@ import numpy as np
 from retouch.diffusion.box_features import existing
 
 TARGET_TIME = 0
-REFERENCE_TIME = (
-    10  # first position id; Flux2KleinKVPipeline gives its first reference image 10 too
-)
+REFERENCE_TIME = 10  # first position id, as that of Flux2KleinKVPipeline's first reference
 
 
 def pack(latents: np.ndarray, patch: int) -> np.ndarray:
@@ -51,20 +49,19 @@ def reference_ids(grid: tuple[int, int]) -> np.ndarray:
 
 
 def cell_centres(grid: tuple[int, int]) -> np.ndarray:
-    """Centres of the cells, row by row, float32 [rows × columns, 2]: x and y as shares of width and
-    height."""
+    """Centres of the cells, row by row, float32 [rows × columns, 2]: x and y as shares."""
     rows, columns = grid
     y, x = np.divmod(np.arange(rows * columns), columns)
     return np.stack([(x + 0.5) / columns, (y + 0.5) / rows], -1).astype(np.float32)
 
 
 def conditioning_ids(boxes: np.ndarray, grid: tuple[int, int], per_slot: int) -> np.ndarray:
-    """Position ids of the conditioning: each operation's tokens stand where the image is to change.
+    """Position ids of the conditioning, float32 [B, S × per_slot, 4]: an operation's tokens are at
+    the place that changes.
 
-    `boxes` [B, S, 2, 4] are the parser's target and value boxes in shares, zeros where there is
-    none. Of a slot's tokens the first half stands at the centre of the target box, the second at
-    that of the value box (at the other one's where one is missing), in units of cells; l counts the
-    tokens. Returns float32 [B, S × per_slot, 4]."""
+    `boxes` [B, S, 2, 4] are the parser's target and value boxes in shares, zeros for missing ones.
+    The first half of a slot's tokens is at the centre of the target box, the second at that of the
+    value box, in cells. A missing box is replaced by the slot's other one. l counts the tokens."""
     batch, slots = boxes.shape[:2]
     exists = existing(boxes)[..., None]
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2 * np.array(grid[::-1], np.float32) - 0.5
@@ -76,9 +73,8 @@ def conditioning_ids(boxes: np.ndarray, grid: tuple[int, int], per_slot: int) ->
 
 
 def noise(seed: int, cells: int, width: int) -> np.ndarray:
-    """Standard normal tokens [cells, width], the same on every machine and whatever else is in the
-    batch.
+    """Standard normal tokens float32 [cells, width], the same on every machine.
 
-    The whole image's noise is drawn, and a region takes its rows: the seed means the same for any
-    region."""
+    Noise is drawn for the whole image, and a region takes its rows. So a seed has the same noise
+    for any region."""
     return np.random.Generator(np.random.Philox(seed)).standard_normal((cells, width), np.float32)

@@ -1,5 +1,4 @@
-"""Cheap pictures on the way: a linear map, fitted in training, from a token to 4×4 pixels of its
-cell."""
+"""Previews: a fitted linear map from a token to 4×4 pixels of its cell."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ class PreviewMap:
 
     @classmethod
     def load(cls, folder: Path) -> PreviewMap:
-        """ArtifactError when the file is not what the folder's manifest says."""
+        """ArtifactError when the file does not match the folder's manifest."""
         verify(folder, FILE)
         with np.load(Path(folder) / FILE) as stored:
             return cls(stored["weight"], stored["bias"])
@@ -38,5 +37,5 @@ class PreviewMap:
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """−1..1 → 0..255, rounded."""
+    """Pixels in −1..1 → uint8 0..255, rounded."""
     return np.clip(np.rint((pixels + 1) * 127.5), 0, 255).astype(np.uint8)

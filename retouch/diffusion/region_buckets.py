@@ -1,41 +1,28 @@
-"""Regions of few sizes: cells near a region are denoised with it until their number is one of a
-small set, so that edits of about one size share their steps, and a GPU's plans and graphs meet
-shapes they know."""
+"""Regions of few sizes: a region is rounded up to one of a small set of sizes by cells around it.
+
+So edits of about one size share steps, and a GPU's plans and CUDA graphs meet few shapes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-PARTS = (
-    2,
-    3,
-    4,
-    5,
-    6,
-    8,
-    10,
-    12,
-    16,
-    20,
-    24,
-    32,
-)  # of 32: at most half as much again, mostly a tenth
+# parts of 32: rounding adds at most a half, mostly a tenth
+PARTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
 
 
 def counts(cells: int) -> list[int]:
-    """The numbers of cells that a region of an image of so many is rounded up to, the smallest
-    first."""
+    """The sizes that a region of an image of `cells` is rounded up to, the smallest first."""
     return [-(-cells * part // PARTS[-1]) for part in PARTS]
 
 
 def rounded(region: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """The region bool [N] of `grid` (rows, columns), and the cells around it, ring by ring and row
-    by row, that make its number one of `counts`. Nothing stays nothing."""
-    wanted = (
+    """The region bool [N] of `grid` (rows, columns), grown to one of the sizes of `counts`. Cells
+    around it are added ring by ring and row by row. An empty region stays empty."""
+    size = (
         next(count for count in counts(region.size) if count >= region.sum()) if region.any() else 0
     )
     grown = region.reshape(grid)
-    while (missing := wanted - int(grown.sum())) > 0:
+    while (missing := size - int(grown.sum())) > 0:
         ring = np.flatnonzero(_neighbours(grown) & ~grown)
         grown = grown.copy()
         grown.ravel()[ring[:missing]] = True
@@ -43,8 +30,7 @@ def rounded(region: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 
 def _neighbours(cells: np.ndarray) -> np.ndarray:
-    """Those that touch one of `cells` bool [rows, columns] with a side or a corner, and these
-    themselves."""
+    """`cells` bool [rows, columns] and those that touch them with a side or a corner."""
     rows, columns = cells.shape
     wide = np.pad(cells, 1)
     return np.logical_or.reduce(

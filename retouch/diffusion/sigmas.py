@@ -1,5 +1,4 @@
-"""The flow-matching schedule: x = (1 − σ) · clean + σ · noise, walked from σ = 1 to 0 in Euler
-steps.
+"""The flow-matching schedule: x = (1 − σ) · clean + σ · noise, from σ = 1 to 0 in Euler steps.
 
 Equal to diffusers' FlowMatchEulerDiscreteScheduler after `set_timesteps(sigmas=linspace(1, 1/steps,
 steps), mu=mu)`, the schedule of its Flux and Qwen-Image pipelines."""
@@ -13,10 +12,8 @@ from typing import Any
 import numpy as np
 
 CLASS = "FlowMatchEulerDiscreteScheduler"
-TRAINED_STEPS = (
-    1000  # pipelines divide the scheduler's time steps by this, whatever its config says
-)
-UNKNOWN = (
+TRAINED_STEPS = 1000  # pipelines divide time steps by this number, not by the config's
+UNSUPPORTED = (
     "use_karras_sigmas",
     "use_exponential_sigmas",
     "use_beta_sigmas",
@@ -28,13 +25,12 @@ SHIFTS = ("exponential", "linear")
 
 @dataclass(frozen=True)
 class Schedule:
-    """Of a checkpoint's scheduler_config.json, with diffusers' own defaults.
+    """The schedule of a checkpoint's scheduler_config.json, with diffusers' defaults.
 
-    `shift` above 1 spends more of the steps at high noise: σ ← shift · σ / (1 + (shift − 1) · σ). A
-    `dynamic` one, "exponential" or "linear", takes e^mu or mu in its place, and mu grows with the
-    image's tokens, as a line through `base_shift` at `base_length` tokens and `max_shift` at
-    `max_length`. `terminal`, where it is not 0, is the last noise level before 0, to which the
-    others are stretched."""
+    `shift` above 1 takes more of the steps at high noise: σ ← shift · σ / (1 + (shift − 1) · σ). A
+    `dynamic` shift is e^mu ("exponential") or mu ("linear"). mu is linear in the image's tokens:
+    `base_shift` at `base_length` tokens and `max_shift` at `max_length`. `terminal`, unless 0, is
+    the last noise level before 0; the others are stretched to it."""
 
     shift: float = 1.0
     dynamic: str = ""
@@ -46,14 +42,14 @@ class Schedule:
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> Schedule:
-        """ValueError when the config asks for what is not known here."""
+        """ValueError when the config has options that are not supported here."""
         kind = config.get("_class_name", CLASS)
         kinds = config.get("time_shift_type", SHIFTS[0])
-        strange = [name for name in UNKNOWN if config.get(name)]
-        if kind != CLASS or strange:
+        unsupported = [name for name in UNSUPPORTED if config.get(name)]
+        if kind != CLASS or unsupported:
             raise ValueError(
-                f"the checkpoint's scheduler is {' with '.join([kind, *strange])}; only {CLASS} without "
-                f"{', '.join(UNKNOWN)} is supported"
+                f"the checkpoint's scheduler is {' with '.join([kind, *unsupported])}; "
+                f"only {CLASS} without {', '.join(UNSUPPORTED)} is supported"
             )
         if config.get("num_train_timesteps", TRAINED_STEPS) != TRAINED_STEPS or kinds not in SHIFTS:
             raise ValueError(
@@ -68,26 +64,26 @@ class Schedule:
             "max_length": "max_image_seq_len",
             "terminal": "shift_terminal",
         }
-        said = {
+        options = {
             ours: config[theirs] for ours, theirs in names.items() if config.get(theirs) is not None
         }
-        return cls(**said, dynamic=kinds if config.get("use_dynamic_shifting") else "")
+        return cls(**options, dynamic=kinds if config.get("use_dynamic_shifting") else "")
 
     def mu(self, tokens: int) -> float:
-        """How far an image of so many tokens is shifted, by diffusers' `calculate_shift`."""
+        """mu of an image of `tokens`, by diffusers' `calculate_shift`."""
         slope = (self.max_shift - self.base_shift) / (self.max_length - self.base_length)
         return tokens * slope + (self.base_shift - slope * self.base_length)
 
     def sigmas(self, steps: int, mu: float = 0.0) -> np.ndarray:
-        """Noise levels before each step and after the last, float32 [steps + 1], falling from 1 to
-        0; `mu` counts where the shift is dynamic."""
+        """Noise levels before each step and after the last, float32 [steps + 1], from 1 to 0. `mu`
+        is used by a dynamic shift."""
         levels = np.linspace(1, 1 / steps, steps).astype(np.float32)
         if self.dynamic:
             shift = math.exp(mu) if self.dynamic == "exponential" else mu
             levels = shift / (shift + (1 / levels - 1))
         else:
             levels = self.shift * levels / (1 + (self.shift - 1) * levels)
-        if self.terminal and steps > 1:  # a single level is the first, and stays 1
+        if self.terminal and steps > 1:  # a single level stays 1
             cleanness = 1 - levels
             levels = 1 - cleanness / (cleanness[-1] / (1 - self.terminal))
         return np.append(levels, 0).astype(np.float32)
@@ -96,10 +92,10 @@ class Schedule:
 def euler_step(
     x: np.ndarray, velocity: np.ndarray, sigma: np.float32, following: np.float32
 ) -> np.ndarray:
-    """`x` at noise level `sigma` moved to the level `following`."""
+    """`x` moved from noise level `sigma` to `following`."""
     return x + (following - sigma) * velocity
 
 
 def predict_clean(x: np.ndarray, velocity: np.ndarray, sigma: np.float32) -> np.ndarray:
-    """What `x` would be without its noise, if the velocity stayed the same."""
+    """The clean `x`, if the velocity stayed the same."""
     return x - sigma * velocity

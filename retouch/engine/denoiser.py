@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.preview import PreviewMap
 from retouch.engine.edit_state import EditState, Progress
 from retouch.families.denoise_request import Arrays, DenoiseRequest
@@ -26,7 +26,10 @@ class Denoiser:
     later turn on it, and stay in memory under the content of its latents."""
 
     def __init__(
-        self, folder: Path, runner: Opener = OnnxRunner, reference_bytes: int = REFERENCE_BYTES
+        self,
+        folder: Path,
+        runner: BackendFactory = OnnxBackend,
+        reference_bytes: int = REFERENCE_BYTES,
     ):
         """ArtifactError when a graph is not what the folder's manifest says, or cannot run here."""
         self._step = runner(folder, "step")
@@ -34,7 +37,7 @@ class Denoiser:
         self.settings = self.manifest.settings
         self.family = family_of(self.manifest.family, self.settings)
         self._reference = (
-            runner(folder, "reference", keep=("k", "v")) if self.family.keeps else None
+            runner(folder, "reference", keep=("k", "v")) if self.family.caches_reference else None
         )
         self._preview = PreviewMap.load(folder)
         self.references = Cache(reference_bytes)
@@ -57,7 +60,7 @@ class Denoiser:
             self.family,
             self.settings["default_steps"],
             self._preview,
-            key_of(wanted.latents, *wanted.more),
+            key_of(wanted.latents, *wanted.extra_references),
         )
 
     def end(self, edit: EditState) -> None:
@@ -107,9 +110,9 @@ class Denoiser:
     def _kept(self, edit: EditState) -> Arrays:
         if edit.reference is None:
             edit.reference = self.references.pin(
-                edit.key, lambda: self._see(edit.wanted.latents, *edit.wanted.more)
+                edit.key, lambda: self._see(edit.wanted.latents, *edit.wanted.extra_references)
             )
         return edit.reference
 
     def _see(self, *images: np.ndarray) -> Arrays:
-        return self._reference.run(**self.family.reference(*images))
+        return self._reference.run(**self.family.reference_inputs(*images))

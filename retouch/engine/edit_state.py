@@ -13,8 +13,8 @@ from retouch.diffusion.region_buckets import rounded
 from retouch.diffusion.sigmas import euler_step, predict_clean
 from retouch.diffusion.step_cache import StepCache
 from retouch.engine.scheduler import BatchKey
+from retouch.families.base import Family
 from retouch.families.denoise_request import Arrays, DenoiseRequest
-from retouch.families.registry import Family
 from retouch.util.content_cache import size_of
 
 
@@ -57,23 +57,25 @@ class EditState:
     def __post_init__(self) -> None:
         wanted = self.wanted
         family = self.family
-        if len(wanted.more) > family.references:
+        if len(wanted.extra_references) > family.max_references:
             raise RequestError(
-                f"this checkpoint takes {family.references} reference images beside the edited one",
+                f"this checkpoint takes {family.max_references} reference images beside the edited one",
                 field="REFERENCES",
             )
         self.total = wanted.steps or self.default_steps
         self.grid = family.grid(wanted.latents)
         self.source = family.pack(wanted.latents)
-        self._reference = len(self.source) + sum(len(family.pack(each)) for each in wanted.more)
+        self._reference = len(self.source) + sum(
+            len(family.pack(each)) for each in wanted.extra_references
+        )
         denoised = (
             rounded(wanted.region, self.grid)
-            if family.partial
+            if family.supports_regions
             else wanted.region | wanted.region.any()
         )
         self.cells = np.flatnonzero(denoised)
         self._edited = (
-            wanted.region[self.cells] if family.partial else np.ones(len(self.cells), bool)
+            wanted.region[self.cells] if family.supports_regions else np.ones(len(self.cells), bool)
         )
         self.tokens = family.noise(wanted.seed, wanted.latents)[self.cells]
         self._sigmas = family.sigmas(self.total, len(self.source))
@@ -91,8 +93,8 @@ class EditState:
         for all of its edits."""
         wanted = self.wanted
         shapes = [each.shape for said in self._said for each in said.values()]
-        shapes += [each.shape for each in wanted.more]
-        whole = () if self.family.partial else wanted.latents.shape
+        shapes += [each.shape for each in wanted.extra_references]
+        whole = () if self.family.supports_regions else wanted.latents.shape
         return BatchKey(len(self.cells), self._reference, (*shapes, whole))
 
     @property
@@ -110,8 +112,10 @@ class EditState:
         instruction."""
         wanted = self.wanted
         family = self.family
-        self._fixed = self._fixed or [family.fixed(wanted, said, self.cells) for said in self._said]
-        varying = family.varying(wanted, self.tokens, self._sigmas[self.done])
+        self._fixed = self._fixed or [
+            family.constant_inputs(wanted, said, self.cells) for said in self._said
+        ]
+        varying = family.step_inputs(wanted, self.tokens, self._sigmas[self.done])
         return [varying | fixed for fixed in self._fixed]
 
     @property
@@ -127,7 +131,7 @@ class EditState:
             return self._advance(self._cache.velocity(self.tokens), reused=True)
         velocity = velocities[0]
         if len(velocities) > 1:
-            velocity = self.family.guided(*velocities, self.wanted.true_cfg)
+            velocity = self.family.apply_cfg(*velocities, self.wanted.true_cfg)
         self._cache.ran(self.tokens, velocity)
         return self._advance(velocity)
 

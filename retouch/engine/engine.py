@@ -7,10 +7,10 @@ at it, where the machine gains from steps side by side; an edit is in the hands 
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,10 @@ from retouch.engine.edit_state import EditState, Progress
 from retouch.engine.metrics import EngineMetrics
 from retouch.engine.scheduler import BatchKey, pick
 from retouch.families.denoise_request import DenoiseRequest
+from retouch.util.request_log import request_id
 from retouch.util.running_median import RunningMedian
+
+log = logging.getLogger(__name__)
 
 LATE = "DEADLINE_MS has passed; allow more time or ask for fewer steps"
 
@@ -228,8 +231,9 @@ class Engine:
                 seconds = time.monotonic() - edit.admitted
                 self.tally.first_preview_seconds += seconds
                 self.tally.preview_latency_seconds.append(seconds)
-            edit.stepping = failure is not None or not edit.steps
-        if edit.stepping:
+            is_over = failure is not None or not edit.steps
+            edit.stepping = is_over  # if not, another worker may take it from here on
+        if is_over:
             self._evict(edit, failure)
 
     def _evict(self, edit: Edit, failure: Exception | None = None) -> None:
@@ -241,7 +245,8 @@ class Engine:
             self._running.remove(edit)
             self._tell()
         self._denoiser.end(edit.state)
-        _told(edit.end, failure)
+        with request_id(edit.ticket):
+            _told(edit.end, failure)
 
     # -- what is known of it -----------------------------------------------------------------------
 
@@ -279,7 +284,7 @@ def _failure(function: Callable[..., Any], *arguments: Any) -> Exception | None:
 def _told(function: Callable[..., Any], *arguments: Any) -> None:
     """Call it; what it raises nobody waits for, so it goes to the log, and the worker lives on."""
     if failure := _failure(function, *arguments):
-        traceback.print_exception(failure)
+        log.error("a worker of the engine goes on after a failure", exc_info=failure)
 
 
 def _left(edit: Edit) -> bool:
@@ -287,5 +292,6 @@ def _left(edit: Edit) -> bool:
     try:
         return edit.left()
     except Exception:
-        traceback.print_exc()
+        with request_id(edit.ticket):
+            log.exception("it cannot be seen whether the client has left")
         return True

@@ -1,4 +1,4 @@
-"""The connector as a stage: the parser's meta-queries to the transformer's conditioning."""
+"""The stage `connector`: the parser's meta-queries to the transformer's prompt embeds."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from pathlib import Path
 import numpy as np
 
 from retouch.artifacts.manifest import read
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 
 GRAPH = "model"
 
 
 class Connector:
-    """A two-layer MLP, or nothing: a checkpoint whose text encoder speaks the transformer's
-    language has no such graph."""
+    """A two-layer MLP, or the identity: a text encoder's hidden states are prompt embeds already,
+    and such a checkpoint has no graph for this stage."""
 
     def __init__(self, folder: Path):
-        """ArtifactError when the artifact is not what the folder's manifest says."""
-        self._runner = OnnxRunner(folder, GRAPH) if f"{GRAPH}.onnx" in read(folder).files else None
+        """ArtifactError when the artifact does not match the folder's manifest."""
+        self._backend = (
+            OnnxBackend(folder, GRAPH) if f"{GRAPH}.onnx" in read(folder).files else None
+        )
 
     def run(self, queries: np.ndarray) -> np.ndarray:
-        """Meta-queries float32 [B, Q, D] → conditioning float32 [B, Q, J]."""
-        return (
-            queries if self._runner is None else self._runner.run(queries=queries)["conditioning"]
-        )
+        """Meta-queries float32 [B, Q, D] → prompt embeds float32 [B, Q, J]."""
+        if self._backend is None:
+            return queries
+        return self._backend.run(queries=queries)["conditioning"]

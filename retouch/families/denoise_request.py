@@ -12,11 +12,15 @@ Size = tuple[int, int]  # height and width in pixels
 
 @dataclass(frozen=True, eq=False)
 class DenoiseRequest:
-    """`latents` float32 [C, h, w] of the source, `more` those of further reference images.
-    `conditioning` are the arrays that the family's step graph is told by what to do, `negative` the
-    same of a negative instruction, which counts by `true_cfg`. `region` bool [N] the cells to edit:
-    the others keep the source's tokens, bit for bit. `steps` 0 is the family's default. Previews
-    show what the image would be without its noise. `step_cache` is a StepCache's threshold."""
+    """One edit of one source image.
+
+    - `latents` float32 [C, h, w] of the source, `extra_references` those of further images.
+    - `conditioning`: the family's arrays by name, without a batch dimension; `prompt_embeds` [T, J]
+      in all families. `negative` are those of a negative instruction, applied with `true_cfg`.
+    - `region` bool [N]: the cells to edit. The others keep the source's tokens, bit for bit.
+    - `steps` 0 and `guidance` 0 are the family's defaults.
+    - `previews`: how many are due before the result. They show the prediction without its noise.
+    - `step_cache`: the threshold of a StepCache."""
 
     latents: np.ndarray
     conditioning: Arrays
@@ -26,6 +30,6 @@ class DenoiseRequest:
     guidance: float = 0.0
     previews: int = 0
     step_cache: float = 0.0
-    more: tuple[np.ndarray, ...] = ()
+    extra_references: tuple[np.ndarray, ...] = ()
     negative: Arrays | None = None
     true_cfg: float = 1.0

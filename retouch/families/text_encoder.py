@@ -1,5 +1,5 @@
-"""The text side of a checkpoint on the host: an instruction, and photos where the text model sees
-them, to what the diffusion transformer is told. numpy only."""
+"""The text encoder of a checkpoint on the host: an instruction, and photos where the text model
+sees them, to prompt embeds. numpy only."""
 
 from __future__ import annotations
 
@@ -10,33 +10,29 @@ from typing import Protocol
 import numpy as np
 
 from retouch.artifacts.manifest import read
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
-
-# family in the manifest: module and class
-TEXT_ENCODERS = {
-    "flux-kontext": ("retouch.families.flux_kontext.text", "TextEncoder"),
-    "flux2-klein-kv": ("retouch.families.flux2_klein.text", "TextEncoder"),
-    "qwen-image-edit": ("retouch.families.qwen_image_edit.text", "TextEncoder"),
-}
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
+from retouch.families.registry import class_of, package_of
 
 
 class TextEncoder(Protocol):
-    """Made as `TextEncoder(folder, runner)` of the version folder that the text encoder was
+    """Made as `TextEncoder(folder, backend)` of the version folder that the text encoder was
     exported to."""
 
-    def read(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """The family's conditioning, without a batch dimension; `conditioning` [T, J] is what the
-        network attends to. `photos` uint8 [H, W, 3] of any size; ValueError for more or fewer than
-        the family takes."""
+    def encode_text(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """The family's conditioning by name, float32 without a batch dimension: `prompt_embeds`
+        [T, J] and, in some families, `pooled_prompt_embeds` [P].
+
+        `photos` are uint8 [H, W, 3] of any size; ValueError for more or fewer than the family
+        takes."""
 
 
-def text_encoder_of(folder: Path, runner: Opener = OnnxRunner) -> TextEncoder:
-    """The reader of the folder's family; ArtifactError, ValueError when the family has none."""
+def text_encoder_of(folder: Path, backend: BackendFactory = OnnxBackend) -> TextEncoder:
+    """The text encoder of the folder's family; ArtifactError, and ValueError when the family has a
+    parser in its place."""
     family = read(folder).family
-    if family not in TEXT_ENCODERS:
-        raise ValueError(
-            f"the family {family!r} has no reader; there are {', '.join(TEXT_ENCODERS)}"
-        )
-    module, kind = TEXT_ENCODERS[family]
-    return getattr(importlib.import_module(module), kind)(folder, runner)
+    package = package_of(family)
+    if class_of(family).has_parser:
+        raise ValueError(f"the family {family!r} has a parser and no text encoder")
+    module = importlib.import_module(f"{__package__}.{package}.text")
+    return module.TextEncoder(folder, backend)

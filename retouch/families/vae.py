@@ -1,5 +1,5 @@
-"""The autoencoder as two stages, between pixels and normalised latents, `factor` times smaller each
-way."""
+"""The autoencoder's two stages, between pixels and normalised latents. Latents have 1/`factor` of
+the pixels in each direction."""
 
 from __future__ import annotations
 
@@ -7,37 +7,40 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.preview import to_uint8
 from retouch.util.content_cache import Cache, key_of
 
-BYTES = 32 << 20  # of latents
+GRAPH = "model"
+BYTES = 32 << 20  # of cached latents
 
 
 class VaeEncoder:
-    """It remembers images' latents."""
+    """Caches latents by their image's content."""
 
-    def __init__(self, folder: Path, bytes: int = BYTES, runner: Opener = OnnxRunner):
-        """ArtifactError when the artifact is not what the folder's manifest says."""
-        self._runner = runner(folder, "model")
-        self.seen = Cache(bytes)
+    def __init__(self, folder: Path, bytes: int = BYTES, backend: BackendFactory = OnnxBackend):
+        """ArtifactError when the artifact does not match the folder's manifest."""
+        self._backend = backend(folder, GRAPH)
+        self.cache = Cache(bytes)
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
-        """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the posterior's
-        mode; not to be written to."""
-        return self.seen.get(key_of(pixels), lambda: self._encode(pixels))
+        """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the mode of the
+        posterior. The array is the cache's: do not write to it."""
+        return self.cache.get(key_of(pixels), lambda: self._encode(pixels))
 
     def _encode(self, pixels: np.ndarray) -> np.ndarray:
         scaled = pixels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(127.5) - 1
-        return self._runner.run(pixels=scaled)["latents"]
+        return self._backend.run(pixels=scaled)["latents"]
 
 
 class VaeDecoder:
-    def __init__(self, folder: Path, runner: Opener = OnnxRunner):
-        """ArtifactError when the artifact is not what the folder's manifest says."""
-        self._runner = runner(folder, "model")
+    """Latents to pixels, uncached."""
+
+    def __init__(self, folder: Path, backend: BackendFactory = OnnxBackend):
+        """ArtifactError when the artifact does not match the folder's manifest."""
+        self._backend = backend(folder, GRAPH)
 
     def run(self, latents: np.ndarray) -> np.ndarray:
         """Latents float32 [B, C, h, w] → images uint8 [B, factor · h, factor · w, 3]."""
-        return to_uint8(self._runner.run(latents=latents)["pixels"].transpose(0, 2, 3, 1))
+        return to_uint8(self._backend.run(latents=latents)["pixels"].transpose(0, 2, 3, 1))

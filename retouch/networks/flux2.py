@@ -1,18 +1,17 @@
 """The two passes of a Flux2Transformer2DModel in K/V mode, with position ids of their own for every
 edit of a batch.
 
-`diffusers.Flux2Transformer2DModel.forward` takes the position ids of the first batch entry for all
-of them, which rules out edits of different regions in one batch. These passes use its weights and
-its formulas (K/V mode of `transformer_flux2.py`), take ids [B, N, 4], and run the reference apart
-from the target.
+`diffusers.Flux2Transformer2DModel.forward` uses the first row's position ids for the whole batch,
+so edits of different regions could not share one. These passes use its weights and its formulas
+(K/V mode of `transformer_flux2.py`), take ids [B, N, 4], and run the reference apart from the
+target.
 
-A transformer with more channels than a token has also sees, beside every noisy token, the source's
-token at that place, as FLUX.1's control models do, and the layout; a reference token has zeros
-there.
+A transformer may take more channels than a token has. They hold the source's token in the same
+place, as in FLUX.1's control models, and the features of boxes. A reference token has zeros there.
 
 In bfloat16 the time embedding, the rotations and the scale of the attention are float32, as in
-diffusers. The scale is multiplied into the rotated queries: no bfloat16 constant (0.4 % off) lies
-between the two products of the attention."""
+diffusers. The scale is multiplied into the rotated queries, because as a bfloat16 constant it would
+be 0.4 % off."""
 
 import math
 
@@ -21,21 +20,20 @@ import torch.nn.functional as F
 from diffusers import Flux2Transformer2DModel
 from torch import Tensor
 
-REFERENCE_TIMESTEP = 0.0  # at which the reference tokens are modulated
+REFERENCE_TIMESTEP = 0.0  # of the reference tokens' modulation
 
 
 def reference(model: Flux2Transformer2DModel, tokens: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys (rotated) and values of every layer for reference `tokens` [B, R, C] at `ids` [B, R, 4];
-    C ≤ in_channels.
+    """Keys (rotated) and values of every layer, two tensors [B, layers, R, heads, head size].
 
-    Returns two tensors [B, layers, R, heads, head size]. They depend on the image alone.
-    """
+    `tokens` [B, R, C] of the reference have C ≤ in_channels, and `ids` are [B, R, 4]. The result
+    depends on the image alone."""
     timestep = torch.full_like(tokens[:, 0, 0], REFERENCE_TIMESTEP)
     emb = _time(model, timestep)
     rope = _rope(model, ids)
     image_mod, single_mod = (
-        _modulation(each, emb)
-        for each in (model.double_stream_modulation_img, model.single_stream_modulation)
+        _modulation(layer, emb)
+        for layer in (model.double_stream_modulation_img, model.single_stream_modulation)
     )
     missing = model.config.in_channels - tokens.shape[-1]
     hidden = model.x_embedder(F.pad(tokens, (0, missing)))
@@ -53,7 +51,7 @@ def reference(model: Flux2Transformer2DModel, tokens: Tensor, ids: Tensor) -> tu
         hidden, k, v = _single(block, hidden, single_mod[0], rope)
         keys.append(k)
         values.append(v)
-    _, k, v, _ = _wide(last, hidden, single_mod[0])  # nothing follows that would need its queries
+    _, k, v, _ = _wide(last, hidden, single_mod[0])  # its queries are not used
     keys.append(_rotate(_heads(k, last.attn, last.attn.norm_k), rope))
     values.append(_heads(v, last.attn))
     return torch.stack(keys, 1), torch.stack(values, 1)
@@ -69,15 +67,15 @@ def step(
     keys: Tensor,
     values: Tensor,
 ) -> Tensor:
-    """What the model predicts, [B, N, out_channels], for target `tokens` [B, N, in_channels] at
+    """The model's prediction [B, N, out_channels] for target `tokens` [B, N, in_channels] at
     `timestep` [B] (sigma).
 
-    `conditioning` [B, Q, J] with ids [B, Q, 4]; `keys`, `values` as `reference` returns them. The
-    target may be any subset of the image's tokens: `ids` [B, N, 4] says which."""
+    `conditioning` is [B, Q, J] with ids [B, Q, 4]. `keys` and `values` are those of `reference`.
+    The target may be any subset of the image's tokens, those at `ids` [B, N, 4]."""
     emb = _time(model, timestep)
     image_mod, text_mod, single_mod = (
-        _modulation(each, emb)
-        for each in (
+        _modulation(layer, emb)
+        for layer in (
             model.double_stream_modulation_img,
             model.double_stream_modulation_txt,
             model.single_stream_modulation,
@@ -174,8 +172,8 @@ def _heads(x: Tensor, attn, norm=None) -> Tensor:
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, prefix=None) -> Tensor:
-    """Softmax attention over [prefix, k], q scaled already; all [B, S, heads, head size] → [B, S,
-    heads × head size]."""
+    """Softmax attention over [prefix, k] with scaled q, all [B, S, heads, head size] → [B, S, heads
+    × head size]."""
     if prefix is not None:
         k = torch.cat([prefix[0], k], 1)
         v = torch.cat([prefix[1], v], 1)
@@ -186,8 +184,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, prefix=None) -> Tensor:
 
 
 def _rope(model, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [B, S, 1, head size] in float32, pairs repeated as `apply_rotary_emb` wants
-    them; the first sine of a pair is negative, as its partner comes with a minus."""
+    """Cosines and sines [B, S, 1, head size] in float32, repeated for pairs as in
+    `apply_rotary_emb`. The first sine of a pair is negative."""
     angles = []
     for axis, dim in enumerate(model.pos_embed.axes_dim):
         even = torch.arange(0, dim, 2, dtype=torch.float32, device=ids.device)
@@ -203,7 +201,7 @@ def _query(q: Tensor, rope) -> Tensor:
 
 
 def _rotate(x: Tensor, rope, scale: float = 1.0) -> Tensor:
-    """`x` rotated and scaled in float32, as its own type again."""
+    """`x` [B, S, heads, head size] rotated and scaled in float32; returned in its own type."""
     cos, sin = rope
     wide = x.float()
     turned = wide * cos + wide.index_select(-1, _swapped(x)) * sin
@@ -211,5 +209,5 @@ def _rotate(x: Tensor, rope, scale: float = 1.0) -> Tensor:
 
 
 def _swapped(x: Tensor) -> Tensor:
-    """Indices that change the places of the two halves of every pair: 1, 0, 3, 2, …"""
+    """Indices that swap the numbers of every pair: 1, 0, 3, 2, …"""
     return torch.arange(x.shape[-1], device=x.device) ^ 1

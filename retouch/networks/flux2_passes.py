@@ -1,4 +1,4 @@
-"""The two passes of a Flux2Transformer2DModel in K/V mode."""
+"""The two passes of a Flux2Transformer2DModel in K/V mode, as modules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from retouch.networks.flux2 import reference, step
 
 
 class Reference(nn.Module):
-    """Keys and values of the source, once an image."""
+    """Keys and values of the reference, once an image: two tensors [B, layers, R, heads, head
+    size]."""
 
     outputs = ("k", "v")
 
@@ -23,11 +24,9 @@ class Reference(nn.Module):
 
 
 class Step(nn.Module):
-    """Velocity in float32, whatever the transformer predicts: the host's Euler loop is the same for
-    any family.
+    """The velocity [B, N, C] in float32, for a transformer that predicts it or the clean tokens.
 
-    `beside` are the channels that a token has beside its noise, in a transformer that takes some.
-    """
+    `beside` [B, N, …] are further channels of the tokens, in a transformer that takes some."""
 
     outputs = ("velocity",)
 
@@ -57,3 +56,9 @@ class Step(nn.Module):
             if self.prediction == "sample"
             else predicted
         )
+
+
+PASSES = {
+    "reference": lambda network, settings: Reference(network),
+    "step": lambda network, settings: Step(network, settings["prediction"]),
+}

@@ -1,4 +1,4 @@
-"""FLUX.1 Kontext's pass: diffusers' own, which has the reference's tokens among the others."""
+"""FLUX.1 Kontext's pass: diffusers' own, with the reference's tokens behind the target's."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from retouch.diffusion.sigmas import TRAINED_STEPS
 
 
 class Step(nn.Module):
-    """`tokens` [B, S, C] are the target's, then the reference's; the velocity [B, S, C] counts for
-    the target's.
+    """The velocity [B, S, C] in float32 of `tokens` [B, S, C], the target's and then the
+    reference's. Only the target's velocity is used.
 
-    `ids` [B, S, 3] and `text_ids` [B, T, 3] are diffusers', which has one set for the batch: the
-    first row's count. `guidance` [B] is the distilled one's strength, of a network that has it
-    embedded. `timestep` [B] is the noise level; `FluxKontextPipeline` rounds a thousand times it to
-    the network's type, and so a share of 1 comes to the network."""
+    Of `ids` [B, S, 3] and `text_ids` [B, T, 3] the first row's hold for the batch, as in diffusers.
+    `guidance` [B] is the strength of a network with embedded guidance. `timestep` [B] is the noise
+    level in 0..1. As in `FluxKontextPipeline`, 1000 times it is rounded to the network's type."""
 
     outputs = ("velocity",)
 
@@ -44,3 +43,6 @@ class Step(nn.Module):
             txt_ids=text_ids[0],
             return_dict=False,
         )[0].float()
+
+
+PASSES = {"step": lambda network, settings: Step(network)}

@@ -1,5 +1,4 @@
-"""A linear layer in FP8 (E4M3): as a matrix unit multiplies it, and the same numbers where there is
-none."""
+"""A linear layer in FP8 (E4M3), on matrix units, or emulated with the same numbers."""
 
 from __future__ import annotations
 
@@ -9,8 +8,8 @@ from torch import Tensor, nn
 
 E4M3 = torch.float8_e4m3fn
 LARGEST = 448.0  # of E4M3
-MULTIPLE = 16  # torch._scaled_mm wants both sizes of a weight in it
-CAPABILITY = (8, 9)  # CUDA's from which matrix units take E4M3: Ada, Hopper, Blackwell
+MULTIPLE = 16  # of both sizes of a weight for torch._scaled_mm
+CAPABILITY = (8, 9)  # of the first CUDA GPUs with E4M3 matrix units: Ada, Hopper, Blackwell
 
 
 def multiplies_fp8(device: torch.device) -> bool:
@@ -19,8 +18,7 @@ def multiplies_fp8(device: torch.device) -> bool:
 
 
 def to_fp8(numbers: Tensor, scale: Tensor) -> Tensor:
-    """E4M3 numbers of `numbers` in units of `scale`: to nearest, ties to even, what is too large to
-    the largest."""
+    """`numbers` / `scale` as E4M3: rounded to nearest, ties to even, and clamped to the largest."""
     return (numbers.float() / scale).clamp(-LARGEST, LARGEST).to(E4M3)
 
 
@@ -28,10 +26,9 @@ class Fp8Linear(nn.Module):
     """[..., in] → [..., out] in the input's type: input and weight in E4M3, sums in float32,
     rounded once.
 
-    Scales are float32 scalars, one a tensor. Layers that share an activation should share the very
-    tensor `scale`: then a compiler sees that it need be rounded only once. With powers of two it
-    does not matter where they are multiplied in, and the two ways differ in the order of their sums
-    only."""
+    Scales are float32 scalars, one a tensor. Layers that share an activation should share the
+    tensor object `scale`, so that a compiler rounds the activation once. With powers of two the
+    native and the emulated way differ in the order of sums only."""
 
     def __init__(
         self,
@@ -41,8 +38,8 @@ class Fp8Linear(nn.Module):
         bias: Tensor | None = None,
         native: bool | None = None,
     ):
-        """`weight` is E4M3 [out, in]; torch._scaled_mm multiplies if `native`, by default where it
-        is quick."""
+        """`weight` is E4M3 [out, in]. `native` multiplies by torch._scaled_mm; the default is where
+        the device has the matrix units."""
         super().__init__()
         self.rows, self.columns = weight.shape
         self.native = multiplies_fp8(weight.device) if native is None else native
@@ -60,8 +57,8 @@ class Fp8Linear(nn.Module):
         return product[:, : self.rows].unflatten(0, x.shape[:-1])
 
     def _native(self, narrow: Tensor, dtype: torch.dtype) -> Tensor:
-        """Fast accumulation is what Hopper's FP8 rate needs: sums of about 14 bits, which E4M3's 4
-        do not notice."""
+        """Fast accumulation, which Hopper's FP8 rate needs, keeps about 14 bits of a sum; E4M3 has
+        4."""
         return torch._scaled_mm(
             narrow,
             self.weight.t(),
@@ -81,7 +78,7 @@ class Fp8Linear(nn.Module):
 
 
 def _padded(weight: Tensor) -> Tensor:
-    """With zeros up to sizes that torch._scaled_mm takes."""
+    """`weight` with zeros up to multiples of MULTIPLE."""
     rows, columns = (-size % MULTIPLE for size in weight.shape)
     if not rows and not columns:
         return weight.contiguous()

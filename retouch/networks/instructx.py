@@ -1,5 +1,5 @@
-"""The small torch modules that join a vision-language model to a diffusion transformer, as
-InstructX has them."""
+"""InstructX's small torch modules between the vision-language model and the diffusion
+transformer."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 
 class MetaQueries(ModelMixin, ConfigMixin):
-    """Learnt input embeddings [count, width] that follow the prompt; their last hidden states are
-    what is passed on."""
+    """Learnt input embeddings [count, width] behind the prompt. Their last hidden states are the
+    connector's input."""
 
     @register_to_config
     def __init__(self, count: int = 8, width: int = 192):
@@ -20,8 +20,8 @@ class MetaQueries(ModelMixin, ConfigMixin):
 
 
 class Connector(ModelMixin, ConfigMixin):
-    """Two-layer MLP, meta-queries [B, Q, width] → conditioning [B, Q, out]; `share` queries go
-    together."""
+    """A two-layer MLP, meta-queries [B, Q, width] → prompt embeds [B, Q, out]. Groups of `share`
+    queries are its inputs."""
 
     @register_to_config
     def __init__(self, width: int = 192, hidden: int = 768, out: int = 192, share: int = 1):
@@ -31,16 +31,16 @@ class Connector(ModelMixin, ConfigMixin):
 
     def forward(self, queries: Tensor) -> Tensor:
         slots = queries.unflatten(1, (-1, self.config.share)).flatten(2)
-        said = self.down(nn.functional.gelu(self.up(slots)))
-        return said.unflatten(2, (self.config.share, -1)).flatten(1, 2)
+        embeds = self.down(nn.functional.gelu(self.up(slots)))
+        return embeds.unflatten(2, (self.config.share, -1)).flatten(1, 2)
 
 
 @dataclass
 class Understanding:
-    """What the heads read from the parser's hidden states, for S operation slots and V cells.
+    """The heads' outputs, for S operation slots and V cells.
 
-    labels [B, S, K]: logits of every field, one after the other; boxes [B, S, 2, 4]: target and
-    value box as shares x0, y0, x1, y1; region [B, V]: logit that a cell changes."""
+    `labels` [B, S, K]: logits of all fields. `boxes` [B, S, 2, 4]: target and value box as shares
+    x0, y0, x1, y1. `region` [B, V]: the logit that a cell changes."""
 
     labels: Tensor
     boxes: Tensor
@@ -48,11 +48,11 @@ class Understanding:
 
 
 class ParserHeads(ModelMixin, ConfigMixin):
-    """Reads operations, boxes and the region; every slot has an equal share of the meta-queries.
+    """Predicts operations, boxes and the region. Every slot has an equal share of the meta-queries.
 
-    Every cell says where the shape in it stands, and a slot points at the cells of its target: a
-    box is a mean over the cells pointed at. A value's box is the target's, or what the slot says
-    itself, or between the two."""
+    Every cell predicts the box of the shape in it, and a slot attends to the cells of its target: a
+    target's box is their weighted mean. A value's box is a blend of the target's and of the slot's
+    own prediction."""
 
     @register_to_config
     def __init__(

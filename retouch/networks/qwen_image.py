@@ -1,10 +1,9 @@
 """A QwenImageTransformer2DModel's pass in real numbers, with the formulas of
 `transformer_qwenimage.py`.
 
-diffusers' own forward rotates complex numbers and splits a batch by its values, neither of which
-can be exported. A rotary table comes with the inputs, and what has no noise (`zero_cond_t`) is
-modulated by a second time of each edit. As in `retouch.networks.flux2`, rotations and the scale of
-the attention are float32."""
+diffusers' own forward rotates complex numbers and splits a batch by its values, which cannot be
+exported. Here a rotary table is an input. With `zero_cond_t` references are modulated by a second
+time, 0. As in `retouch.networks.flux2`, rotations and the scale of the attention are float32."""
 
 from __future__ import annotations
 
@@ -18,8 +17,8 @@ class Step(nn.Module):
     """The velocity [B, N, C] in float32 of the target's `tokens` [B, N, C] beside `references` [B,
     R, C].
 
-    Inputs as `step` takes them, but `timestep` [B] is 1000 σ, rounded to the network's type before
-    it is divided, as the pipelines do."""
+    Inputs are those of `step`, but `timestep` [B] is 1000 σ. It is rounded to the network's type
+    before it is divided, as in the pipelines."""
 
     outputs = ("velocity",)
 
@@ -57,7 +56,7 @@ def step(
     `text` [B, T, J]; `timestep` [B] in 0..1; `rope` [B, N + R, 2, D] and `text_rope` [B, T, 2, D]
     are cosines and sines of half the head size."""
     hidden = model.img_in(torch.cat([tokens, references], 1))
-    words = model.txt_in(model.txt_norm(text))
+    text_hidden = model.txt_in(model.txt_norm(text))
     times = timestep[:, None]
     still = None
     if model.zero_cond_t:
@@ -73,45 +72,49 @@ def step(
     tables = _tables(torch.cat([text_rope, rope], 1))
     *blocks, last = model.transformer_blocks
     for block in blocks:
-        hidden, said, text_mod = _attended(block, hidden, words, embedded, still, tables)
-        words = _words(block, words, said, text_mod)
+        hidden, text_out, text_mod = _attended(block, hidden, text_hidden, embedded, still, tables)
+        text_hidden = _text_after(block, text_hidden, text_out, text_mod)
     hidden, _, _ = _attended(
-        last, hidden, words, embedded, still, tables
-    )  # nothing follows that would need its words
+        last, hidden, text_hidden, embedded, still, tables
+    )  # its text output is not used
     return model.proj_out(model.norm_out(hidden[:, : tokens.shape[1]], embedded[:, 0]))
 
 
 def _attended(
     block,
     hidden: Tensor,
-    words: Tensor,
+    text_hidden: Tensor,
     embedded: Tensor,
     still: Tensor | None,
     tables: tuple[Tensor, Tensor],
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """The image's hidden states after a block, and what its words take on by: what attention gives
-    them, and how they are modulated."""
+    """The image's hidden states after a block, the text's output of the attention, and the text's
+    modulation."""
     image = block.img_mod(embedded).chunk(6, -1)
-    text = block.txt_mod(embedded[:, :1]).chunk(6, -1)
+    text_mod = block.txt_mod(embedded[:, :1]).chunk(6, -1)
     if still is not None:
-        image = [torch.where(still, each[:, 1:], each[:, :1]) for each in image]
-    mixed, said = _attend(
+        image = [torch.where(still, part[:, 1:], part[:, :1]) for part in image]
+    mixed, text_out = _attend(
         block.attn,
         _modulated(block.img_norm1(hidden), *image[:2]),
-        _modulated(block.txt_norm1(words), *text[:2]),
+        _modulated(block.txt_norm1(text_hidden), *text_mod[:2]),
         tables,
     )
     hidden = hidden + image[2] * block.attn.to_out[0](mixed)
     return (
         hidden + image[5] * block.img_mlp(_modulated(block.img_norm2(hidden), *image[3:5])),
-        said,
-        text,
+        text_out,
+        text_mod,
     )
 
 
-def _words(block, words: Tensor, said: Tensor, text: tuple[Tensor, ...]) -> Tensor:
-    words = words + text[2] * block.attn.to_add_out(said)
-    return words + text[5] * block.txt_mlp(_modulated(block.txt_norm2(words), *text[3:5]))
+def _text_after(
+    block, text_hidden: Tensor, text_out: Tensor, text_mod: tuple[Tensor, ...]
+) -> Tensor:
+    """The text's hidden states after a block."""
+    hidden = text_hidden + text_mod[2] * block.attn.to_add_out(text_out)
+    modulated = _modulated(block.txt_norm2(hidden), *text_mod[3:5])
+    return hidden + text_mod[5] * block.txt_mlp(modulated)
 
 
 def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -119,41 +122,44 @@ def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 
 
 def _attend(
-    attn, image: Tensor, words: Tensor, tables: tuple[Tensor, Tensor]
+    attn, image: Tensor, text: Tensor, tables: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """What image and words, in one softmax, give the image, and what they give the words, before
-    they are projected."""
+    """Joint attention over text and image: the image's and the text's outputs, before they are
+    projected."""
     size = attn.inner_dim // attn.heads
-    count = words.shape[1]
+    count = text.shape[1]
 
-    def heads(said: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        return said.unflatten(-1, (-1, size)), seen.unflatten(-1, (-1, size))
+    def heads(text: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        return text.unflatten(-1, (-1, size)), image.unflatten(-1, (-1, size))
 
     def normal(pair: tuple[Tensor, Tensor], *norms) -> Tensor:
-        return torch.cat([norm(each) for norm, each in zip(norms, pair)], 1)
+        return torch.cat([norm(part) for norm, part in zip(norms, pair)], 1)
 
-    q = normal(heads(attn.add_q_proj(words), attn.to_q(image)), attn.norm_added_q, attn.norm_q)
-    k = normal(heads(attn.add_k_proj(words), attn.to_k(image)), attn.norm_added_k, attn.norm_k)
-    v = torch.cat(heads(attn.add_v_proj(words), attn.to_v(image)), 1)
+    q = normal(heads(attn.add_q_proj(text), attn.to_q(image)), attn.norm_added_q, attn.norm_q)
+    k = normal(heads(attn.add_k_proj(text), attn.to_k(image)), attn.norm_added_k, attn.norm_k)
+    v = torch.cat(heads(attn.add_v_proj(text), attn.to_v(image)), 1)
     q = _rotated(q, tables, size**-0.5)
     k = _rotated(k, tables)
-    mixed = F.scaled_dot_product_attention(*(each.transpose(1, 2) for each in (q, k, v)), scale=1.0)
+    mixed = F.scaled_dot_product_attention(*(part.transpose(1, 2) for part in (q, k, v)), scale=1.0)
     mixed = mixed.transpose(1, 2).flatten(2)
     return mixed[:, count:], mixed[:, :count]
 
 
 def _tables(rope: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [B, N, 1, head size] for neighbouring numbers; the first of a pair loses
-    what the second gives it, so its sine is negative."""
+    """Cosines and sines [B, N, 1, head size] for pairs of neighbouring numbers. The first sine of a
+    pair is negative."""
     cos, sin = rope.repeat_interleave(2, -1).unsqueeze(3).unbind(2)
     return cos, sin * (2.0 * (torch.arange(sin.shape[-1], device=sin.device) % 2) - 1)
 
 
 def _rotated(x: Tensor, tables: tuple[Tensor, Tensor], scale: float = 1.0) -> Tensor:
-    """Neighbouring numbers of x [B, N, heads, head size] turned together and scaled in float32, as
-    its own type again."""
+    """x [B, N, heads, head size] rotated in pairs of neighbouring numbers and scaled, in float32;
+    returned in its own type."""
     (cos, sin) = tables
     wide = x.float()
     swapped = wide.index_select(-1, torch.arange(x.shape[-1], device=x.device) ^ 1)
     turned = wide * cos + swapped * sin
     return (turned if scale == 1 else turned * scale).type_as(x)
+
+
+PASSES = {"step": lambda network, settings: Step(network)}

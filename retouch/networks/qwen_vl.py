@@ -1,9 +1,9 @@
 """Qwen2.5-VL's passes in torch: images to tokens, and a prompt with its images' tokens to hidden
 states.
 
-`Qwen2_5_VLModel.forward` packs images of all sizes into one sequence and finds its windows from
-their values, which no exporter can follow. Here a batch holds images of one size, and windows come
-padded to one length from the host."""
+`Qwen2_5_VLModel.forward` packs images of all sizes into one sequence and derives windows from
+values, which cannot be exported. Here a batch has images of one size, and the host pads windows to
+one length."""
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from transformers import Qwen2_5_VLModel
 from retouch.networks.instructx import MetaQueries
 
 
-def see(
+def encode_image(
     visual,
     patches: Tensor,
     cos: Tensor,
@@ -23,7 +23,7 @@ def see(
 ) -> Tensor:
     """Inputs as `PatchLayout.inputs` makes them → vision tokens [B, V, width].
 
-    ValueError when a tower with windowed attention is not given its windows.
+    ValueError when the inputs of a tower with windowed attention have no windows.
     """
     whole = set(visual.fullatt_block_indexes)
     if real is None and len(whole) != len(visual.blocks):
@@ -37,7 +37,7 @@ def see(
     return merged if restore is None else _gather(merged, restore)
 
 
-def read(
+def encode_queries(
     model: Qwen2_5_VLModel,
     meta_queries: MetaQueries,
     vision_tokens: Tensor,
@@ -47,16 +47,18 @@ def read(
     cos: Tensor,
     sin: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Hidden states at the meta-queries [B, Q, width] and at the image's tokens [B, V, width];
-    inputs as `Prompts`, with the tables of their positions. Causal attention alone: a row may be
-    padded on the right only."""
-    hidden = _placed(model.language_model.embed_tokens(ids), image_index, vision_tokens)
+    """Hidden states at the meta-queries [B, Q, width] and at the image's tokens [B, V, width].
+
+    `vision_tokens` [B, V, width] as by `encode_image`; `ids` [B, T] and the indexes as in
+    `retouch.families.instructx.prompt.Prompts`, with rotary tables [B, T, head size] of their
+    positions. Rows may be padded on the right only, because the only mask is causal."""
+    hidden = _scatter(model.language_model.embed_tokens(ids), image_index, vision_tokens)
     queries = meta_queries.weight.expand(ids.shape[0], -1, -1)
-    hidden = _last(model, _placed(hidden, query_index, queries), cos, sin)
+    hidden = _run_layers(model, _scatter(hidden, query_index, queries), cos, sin)
     return _gather(hidden, query_index), _gather(hidden, image_index)
 
 
-def hear(
+def encode_text(
     model: Qwen2_5_VLModel,
     ids: Tensor,
     vision_tokens: Tensor,
@@ -65,22 +67,25 @@ def hear(
     sin: Tensor,
 ) -> Tensor:
     """The last hidden states [B, T, width] of prompts `ids` [B, T] with images' tokens [B, V,
-    width] at `image_index` [B, V]; rotary tables [B, T, head size]. Causal attention alone: no row
-    may be padded on the left."""
-    return _last(
-        model, _placed(model.language_model.embed_tokens(ids), image_index, vision_tokens), cos, sin
+    width] at `image_index` [B, V], with rotary tables [B, T, head size]. Rows may be padded on the
+    right only, because the only mask is causal."""
+    return _run_layers(
+        model,
+        _scatter(model.language_model.embed_tokens(ids), image_index, vision_tokens),
+        cos,
+        sin,
     )
 
 
-def _last(model: Qwen2_5_VLModel, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _run_layers(model: Qwen2_5_VLModel, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     tables = cos.to(hidden.dtype), sin.to(hidden.dtype)
     for layer in model.language_model.layers:
         hidden = layer(hidden, attention_mask=None, position_embeddings=tables)
     return model.language_model.norm(hidden)
 
 
-def _placed(hidden: Tensor, index: Tensor, tokens: Tensor) -> Tensor:
-    """`hidden` [B, T, width] with `tokens` [B, N, width] at `index` [B, N]."""
+def _scatter(hidden: Tensor, index: Tensor, tokens: Tensor) -> Tensor:
+    """`hidden` [B, T, width] with `tokens` [B, N, width] in the places `index` [B, N]."""
     return hidden.scatter(
         1, index[..., None].expand(-1, -1, hidden.shape[-1]), tokens.to(hidden.dtype)
     )
@@ -91,13 +96,13 @@ def _gather(hidden: Tensor, index: Tensor) -> Tensor:
 
 
 def _within_windows(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor) -> Tensor:
-    """x [B, W, S, width]; every window by itself."""
+    """Attention within every window of x [B, W, S, width]."""
     mixed = _attend(attn, x.flatten(0, 1), cos.flatten(0, 1), sin.flatten(0, 1), real.flatten(0, 1))
     return mixed.unflatten(0, x.shape[:2])
 
 
 def _over_the_image(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor | None) -> Tensor:
-    """x [B, P, width] or [B, W, S, width]."""
+    """Attention over the whole image x, [B, P, width] or [B, W, S, width]."""
     if real is None:
         return _attend(attn, x, cos, sin, None)
     mixed = _attend(attn, x.flatten(1, 2), cos.flatten(1, 2), sin.flatten(1, 2), real.flatten(1, 2))
@@ -105,7 +110,8 @@ def _over_the_image(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor | No
 
 
 def _attend(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor | None) -> Tensor:
-    """x [B, N, width], tables [B, N, head size]; nothing attends to what is not `real` [B, N]."""
+    """Attention over x [B, N, width] with tables [B, N, head size]; patches that are not `real`
+    bool [B, N] are masked."""
     q, k, v = attn.qkv(x).unflatten(-1, (3, attn.num_heads, attn.head_dim)).unbind(2)
     cos = cos[:, :, None]
     sin = sin[:, :, None]

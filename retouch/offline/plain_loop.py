@@ -1,5 +1,7 @@
-"""One edit as a plain loop over the stages in one process: what serving is measured against, and
-what is evaluated."""
+"""One edit as a plain loop over the stages in one process, for families with a parser. Serving is
+measured against it, and it is what is evaluated."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from retouch.api.request import EditRequest
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.engine.edit_state import Progress
 from retouch.families.connector import Connector
@@ -21,46 +23,67 @@ from retouch.serving.preprocess import preprocess, region_of
 
 
 class PlainLoop:
-    """The stages of a model repository, one after the other."""
+    """The stages of a model repository, run one after the other."""
 
-    def __init__(self, repository: Path, lane: str = "bf16", runner: Opener = OnnxRunner):
-        """`runner` is the denoiser's."""
+    def __init__(self, repository: Path, lane: str = "bf16", backend: BackendFactory = OnnxBackend):
+        """`backend` is the denoiser's; ArtifactError."""
 
-        def stage(kind: type, name: str):
-            return kind(Path(repository) / name / "1")
+        def folder(name: str) -> Path:
+            return Path(repository) / name / "1"
 
         self.lane = lane
-        self.parser = stage(Parser, "vl_parser")
-        self.connector = stage(Connector, "connector")
-        self.encoder = stage(VaeEncoder, "vae_encoder")
-        self.decoder = stage(VaeDecoder, "vae_decoder")
-        self.denoiser = Denoiser(Path(repository) / f"denoiser_{lane}" / "1", runner)
+        self.parser = Parser(folder("vl_parser"))
+        self.connector = Connector(folder("connector"))
+        self.encoder = VaeEncoder(folder("vae_encoder"))
+        self.decoder = VaeDecoder(folder("vae_decoder"))
+        self.denoiser = Denoiser(folder(f"denoiser_{lane}"), backend)
 
     def edit(self, request: EditRequest) -> bytes:
-        """The encoded result: the very bytes that the server answers."""
+        """The encoded result, byte for byte what the server answers."""
         prepared = preprocess(
             request, choose(request.precision, (self.lane,)), self.denoiser.family
         )
-        knobs = (
+        parsed = self.parser.run(prepared.pixels[None], [request.instruction])[0]
+        cells = region_of(prepared.mask, parsed.region)
+        *_, last = self.denoise(
+            prepared.pixels,
+            parsed,
+            cells,
             request.seed,
             request.steps,
             request.guidance,
             request.previews,
             request.step_cache,
         )
-        parsed = self.parser.run(prepared.pixels[None], [request.instruction])[0]
-        cells = region_of(prepared.mask, parsed.region)
-        *_, last = self.denoise(prepared.pixels, parsed, cells, *knobs)
         edited = self.decoder.run(last.latents[None])[0]
         return postprocess(
             prepared.source, cells, edited, (last.step, last.steps), prepared.info
         ).image
 
     def denoise(
-        self, pixels: np.ndarray, parsed: Parsed, cells: np.ndarray, *knobs: float
+        self,
+        pixels: np.ndarray,
+        parsed: Parsed,
+        cells: np.ndarray,
+        seed: int,
+        steps: int = 0,
+        guidance: float = 0.0,
+        previews: int = 0,
+        step_cache: float = 0.0,
     ) -> Iterator[Progress]:
-        """Progress of the denoiser on uint8 [H, W, 3] of a bucket; `knobs` are seed, steps,
-        guidance, previews and the step cache's threshold."""
+        """The denoiser's progress on `pixels` uint8 [H, W, 3] of a bucket's size, for `cells` bool
+        [N]."""
         latents = self.encoder.run(pixels[None])[0]
-        said = {"conditioning": self.connector.run(parsed.queries[None])[0], "boxes": parsed.boxes}
-        return self.denoiser.run(DenoiseRequest(latents, said, cells, *knobs))
+        prompt_embeds = self.connector.run(parsed.queries[None])[0]
+        return self.denoiser.run(
+            DenoiseRequest(
+                latents,
+                {"prompt_embeds": prompt_embeds, "boxes": parsed.boxes},
+                cells,
+                seed,
+                steps,
+                guidance,
+                previews,
+                step_cache,
+            )
+        )

@@ -1,5 +1,5 @@
-"""One edit of a family with a reader, as a plain loop over the stages in one process: what is
-calibrated and compared."""
+"""One edit as a plain loop over the stages in one process, for families with a text encoder. It is
+used for calibration and comparisons."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from retouch.api.request import EditRequest, parse_format
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.text_encoder import text_encoder_of
@@ -19,34 +19,34 @@ from retouch.imaging import images
 
 
 class TextEncoderLoop:
-    """The stages of a model repository, one after the other."""
+    """The stages of a model repository, run one after the other."""
 
     def __init__(
         self,
         repository: Path,
         lane: str = "bf16",
-        runner: Opener = OnnxRunner,
-        others: Opener = OnnxRunner,
+        backend: BackendFactory = OnnxBackend,
+        others: BackendFactory = OnnxBackend,
     ):
-        """`runner` is the denoiser's, `others` the other stages'; ArtifactError, ValueError."""
+        """`backend` is the denoiser's, `others` the other stages'; ArtifactError, ValueError."""
 
         def folder(name: str) -> Path:
             return Path(repository) / name / "1"
 
-        self.reader = text_encoder_of(folder("vl_parser"), others)
-        self.encoder = VaeEncoder(folder("vae_encoder"), runner=others)
+        self.text_encoder = text_encoder_of(folder("vl_parser"), others)
+        self.encoder = VaeEncoder(folder("vae_encoder"), backend=others)
         self.decoder = VaeDecoder(folder("vae_decoder"), others)
-        self.denoiser = Denoiser(folder(f"denoiser_{lane}"), runner)
+        self.denoiser = Denoiser(folder(f"denoiser_{lane}"), backend)
 
     def edit(self, request: EditRequest) -> bytes:
-        """The encoded result, as large as the family edits an image of that shape."""
-        chosen = parse_format(request.format)
+        """The encoded result, with the size at which the family edits the image."""
+        format = parse_format(request.format)
         photos = [
-            images.decode(image, first_frame=chosen.first_frame)
+            images.decode(image, first_frame=format.first_frame)
             for image in (request.image, *request.references)
         ]
         *_, last = self.denoiser.run(
-            self.wanted(
+            self.request(
                 photos,
                 request.instruction,
                 request.seed,
@@ -56,9 +56,9 @@ class TextEncoderLoop:
                 request.true_cfg,
             )
         )
-        return images.encode(self.decoder.run(last.latents[None])[0], chosen.name, chosen.quality)
+        return images.encode(self.decoder.run(last.latents[None])[0], format.name, format.quality)
 
-    def wanted(
+    def request(
         self,
         photos: Sequence[np.ndarray],
         instruction: str,
@@ -68,28 +68,28 @@ class TextEncoderLoop:
         negative: str = "",
         true_cfg: float = 0.0,
     ) -> DenoiseRequest:
-        """What the denoiser is asked to do with the first of `photos`, uint8 [H, W, 3]; the others
-        are references.
+        """The denoiser's request for an edit of the first of `photos`, uint8 [H, W, 3]. The others
+        are reference images.
 
-        `negative` "" and `true_cfg` 0 are the family's defaults; a negative instruction counts for
-        more than 1 only."""
+        `negative` "" and `true_cfg` 0 are the family's defaults. Up to a `true_cfg` of 1 a negative
+        instruction has no effect."""
         family = self.denoiser.family
         true_cfg = true_cfg or family.true_cfg
         negative = negative or family.negative
-        against = self.reader.read(negative, photos) if negative and true_cfg > 1 else None
-        source, *more = (
+        is_guided = bool(negative) and true_cfg > 1
+        source, *extra_references = (
             self.encoder.run(images.fit(photo, family.size(*photo.shape[:2]))[None])[0]
             for photo in photos
         )
         rows, columns = family.grid(source)
         return DenoiseRequest(
             source,
-            self.reader.read(instruction, photos),
+            self.text_encoder.encode_text(instruction, photos),
             np.ones(rows * columns, bool),
             seed,
             steps,
             guidance,
-            more=tuple(more),
-            negative=against,
+            extra_references=tuple(extra_references),
+            negative=self.text_encoder.encode_text(negative, photos) if is_guided else None,
             true_cfg=true_cfg,
         )

@@ -11,12 +11,13 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import numpy as np
 
 from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer, EditInfo
-from retouch.families.registry import Family
+from retouch.families.base import Family
 from retouch.routing import cancel_socket, load_board
 from retouch.routing.router import Choice, choose
 from retouch.serving.denoise_params import DenoiseParams
@@ -119,7 +120,7 @@ class EditPipeline:
     ) -> tuple[Arrays, Arrays]:
         """At the same time the parser, and what needs the image alone: its latents and the
         denoiser's reference."""
-        latents = self._beside.submit(self._see, watch, denoiser, tensors)
+        latents = self._beside.submit(copy_context().run, self._see, watch, denoiser, tensors)
         try:
             parsed = self._timed(
                 watch,

@@ -10,7 +10,7 @@ import numpy as np
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.api.response import EditInfo
-from retouch.families.registry import Family
+from retouch.families.base import Family
 from retouch.imaging import colour, images
 from retouch.imaging.photo import Check, Photo, go_on
 from retouch.routing.router import Choice
@@ -44,13 +44,13 @@ def preprocess(
 ) -> Prepared:
     """Decode and fit the images and the mask; RequestError, also for what the family does not know.
     `check` is called while files are decoded, and ends that by raising."""
-    if len(request.references) > family.references:
+    if len(request.references) > family.max_references:
         raise RequestError(
             f"REFERENCES holds {len(request.references)} images beside the edited one; "
-            f"this checkpoint takes {family.references}",
+            f"this checkpoint takes {family.max_references}",
             field="REFERENCES",
         )
-    if request.negative and not family.negatives:
+    if request.negative and not family.supports_negative:
         raise RequestError(
             "NEGATIVE is not known to this checkpoint; leave it empty", field="NEGATIVE"
         )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from retouch.api.request import VERSION
 from retouch.artifacts.manifest import Manifest, read
-from retouch.families.registry import Family, family_of
+from retouch.families.base import Family
+from retouch.families.registry import family_of
 
 
 def lane_manifest(repository: Path) -> Manifest | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from retouch.api.errors import RequestError
 from retouch.api.request import CELL, Format, parse_format
-from retouch.families.registry import Family
+from retouch.families.base import Family
 from retouch.imaging import images
 from retouch.imaging.photo import Check, Photo, go_on
 

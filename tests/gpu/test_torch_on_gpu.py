@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from beside import GRIDS, SENTENCES, Pass, distances, edited, folder_of, inputs, loop, psnr
-from retouch.backends.torch import TorchRunner
+from retouch.backends.torch import TorchBackend
 from retouch.launcher.server import REPOSITORY
 from retouch.networks.fp8_linear import E4M3, Fp8Linear, multiplies_fp8
 from retouch.offline.plain_loop import PlainLoop
@@ -36,7 +36,7 @@ def test_the_same_picture(lane, compiled):
 
 
 def test_keys_and_values_stay_on_the_device():
-    kept = Pass(TorchRunner, folder_of("bf16"), device="cuda", compiled=False).reference.run(
+    kept = Pass(TorchBackend, folder_of("bf16"), device="cuda", compiled=False).reference.run(
         **inputs((8, 8), 20)[0]
     )
     assert {array.tensor.device.type for array in kept.values()} == {"cuda"}

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from retouch.api.request import BUCKETS
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.offline.plain_loop import PlainLoop
 
@@ -27,7 +27,7 @@ def pipeline(folder):
 @pytest.fixture(scope="module")
 def stages(repository):
     """In float32 as the pipeline is: bfloat16 would round each at other places."""
-    return PlainLoop(repository, runner=partial(OnnxRunner, rounded=False))
+    return PlainLoop(repository, backend=partial(OnnxBackend, rounded=False))
 
 
 def edit(stages, pixels, region, seed, previews=0):

@@ -12,28 +12,28 @@ import pytest
 
 from families_tiny import NAMES, SIZES, denoise_request, export_family
 from retouch.artifacts.manifest import ArtifactError
-from retouch.backends.onnx import OnnxRunner
-from retouch.backends.torch import TorchRunner
+from retouch.backends.onnx import OnnxBackend
+from retouch.backends.torch import TorchBackend
 from retouch.engine import cost_model
-from retouch.families.flux2_klein.sampling import Flux2KleinKV
+from retouch.families.flux2_klein.sampling import Family
 from retouch.networks.fp8_linear import Fp8Linear
 from retouch_clients import step_profile
 from retouch_export.profiles import profiles, shapes
 
 LANES = ("bf16", "fp8")
 SMALL = ((64, 96), (80, 80), (80, 80)), ((16, 16), (64, 96), (64, 96))  # in place of klein's
-torch_runner = partial(TorchRunner, device="cpu", compiled=False)
+torch_runner = partial(TorchBackend, device="cpu", compiled=False)
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def family(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Flux2KleinKV, "spans", SMALL)
+        patch.setattr(Family, "size_ranges", SMALL)
         yield export_family(request.param, tmp_path_factory.mktemp(request.param))
 
 
 def sizes(family):
-    return list(dict.fromkeys(size for span in family.spans for size in span))
+    return list(dict.fromkeys(size for span in family.size_ranges for size in span))
 
 
 def far(ours, theirs):
@@ -51,8 +51,10 @@ def latents(family, lane, runner, which, share, more):
     denoiser = family.denoiser(lane, runner)
     adapter = denoiser.family
     size = sizes(adapter)[which]
-    more = min(more, adapter.references)
-    edits = [denoise_request(adapter, size, adapter.words[1], seed, share, more) for seed in DRAWS]
+    more = min(more, adapter.max_references)
+    edits = [
+        denoise_request(adapter, size, adapter.text_tokens[1], seed, share, more) for seed in DRAWS
+    ]
     return np.stack([list(denoiser.run(edit))[-1].latents for edit in edits])
 
 
@@ -67,7 +69,7 @@ def test_torch_is_as_near_as_rounding_allows(family, lane, which, share, more):
     in between."""
     ours, theirs, exact = (
         latents(family, lane, runner, which, share, more)
-        for runner in (torch_runner, OnnxRunner, partial(OnnxRunner, rounded=False))
+        for runner in (torch_runner, OnnxBackend, partial(OnnxBackend, rounded=False))
     )
     assert 0 < far(theirs, exact) < 0.1
     assert far(ours, exact) <= 1.25 * far(theirs, exact)
@@ -98,7 +100,8 @@ def test_edits_share_a_step_in_torch(family):
     denoiser = family.denoiser(runner=torch_runner)
     adapter = denoiser.family
     asked = [
-        denoise_request(adapter, sizes(adapter)[0], adapter.words[1], seed) for seed in range(3)
+        denoise_request(adapter, sizes(adapter)[0], adapter.text_tokens[1], seed)
+        for seed in range(3)
     ]
     edits = [denoiser.begin(request) for request in asked]
     while edits[0].steps:
@@ -125,7 +128,7 @@ def test_every_dynamic_axis_has_limits(family):
         axes = [axis for tensor in model.graph.input for axis in tensor.type.tensor_type.shape.dim]
         dynamic = {axis.dim_param for axis in axes if axis.dim_param}
         table = profiles(model, adapter)
-        assert len(table) == 2 * len(adapter.spans)
+        assert len(table) == 2 * len(adapter.size_ranges)
         for profile in table:
             assert dynamic == profile.keys()
             assert all(1 <= low <= favoured <= high for low, favoured, high in profile.values())
@@ -140,7 +143,7 @@ def test_inputs_of_edits_fit_a_profile(family, batch, which):
     middle of their ranges."""
     seen = {}
 
-    class Watched(OnnxRunner):
+    class Watched(OnnxBackend):
         def __init__(self, folder, graph, keep=()):
             super().__init__(folder, graph, keep)
             self.graph = graph
@@ -155,9 +158,11 @@ def test_inputs_of_edits_fit_a_profile(family, batch, which):
     denoiser = family.denoiser(runner=Watched)
     adapter = denoiser.family
     size = sizes(adapter)[which % len(sizes(adapter))]
-    more = adapter.references if which == 2 else 0
+    more = adapter.max_references if which == 2 else 0
     asked = [
-        denoise_request(adapter, size, adapter.words[which], seed, (0.2, 0.6, 1.0)[which], more)
+        denoise_request(
+            adapter, size, adapter.text_tokens[which], seed, (0.2, 0.6, 1.0)[which], more
+        )
         for seed in range(batch)
     ]
     denoiser.step([denoiser.begin(request) for request in asked])
@@ -187,7 +192,7 @@ def test_a_step_is_measured(family, monkeypatch):
     path = step_profile.calibrate(family.repository, "bf16")
     profile = json.loads(path.read_text())
     adapter = family.denoiser().family
-    shares = len(step_profile.SHARES) if adapter.partial else 1
+    shares = len(step_profile.SHARES) if adapter.supports_regions else 1
     assert len(profile["measured"]) == 2 * shares * len(sizes(adapter))
     cost = cost_model.load(family.folder())
     for sample in profile["measured"]:

@@ -10,7 +10,7 @@ import pytest
 
 from exports import exported, refused
 from retouch.artifacts.manifest import verify
-from retouch_export.parts import PARTS
+from retouch_export.parts import STAGES
 from retouch_export.quantise import bytes_by_tier
 from training.checkpoint import calibration_pairs
 
@@ -53,7 +53,7 @@ def test_folders_of_the_model_repository(repository):
         "vae_decoder",
         "denoiser_bf16",
     }
-    assert len(PARTS) == 5
+    assert len(STAGES) == 5
 
 
 def test_narrow_lanes(folder, repository):

@@ -18,7 +18,7 @@ from instructx_tiny import LANGUAGE, QWEN, SAID, Made, language_model, make_chec
 from qwen_image_edit_tiny import make_tokenizer
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.region_buckets import rounded
 from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.instructx.pipeline import RetouchPipeline
@@ -27,7 +27,7 @@ from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
 from retouch.imaging import images
 from retouch.networks.instructx import MetaQueries
-from retouch.networks.qwen_vl import read, see
+from retouch.networks.qwen_vl import encode_image, encode_queries
 from retouch.offline.plain_loop import PlainLoop
 from tiny import shake
 
@@ -113,10 +113,12 @@ def test_hidden_states(tmp_path, model, size, sentence, count):
     )
     hidden = hidden.last_hidden_state[0]
 
-    tokens = see(network.model.visual, *map(torch.from_numpy, layout.inputs(seen[None]).values()))
+    tokens = encode_image(
+        network.model.visual, *map(torch.from_numpy, layout.inputs(seen[None]).values())
+    )
     tables = Rope.of(network.config.text_config).tables(prompts.positions)
     arrays = map(torch.from_numpy, (prompts.ids, prompts.image_index, prompts.query_index, *tables))
-    query_states, image = read(network.model, queries, tokens, *arrays)
+    query_states, image = encode_queries(network.model, queries, tokens, *arrays)
     assert relative(query_states[0], hidden[prompts.query_index[0]]) <= 1e-5
     assert relative(image[0], hidden[prompts.image_index[0]]) <= 1e-5
 
@@ -129,7 +131,7 @@ def made(request, tmp_path_factory):
     folder = make_checkpoint(tmp_path_factory.mktemp("qwen"), make_tokenizer(), request.param)
     repository = tmp_path_factory.mktemp("qwen repository")
     exported(folder, "--repository", repository)
-    stages = PlainLoop(repository, runner=partial(OnnxRunner, rounded=False))
+    stages = PlainLoop(repository, backend=partial(OnnxBackend, rounded=False))
     return request.param, RetouchPipeline.from_pretrained(folder), stages
 
 
@@ -183,4 +185,6 @@ def test_it_takes_one_image(made):
     _, _, stages = made
     latents = stages.encoder.run(picture(SIZES[0])[None])[0]
     with pytest.raises(RequestError, match="takes 0 reference images"):
-        stages.denoiser.begin(DenoiseRequest(latents, {}, np.ones(81, bool), 0, more=(latents,)))
+        stages.denoiser.begin(
+            DenoiseRequest(latents, {}, np.ones(81, bool), 0, extra_references=(latents,))
+        )

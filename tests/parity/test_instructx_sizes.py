@@ -16,7 +16,7 @@ from exports import exported
 from instructx_tiny import CELLS, LANGUAGE, SAID, TOKEN, Made, make_checkpoint
 from retouch.api.request import BUCKETS
 from retouch.artifacts.manifest import verify
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.region_buckets import rounded
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.offline.plain_loop import PlainLoop
@@ -51,7 +51,7 @@ def repository(folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stages(repository):
-    return PlainLoop(repository, runner=partial(OnnxRunner, rounded=False))
+    return PlainLoop(repository, backend=partial(OnnxBackend, rounded=False))
 
 
 def picture(size):

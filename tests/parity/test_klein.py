@@ -18,16 +18,16 @@ from families_tiny import make_published
 from klein_tiny import SENTENCES, few_layers, photo
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import joined
-from retouch.backends.onnx import OnnxRunner
-from retouch.backends.torch import TorchRunner
+from retouch.backends.onnx import OnnxBackend
+from retouch.backends.torch import TorchBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
-from retouch.families.flux2_klein.sampling import Flux2KleinKV, empirical_mu
+from retouch.families.flux2_klein.sampling import Family, empirical_mu
 from retouch.families.text_encoder import text_encoder_of
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.flux2_klein import denoiser as exporting
-from retouch_export.flux2_klein.text import LAYERS
+from retouch_export.flux2_klein.denoiser import PART
+from retouch_export.flux2_klein.vl_parser import LAYERS
 from training.checkpoint import calibration_pairs
 
 SIZES = ((128, 128), (64, 112), (112, 80))
@@ -44,7 +44,7 @@ class Torch:
     def __init__(self, checkpoint: Checkpoint, folder, graph, keep=()):
         self.manifest = verify(folder)
         self.graph = next(
-            candidate for candidate in exporting.graphs(checkpoint) if candidate.name == graph
+            candidate for candidate in PART.graphs(checkpoint) if candidate.name == graph
         )
 
     @torch.no_grad()
@@ -90,9 +90,9 @@ def repository(folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def plain(repository):
     """In float32, as the pipeline is: bfloat16 would round each at other places."""
-    exact = partial(OnnxRunner, rounded=False)
-    loop = TextEncoderLoop(repository, runner=exact)
-    loop.reader = text_encoder_of(repository / "vl_parser" / "1", exact)
+    exact = partial(OnnxBackend, rounded=False)
+    loop = TextEncoderLoop(repository, backend=exact)
+    loop.text_encoder = text_encoder_of(repository / "vl_parser" / "1", exact)
     return loop
 
 
@@ -109,7 +109,7 @@ def denoise_request(pipeline, seed, size, sentence=SENTENCE, steps=2, **knobs):
     )[0].numpy()
     prompt_embeds = pipeline.encode_prompt(sentence)[0][0].numpy()
     region = np.ones(latents[0].size, bool)
-    return DenoiseRequest(latents, {"conditioning": prompt_embeds}, region, seed, steps, **knobs)
+    return DenoiseRequest(latents, {"prompt_embeds": prompt_embeds}, region, seed, steps, **knobs)
 
 
 def edited(pipeline, seed, size, sentence=SENTENCE, steps=2, images=None):
@@ -155,7 +155,7 @@ def test_tokens(pipeline, plain, sentence):
         lambda _, args, options: seen.update(options), with_kwargs=True
     ):
         pipeline.encode_prompt(sentence)
-    ids, mask = plain.reader.tokens(sentence)
+    ids, mask = plain.text_encoder.tokens(sentence)
     np.testing.assert_array_equal(ids, seen["input_ids"][0])
     np.testing.assert_array_equal(mask, seen["attention_mask"][0])
 
@@ -164,7 +164,7 @@ def test_tokens(pipeline, plain, sentence):
 @torch.no_grad()
 def test_conditioning(pipeline, plain, sentence):
     """The padding's too."""
-    ours = plain.reader.read(sentence, [])["conditioning"]
+    ours = plain.text_encoder.encode_text(sentence, [])["prompt_embeds"]
     theirs = pipeline.encode_prompt(sentence)[0][0].numpy()
     assert ours.shape == theirs.shape == (512, 96)
     assert relative(ours, theirs) <= 1e-4
@@ -177,10 +177,10 @@ def test_conditioning(pipeline, plain, sentence):
 def test_position_ids(pipeline, torched, size):
     edit = denoise_request(pipeline, 0, size)
     further = denoise_request(pipeline, 1, (64, 80)).latents
-    ours = torched.family.reference(edit.latents, further)["ids"]
+    ours = torched.family.reference_inputs(edit.latents, further)["ids"]
     images = [torch.from_numpy(latents[None]) for latents in (edit.latents, further)]
     np.testing.assert_array_equal(ours, pipeline._prepare_image_ids(images))
-    fixed = torched.family.fixed(edit, edit.conditioning, np.flatnonzero(edit.region))
+    fixed = torched.family.constant_inputs(edit, edit.conditioning, np.flatnonzero(edit.region))
     np.testing.assert_array_equal(fixed["ids"], pipeline._prepare_latent_ids(images[0]))
     np.testing.assert_array_equal(fixed["conditioning_ids"], pipeline.encode_prompt(SENTENCE)[1])
 
@@ -194,7 +194,7 @@ def test_sigmas_and_timesteps(pipeline, torched, steps, cells):
     sigmas = torched.family.sigmas(steps, cells)
     np.testing.assert_array_equal(sigmas, pipeline.scheduler.sigmas)
     times = [
-        torched.family.varying(None, np.zeros((1, 1)), sigma)["timestep"][0]
+        torched.family.step_inputs(None, np.zeros((1, 1)), sigma)["timestep"][0]
         for sigma in sigmas[:-1]
     ]
     np.testing.assert_array_equal(times, pipeline.scheduler.timesteps / 1000)
@@ -237,7 +237,7 @@ def test_latents(pipeline, plain, size):
 )
 def test_size(pipeline, monkeypatch, size, edited_at):
     """The pipeline's, seen at what it cuts an image to."""
-    assert Flux2KleinKV({"scheduler": {}}).size(*size) == edited_at
+    assert Family({"scheduler": {}}).size(*size) == edited_at
     seen = {}
 
     def stop(image, height, width, resize_mode):
@@ -318,7 +318,9 @@ def test_several_references(pipeline, torched, plain):
         pipeline,
         5,
         size,
-        more=tuple(denoise_request(pipeline, *other).latents for other in enumerate(others)),
+        extra_references=tuple(
+            denoise_request(pipeline, *other).latents for other in enumerate(others)
+        ),
     )
     *_, last = torched.run(edit)
     assert np.abs(torched.family.pack(last.latents) - theirs).max() <= EXACT
@@ -333,17 +335,17 @@ def test_a_whole_edit(pipeline, plain, repository, size):
     seed = 11
     pixels = np.asarray(photo(size, 11))
     theirs = edited(pipeline, seed, size, steps=4)[1]
-    *_, last = plain.denoiser.run(plain.wanted([pixels], SENTENCE, seed, 4))
+    *_, last = plain.denoiser.run(plain.request([pixels], SENTENCE, seed, 4))
     ours = plain.decoder.run(last.latents[None])[0]
     assert np.abs(ours - np.rint(theirs * 255)).max() <= 1
     rounded = TextEncoderLoop(repository)
-    *_, last = rounded.denoiser.run(rounded.wanted([pixels], SENTENCE, seed, 4))
+    *_, last = rounded.denoiser.run(rounded.request([pixels], SENTENCE, seed, 4))
     assert psnr(plain.decoder.run(last.latents[None])[0] / 255, theirs) >= 35
 
 
 def test_previews(plain):
     """Of the clean tokens, as the folder's map has them."""
-    request = plain.wanted([np.asarray(photo(SIZES[1]))], SENTENCE, seed=0, steps=4)
+    request = plain.request([np.asarray(photo(SIZES[1]))], SENTENCE, seed=0, steps=4)
     *steps, _ = plain.denoiser.run(replace(request, previews=3))
     assert [step.preview.shape for step in steps] == [(16, 28, 3)] * 3
 
@@ -373,8 +375,8 @@ def test_narrow_lanes(pipeline, repository):
 def test_the_torch_runner(plain, repository, lane, limit):
     """What it rounds otherwise is as small as what rounding does."""
     loop = TextEncoderLoop(
-        repository, lane, runner=partial(TorchRunner, device="cpu", compiled=False)
+        repository, lane, backend=partial(TorchBackend, device="cpu", compiled=False)
     )
-    *_, ours = loop.denoiser.run(loop.wanted([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))
-    *_, theirs = plain.denoiser.run(plain.wanted([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))
+    *_, ours = loop.denoiser.run(loop.request([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))
+    *_, theirs = plain.denoiser.run(plain.request([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))
     assert np.linalg.norm(ours.latents - theirs.latents) <= limit * np.linalg.norm(theirs.latents)

@@ -22,11 +22,11 @@ from kontext_tiny import T5_LENGTH, TRANSFORMER, make_pipeline
 from retouch.api.request import EditRequest
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import joined
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.flux_kontext import sampling
-from retouch.families.flux_kontext.sampling import Kontext
+from retouch.families.flux_kontext.sampling import Family
 from retouch.networks.flux_kontext import Step
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch_export.preview import smooth_images
@@ -99,7 +99,7 @@ def repository(checkpoint, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def graphs(repository):
-    return TextEncoderLoop(repository, runner=partial(OnnxRunner, rounded=False))
+    return TextEncoderLoop(repository, backend=partial(OnnxBackend, rounded=False))
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def modules(repository, pipeline):
 
 
 @pytest.fixture(scope="module")
-def family(modules) -> Kontext:
+def family(modules) -> Family:
     return modules.family
 
 
@@ -117,8 +117,8 @@ def asked(case, run) -> DenoiseRequest:
     ours."""
     embeds = [
         {
-            "conditioning": call["encoder_hidden_states"][0].numpy(),
-            "pooled": call["pooled_projections"][0].numpy(),
+            "prompt_embeds": call["encoder_hidden_states"][0].numpy(),
+            "pooled_prompt_embeds": call["pooled_projections"][0].numpy(),
         }
         for call in run.calls[:2]
     ]
@@ -149,7 +149,7 @@ def relative(ours, theirs):
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_tokens(pipeline, graphs, sentence):
     options = dict(padding="max_length", truncation=True, return_tensors="np")
-    clip, t5 = graphs.reader.ids(sentence)
+    clip, t5 = graphs.text_encoder.ids(sentence)
     np.testing.assert_array_equal(
         clip, pipeline.tokenizer(sentence, max_length=77, **options).input_ids[0]
     )
@@ -162,9 +162,9 @@ def test_tokens(pipeline, graphs, sentence):
 @torch.no_grad()
 def test_conditioning(pipeline, graphs, sentence):
     text, pooled, _ = pipeline.encode_prompt(sentence, None, max_sequence_length=T5_LENGTH)
-    embeds = graphs.reader.read(sentence, [])
-    close(embeds["conditioning"], text[0].numpy())
-    close(embeds["pooled"], pooled[0].numpy())
+    embeds = graphs.text_encoder.encode_text(sentence, [])
+    close(embeds["prompt_embeds"], text[0].numpy())
+    close(embeds["pooled_prompt_embeds"], pooled[0].numpy())
 
 
 # -- what comes before the first step --------------------------------------------------------------
@@ -228,7 +228,7 @@ def test_inputs_that_stay(theirs, family, case):
     """Position ids and guidance."""
     run = theirs.run(case)
     request = asked(case, run)
-    fixed = family.fixed(request, request.conditioning, np.flatnonzero(request.region))
+    fixed = family.constant_inputs(request, request.conditioning, np.flatnonzero(request.region))
     for ours, name in (("ids", "img_ids"), ("text_ids", "txt_ids")):
         np.testing.assert_array_equal(fixed[ours][0], run.calls[0][name].numpy())
     np.testing.assert_array_equal(fixed["guidance"], run.calls[0]["guidance"].numpy())
@@ -297,16 +297,16 @@ def test_a_network_without_guidance(tmp_path):
     case = TRUE_CFG[0]
     run = Theirs(bare).run(case)
     *_, last = Denoiser(folder, partial(TorchStep, bare.transformer)).run(asked(case, run))
-    close(Kontext(verify(folder).settings).pack(last.latents), run.latents)
+    close(Family(verify(folder).settings).pack(last.latents), run.latents)
     *_, last = Denoiser(folder).run(asked(case, run))
-    assert relative(Kontext(verify(folder).settings).pack(last.latents), run.latents) < 0.1
+    assert relative(Family(verify(folder).settings).pack(last.latents), run.latents) < 0.1
 
 
 # -- the image -------------------------------------------------------------------------------------
 
 
 def our_wish(loop, case) -> DenoiseRequest:
-    return loop.wanted(
+    return loop.request(
         [case.pixels],
         case.sentence,
         case.seed,
@@ -343,7 +343,7 @@ def test_an_edit_by_request(repository, graphs):
     ) as edited:
         assert edited.size == (96, 48)
     pixels = PLAIN[0].pixels
-    assert lane.denoiser.begin(lane.wanted([pixels], SENTENCES[0], seed=3)).total == 28
+    assert lane.denoiser.begin(lane.request([pixels], SENTENCES[0], seed=3)).total == 28
 
 
 def test_previews_are_fitted_to_the_autoencoder(graphs):

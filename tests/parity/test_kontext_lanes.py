@@ -17,13 +17,13 @@ from exports import exported
 from kontext_theirs import SENTENCES, Case
 from kontext_tiny import SCHEDULER, make_pipeline
 from retouch.artifacts.manifest import verify
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.families.flux_kontext import sampling
 from retouch.networks.flux_kontext import Step
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch_export import graph as graph_module
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.flux_kontext.denoiser import graphs
+from retouch_export.flux_kontext.denoiser import PART
 from retouch_export.graph import Shape
 from retouch_export.quantise import bytes_by_tier
 
@@ -83,12 +83,12 @@ def test_every_lane_is_near_diffusers(checkpoint, lanes, shape):
     model = FluxTransformer2DModel.from_pretrained(
         checkpoint / "transformer", torch_dtype=torch.bfloat16
     )
-    step_inputs = graphs(Checkpoint(checkpoint))[0].inputs(shape)
+    step_inputs = PART.graphs(Checkpoint(checkpoint))[0].inputs(shape)
     with torch.no_grad():
         expected = Step(copy.deepcopy(model)).eval()(*step_inputs.values()).numpy()
 
     def error(lane):
-        runner = OnnxRunner(lanes / f"denoiser_{lane}" / "1", "step")
+        runner = OnnxBackend(lanes / f"denoiser_{lane}" / "1", "step")
         got = runner.run(**{name: value.numpy() for name, value in step_inputs.items()})["velocity"]
         return np.linalg.norm(got - expected) / np.linalg.norm(expected)
 
@@ -112,10 +112,10 @@ def test_what_a_graph_cannot_hold_lies_beside_it(lanes):
     files = {path.name for path in (lanes / "vl_parser" / "1").iterdir()}
     weights = {"clip.onnx", "clip.onnx.data", "t5.onnx", "t5.onnx.data"}
     assert files == {*weights, "tokenizer.json", "tokenizer_2.json", "manifest.json"}
-    embeds = TextEncoderLoop(lanes).reader.read(SENTENCES[0], [])
+    embeds = TextEncoderLoop(lanes).text_encoder.encode_text(SENTENCES[0], [])
     assert {name: value.shape for name, value in embeds.items()} == {
-        "conditioning": (40, 64),
-        "pooled": (32,),
+        "prompt_embeds": (40, 64),
+        "pooled_prompt_embeds": (32,),
     }
 
 

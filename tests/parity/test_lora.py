@@ -20,12 +20,12 @@ from kontext_tiny import TRANSFORMER as TINY
 from kontext_tiny import make_pipeline
 from retouch.api.request import LANES
 from retouch.artifacts.manifest import verify
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.launcher.server import ROOT
 from retouch.networks.flux_kontext import Step
 from retouch_export.adapter import Held
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.flux_kontext.denoiser import graphs
+from retouch_export.flux_kontext.denoiser import PART
 from retouch_export.graph import Shape, relative_error
 from retouch_export.lora import AdapterFile
 from retouch_export.sizes import lane_bytes, measured
@@ -217,8 +217,8 @@ def test_a_lane_is_the_model_with_the_adapter_fused(base, checkpoint, tmp_path):
     output = exported(checkpoint, "--repository", tmp_path / "out", *adapter)
     assert "exported denoiser_bf16-sketch" in output
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["denoiser_bf16-sketch"]
-    inputs = graphs(Checkpoint(checkpoint))[0].inputs(Shape(2, 48, 64, 9, 0))
-    lane = OnnxRunner(tmp_path / "out" / "denoiser_bf16-sketch" / "1", "step", rounded=False)
+    inputs = PART.graphs(Checkpoint(checkpoint))[0].inputs(Shape(2, 48, 64, 9, 0))
+    lane = OnnxBackend(tmp_path / "out" / "denoiser_bf16-sketch" / "1", "step", rounded=False)
     got = lane.run(**{name: value.numpy() for name, value in inputs.items()})["velocity"]
     with torch.no_grad():
         theirs, plain = (

@@ -14,7 +14,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
 
 from retouch.api.request import BUCKETS
 from retouch.families.qwen_vl.patches import PatchLayout
-from retouch.networks.qwen_vl import see
+from retouch.networks.qwen_vl import encode_image
 
 
 @pytest.mark.parametrize("size", BUCKETS)
@@ -61,7 +61,7 @@ def test_whole_tower(config, cells):
     pixels = np.random.default_rng(0).integers(0, 256, (3, *size, 3), np.uint8)
     grid = torch.tensor([[1, 2 * cells[0], 2 * cells[1]]] * 3)
     with torch.no_grad():
-        ours = see(visual, *map(torch.from_numpy, layout.inputs(pixels).values()))
+        ours = encode_image(visual, *map(torch.from_numpy, layout.inputs(pixels).values()))
         theirs = visual(
             torch.from_numpy(layout.patches(pixels)).flatten(0, 1), grid_thw=grid
         ).pooler_output
@@ -79,7 +79,7 @@ def test_a_windowed_tower_without_windows_is_refused():
     visual, layout = tower(MIXED)
     inputs = layout.inputs(np.zeros((1, 48, 48, 3), np.uint8))
     with pytest.raises(ValueError, match="windowed attention"):
-        see(
+        encode_image(
             visual,
             torch.from_numpy(inputs["pixel_values"]),
             *map(torch.from_numpy, layout.rope(48, 48)),

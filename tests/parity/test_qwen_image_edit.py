@@ -16,12 +16,12 @@ from exports import exported
 from qwen_image_edit_stages import SENTENCE, Stages
 from qwen_image_edit_tiny import load_pipeline, make_checkpoint, small_images, torch_loop
 from retouch.artifacts.manifest import verify
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.onnx import OnnxBackend
 from retouch.families.qwen_vl import chat
 from retouch.imaging.images import encode
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.parts import QWEN_IMAGE_EDIT
+from retouch_export.parts import stages_of
 
 TOLERANCE = 1e-5
 ONNX_TOLERANCE = 1e-3  # of our torch path, and relative of the graphs
@@ -68,7 +68,7 @@ def sizes_for(stages):
 def test_what_the_text_model_is_given(stages):
     """Token ids, rotary positions and patches."""
     pipeline = stages.pipeline
-    reader = stages.reader
+    reader = stages.text_encoder
     for sizes in sizes_for(stages):
         photos = stages.photos(sizes)
         pictures = "".join(reader._writer._picture.format(i + 1) for i in range(len(photos)))
@@ -103,7 +103,10 @@ def test_conditioning(stages):
         for sentence in (SENTENCE, *INSTRUCTIONS):
             theirs, mask = stages.pipeline.encode_prompt(sentence, stages.seen(photos))
             assert mask is None
-            close(stages.reader.read(sentence, photos)["conditioning"], theirs[0].detach().numpy())
+            close(
+                stages.text_encoder.encode_text(sentence, photos)["prompt_embeds"],
+                theirs[0].detach().numpy(),
+            )
 
 
 def test_stock_diffusers_differs_by_the_positions_alone(stages, monkeypatch):
@@ -120,21 +123,24 @@ def test_stock_diffusers_differs_by_the_positions_alone(stages, monkeypatch):
     theirs, _ = load_pipeline(stages.path, True, fixed=False).encode_prompt(
         SENTENCE, stages.seen(photos)
     )
-    close(stages.reader.read(SENTENCE, photos)["conditioning"], theirs[0].detach().numpy())
+    close(
+        stages.text_encoder.encode_text(SENTENCE, photos)["prompt_embeds"],
+        theirs[0].detach().numpy(),
+    )
 
 
 def test_special_tokens_of_an_instruction_are_plain_text(stages):
     photos = stages.photos(PHOTOS[0])
-    ids = stages.reader._writer.write("<|im_end|><|image_pad|>", [(2, 3)]).ids
+    ids = stages.text_encoder._writer.write("<|im_end|><|image_pad|>", [(2, 3)]).ids
     image_pad = stages.pipeline.text_encoder.config.image_token_id
     assert (ids == image_pad).sum() == 6
-    assert stages.reader.read("<|image_pad|>", photos)["conditioning"].shape[1] == 48
+    assert stages.text_encoder.encode_text("<|image_pad|>", photos)["prompt_embeds"].shape[1] == 48
 
 
 def test_too_many_photos_are_refused(stages):
     for count in (0, 4 if stages.several else 2):
         with pytest.raises(ValueError, match=f"there are {count} photos"):
-            stages.reader.read(SENTENCE, stages.photos([(60, 60)] * count))
+            stages.text_encoder.encode_text(SENTENCE, stages.photos([(60, 60)] * count))
 
 
 def test_latents_noise_and_positions(stages):
@@ -169,9 +175,9 @@ def test_latents_noise_and_positions(stages):
         image, text = pipeline.transformer.pos_embed(
             shapes, max_txt_seq_len=77, device=torch.device("cpu")
         )
-        fixed = family.fixed(
-            SimpleNamespace(latents=latents[0], more=latents[1:]),
-            {"conditioning": np.zeros((77, 48))},
+        fixed = family.constant_inputs(
+            SimpleNamespace(latents=latents[0], extra_references=latents[1:]),
+            {"prompt_embeds": np.zeros((77, 48))},
             None,
         )
         for ours, theirs in ((fixed["rope"], image), (fixed["text_rope"], text)):
@@ -245,10 +251,10 @@ def repository(folder, small):
 
 
 def onnx_stages(folder, repository, rounded):
-    runner = partial(OnnxRunner, rounded=rounded)
+    runner = partial(OnnxBackend, rounded=rounded)
     path = folder / "exported"
     return Stages(
-        path, load_pipeline(path, True), TextEncoderLoop(repository, runner=runner, others=runner)
+        path, load_pipeline(path, True), TextEncoderLoop(repository, backend=runner, others=runner)
     )
 
 
@@ -292,7 +298,7 @@ def test_narrow_lanes(folder, repository):
         "denoiser",
     )
     lanes = {lane: TextEncoderLoop(repository, lane) for lane in ("bf16", "fp8", "fp4")}
-    request = lanes["bf16"].wanted([rng.integers(0, 256, (90, 70, 3), np.uint8)], SENTENCE, 0, 1)
+    request = lanes["bf16"].request([rng.integers(0, 256, (90, 70, 3), np.uint8)], SENTENCE, 0, 1)
     moved = {}
     for lane, loop in lanes.items():
         *_, last = loop.denoiser.run(request)
@@ -308,5 +314,5 @@ def test_narrow_lanes(folder, repository):
 
 def test_every_part_is_exported(repository):
     assert {path.parent.parent.name for path in repository.glob("*/1/manifest.json")} >= {
-        "denoiser_bf16" if part.name == "denoiser" else part.name for part in QWEN_IMAGE_EDIT
+        stage.folder(repository, "bf16").parent.name for stage in stages_of("qwen-image-edit")
     }

@@ -8,7 +8,7 @@ from retouch.api.request import BUCKETS
 from retouch.families.instructx.prompt import IMAGE_PAD, PromptWriter
 from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.networks.instructx import MetaQueries
-from retouch.networks.qwen_vl import read, see
+from retouch.networks.qwen_vl import encode_image, encode_queries
 from training.parser import ROPE, make_language_model
 
 SENTENCES = ["make the red circle blue", "remove it", "move the small green star to the top left"]
@@ -58,8 +58,8 @@ def test_hidden_states(writer, size):
     inputs = {name: torch.from_numpy(array) for name, array in layout.inputs(pixels).items()}
     rows = torch.arange(3)[:, None]
     with torch.no_grad():
-        tokens = see(model.model.visual, *inputs.values())
-        ours = read(model.model, queries, tokens, ids, image_index, query_index, cos, sin)
+        tokens = encode_image(model.model.visual, *inputs.values())
+        ours = encode_queries(model.model, queries, tokens, ids, image_index, query_index, cos, sin)
         embedded = model.get_input_embeddings()(ids)
         embedded[rows, query_index] = queries.weight
         hidden = model.model(

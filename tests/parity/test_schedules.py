@@ -144,7 +144,7 @@ def denoise_request(denoiser, kind):
     region = np.isin(np.arange(CELLS), REGIONS[kind.region])
     latents = rng.standard_normal((channels, 8 * patch, 8 * patch), np.float32)
     embeds = {
-        "conditioning": rng.standard_normal(conditioning, np.float32),
+        "prompt_embeds": rng.standard_normal(conditioning, np.float32),
         "boxes": np.zeros((denoiser.settings["slots"], 2, 4), np.float32),
     }
     return DenoiseRequest(

@@ -105,7 +105,7 @@ def test_defaults_are_those_of_diffusers(name):
     distilled = call["guidance_scale"].default if "guidance_scale" in call else None
     if name == "FluxKontextPipeline":
         distilled = 2.5  # of the example in its documentation; its signature has FLUX.1's 3.5
-    assert (ours.guidance, ours.twice) == (
+    assert (ours.guidance, ours.runs_twice) == (
         (scale, True) if scale > 1 else (distilled or 0.0, False)
     )
     made = inspect.signature(THEIRS[name].__init__).parameters.values()

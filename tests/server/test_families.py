@@ -212,7 +212,7 @@ def test_the_ensemble_gives_the_same(client):
 
 
 def test_a_negative_instruction(family, client):
-    if not family.negatives:
+    if not family.supports_negative:
         with pytest.raises(RequestError, match="NEGATIVE is not known to this checkpoint"):
             ours(client, photos_of(1), negative="blurry", true_cfg=3.0)
         return
@@ -223,7 +223,7 @@ def test_a_negative_instruction(family, client):
 
 
 def test_references(family, client):
-    if not family.references:
+    if not family.max_references:
         with pytest.raises(
             RequestError, match="REFERENCES holds 1 images beside the edited one; this checkpoint takes 0"
         ):

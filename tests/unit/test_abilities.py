@@ -22,7 +22,7 @@ from retouch_clients.commands.edit import edit
 from retouch_clients.terminal import report
 from retouch_clients.web import html
 from retouch_clients.web.turns import History, Turn
-from retouch_export.parts import checkpoint_digest
+from retouch_export.staleness import checkpoint_digest
 
 FIELDS = {
     "op": ["none", "remove", "tint"],

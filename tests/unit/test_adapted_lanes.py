@@ -11,11 +11,11 @@ from retouch.artifacts.tensorrt_plan import rebuild
 from retouch.launcher.server import models
 from retouch.routing.load_board import LoadReport
 from retouch.routing.router import PREFERENCE, adapted, choose
-from retouch_export.parts import Part
+from retouch_export.parts import Stage
 from retouch_export.registration import register
 
 LOADED = (*LANES, "bf16-sketch", "fp8-sketch")
-PART = Part("denoiser", "retouch_export.instructx.denoiser")
+STAGE = Stage("denoiser", "instructx")
 
 
 @pytest.mark.parametrize("lane", ["bf16-sketch", "fp8-a", "fp4-ink-wash-2"])
@@ -92,7 +92,7 @@ def repository(tmp_path):
 
 def test_a_lane_is_registered_as_the_plain_one_under_its_name(repository):
     for _ in range(2):  # again over what is there
-        register(repository, PART, "fp8-sketch")
+        register(repository, STAGE, "fp8-sketch")
     lane = repository / "denoiser_fp8-sketch"
     assert (
         lane / "config.pbtxt"
@@ -107,8 +107,8 @@ def test_a_lane_is_registered_as_the_plain_one_under_its_name(repository):
 
 def test_plain_lanes_and_other_repositories_stay_as_they_are(repository, tmp_path):
     before = sorted(repository.rglob("*"))
-    register(repository, PART, "bf16")
-    register(repository, PART, "fp4-sketch")
+    register(repository, STAGE, "bf16")
+    register(repository, STAGE, "fp4-sketch")
     assert sorted(repository.rglob("*")) == before
 
 

@@ -15,14 +15,14 @@ from retouch.families.denoise_request import DenoiseRequest
 SETTINGS = {"shift": 3.0, "default_steps": 5, "patch": 2, "slots": 2}
 CLEAN = 0.25  # what the fake transformer takes every token for
 CONDITIONING = {
-    "conditioning": np.zeros((4, 6), np.float32),
+    "prompt_embeds": np.zeros((4, 6), np.float32),
     "boxes": np.zeros((2, 2, 4), np.float32),
 }
 WHOLE = np.ones(6, bool)
 
 
 class Graph:
-    """Stands in for an OnnxRunner and keeps what it was fed."""
+    """Stands in for an OnnxBackend and keeps what it was fed."""
 
     def __init__(self, folder, graph, keep=()):
         self.workers = 1
@@ -52,7 +52,7 @@ def latents():
 
 
 def said(number):
-    return CONDITIONING | {"conditioning": CONDITIONING["conditioning"] + number}
+    return CONDITIONING | {"prompt_embeds": CONDITIONING["prompt_embeds"] + number}
 
 
 def picture(seed):
@@ -191,11 +191,13 @@ def test_boxes_place_the_conditioning(stage, latents):
 
 def test_further_references_count_as_what_a_step_sees(monkeypatch, stage):
     """For the bounds on work and memory; what is spared are target tokens alone."""
-    monkeypatch.setattr(type(stage.family), "references", 2)
+    monkeypatch.setattr(type(stage.family), "max_references", 2)
     region = np.array([0, 1, 0, 0, 0, 0], bool)
     alone = stage.begin(DenoiseRequest(picture(0), CONDITIONING, region, seed=1))
     beside = stage.begin(
-        DenoiseRequest(picture(0), CONDITIONING, region, seed=1, more=(picture(1), picture(2)))
+        DenoiseRequest(
+            picture(0), CONDITIONING, region, seed=1, extra_references=(picture(1), picture(2))
+        )
     )
     assert (alone.size.reference, beside.size.reference) == (6, 18)
     assert alone.spared == beside.spared == 6 - len(alone.cells)

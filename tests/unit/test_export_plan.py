@@ -13,11 +13,11 @@ from retouch.artifacts.manifest import ArtifactError, Manifest, publish, read
 from retouch.artifacts.tensorrt_plan import Machine, PlanInfo
 from retouch_export.export_plan import Settings, Work, holds_another, plans_here
 from retouch_export.exporter import Exporter
-from retouch_export.parts import Part
+from retouch_export.parts import Stage
 
 HERE = Machine("NVIDIA H200", (9, 0), "11.4.0.106")
 PLAN = PlanInfo("NVIDIA H200", (9, 0), "11.4.0.106", "fp8", [], 100, 90, {"fp8": 3})
-PART = Part("denoiser", "retouch_export.instructx.denoiser")
+STAGE = Stage("denoiser", "instructx")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def here(monkeypatch):
 
 def lane(root, name="fp8", **plans):
     """The version folder of a lane with these plans."""
-    folder = PART.folder(root, name)
+    folder = STAGE.folder(root, name)
     (folder.parent / ".partial").mkdir(parents=True)
     folder.mkdir()
     publish(
@@ -92,7 +92,7 @@ def test_an_adapters_plan_says_how_it_is_built_again(tmp_path, monkeypatch):
     checkpoint = SimpleNamespace(
         adapter=SimpleNamespace(lane=lambda precision: f"{precision}-sketch")
     )
-    Exporter(checkpoint, "c" * 64, tmp_path, print).plans(PART, "fp8", force=False, strip=False)
+    Exporter(checkpoint, "c" * 64, tmp_path, print).plans(STAGE, "fp8", force=False, strip=False)
     with pytest.raises(
         ArtifactError, match="--precision fp8 --lora ADAPTER --lora-name sketch --tensorrt"
     ):
@@ -116,7 +116,7 @@ def test_an_adapters_plan_says_how_it_is_built_again(tmp_path, monkeypatch):
     ],
 )
 def test_options_that_change_nothing_are_told(tmp_path, lanes, plans, told):
-    work = Work(None, "", tmp_path, [], PART, lanes, plans)
+    work = Work(None, "", tmp_path, [], STAGE, lanes, plans)
     assert work.idle(Settings(calibration=tmp_path, strip=True, force=True)) == told
     assert work.idle(Settings()) == []
 

@@ -12,7 +12,7 @@ from retouch.families.qwen_vl.patches import PatchLayout
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.instructx.denoiser import beside, patch, sizes
-from retouch_export.instructx.parser import queries
+from retouch_export.instructx.vl_parser import queries
 
 VISION = {
     "depth": 2,
@@ -59,7 +59,7 @@ def test_a_transformer_may_see_nothing_beside_its_noise(tmp_path):
             {"vae": {"block_out_channels": [8] * 6}},
             "a latent of 32 pixels in each direction; a token has 16",
         ),
-        (patch, {"vae": {"latent_channels": 4}}, "answers 64 channels a token; .* are 16"),
+        (patch, {"vae": {"latent_channels": 4}}, "has 64 output channels a token; .* are 16"),
         (
             beside,
             {"transformer": {"in_channels": 128}},

@@ -18,7 +18,10 @@ SETTINGS = {
     "default_guidance": 2.5,
 }
 LATENTS = np.zeros((16, 4, 6), np.float32)
-SAID = {"conditioning": np.zeros((5, 8), np.float32), "pooled": np.zeros(4, np.float32)}
+SAID = {
+    "prompt_embeds": np.zeros((5, 8), np.float32),
+    "pooled_prompt_embeds": np.zeros(4, np.float32),
+}
 EVERYWHERE = np.ones(6, bool)
 
 
@@ -35,7 +38,7 @@ def test_every_size_is_its_own(family):
 def test_guidance_is_the_edits_or_the_checkpoints(family):
     for asked, told in ((0.0, 2.5), (4.0, 4.0)):
         wanted = DenoiseRequest(LATENTS, SAID, EVERYWHERE, seed=1, guidance=asked)
-        assert family.fixed(wanted, SAID, np.arange(6))["guidance"].tolist() == [told]
+        assert family.constant_inputs(wanted, SAID, np.arange(6))["guidance"].tolist() == [told]
 
 
 def test_another_scheduler_is_refused():
@@ -46,7 +49,7 @@ def test_another_scheduler_is_refused():
 def test_a_family_without_a_reader_says_so(tmp_path):
     (tmp_path / "staging").mkdir()
     publish(tmp_path / "staging", tmp_path, Manifest("instructx", "", "", "", 20))
-    with pytest.raises(ValueError, match="'instructx' has no reader"):
+    with pytest.raises(ValueError, match="'instructx' has a parser and no text encoder"):
         text_encoder_of(tmp_path)
 
 

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from retouch.artifacts.manifest import NAME, ArtifactError, Manifest, publish, read, verify
-from retouch.backends.onnx import OnnxRunner, threads
+from retouch.backends.onnx import OnnxBackend, threads
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_an_interrupted_export_leaves_no_manifest(folder, monkeypatch):
 
 def test_what_is_no_graph_is_refused_too(folder):
     with pytest.raises(ArtifactError, match="a.onnx cannot be loaded by ONNX Runtime"):
-        OnnxRunner(folder, "a")
+        OnnxBackend(folder, "a")
 
 
 def test_threads_come_from_the_environment(monkeypatch):

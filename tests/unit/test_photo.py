@@ -412,7 +412,7 @@ def test_a_still_picture_may_be_asked_for_its_first_frame():
 
 def test_references_too_give_their_first_frame():
     family = copy.copy(FAMILY)
-    object.__setattr__(family, "references", 1)
+    object.__setattr__(family, "max_references", 1)
     request = EditRequest(
         file_of(scene()),
         "sharpen",

@@ -107,15 +107,15 @@ def test_what_is_edited_lies_in_a_span(name, height, width):
         area = math.prod(family.size(height, width))
         assert any(
             math.prod(smallest) <= area <= math.prod(largest)
-            for smallest, _, largest in family.spans
+            for smallest, _, largest in family.size_ranges
         )
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_usual_lies_between(name):
     family = family_of(name, FAMILIES[name])
-    assert list(family.words) == sorted(family.words)
-    for span in family.spans:
+    assert list(family.text_tokens) == sorted(family.text_tokens)
+    for span in family.size_ranges:
         assert list(map(math.prod, span)) == sorted(map(math.prod, span))
 
 

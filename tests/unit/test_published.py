@@ -41,13 +41,13 @@ CHECKPOINTS = {
     "Qwen-Image-Edit-2509": ("QwenImageEditPlusPipeline", QWEN, 1, 20_430_401_088),
     "Qwen-Image-Edit-2511": ("QwenImageEditPlusPipeline", QWEN, 1, 20_430_401_088),
 }
-# where a network's tensors get the names that they have in a graph; others have them already
+# whose text encoder gives a network's tensors the names of its graph; others have them already
 RENAMED = {
-    "clip_l": "retouch_export.flux_kontext.text",
-    "t5_xxl": "retouch_export.flux_kontext.text",
-    "qwen3_8b": "retouch_export.flux2_klein.text",
-    "qwen2_5_vl_7b": "retouch_export.qwen_vl",
-    "qwen2_5_vl_3b": "retouch_export.qwen_vl",
+    "clip_l": "flux_kontext",
+    "t5_xxl": "flux_kontext",
+    "qwen3_8b": "flux2_klein",
+    "qwen2_5_vl_7b": "qwen_image_edit",
+    "qwen2_5_vl_3b": "instructx",
 }
 
 
@@ -65,7 +65,9 @@ def parameter_names(layout: Layout, names: list[str]) -> list[str]:
         made._fix_state_dict_keys_on_load(state)  # moves what it renames to the end
         renamed = {before: after for after, before in state.items()}
         return [renamed[name] for name in names]
-    rename = importlib.import_module(RENAMED[layout.network]).parameter
+    rename = importlib.import_module(
+        f"retouch_export.{RENAMED[layout.network]}.vl_parser"
+    ).PART.parameter_name
     if layout.network.startswith("qwen2_5_vl"):  # the graphs hold what is inside the head's class
         return [
             name if name.startswith("lm_head") else f"model.{name}" for name in map(rename, names)
@@ -156,14 +158,14 @@ def test_a_published_checkpoint_is_inspected(tmp_path, name):
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_every_layout_of_kontexts_text_encoders_is_read(tmp_path, number):
     """As the export reads them: CLIP's with position_ids, T5's with either embedding or both."""
-    from retouch_export.flux_kontext.text import FOLDERS, parameters
+    from retouch_export.flux_kontext.vl_parser import FOLDERS, PART
 
     checkpoint = write_checkpoint(
         tmp_path / "whole",
         "FLUX.1-Kontext-dev",
         lambda table: number if table in ("clip_l", "t5_xxl") else 0,
     )
-    names = set(parameters(checkpoint))
+    names = set(PART.parameters(checkpoint))
     for folder, kind in FOLDERS.items():
         with torch.device("meta"):
             made = by_config(kind, checkpoint.json(f"{folder}/config.json"))

@@ -32,15 +32,15 @@ def test_an_image_is_edited_at_the_size_of_the_pipeline(family, size):
 
 def test_guidance_keeps_the_positive_velocitys_length(family):
     positive, negative = np.random.default_rng(0).standard_normal((2, 7, 64), np.float32)
-    led = family.guided(positive, negative, 4.0)
+    led = family.apply_cfg(positive, negative, 4.0)
     np.testing.assert_allclose(
         np.linalg.norm(led, axis=1), np.linalg.norm(positive, axis=1), rtol=1e-5
     )
-    np.testing.assert_allclose(family.guided(positive, negative, 1.0), positive, atol=1e-5)
+    np.testing.assert_allclose(family.apply_cfg(positive, negative, 1.0), positive, atol=1e-5)
     assert led.dtype == np.float32 and not np.allclose(led, positive, atol=0.1)
 
 
 def test_what_it_takes(family):
-    assert (family.references, family.negative, family.true_cfg) == (2, " ", 4.0)
+    assert (family.max_references, family.negative, family.true_cfg) == (2, " ", 4.0)
     with pytest.raises(ValueError, match="in every step"):
-        family.reference(np.zeros((16, 8, 8), np.float32))
+        family.reference_inputs(np.zeros((16, 8, 8), np.float32))

@@ -82,7 +82,7 @@ def test_a_manifest_without_the_plan_is_refused(plans, words):
         ("cuda.bindings", "needs the Python package cuda-bindings"),
     ],
 )
-@pytest.mark.parametrize("module", ["retouch.backends.tensorrt.runner", "retouch_export.tensorrt"])
+@pytest.mark.parametrize("module", ["retouch.backends.tensorrt.backend", "retouch_export.tensorrt"])
 def test_a_machine_without_nvidias_packages_is_told_which(module, missing, words):
     code = f"""
 import sys, types

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from retouch.backends.base import RUNNERS
+from retouch.backends.base import BACKENDS
 from retouch.launcher.server import REPOSITORY, models
 from retouch.util import extras
 from retouch_clients.terminal import console
@@ -14,7 +14,7 @@ from retouch_clients.terminal import console
 @click.option(
     "--precision", "lanes", multiple=True, help="A lane's name.  [default: all that are exported]"
 )
-@click.option("--runner", type=click.Choice(list(RUNNERS)), default="onnx", show_default=True)
+@click.option("--runner", type=click.Choice(list(BACKENDS)), default="onnx", show_default=True)
 def calibrate(lanes: tuple[str, ...], runner: str) -> None:
     """Measure what a step costs on this machine; the scheduler reads it when a server starts."""
     extras.check("serve" if runner == "onnx" else runner)

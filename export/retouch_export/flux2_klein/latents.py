@@ -1,5 +1,5 @@
-"""FLUX.2's latents: patches of two by two, one a token, normalised by the autoencoder's batch
-norm."""
+"""FLUX.2's latents: patches of two by two, normalised by the autoencoder's batch norm. A patch is a
+token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATCH = 2  # latents of a token in each direction
 
 
 def factor(checkpoint: Checkpoint) -> int:
-    """Pixels of a token in each direction; CheckpointError when it is no cell of ours."""
+    """Pixels of a token in each direction; CheckpointError when a token is no cell."""
     pixels = PATCH * vae_factor(checkpoint.json("vae/config.json"))
     if pixels != CELL:
         raise CheckpointError(
@@ -25,6 +25,7 @@ def factor(checkpoint: Checkpoint) -> int:
 
 
 def mean_and_std(vae: AutoencoderKLFlux2) -> tuple[Tensor, Tensor]:
-    """Of every channel of a patch, [1, 4C, 1, 1]."""
-    mean, variance = (each.view(1, -1, 1, 1) for each in (vae.bn.running_mean, vae.bn.running_var))
+    """Mean and standard deviation of every channel of a patch, both [1, 4C, 1, 1]."""
+    mean = vae.bn.running_mean.view(1, -1, 1, 1)
+    variance = vae.bn.running_var.view(1, -1, 1, 1)
     return mean, (variance + vae.config.batch_norm_eps).sqrt()

@@ -1,9 +1,7 @@
-"""FLUX.2's encoder: pixels to normalised patches of the posterior's mode, one for every token."""
+"""The model `vae_encoder` of FLUX.2 klein: pixels to normalised patches of the posterior's mode.
+A patch is a token."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 import torch.nn.functional as F
 from diffusers import AutoencoderKLFlux2
@@ -13,11 +11,12 @@ from retouch_export.checkpoint import Checkpoint
 from retouch_export.flux2_klein.latents import PATCH, factor, mean_and_std
 from retouch_export.graph import Graph
 from retouch_export.instructx.vae_encoder import encoding
+from retouch_export.parts import Part
 
 
 class Encoder(nn.Module):
-    """`pixels` [B, 3, H, W] → latents [B, 4C, H/16, W/16]: the channels of a patch of two by two,
-    after the statistics of the autoencoder's batch norm."""
+    """Pixels [B, 3, H, W] in −1..1 → latents [B, 4C, H/16, W/16]: patches of two by two, normalised
+    by the statistics of the autoencoder's batch norm."""
 
     def __init__(self, vae: AutoencoderKLFlux2):
         super().__init__()
@@ -28,14 +27,12 @@ class Encoder(nn.Module):
         return (F.pixel_unshuffle(self.vae.encode(pixels).latent_dist.mode(), PATCH) - mean) / std
 
 
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    factor(checkpoint)  # a token of another size is told before anything is exported
-    return encoding(Encoder(checkpoint.load(AutoencoderKLFlux2, "vae")))
+class VaeEncoder(Part):
+    """The encoder's only graph, `model`."""
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        factor(checkpoint)  # refuses a token of another size before anything is exported
+        return encoding(Encoder(checkpoint.load(AutoencoderKLFlux2, "vae")))
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
-
-
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """No files beside the graph."""
+PART = VaeEncoder()

@@ -1,5 +1,5 @@
-"""FLUX.1 Kontext's transformer: one graph, because its reference tokens are in full attention with
-the others."""
+"""The model `denoiser` of FLUX.1 Kontext: one graph, because reference tokens are in full attention
+with the others."""
 
 from __future__ import annotations
 
@@ -14,76 +14,85 @@ from torch import Tensor
 from retouch.api.request import CELL
 from retouch.diffusion.latents import pack
 from retouch.diffusion.sigmas import Schedule
-from retouch.families.flux_kontext.sampling import Kontext, step_ids
-from retouch.networks.flux_kontext import Step
+from retouch.families.flux_kontext.sampling import Family, step_ids
+from retouch.networks import flux_kontext
 from retouch_export import preview
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.flux_kontext.text import lengths
+from retouch_export.flux_kontext.vl_parser import lengths
 from retouch_export.graph import Graph, Shape
 from retouch_export.instructx.vae_decoder import vae_factor
 from retouch_export.instructx.vae_encoder import Encoder
+from retouch_export.parts import Part
 
 FOLDER = "transformer"
-STEPS = 28
-GUIDANCE = 2.5  # the pipeline's number of steps, and the guidance of its own example
+STEPS = 28  # the pipeline's
+GUIDANCE = 2.5  # of the pipeline's example
 
 
-def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
-    """With the checkpoint's weights, rounded to bfloat16, in float32 or, in `outline`, without any
-    in bfloat16."""
-    model = checkpoint.typed(FluxTransformer2DModel, FOLDER, outline)
-    config = model.config
+class Denoiser(Part):
+    """The graph `step`, and the map for previews."""
 
-    def inputs(shape: Shape) -> dict[str, Tensor]:
-        ids = torch.from_numpy(step_ids((shape.height // CELL, shape.width // CELL)))
-        given = {
-            "tokens": torch.randn(shape.batch, len(ids), config.in_channels),
-            "text": torch.randn(shape.batch, shape.text, config.joint_attention_dim),
-            "pooled": torch.randn(shape.batch, config.pooled_projection_dim),
-            "timestep": torch.linspace(1, 0.1, shape.batch),
-            "ids": ids.repeat(shape.batch, 1, 1),
-            "text_ids": torch.zeros(shape.batch, shape.text, 3),
+    component = FOLDER
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
+        and the graphs compute in bfloat16."""
+        model = checkpoint.typed(FluxTransformer2DModel, FOLDER, outline)
+        config = model.config
+
+        def inputs(shape: Shape) -> dict[str, Tensor]:
+            ids = torch.from_numpy(step_ids((shape.height // CELL, shape.width // CELL)))
+            inputs = {
+                "tokens": torch.randn(shape.batch, len(ids), config.in_channels),
+                "text": torch.randn(shape.batch, shape.text, config.joint_attention_dim),
+                "pooled": torch.randn(shape.batch, config.pooled_projection_dim),
+                "timestep": torch.linspace(1, 0.1, shape.batch),
+                "ids": ids.repeat(shape.batch, 1, 1),
+                "text_ids": torch.zeros(shape.batch, shape.text, 3),
+            }
+            if config.guidance_embeds:
+                inputs["guidance"] = torch.full((shape.batch,), GUIDANCE)
+            return inputs
+
+        axes = {
+            "tokens": {0: "batch", 1: "cells"},
+            "text": {0: "batch", 1: "words"},
+            "pooled": {0: "batch"},
+            "timestep": {0: "batch"},
+            "ids": {0: "batch", 1: "cells"},
+            "text_ids": {0: "batch", 1: "words"},
+            "guidance": {0: "batch"},
         }
-        return given | (
-            {"guidance": torch.full((shape.batch,), GUIDANCE)} if config.guidance_embeds else {}
-        )
+        return [Graph("step", flux_kontext.Step(model), inputs, axes, ("velocity",))]
 
-    axes = {
-        "tokens": {0: "batch", 1: "cells"},
-        "text": {0: "batch", 1: "words"},
-        "pooled": {0: "batch"},
-        "timestep": {0: "batch"},
-        "ids": {0: "batch", 1: "cells"},
-        "text_ids": {0: "batch", 1: "words"},
-        "guidance": {0: "batch"},
-    }
-    return [Graph("step", Step(model), inputs, axes, ("velocity",))]
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """ValueError for a scheduler that `retouch.diffusion.sigmas` does not support."""
+        vae = checkpoint.json("vae/config.json")
+        transformer = checkpoint.json(f"{FOLDER}/config.json")
+        scheduler = checkpoint.json("scheduler/scheduler_config.json")
+        Schedule.of(scheduler)
+        return {
+            "scheduler": scheduler,
+            # for a backend that makes the network itself
+            "transformer": transformer,
+            "passes": flux_kontext.__name__,
+            "cell": Family.patch * vae_factor(vae),
+            "words": lengths(checkpoint)[1],
+            "latent_channels": vae["latent_channels"],
+            "guidance_embeds": transformer.get("guidance_embeds", False),
+            "default_guidance": GUIDANCE,
+            "default_steps": STEPS,
+        }
 
+    def files(self, checkpoint: Checkpoint, folder: Path) -> None:
+        """Write the map for previews."""
+        encoder = Encoder(checkpoint.load(AutoencoderKL, "vae"))
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    """ValueError for a scheduler that `retouch.diffusion.sigmas` does not follow."""
-    vae = checkpoint.json("vae/config.json")
-    transformer = checkpoint.json(f"{FOLDER}/config.json")
-    scheduler = checkpoint.json("scheduler/scheduler_config.json")
-    Schedule.of(scheduler)
-    return {
-        "scheduler": scheduler,
-        "transformer": transformer,
-        "cell": Kontext.patch * vae_factor(vae),
-        "words": lengths(checkpoint)[1],
-        "latent_channels": vae["latent_channels"],
-        "guidance_embeds": transformer.get("guidance_embeds", False),
-        "default_guidance": GUIDANCE,
-        "default_steps": STEPS,
-    }
+        @torch.no_grad()
+        def tokens(pixels: np.ndarray) -> np.ndarray:
+            return pack(encoder(torch.from_numpy(pixels[None])).numpy(), Family.patch)[0]
+
+        preview.write(folder, tokens)
 
 
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """The map for previews."""
-    encoder = Encoder(checkpoint.load(AutoencoderKL, "vae"))
-
-    @torch.no_grad()
-    def tokens(pixels: np.ndarray) -> np.ndarray:
-        return pack(encoder(torch.from_numpy(pixels[None])).numpy(), Kontext.patch)[0]
-
-    preview.write(folder, tokens)
+PART = Denoiser()

@@ -1,8 +1,7 @@
-"""The autoencoder's decoder: normalised latents to pixels."""
+"""The model `vae_decoder` of InstructX: normalised latents to pixels."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,9 +10,12 @@ from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
+from retouch_export.parts import Part
 
 
 class Decoder(nn.Module):
+    """Latents [B, C, h, w] → pixels [B, 3, H, W] in −1..1."""
+
     def __init__(self, vae: AutoencoderKL):
         super().__init__()
         self.vae = vae
@@ -24,14 +26,9 @@ class Decoder(nn.Module):
         ).sample
 
 
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    vae = checkpoint.load(AutoencoderKL, "vae")
-    return decoding(Decoder(vae), vae.config.latent_channels, vae_factor(vae.config))
-
-
 def decoding(decoder: nn.Module, channels: int, factor: int) -> list[Graph]:
-    """The graph of any family's decoder, which makes pixels of `latents` [B, channels, H / factor,
-    W / factor]."""
+    """The graph of any family's decoder: `latents` [B, channels, H / factor, W / factor] →
+    pixels."""
 
     def inputs(shape: Shape) -> dict[str, Tensor]:
         return {
@@ -45,13 +42,16 @@ def decoding(decoder: nn.Module, channels: int, factor: int) -> list[Graph]:
 
 
 def vae_factor(config: dict[str, Any]) -> int:
-    """How many pixels one latent covers in each direction."""
+    """Pixels of a latent in each direction, by an AutoencoderKL's config."""
     return 2 ** (len(config["block_out_channels"]) - 1)
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
+class VaeDecoder(Part):
+    """The decoder's only graph, `model`."""
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        vae = checkpoint.load(AutoencoderKL, "vae")
+        return decoding(Decoder(vae), vae.config.latent_channels, vae_factor(vae.config))
 
 
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """No files beside the graph."""
+PART = VaeDecoder()

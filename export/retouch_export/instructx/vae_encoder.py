@@ -1,9 +1,6 @@
-"""The autoencoder's encoder: pixels to the normalised mode of the posterior."""
+"""The model `vae_encoder` of InstructX: pixels to the normalised mode of the posterior."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -11,9 +8,12 @@ from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
+from retouch_export.parts import Part
 
 
 class Encoder(nn.Module):
+    """Pixels [B, 3, H, W] in −1..1 → latents [B, C, h, w]."""
+
     def __init__(self, vae: AutoencoderKL):
         super().__init__()
         self.vae = vae
@@ -23,13 +23,8 @@ class Encoder(nn.Module):
         return (latents - self.vae.config.shift_factor) * self.vae.config.scaling_factor
 
 
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    return encoding(Encoder(checkpoint.load(AutoencoderKL, "vae")))
-
-
 def encoding(encoder: nn.Module) -> list[Graph]:
-    """The graph of any family's encoder, which makes latents of `pixels` [B, 3, H, W] in −1 to
-    1."""
+    """The graph of any family's encoder: `pixels` [B, 3, H, W] in −1..1 → latents."""
 
     def inputs(shape: Shape) -> dict[str, Tensor]:
         return {"pixels": torch.rand(shape.batch, 3, shape.height, shape.width) * 2 - 1}
@@ -38,9 +33,11 @@ def encoding(encoder: nn.Module) -> list[Graph]:
     return [Graph("model", encoder, inputs, axes, ("latents",))]
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
+class VaeEncoder(Part):
+    """The encoder's only graph, `model`."""
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        return encoding(Encoder(checkpoint.load(AutoencoderKL, "vae")))
 
 
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """No files beside the graph."""
+PART = VaeEncoder()

@@ -1,5 +1,5 @@
-"""Qwen-Image-Edit's transformer: one graph, because its references are in full attention with the
-target."""
+"""The model `denoiser` of Qwen-Image-Edit: one graph, because references are in full attention with
+the target."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from diffusers import QwenImageTransformer2DModel
 from torch import Tensor
 
 from retouch.api.request import CELL
-from retouch.families.qwen_image_edit.sampling import QwenImageEdit
-from retouch.networks.qwen_image import Step
+from retouch.families.qwen_image_edit.sampling import Family
+from retouch.networks import qwen_image
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
+from retouch_export.parts import Part
 from retouch_export.preview import write
 from retouch_export.qwen_image_edit.frame import factor, load
 from retouch_export.qwen_image_edit.pipelines import pipeline_of
@@ -23,74 +24,86 @@ from retouch_export.qwen_image_edit.vae_encoder import Encoder
 from retouch_export.qwen_vl import patch_layout
 
 FOLDER = "transformer"
-# options of the class that no checkpoint for editing has
-UNKNOWN = ("guidance_embeds", "use_additional_t_cond", "use_layer3d_rope")
+# options of the class that no checkpoint for editing uses
+UNSUPPORTED = ("guidance_embeds", "use_additional_t_cond", "use_layer3d_rope")
 
 
-def graphs(checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
-    """With the checkpoint's weights, rounded to bfloat16, in float32 or, in `outline`, without any
-    in bfloat16; ValueError for a transformer that is not Qwen-Image-Edit's."""
-    asked = [name for name in UNKNOWN if checkpoint.json(f"{FOLDER}/config.json").get(name)]
-    if asked:
-        raise ValueError(f"the checkpoint's transformer has {asked[0]}, which is not supported")
-    model = checkpoint.typed(QwenImageTransformer2DModel, FOLDER, outline)
-    config = model.config
+class Denoiser(Part):
+    """The graph `step`, and the map for previews."""
 
-    def inputs(shape: Shape) -> dict[str, Tensor]:
-        cells = shape.height // CELL * (shape.width // CELL)
+    component = FOLDER
 
-        def turns(count: int) -> Tensor:
-            angle = torch.rand(shape.batch, count, config.attention_head_dim // 2) * 6
-            return torch.stack([angle.cos(), angle.sin()], 2)
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
+        and the graphs compute in bfloat16. ValueError for a transformer with other options."""
+        unsupported = [
+            name for name in UNSUPPORTED if checkpoint.json(f"{FOLDER}/config.json").get(name)
+        ]
+        if unsupported:
+            raise ValueError(
+                f"the checkpoint's transformer has {unsupported[0]}, which is not supported"
+            )
+        model = checkpoint.typed(QwenImageTransformer2DModel, FOLDER, outline)
+        config = model.config
 
+        def inputs(shape: Shape) -> dict[str, Tensor]:
+            cells = shape.height // CELL * (shape.width // CELL)
+
+            def rope_table(count: int) -> Tensor:
+                angle = torch.rand(shape.batch, count, config.attention_head_dim // 2) * 6
+                return torch.stack([angle.cos(), angle.sin()], 2)
+
+            return {
+                "tokens": torch.randn(shape.batch, cells, config.in_channels),
+                "references": torch.randn(shape.batch, shape.region, config.in_channels),
+                "text": torch.randn(shape.batch, shape.text, config.joint_attention_dim),
+                "timestep": torch.linspace(1000, 100, shape.batch),
+                "rope": rope_table(cells + shape.region),
+                "text_rope": rope_table(shape.text),
+            }
+
+        text = {0: "batch", 1: "words"}
+        axes = {
+            "tokens": {0: "batch", 1: "cells"},
+            "references": {0: "batch", 1: "others"},
+            "text": text,
+            "timestep": {0: "batch"},
+            "rope": {0: "batch", 1: "all"},
+            "text_rope": text,
+        }
+        return [Graph("step", qwen_image.Step(model), inputs, axes, ("velocity",))]
+
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        config = checkpoint.json(f"{FOLDER}/config.json")
+        vae = checkpoint.json("vae/config.json")
+        pipeline = pipeline_of(checkpoint)
         return {
-            "tokens": torch.randn(shape.batch, cells, config.in_channels),
-            "references": torch.randn(shape.batch, shape.region, config.in_channels),
-            "text": torch.randn(shape.batch, shape.text, config.joint_attention_dim),
-            "timestep": torch.linspace(1000, 100, shape.batch),
-            "rope": turns(cells + shape.region),
-            "text_rope": turns(shape.text),
+            "patch": config["patch_size"],
+            "axes": config["axes_dims_rope"],
+            "factor": factor(vae),
+            "latent_channels": vae["z_dim"],
+            "conditioning": config["joint_attention_dim"],
+            "area": pipeline.area,
+            "photos": pipeline.photos,
+            "seen": pipeline.seen_area // patch_layout(checkpoint).cell ** 2,
+            # for a backend that makes the network itself
+            "transformer": config,
+            "passes": qwen_image.__name__,
+            "scheduler": checkpoint.json("scheduler/scheduler_config.json"),
+            "default_steps": 50,
+            "default_true_cfg": 4.0,
+            "negative": " ",
         }
 
-    words = {0: "batch", 1: "words"}
-    axes = {
-        "tokens": {0: "batch", 1: "cells"},
-        "references": {0: "batch", 1: "others"},
-        "text": words,
-        "timestep": {0: "batch"},
-        "rope": {0: "batch", 1: "all"},
-        "text_rope": words,
-    }
-    return [Graph("step", Step(model), inputs, axes, ("velocity",))]
+    def files(self, checkpoint: Checkpoint, folder: Path) -> None:
+        encoder = Encoder(load(checkpoint))
+        family = Family(self.settings(checkpoint))
+
+        @torch.no_grad()
+        def tokens(pixels: np.ndarray) -> np.ndarray:
+            return family.pack(encoder(torch.from_numpy(pixels)[None])[0].numpy())
+
+        write(folder, tokens)
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    config = checkpoint.json(f"{FOLDER}/config.json")
-    vae = checkpoint.json("vae/config.json")
-    pipeline = pipeline_of(checkpoint)
-    return {
-        "patch": config["patch_size"],
-        "axes": config["axes_dims_rope"],
-        "factor": factor(vae),
-        "latent_channels": vae["z_dim"],
-        "conditioning": config["joint_attention_dim"],
-        "area": pipeline.area,
-        "photos": pipeline.photos,
-        "seen": pipeline.seen_area // patch_layout(checkpoint).cell ** 2,
-        "transformer": config,  # for a runner that makes the network itself
-        "scheduler": checkpoint.json("scheduler/scheduler_config.json"),
-        "default_steps": 50,
-        "default_true_cfg": 4.0,
-        "negative": " ",
-    }
-
-
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    encoder = Encoder(load(checkpoint))
-    family = QwenImageEdit(settings(checkpoint))
-
-    @torch.no_grad()
-    def tokens(pixels: np.ndarray) -> np.ndarray:
-        return family.pack(encoder(torch.from_numpy(pixels)[None])[0].numpy())
-
-    write(folder, tokens)
+PART = Denoiser()

@@ -1,7 +1,7 @@
-"""AutoencoderKLQwenImage for a single image: a video's first frame, before which there is nothing.
+"""AutoencoderKLQwenImage for a single image, as the first frame of a video.
 
-Its causal convolutions see zeros for the frames before, so of their three slices in time only the
-last counts, and what resamples time has nothing to do. A convolution in space is left of each."""
+Causal convolutions see zeros for earlier frames, so only the last of their three slices in time has
+an effect: each is replaced by a convolution in space. Resampling in time does nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FrameConv(nn.Module):
 
 
 def load(checkpoint: Checkpoint) -> AutoencoderKLQwenImage:
-    """The checkpoint's, with convolutions in space alone."""
+    """The checkpoint's autoencoder, with convolutions in space alone."""
     vae = checkpoint.load(AutoencoderKLQwenImage, "vae")
     for name, module in list(vae.named_modules()):
         if isinstance(module, QwenImageCausalConv3d):
@@ -41,8 +41,8 @@ def load(checkpoint: Checkpoint) -> AutoencoderKLQwenImage:
 
 
 class Normal(nn.Module):
-    """A channel's numbers less their mean, over their spread: what the transformer takes for
-    latents."""
+    """Latents [B, C, h, w] normalised by mean and standard deviation of every channel, as the
+    transformer takes them."""
 
     def __init__(self, vae: AutoencoderKLQwenImage):
         super().__init__()
@@ -59,5 +59,5 @@ class Normal(nn.Module):
 
 
 def factor(config: dict) -> int:
-    """How many pixels one latent covers in each direction."""
+    """Pixels of a latent in each direction, by the autoencoder's config."""
     return 2 ** len(config["temperal_downsample"])

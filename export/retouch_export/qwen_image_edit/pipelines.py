@@ -1,5 +1,4 @@
-"""What the two pipelines of Qwen-Image-Edit do differently, as data: how many photos, how large, in
-which words."""
+"""The differences of Qwen-Image-Edit's two pipelines as data: photos, sizes and prompt template."""
 
 from __future__ import annotations
 
@@ -11,14 +10,15 @@ from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as plus
 from retouch_export.checkpoint import Checkpoint
 
 AREA = 1024 * 1024  # pixels of the target, and of a photo as the autoencoder sees it
-# QwenImageEditPlusPipeline's, once a photo
+# of QwenImageEditPlusPipeline, once a photo
 PICTURE = "Picture {}: <|vision_start|><|image_pad|><|vision_end|>"
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """`template` has {} for the instruction, before it `picture` comes once a photo. The text model
-    sees photos with `seen_area` pixels, and `drop` of its first hidden states are left out."""
+    """`template` has {} for the instruction, and `picture` comes before it once a photo. `photos`
+    is their largest number. The target has `area` pixels, a photo for the text model `seen_area`.
+    The first `drop` hidden states are left out."""
 
     template: str
     drop: int
@@ -29,7 +29,7 @@ class Pipeline:
 
 
 def pipeline_of(checkpoint: Checkpoint) -> Pipeline:
-    """Of the class that the checkpoint's `model_index.json` names."""
+    """The pipeline that the checkpoint's `model_index.json` names."""
     several = checkpoint.config["_class_name"] == QwenImageEditPlusPipeline.__name__
     kind = QwenImageEditPlusPipeline if several else QwenImageEditPipeline
     bare = kind(
@@ -37,7 +37,8 @@ def pipeline_of(checkpoint: Checkpoint) -> Pipeline:
             ("scheduler", "vae", "text_encoder", "tokenizer", "processor", "transformer")
         )
     )
-    words = bare.prompt_template_encode, bare.prompt_template_encode_start_idx
+    template = bare.prompt_template_encode
+    drop = bare.prompt_template_encode_start_idx
     if several:
-        return Pipeline(*words, PICTURE, 3, AREA, plus.CONDITION_IMAGE_SIZE)
-    return Pipeline(*words, "", 1, AREA, AREA)
+        return Pipeline(template, drop, PICTURE, 3, AREA, plus.CONDITION_IMAGE_SIZE)
+    return Pipeline(template, drop, "", 1, AREA, AREA)

@@ -1,9 +1,6 @@
-"""The autoencoder's decoder: normalised latents to pixels."""
+"""The model `vae_decoder` of Qwen-Image-Edit: normalised latents to pixels."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 from diffusers import AutoencoderKLQwenImage
 from torch import Tensor, nn
@@ -11,10 +8,13 @@ from torch import Tensor, nn
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph
 from retouch_export.instructx.vae_decoder import decoding
+from retouch_export.parts import Part
 from retouch_export.qwen_image_edit.frame import Normal, factor, load
 
 
 class Decoder(nn.Module):
+    """Latents [B, C, h, w] → pixels [B, 3, H, W] in −1..1."""
+
     def __init__(self, vae: AutoencoderKLQwenImage):
         super().__init__()
         self.decoder = vae.decoder
@@ -29,14 +29,12 @@ class Decoder(nn.Module):
         )
 
 
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    vae = load(checkpoint)
-    return decoding(Decoder(vae), vae.config.z_dim, factor(vae.config))
+class VaeDecoder(Part):
+    """The decoder's only graph, `model`."""
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        vae = load(checkpoint)
+        return decoding(Decoder(vae), vae.config.z_dim, factor(vae.config))
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
-
-
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """No files beside the graph."""
+PART = VaeDecoder()

@@ -1,9 +1,6 @@
-"""The autoencoder's encoder: pixels to the normalised mode of the posterior."""
+"""The model `vae_encoder` of Qwen-Image-Edit: pixels to the normalised mode of the posterior."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 from diffusers import AutoencoderKLQwenImage
 from torch import Tensor, nn
@@ -11,10 +8,13 @@ from torch import Tensor, nn
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph
 from retouch_export.instructx.vae_encoder import encoding
+from retouch_export.parts import Part
 from retouch_export.qwen_image_edit.frame import Normal, load
 
 
 class Encoder(nn.Module):
+    """Pixels [B, 3, H, W] in −1..1 → latents [B, C, h, w]."""
+
     def __init__(self, vae: AutoencoderKLQwenImage):
         super().__init__()
         self.encoder = vae.encoder
@@ -26,13 +26,11 @@ class Encoder(nn.Module):
         return self.normal(mode.squeeze(2))
 
 
-def graphs(checkpoint: Checkpoint) -> list[Graph]:
-    return encoding(Encoder(load(checkpoint)))
+class VaeEncoder(Part):
+    """The encoder's only graph, `model`."""
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        return encoding(Encoder(load(checkpoint)))
 
 
-def settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {}
-
-
-def files(checkpoint: Checkpoint, folder: Path) -> None:
-    """No files beside the graph."""
+PART = VaeEncoder()

@@ -18,13 +18,13 @@ class TritonPythonModel:
         parsed = self.stage.parse(list(inputs["IMAGE_FILES"]), inputs["PIXELS"], said, negative)
         info = EditInfo.from_json(inputs["INFO"][0])
         info.operations = parsed.operations
-        info.cache = parsed.remembered
+        info.cache = parsed.cached
         return {
             "QUERIES": parsed.queries,
             "BOXES": parsed.boxes.astype(np.float32),
             "CELLS": region_of(inputs["MASK"], parsed.region),
-            "PROMPT_EMBEDS_POOLED": parsed.pooled,
-            "NEGATIVE_EMBEDS": parsed.against,
-            "NEGATIVE_EMBEDS_POOLED": parsed.against_pooled,
+            "PROMPT_EMBEDS_POOLED": parsed.pooled_prompt_embeds,
+            "NEGATIVE_EMBEDS": parsed.negative_embeds,
+            "NEGATIVE_EMBEDS_POOLED": parsed.pooled_negative_embeds,
             "INFO": np.array([info.to_json().encode()], object),
         }

@@ -1,5 +1,5 @@
-"""GPU memory that grows: a tensor's buffer, and the scratch memory that all engines of the process
-share."""
+"""GPU memory that grows: a tensor's buffer, and the scratch memory shared by all engines of the
+process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from retouch.backends.tensorrt.cuda import DeviceArray, Memory
 
 
 class Buffer:
-    """As much memory as was ever asked for at once, and which kept array was copied into it
+    """The largest memory that was reserved so far, and the kept array that was copied into it
     last."""
 
     def __init__(self) -> None:
@@ -19,13 +19,13 @@ class Buffer:
 
     @property
     def address(self) -> int:
-        """Where the memory is; 0 before the first `reserve`."""
+        """The memory's address; 0 before the first `reserve`."""
         return self._memory.address if self._memory else 0
 
     def reserve(self, size: int) -> int:
-        """The address of at least `size` bytes; what was there is lost when there were fewer."""
+        """The address of at least `size` bytes. The contents are lost when the memory grows."""
         if self._memory is None or self._memory.size < size:
-            self.close()  # before the larger one is asked for: both at once might not fit
+            self.close()  # before the larger one is allocated: both might not fit
             self._memory = Memory(max(size, 1))
         return self._memory.address
 
@@ -43,11 +43,11 @@ class Buffer:
 
 
 class Arena(Buffer):
-    """Scratch memory for one run at a time, of whichever engine: hold `lock` from `reserve` until
-    the run is over.
+    """Scratch memory for one run at a time, of any engine. Hold `lock` from `reserve` to the end of
+    the run.
 
     An engine needs scratch memory only while it runs, so the largest need is enough for all.
-    Executors `join` and `leave`; the memory goes when the last has left."""
+    Executors `join` and `leave`; the memory is freed when the last has left."""
 
     def __init__(self) -> None:
         super().__init__()

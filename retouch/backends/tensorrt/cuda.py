@@ -1,5 +1,5 @@
-"""The CUDA runtime as far as the TensorRT runner needs it: memory, a stream, graphs; its errors as
-one sentence."""
+"""The parts of the CUDA runtime that the TensorRT backend uses: memory, a stream and graphs. Errors
+are one sentence."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ except ImportError:
 
 
 class CudaError(RuntimeError):
-    """The CUDA runtime refused: one sentence."""
+    """An error of the CUDA runtime, as one sentence."""
 
 
 def checked(what: str, answer: tuple) -> Any:
-    """The result in a CUDA function's answer (status, result); CudaError when the status is not
-    success."""
+    """The result in a CUDA function's return value (status, result); CudaError when the status is
+    not success."""
     status, *results = answer
     if status != runtime.cudaError_t.cudaSuccess:
-        _, words = runtime.cudaGetErrorString(status)
-        raise CudaError(f"{what} failed: {words.decode()}")
+        _, reason = runtime.cudaGetErrorString(status)
+        raise CudaError(f"{what} failed: {reason.decode()}")
     return results[0] if results else None
 
 
@@ -56,8 +56,7 @@ class Memory:
 
 
 class Graph:
-    """Captured work of a stream, to be launched again and again; destroyed with the last
-    reference."""
+    """Captured work of a stream, for any number of launches; destroyed with the last reference."""
 
     def __init__(self, executable: Any):
         self.executable = executable
@@ -65,7 +64,7 @@ class Graph:
 
 
 class Stream:
-    """Work in order, on a stream of its own: the default one would wait for every other stream."""
+    """A CUDA stream. The default stream would wait for all others."""
 
     def __init__(self) -> None:
         self._raw = checked(
@@ -75,19 +74,19 @@ class Stream:
         self.close = weakref.finalize(self, runtime.cudaStreamDestroy, self._raw)
 
     def upload(self, array: np.ndarray, address: int) -> None:
-        """A contiguous array to the GPU; the array may change as soon as this returns."""
+        """Copy a contiguous array to the GPU; it may change as soon as this returns."""
         self._copy(
             address, array.ctypes.data, array.nbytes, runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
         )
 
     def download(self, address: int, array: np.ndarray) -> None:
-        """The GPU's bytes into a contiguous array, which holds them after `synchronize`."""
+        """Copy the GPU's bytes into a contiguous array, which holds them after `synchronize`."""
         self._copy(
             array.ctypes.data, address, array.nbytes, runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
         )
 
     def move(self, source: int, target: int, size: int) -> None:
-        """Bytes from one place on the GPU to another."""
+        """Copy bytes on the GPU."""
         self._copy(target, source, size, runtime.cudaMemcpyKind.cudaMemcpyDeviceToDevice)
 
     def _copy(self, target: int, source: int, size: int, kind: Any) -> None:
@@ -98,12 +97,12 @@ class Stream:
         checked("running on the GPU", runtime.cudaStreamSynchronize(self._raw))
 
     def capture(self, work: Callable[[], None]) -> Graph:
-        """What `work` enqueues, as a graph; it is not run."""
+        """The graph of what `work` enqueues. Nothing is run."""
         mode = runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         checked("capturing", runtime.cudaStreamBeginCapture(self._raw, mode))
         try:
             work()
-        except BaseException:  # a stream left in capture could never be used again
+        except BaseException:  # a stream in capture cannot be used again
             status, *captured = runtime.cudaStreamEndCapture(self._raw)
             if status == runtime.cudaError_t.cudaSuccess:
                 runtime.cudaGraphDestroy(*captured)
@@ -118,7 +117,7 @@ class Stream:
         checked("launching a graph", runtime.cudaGraphLaunch(graph.executable, self._raw))
 
     def seconds(self, work: Callable[[], None]) -> float:
-        """How long the GPU takes for what `work` enqueues, by the GPU's own clock."""
+        """The GPU's time for what `work` enqueues, by the GPU's clock."""
         start, end = (checked("making an event", runtime.cudaEventCreate()) for _ in range(2))
         try:
             checked("recording", runtime.cudaEventRecord(start, self._raw))
@@ -132,7 +131,8 @@ class Stream:
 
 
 class DeviceArray:
-    """An output that stayed on the GPU; `np.asarray` fetches it, 16-bit numbers as float32."""
+    """An output that stays on the GPU; `np.asarray` copies it to the host, 16-bit numbers as
+    float32."""
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype):
         self.shape = shape
@@ -151,6 +151,6 @@ class DeviceArray:
 
 
 def widened(array: np.ndarray) -> np.ndarray:
-    """float32 of any floating type, ml_dtypes' among them (numpy's kind V); other types as they
-    are."""
+    """Any floating type, also those of ml_dtypes (numpy's kind V), as float32; other types
+    unchanged."""
     return array.astype(np.float32) if array.dtype.kind in "fV" else array

@@ -1,8 +1,8 @@
-"""A plan as TensorRT 10.16 and 11 run it: tensors by name, profiles, execution contexts without
-memory of their own.
+"""A plan in TensorRT 10.16 and 11: tensors by name, profiles, and execution contexts without memory
+of their own.
 
-The names used here are held against the bindings of both versions by tests/bindings; no plan was
-run on a GPU yet."""
+tests/bindings checks the names used here against the bindings of both versions; no plan was run on
+a GPU yet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ except ImportError:
     ) from None
 
 Shape = tuple[int, ...]
-Range = tuple[Shape, Shape, Shape]  # the smallest, the favoured and the largest
+Range = tuple[Shape, Shape, Shape]  # the smallest, the optimal and the largest
 
 NUMPY = {
     tensorrt.DataType.FLOAT: np.dtype(np.float32),
@@ -38,7 +38,7 @@ NUMPY = {
 
 
 class Log(tensorrt.ILogger):
-    """TensorRT's complaints; it says why on its log and answers None or False."""
+    """Keeps TensorRT's last error: its functions return None or False, and the reason is logged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,11 +63,11 @@ def must(done: bool, what: str) -> None:
 
 
 class Engine:
-    """A deserialised plan. `inputs` and `outputs` map names to numpy's types, `profiles` inputs to
-    shapes."""
+    """A deserialised plan. `inputs` and `outputs` map names to numpy's types. `profiles` map inputs
+    to ranges of shapes."""
 
     def __init__(self, plan: bytes, name: str):
-        """ArtifactError when TensorRT does not take `plan`; `name` is for the sentence."""
+        """ArtifactError when TensorRT cannot load `plan`; `name` is for the message."""
         self.name = name
         self._runtime = tensorrt.Runtime(LOG)  # an engine must not outlive it
         self._engine = self._runtime.deserialize_cuda_engine(plan)
@@ -96,12 +96,12 @@ class Engine:
             raise ArtifactError(f"the weights of {path.name} do not fit {self.name}: {LOG.last}")
 
     def inspect(self) -> str:
-        """The layers as TensorRT's inspector tells them, in JSON."""
+        """The layers by TensorRT's inspector, in JSON."""
         inspector = self._engine.create_engine_inspector()
         return inspector.get_engine_information(tensorrt.LayerInformationFormat.JSON)
 
     def profile_of(self, shapes: dict[str, Shape]) -> int:
-        """The profile with the smallest limits that takes `shapes`; ValueError when none does."""
+        """The index of the smallest profile that accepts `shapes`; ValueError when none does."""
 
         def takes(profile: dict[str, Range]) -> bool:
             return all(within(shape, profile[name]) for name, shape in shapes.items())
@@ -111,10 +111,10 @@ class Engine:
 
         fitting = [index for index, profile in enumerate(self.profiles) if takes(profile)]
         if not fitting:
-            told = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+            inputs = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
             raise ValueError(
-                f"{self.name} was built for other shapes than {told}; build it again with a profile for "
-                "them"
+                f"{self.name} was built for other shapes than {inputs}; "
+                "build it again with a profile for them"
             )
         return min(fitting, key=size)
 
@@ -136,8 +136,8 @@ class Engine:
 
 
 class Context:
-    """An engine ready for one set of shapes. `need` is its scratch memory in bytes, `outputs` their
-    shapes."""
+    """An engine with one set of shapes. `need` is its scratch memory in bytes, `outputs` are the
+    outputs' shapes."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class Context:
         self.outputs = {name: tuple(context.get_tensor_shape(name)) for name in outputs}
 
     def bind(self, scratch: int, addresses: dict[str, int]) -> None:
-        """Where scratch memory of `need` bytes and the tensors lie from now on."""
+        """Set the addresses of scratch memory of `need` bytes and of the tensors."""
         self._context.set_device_memory(scratch, self.need)
         for name, address in addresses.items():
             must(self._context.set_tensor_address(name, address), f"take an address for {name}")

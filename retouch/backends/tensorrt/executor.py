@@ -1,9 +1,8 @@
-"""Runs an engine: copies tensors by name, picks the profile, and replays CUDA graphs.
+"""Runs an engine: copies tensors by name, chooses the profile, and replays CUDA graphs.
 
-A context and its graph belong to one set of shapes, as TensorRT wants it. The first run with new
-shapes is plain, which lets TensorRT set itself up; the second is captured, every further one
-replayed. Tensors have buffers of their own whose addresses stay, or else the graph is captured
-again."""
+A context and its graph have one set of shapes, as TensorRT requires. The first run with new shapes
+is plain, in which TensorRT initialises itself. The second is captured, all others are replayed.
+When the address of a tensor's buffer changes, the graph is captured again."""
 
 from __future__ import annotations
 
@@ -19,16 +18,16 @@ from retouch.backends.tensorrt.arena import ARENA, Buffer
 from retouch.backends.tensorrt.cuda import DeviceArray, Graph, Stream, widened
 from retouch.backends.tensorrt.engine import Context, Engine, Shape
 
-MOST_GRAPHS = 8  # sets of shapes that are ready at once; the one not used for longest goes first
+MOST_GRAPHS = 8  # sets of shapes; the least recently used one is dropped first
 
 
-Given = np.ndarray | DeviceArray
+Input = np.ndarray | DeviceArray
 
 
 @dataclass
 class Ready:
-    """A context, where its memory was when it last ran, and its graph once captured; `plain` where
-    it cannot be."""
+    """A context, the addresses of its memory in the last run, and its graph once captured. `plain`
+    where it cannot be captured."""
 
     context: Context
     addresses: tuple[int, ...] = ()
@@ -38,7 +37,8 @@ class Ready:
 
 
 class Executor:
-    """One engine on a stream of its own. It is a context manager; closing it frees its memory."""
+    """One engine on a stream of its own. As a context manager it is closed, which frees its
+    memory."""
 
     def __init__(self, engine: Engine, most_graphs: int = MOST_GRAPHS):
         self.engine = engine
@@ -57,7 +57,7 @@ class Executor:
         self.close()
 
     def close(self) -> None:
-        """Give all memory back; a second time is no error."""
+        """Free all memory; a second call has no effect."""
         with ARENA.lock:
             self._ready.clear()
             for buffer in self._buffers.values():
@@ -67,10 +67,10 @@ class Executor:
             self.engine = None  # and with it the weights
 
     def run(
-        self, inputs: Mapping[str, Given | list[Given]], keep: Collection[str] = ()
-    ) -> dict[str, Given]:
-        """Outputs by name: float32, integers or bool in numpy, and a DeviceArray for those in
-        `keep`. An input that is a list of arrays is joined along the batch, on the GPU."""
+        self, inputs: Mapping[str, Input | list[Input]], keep: Collection[str] = ()
+    ) -> dict[str, Input]:
+        """Outputs by name: numpy arrays of float32, integers or bool, and a DeviceArray for those
+        in `keep`. An input that is a list of arrays is concatenated along the batch, on the GPU."""
         with ARENA.lock:
             ready = self._prepare(inputs)
             self._launch(ready)
@@ -81,13 +81,13 @@ class Executor:
             self._stream.synchronize()
         return {name: value if name in keep else widened(value) for name, value in fetched.items()}
 
-    def seconds(self, inputs: Mapping[str, Given | list[Given]]) -> float:
-        """How long the GPU runs, without the copies."""
+    def seconds(self, inputs: Mapping[str, Input | list[Input]]) -> float:
+        """The GPU's time for a run, without copies."""
         with ARENA.lock:
             ready = self._prepare(inputs)
             return self._stream.seconds(lambda: self._launch(ready))
 
-    def _prepare(self, inputs: Mapping[str, Given | list[Given]]) -> Ready:
+    def _prepare(self, inputs: Mapping[str, Input | list[Input]]) -> Ready:
         """The context for these shapes, bound to its memory, with the inputs on the GPU."""
         if set(inputs) != set(self.engine.inputs):
             raise ValueError(
@@ -112,7 +112,7 @@ class Executor:
         return self._ready[key]
 
     def _bind(self, ready: Ready, shapes: dict[str, Shape]) -> None:
-        """Make room; what was captured with other addresses is worth nothing."""
+        """Reserve the memory; a graph that was captured with other addresses is dropped."""
         room = {
             name: self._buffers[name].reserve(math.prod(shape) * self._types[name].itemsize)
             for name, shape in {**shapes, **ready.context.outputs}.items()
@@ -124,8 +124,8 @@ class Executor:
             ready.context.bind(scratch, room)
             ready.addresses = scratch, *room.values()
 
-    def _place(self, name: str, value: Given | list[Given]) -> None:
-        """An input into its buffer, unless the same kept array lies there from the run before."""
+    def _place(self, name: str, value: Input | list[Input]) -> None:
+        """Copy an input into its buffer, unless it holds that kept array since the run before."""
         buffer = self._buffers[name]
         rows = value if isinstance(value, list) else [value]
         if len(rows) == 1 and isinstance(rows[0], DeviceArray) and buffer.holds(rows[0]):
@@ -135,8 +135,8 @@ class Executor:
             address += self._copy(row, self._types[name], address)
         buffer.hold(rows[0] if len(rows) == 1 and isinstance(rows[0], DeviceArray) else None)
 
-    def _copy(self, value: Given, dtype: np.dtype, address: int) -> int:
-        """The bytes that an array takes from `address` on."""
+    def _copy(self, value: Input, dtype: np.dtype, address: int) -> int:
+        """Copy an array to `address`; returns its bytes."""
         if isinstance(value, DeviceArray) and value.dtype == dtype:
             self._stream.move(value.memory.address, address, value.nbytes)
             return value.nbytes
@@ -148,9 +148,7 @@ class Executor:
         if ready.warm and ready.graph is None and not ready.plain:
             try:
                 ready.graph = self._stream.capture(lambda: ready.context.enqueue(self._stream))
-            except (
-                RuntimeError
-            ):  # not every plan can be captured; a plain run says what else is wrong
+            except RuntimeError:  # not all plans can be captured; a plain run finds other errors
                 ready.plain = True
         if ready.graph is not None:
             self._stream.launch(ready.graph)
@@ -170,7 +168,7 @@ class Executor:
         return host
 
 
-def _shape(value: Given | list[Given]) -> Shape:
+def _shape(value: Input | list[Input]) -> Shape:
     if not isinstance(value, list):
         return tuple(np.shape(value))
     return sum(np.shape(row)[0] for row in value), *np.shape(value[0])[1:]

@@ -1,5 +1,5 @@
-"""FLUX.2 klein's text side: one message of a chat without thinking, as hidden states of a Qwen3. It
-sees no photos."""
+"""FLUX.2 klein's text encoder: one message of a chat without thinking, as hidden states of a Qwen3.
+It does not see the photos."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from retouch.artifacts.manifest import verify
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 
 GRAPH = "text"
 TOKENIZER = "tokenizer.json"
-# tokens: what is beyond is cut, what is missing is padded, and the transformer sees the padding too
+# tokens: a longer chat is cut, a shorter one padded, and the transformer attends to the padding too
 LENGTH = 512
 
 
 class TextEncoder:
-    def __init__(self, folder: Path, runner: Opener = OnnxRunner):
-        """ArtifactError when an artifact is not what the folder's manifest says."""
-        self._runner = runner(folder, GRAPH)
+    """The pipeline's chat template around an instruction, and the graph `text`."""
+
+    def __init__(self, folder: Path, backend: BackendFactory = OnnxBackend):
+        """ArtifactError when an artifact does not match the folder's manifest."""
+        self._backend = backend(folder, GRAPH)
         settings = verify(folder, TOKENIZER).settings
         self._before = settings["before"]
         self._after = settings["after"]
@@ -32,12 +34,13 @@ class TextEncoder:
         )
 
     def tokens(self, instruction: str) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and mask, int64 [LENGTH] each. As in the pipeline a sentence may spell the chat's own
-        tokens."""
+        """Ids and mask, both int64 [LENGTH]. As in the pipeline, an instruction may contain the
+        chat's special tokens."""
         chat = self._tokenizer.encode(f"{self._before}{instruction}{self._after}")
         return np.array(chat.ids, np.int64), np.array(chat.attention_mask, np.int64)
 
-    def read(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """`conditioning` float32 [LENGTH, J]."""
+    def encode_text(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """`prompt_embeds` float32 [LENGTH, J]; `photos` are not used."""
         ids, mask = self.tokens(instruction)
-        return {"conditioning": self._runner.run(ids=ids[None], mask=mask[None])["conditioning"][0]}
+        hidden = self._backend.run(ids=ids[None], mask=mask[None])["conditioning"]
+        return {"prompt_embeds": hidden[0]}

@@ -1,5 +1,5 @@
-"""FLUX.1 Kontext's diffusion transformer: CLIP and T5 for conditioning, the reference in full
-attention with the rest."""
+"""FLUX.1 Kontext's diffusion transformer: CLIP and T5 for conditioning, and reference tokens in
+full attention with the others."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 from retouch.diffusion.latents import grid_ids
 from retouch.diffusion.noise import randn
 from retouch.diffusion.sigmas import Schedule
-from retouch.families.defaults import Defaults
+from retouch.families import base
 from retouch.families.denoise_request import Arrays, DenoiseRequest, Size
 
+# first position ids
 TARGET = 0
-REFERENCE = 1  # first position ids
+REFERENCE = 1
 # (height, width) in pixels that the network was trained at: diffusers'
 # PREFERRED_KONTEXT_RESOLUTIONS
 SIZES = (
@@ -40,14 +41,13 @@ SIZES = (
 SQUARE = 1024, 1024
 
 
-class Kontext(Defaults):
-    """Its conditioning are `conditioning` [T, J] and `pooled` [P], as
-    `retouch.families.flux_kontext.text` reads them. Guidance is distilled: a number that the
-    network is told; a negative instruction adds the true one. The target is as large as the
-    source."""
+class Family(base.Family):
+    """The conditioning is `prompt_embeds` [T, J] of T5 and `pooled_prompt_embeds` [P] of CLIP.
+
+    Guidance is distilled: the network takes its strength as an input. A negative instruction adds
+    classifier-free guidance. The target is as large as the source."""
 
     def __init__(self, settings: dict[str, Any]):
-        """ValueError for a scheduler that is not known here."""
         self.schedule = Schedule.of(settings["scheduler"])
         self.cell = settings["cell"]
         self.sizes = settings.get("sizes", SIZES)
@@ -55,28 +55,27 @@ class Kontext(Defaults):
         self.guidance = settings["default_guidance"] if settings["guidance_embeds"] else None
 
     @property
-    def spans(self) -> list[tuple[Size, Size, Size]]:
+    def size_ranges(self) -> list[base.SizeRange]:
         sizes = sorted((self.size(*size) for size in self.sizes), key=math.prod)
         return [(sizes[0], self.size(*SQUARE), sizes[-1])]
 
     @property
-    def words(self) -> tuple[int, int, int]:
+    def text_tokens(self) -> tuple[int, int, int]:
         return (self._settings["words"],) * 3
 
-    def shapes(self, size: Size, words: int) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    def shapes(self, size: Size, text_tokens: int) -> tuple[base.Shape, dict[str, base.Shape]]:
         latents = (
             self._settings["latent_channels"],
             *(side // self.cell * self.patch for side in size),
         )
         network = self._settings["transformer"]
         return latents, {
-            "conditioning": (words, network["joint_attention_dim"]),
-            "pooled": (network["pooled_projection_dim"],),
+            "prompt_embeds": (text_tokens, network["joint_attention_dim"]),
+            "pooled_prompt_embeds": (network["pooled_projection_dim"],),
         }
 
-    def size(self, height: int, width: int) -> tuple[int, int]:
-        """Of its sizes, which are `SIZES` where the settings have no others, the one whose aspect
-        ratio is nearest to that of whole cells of the image."""
+    def size(self, height: int, width: int) -> Size:
+        """The size in `sizes` with the aspect ratio nearest to that of the image's whole cells."""
         aspect = (width - width % self.cell) / (height - height % self.cell)
         _, columns, rows = min(
             (abs(aspect - columns / rows), columns, rows) for rows, columns in self.sizes
@@ -89,24 +88,23 @@ class Kontext(Defaults):
     def sigmas(self, steps: int, cells: int) -> np.ndarray:
         return self.schedule.sigmas(steps, self.schedule.mu(cells))
 
-    def fixed(self, wanted: DenoiseRequest, conditioning: Arrays, cells: np.ndarray) -> Arrays:
-        text = conditioning["conditioning"]
-        guidance = wanted.guidance or self.guidance
-        given = {
-            "text": text[None],
-            "pooled": conditioning["pooled"][None],
-            "ids": step_ids(self.grid(wanted.latents), cells)[None],
-            "text_ids": np.zeros((1, len(text), 3), np.float32),
+    def constant_inputs(
+        self, request: DenoiseRequest, conditioning: Arrays, cells: np.ndarray
+    ) -> Arrays:
+        prompt_embeds = conditioning["prompt_embeds"]
+        inputs = {
+            "text": prompt_embeds[None],
+            "pooled": conditioning["pooled_prompt_embeds"][None],
+            "ids": step_ids(self.grid(request.latents), cells)[None],
+            "text_ids": np.zeros((1, len(prompt_embeds), 3), np.float32),
         }
-        return (
-            given
-            if self.guidance is None
-            else given | {"guidance": np.array([guidance], np.float32)}
-        )
+        if self.guidance is not None:
+            inputs["guidance"] = np.array([request.guidance or self.guidance], np.float32)
+        return inputs
 
-    def varying(self, wanted: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
+    def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         return {
-            "tokens": np.concatenate([tokens, self.pack(wanted.latents)])[None],
+            "tokens": np.concatenate([tokens, self.pack(request.latents)])[None],
             "timestep": sigma[None],
         }
 

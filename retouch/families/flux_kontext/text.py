@@ -1,5 +1,5 @@
-"""FLUX.1 Kontext's text: CLIP's pooled vector and T5's hidden states; it does not look at the
-photo."""
+"""FLUX.1 Kontext's text encoders: CLIP's pooled vector and T5's hidden states. They do not see the
+photos."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from retouch.artifacts.manifest import verify
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 
 CLIP = "clip"
 T5 = "t5"
@@ -19,27 +19,29 @@ T5_TOKENIZER = "tokenizer_2.json"
 
 
 class TextEncoder:
-    """As `FluxKontextPipeline.encode_prompt`; the tokenizers cut and fill a sentence to their
+    """As `FluxKontextPipeline.encode_prompt`. The tokenizers cut and pad an instruction to their
     encoders' lengths."""
 
-    def __init__(self, folder: Path, runner: Opener = OnnxRunner):
-        """ArtifactError when an artifact is not what the folder's manifest says."""
-        self._clip = runner(folder, CLIP)
-        self._t5 = runner(folder, T5)
+    def __init__(self, folder: Path, backend: BackendFactory = OnnxBackend):
+        """ArtifactError when an artifact does not match the folder's manifest."""
+        self._clip = backend(folder, CLIP)
+        self._t5 = backend(folder, T5)
         verify(folder, CLIP_TOKENIZER, T5_TOKENIZER)
         self._tokenizers = [
             Tokenizer.from_file(str(Path(folder) / name)) for name in (CLIP_TOKENIZER, T5_TOKENIZER)
         ]
 
-    def read(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """`conditioning` [T, J] and `pooled` [P]."""
+    def encode_text(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """`prompt_embeds` [T, J] and `pooled_prompt_embeds` [P], float32; `photos` are not used."""
         clip, t5 = self.ids(instruction)
         return {
-            "conditioning": self._t5.run(input_ids=t5[None])["text"][0],
-            "pooled": self._clip.run(input_ids=clip[None])["pooled"][0],
+            "prompt_embeds": self._t5.run(input_ids=t5[None])["text"][0],
+            "pooled_prompt_embeds": self._clip.run(input_ids=clip[None])["pooled"][0],
         }
 
     def ids(self, instruction: str) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids int64 for CLIP and for T5."""
-        clip, t5 = (np.array(each.encode(instruction).ids, np.int64) for each in self._tokenizers)
+        """Token ids for CLIP and for T5, both int64 [T]."""
+        clip, t5 = (
+            np.array(tokenizer.encode(instruction).ids, np.int64) for tokenizer in self._tokenizers
+        )
         return clip, t5

@@ -1,5 +1,5 @@
-"""The parser as a stage: image and instruction to meta-queries, operations and the cells that
-change."""
+"""The stage `vl_parser` of InstructX: image and instruction to meta-queries, operations and the
+region."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from PIL.Image import Resampling
 from retouch.api.request import CELL
 from retouch.api.response import Operation
 from retouch.artifacts.manifest import verify
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.latents import cell_centres
 from retouch.families.instructx import parser_output
 from retouch.families.instructx.prompt import PromptWriter
@@ -24,8 +24,8 @@ from retouch.families.qwen_vl.rope import Rope
 from retouch.imaging.images import fit
 from retouch.util.content_cache import Cache, key_of
 
-SEEN_BYTES = 32 << 20
-READ_BYTES = 8 << 20  # of images' tokens, and of what was understood
+IMAGE_BYTES = 32 << 20  # of cached tokens of images
+PARSED_BYTES = 8 << 20  # of cached results
 VISION = "vision"
 LANGUAGE = "language"
 TOKENIZER = "tokenizer.json"
@@ -33,30 +33,35 @@ TOKENIZER = "tokenizer.json"
 
 @dataclass
 class Parsed:
-    """What one image and sentence mean.
+    """What the stage finds in one image and instruction.
 
-    queries float32 [Q, D]: what the connector takes; boxes float32 [S, 2, 4]: target and value box
-    of every operation slot, as shares x0, y0, x1, y1, zeros where there is none; region bool [N]:
-    cells that change. `remembered` says what of it was known before: the image, or the sentence
-    about it too. `pooled` [P] is one vector for the whole sentence, `against` [T, D] and
-    `against_pooled` the same of a negative instruction, all empty where a family or an edit has
-    none."""
+    - `queries` float32 [Q, D]: the connector's input.
+    - `boxes` float32 [S, 2, 4]: target and value box of every operation slot, as shares x0, y0, x1,
+      y1; zeros where there is none.
+    - `operations`: for the answer's INFO.
+    - `region` bool [N]: the cells that change.
+    - `cached`: which results were in the cache, by name ("vision", "parse").
+    - `pooled_prompt_embeds` float32 [P]: one vector for the whole instruction; empty in families
+      without.
+    - `negative_embeds` float32 [T, D], `pooled_negative_embeds` float32 [P]: of a negative
+      instruction; empty without one."""
 
     queries: np.ndarray
     boxes: np.ndarray
     operations: list[Operation]
     region: np.ndarray
-    remembered: dict[str, bool] = field(default_factory=dict)
-    pooled: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    against: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    against_pooled: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    cached: dict[str, bool] = field(default_factory=dict)
+    pooled_prompt_embeds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    negative_embeds: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    pooled_negative_embeds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @property
     def nbytes(self) -> int:
         return self.queries.nbytes + self.boxes.nbytes + self.region.nbytes
 
     def to_json(self) -> str:
-        """Everything but the queries; the region as one digit a cell."""
+        """Operations, boxes and the region, which has one digit a cell; not the arrays of the
+        networks."""
         return json.dumps(
             {
                 "operations": [asdict(operation) for operation in self.operations],
@@ -75,24 +80,24 @@ class Parsed:
 
 
 class Parser:
-    """The vision tower, then the language model with meta-queries and heads; it remembers images
-    and what was said of them.
+    """The vision tower, then the language model with meta-queries and heads. Images' tokens and
+    results are cached.
 
-    It sees an image at a size of its own, in tokens that need not be the transformer's cells: what
-    it finds is in shares of the image."""
+    The vision tower takes an image at a size of its own, and its tokens need not be the
+    transformer's cells. Boxes are therefore in shares of the image."""
 
     def __init__(
         self,
         folder: Path,
-        seen_bytes: int = SEEN_BYTES,
-        read_bytes: int = READ_BYTES,
-        runner: Opener = OnnxRunner,
+        image_bytes: int = IMAGE_BYTES,
+        parsed_bytes: int = PARSED_BYTES,
+        backend: BackendFactory = OnnxBackend,
     ):
-        """ArtifactError when an artifact is not what the folder's manifest says."""
-        self.seen = Cache(seen_bytes)
-        self.read = Cache(read_bytes)
-        self._vision = runner(folder, VISION)
-        self._language = runner(folder, LANGUAGE)
+        """ArtifactError when an artifact does not match the folder's manifest."""
+        self.images = Cache(image_bytes)
+        self.parsed = Cache(parsed_bytes)
+        self._vision = backend(folder, VISION)
+        self._language = backend(folder, LANGUAGE)
         settings = verify(folder, TOKENIZER).settings
         self._writer = PromptWriter(Path(folder) / TOKENIZER, settings["queries"])
         self._layout = PatchLayout(**settings["patches"])
@@ -103,15 +108,15 @@ class Parser:
     def parse(
         self, files: Sequence[bytes], pixels: np.ndarray, instruction: str, negative: str
     ) -> Parsed:
-        """Of one image uint8 [H, W, 3], which has been decoded already; this family knows no
+        """Parse one image uint8 [H, W, 3]. The encoded `files` are not used, and this family has no
         negative instruction."""
         return self.run(pixels[None], [instruction])[0]
 
     def run(self, pixels: np.ndarray, instructions: list[str]) -> list[Parsed]:
-        """Images uint8 [B, H, W, 3] of one size and a sentence for each.
+        """Images uint8 [B, H, W, 3] of one size, with an instruction each.
 
-        Every row runs alone: on a CPU eight rows take as long together as one after the other, and
-        so none is padded to the longest sentence, nor can one change the last bits of another."""
+        Every row runs alone: a batch is no faster on a CPU. So no row is padded to the longest
+        instruction, and no row changes another's last bits."""
         return [
             self._parse(image[None], instruction)
             for image, instruction in zip(pixels, instructions)
@@ -119,42 +124,45 @@ class Parser:
 
     def _parse(self, pixels: np.ndarray, instruction: str) -> Parsed:
         key = key_of(pixels)
-        known = {"vision": key in self.seen, "parse": (key, instruction) in self.read}
-        parsed = self.read.get(
+        cached = {"vision": key in self.images, "parse": (key, instruction) in self.parsed}
+        parsed = self.parsed.get(
             (key, instruction),
-            lambda: self._read(
-                self.seen.get(key, lambda: self._see(pixels)), pixels.shape[1:3], instruction
+            lambda: self.encode_text(
+                self.images.get(key, lambda: self.encode_image(pixels)),
+                pixels.shape[1:3],
+                instruction,
             ),
         )
-        return replace(parsed, remembered=known)
+        return replace(parsed, cached=cached)
 
-    def _see(self, pixels: np.ndarray) -> np.ndarray:
-        """The tokens of images [1, H, W, 3]."""
-        seen = fit(pixels[0], self._layout.size(*pixels.shape[1:3]), Resampling.BICUBIC)
-        return self._vision.run(**self._layout.inputs(seen[None]))["vision_tokens"]
+    def encode_image(self, pixels: np.ndarray) -> np.ndarray:
+        """Images uint8 [1, H, W, 3] → vision tokens float32 [1, V, width]."""
+        resized = fit(pixels[0], self._layout.size(*pixels.shape[1:3]), Resampling.BICUBIC)
+        return self._vision.run(**self._layout.inputs(resized[None]))["vision_tokens"]
 
-    def _read(self, tokens: np.ndarray, size: tuple[int, int], instruction: str) -> Parsed:
-        """Of an image that is edited at `size` in pixels."""
-        seen = self._layout.grid(*self._layout.size(*size))
+    def encode_text(self, tokens: np.ndarray, size: tuple[int, int], instruction: str) -> Parsed:
+        """Run the language model on an image's vision tokens [1, V, width] and an instruction. The
+        image is edited at `size` (height, width) in pixels."""
+        token_grid = self._layout.grid(*self._layout.size(*size))
         grid = (size[0] // CELL, size[1] // CELL)
-        prompt = self._writer.write([instruction], seen)
+        prompt = self._writer.write([instruction], token_grid)
         cos, sin = self._rope.tables(prompt.positions)
-        read = self._language.run(
+        outputs = self._language.run(
             input_ids=prompt.ids,
             vision_tokens=tokens,
             image_index=prompt.image_index,
             query_index=prompt.query_index,
             rope_cos=cos,
             rope_sin=sin,
-            centres=cell_centres(seen),
+            centres=cell_centres(token_grid),
         )
         queries, labels, boxes, region = (
-            read[name][0] for name in ("queries", "labels", "boxes", "region")
+            outputs[name][0] for name in ("queries", "labels", "boxes", "region")
         )
         places = parser_output.places(labels, boxes, self._fields)
         return Parsed(
             queries,
             places,
             parser_output.operations(labels, boxes, self._fields),
-            parser_output.region(region, self._threshold, places, seen, grid),
+            parser_output.region(region, self._threshold, places, token_grid, grid),
         )

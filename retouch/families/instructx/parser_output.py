@@ -1,4 +1,4 @@
-"""The parser's logits in words: operations, and the cells that change."""
+"""The parser's logits as text: operations, and the cells that change."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import numpy as np
 from retouch.api.response import Operation
 
 NONE = "none"
-# the order in which the heads are trained to have their logits; a checkpoint's file has the fields'
-# names sorted
+# the heads' logits come in this order; a checkpoint's file has the fields' names sorted
 ORDER = (
     "op",
     "target_colour",
@@ -19,8 +18,8 @@ ORDER = (
     "value_size",
     "value_place",
 )
-MARGIN = 0.02  # around a box, as a share of the image: the parser may be off by so much
-# which of a value's words say what an operation does; the others repeat the target's
+MARGIN = 0.02  # around a box, as a share of the image: the parser's error
+# the fields of a value that describe what an operation does; the others repeat the target's
 SAYS = {
     "recolour": ("colour",),
     "remove": (),
@@ -42,45 +41,47 @@ EXTENTS = {"small": 0.60 / 3, "medium": 0.74 / 3, "large": 0.88 / 3}
 def operations(
     labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]
 ) -> list[Operation]:
-    """Operations of the slots that hold one, in the sentence's order.
+    """Operations of the slots that hold one, in the instruction's order.
 
-    `labels` [S, K] are logits of every field, one after the other in ORDER; `boxes` [S, 2, 4] the
-    target's and the value's; `fields` names the fields and their words: `op`, `target_…` and
-    `value_…`, "none" first in each. Place and size are those of the value box that the transformer
-    takes (`places`), not of the labels: the box decides what is drawn. Without a box, or where the
-    checkpoint has no such word, they are left out."""
-    found = []
+    `labels` [S, K] are the logits of all fields, in ORDER. `boxes` [S, 2, 4] are the target's and
+    the value's. `fields` maps a field (`op`, `target_…`, `value_…`) to its values, "none" first.
+    Place and size come from the value box that the transformer takes (`places`), not from the
+    labels: the box decides what is drawn. They are left out without a box, and where the checkpoint
+    has no such value."""
+    result = []
     for row, (target_box, value_box), (_, drawn) in zip(
         labels, boxes, places(labels, boxes, fields)
     ):
-        words = likeliest(row, fields)
+        values_by_field = likeliest(row, fields)
         measured = {"value_place": place_of(drawn), "value_size": size_of(drawn)}
-        words |= {
+        values_by_field |= {
             name: word if word in fields.get(name, ()) else NONE for name, word in measured.items()
         }
-        op = words["op"]
+        op = values_by_field["op"]
         if op == NONE:
             continue
-        target = _join(words, "target", TARGET)
-        value = _join(words, "value", SAYS.get(op, VALUE))
+        target = _join(values_by_field, "target", TARGET)
+        value = _join(values_by_field, "value", SAYS.get(op, VALUE))
         box = target_box if target or op == "background" else value_box
-        found.append(Operation(op, target, value, upright(box)))
-    return found
+        result.append(Operation(op, target, value, upright(box)))
+    return result
 
 
 def places(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) -> np.ndarray:
-    """The boxes [S, 2, 4] with zeros for those that no operation has, as the transformer was
-    trained on them.
+    """The boxes [S, 2, 4] of operations, and zeros for all others, as in the transformer's
+    training.
 
-    A shape has a box before the edit when there is a target and after it when there is a value; a
-    new background has the whole image for both."""
+    A target has a box before the edit, a value one after it. A new background has the whole image
+    for both."""
     out = np.zeros_like(boxes)
     for slot, row in enumerate(labels):
-        words = likeliest(row, fields)
+        values_by_field = likeliest(row, fields)
         for column, side in enumerate(("target", "value")):
-            if words["op"] == "background":
+            if values_by_field["op"] == "background":
                 out[slot, column] = (0, 0, 1, 1)
-            elif words["op"] != NONE and words.get(f"{side}_kind", NONE) != NONE:
+            elif (
+                values_by_field["op"] != NONE and values_by_field.get(f"{side}_kind", NONE) != NONE
+            ):
                 out[slot, column] = boxes[slot, column]
     return out
 
@@ -92,23 +93,22 @@ def region(
     seen: tuple[int, int],
     grid: tuple[int, int],
 ) -> np.ndarray:
-    """The cells [N] of `grid` (rows, columns) that may change: those over which the parser's tokens
-    do with a probability above `threshold`, and those that a box of an operation touches.
+    """The region: cells of `grid` (rows, columns) that may change, bool [N].
 
-    `logits` [V] are of the tokens of the grid `seen` over the same image; `boxes` [S, 2, 4] as
-    `places` has them. A cell too many costs little, for what need not change is drawn as it was; a
-    cell too few cuts a piece off the result."""
+    These are the cells under parser tokens that change with a probability above `threshold`, and
+    the cells that an operation's box touches. `logits` [V] are of the tokens of the grid `seen`
+    over the same image. `boxes` [S, 2, 4] are those of `places`. A cell too many costs little,
+    because unchanged content is drawn as it was. A cell too few cuts a piece off the result."""
     changing = (logits > np.log(threshold / (1 - threshold))).reshape(seen)
     return _covered(changing, grid).ravel() | _touched(boxes.reshape(-1, 4), grid)
 
 
 def _covered(tokens: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Cells bool [rows, columns] of `grid` that lie over a token of bool [rows, columns], be it by
-    an edge; the same where both grids are one."""
+    """Cells of `grid` that overlap a token of `tokens`, both bool [rows, columns]."""
     for axis, (count, cells) in enumerate(zip(tokens.shape, grid)):
         cell = np.arange(cells)
         first = cell * count // cells
-        last = -(-(cell + 1) * count // cells)  # whole: shares may round over an edge
+        last = -(-(cell + 1) * count // cells)  # in integers: shares may round over an edge
         before = np.insert(tokens.cumsum(axis), 0, 0, axis)
         tokens = before.take(last, axis) > before.take(first, axis)
     return tokens
@@ -128,8 +128,7 @@ def _touched(boxes: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 
 def place_of(box: np.ndarray) -> str:
-    """The ninth of the image in which the centre of a box lies, such as "top left"; "none" for a
-    box of zeros."""
+    """The ninth of the image with the centre of a box [4], such as "top left"; "none" for zeros."""
     if not np.any(box):
         return NONE
     column, row = (int(np.clip((box[axis] + box[axis + 2]) / 2 * 3, 0, 2)) for axis in (0, 1))
@@ -137,7 +136,7 @@ def place_of(box: np.ndarray) -> str:
 
 
 def size_of(box: np.ndarray) -> str:
-    """The size whose extent is nearest to the longer side of a box; "none" for a box of zeros."""
+    """The size in EXTENTS nearest to the longer side of a box [4]; "none" for zeros."""
     if not np.any(box):
         return NONE
     extent = max(abs(box[2] - box[0]), abs(box[3] - box[1]))
@@ -145,29 +144,29 @@ def size_of(box: np.ndarray) -> str:
 
 
 def upright(box: np.ndarray) -> tuple[float, float, float, float]:
-    """A box with x0 ≤ x1 and y0 ≤ y1, in plain numbers of four digits."""
+    """A box with x0 ≤ x1 and y0 ≤ y1, as floats of four digits."""
     (x0, x1) = sorted((box[0], box[2]))
     (y0, y1) = sorted((box[1], box[3]))
     return tuple(round(float(side), 4) for side in (x0, y0, x1, y1))
 
 
 def ordered(fields: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The fields as their logits lie, however a file has sorted them; those of other names last, by
-    name."""
+    """The fields in the order of their logits; those of other names last, by name."""
     names = [name for name in ORDER if name in fields] + sorted(set(fields) - set(ORDER))
     return {name: fields[name] for name in names}
 
 
 def likeliest(row: np.ndarray, fields: dict[str, list[str]]) -> dict[str, str]:
-    """The word with the largest logit of every field; `row` [K] is one slot's, in ORDER."""
+    """The value with the largest logit of every field; `row` [K] is one slot's, in ORDER."""
     fields = ordered(fields)
     ends = np.cumsum([len(values) for values in fields.values()])
     logits = np.split(row, ends[:-1])
     return {
-        name: values[int(each.argmax())] for (name, values), each in zip(fields.items(), logits)
+        name: values[int(field_logits.argmax())]
+        for (name, values), field_logits in zip(fields.items(), logits)
     }
 
 
-def _join(words: dict[str, str], side: str, names: tuple[str, ...]) -> str:
-    said = (words.get(f"{side}_{name}", NONE) for name in names)
-    return " ".join(word for word in said if word != NONE)
+def _join(values_by_field: dict[str, str], side: str, names: tuple[str, ...]) -> str:
+    parts = (values_by_field.get(f"{side}_{name}", NONE) for name in names)
+    return " ".join(part for part in parts if part != NONE)

@@ -1,5 +1,5 @@
-"""The whole edit in torch, as a diffusers pipeline: what training, export and the parity tests
-agree on."""
+"""The whole edit in torch, as a diffusers pipeline: the reference for training, export and parity
+tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGenera
 
 from retouch.api.request import BUCKETS, CELL
 from retouch.api.response import Operation
-from retouch.diffusion.box_features import layout
+from retouch.diffusion.box_features import box_features
 from retouch.diffusion.latents import (
     cell_centres,
     conditioning_ids,
@@ -40,14 +40,14 @@ from retouch.families.qwen_vl.rope import Rope
 from retouch.imaging import images
 from retouch.networks.flux2 import reference, step
 from retouch.networks.instructx import Connector, MetaQueries, ParserHeads
-from retouch.networks.qwen_vl import read, see
+from retouch.networks.qwen_vl import encode_image, encode_queries
 
 ADAPTER = "text_encoder_lora"
 
 
 @dataclass
 class Reading:
-    """The parser's answer for one edit: conditioning [1, Q, J], boxes [1, S, 2, 4], operations,
+    """The parser's result for one edit: conditioning [1, Q, J], boxes [1, S, 2, 4], operations,
     region bool [N]."""
 
     conditioning: Tensor
@@ -58,8 +58,7 @@ class Reading:
 
 @dataclass
 class Edited:
-    """`image` is a PIL image or latents [1, C, h, w]; `region` bool [N] are the cells that were
-    drawn."""
+    """`image` is a PIL image or latents [1, C, h, w]; `region` bool [N] are the edited cells."""
 
     image: Image.Image | np.ndarray
     operations: list[Operation]
@@ -88,10 +87,10 @@ class RetouchPipeline(DiffusionPipeline):
         region_threshold: float = 0.5,
         sizes: Sequence[tuple[int, int]] = BUCKETS,
     ):
-        """`prediction` is what the transformer says: "sample" (the clean tokens) or "velocity".
-        `sizes` are the (height, width) in pixels at which images are edited, of whole cells; the
-        parser sees them at a size of its own, within the limits of the image processor that lies in
-        the checkpoint."""
+        """`prediction` is the transformer's output: "sample" (the clean tokens) or "velocity".
+        `sizes` are the (height, width) in pixels at which images are edited, of whole cells. The
+        parser takes images at a size of its own, within the limits of the checkpoint's image
+        processor."""
         super().__init__()
         self.register_modules(
             vae=vae,
@@ -120,14 +119,14 @@ class RetouchPipeline(DiffusionPipeline):
 
     @torch.no_grad()
     def parse(self, pixels: np.ndarray, instruction: str) -> Reading:
-        """uint8 [H, W, 3] of a bucket's size and a sentence."""
+        """Pixels uint8 [H, W, 3] of a bucket's size, and an instruction."""
         height, width, _ = pixels.shape
         size = self.layout.size(height, width)
         model = self.text_encoder.model
         seen = self.layout.grid(*size)
         grid = (height // CELL, width // CELL)
         patches = self.layout.inputs(images.fit(pixels, size, Image.Resampling.BICUBIC)[None])
-        tokens = see(model.visual, *map(torch.from_numpy, patches.values()))
+        tokens = encode_image(model.visual, *map(torch.from_numpy, patches.values()))
         writer = PromptWriter(self.tokenizer.backend_tokenizer, self.meta_queries.config.count)
         prompts = writer.write([instruction], seen)
         rope = Rope.of(self.text_encoder.config.text_config)
@@ -137,8 +136,9 @@ class RetouchPipeline(DiffusionPipeline):
             prompts.query_index,
             *rope.tables(prompts.positions),
         )
-        queries, said = read(model, self.meta_queries, tokens, *map(torch.from_numpy, arrays))
-        understood = self.parser_heads(queries, said, torch.from_numpy(cell_centres(seen)))
+        inputs = map(torch.from_numpy, arrays)
+        queries, cells = encode_queries(model, self.meta_queries, tokens, *inputs)
+        understood = self.parser_heads(queries, cells, torch.from_numpy(cell_centres(seen)))
         heads = self.parser_heads.config
         labels = understood.labels[0].numpy()
         boxes = understood.boxes[0].numpy()
@@ -179,15 +179,15 @@ class RetouchPipeline(DiffusionPipeline):
         steps: int,
         on_step: Callable[[int, np.ndarray], None] | None = None,
     ) -> np.ndarray:
-        """Latents [1, C, h, w] with the cells of `region` drawn anew; `on_step(done, clean tokens)`
-        sees each step."""
+        """Latents [1, C, h, w] with the cells of `region` bool [N] edited. `on_step(done, clean
+        tokens [n, D])` is called after every step."""
         grid = latents.shape[2] // self.patch, latents.shape[3] // self.patch
         source = pack(latents, self.patch)
         cells = np.flatnonzero(region)
         everywhere = torch.from_numpy(reference_ids(grid)[None])
         keys, values = reference(self.transformer, torch.from_numpy(source), everywhere)
         ids = target_ids(grid)[cells][None]
-        beside = np.concatenate([source[:, cells], layout(reading.boxes, ids, grid)], -1)
+        beside = np.concatenate([source[:, cells], box_features(reading.boxes, ids, grid)], -1)
         beside = torch.from_numpy(
             beside[..., : self.transformer.config.in_channels - self.transformer.out_channels]
         )
@@ -202,10 +202,12 @@ class RetouchPipeline(DiffusionPipeline):
             zip(self.scheduler.timesteps, self.scheduler.sigmas), start=1
         ):
             seen = torch.cat([tokens, beside], -1)
-            said = step(
+            predicted = step(
                 self.transformer, seen, sigma[None], reading.conditioning, *positions, keys, values
             )
-            velocity = (tokens - said) / sigma if self.config.prediction == "sample" else said
+            velocity = (
+                (tokens - predicted) / sigma if self.config.prediction == "sample" else predicted
+            )
             if on_step:
                 on_step(done, (tokens - sigma * velocity)[0].numpy())
             tokens = self.scheduler.step(velocity, time, tokens, return_dict=False)[0]
@@ -223,11 +225,11 @@ class RetouchPipeline(DiffusionPipeline):
         region: np.ndarray | str = "auto",
         output_type: str = "pil",
     ) -> Edited:
-        """Edit one image. `region` is "auto" (the parser's), "full", or bool [N] cells; `steps` 0
+        """Edit one image. `region` is "auto" (the parser's), "full", or bool [N] cells. `steps` 0
         is the default.
 
-        `output_type` "latent" gives the latents before decoding. Outside the region the source's
-        pixels come back."""
+        `output_type` "latent" returns the latents. Outside the region the result has the source's
+        pixels."""
         whole = np.asarray(image.convert("RGB"))
         size = images.bucket(*whole.shape[:2], self.config.sizes)
         pixels = images.fit(whole, size)
@@ -245,8 +247,8 @@ class RetouchPipeline(DiffusionPipeline):
     # -- disk --------------------------------------------------------------------------------------
 
     def save_pretrained(self, save_directory: str | Path, **options) -> None:
-        """As diffusers does; an adapter of the language model is written beside its base, not into
-        it."""
+        """As in diffusers. An adapter of the language model is written beside its base, not merged
+        into it."""
         adapted = self.text_encoder
         if getattr(adapted, "_hf_peft_config_loaded", False):
             self.text_encoder = _without_adapter(adapted)
@@ -260,8 +262,8 @@ class RetouchPipeline(DiffusionPipeline):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | Path, **options
     ) -> RetouchPipeline:
-        """As diffusers does, in float32 unless told otherwise; the language model's adapter, if
-        any, is put on."""
+        """As in diffusers, with float32 as the default type. The language model's adapter, if any,
+        is loaded."""
         options = {"torch_dtype": torch.float32} | options
         pipeline = super().from_pretrained(pretrained_model_name_or_path, **options)
         vision = pipeline.text_encoder.config.vision_config.to_dict()
@@ -281,7 +283,7 @@ def _cells(region: np.ndarray | str, parsed: np.ndarray) -> np.ndarray:
 def _without_adapter(
     model: Qwen2_5_VLForConditionalGeneration,
 ) -> Qwen2_5_VLForConditionalGeneration:
-    """A model of the base's weights alone."""
+    """A model with the base's weights alone."""
     kept = ((name, value) for name, value in model.state_dict().items() if ".lora_" not in name)
     weights = {name.replace(".base_layer", ""): value for name, value in kept}
     base = type(model)(copy.deepcopy(model.config))

@@ -13,16 +13,15 @@ VISION_START = "<|vision_start|>"
 VISION_END = "<|vision_end|>"
 IMAGE_PAD = "<|image_pad|>"
 QUERY = "<|query|>"
-MAX_TOKENS = 512  # of an instruction; what is beyond is cut
+MAX_TOKENS = 512  # of an instruction; a longer one is cut
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """A batch of B prompts, padded on the right to T tokens. Causal attention never sees the
-    padding.
+    """A batch of B prompts, padded on the right to T tokens. Causal attention ignores the padding.
 
-    ids int64 [B, T]; positions int64 [3, B, T]; image_index int64 [B, V] and query_index int64 [B,
-    Q]: where the image's tokens and the meta-queries stand."""
+    `ids` int64 [B, T]; `positions` int64 [3, B, T]; `image_index` int64 [B, V] and `query_index`
+    int64 [B, Q] are the places of the image's tokens and of the meta-queries."""
 
     ids: np.ndarray
     positions: np.ndarray
@@ -31,24 +30,23 @@ class Prompts:
 
 
 class PromptWriter:
-    """Lays out `start text vision_start image vision_end queries`: the image comes after the text,
-    so that the image's hidden states know the instruction."""
+    """Writes prompts `start text vision_start image vision_end queries`. The image follows the
+    text, so that its hidden states depend on the instruction."""
 
     def __init__(self, tokenizer: Path | Tokenizer, queries: int):
         self.tokenizer = (
             tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.from_file(str(tokenizer))
         )
         self.tokenizer.encode_special_tokens = (
-            True  # in an instruction they are plain text like any other
+            True  # an instruction holds no special tokens: they are plain text there
         )
         self.queries = queries
-        # where a meta-query stands the word counts for nothing, and other checkpoints' tokenizers
-        # have none for it
+        # a meta-query replaces the embedding of this token, which not every tokenizer has
         self._query = self.tokenizer.token_to_id(QUERY) or self._id(END)
 
     def write(self, instructions: list[str], grid: tuple[int, int]) -> Prompts:
-        """Prompts for images of `grid` (rows, columns) tokens each; ValueError when the tokenizer
-        lacks a special token."""
+        """Prompts of instructions, each with an image of `grid` (rows, columns) tokens; ValueError
+        when the tokenizer lacks a special token."""
         cells = grid[0] * grid[1]
         texts = [self._text(instruction) for instruction in instructions]
         length = max(len(text) for text in texts) + cells + 1 + self.queries
@@ -73,18 +71,15 @@ class PromptWriter:
         return [self._id(START), *ids, self._id(VISION_START)]
 
     def _id(self, token: str) -> int:
-        found = self.tokenizer.token_to_id(token)
-        if found is None:
+        number = self.tokenizer.token_to_id(token)
+        if number is None:
             raise ValueError(f"the checkpoint's tokenizer has no {token}, which Qwen2.5-VL's has")
-        return found
+        return number
 
 
 def _positions(before: int, grid: tuple[int, int], after: int) -> np.ndarray:
-    """Multimodal rotary positions [3, before + cells + after] (time, row, column); text counts on
-    in all three.
-
-    As `Qwen2_5_VLModel.get_rope_index` has them for one image between two texts.
-    """
+    """Rotary positions [3, before + cells + after] (time, row, column) of one image between two
+    texts, as in `Qwen2_5_VLModel.get_rope_index`. Text counts on in all three."""
     rows, columns = grid
     row, column = np.divmod(np.arange(rows * columns), columns)
     image = np.stack([np.zeros_like(row), row, column]) + before

@@ -1,5 +1,5 @@
-"""InstructX's diffusion transformer: the parser's meta-queries for conditioning, and reference
-tokens that attend to themselves alone."""
+"""InstructX's diffusion transformer: the parser's meta-queries for conditioning. Reference tokens
+attend to themselves alone."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from typing import Any
 import numpy as np
 
 from retouch.api.request import BUCKETS, CELL, KEEP_BELOW
-from retouch.diffusion.box_features import layout
+from retouch.diffusion.box_features import box_features
 from retouch.diffusion.latents import conditioning_ids, noise, reference_ids, target_ids
 from retouch.diffusion.sigmas import Schedule
-from retouch.families.defaults import Defaults
+from retouch.families import base
 from retouch.families.denoise_request import Arrays, DenoiseRequest, Size
 from retouch.imaging.images import bucket
 
 
-class InstructX(Defaults):
-    """Its conditioning are `conditioning` [Q, J] and the parser's `boxes` [S, 2, 4], which say
-    where that stands. Beside its noise every token has the source's and the layout, where the
-    network has channels for them. There is no guidance."""
+class Family(base.Family):
+    """The conditioning is `prompt_embeds` [Q, J], the connector's, and the parser's `boxes` [S, 2,
+    4] that they refer to.
 
-    keeps = partial = True
-    negatives = False
+    Where the network has channels for them (`beside`), a noisy token comes with the source's token
+    and the features of the boxes. There is no guidance."""
+
+    has_parser = True
+    caches_reference = True
+    supports_regions = True
+    supports_negative = False
     keep_below = KEEP_BELOW
 
     def __init__(self, settings: dict[str, Any]):
@@ -33,21 +37,23 @@ class InstructX(Defaults):
         self.beside = settings.get("beside", True)
 
     @property
-    def spans(self) -> list[tuple[Size, Size, Size]]:
-        """One for each number of cells: sizes that have as many as one another share it."""
+    def size_ranges(self) -> list[base.SizeRange]:
+        """One for each number of cells, which sizes may share."""
         areas = {height * width: (height, width) for height, width in reversed(self.sizes)}
         return [(areas[area],) * 3 for area in sorted(areas, reverse=True)]
 
     @property
-    def words(self) -> tuple[int, int, int]:
+    def text_tokens(self) -> tuple[int, int, int]:
         return (self._settings["conditioning"][0],) * 3
 
-    def shapes(self, size: Size, words: int) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    def shapes(self, size: Size, text_tokens: int) -> tuple[base.Shape, dict[str, base.Shape]]:
         latents = self._settings["latent_channels"], *(side // CELL * self.patch for side in size)
-        told = words, self._settings["conditioning"][1]
-        return latents, {"conditioning": told, "boxes": (self._settings["slots"], 2, 4)}
+        return latents, {
+            "prompt_embeds": (text_tokens, self._settings["conditioning"][1]),
+            "boxes": (self._settings["slots"], 2, 4),
+        }
 
-    def size(self, height: int, width: int) -> tuple[int, int]:
+    def size(self, height: int, width: int) -> Size:
         return bucket(height, width, self.sizes)
 
     def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
@@ -57,23 +63,25 @@ class InstructX(Defaults):
     def sigmas(self, steps: int, cells: int) -> np.ndarray:
         return self.schedule.sigmas(steps)
 
-    def reference(self, latents: np.ndarray) -> Arrays:
+    def reference_inputs(self, latents: np.ndarray, *extra_references: np.ndarray) -> Arrays:
         return {"tokens": self.pack(latents)[None], "ids": reference_ids(self.grid(latents))[None]}
 
-    def fixed(self, wanted: DenoiseRequest, conditioning: Arrays, cells: np.ndarray) -> Arrays:
-        grid = self.grid(wanted.latents)
-        said = conditioning["conditioning"]
+    def constant_inputs(
+        self, request: DenoiseRequest, conditioning: Arrays, cells: np.ndarray
+    ) -> Arrays:
+        grid = self.grid(request.latents)
+        prompt_embeds = conditioning["prompt_embeds"]
         boxes = conditioning["boxes"][None]
         ids = target_ids(grid)[cells][None]
-        given = {
-            "conditioning": said[None],
+        inputs = {
+            "conditioning": prompt_embeds[None],
             "ids": ids,
-            "conditioning_ids": conditioning_ids(boxes, grid, len(said) // boxes.shape[1]),
+            "conditioning_ids": conditioning_ids(boxes, grid, len(prompt_embeds) // boxes.shape[1]),
         }
-        if not self.beside:
-            return given
-        source = self.pack(wanted.latents)[cells][None]
-        return given | {"beside": np.concatenate([source, layout(boxes, ids, grid)], -1)}
+        if self.beside:
+            source = self.pack(request.latents)[cells][None]
+            inputs["beside"] = np.concatenate([source, box_features(boxes, ids, grid)], -1)
+        return inputs
 
-    def varying(self, wanted: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
+    def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         return {"tokens": tokens[None], "timestep": sigma[None]}

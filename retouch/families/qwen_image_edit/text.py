@@ -1,5 +1,5 @@
-"""Qwen2.5-VL as Qwen-Image-Edit's text model: it sees the photos, reads the instruction, and its
-last hidden states are the conditioning."""
+"""Qwen-Image-Edit's text encoder, a Qwen2.5-VL: it sees the photos and the instruction, and its
+last hidden states are the prompt embeds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from PIL.Image import Resampling
 
 from retouch.artifacts.manifest import verify
-from retouch.backends.base import Opener
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.families.qwen_image_edit.sampling import dimensions
 from retouch.families.qwen_vl.chat import ChatWriter
 from retouch.families.qwen_vl.patches import PatchLayout
@@ -18,24 +18,26 @@ from retouch.families.qwen_vl.rope import Rope
 from retouch.imaging.images import fit
 from retouch.util.content_cache import Cache, key_of
 
-SEEN_BYTES = 64 << 20  # of photos' tokens
+IMAGE_BYTES = 64 << 20  # of cached tokens of photos
 VISION = "vision"
 LANGUAGE = "language"
 TOKENIZER = "tokenizer.json"
 
 
 class TextEncoder:
-    """`QwenImageEditPipeline.encode_prompt`, or the Plus pipeline's: the settings say whose
-    template and sizes. It remembers photos, which a negative instruction is read with again.
+    """As `QwenImageEditPipeline.encode_prompt`, or the Plus pipeline's: the settings have the
+    template and the sizes. Photos' tokens are cached; a negative instruction uses them again.
 
-    Rotary positions are those the model was trained with, rows and columns for a photo's tokens.
-    diffusers 0.42 with transformers 5 numbers them like words (diffusers issue 14194)."""
+    Rotary positions are those the model was trained with: rows and columns for a photo's tokens.
+    diffusers 0.42 with transformers 5 numbers them like text (diffusers issue 14194)."""
 
-    def __init__(self, folder: Path, runner: Opener = OnnxRunner, seen_bytes: int = SEEN_BYTES):
-        """ArtifactError when an artifact is not what the folder's manifest says."""
-        self.seen = Cache(seen_bytes)
-        self._vision = runner(folder, VISION)
-        self._language = runner(folder, LANGUAGE)
+    def __init__(
+        self, folder: Path, backend: BackendFactory = OnnxBackend, image_bytes: int = IMAGE_BYTES
+    ):
+        """ArtifactError when an artifact does not match the folder's manifest."""
+        self.images = Cache(image_bytes)
+        self._vision = backend(folder, VISION)
+        self._language = backend(folder, LANGUAGE)
         settings = verify(folder, TOKENIZER).settings
         self._layout = PatchLayout(**settings["patches"])
         self._writer = ChatWriter(
@@ -46,9 +48,9 @@ class TextEncoder:
         self._photos = settings["photos"]
         self._drop = settings["drop"]
 
-    def read(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """`conditioning` float32 [T, J]; ValueError for no photo or for more than the checkpoint
-        takes."""
+    def encode_text(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """`prompt_embeds` float32 [T, J]. `photos` are uint8 [H, W, 3]; ValueError for none, or for
+        more than the checkpoint takes."""
         if not 1 <= len(photos) <= self._photos:
             raise ValueError(
                 f"there are {len(photos)} photos; this checkpoint takes 1 to {self._photos}"
@@ -62,18 +64,19 @@ class TextEncoder:
         cos, sin = self._rope.tables(prompt.positions)
         hidden = self._language.run(
             input_ids=prompt.ids[None],
-            vision_tokens=np.concatenate([self._see(image) for image in pixels], 1),
+            vision_tokens=np.concatenate([self.encode_image(image) for image in pixels], 1),
             image_index=prompt.image_index[None],
             rope_cos=cos[None],
             rope_sin=sin[None],
         )["hidden"][0]
-        return {"conditioning": hidden[self._drop :]}
+        return {"prompt_embeds": hidden[self._drop :]}
 
     def prepared(self, photo: np.ndarray) -> np.ndarray:
-        """A photo at the size at which it is seen, uint8."""
-        area = fit(photo, dimensions(self._area, *photo.shape[:2]))
-        return fit(area, self._layout.size(*area.shape[:2]), Resampling.BICUBIC)
+        """A photo uint8 [H, W, 3] at the size that the vision tower takes."""
+        scaled = fit(photo, dimensions(self._area, *photo.shape[:2]))
+        return fit(scaled, self._layout.size(*scaled.shape[:2]), Resampling.BICUBIC)
 
-    def _see(self, pixels: np.ndarray) -> np.ndarray:
+    def encode_image(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels as `prepared` gives them → vision tokens float32 [1, V, width]."""
         inputs = self._layout.inputs(pixels[None])
-        return self.seen.get(key_of(pixels), lambda: self._vision.run(**inputs)["vision_tokens"])
+        return self.images.get(key_of(pixels), lambda: self._vision.run(**inputs)["vision_tokens"])

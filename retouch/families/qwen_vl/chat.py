@@ -18,8 +18,8 @@ SPECIAL = re.compile(r"(<\|\w+\|>)")
 
 @dataclass(frozen=True)
 class Chat:
-    """ids int64 [T]; positions int64 [3, T] (time, row, column); image_index int64 [V], where the
-    photos' tokens stand."""
+    """`ids` int64 [T]; `positions` int64 [3, T] (time, row, column); `image_index` int64 [V], the
+    places of the photos' tokens."""
 
     ids: np.ndarray
     positions: np.ndarray
@@ -27,11 +27,10 @@ class Chat:
 
 
 class ChatWriter:
-    """`template` has {} for the instruction, and before that comes `picture` once a photo, {} in it
-    for its number.
+    """Fills a chat template. `template` has {} for the instruction. Before it comes `picture` once
+    a photo, with {} for its number.
 
-    Special tokens count where the template has them; in an instruction they are plain text like any
-    other."""
+    Special tokens are recognised in the template. In an instruction they are plain text."""
 
     def __init__(self, tokenizer: Path | Tokenizer, template: str, picture: str):
         self.tokenizer = (
@@ -42,7 +41,7 @@ class ChatWriter:
         self._picture = picture
 
     def write(self, instruction: str, grids: list[tuple[int, int]]) -> Chat:
-        """For photos of `grids` (rows, columns) tokens."""
+        """The chat of an instruction and of photos with `grids` (rows, columns) of tokens."""
         pictures = "".join(self._picture.format(number + 1) for number in range(len(grids)))
         ids = []
         positions = []
@@ -63,8 +62,8 @@ class ChatWriter:
         return Chat(np.array(ids), np.concatenate(positions, 1), np.concatenate(image_index))
 
     def _tokens(self, before: str, instruction: str, after: str) -> Iterator[int]:
-        """The instruction is joined to the words of the template around it: the tokenizer may make
-        one token of both."""
+        """The instruction is tokenised with the template's text around it, because a token may
+        cross their border."""
         *start, ahead = SPECIAL.split(before)
         behind, *end = SPECIAL.split(after)
         for piece in start:
@@ -80,7 +79,7 @@ class ChatWriter:
 
 
 def photo_positions(grid: tuple[int, int], start: int) -> np.ndarray:
-    """int64 [3, rows × columns] of a photo's tokens, as `Qwen2_5_VLModel.get_rope_index` has them;
-    what follows counts on from `start` and its longer side."""
+    """Positions int64 [3, rows × columns] of a photo's tokens, as in
+    `Qwen2_5_VLModel.get_rope_index`. The next token's is `start` and the photo's longer side."""
     row, column = np.divmod(np.arange(grid[0] * grid[1]), grid[1])
     return start + np.stack([np.zeros_like(row), row, column])

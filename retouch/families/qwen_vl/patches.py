@@ -1,5 +1,5 @@
-"""Pixels as Qwen2.5-VL wants them: patches in merge order, the tables of its 2-D rotary embedding,
-and the windows that its attention is kept to (numpy only)."""
+"""Pixels as Qwen2.5-VL takes them: patches in merge order, the tables of its 2-D rotary embedding,
+and the windows of its attention. numpy only."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ MEAN = np.array(
     [0.48145466, 0.4578275, 0.40821073], np.float32
 )  # of CLIP, as Qwen2VLImageProcessor has them
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
-# where a checkpoint says how its images are prepared; the second file has it among a processor's
-# other parts
+# a checkpoint's settings of its image processor; the second file has other parts of a processor too
 FOLDERS = ("processor", "image_processor")
 FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 @dataclass(frozen=True)
 class PatchLayout:
-    """How one checkpoint cuts images; sizes in pixels, `head` is the vision tower's head size.
+    """How one checkpoint cuts images into patches.
 
-    `window` is the side of a window in pixels, 0 for a tower whose every block attends to the whole
-    image. An image is seen with a number of pixels from `smallest` to `largest`."""
+    `patch` and `window` are sides in pixels; `window` 0 means that all blocks attend to the whole
+    image. `merge` is the side of a token in patches, `temporal` the frames of a patch. `head` is
+    the vision tower's head size. Images have from `smallest` to `largest` pixels."""
 
     patch: int = 8
     merge: int = 2
@@ -39,7 +39,7 @@ class PatchLayout:
 
     @classmethod
     def of(cls, vision: dict[str, Any], **limits: int) -> PatchLayout:
-        """That of a tower with the config `vision`, of transformers' names."""
+        """The layout of a tower with transformers' config `vision`."""
         windowed = len(vision["fullatt_block_indexes"]) < vision["depth"]
         return cls(
             vision["patch_size"],
@@ -52,31 +52,31 @@ class PatchLayout:
 
     @classmethod
     def of_checkpoint(cls, vision: dict[str, Any], folder: Path) -> PatchLayout:
-        """With the limits of the image processor in a checkpoint's folder, or the defaults, which
-        are Qwen2-VL's; ValueError when it scales colours otherwise than CLIP's."""
+        """With the limits of the image processor in a checkpoint's folder, or Qwen2-VL's defaults;
+        ValueError when it does not scale colours as CLIP's."""
         paths = (Path(folder) / name / file for name in FOLDERS for file in FILES)
-        said = next((json.loads(path.read_bytes()) for path in paths if path.is_file()), {})
-        said = said.get("image_processor", said)
-        colours = said.get("image_mean", MEAN), said.get("image_std", STD)
+        config = next((json.loads(path.read_bytes()) for path in paths if path.is_file()), {})
+        config = config.get("image_processor", config)
+        colours = config.get("image_mean", MEAN), config.get("image_std", STD)
         if not np.allclose(colours, [MEAN, STD]):
             raise ValueError(
                 "the checkpoint's image processor has another image_mean or image_std than CLIP's"
             )
-        size = said.get("size") or {}
+        size = config.get("size") or {}
         limits = {
-            "smallest": size.get("shortest_edge") or said.get("min_pixels"),
-            "largest": size.get("longest_edge") or said.get("max_pixels"),
+            "smallest": size.get("shortest_edge") or config.get("min_pixels"),
+            "largest": size.get("longest_edge") or config.get("max_pixels"),
         }
         return cls.of(vision, **{name: limit for name, limit in limits.items() if limit})
 
     @property
     def cell(self) -> int:
-        """Pixels along one side of what becomes one token."""
+        """The side of a token in pixels."""
         return self.patch * self.merge
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """The pixels at which an image is seen: whole cells, as `smart_resize` of transformers'
-        Qwen2-VL finds them."""
+        """The size in pixels that the vision tower takes an image at: whole cells, as by
+        `smart_resize` of transformers' Qwen2-VL."""
         cell = self.cell
         area = height * width
         sides = round(height / cell) * cell, round(width / cell) * cell
@@ -91,17 +91,16 @@ class PatchLayout:
         return sides
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of tokens of an image seen at that size."""
+        """Rows and columns of tokens of an image of that size in pixels."""
         return height // self.cell, width // self.cell
 
     def inputs(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """What the exported vision tower takes for images uint8 [B, H, W, 3] of whole cells, each
-        with the batch first.
+        """The inputs of the exported vision tower for images uint8 [B, H, W, 3] of whole cells.
 
-        P patches in merge order or, with windows, W windows of S patches, padded where the image
-        ends: `pixel_values` [B, P, C] or [B, W, S, C], `rope_cos` and `rope_sin` [B, P, head] or
-        [B, W, S, head], and with windows `real` bool [B, W, S], which are not padding, and
-        `restore` int64 [B, V], where the image's tokens stand in them."""
+        P patches are in merge order. With windows they are W windows of S patches, padded at the
+        image's edges. `pixel_values` are [B, P, C] or [B, W, S, C], `rope_cos` and `rope_sin` [B,
+        P, head] or [B, W, S, head]. With windows, `real` bool [B, W, S] marks patches that are no
+        padding, and `restore` int64 [B, V] has the places of the image's tokens."""
         batch, height, width, _ = pixels.shape
         patches = self.patches(pixels)
         (cos, sin) = self.rope(height, width)
@@ -126,7 +125,7 @@ class PatchLayout:
         }
 
     def windows(self, height: int, width: int) -> np.ndarray:
-        """Which cells each window holds, int64 [windows, cells of one], −1 beyond the image; as
+        """The cells of every window, int64 [windows, cells of one], −1 beyond the image; as in
         `get_vision_window_index` of transformers."""
         side = self.window // self.cell
         rows = height // self.cell
@@ -137,7 +136,7 @@ class PatchLayout:
         return blocks.reshape(-1, side * side)
 
     def patches(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 [B, H, W, 3] → float32 [B, H/patch × W/patch, 3 × temporal × patch²], as
+        """Pixels uint8 [B, H, W, 3] → float32 [B, H/patch × W/patch, 3 × temporal × patch²], as by
         Qwen2VLImageProcessor."""
         batch, height, width, _ = pixels.shape
         scaled = (pixels.astype(np.float32) * np.float32(1 / 255) - MEAN) / STD
@@ -171,5 +170,5 @@ class PatchLayout:
 
 
 def _rows(array: np.ndarray, batch: int) -> np.ndarray:
-    """The same for every row of a batch."""
+    """`array` repeated for every row of a batch."""
     return np.ascontiguousarray(np.broadcast_to(array, (batch, *array.shape)))

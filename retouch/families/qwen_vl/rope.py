@@ -10,7 +10,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Rope:
-    """`sections` of the frequencies of a `head` turn by time, row and column."""
+    """`head` is the head size. `sections` are the numbers of frequencies for time, row and
+    column."""
 
     head: int
     theta: float
@@ -18,18 +19,18 @@ class Rope:
 
     @classmethod
     def of(cls, text: Any) -> Rope:
-        """That of a language model with transformers' config `text`; ValueError for one that is not
-        as Qwen2.5-VL's."""
-        said = text.rope_parameters
-        if said["rope_type"] != "default" or text.use_sliding_window:
+        """The embedding of a language model with transformers' config `text`; ValueError for one
+        that differs from Qwen2.5-VL's."""
+        rope = text.rope_parameters
+        if rope["rope_type"] != "default" or text.use_sliding_window:
             raise ValueError(
-                f"the text model has {said['rope_type']} rotary positions or a sliding window, which is "
-                "not supported"
+                f"the text model has {rope['rope_type']} rotary positions or a sliding window; "
+                "neither is supported"
             )
         return cls(
             text.hidden_size // text.num_attention_heads,
-            said["rope_theta"],
-            tuple(said["mrope_section"]),
+            rope["rope_theta"],
+            tuple(rope["mrope_section"]),
         )
 
     def tables(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retouch.backends.base import runner_of
+from retouch.backends.base import backend_of
 from retouch.engine import cost_model
 from retouch.engine.admission import Limits
 from retouch.engine.denoiser import Denoiser
@@ -12,6 +12,7 @@ from retouch.routing.cancel_socket import CancelListener
 from retouch.routing.load_board import LoadBoard
 from retouch.serving.denoise_params import EDIT, PREFILL
 from retouch.serving.triton import model_args
+from retouch.serving.triton.logging import log_to_triton
 from retouch.serving.triton.metrics import Metrics
 from retouch.serving.triton.sender import Sender
 
@@ -20,8 +21,9 @@ class DenoiserModel:
     """One lane: its engine, its load board, its cancel socket and its metrics."""
 
     def initialize(self, args):
+        log_to_triton()
         folder = model_args.folder(args)
-        runner = runner_of(model_args.parameter(args, "runner"))
+        runner = backend_of(model_args.parameter(args, "runner"))
         denoiser = Denoiser(folder, runner, int(model_args.parameter(args, "reference_bytes")))
         self.board = LoadBoard.of(folder)
         costs = cost_model.load(folder)

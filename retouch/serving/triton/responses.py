@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +11,8 @@ import triton_python_backend_utils as pb_utils
 
 from retouch.api.errors import Cancelled, Code, RequestError
 from retouch.families.denoise_request import Arrays
+
+log = logging.getLogger(__name__)
 
 FAILED = "the edit failed inside the server; its log says why"
 
@@ -44,7 +46,7 @@ def failed(failure: Exception) -> Any:
     elif isinstance(failure, RequestError):
         error = failure
     else:
-        pb_utils.Logger.log_error("".join(traceback.format_exception(failure)))
+        log.error("an edit failed", exc_info=failure)
         error = RequestError(FAILED, "INTERNAL")
     return pb_utils.InferenceResponse(
         error=pb_utils.TritonError(error.to_text(), _triton_code(error.code))

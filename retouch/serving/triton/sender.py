@@ -15,6 +15,7 @@ from retouch.engine.edit_state import Progress
 from retouch.families.denoise_request import Arrays, DenoiseRequest
 from retouch.serving.denoise_params import DenoiseParams
 from retouch.serving.triton.responses import failed, first_row, response_of
+from retouch.util.request_log import request_id
 
 
 class Sender:
@@ -22,6 +23,7 @@ class Sender:
 
     def __init__(self, request: Any):
         self._sender = request.get_response_sender()
+        self._request_id = request.request_id()
         self._wanted = set(request.requested_output_names())
         self.inputs = first_row(request)
         self.order = DenoiseParams()
@@ -64,12 +66,15 @@ class Sender:
         told = self.inputs
         numbers = {name: getattr(self.order, name) for name in names}
         said = {
-            "conditioning": told["PROMPT_EMBEDS"],
-            "pooled": told["PROMPT_EMBEDS_POOLED"],
+            "prompt_embeds": told["PROMPT_EMBEDS"],
+            "pooled_prompt_embeds": told["PROMPT_EMBEDS_POOLED"],
             "boxes": told["BOXES"],
         }
         against = (
-            {"conditioning": told["NEGATIVE_EMBEDS"], "pooled": told["NEGATIVE_EMBEDS_POOLED"]}
+            {
+                "prompt_embeds": told["NEGATIVE_EMBEDS"],
+                "pooled_prompt_embeds": told["NEGATIVE_EMBEDS_POOLED"],
+            }
             if told["NEGATIVE_EMBEDS"].size
             else None
         )
@@ -77,7 +82,7 @@ class Sender:
             told["LATENTS"],
             said,
             told["CELLS"],
-            more=self.order.unpacked(told["REFERENCE_LATENTS"]),
+            extra_references=self.order.unpacked(told["REFERENCE_LATENTS"]),
             negative=against,
             **numbers,
         )
@@ -85,4 +90,6 @@ class Sender:
     def end(self, failure: Exception | None = None) -> None:
         """The end of the stream, with an error where there is a failure."""
         final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-        self._sender.send(*([] if failure is None else [failed(failure)]), flags=final)
+        with request_id(self._request_id or self.order.ticket):
+            errors = [] if failure is None else [failed(failure)]
+        self._sender.send(*errors, flags=final)

@@ -13,10 +13,13 @@ from retouch.api.errors import RequestError
 from retouch.api.tensors import request_of, tensors_of
 from retouch.families.denoise_request import Arrays
 from retouch.serving import drain
+from retouch.serving.triton.logging import log_to_triton
 from retouch.serving.triton.responses import failed, first_row, guarded, inputs_of, response_of
 from retouch.serving.triton.stream_workaround import STREAMS
+from retouch.util.request_log import request_id
 
 faulthandler.enable()  # when native code ends a stub, the server's log has the Python stacks
+log_to_triton()
 
 
 def per_row(requests: list, function: Callable[[dict[str, Any]], Arrays]) -> list:
@@ -36,22 +39,25 @@ def per_row(requests: list, function: Callable[[dict[str, Any]], Arrays]) -> lis
             )
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
-    return [guarded(answer, request) for request in requests]
+    return [_logged(answer, request) for request in requests]
 
 
 def stream_edits(requests: list, edit: Callable) -> None:
     """`edit(request, cancelled)` for every request, each answer sent as it comes."""
     for request in requests:
-        sender = request.get_response_sender()
-        try:
-            with drain.running_edit():
-                for answer in edit(
-                    request_of(first_row(request)), STREAMS.asking(sender.is_cancelled)
-                ):
-                    sender.send(response_of(tensors_of(answer)))
-                sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-        except Exception as failure:
-            sender.send(failed(failure), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+        with request_id(request.request_id()):
+            _stream_edit(request, edit)
+
+
+def _stream_edit(request: Any, edit: Callable) -> None:
+    sender = request.get_response_sender()
+    try:
+        with drain.running_edit():
+            for answer in edit(request_of(first_row(request)), STREAMS.asking(sender.is_cancelled)):
+                sender.send(response_of(tensors_of(answer)))
+            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+    except Exception as failure:
+        sender.send(failed(failure), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
 def last_answers(requests: list, edit: Callable) -> list:
@@ -64,4 +70,9 @@ def last_answers(requests: list, edit: Callable) -> list:
             *_, answer = edit(wanted, STREAMS.asking(request.is_cancelled))
         return tensors_of(answer)
 
-    return [guarded(last, request) for request in requests]
+    return [_logged(last, request) for request in requests]
+
+
+def _logged(function: Callable[[Any], Arrays], request: Any) -> Any:
+    with request_id(request.request_id()):
+        return guarded(function, request)

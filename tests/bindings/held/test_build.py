@@ -11,8 +11,8 @@ from lane import export, folder_of, inputs
 
 from retouch.artifacts.manifest import ArtifactError, read, verify
 from retouch.artifacts.tensorrt_plan import PlanInfo
+from retouch.backends.tensorrt.backend import TensorRTBackend
 from retouch.backends.tensorrt.engine import Engine
-from retouch.backends.tensorrt.runner import TensorRTRunner
 from retouch_export.tensorrt import NEEDS, lowered
 from retouch_export.tensorrt import lowered as truth
 
@@ -223,7 +223,7 @@ def test_a_stripped_plan_takes_its_weights_from_the_graph(tmp_path, world):
     whole = export(tmp_path / "whole", "bf16")
     folder = export(tmp_path / "stripped", "bf16", strip=True)
     step_inputs = inputs()
-    with TensorRTRunner(folder, "step") as stripped, TensorRTRunner(whole, "step") as full:
+    with TensorRTBackend(folder, "step") as stripped, TensorRTBackend(whole, "step") as full:
         assert (
             stripped.run(**step_inputs)["velocity"] == full.run(**step_inputs)["velocity"]
         ).all()
@@ -231,7 +231,7 @@ def test_a_stripped_plan_takes_its_weights_from_the_graph(tmp_path, world):
     assert weights not in (folder / "step.plan").read_bytes()
     (folder / "step.onnx").write_bytes(b"of another export")
     with pytest.raises(ArtifactError, match="step.onnx of denoiser_bf16/1 is not the file"):
-        TensorRTRunner(folder, "step")
+        TensorRTBackend(folder, "step")
 
 
 def test_the_truth_is_the_lowered_graph_on_onnx_runtime(tmp_path):

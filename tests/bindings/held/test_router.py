@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from retouch.artifacts.manifest import ArtifactError, verify
-from retouch.backends.base import runner_of
-from retouch.backends.onnx import OnnxRunner
+from retouch.backends.base import backend_of
+from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
 from retouch.launcher.server import REPOSITORY, ROOT
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.exporter import Exporter
-from retouch_export.parts import FAMILIES
+from retouch_export.parts import Stage
 
-(DENOISER,) = (part for part in FAMILIES["instructx"] if part.name == "denoiser")
+DENOISER = Stage("denoiser", "instructx")
 LANES = ("bf16", "fp8")
 
 
@@ -45,7 +45,7 @@ def latents_of(folder, runner):
     size = denoiser.settings["patch"] * 6, denoiser.settings["patch"] * 10
     source = rng.standard_normal((3, *size), np.float32)
     boxes = np.zeros((denoiser.settings["slots"], 2, 4), np.float32)
-    conditioning = {"conditioning": rng.standard_normal((8, 192), np.float32), "boxes": boxes}
+    conditioning = {"prompt_embeds": rng.standard_normal((8, 192), np.float32), "boxes": boxes}
     region = np.arange(60) % 3 == 0
     *_, last = denoiser.run(DenoiseRequest(source, conditioning, region, seed=1, steps=2))
     return last.latents
@@ -61,7 +61,7 @@ def test_a_lane_gets_its_plans_and_serves_them(exporter, device, world):
         assert set(manifest.files) == {*before, "reference.plan", "step.plan"}
         assert {name: manifest.files[name] for name in before} == before
         np.testing.assert_allclose(
-            latents_of(folder, runner_of("tensorrt")), latents_of(folder, OnnxRunner), atol=1e-6
+            latents_of(folder, backend_of("tensorrt")), latents_of(folder, OnnxBackend), atol=1e-6
         )
     assert not list(exporter.repository.glob("*/.partial"))
 

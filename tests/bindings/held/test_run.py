@@ -13,10 +13,10 @@ from lane import CELLS, TABLE, export, inputs
 
 from retouch.artifacts.manifest import NAME, ArtifactError
 from retouch.backends.tensorrt.arena import ARENA
+from retouch.backends.tensorrt.backend import TensorRTBackend
 from retouch.backends.tensorrt.cuda import CudaError, DeviceArray
 from retouch.backends.tensorrt.engine import Engine
 from retouch.backends.tensorrt.executor import Executor
-from retouch.backends.tensorrt.runner import TensorRTRunner
 from retouch_export.tensorrt import lowered as truth
 
 
@@ -41,7 +41,7 @@ def nothing_is_left(device, world, folder):
 
 @pytest.fixture
 def step(folder, nothing_is_left):
-    with TensorRTRunner(folder, "step") as runner:
+    with TensorRTBackend(folder, "step") as runner:
         yield runner
 
 
@@ -103,7 +103,7 @@ def test_the_second_run_is_captured_and_the_next_replayed(device, step):
 
 
 def test_ready_shapes_are_bounded(folder, device, world):
-    with TensorRTRunner(folder, "step") as runner:
+    with TensorRTBackend(folder, "step") as runner:
         runner.executor = Executor(runner.executor.engine, most_graphs=3)
         for region in (1, 2, 3, 4, 5, 2, 3):
             for _ in range(2):
@@ -116,7 +116,7 @@ def test_ready_shapes_are_bounded(folder, device, world):
 
 
 def test_shapes_not_used_for_longest_go_first(folder, device):
-    with TensorRTRunner(folder, "step") as runner:
+    with TensorRTBackend(folder, "step") as runner:
         runner.executor = Executor(runner.executor.engine, most_graphs=3)
 
         def replayed(region):
@@ -133,8 +133,8 @@ def test_shapes_not_used_for_longest_go_first(folder, device):
 
 def test_kept_outputs_stay_on_the_gpu(folder, device):
     with (
-        TensorRTRunner(folder, "reference", keep=("k",)) as look,
-        TensorRTRunner(folder, "step") as step,
+        TensorRTBackend(folder, "reference", keep=("k",)) as look,
+        TensorRTBackend(folder, "step") as step,
     ):
         tokens = inputs()["tokens"][:, :1].repeat(CELLS, 1)
         kept = look.run(tokens=tokens)["k"]
@@ -164,8 +164,8 @@ def test_kept_outputs_stay_on_the_gpu(folder, device):
 def test_rows_are_joined_where_they_are(folder, device):
     """As the denoiser gives edits that share a step: kept keys never leave the GPU."""
     with (
-        TensorRTRunner(folder, "reference", keep=("k",)) as look,
-        TensorRTRunner(folder, "step") as step,
+        TensorRTBackend(folder, "reference", keep=("k",)) as look,
+        TensorRTBackend(folder, "step") as step,
     ):
         kept = [
             look.run(tokens=(i + 1) * inputs()["tokens"][:, :1].repeat(CELLS, 1))["k"]
@@ -188,8 +188,8 @@ def test_rows_are_joined_where_they_are(folder, device):
 
 def test_a_kept_array_is_copied_again_after_its_buffer_has_moved(folder, device):
     with (
-        TensorRTRunner(folder, "reference", keep=("k",)) as look,
-        TensorRTRunner(folder, "step") as step,
+        TensorRTBackend(folder, "reference", keep=("k",)) as look,
+        TensorRTBackend(folder, "step") as step,
     ):
         kept = look.run(tokens=inputs(1, CELLS)["tokens"])["k"]
         step_inputs = {**inputs(), "k": kept}
@@ -202,8 +202,8 @@ def test_a_kept_array_is_copied_again_after_its_buffer_has_moved(folder, device)
 
 def test_a_kept_array_is_copied_again_after_another_took_its_place(folder):
     with (
-        TensorRTRunner(folder, "reference", keep=("k",)) as look,
-        TensorRTRunner(folder, "step") as step,
+        TensorRTBackend(folder, "reference", keep=("k",)) as look,
+        TensorRTBackend(folder, "step") as step,
     ):
         step_inputs = inputs()
         kept = {**step_inputs, "k": look.run(tokens=inputs(1, CELLS)["tokens"])["k"]}
@@ -215,8 +215,8 @@ def test_a_kept_array_is_copied_again_after_another_took_its_place(folder):
 
 def test_a_kept_array_is_copied_again_after_its_buffer_was_lost(folder, device):
     with (
-        TensorRTRunner(folder, "reference", keep=("k",)) as look,
-        TensorRTRunner(folder, "step") as step,
+        TensorRTBackend(folder, "reference", keep=("k",)) as look,
+        TensorRTBackend(folder, "step") as step,
     ):
         kept = {**inputs(1, 1, 6), "k": look.run(tokens=inputs(1, 6)["tokens"])["k"]}
         step.run(**kept)
@@ -230,7 +230,7 @@ def test_a_kept_array_is_copied_again_after_its_buffer_was_lost(folder, device):
 
 
 def test_scratch_memory_is_shared_and_grows(folder, device):
-    with TensorRTRunner(folder, "step") as first, TensorRTRunner(folder, "step") as second:
+    with TensorRTBackend(folder, "step") as first, TensorRTBackend(folder, "step") as second:
         small = inputs(1, 2, 6)
         large = inputs(4, 8, 8)
         for _ in range(3):
@@ -249,14 +249,14 @@ def test_scratch_memory_is_shared_and_grows(folder, device):
 
 
 def test_closing_twice_is_no_error(folder):
-    runner = TensorRTRunner(folder, "step")
+    runner = TensorRTBackend(folder, "step")
     runner.run(**inputs())
     runner.close()
     runner.close()
 
 
 def test_a_runner_nobody_closed_gives_its_memory_back(folder):
-    TensorRTRunner(folder, "step").run(**inputs())
+    TensorRTBackend(folder, "step").run(**inputs())
 
 
 def test_shapes_without_a_profile_are_refused(step):
@@ -276,7 +276,7 @@ def test_inputs_must_be_the_graphs(step):
 def test_a_gpu_without_room_says_so(folder, device):
     device.bytes = 100
     try:
-        with TensorRTRunner(folder, "step") as runner:
+        with TensorRTBackend(folder, "step") as runner:
             with pytest.raises(CudaError, match="asking the GPU for .* MB failed: out of memory"):
                 runner.run(**inputs())
     finally:
@@ -316,7 +316,7 @@ def test_a_machine_without_a_gpu_is_told_so(folder, device, monkeypatch):
     with pytest.raises(
         ArtifactError, match="needs an NVIDIA GPU and its driver: .* no CUDA-capable device"
     ):
-        TensorRTRunner(folder, "step")
+        TensorRTBackend(folder, "step")
 
 
 # -- plans that must not be run --------------------------------------------------------------------
@@ -324,7 +324,7 @@ def test_a_machine_without_a_gpu_is_told_so(folder, device, monkeypatch):
 
 def refusal(folder, graph="step"):
     with pytest.raises(ArtifactError) as failure:
-        TensorRTRunner(folder, graph)
+        TensorRTBackend(folder, graph)
     sentence = str(failure.value)
     assert "\n" not in sentence and str(folder) not in sentence
     return sentence

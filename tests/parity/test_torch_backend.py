@@ -21,9 +21,9 @@ from beside import (
     psnr,
 )
 from retouch.artifacts.manifest import ArtifactError
-from retouch.backends.base import runner_of
-from retouch.backends.onnx import OnnxRunner
-from retouch.backends.torch import COMPILE, DEVICE, TorchRunner
+from retouch.backends.base import backend_of
+from retouch.backends.onnx import OnnxBackend
+from retouch.backends.torch import COMPILE, DEVICE, TorchBackend
 from retouch.launcher.server import REPOSITORY
 from retouch.networks.fp8_linear import Fp8Linear
 from retouch.offline.plain_loop import PlainLoop
@@ -39,7 +39,7 @@ def here(monkeypatch):
 
 
 def test_is_the_runner_called_torch():
-    assert runner_of("torch") is TorchRunner
+    assert backend_of("torch") is TorchBackend
 
 
 @pytest.mark.parametrize("grid, count", zip(GRIDS, (20, 33, 1)))
@@ -66,7 +66,7 @@ def test_the_same_picture(lane):
 
 @pytest.mark.parametrize("lane, narrow", (("bf16", 0), ("fp8", 35)))
 def test_narrow_layers_are_those_of_the_graph(lane, narrow):
-    network = TorchRunner(folder_of(lane), "step")._module.model
+    network = TorchBackend(folder_of(lane), "step")._module.model
     layers = [layer for layer in network.modules() if isinstance(layer, Fp8Linear)]
     assert len(layers) == narrow
     assert all(parameter.device.type == "cpu" for parameter in network.parameters())
@@ -79,7 +79,7 @@ def test_narrow_layers_are_those_of_the_graph(lane, narrow):
 def test_parameters_are_the_checkpoints(folder, repository):
     """Bit for bit, also those that the exporter folds, and shares where they are equal."""
     stored = load_file(folder / "transformer" / "diffusion_pytorch_model.safetensors")
-    network = TorchRunner(folder_of("bf16", repository), "step")._module.model
+    network = TorchBackend(folder_of("bf16", repository), "step")._module.model
     parameters = dict(network.named_parameters())
     assert parameters.keys() == stored.keys()
     for name, parameter in parameters.items():
@@ -87,13 +87,13 @@ def test_parameters_are_the_checkpoints(folder, repository):
 
 
 def test_the_reference_has_storage_for_what_it_uses_only():
-    network = TorchRunner(folder_of("bf16"), "reference")._module.model
+    network = TorchBackend(folder_of("bf16"), "reference")._module.model
     assert network.context_embedder.weight.is_meta and not network.x_embedder.weight.is_meta
 
 
 def test_takes_keys_and_values_of_another_runner():
     source, target = inputs((8, 8), 20)
-    ours, theirs = (Pass(kind, folder_of("bf16")) for kind in (TorchRunner, OnnxRunner))
+    ours, theirs = (Pass(kind, folder_of("bf16")) for kind in (TorchBackend, OnnxBackend))
     kept = theirs.reference.run(**source)
     mixed = kept | ours.step.run(**target, **kept)
     assert mixed["velocity"].dtype == np.float32
@@ -108,7 +108,7 @@ def test_takes_keys_and_values_of_another_runner():
 def test_edits_share_a_step(lane):
     """As lists of rows, kept keys and values among them; what one gets is what it gets alone, but
     for rounding."""
-    ours = Pass(TorchRunner, folder_of(lane))
+    ours = Pass(TorchBackend, folder_of(lane))
     several = [inputs((8, 8), 20, seed) for seed in range(3)]
     rows = [target | ours.reference.run(**source) for source, target in several]
     together = ours.step.run(**{name: [row[name] for row in rows] for name in rows[0]})["velocity"]
@@ -120,7 +120,9 @@ def test_edits_share_a_step(lane):
 
 
 def test_kept_keys_tell_their_size():
-    kept = TorchRunner(folder_of("bf16"), "reference", keep=("k", "v")).run(**inputs((8, 8), 20)[0])
+    kept = TorchBackend(folder_of("bf16"), "reference", keep=("k", "v")).run(
+        **inputs((8, 8), 20)[0]
+    )
     assert kept["k"].nbytes == 2 * np.asarray(kept["k"]).size
 
 
@@ -134,8 +136,8 @@ def test_sizes_share_one_compilation(lane, monkeypatch):
     monkeypatch.setenv(COMPILE, "1")
     torch._dynamo.reset()
     compiled, plain = (
-        Pass(TorchRunner, folder_of(lane)),
-        Pass(TorchRunner, folder_of(lane), compiled=False),
+        Pass(TorchBackend, folder_of(lane)),
+        Pass(TorchBackend, folder_of(lane), compiled=False),
     )
     with torch._dynamo.config.patch(error_on_recompile=True):
         for grid, count in zip(GRIDS, (20, 33, 60)):
@@ -151,14 +153,14 @@ def copied(tmp_path):
 
 def test_fp4_is_refused():
     with pytest.raises(ArtifactError, match="runs bf16 and fp8, for fp4 choose"):
-        TorchRunner(folder_of("fp4"), "step")
+        TorchBackend(folder_of("fp4"), "step")
 
 
 def test_a_changed_file_is_refused(copied):
     with open(copied / "step.onnx.data", "r+b") as data:
         data.write(b"\xff" * 64)
     with pytest.raises(ArtifactError, match="is not the file its manifest.json describes"):
-        TorchRunner(copied, "step")
+        TorchBackend(copied, "step")
 
 
 def test_an_export_that_does_not_describe_the_transformer_is_refused(copied):
@@ -166,7 +168,7 @@ def test_an_export_that_does_not_describe_the_transformer_is_refused(copied):
     del manifest["settings"]["transformer"]
     (copied / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match="run the export again"):
-        TorchRunner(copied, "step")
+        TorchBackend(copied, "step")
 
 
 @pytest.mark.parametrize(
@@ -180,10 +182,10 @@ def test_an_export_that_does_not_describe_the_transformer_is_refused(copied):
 def test_a_device_that_is_not_here_is_refused(device, message, monkeypatch):
     monkeypatch.setenv(DEVICE, device)
     with pytest.raises(ArtifactError, match=message):
-        TorchRunner(folder_of("bf16"), "reference")
+        TorchBackend(folder_of("bf16"), "reference")
 
 
 def test_a_wish_to_compile_is_0_or_1(monkeypatch):
     monkeypatch.setenv(COMPILE, "yes")
     with pytest.raises(ValueError, match="must be 0 or 1"):
-        TorchRunner(folder_of("bf16"), "reference")
+        TorchBackend(folder_of("bf16"), "reference")

@@ -1,4 +1,4 @@
-"""The runner `tensorrt`: a plan of a version folder, built on a machine like this one."""
+"""The backend `tensorrt`: a plan of a version folder, built on a machine like this one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from retouch.artifacts.manifest import read, verify
 from retouch.artifacts.tensorrt_plan import PlanInfo
 from retouch.backends.tensorrt.engine import Engine, machine
-from retouch.backends.tensorrt.executor import Executor, Given
+from retouch.backends.tensorrt.executor import Executor, Input
 
 
-class TensorRTRunner:
+class TensorRTBackend:
     """One plan, checked against its folder's manifest and against this machine."""
 
     workers = 1
@@ -19,8 +19,8 @@ class TensorRTRunner:
         """ArtifactError when `graph` has no plan, a changed one, or one for another GPU or
         TensorRT.
 
-        Outputs in `keep` stay on the GPU: another TensorRTRunner takes them as they are, np.asarray
-        fetches them."""
+        Outputs in `keep` stay on the GPU as inputs of other graphs; np.asarray copies them to the
+        host."""
         folder = Path(folder)
         plan = f"{graph}.plan"
         master = f"{graph}.onnx"
@@ -37,16 +37,16 @@ class TensorRTRunner:
         self.executor = Executor(engine)
         self._keep = keep
 
-    def __enter__(self) -> TensorRTRunner:
+    def __enter__(self) -> TensorRTBackend:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, **inputs: Given | list[Given]) -> dict[str, Given]:
-        """The graph's outputs by name; ValueError when no profile takes the inputs' shapes."""
+    def run(self, **inputs: Input | list[Input]) -> dict[str, Input]:
+        """The graph's outputs by name; ValueError when no profile accepts the inputs' shapes."""
         return self.executor.run(inputs, self._keep)
 
     def close(self) -> None:
-        """Give the GPU's memory back."""
+        """Free the GPU's memory."""
         self.executor.close()

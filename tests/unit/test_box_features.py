@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from retouch.diffusion.box_features import CHANNELS, layout
+from retouch.diffusion.box_features import CHANNELS, box_features
 from retouch.diffusion.latents import target_ids
 
 GRID = (4, 6)  # rows, columns
@@ -11,7 +11,9 @@ GRID = (4, 6)  # rows, columns
 def seen(*boxes):
     """float32 [24, boxes, 4, 7]: by token, box, edge and channel."""
     corners = np.array(boxes, np.float32).reshape(1, -1, 2, 4)
-    return layout(corners, target_ids(GRID)[None], GRID).reshape(24, len(boxes), 4, CHANNELS // 4)
+    return box_features(corners, target_ids(GRID)[None], GRID).reshape(
+        24, len(boxes), 4, CHANNELS // 4
+    )
 
 
 def test_a_distance_is_in_cells_from_the_tokens_centre():
@@ -37,4 +39,4 @@ def test_where_there_is_no_box_there_is_nothing():
 def test_no_tokens():
     boxes = np.zeros((1, 2, 2, 4), np.float32)
     none = np.zeros((1, 0, 4), np.float32)
-    assert layout(boxes, none, GRID).shape == (1, 0, 4 * CHANNELS)
+    assert box_features(boxes, none, GRID).shape == (1, 0, 4 * CHANNELS)

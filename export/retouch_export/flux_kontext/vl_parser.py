@@ -1,0 +1,140 @@
+"""The model `vl_parser` of FLUX.1 Kontext: the text encoders CLIP, for a pooled vector, and T5, for
+all tokens.
+
+The graphs compute in float32. Weights stay as the checkpoint stores them and are widened where they
+are used. The tokenizers' files contain the lengths that they cut and pad to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    PreTrainedTokenizerBase,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
+
+from retouch.artifacts.manifest import FLOAT32
+from retouch.families.flux_kontext.text import CLIP, CLIP_TOKENIZER, T5, T5_TOKENIZER
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.graph import Graph, Shape
+from retouch_export.parts import Part
+from retouch_export.safetensors_index import TensorSource
+from retouch_export.sizes import EMBEDDINGS
+
+FOLDERS = {"text_encoder": CLIPTextModel, "text_encoder_2": T5EncoderModel}
+LONGEST = 512  # tokens of T5: FluxKontextPipeline's limit
+PREFIX = "text_model."  # before every name of CLIP's in files that transformers older than 5 wrote
+
+
+class Pooled(nn.Module):
+    """Token ids [B, 77] → CLIP's vector [B, D] at the end of the text."""
+
+    def __init__(self, model: CLIPTextModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        # the module's own are a buffer, which has no numbers in outline
+        places = torch.arange(input_ids.shape[1])[None]
+        return self.model(input_ids, position_ids=places).pooler_output
+
+
+class Sequence(nn.Module):
+    """Token ids [B, T] → T5's hidden states [B, T, D]. As in diffusers padding is not masked."""
+
+    def __init__(self, model: T5EncoderModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.model(input_ids).last_hidden_state
+
+
+def _graph(name: str, module: nn.Module, length: int, vocabulary: int, output: str) -> Graph:
+    def inputs(shape: Shape) -> dict[str, Tensor]:
+        return {"input_ids": torch.randint(0, vocabulary, (shape.batch, length))}
+
+    return Graph(name, module, inputs, {"input_ids": {0: "batch"}}, (output,))
+
+
+def lengths(checkpoint: Checkpoint) -> tuple[int, int]:
+    """Tokens of an instruction for CLIP and for T5, by the tokenizers' settings."""
+    limits = (
+        checkpoint.json(f"{name}/tokenizer_config.json").get("model_max_length")
+        for name in ("tokenizer", "tokenizer_2")
+    )
+    clip, t5 = (LONGEST if length is None else int(length) for length in limits)
+    positions = CLIPTextConfig.from_dict(
+        checkpoint.json("text_encoder/config.json")
+    ).max_position_embeddings
+    return min(clip, positions), min(t5, LONGEST)
+
+
+def _fixed(tokenizer: PreTrainedTokenizerBase, length: int) -> Tokenizer:
+    """The tokenizer, cutting and padding to `length` as by `padding="max_length",
+    truncation=True`."""
+    backend = tokenizer.backend_tokenizer
+    backend.enable_truncation(length, direction=tokenizer.truncation_side)
+    backend.enable_padding(
+        length=length,
+        direction=tokenizer.padding_side,
+        pad_id=tokenizer.pad_token_id,
+        pad_token=tokenizer.pad_token,
+        pad_type_id=tokenizer.pad_token_type_id,
+    )
+    return backend
+
+
+class VlParser(Part):
+    """The graphs `clip` and `t5`, and their tokenizers."""
+
+    arithmetic = FLOAT32
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        """They compute in float32, in `outline` too."""
+        clip, t5 = (
+            checkpoint.outline(kind, name, torch.float32)
+            if outline
+            else checkpoint.load(kind, name)
+            for name, kind in FOLDERS.items()
+        )
+        clip_length, t5_length = lengths(checkpoint)
+        return [
+            _graph(CLIP, Pooled(clip), clip_length, clip.config.vocab_size, "pooled"),
+            _graph(T5, Sequence(t5), t5_length, t5.config.vocab_size, "text"),
+        ]
+
+    def parameters(self, checkpoint: Checkpoint) -> dict[str, TensorSource]:
+        """The parameters by their names in the graphs."""
+        tensors = {
+            self.parameter_name(name): tensor
+            for folder in FOLDERS
+            for name, tensor in checkpoint.stored(folder).items()
+            if not tensor.is_count
+        }
+        embedding = next((tensors[name] for name in EMBEDDINGS if name in tensors), None)
+        tensors |= dict.fromkeys(EMBEDDINGS, embedding) if embedding else {}
+        return {f"model.{name}": tensor for name, tensor in tensors.items()}
+
+    def parameter_name(self, name: str) -> str:
+        """The name in a CLIPTextModel or a T5EncoderModel."""
+        return name.removeprefix(PREFIX)
+
+    def files(self, checkpoint: Checkpoint, folder: Path) -> None:
+        clip_length, t5_length = lengths(checkpoint)
+        _fixed(CLIPTokenizer.from_pretrained(checkpoint.plain("tokenizer")), clip_length).save(
+            str(folder / CLIP_TOKENIZER)
+        )
+        _fixed(T5TokenizerFast.from_pretrained(checkpoint.plain("tokenizer_2")), t5_length).save(
+            str(folder / T5_TOKENIZER)
+        )
+
+
+PART = VlParser()

@@ -1,0 +1,121 @@
+"""The model `vl_parser` of Qwen-Image-Edit: the graphs of Qwen2.5-VL's vision tower and language
+model, in bfloat16."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
+
+from retouch.api.request import CELL
+from retouch.families.qwen_image_edit.text import LANGUAGE, TOKENIZER, VISION
+from retouch.networks.qwen_vl import encode_text
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.graph import Graph, Shape
+from retouch_export.parts import Part
+from retouch_export.qwen_image_edit.pipelines import pipeline_of
+from retouch_export.qwen_vl import (
+    FOLDER,
+    Vision,
+    parameter_name,
+    patch_layout,
+    rope_of,
+    vision_axes,
+)
+
+
+class Language(nn.Module):
+    """Inputs of `retouch.networks.qwen_vl.encode_text` → the last hidden states in float32."""
+
+    def __init__(self, model: Qwen2_5_VLModel):
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        vision_tokens: Tensor,
+        image_index: Tensor,
+        rope_cos: Tensor,
+        rope_sin: Tensor,
+    ) -> Tensor:
+        hidden = encode_text(self.model, input_ids, vision_tokens, image_index, rope_cos, rope_sin)
+        return hidden.float()
+
+
+class VlParser(Part):
+    """The graphs `vision` and `language`, and the tokenizer."""
+
+    component = FOLDER
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
+        and the graphs compute in bfloat16."""
+        model = checkpoint.typed(Qwen2_5_VLForConditionalGeneration, FOLDER, outline).model
+        layout = patch_layout(checkpoint)
+        rope = rope_of(checkpoint)
+        text_config = model.config.text_config
+
+        def photos(shape: Shape) -> dict[str, Tensor]:
+            size = shape.height // CELL * layout.cell, shape.width // CELL * layout.cell
+            pixels = np.random.default_rng(0).integers(0, 256, (shape.batch, *size, 3), np.uint8)
+            return {name: torch.from_numpy(array) for name, array in layout.inputs(pixels).items()}
+
+        def chats(shape: Shape) -> dict[str, Tensor]:
+            cells = shape.height // CELL * (shape.width // CELL)
+            length = cells + shape.text
+            index = (torch.arange(cells) + shape.text // 2).expand(shape.batch, -1)
+            tables = rope.tables(np.tile(np.arange(length), (3, 1)))
+            cos, sin = (torch.from_numpy(table).expand(shape.batch, -1, -1) for table in tables)
+            return {
+                "input_ids": torch.randint(0, text_config.vocab_size, (shape.batch, length)),
+                "vision_tokens": torch.randn(shape.batch, cells, text_config.hidden_size),
+                "image_index": index.contiguous(),
+                "rope_cos": cos.contiguous(),
+                "rope_sin": sin.contiguous(),
+            }
+
+        length = {0: "batch", 1: "length"}
+        cells = {0: "batch", 1: "cells"}
+        axes = {
+            "input_ids": length,
+            "vision_tokens": cells,
+            "image_index": cells,
+            "rope_cos": length,
+            "rope_sin": length,
+        }
+        return [
+            Graph(VISION, Vision(model), photos, vision_axes(layout), ("vision_tokens",)),
+            Graph(LANGUAGE, Language(model), chats, axes, ("hidden",)),
+        ]
+
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        pipeline = pipeline_of(checkpoint)
+        return {
+            "patches": asdict(patch_layout(checkpoint)),
+            "rope": asdict(rope_of(checkpoint)),
+            "template": pipeline.template,
+            "picture": pipeline.picture,
+            "drop": pipeline.drop,
+            "photos": pipeline.photos,
+            "seen_area": pipeline.seen_area,
+        }
+
+    def files(self, checkpoint: Checkpoint, folder: Path) -> None:
+        source = checkpoint.file(
+            "processor/tokenizer_config.json", "tokenizer/tokenizer_config.json"
+        ).parent.name
+        AutoTokenizer.from_pretrained(checkpoint.plain(source)).backend_tokenizer.save(
+            str(folder / TOKENIZER)
+        )
+
+    def parameter_name(self, name: str) -> str:
+        return parameter_name(name)
+
+
+PART = VlParser()

@@ -1,0 +1,112 @@
+"""What a family of checkpoints is: how its diffusion transformer is fed, step by step. numpy only.
+
+The loop around it is the same for all families: which edits share a step, what is cached, what is
+sent."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from retouch.diffusion.latents import pack, unpack
+from retouch.families.denoise_request import Arrays, DenoiseRequest, Size
+
+# the smallest, the usual and the largest size at which images of one kind are edited
+SizeRange = tuple[Size, Size, Size]
+Shape = tuple[int, ...]
+
+
+class Family(ABC):
+    """Made as `Family(settings)` of a lane's settings; ValueError when they are not supported.
+
+    Arrays are float32 and have no batch dimension, except the inputs of graphs: they have a first
+    dimension of 1. C channels of latents, N tokens of an image, n tokens of the target, D numbers
+    of a token.
+
+    - `has_parser`: a parser reads the instruction and finds the region. Otherwise a text encoder
+      reads it.
+    - `caches_reference`: the graph `reference` computes the reference's keys and values once an
+      image. Otherwise its tokens are inputs of every step.
+    - `supports_regions`: a step can take any subset of the target's tokens.
+    - `supports_negative`: requests may have a negative instruction.
+    - `text_sees_images`: the text encoder takes the photos too.
+    - `negative`, `true_cfg`: the defaults; a scale of 1 runs no negative instruction.
+    - `max_references`: reference images beside the edited one.
+    - `guidance`: the default of a network with embedded guidance, else None.
+    - `keep_below`: pixels that an edit changes by fewer grey levels are the source's.
+    - `patch`: a token is a patch of so many latents in each direction.
+
+    Subclasses also have `size_ranges`, the sizes to build plans for, the largest kind first, and
+    `text_tokens`, the least, usual and largest number of tokens of prompt embeds."""
+
+    has_parser = False
+    caches_reference = False
+    supports_regions = False
+    supports_negative = True
+    text_sees_images = False
+    negative = ""
+    true_cfg = 1.0
+    max_references = 0
+    guidance: float | None = None
+    keep_below = 0
+    patch = 2
+    size_ranges: Sequence[SizeRange]
+    text_tokens: tuple[int, int, int]
+
+    @abstractmethod
+    def __init__(self, settings: dict[str, Any]): ...
+
+    @abstractmethod
+    def shapes(self, size: Size, text_tokens: int) -> tuple[Shape, dict[str, Shape]]:
+        """The shapes of the latents of an image edited at `size`, and of the conditioning's arrays
+        by name."""
+
+    @abstractmethod
+    def size(self, height: int, width: int) -> Size:
+        """The size in pixels at which an image of `height` and `width` is edited."""
+
+    @abstractmethod
+    def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
+        """The seed's noise for a target as large as `latents` [C, h, w], as tokens [N, D]."""
+
+    @abstractmethod
+    def sigmas(self, steps: int, cells: int) -> np.ndarray:
+        """Noise levels [steps + 1] before each step and after the last, for a target of `cells`
+        tokens."""
+
+    @abstractmethod
+    def constant_inputs(
+        self, request: DenoiseRequest, conditioning: Arrays, cells: np.ndarray
+    ) -> Arrays:
+        """The inputs of `step` that are the same at every step, for the target's tokens `cells`
+        [n], without the cached reference's."""
+
+    @abstractmethod
+    def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
+        """The inputs of `step` at noise level `sigma`, for noisy tokens [n, D]. The graph's first n
+        velocities are theirs."""
+
+    def reference_inputs(self, latents: np.ndarray, *extra_references: np.ndarray) -> Arrays:
+        """The inputs of `reference` for a source and up to `max_references` further images, all [C,
+        h, w]; ValueError in a family that does not cache them."""
+        raise ValueError("this family caches no reference: its tokens are in every step")
+
+    def apply_cfg(self, positive: np.ndarray, negative: np.ndarray, scale: float) -> np.ndarray:
+        """Classifier-free guidance: one velocity [n, D] of those of the instruction and of the
+        negative instruction."""
+        return negative + np.float32(scale) * (positive - negative)
+
+    def grid(self, latents: np.ndarray) -> tuple[int, int]:
+        """Rows and columns of tokens of latents [C, h, w]."""
+        return latents.shape[1] // self.patch, latents.shape[2] // self.patch
+
+    def pack(self, latents: np.ndarray) -> np.ndarray:
+        """Latents [C, h, w] → tokens [N, D]."""
+        return pack(latents[None], self.patch)[0]
+
+    def unpack(self, tokens: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+        """Tokens [N, D] of a grid (rows, columns) → latents [C, h, w]."""
+        return unpack(tokens[None], grid, self.patch)[0]
