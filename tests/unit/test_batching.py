@@ -43,14 +43,14 @@ costs = some.builds(Cost, *[some.floats(1e-6, 1e-2)] * 4)
 @given(some.lists(edits, min_size=1, max_size=30), costs, some.floats(100, 200))
 def test_whoever_is_picked_can_share_a_step(waiting, cost, now):
     chosen = pick(waiting, cost, now)
-    assert 1 <= len(chosen) <= MOST_SHARED and all(each in waiting for each in chosen)
-    assert len({(each.size, each.priority) for each in chosen}) == 1
+    assert 1 <= len(chosen) <= MOST_SHARED and all(edit in waiting for edit in chosen)
+    assert len({(edit.size, edit.priority) for edit in chosen}) == 1
     assert len(set(map(id, chosen))) == len(chosen)
 
 
 @given(some.lists(edits, min_size=1, max_size=30), costs)
 def test_a_higher_priority_goes_first(waiting, cost):
-    assert pick(waiting, cost, 100)[0].priority == max(each.priority for each in waiting)
+    assert pick(waiting, cost, 100)[0].priority == max(edit.priority for edit in waiting)
 
 
 def test_a_small_edit_passes_a_large_one():
@@ -105,10 +105,10 @@ def test_a_large_edit_does_not_starve(steps, load, small_steps):
         while came * small / load <= clock:
             running.append(Edit(SMALL, small_steps, admitted=came * small / load))
             came += 1
-        for each in pick(running, LINEAR, clock):
-            clock += LINEAR.seconds(1, each.size.tokens, each.size.reference)
-            each.steps -= 1
-            if not each.steps:
-                running.remove(each)
+        for edit in pick(running, LINEAR, clock):
+            clock += LINEAR.seconds(1, edit.size.tokens, edit.size.reference)
+            edit.steps -= 1
+            if not edit.steps:
+                running.remove(edit)
     passed = own / AGEING + small  # how long it can be passed by
     assert clock <= own + passed * max(load, 1) + (own + passed) * load + 2 * small

@@ -51,7 +51,7 @@ def latents():
     return picture(0)
 
 
-def said(number):
+def conditioning_of(number):
     return CONDITIONING | {"prompt_embeds": CONDITIONING["prompt_embeds"] + number}
 
 
@@ -64,13 +64,15 @@ def test_the_region_changes_and_nothing_else(stage, latents):
     *steps, last = stage.run(
         DenoiseRequest(latents, CONDITIONING, region, seed=1, steps=4, previews=2)
     )
-    assert [(each.step, each.steps) for each in (*steps, last)] == [(i, 4) for i in (1, 2, 3, 4)]
-    assert all(each.latents is None for each in steps)
+    assert [(update.step, update.steps) for update in (*steps, last)] == [
+        (i, 4) for i in (1, 2, 3, 4)
+    ]
+    assert all(update.latents is None for update in steps)
     before = pack(latents[None], 2)[0]
     after = pack(last.latents[None], 2)[0]
     np.testing.assert_array_equal(after[~region], before[~region])
     np.testing.assert_allclose(after[region], CLEAN, atol=1e-6)
-    assert [each.step for each in steps if each.preview is not None] == [1, 3]
+    assert [update.step for update in steps if update.preview is not None] == [1, 3]
     assert last.preview is None and steps[0].preview.shape == (8, 12, 3)
     assert len(stage._reference.fed) == 1
     assert all(fed["tokens"].shape == (1, 3, 12) for fed in stage._step.fed)
@@ -132,20 +134,24 @@ def test_sources_that_nobody_uses_are_forgotten(monkeypatch, latents):
 
 def test_edits_of_one_size_share_a_step(stage):
     """Other sources, seeds, regions of as many cells, time steps and totals."""
-    wanted = [
+    requests = [
         DenoiseRequest(
-            picture(i), said(i), np.roll([1, 1, 0, 1, 0, 0], i).astype(bool), seed=i, steps=2 + i
+            picture(i),
+            conditioning_of(i),
+            np.roll([1, 1, 0, 1, 0, 0], i).astype(bool),
+            seed=i,
+            steps=2 + i,
         )
         for i in range(3)
     ]
-    alone = [list(stage.run(each)) for each in wanted]
+    alone = [list(stage.run(request)) for request in requests]
     fed = len(stage._step.fed)
-    edits = [stage.begin(each) for each in wanted]
+    edits = [stage.begin(request) for request in requests]
     assert len({edit.size for edit in edits}) == 1
     stage.step([edits[2]])
     together = stage.step(edits)
     assert len(stage._step.fed) == fed + 2 and stage._step.fed[-1]["tokens"].shape[0] == 3
-    assert [(each.step, each.steps) for each in together] == [(1, 2), (1, 3), (2, 4)]
+    assert [(update.step, update.steps) for update in together] == [(1, 2), (1, 3), (2, 4)]
     *_, last = stage.step(edits[:1])
     np.testing.assert_array_equal(last.latents, alone[0][-1].latents)
 
@@ -159,12 +165,12 @@ def test_an_edit_that_reuses_its_velocity_leaves_the_others_alone(stage):
     edits = [stage.begin(plain), stage.begin(thrifty)]
     fed = len(stage._step.fed)
     done = [stage.step(edits) for _ in range(8)]
-    assert [len(each["tokens"]) for each in stage._step.fed[fed:]] == [2, 2, 1, 1, 1, 1, 1, 2]
+    assert [len(inputs["tokens"]) for inputs in stage._step.fed[fed:]] == [2, 2, 1, 1, 1, 1, 1, 2]
     assert [progress.reused for _, progress in done] == [False, False, *[True] * 5, False]
     np.testing.assert_array_equal(done[-1][0].latents, alone.latents)
     np.testing.assert_allclose(done[-1][1].latents, CLEAN, atol=1e-5)
     assert [progress.preview is not None for _, progress in done] == [
-        each.preview is not None for each, _ in done
+        update.preview is not None for update, _ in done
     ]
 
 

@@ -42,9 +42,9 @@ def checkpoint(folder, index={}, **changes):
 
 
 def test_parts_that_fit(tmp_path):
-    found = checkpoint(tmp_path, {"sizes": [[1024, 1024], [832, 1248]]})
-    assert (patch(found), beside(found), queries(found)) == (2, 64 + 2 * 2 * CHANNELS, 8)
-    assert sizes(found) == [(1024, 1024), (832, 1248)]
+    made = checkpoint(tmp_path, {"sizes": [[1024, 1024], [832, 1248]]})
+    assert (patch(made), beside(made), queries(made)) == (2, 64 + 2 * 2 * CHANNELS, 8)
+    assert sizes(made) == [(1024, 1024), (832, 1248)]
 
 
 def test_a_transformer_may_see_nothing_beside_its_noise(tmp_path):
@@ -52,7 +52,7 @@ def test_a_transformer_may_see_nothing_beside_its_noise(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "ask, changes, words",
+    "ask, changes, message",
     [
         (
             patch,
@@ -84,13 +84,13 @@ def test_a_transformer_may_see_nothing_beside_its_noise(tmp_path):
         ),
     ],
 )
-def test_parts_that_do_not(tmp_path, ask, changes, words):
-    with pytest.raises(CheckpointError, match=words):
+def test_parts_that_do_not(tmp_path, ask, changes, message):
+    with pytest.raises(CheckpointError, match=message):
         ask(checkpoint(tmp_path, **changes))
 
 
 @pytest.mark.parametrize(
-    "file, said",
+    "file, message",
     [
         ("processor/preprocessor_config.json", {"min_pixels": 3136, "max_pixels": 12845056}),
         (
@@ -103,9 +103,9 @@ def test_parts_that_do_not(tmp_path, ask, changes, words):
         ),
     ],
 )
-def test_limits_of_the_image_processor(tmp_path, file, said):
+def test_limits_of_the_image_processor(tmp_path, file, message):
     (tmp_path / file).parent.mkdir()
-    (tmp_path / file).write_text(json.dumps(said))
+    (tmp_path / file).write_text(json.dumps(message))
     layout = PatchLayout.of_checkpoint(VISION, tmp_path)
     assert (layout.smallest, layout.largest, layout.cell, layout.window) == (
         3136,

@@ -36,9 +36,11 @@ def test_every_size_is_its_own(family):
 
 
 def test_guidance_is_the_edits_or_the_checkpoints(family):
-    for asked, told in ((0.0, 2.5), (4.0, 4.0)):
-        wanted = DenoiseRequest(LATENTS, SAID, EVERYWHERE, seed=1, guidance=asked)
-        assert family.constant_inputs(wanted, SAID, np.arange(6))["guidance"].tolist() == [told]
+    for asked, expected in ((0.0, 2.5), (4.0, 4.0)):
+        request = DenoiseRequest(LATENTS, SAID, EVERYWHERE, seed=1, guidance=asked)
+        assert family.constant_inputs(request, SAID, np.arange(6))["guidance"].tolist() == [
+            expected
+        ]
 
 
 def test_another_scheduler_is_refused():

@@ -50,19 +50,19 @@ def dry(checkout, *arguments):
 @pytest.mark.parametrize("target", SERVING + STRICT)
 def test_what_is_served_is_exported_again_where_it_has_changed(checkout, target):
     """Only the export itself knows all that artifacts are made of, so it is asked each time."""
-    told = dry(checkout, target, "CHECKPOINT=other")
+    commands = dry(checkout, target, "CHECKPOINT=other")
     assert (
-        "retouch export other --precision bf16,fp8,fp4" in told
-        and "--keep" not in told
-        and "pip install" not in told
+        "retouch export other --precision bf16,fp8,fp4" in commands
+        and "--keep" not in commands
+        and "pip install" not in commands
     )
 
 
 @pytest.mark.parametrize("target", SERVING + STRICT)
 def test_the_export_of_another_checkpoint_is_served_as_it_is(checkout, target):
     """`retouch export FOLDER` and `make serve` are how people come to serve their own."""
-    told = dry(checkout, target)
-    assert ("retouch export checkpoints/shapes --precision bf16,fp8,fp4 --keep" in told) == (
+    commands = dry(checkout, target)
+    assert ("retouch export checkpoints/shapes --precision bf16,fp8,fp4 --keep" in commands) == (
         target in SERVING
     )
 

@@ -33,9 +33,9 @@ def staged(path, files):
 def refusal(path, *files):
     with pytest.raises(ArtifactError) as refused:
         verify(path, *files)
-    words = str(refused.value)
-    assert "\n" not in words and str(path) not in words and "run the export" in words
-    return words
+    message = str(refused.value)
+    assert "\n" not in message and str(path) not in message and "run the export" in message
+    return message
 
 
 def test_what_was_published_is_read_again(folder):

@@ -111,7 +111,9 @@ def tied_names(made: torch.nn.Module) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "layout", [each for each in ALL if {"bytes", "file_bytes"} & set(each.content)], ids=str
+    "layout",
+    [published for published in ALL if {"bytes", "file_bytes"} & set(published.content)],
+    ids=str,
 )
 def test_tables_agree_with_the_published_sizes(layout):
     """Of all tensors, or of a file, which has a header of some 110 bytes a tensor beside them."""
@@ -145,13 +147,13 @@ def write_checkpoint(folder, name, layout_of=lambda network: 0):
 def test_a_published_checkpoint_is_inspected(tmp_path, name):
     """At its real sizes, by the files' headers; only settings of tokenizers are missing here."""
     write_checkpoint(tmp_path / "whole", name)
-    found = summary(tmp_path / "whole")
+    sizes = summary(tmp_path / "whole")
     assert not [
         sentence
-        for sentence in found.missing
+        for sentence in sizes.missing
         if not re.search("tokenizer|processor|calibration", sentence)
     ]
-    (transformer,) = (each for each in found.networks if each.name == "transformer")
+    (transformer,) = (network for network in sizes.networks if network.name == "transformer")
     assert transformer.parameters == CHECKPOINTS[name][3] and set(transformer.dtypes) == {"BF16"}
 
 
@@ -179,7 +181,7 @@ def test_an_inspected_encoder_counts_an_embedding_once_and_no_places(tmp_path):
         "FLUX.1-Kontext-dev",
         lambda table: 1 if table in ("clip_l", "t5_xxl") else 0,
     )
-    networks = {each.name: each for each in summary(tmp_path / "whole").networks}
+    networks = {network.name: network for network in summary(tmp_path / "whole").networks}
     assert networks["text_encoder"].dtypes == {"F32": 123_060_480}
     assert networks["text_encoder_2"].dtypes == {"F16": 4_762_310_656}
 

@@ -92,7 +92,7 @@ def test_a_handler_takes_the_place_of_another_of_its_class(handlers):
     logging.getLogger("retouch_clients.openai_api.metrics").error("a request failed")
     assert kept.lines == ["a request failed"]
     for name in request_log.PACKAGES:
-        assert [type(each) for each in logging.getLogger(name).handlers].count(Kept) == 1
+        assert [type(handler) for handler in logging.getLogger(name).handlers].count(Kept) == 1
 
 
 @pytest.fixture

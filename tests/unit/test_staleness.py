@@ -94,10 +94,10 @@ def test_a_manifest_without_sources(tmp_path):
 
 @pytest.mark.parametrize("stage", ALL, ids=lambda stage: f"{stage.family}-{stage.name}")
 def test_every_stage_has_a_module_and_its_sources(stage):
-    found = sources_of(stage, "bf16")
-    assert {stage.module, "retouch_export.exporter", "retouch_export.meta_trace"} <= found.keys()
-    assert not [name for name in found if name.startswith(("retouch.serving", "retouch.engine"))]
-    assert all(len(digest) == sources.DIGITS for digest in found.values())
+    digests = sources_of(stage, "bf16")
+    assert {stage.module, "retouch_export.exporter", "retouch_export.meta_trace"} <= digests.keys()
+    assert not [name for name in digests if name.startswith(("retouch.serving", "retouch.engine"))]
+    assert all(len(digest) == sources.DIGITS for digest in digests.values())
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_sources_reach_what_a_graph_is_made_of(stage, modules):
 
 
 def test_a_family_does_not_depend_on_the_others():
-    found = sources_of(Stage("denoiser", "qwen-image-edit"), "bf16")
-    assert not [name for name in found if "klein" in name or "kontext" in name]
+    digests = sources_of(Stage("denoiser", "qwen-image-edit"), "bf16")
+    assert not [name for name in digests if "klein" in name or "kontext" in name]
 
 
 def test_quantised_lanes_depend_on_calibration():
@@ -133,7 +133,8 @@ def test_the_closure_is_what_python_imports():
     stage = Stage("denoiser", "flux2-klein-kv")
     code = (
         f"import sys, importlib; importlib.import_module({stage.module!r}); "
-        "print(*[name for name in sys.modules if name.split('.')[0] in ('retouch', 'retouch_export')])"
+        "print(*[name for name in sys.modules if name.split('.')[0] in ('retouch', "
+        "'retouch_export')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
