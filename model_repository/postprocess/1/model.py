@@ -7,7 +7,7 @@ from retouch.serving.triton import model_args, stages
 
 
 class TritonPythonModel:
-    """Answers differ in size, so each is done by itself."""
+    """Pastes, scales and encodes an answer. Rows may have different sizes, so they run one by one."""
 
     def initialize(self, args):
         self.family = repository.family(model_args.repository(args))

@@ -1,4 +1,4 @@
-"""Tensors of requests, and responses of arrays or errors."""
+"""Triton responses of arrays and of errors."""
 
 from __future__ import annotations
 
@@ -15,21 +15,15 @@ from retouch.families.denoise_request import Arrays
 FAILED = "the edit failed inside the server; its log says why"
 
 
-def inputs_of(request: Any) -> Arrays:
-    return {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
-
-
-def first_row(request: Any) -> dict[str, Any]:
-    return {name: value[0] for name, value in inputs_of(request).items()}
-
-
 def response_of(outputs: Arrays) -> Any:
+    """A response with these outputs."""
     return pb_utils.InferenceResponse(
         [pb_utils.Tensor(name, np.asarray(value)) for name, value in outputs.items()]
     )
 
 
 def guarded(function: Callable[[Any], Arrays], request: Any) -> Any:
+    """The response of `function(request)`, or of the error that it raises."""
     try:
         return response_of(function(request))
     except Exception as failure:
