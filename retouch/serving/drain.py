@@ -43,15 +43,15 @@ def check() -> None:
         )
 
 
-def begin(boards: str) -> None:
-    """Drain the server whose load reports have paths that begin with `boards`."""
+def begin(prefix: str) -> None:
+    """Drain the server whose load reports have paths that begin with `prefix`."""
     with contextlib.suppress(OSError):
-        Path(boards + FLAG).touch(0o600)
+        Path(prefix + FLAG).touch(0o600)
 
 
-def is_idle(boards: str) -> bool:
+def is_idle(prefix: str) -> bool:
     """Whether no edit runs on that server."""
-    lock = _open(Path(boards + LOCK))
+    lock = _open(Path(prefix + LOCK))
     if lock is None:
         return True
     try:

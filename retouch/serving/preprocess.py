@@ -79,7 +79,7 @@ def preprocess(
 
 
 def _fitted(photo: Photo, size: tuple[int, int]) -> np.ndarray:
-    """sRGB uint8 at `size` (height, width). Colours are converted after scaling, which is faster."""
+    """sRGB uint8 at `size` (height, width). Colours are converted after scaling: less work."""
     return colour.to_srgb(images.fit(photo.opaque(), size), photo.icc)
 
 

@@ -73,7 +73,7 @@ def test_it_serves_those_that_name_it(client, repository, photo):
     assert answer.image != edited(client, photo, "bf16").image
 
 
-def test_no_wish_takes_it(client, photo):
+def test_no_policy_takes_it(client, photo):
     lanes = {
         policy: edited(client, photo, policy).info.lane
         for policy in ("auto", "draft", "balanced", "best")

@@ -13,18 +13,18 @@ from retouch.launcher.server import ROOT
 from retouch.routing import load_board
 from retouch.routing.load_board import LoadReport, LoadReporter
 
-# what another process does with a board, once it has posted to it
+# what another process does once it has published a report
 HOLD = "import time; time.sleep(60)"
 END = ""
 BUSY = """
 for number in range(10**9):
-    board.publish(number, number)
+    reporter.publish(number, number)
 """
 WRITER = """
 from retouch.routing.load_board import LoadReporter
-board = LoadReporter("bf16", 3)
-board.publish(2, 2, 0.25)
-print("posted", flush=True)
+reporter = LoadReporter("bf16", 3)
+reporter.publish(2, 2, 0.25)
+print("published", flush=True)
 """
 
 
@@ -38,7 +38,7 @@ def writer(then):
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER + then], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout.readline() == "posted\n"
+    assert process.stdout.readline() == "published\n"
     return process
 
 
@@ -52,7 +52,7 @@ def test_another_process_is_read_as_long_as_it_lives():
     assert load_board.read("bf16") is None
 
 
-def test_a_lane_that_is_loaded_again_has_a_new_board():
+def test_a_lane_that_is_loaded_again_has_a_new_report():
     writer(END).wait()
     LoadReporter("bf16", 5)
     assert load_board.read("bf16") == LoadReport(0, 0, 5, 0.0)
@@ -70,7 +70,7 @@ def test_a_lane_without_edits_is_not_silent():
     assert load_board.read("bf16").silent == 0.0
 
 
-def test_a_board_can_be_taken_down(place):
+def test_a_report_can_be_removed(place):
     own = LoadReporter("bf16", 3)
     own.remove()
     own.publish(1, 1)
@@ -83,14 +83,14 @@ def test_a_board_can_be_taken_down(place):
         lambda place: None,
         lambda place: place.write_bytes(b""),
         lambda place: place.write_bytes(bytes(load_board.SIZE)),
-        lambda place: place.write_text("somebody else's file, and a longer one than any board is"),
+        lambda place: place.write_text("somebody else's file, and a longer one than any report is"),
         lambda place: place.mkdir(),
         lambda place: os.mkfifo(place),
         lambda place: place.symlink_to("/dev/zero"),
     ],
     ids=["none", "empty", "zeros", "text", "folder", "pipe", "link"],
 )
-def test_what_is_no_board_is_unknown(place, made):
+def test_what_is_no_report_is_unknown(place, made):
     made(place)
     assert load_board.read("bf16") is None
 

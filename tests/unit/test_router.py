@@ -244,7 +244,7 @@ def test_the_other_stages_need_some_of_the_deadline():
     assert choose("auto", LANES, 0, 1300, 200, reports).lane == "fp8"
 
 
-def test_the_only_lane_serves_every_wish():
+def test_the_only_lane_serves_every_policy():
     for policy in PREFERENCE:
         assert choose(policy, ("fp4",)).reason == "the only lane loaded"
 
