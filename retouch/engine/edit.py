@@ -35,7 +35,7 @@ class Edit:
     cancelled: bool = False
     stepping: bool = False  # a worker holds it
     previewed: bool = False
-    state: EditState | None = None
+    state: EditState = field(init=False)  # set at its admission
 
     @property
     def steps(self) -> int:

@@ -195,8 +195,9 @@ class Engine:
             if progress.preview is not None and not edit.previewed:
                 edit.previewed = True
                 self.metrics.record_preview(time.monotonic() - edit.admitted)
-            edit.stepping = failure is not None or not edit.steps
-        if edit.stepping:
+            is_over = failure is not None or not edit.steps
+            edit.stepping = is_over  # if not, another worker may take it from here on
+        if is_over:
             self._evict(edit, failure)
 
     def _evict_all(self, edits: list[Edit]) -> None:

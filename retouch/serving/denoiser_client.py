@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -48,7 +48,7 @@ class DenoiserClient:
         for _ in self._call(params, {"LATENTS": latents}):
             pass
 
-    def denoise(self, params: DenoiseParams, tensors: Arrays) -> Iterator[Arrays]:
+    def denoise(self, params: DenoiseParams, tensors: Arrays) -> Generator[Arrays, None, None]:
         """The answers: previews where they are due, then the result. Closing the iterator cancels
         the edit, unless it has ended."""
         inputs = {name: tensors[name] for name in INPUTS if name in tensors and tensors[name].size}

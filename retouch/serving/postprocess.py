@@ -42,7 +42,8 @@ def _pasted(source: SourceImage, cells: np.ndarray, picture: np.ndarray) -> np.n
     """The result in the photo's own colours, uint8 [H, W, 3]. A photo with transparency gives
     [H, W, 4] in a format that has it: changed pixels are opaque, the others keep their alpha."""
     photo = source.photo
-    edited = images.fit(colour.from_srgb(picture, photo.icc), photo.pixels.shape[:2])
+    height, width, _ = photo.pixels.shape
+    edited = images.fit(colour.from_srgb(picture, photo.icc), (height, width))
     if photo.alpha is None:
         return images.paste_back(photo.pixels, edited, source.editable(cells), source.keep_below)
     opaque = photo.opaque()
@@ -60,5 +61,10 @@ def _extent(grid: np.ndarray) -> Region:
     rows = np.nonzero(grid.any(axis=1))[0]
     columns = np.nonzero(grid.any(axis=0))[0]
     height, width = grid.shape
-    box = (columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
-    return Region(tuple(round(float(side), 4) for side in box), round(float(grid.mean()), 4))
+    box = (
+        round(float(columns[0] / width), 4),
+        round(float(rows[0] / height), 4),
+        round(float((columns[-1] + 1) / width), 4),
+        round(float((rows[-1] + 1) / height), 4),
+    )
+    return Region(box, round(float(grid.mean()), 4))

@@ -40,13 +40,13 @@ class SourceImage:
                 "IMAGE is transparent all over; send a picture that shows something", field="IMAGE"
             )
         keyword = region.strip().lower()
-        shape = photo.pixels.shape[:2]
+        height, width, _ = photo.pixels.shape
         mask = (
             keyword.decode()
             if keyword in KEYWORDS
-            else images.decode_mask(region, *shape, orientation=photo.orientation)
+            else images.decode_mask(region, height, width, orientation=photo.orientation)
         )
-        return cls(photo, mask, answer, family.size(*shape), family.keep_below)
+        return cls(photo, mask, answer, family.size(height, width), family.keep_below)
 
     def notes(self) -> list[str]:
         """The properties of the photo that the answer loses, one sentence for each."""
