@@ -267,7 +267,7 @@ def test_three_edits_share_their_steps(theirs, modules, graphs, cases, way):
     cases = [cases[1].another(number) for number in range(3)]
     runs = [theirs.run(case) for case in cases]
     edits = [denoiser.begin(asked(case, run)) for case, run in zip(cases, runs)]
-    assert len({edit.size for edit in edits}) == 1 and len({edit.total for edit in edits}) > 1
+    assert len({edit.batch_key for edit in edits}) == 1 and len({edit.total for edit in edits}) > 1
     results = {}
     while running := [edit for edit in edits if edit.steps]:
         results |= dict(zip(map(id, running), denoiser.step(running)))
