@@ -127,10 +127,10 @@ class EditPipeline:
     def _encode_source(
         self, prepared: Prepared, context: RequestContext, denoiser: DenoiserClient
     ) -> np.ndarray:
-        """The source image's latents, which the denoiser may prefill meanwhile. Reference images
-        are encoded together with it, when all latents are known."""
+        """The source image's latents. A denoiser that caches references prefills them meanwhile,
+        unless there are reference images, whose latents it needs too."""
         latents = self._encode_image(context, prepared.pixels)
-        if not prepared.references:
+        if self._family().caches_reference and not prepared.references:
             with context.stage("reference"):
                 denoiser.prefill(latents)
             # otherwise the next stream would ask, and the edit would wait for it

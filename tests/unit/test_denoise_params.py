@@ -52,3 +52,52 @@ def test_nonsense_is_refused(text):
         RequestError, match="PARAMS must be a JSON object with some of action, request_id, seed"
     ):
         DenoiseParams.from_json(text)
+
+
+EDIT = {
+    "LATENTS": LATENTS[0],
+    "PROMPT_EMBEDS": np.ones((2, 3), np.float32),
+    "CELLS": np.ones(4, bool),
+}
+
+
+def test_the_request_of_an_edit_with_the_required_tensors_alone():
+    request = DenoiseParams(seed=3, steps=7).denoise_request(EDIT)
+    assert (request.seed, request.steps, request.negative) == (3, 7, None)
+    assert request.conditioning.keys() == {"prompt_embeds"} and request.extra_references == ()
+    assert request.latents is EDIT["LATENTS"] and request.region is EDIT["CELLS"]
+
+
+def test_an_empty_tensor_counts_as_absent():
+    """The ensemble sends them, of families that have none."""
+    blank = {
+        "PROMPT_EMBEDS_POOLED": np.zeros(0, np.float32),
+        "NEGATIVE_EMBEDS": np.zeros((0, 0), np.float32),
+        "NEGATIVE_EMBEDS_POOLED": np.zeros(0, np.float32),
+    }
+    request = DenoiseParams().denoise_request(EDIT | blank)
+    assert request.conditioning.keys() == {"prompt_embeds"} and request.negative is None
+
+
+def test_the_request_of_an_edit_with_everything():
+    tensors = EDIT | {
+        "PROMPT_EMBEDS_POOLED": np.ones(5, np.float32),
+        "NEGATIVE_EMBEDS": np.ones((4, 3), np.float32),
+        "NEGATIVE_EMBEDS_POOLED": np.ones(5, np.float32),
+        "BOXES": np.ones((1, 2, 4), np.float32),
+        "REFERENCE_LATENTS": flatten(LATENTS),
+    }
+    params = DenoiseParams.of(EditRequest(b"x", "y"), true_cfg=4.0, references=LATENTS)
+    request = params.denoise_request(tensors)
+    assert request.conditioning.keys() == {"prompt_embeds", "pooled_prompt_embeds", "boxes"}
+    assert request.negative.keys() == {"prompt_embeds", "pooled_prompt_embeds"}
+    assert [latents.shape for latents in request.extra_references] == [(1, 4, 4), (2, 2, 6)]
+    assert request.true_cfg == 4.0
+
+
+@pytest.mark.parametrize("name", EDIT)
+def test_a_required_tensor_that_is_missing_is_named(name):
+    tensors = {other: tensor for other, tensor in EDIT.items() if other != name}
+    with pytest.raises(RequestError, match=f"{name} is missing; an edit needs LATENTS") as refused:
+        DenoiseParams().denoise_request(tensors)
+    assert refused.value.field == name

@@ -13,7 +13,7 @@ from retouch.api.errors import Cancelled, RequestError
 from retouch.api.request import EditRequest
 from retouch.families.registry import family_of
 from retouch.routing.load_board import LoadReport
-from retouch.serving.denoise_params import PREFILL, DenoiseParams
+from retouch.serving.denoise_params import EDIT, PREFILL, DenoiseParams
 from retouch.serving.edit_pipeline import EditPipeline
 
 PHOTO = file_of(scene())
@@ -27,12 +27,14 @@ class Stages:
         self.refuse = refuse
         self.slow = slow
         self.calls = []
+        self.inputs = {}  # names of the last inputs, by stage
         self.stopped = None
         self.seen = None
         self.together = threading.Barrier(2, timeout=5)
 
     def call(self, model, inputs):
         self.calls.append(model)
+        self.inputs[model] = set(inputs)
         if model in ("vl_parser", "vae_encoder"):
             self.together.wait()  # breaks unless both run at the same time
         if model == self.refuse:
@@ -64,6 +66,7 @@ class Stages:
     def stream(self, model, inputs):
         self.calls.append(model)
         params = DenoiseParams.from_json(inputs["PARAMS"][0, 0])
+        self.inputs[params.action] = set(inputs)
         if params.action == PREFILL:
             self.seen = params.request_id
             return
@@ -113,6 +116,36 @@ def test_preview_then_result():
         "total",
     }
     assert set(answers[-1].info.milliseconds) == stages
+
+
+def test_stages_get_only_what_they_read():
+    """This family's parser sees pixels in place of files; a prefill takes the latents alone."""
+    stages = Stages()
+    list(edit(stages))
+    assert stages.inputs == {
+        "vl_parser": {"PIXELS", "MASK", "INSTRUCTION", "INFO"},
+        "vae_encoder": {"PIXELS"},
+        "connector": {"QUERIES"},
+        PREFILL: {"LATENTS", "PARAMS"},
+        EDIT: {"LATENTS", "PROMPT_EMBEDS", "CELLS", "INFO", "PARAMS"},
+        "vae_decoder": {"LATENTS"},
+    }
+
+
+def test_a_text_encoder_that_sees_images_gets_their_files(monkeypatch):
+    stages = Stages()
+    pipeline = pipeline_of(stages)
+    monkeypatch.setattr(type(pipeline._family()), "text_sees_images", True)
+    list(pipeline.edit(EditRequest(PHOTO, "make it blue")))
+    assert "IMAGE_FILES" in stages.inputs["vl_parser"]
+
+
+def test_a_family_without_cached_references_is_not_prefilled(monkeypatch):
+    stages = Stages()
+    pipeline = pipeline_of(stages)
+    monkeypatch.setattr(type(pipeline._family()), "caches_reference", False)
+    *_, answer = pipeline.edit(EditRequest(PHOTO, "make it blue"))
+    assert PREFILL not in stages.inputs and "reference" not in answer.info.milliseconds
 
 
 def test_the_denoiser_gets_what_was_asked():
