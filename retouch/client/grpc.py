@@ -26,6 +26,7 @@ from retouch.client.codec import answer_of, inputs_of, lanes_of
 from retouch.client.errors import ended_early, unreachable
 from retouch.client.retry import SHORT, Patience
 from retouch.client.shared_memory import Region, Regions
+from retouch.util.request_log import REQUEST_ID
 
 ENDING_SECONDS = 1.0  # for a server to close a stream after its last answer
 
@@ -293,7 +294,7 @@ def told(model: str, request: EditRequest, region: Region | None = None) -> dict
     return {
         "model_name": model,
         "inputs": inputs,
-        "request_id": secrets.token_hex(4),
+        "request_id": REQUEST_ID.get() or secrets.token_hex(4),
         "priority": request.priority,
         "timeout": request.deadline_ms * 1000 or None,
     }  # microseconds in Triton's queue

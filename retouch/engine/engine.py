@@ -6,9 +6,9 @@ Several workers run the loop where steps side by side gain; one worker at a time
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +22,10 @@ from retouch.engine.edit import Edit, OnEnd, Prefill
 from retouch.engine.edit_state import Progress
 from retouch.engine.metrics import EngineMetrics
 from retouch.engine.scheduler import schedule
+from retouch.util.request_log import request_id
 from retouch.util.running_median import RunningMedian
+
+log = logging.getLogger(__name__)
 
 DEADLINE_PASSED = "DEADLINE_MS has passed; allow more time or ask for fewer steps"
 
@@ -213,7 +216,8 @@ class Engine:
             self._running.remove(edit)
             self._publish_load()
         self._denoiser.end(edit.state)
-        _run_logged(edit.on_end, failure)
+        with request_id(edit.request_id):
+            _run_logged(edit.on_end, failure)
 
     # -- load and timings --------------------------------------------------------------------------
 
@@ -254,7 +258,7 @@ def _failure(function: Callable[..., Any], *arguments: Any) -> Exception | None:
 def _run_logged(function: Callable[..., Any], *arguments: Any) -> None:
     """Call `function` and log what it raises: nothing waits for it, and the worker goes on."""
     if failure := _failure(function, *arguments):
-        traceback.print_exception(failure)
+        log.error("a worker of the engine goes on after a failure", exc_info=failure)
 
 
 def _is_disconnected(edit: Edit) -> bool:
@@ -262,5 +266,6 @@ def _is_disconnected(edit: Edit) -> bool:
     try:
         return edit.is_disconnected()
     except Exception:
-        traceback.print_exc()
+        with request_id(edit.request_id):
+            log.exception("it cannot be seen whether the client has left")
         return True

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
+import logging
 import os
 import select
 import shutil
@@ -30,6 +31,9 @@ from retouch.launcher.model_watch import ModelWatch
 from retouch.launcher.secret import options
 from retouch.serving.drain import is_idle
 from retouch.util import env
+from retouch.util.request_log import log_to_stderr
+
+log = logging.getLogger("retouch.launcher.supervisor")  # also where it is __main__
 
 STOP_SECONDS = 20.0
 IDLE_STOP_SECONDS = (
@@ -47,6 +51,7 @@ STARTING_SECONDS = (
 def main(prefix: str, command: list[str]) -> int:
     """Exit code of the server; negative when a signal ended it."""
     signal.signal(signal.SIGTERM, _close)
+    log_to_stderr()
     duties: dict[str, Any] = json.loads(env.GUARD.pop())
     os.umask(0o077)
     if duties.get("secret"):
@@ -87,7 +92,7 @@ def _serves_until_asked(server: subprocess.Popen, prefix: str, duties: dict[str,
             return False
         if models is not None and models.gone:
             names = ", ".join(models.gone)
-            print(f"error: {names} can no longer be used; the server is stopped", file=sys.stderr)
+            log.error("%s can no longer be used; the server is stopped", names)
             return False
     return True
 
@@ -152,7 +157,7 @@ class DeadStubs:
         self._since = since
         for child, moment in since.items():
             if now - moment > patience:
-                print(f"error: stub {child} has died; the server is stopped", file=sys.stderr)
+                log.error("stub %s has died; the server is stopped", child)
                 return True
         return False
 

@@ -11,6 +11,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import numpy as np
 
@@ -101,7 +102,9 @@ class EditPipeline:
     ) -> tuple[Arrays, np.ndarray]:
         """The prompt's tensors and the source image's latents [1, C, h, w], computed at the same
         time."""
-        encoding = self._threads.submit(self._encode_source, prepared, context, denoiser)
+        encoding = self._threads.submit(
+            copy_context().run, self._encode_source, prepared, context, denoiser
+        )
         try:
             parsed = self._parse(request, prepared, context)
         finally:

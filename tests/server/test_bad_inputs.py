@@ -156,3 +156,19 @@ def test_unary_calls_are_refused_as_clearly(server):
             "edit_sync", inputs_of(EditRequest(PHOTO, "make the red circle blue"), grpc)
         )
     assert answer_of(good).final
+
+
+def test_a_failure_of_a_stage_is_in_the_log_by_its_request(server):
+    """Latents of no checkpoint, straight to the decoder: the client learns no more than that."""
+    latents = grpc.InferInput("LATENTS", [1, 3, 1, 1], "FP32")
+    latents.set_data_from_numpy(np.zeros((1, 3, 1, 1), np.float32))
+    with grpc.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
+        with pytest.raises(InferenceServerException) as refused:
+            client.infer("vae_decoder", [latents], request_id="broken-1")
+    error = read_error(refused.value.message())
+    assert (error.code, error.message) == (
+        "INTERNAL",
+        "the edit failed inside the server; its log says why",
+    )
+    log = server.log.read_text()
+    assert "[request id: broken-1] an edit failed\nTraceback" in log

@@ -110,7 +110,11 @@ def test_an_edit_for_a_machine(command, photo_file, tmp_path, client, photo):
     "arguments, code, words",
     [
         (("--negative", "rain", "--true-cfg", 4), 3, "--negative is not known to this checkpoint"),
-        (("--reference", "PHOTO"), 3, "--reference holds 1 images; this checkpoint takes 0"),
+        (
+            ("--reference", "PHOTO"),
+            3,
+            "--reference holds 1 images beside the edited one; this checkpoint takes 0",
+        ),
         (("--precision", "fp8-sketch"), 3, "fp8-sketch is not loaded"),
         (
             ("--timeout", 0.1, "--steps", 50, "--region", "full", "--precision", "bf16"),

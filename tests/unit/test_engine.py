@@ -382,7 +382,7 @@ def test_the_metrics(engine, denoiser):
     assert (metrics.waiting, metrics.running) == (0, 0)
 
 
-def test_what_a_client_cannot_be_told_ends_nobody_else(engine, denoiser, capsys):
+def test_what_a_client_cannot_be_told_ends_nobody_else(engine, denoiser, caplog):
     """As when there is no shared memory left for an answer, or its request is gone."""
 
     def lost(*_):
@@ -399,7 +399,7 @@ def test_what_a_client_cannot_be_told_ends_nobody_else(engine, denoiser, capsys)
     following = Client(3)
     admit(engine, following)
     assert ended(following) and following.steps == [1, 2, 3] and unheard.steps == [1, 2]
-    assert capsys.readouterr().err.count("OSError: lost") == 3, "the log has them"
+    assert caplog.text.count("OSError: lost") == 3, "the log has them"
 
 
 def test_a_step_that_runs_nothing_says_nothing_of_the_speed(denoiser):

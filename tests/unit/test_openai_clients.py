@@ -118,7 +118,7 @@ def test_images_are_counted_beside_the_edited_one(count, taken):
         )
     ).body.error
     assert (error.param, error.message) == (
-        "image[]",
+        "image",
         f"image[] holds {count} images beside the edited one; this checkpoint takes {taken}",
     )
 

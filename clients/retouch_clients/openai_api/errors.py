@@ -104,7 +104,7 @@ def absent() -> ApiError:
 def of_failure(failure: RequestError) -> ApiError:
     """An error of an edit in this API's names."""
     message = failure.renamed(PARAMETERS)
-    param = None if failure.field is None else PARAMETERS.get(failure.field)
+    param = PARAMETERS.get(failure.field or "", "").removesuffix("[]") or None
     if failure.code == "INVALID_ARGUMENT":
         return invalid(message, param)
     if failure.code == "UNAVAILABLE":

@@ -8,6 +8,8 @@ import secrets
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from retouch.util.request_log import request_id
+
 NAME = "x-request-id"
 ALLOWED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -29,4 +31,5 @@ class RequestId:
                 MutableHeaders(scope=message)[NAME] = name
             await send(message)
 
-        await self._app(scope, receive, named)
+        with request_id(name):
+            await self._app(scope, receive, named)

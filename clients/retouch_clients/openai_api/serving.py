@@ -8,6 +8,7 @@ import uvicorn
 
 from retouch.client import AsyncRetouch, Retries
 from retouch.launcher.server import HOST, ServerError
+from retouch.util.request_log import log_to_stderr
 from retouch_clients.listening import listen, shown
 from retouch_clients.openai_api.api_keys import ENVIRONMENT, Keys
 from retouch_clients.openai_api.app import create_app
@@ -44,6 +45,7 @@ def serve(url: str, options: Options) -> None:
 
 def serve_before(client: Client, options: Options) -> None:
     """The same before any client."""
+    log_to_stderr()
     public = not is_loopback(options.host)
     keys = Keys.from_environment()
     if public and not keys.keys:

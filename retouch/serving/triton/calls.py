@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,9 @@ from retouch.api.triton_errors import from_retouch, read_error
 from retouch.families.denoise_request import Arrays
 from retouch.serving.triton.responses import FAILED
 from retouch.serving.triton.stream_workaround import STREAMS
+from retouch.util.request_log import REQUEST_ID
+
+log = logging.getLogger(__name__)
 
 
 def call(model: str, inputs: Arrays) -> Arrays:
@@ -31,6 +35,7 @@ def stream(model: str, inputs: Arrays) -> Iterator[Arrays]:
 def _request(model: str, inputs: Arrays) -> Any:
     return pb_utils.InferenceRequest(
         model_name=model,
+        request_id=REQUEST_ID.get(),
         requested_output_names=outputs_of(model),
         inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],
     )
@@ -53,5 +58,5 @@ def _error(failure: Any, model: str) -> RequestError:
     error = read_error(text, "UNAVAILABLE" if is_unavailable else "INTERNAL")
     if error.code == "UNAVAILABLE":
         return error
-    pb_utils.Logger.log_error(f"{model}: {text}")
+    log.error("%s: %s", model, text)
     return RequestError(FAILED, "INTERNAL")

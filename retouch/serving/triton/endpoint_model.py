@@ -14,6 +14,7 @@ from retouch.serving.triton import calls, model_args
 from retouch.serving.triton.responses import failed, guarded, response_of
 from retouch.serving.triton.stages import first_row
 from retouch.serving.triton.stream_workaround import STREAMS
+from retouch.util.request_log import request_id
 
 
 class EndpointModel:
@@ -35,14 +36,18 @@ class StreamingEndpoint(EndpointModel):
 
     def execute(self, requests):
         for request in requests:
-            sender = request.get_response_sender()
-            final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-            try:
-                with drain.running_edit():
-                    self._send_answers(request, sender)
-                    sender.send(flags=final)
-            except Exception as failure:
-                sender.send(failed(failure), flags=final)
+            with request_id(request.request_id()):
+                self._answer(request)
+
+    def _answer(self, request: Any) -> None:
+        sender = request.get_response_sender()
+        final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+        try:
+            with drain.running_edit():
+                self._send_answers(request, sender)
+                sender.send(flags=final)
+        except Exception as failure:
+            sender.send(failed(failure), flags=final)
 
     def _send_answers(self, request: Any, sender: Any) -> None:
         is_disconnected = STREAMS.asking(sender.is_cancelled)

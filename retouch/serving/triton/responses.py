@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +11,9 @@ import triton_python_backend_utils as pb_utils
 
 from retouch.api.errors import Cancelled, Code, RequestError
 from retouch.families.denoise_request import Arrays
+from retouch.util.request_log import request_id
+
+log = logging.getLogger(__name__)
 
 FAILED = "the edit failed inside the server; its log says why"
 
@@ -23,11 +26,13 @@ def response_of(outputs: Arrays) -> Any:
 
 
 def guarded(function: Callable[[Any], Arrays], request: Any) -> Any:
-    """The response of `function(request)`, or of the error that it raises."""
-    try:
-        return response_of(function(request))
-    except Exception as failure:
-        return failed(failure)
+    """The response of `function(request)`, or of the error that it raises, which is logged with
+    the request's id."""
+    with request_id(request.request_id()):
+        try:
+            return response_of(function(request))
+        except Exception as failure:
+            return failed(failure)
 
 
 def failed(failure: Exception) -> Any:
@@ -38,7 +43,7 @@ def failed(failure: Exception) -> Any:
     elif isinstance(failure, RequestError):
         error = failure
     else:
-        pb_utils.Logger.log_error("".join(traceback.format_exception(failure)))
+        log.error("an edit failed", exc_info=failure)
         error = RequestError(FAILED, "INTERNAL")
     return pb_utils.InferenceResponse(
         error=pb_utils.TritonError(error.to_text(), _triton_code(error.code))

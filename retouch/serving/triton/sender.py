@@ -16,6 +16,7 @@ from retouch.families.denoise_request import Arrays
 from retouch.serving.denoise_params import DenoiseParams
 from retouch.serving.triton.responses import failed, response_of
 from retouch.serving.triton.stages import first_row
+from retouch.util.request_log import request_id
 
 RETURNED = ("SOURCE", "CELLS")  # inputs that an ensemble's last stage needs again
 
@@ -24,6 +25,7 @@ class Sender:
     """Sends the answers of one request, from threads that outlive `execute`."""
 
     def __init__(self, request: Any):
+        self._request_id = request.request_id()
         self._sender = request.get_response_sender()
         self._outputs = set(request.requested_output_names())
         self.tensors: Arrays = first_row(request)
@@ -54,7 +56,8 @@ class Sender:
 
     def end(self, failure: Exception | None = None) -> None:
         """End the answers, with an error if there is one."""
-        errors = [] if failure is None else [failed(failure)]
+        with request_id(self._request_id or self.params.request_id):
+            errors = [] if failure is None else [failed(failure)]
         self._sender.send(*errors, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
     def _info(self) -> Arrays:

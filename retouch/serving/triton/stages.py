@@ -10,9 +10,11 @@ import numpy as np
 
 from retouch.api.errors import RequestError
 from retouch.families.denoise_request import Arrays
+from retouch.serving.triton.logging import log_to_triton
 from retouch.serving.triton.responses import guarded
 
 faulthandler.enable()  # a crash of native code logs the Python stacks
+log_to_triton()
 
 
 def inputs_of(request: Any) -> Arrays:
