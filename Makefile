@@ -8,8 +8,6 @@ BIN := .venv/bin
 PINS := requirements.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 UV ?= uv
-RUFF ?= ruff
-PYRIGHT ?= pyright
 CHECKPOINT ?= checkpoints/shapes
 LANES ?= bf16,fp8,fp4
 SETUP := .venv/.setup
@@ -18,6 +16,7 @@ WEB := .venv/.web
 CHECKS := .venv/.checks
 OPPONENTS := .venv/.opponents
 AIPERF := .venv-aiperf/.setup
+DEV := .venv/.dev
 
 IMAGE ?= $(CHECKPOINT)/sample.png
 INSTRUCTION ?= $(shell cat $(CHECKPOINT)/sample.txt 2>/dev/null)
@@ -119,18 +118,22 @@ overhead: export  ## What serving adds to the same ONNX sessions in a plain loop
 ablation: export $(LPIPS)  ## What each means against rounding brings in the FP4 lane (five minutes)
 	$(BIN)/python -m benchmarks.quantisation --pictures nearest search feedback "feedback, tail 1" --json out/ablation.json
 
-lint:  ## Check style and format (ruff)
-	$(RUFF) check .
-	$(RUFF) format --check .
+lint: $(DEV)  ## Check style and format (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
-typecheck:  ## Check types (pyright)
-	$(PYRIGHT)
+typecheck: $(DEV)  ## Check types (pyright)
+	$(BIN)/pyright
+$(DEV): $(SETUP) requirements-dev.txt
+	$(BIN)/python $(INSTALL) --no-deps --requirement requirements-dev.txt
+	@touch $@
 
 lock:  ## Write requirements*.txt from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml $(BASE) --output-file $(PINS)
 	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --constraints $(PINS) --output-file requirements-web.txt
 	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --extra heic --group interop --constraints requirements-web.txt --output-file requirements-test.txt
 	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --group bench --constraints requirements-web.txt --output-file requirements-bench.txt
+	$(LOCK) --group pyproject.toml:dev --constraints requirements-test.txt --output-file requirements-dev.txt
 	$(LOCK) --group pyproject.toml:eval --generate-hashes --output-file requirements-eval.txt
 	$(subst 3.10,3.11,$(LOCK)) --no-config --group pyproject.toml:aiperf --output-file requirements-aiperf.txt
 BASE := --extra serve --extra export --group test

@@ -65,9 +65,10 @@ def grafana(port: int, prometheus_port: int) -> Tool | None:
     """With our data source, that Prometheus, and our dashboard; None where there is none."""
     home = next((home for home in GRAFANA_HOMES if Path(home).is_dir()), "")
     binary = shutil.which("grafana")
-    command = [binary, "server"] if binary else [shutil.which("grafana-server")]
-    if not command[0] or not home:
+    server = shutil.which("grafana-server")
+    if not home or not (binary or server):
         return None
+    command = [binary, "server"] if binary else [str(server)]
     settings = {
         "GF_SERVER_HTTP_ADDR": HOST,
         "GF_SERVER_HTTP_PORT": str(port),

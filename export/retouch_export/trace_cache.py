@@ -21,7 +21,9 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
-FOLDER = "RETOUCH_GRAPHS"  # environment: the folder, or 0 for none
+from retouch.util import env
+
+FOLDER = env.GRAPHS.name
 LIMIT = 256_000_000  # bytes of all entries
 SUFFIX = ".onnx.gz"
 # what reading an entry may raise
@@ -30,12 +32,12 @@ DAMAGED = (OSError, EOFError, zlib.error, DecodeError, ValueError, KeyError, Typ
 
 def folder() -> Path | None:
     """Where entries are; None where they are switched off."""
-    chosen = os.environ.get(FOLDER)
+    chosen = env.GRAPHS.get()
     if chosen == "0":
         return None
     if chosen:
         return Path(chosen).absolute()
-    cache = os.environ.get("XDG_CACHE_HOME")
+    cache = env.CACHE_HOME.get()
     try:
         return (Path(cache) if cache else Path.home() / ".cache") / "retouch" / "graphs"
     except RuntimeError:  # a user without a home

@@ -75,6 +75,11 @@ COMPILE = Variable(
     "RETOUCH_COMPILE",
     "Whether the torch runner compiles: 0 or 1. Unset: 1 on a GPU, 0 on a CPU.",
 )
+GRAPHS = Variable(
+    "RETOUCH_GRAPHS",
+    "Folder of traced graphs that exports share, or 0 for none. "
+    "Unset: $XDG_CACHE_HOME/retouch/graphs.",
+)
 API_KEYS = Variable(
     "RETOUCH_API_KEYS",
     "Keys that `retouch openai` accepts, separated by commas. Unset: no key is needed.",
@@ -124,6 +129,9 @@ STATE_HOME = Variable(
     "XDG_STATE_HOME",
     "Parent of the runtime folder where the checkout is read-only. Unset: ~/.local/state.",
     kind=Kind.FOREIGN,
+)
+CACHE_HOME = Variable(
+    "XDG_CACHE_HOME", "Parent of the traced graphs' folder. Unset: ~/.cache.", kind=Kind.FOREIGN
 )
 HOME = Variable("HOME", "The user's home folder.", os.sep, Kind.FOREIGN)
 PATH = Variable("PATH", "The server's stubs find this Python first.", kind=Kind.FOREIGN)

@@ -25,6 +25,7 @@ PINS = (
     "requirements-web.txt",
     "requirements-test.txt",
     "requirements-bench.txt",
+    "requirements-dev.txt",
 )
 
 
@@ -103,6 +104,7 @@ def test_what_goes_into_one_environment_has_the_same_pins():
         ("requirements-web.txt", ("dependencies", "openai", "web")),
         ("requirements-test.txt", ("heic", "interop", "test", "web")),
         ("requirements-bench.txt", ("bench",)),
+        ("requirements-dev.txt", ("dev",)),
         ("requirements-eval.txt", ("eval",)),
     ],
 )

@@ -86,16 +86,22 @@ def serve(
     end."""
     extras.check("serve")
     signal.signal(signal.SIGTERM, _terminated)
-    ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
     backoff = Backoff()
     first = True
     while True:
-        server = Server(repository, **ports, profile=profile, host=host, behind_proxy=behind_proxy)
-        ports = {
-            "http": server.http,
-            "grpc": server.grpc,
-            "metrics": server.metrics,
-        }  # the same after a restart
+        server = Server(
+            repository,
+            http=http_port,
+            grpc=grpc_port,
+            metrics=metrics_port,
+            profile=profile,
+            host=host,
+            behind_proxy=behind_proxy,
+        )
+        # the same after a restart
+        http_port = server.http
+        grpc_port = server.grpc
+        metrics_port = server.metrics
         began = time.monotonic()
         failure = ServerError(f"the server has stopped by itself; its log is {server.log}")
         try:
