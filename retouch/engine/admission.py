@@ -50,8 +50,8 @@ def check_admission(
     needed = remaining_seconds(edit, cost, slowdown)
     if time.monotonic() + needed > edit.deadline:
         raise RequestError(
-            f"DEADLINE_MS leaves too little: denoising alone takes about {needed * 1000:.0f} ms; allow more time or "
-            "ask for fewer steps",
+            f"DEADLINE_MS leaves too little: denoising alone takes about {needed * 1000:.0f} ms; "
+            "allow more time or ask for fewer steps",
             "DEADLINE_EXCEEDED",
             field="DEADLINE_MS",
         )

@@ -60,7 +60,8 @@ class EditState:
         family = self.family
         if len(request.extra_references) > family.max_references:
             raise RequestError(
-                f"this checkpoint takes {family.max_references} reference images beside the edited one",
+                f"this checkpoint takes {family.max_references} reference images beside the edited "
+                "one",
                 field="REFERENCES",
             )
         self.total = request.steps or self.default_steps
@@ -83,7 +84,7 @@ class EditState:
 
     @property
     def batch_key(self) -> BatchKey:
-        """Families without `supports_regions` have one position table for all edits of a step, so that
+        """Families without `supports_regions` have one position table for all edits of a step. So
         their edits must have equal grids too."""
         request = self.request
         shapes = [array.shape for prompt in self._prompts for array in prompt.values()]
@@ -151,7 +152,8 @@ class EditState:
 
     def _choose_cells(self) -> tuple[np.ndarray, np.ndarray]:
         """Indices [n] of the cells that are denoised, and which of them lie in the region, bool
-        [n]. A family with `supports_regions` rounds the region up; others denoise all cells or none."""
+        [n]. A family with `supports_regions` rounds the region up. Others denoise all cells, or
+        none."""
         region = self.request.region
         if self.family.supports_regions:
             cells = np.flatnonzero(rounded(region, self.grid))

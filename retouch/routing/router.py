@@ -81,7 +81,8 @@ def choose(
     lanes = tuple(lane for lane in PREFERENCE.get(precision, (precision,)) if lane in loaded)
     if not lanes:
         raise RequestError(
-            f"PRECISION {precision} is not loaded on this server; loaded are {', '.join(loaded) or 'none'}",
+            f"PRECISION {precision} is not loaded on this server; "
+            f"loaded are {', '.join(loaded) or 'none'}",
             field="PRECISION",
         )
     first = lanes[0]
@@ -161,8 +162,9 @@ def _auto_with_deadline(
             )
     soonest = min(lanes, key=lambda lane: lane.finish_ms)
     raise RequestError(
-        f"DEADLINE_MS {deadline_ms:g} cannot be met: {soonest.lane}, which is the first to finish, needs "
-        f"{_ms(other_stages_ms + soonest.finish_ms)}; allow more time, ask for fewer steps or try again later",
+        f"DEADLINE_MS {deadline_ms:g} cannot be met: {soonest.lane}, which is the first to finish, "
+        f"needs {_ms(other_stages_ms + soonest.finish_ms)}; "
+        "allow more time, ask for fewer steps or try again later",
         "DEADLINE_EXCEEDED",
         field="DEADLINE_MS",
     )

@@ -120,7 +120,8 @@ class DenoiseParams:
         sizes = [math.prod(shape) for shape in self.reference_shapes]
         if sum(sizes) != len(flat):
             raise RequestError(
-                f"REFERENCE_LATENTS holds {len(flat)} numbers; the shapes in PARAMS say {sum(sizes)}",
+                f"REFERENCE_LATENTS holds {len(flat)} numbers; "
+                f"the shapes in PARAMS say {sum(sizes)}",
                 field="REFERENCE_LATENTS",
             )
         parts = np.split(flat, np.cumsum(sizes[:-1])) if sizes else []

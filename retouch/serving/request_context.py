@@ -49,7 +49,8 @@ class RequestContext:
             raise Cancelled
         if 0 < self.deadline_ms < self.elapsed_ms():
             raise RequestError(
-                f"DEADLINE_MS {self.deadline_ms} has passed; allow more time or ask for fewer steps",
+                f"DEADLINE_MS {self.deadline_ms} has passed; "
+                "allow more time or ask for fewer steps",
                 "DEADLINE_EXCEEDED",
                 field="DEADLINE_MS",
             )
