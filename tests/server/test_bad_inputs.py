@@ -160,8 +160,8 @@ def test_unary_calls_are_refused_as_clearly(server):
 
 def test_a_failure_of_a_stage_is_in_the_log_by_its_request(server):
     """Latents of no checkpoint, straight to the decoder: the client learns no more than that."""
-    latents = grpc.InferInput("LATENTS", [1, 3, 1, 1], "FP32")
-    latents.set_data_from_numpy(np.zeros((1, 3, 1, 1), np.float32))
+    latents = grpc.InferInput("LATENTS", [1, 4, 1, 1], "FP32")
+    latents.set_data_from_numpy(np.zeros((1, 4, 1, 1), np.float32))
     with grpc.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
         with pytest.raises(InferenceServerException) as refused:
             client.infer("vae_decoder", [latents], request_id="broken-1")
