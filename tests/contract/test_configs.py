@@ -18,6 +18,24 @@ NAMES = sorted(
 )
 DOORS = ("edit", "edit_sync", "edit_ensemble")
 TAKE_REQUESTS = (*DOORS, "preprocess")
+# inputs that a call may leave out
+DENOISER_OPTIONAL = {
+    "PROMPT_EMBEDS",
+    "PROMPT_EMBEDS_POOLED",
+    "NEGATIVE_EMBEDS",
+    "NEGATIVE_EMBEDS_POOLED",
+    "REFERENCE_LATENTS",
+    "BOXES",
+    "CELLS",
+    "INFO",
+    "SOURCE",
+}
+OPTIONAL = {
+    # the ensemble hands on its INSTRUCTION, which is optional there; preprocess has refused an edit
+    # without it
+    "vl_parser": {"INSTRUCTION", "NEGATIVE", "IMAGE_FILES"},
+    **{f"denoiser_{lane}": DENOISER_OPTIONAL for lane in LANES},
+}
 DATATYPES = {
     "BYTES": "TYPE_STRING",
     "INT32": "TYPE_INT32",
@@ -45,6 +63,10 @@ def tensors(listed):
     return {tensor.name: kind(tensor) for tensor in listed}
 
 
+def optional_of(config):
+    return {tensor.name for tensor in config.input if tensor.optional}
+
+
 def expected(listed):
     return {tensor.name: (DATATYPES[tensor.datatype], tensor.dims) for tensor in listed}
 
@@ -65,12 +87,7 @@ def test_every_config(name):
     assert read.max_batch_size >= 1
     assert text.startswith("#") and len(text.splitlines()) <= 130
     if name not in TAKE_REQUESTS:
-        optional = {tensor.name for tensor in read.input if tensor.optional}
-        # the ensemble hands its own on, which is optional there; preprocess has refused an edit
-        # without it
-        assert optional == ({"INSTRUCTION"} if name == "vl_parser" else set()), (
-            "optional inputs stop batching"
-        )
+        assert optional_of(read) == OPTIONAL.get(name, set())
     assert (read.backend, read.platform) == (
         ("", "ensemble") if name == "edit_ensemble" else ("python", "")
     )
@@ -94,8 +111,7 @@ def test_doors_take_the_request(path):
     inputs = parsed(path).input
     assert tensors(inputs) == expected(INPUTS)
     assert [tensor.name for tensor in inputs] == [tensor.name for tensor in INPUTS]
-    optional = {tensor.name for tensor in inputs if tensor.optional}
-    required = {tensor.name for tensor in inputs} - optional
+    required = {tensor.name for tensor in inputs} - optional_of(parsed(path))
     assert set(REQUIRED) == {"IMAGE", "INSTRUCTION"}
     # tritonserver 2.51 never answers a request that lacks a required input of an ensemble with
     # optional ones
@@ -106,8 +122,8 @@ def test_doors_take_the_request(path):
 @pytest.mark.parametrize(
     "path", PROFILES, ids=lambda path: f"{path.parent.parent.name}-{path.stem}"
 )
-def test_no_profile_of_a_stage_has_optional_inputs(path):
-    assert not any(tensor.optional for tensor in parsed(path).input)
+def test_a_profile_has_the_optional_inputs_of_its_model(path):
+    assert optional_of(parsed(path)) == OPTIONAL[path.parent.parent.name]
 
 
 @pytest.mark.parametrize("name", (*DOORS, "postprocess"))
@@ -162,7 +178,7 @@ def test_a_profile_is_its_config_on_another_machine(path):
     main = config(path.parent.parent.name)
     gpu = path.stem != "cpu"
     (group,) = profile.instance_group
-    # tickets are known to one loop, so there is one, on one GPU
+    # one engine knows all running edits, so there is one, on one GPU
     assert (group.count, group.kind, list(group.gpus)) == (
         (1, group.KIND_GPU, [0]) if gpu else (1, group.KIND_CPU, [])
     )
@@ -202,7 +218,8 @@ def test_the_ensemble_wires_every_input_with_its_own_type():
     known = tensors(ensemble.input)
     for step in ensemble.ensemble_scheduling.step:
         model = config(step.model_name)
-        assert set(step.input_map) == {tensor.name for tensor in model.input}, step.model_name
+        inputs = {tensor.name for tensor in model.input}
+        assert inputs - optional_of(model) <= set(step.input_map) <= inputs, step.model_name
         for name, source in step.input_map.items():
             assert known[source] == tensors(model.input)[name], (step.model_name, name)
         for name, target in step.output_map.items():

@@ -86,7 +86,7 @@ def test_a_preview_is_of_the_pipelines_clean_tokens(pipeline, stages):
     pipeline.denoise(latents, reading, region, 5, STEPS, seen.__setitem__)
     _, progress = edit(stages, pixels, region, seed=5, previews=STEPS - 1)
     for each in progress[:-1]:
-        expected = stages.denoiser._preview.image(seen[each.step], (8, 8))
+        expected = stages.denoiser._preview_map.image(seen[each.step], (8, 8))
         assert np.abs(each.preview.astype(int) - expected).max() <= 1
 
 

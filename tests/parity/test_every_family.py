@@ -189,11 +189,13 @@ def test_a_step_is_measured(family, monkeypatch):
     assert len(told["measured"]) == 2 * shares * len(sizes(adapter))
     found = cost_model.load(family.folder())
     for each in told["measured"]:
-        assert each["seconds"] > 0 and each["tokens"] >= 1 and each["reference"] >= each["tokens"]
-        assert found.seconds(each["batch"], each["tokens"], each["reference"]) == pytest.approx(
-            each["fitted"]
-        )
-    assert found.kept > 0 and found.held > 0 and found.beside > 0
+        assert each["seconds"] > 0 and each["target_tokens"] >= 1
+        assert each["reference_tokens"] >= each["target_tokens"]
+        assert found.seconds(
+            each["batch"], each["target_tokens"], each["reference_tokens"]
+        ) == pytest.approx(each["fitted"])
+    assert found.kv_bytes_per_token > 0 and found.activation_bytes_per_token > 0
+    assert found.contention > 0
 
 
 def test_a_lane_that_is_not_exported_is_told(family):

@@ -230,7 +230,7 @@ def test_three_edits_share_a_step(stages, true_cfg):
         for seed, (sentence, steps) in enumerate([("a b", 4), ("c d", 3), ("e f", 4)])
     ]
     edits = [stages.denoiser.begin(stages.wanted(**knobs)) for knobs in asked]
-    assert len({edit.size for edit in edits}) == 1
+    assert len({edit.batch_key for edit in edits}) == 1
     last = {}
     while running := [edit for edit in edits if edit.steps]:
         last |= zip(map(id, running), stages.denoiser.step(running))

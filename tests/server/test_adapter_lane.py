@@ -1,5 +1,5 @@
 """A lane with an adapter on a real server: exported beside the others, asked for by its name, taken
-by no wish."""
+by no policy."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def test_it_serves_those_that_name_it(client, repository, photo):
     assert answer.image != edited(client, photo, "bf16").image
 
 
-def test_no_wish_takes_it(client, photo):
+def test_no_policy_takes_it(client, photo):
     lanes = {
-        wish: edited(client, photo, wish).info.lane
-        for wish in ("auto", "draft", "balanced", "best")
+        policy: edited(client, photo, policy).info.lane
+        for policy in ("auto", "draft", "balanced", "best")
     }
     assert set(lanes.values()) <= {"bf16", "fp8"}
 
