@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retouch.api.errors import RequestError
-from retouch.api.request import LANES, is_adapted
+from retouch.api.lanes import LANES, is_adapted
 from retouch.routing.load_board import LoadReport
 
 # what a wish takes, the first that is loaded, as long as nothing is known of the lanes

@@ -89,9 +89,9 @@ def gate_of(stages, **loads):
     )
 
 
-def edit(stages, cancelled=lambda: False, **knobs):
+def edit(stages, cancelled=lambda: False, **options):
     return gate_of(stages).edit(
-        EditRequest(**{"image": PHOTO, "instruction": "make it blue"} | knobs), cancelled
+        EditRequest(**{"image": PHOTO, "instruction": "make it blue"} | options), cancelled
     )
 
 

@@ -8,16 +8,17 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from retouch.api.errors import RequestError
+from retouch.api.fields import FIELDS, REQUIRED, Field
 from retouch.api.request import EditRequest, request_to_values
 from retouch_clients.batch.folder import is_clutter, listing
 from retouch_clients.batch.journal import NAME
-from retouch_clients.edit_options import read, suffix_of
+from retouch_clients.edit_options import read_files, suffix_of
 from retouch_clients.output import STDOUT, format_of
 
 
@@ -35,7 +36,7 @@ class Job:
         """With everything read; RequestError."""
         try:
             return EditRequest(
-                instruction=self.instruction, **read({"image": self.image} | self.fields)
+                instruction=self.instruction, **read_files({"image": self.image} | self.fields)
             ).validate()
         except OSError as failure:
             raise RequestError(
@@ -43,8 +44,8 @@ class Job:
             ) from None
 
     def key(self, request: EditRequest) -> str:
-        """The same for the same image, sentence, knobs and name of the result; a seed that is drawn
-        does not count."""
+        """The same for the same image, instruction, options and name of the result; a random seed does
+        not count."""
         values = request_to_values(request) | {"OUT": self.out}
         if "seed" not in self.fields:
             del values["SEED"]
@@ -83,65 +84,57 @@ def jobs_of_list(path: Path, fields: dict[str, Any], clutter: list[str] | None =
 Row = tuple[Path, str, str, dict[str, Any]]  # image, sentence, name of the result or "", fields
 
 
-def _whole(value: Any) -> int:
-    """ValueError for 7.9, which `int` would take for 7."""
-    if isinstance(value, float) and not value.is_integer():
-        raise ValueError(value)
-    return int(value)
-
-
-NUMBERS: dict[str, Callable[[Any], Any]] = {
-    "seed": _whole,
-    "steps": _whole,
-    "guidance": float,
-    "deadline_ms": _whole,
-    "priority": _whole,
-    "step_cache": float,
-    "true_cfg": float,
-}
-TEXTS = ("precision", "region", "format", "negative")
-COLUMNS = ("image", "instruction", "out", *NUMBERS, *TEXTS, "mask", "references")
+OPTIONS = tuple(field for field in FIELDS if field.column and not field.is_required)
+COLUMNS = ("image", "instruction", "out", *(field.column for field in OPTIONS), "mask")
 
 
 def _row(row: dict[str, Any], folder: Path, fields: dict[str, Any]) -> Row:
-    given = {name: value for name, value in row.items() if value not in (None, "")}
-    if unknown := [name for name in given if name not in COLUMNS]:
+    cells = {name: value for name, value in row.items() if value not in (None, "")}
+    if unknown := [name for name in cells if name not in COLUMNS]:
         raise ValueError(f"there is no column {unknown[0]}; there are {', '.join(COLUMNS)}")
-    for name in ("image", "instruction"):
-        if name not in given:
-            raise ValueError(f"{name} is missing")
-    own: dict[str, Any] = {name: _number(name, given[name]) for name in NUMBERS if name in given}
-    own |= {name: str(given[name]) for name in TEXTS if name in given}
-    if "mask" in given:
-        own["region"] = folder / str(given["mask"])
-    elif "region" in own:
-        own["region"] = own["region"].encode()
-    if "references" in given:
-        paths = (
-            given["references"]
-            if isinstance(given["references"], list)
-            else str(given["references"]).split(";")
-        )
-        own["references"] = tuple(folder / str(path).strip() for path in paths)
-    return folder / str(given["image"]), str(given["instruction"]), _out(given), fields | own
+    for name in REQUIRED:
+        if name.lower() not in cells:
+            raise ValueError(f"{name.lower()} is missing")
+    own = {
+        field.attribute: _value(field, cells[field.column], folder)
+        for field in OPTIONS
+        if field.column in cells
+    }
+    if "mask" in cells:
+        own["region"] = folder / str(cells["mask"])
+    return folder / str(cells["image"]), str(cells["instruction"]), _out(cells), fields | own
 
 
-def _number(name: str, value: Any) -> Any:
+def _value(field: Field, cell: Any, folder: Path) -> Any:
+    """EditRequest's value of a cell, in which files are paths relative to `folder`; ValueError."""
+    if field.type in (int, float):
+        return _number(field, cell)
+    if field.type is tuple:
+        paths = cell if isinstance(cell, list) else str(cell).split(";")
+        return tuple(folder / str(path).strip() for path in paths)
+    return str(cell).encode() if field.type is bytes else str(cell)
+
+
+def _number(field: Field, cell: Any) -> int | float:
     try:
-        return NUMBERS[name](value)
+        if field.type is float:
+            return float(cell)
+        if isinstance(cell, float) and not cell.is_integer():  # `int` takes 7.9 for 7
+            raise ValueError(cell)
+        return int(cell)
     except (ValueError, TypeError, OverflowError):
-        kind = "a whole number" if NUMBERS[name] is _whole else "a number"
-        raise ValueError(f"{name} is {value!r}; it must be {kind}") from None
+        kind = "a whole number" if field.type is int else "a number"
+        raise ValueError(f"{field.column} is {cell!r}; it must be {kind}") from None
 
 
-def _out(given: dict[str, Any]) -> str:
+def _out(cells: dict[str, Any]) -> str:
     """The result's name, or "" where none is asked for: one for one file, so that b.png is
     ./b.png."""
-    if "out" not in given:
+    if "out" not in cells:
         return ""
-    out = os.path.normpath(str(given["out"]))
+    out = os.path.normpath(str(cells["out"]))
     if Path(out).is_absolute() or ".." in Path(out).parts or out == ".":
-        raise ValueError(f"out is {given['out']}; it must be a name below the batch's folder")
+        raise ValueError(f"out is {cells['out']}; it must be a name below the batch's folder")
     if out == STDOUT:
         raise ValueError("out is -; a batch writes files")
     if out == NAME:

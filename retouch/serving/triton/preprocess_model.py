@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from retouch.api.errors import RequestError
 from retouch.api.tensors import request_of
 from retouch.routing.router import choose
 from retouch.serving import drain, repository
@@ -27,12 +26,7 @@ class PreprocessModel:
 
     def row(self, inputs):
         drain.check()
-        request = request_of(inputs)
-        if request.references:
-            raise RequestError(
-                "edit_ensemble takes one image; send REFERENCES to edit or edit_sync",
-                field="REFERENCES",
-            )
+        request = request_of(inputs).validate_for_ensemble()
         done = preprocess(request, choose(request.precision, self.lanes()), self.family)
         done.info.versions = self.versions
         order = DenoiseParams.of(request, request.deadline_ms, done.true_cfg)
