@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import click
 import pytest
 
 from retouch.api.fields import FIELDS
@@ -58,8 +59,8 @@ def parameters_of(command):
 
 
 def test_the_commands_have_the_options_of_the_table():
-    edit = parameters_of(retouch.get_command(None, "edit"))
-    batch = parameters_of(retouch.get_command(None, "batch"))
+    edit = parameters_of(retouch.get_command(click.Context(retouch), "edit"))
+    batch = parameters_of(retouch.get_command(click.Context(retouch), "batch"))
     for field in FIELDS:
         if field.is_required:
             assert field.attribute in edit

@@ -1,4 +1,4 @@
-"""One edit of a batch: from a folder's image, or from a row of a list."""
+"""One edit of a batch: of an image in a folder, or of a row in a list."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from retouch_clients.output import STDOUT, format_of
 
 @dataclass(frozen=True)
 class Job:
-    """An image's path, its sentence, the result's name below the batch's folder, and EditRequest's
-    other fields, of which files are paths."""
+    """The image's path, the instruction, the result's name in the batch's folder, and EditRequest's
+    other attributes, in which files are paths."""
 
     image: Path
     instruction: str
@@ -33,7 +33,7 @@ class Job:
     fields: dict[str, Any]
 
     def request(self) -> EditRequest:
-        """With everything read; RequestError."""
+        """The request with its files read; RequestError."""
         try:
             return EditRequest(
                 instruction=self.instruction, **read_files({"image": self.image} | self.fields)
@@ -44,8 +44,8 @@ class Job:
             ) from None
 
     def key(self, request: EditRequest) -> str:
-        """The same for the same image, instruction, options and name of the result; a random seed does
-        not count."""
+        """A hash of the image, the instruction, the options and the result's name, without a random
+        seed."""
         values = request_to_values(request) | {"OUT": self.out}
         if "seed" not in self.fields:
             del values["SEED"]
@@ -53,17 +53,17 @@ class Job:
 
 
 class ListError(ValueError):
-    """A list that cannot be used: one sentence that says where and why."""
+    """A list that cannot be used. The message is a sentence with the place and the reason."""
 
 
 def jobs_of_folder(folder: Path, instruction: str, fields: dict[str, Any]) -> list[Job]:
-    """All images of a folder, by name; not those of folders in it."""
+    """All images of a folder, sorted by name, without those of its subfolders."""
     return _named((image, instruction, "", fields) for image in listing(folder).images)
 
 
 def jobs_of_list(path: Path, fields: dict[str, Any], clutter: list[str] | None = None) -> list[Job]:
-    """The rows of a CSV file with a head, or of a file of JSON objects, one a line. Paths in it are
-    relative to it, and what a row does not say is as in `fields`. Rows of clutter, as
+    """The rows of a CSV file with a header, or of a file with one JSON object per line. Paths are
+    relative to the file. `fields` are the defaults of a row. Rows of system files, as
     `._photo.jpg`, are left out, and their names are added to `clutter`. ListError."""
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
     parsed = []
@@ -81,7 +81,8 @@ def jobs_of_list(path: Path, fields: dict[str, Any], clutter: list[str] | None =
 
 # -- rows ------------------------------------------------------------------------------------------
 
-Row = tuple[Path, str, str, dict[str, Any]]  # image, sentence, name of the result or "", fields
+# image, instruction, name of the result or "", other attributes of EditRequest
+Row = tuple[Path, str, str, dict[str, Any]]
 
 
 OPTIONS = tuple(field for field in FIELDS if field.column and not field.is_required)
@@ -128,8 +129,7 @@ def _number(field: Field, cell: Any) -> int | float:
 
 
 def _out(cells: dict[str, Any]) -> str:
-    """The result's name, or "" where none is asked for: one for one file, so that b.png is
-    ./b.png."""
+    """The result's name in normal form (./b.png is b.png), or "" without one; ValueError."""
     if "out" not in cells:
         return ""
     out = os.path.normpath(str(cells["out"]))
@@ -144,7 +144,7 @@ def _out(cells: dict[str, Any]) -> str:
 
 def _content(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")  # spreadsheets begin a file with a mark
+        return path.read_bytes().decode("utf-8-sig")  # spreadsheets write a byte order mark
     except UnicodeDecodeError:
         raise ListError(f"{path.name} is not text in UTF-8; save it as that") from None
 
@@ -162,7 +162,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _is_blank(row: dict[str, Any]) -> bool:
-    """Whether a row has commas and blanks alone, as spreadsheets end a file with."""
+    """Whether a row has only commas and blanks, as spreadsheets write at the end of a file."""
     values = (
         value for cells in row.values() for value in (cells if isinstance(cells, list) else [cells])
     )
@@ -170,30 +170,34 @@ def _is_blank(row: dict[str, Any]) -> bool:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(
-        _content(path).split("\n"), 1
-    ):  # a text may hold what else `splitlines` breaks at
+    lines = _content(path).split("\n")  # `splitlines` would break inside texts too
+    for number, line in enumerate(lines, 1):
         if line.strip():
-            try:
-                row = json.loads(line)
-                json.dumps(
-                    row, ensure_ascii=False
-                ).encode()  # half a character is text for nobody else
-            except (ValueError, RecursionError):
-                row = None
-            if not isinstance(row, dict):
+            row = _json_row(line)
+            if row is None:
                 raise ListError(
-                    f'{path.name}, line {number}: it must be a JSON object, as {{"image": "a.png", …}}'
+                    f"{path.name}, line {number}: it must be a JSON object, "
+                    'as {"image": "a.png", …}'
                 )
             yield number, row
+
+
+def _json_row(line: str) -> dict[str, Any] | None:
+    """The JSON object of a line; None for anything else."""
+    try:
+        row = json.loads(line)
+        json.dumps(row, ensure_ascii=False).encode()  # surrogates are no UTF-8 text
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 # -- names of results ------------------------------------------------------------------------------
 
 
 def _named(rows: Iterable[Row]) -> list[Job]:
-    """Jobs whose results have names of their own: the one that is asked for, or the image's, with a
-    number from the second on. A name says the format where nothing else does."""
+    """Jobs with unique names of results: the row's, or the image's with a number from the second
+    on. The format follows from the name where the row has none."""
     rows = list(rows)
     jobs = []
     taken = {out for _, _, out, _ in rows if out}

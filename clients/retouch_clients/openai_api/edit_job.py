@@ -107,7 +107,7 @@ def _planned(order: ImageEditRequest) -> Job:
     parameters = order.parameters
     sent = [
         images.stored_size(order.image),
-        *(images.stored_size(each, "REFERENCES") for each in order.references),
+        *(images.stored_size(reference, "REFERENCES") for reference in order.references),
     ]
     size = parameters.size_asked
     partial = parameters.partial_images or 0

@@ -79,8 +79,8 @@ class OpenAIParameters(BaseModel):
         None,
         pattern=f"^(auto|{SIDE}x{SIDE})$",
         description=(
-            "`auto`, the source's, or WIDTHxHEIGHT with sides of 16 to 4096: the result is scaled until it covers it, "
-            "and cut about its middle where the shapes differ."
+            "`auto`, the source's, or WIDTHxHEIGHT with sides of 16 to 4096: the result is scaled "
+            "until it covers it, and cut about its middle where the shapes differ."
         ),
     )
     quality: Literal["auto", "low", "medium", "high"] | None = Field(
@@ -131,7 +131,8 @@ class Parameters(with_extras(OpenAIParameters)):
     def _together(self) -> Parameters:
         if self.format.name == "png" and self.format.quality < PLAIN_QUALITY:
             raise invalid(
-                "Invalid 'output_compression': png has no less than 100; send jpeg or webp as output_format.",
+                "Invalid 'output_compression': png has no less than 100; "
+                "send jpeg or webp as output_format.",
                 "output_compression",
                 "invalid_png_output_compression",
             )
