@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retouch.api.errors import RequestError
-from retouch.api.request import LANES, is_adapted
+from retouch.api.lanes import LANES, is_adapted
 from retouch.routing.load_board import LoadReport
 
 # the lanes of a policy; without load reports it takes the first that is loaded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from retouch.api.request import VERSION
+from retouch.api.version import VERSION
 from retouch.artifacts.manifest import Manifest, read
 from retouch.families.base import Family
 from retouch.families.registry import family_of

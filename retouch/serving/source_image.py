@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retouch.api.answer_format import Format, parse_format
 from retouch.api.errors import RequestError
-from retouch.api.request import CELL, Format, parse_format
+from retouch.api.geometry import CELL
 from retouch.families.base import Family
 from retouch.imaging import images
 from retouch.imaging.photo import Check, Photo, go_on

@@ -1,5 +1,5 @@
-"""Every config.pbtxt, read with Triton's own protobuf, against retouch/api/request.py and against
-each other."""
+"""Every config.pbtxt, read with Triton's own protobuf, against the table of request fields and
+against each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
-from retouch.api.request import ENSEMBLE_IMAGE, INPUTS, LANES, OUTPUTS, REQUIRED
+from retouch.api import write_fields
+from retouch.api.fields import FIELDS, REQUIRED
+from retouch.api.lanes import LANES
+from retouch.api.response import ENSEMBLE_IMAGE, OUTPUTS
 from retouch.api.tensors import ANSWERS
 from retouch.launcher.server import ROOT
 
@@ -109,14 +112,23 @@ def configs_that_take_requests():
 )
 def test_doors_take_the_request(path):
     inputs = parsed(path).input
-    assert tensors(inputs) == expected(INPUTS)
-    assert [tensor.name for tensor in inputs] == [tensor.name for tensor in INPUTS]
+    assert tensors(inputs) == expected(FIELDS)
+    assert [tensor.name for tensor in inputs] == [tensor.name for tensor in FIELDS]
     required = {tensor.name for tensor in inputs} - optional_of(parsed(path))
     assert set(REQUIRED) == {"IMAGE", "INSTRUCTION"}
     # tritonserver 2.51 never answers a request that lacks a required input of an ensemble with
     # optional ones
     by_code = path.parent.name in ("edit_ensemble", "preprocess")
     assert required == (set() if by_code else set(REQUIRED))
+
+
+@pytest.mark.parametrize("path", write_fields.files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_written_from_the_table_of_fields_is_current(path):
+    assert path.read_text() == write_fields.written(path), "`make fields` writes it"
+
+
+def test_the_table_is_written_into_every_config_that_takes_a_request():
+    assert set(configs_that_take_requests()) | {ROOT / "README.md"} == set(write_fields.files())
 
 
 @pytest.mark.parametrize(

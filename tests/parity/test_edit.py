@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retouch.api.request import BUCKETS
+from retouch.api.geometry import BUCKETS
 from retouch.backends.onnx import OnnxBackend
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.offline.plain_loop import PlainLoop

@@ -100,14 +100,14 @@ def torched(folder, repository):
 
 
 @torch.no_grad()
-def wanted(pipeline, seed, size, sentence=SENTENCE, steps=2, **knobs):
+def wanted(pipeline, seed, size, sentence=SENTENCE, steps=2, **options):
     """What an edit asks of the denoiser, made by the pipeline's own stages."""
     latents = pipeline._encode_vae_image(
         pipeline.image_processor.preprocess(photo(size, seed)), None
     )[0].numpy()
     said = pipeline.encode_prompt(sentence)[0][0].numpy()
     region = np.ones(latents[0].size, bool)
-    return DenoiseRequest(latents, {"prompt_embeds": said}, region, seed, steps, **knobs)
+    return DenoiseRequest(latents, {"prompt_embeds": said}, region, seed, steps, **options)
 
 
 def edited(pipeline, seed, size, sentence=SENTENCE, steps=2, images=None):

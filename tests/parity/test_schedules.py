@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from exports import exported
-from retouch.api.request import LANES
+from retouch.api.lanes import LANES
 from retouch.engine.cost_model import Cost
 from retouch.engine.denoiser import Denoiser
 from retouch.engine.edit_state import EditState

@@ -11,7 +11,9 @@ import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
 from pictures import file_of, huge_png, mask_file, scene
-from retouch.api.request import MAX_PIXELS, MAX_STEPS, REQUIRED, EditRequest
+from retouch.api.fields import REQUIRED
+from retouch.api.limits import MAX_PIXELS, MAX_STEPS
+from retouch.api.request import EditRequest
 from retouch.api.triton_errors import read_error
 from retouch.client import answer_of, inputs_of
 

@@ -9,7 +9,8 @@ import pytest
 import tritonclient.grpc as grpc
 
 from retouch.api.errors import RequestError
-from retouch.api.request import LANES, EditRequest
+from retouch.api.lanes import LANES
+from retouch.api.request import EditRequest
 from retouch.client import Retouch, answer_of, inputs_of
 from retouch.routing import load_board
 from retouch.routing.load_board import LoadReporter

@@ -181,7 +181,7 @@ def test_an_edit_shows_the_page_which_checkpoint_it_is(checkpoint, monkeypatch, 
     photo = file_of(scene())
 
     class Quick:
-        async def edit(self, image, instruction, **knobs):
+        async def edit(self, image, instruction, **options):
             yield EditAnswer(photo, (3, 3), info_of(checkpoint))
 
     async def final():

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from retouch.api.errors import RequestError
-from retouch.api.request import LANES, EditRequest, is_adapted, precision_of
+from retouch.api.lanes import LANES, is_adapted, precision_of
+from retouch.api.request import EditRequest
 from retouch.artifacts.tensorrt_plan import rebuild
 from retouch.launcher.server import models
 from retouch.routing.load_board import LoadReport

@@ -92,9 +92,9 @@ def pipeline_of(stages, **loads):
     )
 
 
-def edit(stages, cancelled=lambda: False, **knobs):
+def edit(stages, cancelled=lambda: False, **options):
     return pipeline_of(stages).edit(
-        EditRequest(**{"image": PHOTO, "instruction": "make it blue"} | knobs), cancelled
+        EditRequest(**{"image": PHOTO, "instruction": "make it blue"} | options), cancelled
     )
 
 

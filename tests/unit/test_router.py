@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as some
 
 from retouch.api.errors import RequestError
-from retouch.api.request import LANES, PRECISIONS
+from retouch.api.lanes import LANES, PRECISIONS
 from retouch.routing.load_board import LoadReport
 from retouch.routing.router import PREFERENCE, TRIFLE_MS, choose, estimate
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import triton_python_backend_utils as pb_utils
 
-from retouch.api.request import precision_of
+from retouch.api.lanes import precision_of
 from retouch.routing.router import adapted
 
 

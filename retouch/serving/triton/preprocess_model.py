@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from retouch.api.errors import RequestError
 from retouch.api.tensors import request_of
 from retouch.families.denoise_request import Arrays
 from retouch.routing.router import choose
@@ -28,12 +27,7 @@ class PreprocessModel:
 
     def row(self, inputs: Arrays) -> Arrays:
         drain.check()
-        request = request_of(inputs)
-        if request.references:
-            raise RequestError(
-                "edit_ensemble takes one image; send REFERENCES to edit or edit_sync",
-                field="REFERENCES",
-            )
+        request = request_of(inputs).validate_for_ensemble()
         choice = choose(request.precision, self.lanes())
         prepared = preprocess(request, choice, self.family)
         prepared.info.versions = self.versions
