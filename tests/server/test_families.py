@@ -225,7 +225,8 @@ def test_a_negative_instruction(family, client):
 def test_references(family, client):
     if not family.max_references:
         with pytest.raises(
-            RequestError, match="REFERENCES holds 1 images beside the edited one; this checkpoint takes 0"
+            RequestError,
+            match="REFERENCES holds 1 images beside the edited one; this checkpoint takes 0",
         ):
             ours(client, photos_of(2))
         return
