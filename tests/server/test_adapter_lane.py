@@ -96,8 +96,10 @@ def test_every_door_but_the_ensemble_knows_it(adapted, photo):
             direct.infer("edit_sync", inputs_of(EditRequest(photo, SENTENCE, precision=LANE), grpc))
         )
     assert answer.info.lane == LANE
-    with Retouch(f"127.0.0.1:{adapted.grpc}", model="edit_ensemble") as ensemble:
-        with pytest.raises(
+    with (
+        Retouch(f"127.0.0.1:{adapted.grpc}", model="edit_ensemble") as ensemble,
+        pytest.raises(
             RequestError, match=f"PRECISION {LANE} is not loaded on this server; loaded are bf16"
-        ):
-            edited(ensemble, photo, LANE)
+        ),
+    ):
+        edited(ensemble, photo, LANE)
