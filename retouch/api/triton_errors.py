@@ -34,7 +34,8 @@ FORMS: tuple[tuple[re.Pattern[str], Code], ...] = (
     (form(r"Exceeds maximum queue size\.?"), "UNAVAILABLE"),
     (
         form(
-            r"Server is stopping, scheduler for model .*has stopped accepting new inference requests"
+            r"Server is stopping, scheduler for model .*"
+            r"has stopped accepting new inference requests"
         ),
         "UNAVAILABLE",
     ),
