@@ -25,7 +25,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu profile bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
+.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu profile fields bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ test-gpu: export  ## What needs a GPU; on a machine without one all of it is ski
 
 profile: exported  ## Measure what a step costs on this machine, for the scheduler
 	$(BIN)/retouch profile
+
+fields: $(SETUP)  ## Write the table of request fields (retouch/api/fields.py) into the configs and README.md
+	$(BIN)/python -m retouch.api.write_fields
 
 bindings: $(SETUP)  ## Fetch TensorRT's Python bindings, which the tests hold our names against
 	$(BIN)/python tests/bindings/fetch.py

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from benchmarks.held_out_edits import Prepared
+from retouch.engine.edit import Edit
 from retouch.engine.edit_state import Progress
-from retouch.engine.engine import Edit
 from retouch.families.denoise_request import DenoiseRequest
 
 PATIENCE = 120.0  # seconds after the last arrival

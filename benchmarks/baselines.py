@@ -10,8 +10,8 @@ from itertools import groupby
 from pathlib import Path
 
 from retouch.engine.denoiser import Denoiser
+from retouch.engine.edit import Edit
 from retouch.engine.edit_state import EditState, Progress
-from retouch.engine.engine import Edit
 from retouch.families.instructx.parser import Parser
 from retouch.families.vae import VaeEncoder
 from retouch.offline.plain_loop import PlainLoop
@@ -80,19 +80,20 @@ class OneByOne:
     def _run(self, batch: list[Edit]) -> None:
         """Run all steps of the edits of one size together, size after size."""
         for edit in batch:
-            edit.state = self._denoiser.begin(edit.wanted)
+            edit.state = self._denoiser.begin(edit.request)
         for _, group in groupby(
-            sorted(batch, key=lambda edit: edit.size.tokens), key=lambda edit: edit.size.tokens
+            sorted(batch, key=lambda edit: edit.batch_key.target_tokens),
+            key=lambda edit: edit.batch_key.target_tokens,
         ):
             self._denoise(list(group))
 
     def _denoise(self, edits: list[Edit]) -> None:
         while any(edit.steps for edit in edits):
             for edit, progress in zip(edits, self._denoiser.step([edit.state for edit in edits])):
-                edit.emit(progress)
+                edit.on_progress(progress)
         for edit in edits:
             self._denoiser.end(edit.state)
-            edit.end(None)
+            edit.on_end(None)
 
 
 class StaticBatches(OneByOne):

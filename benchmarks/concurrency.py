@@ -24,7 +24,7 @@ from benchmarks.openai_server import openai_server
 from benchmarks.packages import need
 from benchmarks.results import save_json
 from benchmarks.table import machine
-from retouch.api.request import LANES
+from retouch.api.lanes import LANES
 from retouch.client import Retouch
 from retouch.imaging import images
 from retouch.launcher.server import HOST, RUNTIME, Server

@@ -20,7 +20,7 @@ from benchmarks.held_out_edits import Prepared, local, prepare
 from benchmarks.interleave import in_turns
 from benchmarks.results import save_json
 from benchmarks.table import machine
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch.launcher.server import REPOSITORY
 from retouch.offline.plain_loop import PlainLoop
 

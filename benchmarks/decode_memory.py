@@ -19,7 +19,8 @@ import PIL
 from PIL import Image
 
 from benchmarks.machine import machine
-from retouch.api.request import MAX_PIXELS, EditRequest
+from retouch.api.limits import MAX_PIXELS
+from retouch.api.request import EditRequest
 from retouch.api.response import EditInfo
 from retouch.families.registry import family_of
 from retouch.imaging import rgb_profile

@@ -24,7 +24,7 @@ from rich.table import Table
 from benchmarks.checkpoints import KLEIN
 from benchmarks.results import save_json
 from benchmarks.timing import timed
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch.diffusion.latents import reference_ids, target_ids
 from retouch.families.flux2_klein.sampling import text_ids
 from retouch.networks.flux2_passes import Reference, Step

@@ -79,7 +79,7 @@ def known(folder: Path, scenes: Sequence[Prepared], threads: int) -> Denoiser:
     finally:
         os.environ.pop(THREADS) if before is None else os.environ.update({THREADS: before})
     for scene in scenes:
-        denoiser.look(scene.latents)
+        denoiser.prefill(scene.latents)
     return denoiser
 
 

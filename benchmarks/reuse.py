@@ -39,7 +39,7 @@ def reuse_rows(loop: PlainLoop, folder: Path, count: int, judged: int) -> list[R
     scenes = prepare(loop, local, judged)
     denoiser = Denoiser(folder)
     for scene in scenes:
-        denoiser.look(scene.latents)
+        denoiser.prefill(scene.latents)
     rows = []
     for steps in STEPS:
         exact = _outcome(loop, denoiser, scenes, steps, 0.0)

@@ -26,7 +26,8 @@ from benchmarks.results import save_json
 from benchmarks.table import machine
 from benchmarks.uncached_images import unseen
 from retouch.api.errors import RequestError
-from retouch.api.request import LANES, EditRequest
+from retouch.api.lanes import LANES
+from retouch.api.request import EditRequest
 from retouch.client import Retouch, Retries, inputs_of
 from retouch.imaging import images
 from retouch.launcher.server import HOST, RUNTIME, Server

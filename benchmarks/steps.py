@@ -33,7 +33,7 @@ def reference_rows(loop: PlainLoop, folder: Path, count: int) -> list[Row]:
         "never": Recomputing(folder),
     }
     for scene in scenes:
-        keeps["kept"].look(scene.latents)
+        keeps["kept"].prefill(scene.latents)
     rows = []
     bound = _bound(keeps, scenes[0])
     for steps in STEPS:
@@ -70,7 +70,7 @@ def region_rows(loop: PlainLoop, folder: Path, count: int, judged: int) -> list[
     denoiser = Denoiser(folder)
     quality = success(loop, judged)
     for scene in scenes:
-        denoiser.look(scene.latents)
+        denoiser.prefill(scene.latents)
     rows = []
     for steps in STEPS:
 
@@ -147,7 +147,7 @@ def _step(denoiser: Denoiser, request: DenoiseRequest) -> float:
 
 
 def _bound(keeps: dict[str, Denoiser], scene: Prepared) -> str:
-    see = medians(in_turns({"see": lambda turn: keeps["first"].look(scene.latents)}, 20))["see"]
+    see = medians(in_turns({"see": lambda turn: keeps["first"].prefill(scene.latents)}, 20))["see"]
     step = _step(keeps["kept"], scene.denoise_request(whole=True))
     return (
         f"the reference pass takes {see:.2f} ms and a full-frame step {step:.2f} ms, so many steps "

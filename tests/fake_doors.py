@@ -6,8 +6,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from retouch.api.answer_format import parse_format
 from retouch.api.errors import RequestError
-from retouch.api.request import EditRequest, parse_format
+from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer, EditInfo, Operation, Region
 from retouch.imaging import images
 
@@ -44,8 +45,8 @@ class FakeDoors:
     async def close(self) -> None:
         pass
 
-    async def edit(self, image: bytes, instruction: str, **knobs) -> AsyncIterator[EditAnswer]:
-        request = EditRequest(image, instruction, **knobs).validate()
+    async def edit(self, image: bytes, instruction: str, **options) -> AsyncIterator[EditAnswer]:
+        request = EditRequest(image, instruction, **options).validate()
         over = False
         self.asked.append(request)
         try:

@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from retouch.api.request import BUCKETS
+from retouch.api.geometry import BUCKETS
 from retouch.diffusion.box_features import CHANNELS
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.networks.instructx import Connector, MetaQueries, ParserHeads

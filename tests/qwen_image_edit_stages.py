@@ -18,7 +18,7 @@ NEGATIVE = " "
 
 @dataclass
 class Stages:
-    """`pipeline` is diffusers', and both take the same knobs."""
+    """`pipeline` is diffusers', and both take the same options."""
 
     path: Path
     pipeline: object
@@ -50,9 +50,9 @@ class Stages:
     def denoise_request(self, photos, sentence=SENTENCE, seed=0, steps=2, true_cfg=1.0):
         return self.loop.request(photos, sentence, seed, steps, 0.0, NEGATIVE, true_cfg)
 
-    def final(self, **knobs):
+    def final(self, **options):
         """Latents after a whole edit."""
-        *_, last = self.denoiser.run(self.denoise_request(**knobs))
+        *_, last = self.denoiser.run(self.denoise_request(**options))
         return last.latents
 
     def theirs(

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch.api.request import LANES, EditRequest
+from retouch.api.lanes import LANES
+from retouch.api.request import EditRequest
 from retouch.api.response import Operation
 from retouch.imaging import images
 from retouch.offline.plain_loop import PlainLoop

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from rich.progress import track
 
-from retouch.api.request import LANES, MAX_STEPS
+from retouch.api.lanes import LANES
+from retouch.api.limits import MAX_STEPS
 from retouch.artifacts.manifest import ArtifactError
 from training.figures import REFERENCE, Outcome, figures
 from training.lane import Answer, Lane, exported

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retouch.api.request import KEEP_BELOW
+from retouch.api.geometry import KEEP_BELOW
 from training.render import Drawing, nearest_label
 
 VISIBLE = 12  # grey levels (0 to 255): a pixel that the edit moves further has to change

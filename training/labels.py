@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch.families.instructx.parser_output import ORDER
 from training.render import COLOURS, KINDS, PLACES, SIZES, Drawing, Scene, render
 from training.scenes import OPS, Edit, Pair

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch.api.request import LANES, EditRequest
+from retouch.api.lanes import LANES
+from retouch.api.request import EditRequest
 from retouch.artifacts.manifest import NAME, read
 from retouch.engine.edit_state import Progress
 from retouch.imaging import images

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch.diffusion.latents import cell_centres
 from retouch.families.instructx.prompt import PromptWriter
 from retouch.families.qwen_vl.patches import PatchLayout

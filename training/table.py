@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from retouch.api.request import KEEP_BELOW
+from retouch.api.geometry import KEEP_BELOW
 from training.figures import REFERENCE
 from training.judge import INSIDE, OUTSIDE
 

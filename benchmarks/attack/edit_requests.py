@@ -9,7 +9,8 @@ import numpy as np
 import tritonclient.grpc as grpc
 
 from benchmarks.attack.pictures import TEXTS, broken_picture, picture
-from retouch.api.request import INPUTS, EditRequest, request_to_values
+from retouch.api.fields import FIELDS
+from retouch.api.request import EditRequest, request_to_values
 
 INTEGERS = (-(2**31), -1, 0, 1, 2, 7, 50, 51, 10**9, 2**31 - 1)
 NUMBERS = (-1.0, 0.0, 0.5, 1.0, 11.0, 1e30, float("nan"), float("inf"), -float("inf"))
@@ -22,7 +23,7 @@ def edit_inputs(rng: random.Random) -> list[grpc.InferInput]:
     """The inputs of one edit: some are absent, malformed, of another type or shape, or present
     twice."""
     values = _plain_values(rng)
-    tensors = {tensor.name: tensor.datatype for tensor in INPUTS}
+    tensors = {tensor.name: tensor.datatype for tensor in FIELDS}
     names = list(values)
     for name in rng.sample(list(tensors), rng.randint(0, 3)):
         values[name] = _odd_value(rng, tensors[name])

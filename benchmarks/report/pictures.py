@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.uncached_images import unseen
-from retouch.api.request import INPUTS, EditRequest, request_to_values
+from retouch.api.fields import FIELDS
+from retouch.api.request import EditRequest, request_to_values
 from training.render import render
 from training.scenes import held_out
 
@@ -27,8 +28,8 @@ class Pictures:
         self._drawn = [render(pair.source).pixels for pair in self._pairs]
         self.taken = 0
 
-    def take(self, count: int, **knobs: Any) -> list[EditRequest]:
-        """The next ones; seeds are their numbers, knobs EditRequest's fields."""
+    def take(self, count: int, **options: Any) -> list[EditRequest]:
+        """The next ones; seeds are their numbers, options EditRequest's fields."""
         numbers = range(self.taken, self.taken + count)
         self.taken += count
         which = len(self._pairs)
@@ -37,7 +38,7 @@ class Pictures:
                 unseen(self._drawn[number % which], number),
                 self._pairs[number % which].instruction,
                 seed=number,
-                **knobs,
+                **options,
             )
             for number in numbers
         ]
@@ -55,7 +56,7 @@ def for_perf_analyzer(requests: Sequence[EditRequest], path: Path) -> Path:
                             "content": _content(request_to_values(request)[tensor.name]),
                             "shape": list(tensor.dims),
                         }
-                        for tensor in INPUTS
+                        for tensor in FIELDS
                     }
                     for request in requests
                 ]

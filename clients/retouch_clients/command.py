@@ -10,7 +10,7 @@ import click
 from rich.markup import escape
 
 from retouch.api.errors import RequestError
-from retouch.api.request import VERSION
+from retouch.api.version import VERSION
 from retouch.artifacts.manifest import ArtifactError
 from retouch.launcher.server import ServerError
 from retouch.util.extras import MissingExtraError

@@ -1,5 +1,4 @@
-"""What an edit may be asked for beside its sentence, as options: the same for every command that
-edits."""
+"""The options of every command that edits, by the table of request fields."""
 
 from __future__ import annotations
 
@@ -9,11 +8,13 @@ from typing import Any
 
 import click
 
-from retouch.api.request import MAX_INSTRUCTION, MAX_REFERENCES, PRECISIONS, parse_format
+from retouch.api.answer_format import parse_format
+from retouch.api.fields import FIELDS, Field
+from retouch.api.limits import MAX_INSTRUCTION
 
 
 class Text(click.ParamType):
-    """What a request can hold: bytes that are not UTF-8 reach a command as half characters."""
+    """UTF-8 text. Other bytes reach a command as surrogates, which a request cannot hold."""
 
     name = "text"
 
@@ -26,14 +27,14 @@ class Text(click.ParamType):
 
 
 class Sentence(Text):
-    """What is to change; a blank one is a wrong call."""
+    """An instruction; a blank one is a usage error."""
 
     name = "sentence"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not super().convert(value, param, ctx).strip():
             self.fail(
-                f"it is blank; say in 1 to {MAX_INSTRUCTION} characters what should change",
+                f"it is blank; send a sentence of 1 to {MAX_INSTRUCTION} characters",
                 param,
                 ctx,
             )
@@ -44,98 +45,100 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 TEXT = Text()
 SENTENCE = Sentence()
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}  # by format
+DEFAULTS = {  # of options that have no value where they are left out, as help shows them
+    "SEED": "random",
+    "FORMAT": "by the name of the result, or png",
+}
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-OPTIONS = (
-    click.option(
-        "--seed",
-        type=int,
-        help="The same seed gives the same image.  [default: another for each edit, told]",
-    ),
-    click.option("--steps", type=int, default=0, help="0: the model's default."),
-    click.option("--guidance", type=float, default=0.0, help="0: the model's default."),
-    click.option(
-        "--precision",
-        type=TEXT,
-        default="auto",
-        show_default=True,
-        help=f"{', '.join(PRECISIONS)}, or a lane with an adapter, as bf16-sketch.",
-    ),
-    click.option("--region", type=TEXT, default="auto", show_default=True, help="auto or full."),
-    click.option("--mask", type=FILE, help="White = may change."),
-    click.option(
-        "--negative",
-        type=TEXT,
-        default="",
-        help="What the result should not be; counts with --true-cfg above 1.",
-    ),
-    click.option("--true-cfg", type=float, default=0.0, help="0: the model's default; 1: none."),
-    click.option(
-        "--reference",
-        "references",
-        type=FILE,
-        multiple=True,
-        help=f"A further image that the sentence speaks of; up to {MAX_REFERENCES} times.",
-    ),
-    click.option(
-        "--format",
-        type=TEXT,
-        help="png, jpeg, webp or `jpeg;quality=90`; with `;first_frame`, of an animated image the first.  "
-        "[default: by the name of the result, or png]",
-    ),
-    click.option(
-        "--deadline-ms",
-        type=int,
-        default=0,
-        help="The server gives up after so many milliseconds; 0: never.",
-    ),
-    click.option("--priority", type=int, default=0, help="1: before others."),
-    click.option(
-        "--step-cache",
-        type=float,
-        default=0.0,
-        help="Reuse a step's result while it changes by less; 0: never, 1 at most.",
-    ),
-)
+TYPES = {
+    int: int,
+    float: float,
+    str: TEXT,
+    bytes: TEXT,
+    tuple: FILE,
+}  # of options, by fields' types
+
+
+def option(field: Field, default: Any = None) -> Option:
+    """The command line's option of a field, with its own `default`, or the table's if that is
+    None."""
+    value = field.default if default is None else default
+    value = value.decode() if isinstance(value, bytes) else value
+    if field.name in DEFAULTS:
+        value = None
+        shown = DEFAULTS[field.name]
+    else:
+        shown = value not in ("", 0, ())
+    help = field.help
+    if field.type is tuple:
+        help += " Repeat the option for more."
+    if field.type is not bytes:  # a mask has an option of its own
+        help += f"  [{field.check.allowed}]"
+    return click.option(
+        field.option,
+        field.attribute,
+        type=TYPES[field.type],
+        multiple=field.type is tuple,
+        default=value,
+        show_default=shown,
+        help=help,
+    )
+
+
+def options() -> list[Option]:
+    """Those of every command that edits, in the table's order; a mask's file stands beside
+    REGION."""
+    shared = []
+    for field in FIELDS:
+        if field.option and field.column:
+            shared.append(option(field))
+        if field.name == "REGION":
+            mask_help = "A mask of the image's size: white may change."
+            shared.append(click.option("--mask", type=FILE, help=mask_help))
+    return shared
+
+
 FORCE = click.option("-f", "--force", is_flag=True, help="Overwrite results of the same name.")
 TIMEOUT = click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="Give an edit up after so long, all tries together.",
+    help="Give an edit up after this time, all attempts together.",
 )
 
 
-def knobs(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command with all OPTIONS, which `asked` makes the request's fields of."""
-    for option in reversed(OPTIONS):
-        command = option(command)
+def edit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with all `options`, whose values `request_options` takes."""
+    for decorate in reversed(options()):
+        command = decorate(command)
     return command
 
 
-def asked(options: dict[str, Any]) -> dict[str, Any]:
-    """EditRequest's fields by the values of OPTIONS, without a seed and a format where none is
-    given; files stay paths until they are `read`."""
-    fields = {
+def request_options(values: dict[str, Any]) -> dict[str, Any]:
+    """EditRequest's attributes by the values of `options`, without a seed and a format where the
+    command has none. Files stay paths until `read_files` reads them."""
+    attributes = {
         name: value
-        for name, value in options.items()
-        if name not in ("seed", "format") or value is not None
+        for name, value in values.items()
+        if name.upper() not in DEFAULTS or value is not None
     }
-    mask = fields.pop("mask")
-    region = fields["region"]
-    return fields | {"region": mask or region.encode()}
+    mask = attributes.pop("mask")
+    region = attributes["region"]
+    return attributes | {"region": mask or region.encode()}
 
 
-def read(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with the files' bytes in place of their paths."""
+def read_files(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes with files' bytes in place of their paths; OSError."""
 
     def bytes_of(value: Any) -> Any:
         if isinstance(value, (tuple, list)):
             return tuple(map(bytes_of, value))
         return value.read_bytes() if isinstance(value, Path) else value
 
-    return {name: bytes_of(value) for name, value in fields.items()}
+    return {name: bytes_of(value) for name, value in attributes.items()}
 
 
 def suffix_of(format_: str) -> str:
-    """A file name's end by a FORMAT; RequestError."""
+    """The suffix of a file name by a FORMAT; RequestError."""
     return SUFFIXES[parse_format(format_).name]

@@ -7,22 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from retouch.api.errors import RequestError
-from retouch.api.request import INPUTS
-from retouch_clients.edit_options import knobs
+from retouch.api.fields import FIELDS
 
-ARGUMENTS = ("IMAGE", "INSTRUCTION")  # the command line calls them so as well
-
-
-def _options() -> dict[str, str]:
-    """What is typed, by tensor: by the table of options, or the tensor's own name for those beside
-    it."""
-    command = knobs(lambda: None)
-    typed = {parameter.name: parameter.opts[0] for parameter in command.__click_params__}
-    names = (tensor.name for tensor in INPUTS if tensor.name not in ARGUMENTS)
-    return {name: typed.get(name.lower(), f"--{name.lower().replace('_', '-')}") for name in names}
-
-
-OPTION_OF = _options()
+OPTION_OF = {field.name: field.option for field in FIELDS if field.option}
 
 
 def with_options(failure: RequestError, has_mask: bool) -> RequestError:

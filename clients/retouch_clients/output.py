@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from retouch.api.request import parse_format
+from retouch.api.answer_format import parse_format
 
 SUFFIXES = {
     ".png": "png",

@@ -37,16 +37,21 @@ def calibrate(repository: Path, lane: str, runner: str = "onnx") -> Path:
     exported."""
     folder = repository / f"denoiser_{lane}" / "1"
     denoiser = Denoiser(folder, backend_of(runner))
-    kept, held = sizes(denoiser)  # first: a runtime keeps the memory that it once took
+    kv_bytes, activation_bytes = bytes_per_token(denoiser)  # first: a runtime keeps its memory
     points = list(points_of(denoiser.family))
     measured = [
         measure(denoiser, *point)
         for point in track(points, f"measuring {lane}", console=console, transient=True)
     ]
-    found = replace(cost_model.fit(measured), kept=kept, held=held, beside=beside(denoiser))
-    show(lane, found, measured, denoiser.workers)
+    cost = replace(
+        cost_model.fit(measured),
+        kv_bytes_per_token=kv_bytes,
+        activation_bytes_per_token=activation_bytes,
+        contention=contention(denoiser),
+    )
+    show(lane, cost, measured, denoiser.workers)
     return cost_model.save(
-        found, measured, f"{platform.processor() or platform.machine()}, {runner}", folder
+        cost, measured, f"{platform.processor() or platform.machine()}, {runner}", folder
     )
 
 
@@ -58,22 +63,21 @@ def points_of(family: Family) -> Iterator[tuple[int, float, Size]]:
             yield from ((batch, share, size) for batch in BATCHES)
 
 
-def sizes(denoiser: Denoiser) -> tuple[float, float]:
-    """Bytes that an edit keeps for each reference token, and that a step holds for each token of
-    either kind."""
+def bytes_per_token(denoiser: Denoiser) -> tuple[float, float]:
+    """Bytes that an edit keeps for a reference token, and that a step takes for a token of either
+    kind."""
     with edits(denoiser, BATCHES[-1], 1, usual(denoiser)) as several:
         for edit in several:  # their references are not the step's
-            denoiser.look(edit.wanted.latents)
-        held = footprint(lambda: denoiser.step(several))
-        size, tokens = (
-            several[0].size,
-            BATCHES[-1] * (several[0].size.tokens + several[0].size.reference),
-        )
-        return several[0].nbytes / size.reference, held / tokens or Cost().held
+            denoiser.prefill(edit.request.latents)
+        activations = footprint(lambda: denoiser.step(several))
+        key = several[0].batch_key
+        tokens = BATCHES[-1] * (key.target_tokens + key.reference_tokens)
+        kv_bytes = several[0].nbytes / key.reference_tokens
+        return kv_bytes, activations / tokens or Cost().activation_bytes_per_token
 
 
-def beside(denoiser: Denoiser) -> float:
-    """How many times longer a step takes when all workers step."""
+def contention(denoiser: Denoiser) -> float:
+    """The ratio of step times with all workers busy to those of one."""
 
     def spent(workers: int) -> float:
         with ThreadPoolExecutor(workers) as threads:
@@ -104,9 +108,8 @@ def measure(denoiser: Denoiser, batch: int, share: float, size: Size) -> Measure
             denoiser.step(several)
             if turn >= WARM_UP:
                 seconds.append(time.perf_counter() - begin)
-        return Measured(
-            batch, several[0].size.tokens, several[0].size.reference, statistics.median(seconds)
-        )
+        key = several[0].batch_key
+        return Measured(batch, key.target_tokens, key.reference_tokens, statistics.median(seconds))
 
 
 @contextlib.contextmanager
@@ -119,14 +122,14 @@ def edits(denoiser: Denoiser, batch: int, share: float, size: Size) -> Iterator[
             denoiser.end(edit)
 
 
-def show(lane: str, found: Cost, measured: list[Measured], workers: int) -> None:
+def show(lane: str, cost: Cost, measured: list[Measured], workers: int) -> None:
     table = Table(
         title=f"milliseconds of a step, {lane}",
         caption=(
-            f"a step {found.step * 1e3:.2f} ms, and for each edit {found.edit * 1e3:.2f} ms, each token "
-            f"{found.token * 1e6:.1f} µs, each pair of tokens that attend {found.pair * 1e9:.1f} ns;\n"
-            f"{found.kept / 1e3:.1f} kB kept for each reference token, {found.held / 1e3:.1f} kB held for each token in a step; "
-            f"{workers} side by side take {found.beside:.2f} times as long"
+            f"a step {cost.step * 1e3:.2f} ms, and for each edit {cost.edit * 1e3:.2f} ms, each token "
+            f"{cost.token * 1e6:.1f} µs, each pair of tokens that attend {cost.pair * 1e9:.1f} ns;\n"
+            f"{cost.kv_bytes_per_token / 1e3:.1f} kB kept for each reference token, {cost.activation_bytes_per_token / 1e3:.1f} kB held for each token in a step; "
+            f"{workers} side by side take {cost.contention:.2f} times as long"
         ),
     )
     for column in (
@@ -139,11 +142,11 @@ def show(lane: str, found: Cost, measured: list[Measured], workers: int) -> None
     ):
         table.add_column(column, justify="right")
     for each in measured:
-        point = each.batch, each.tokens, each.reference
-        alone = each.batch * found.seconds(1, each.tokens, each.reference)
+        point = each.batch, each.target_tokens, each.reference_tokens
+        alone = each.batch * cost.seconds(1, each.target_tokens, each.reference_tokens)
         table.add_row(
             *map(str, point),
-            *(f"{value * 1e3:.2f}" for value in (each.seconds, found.seconds(*point), alone)),
+            *(f"{value * 1e3:.2f}" for value in (each.seconds, cost.seconds(*point), alone)),
         )
     console.print(table)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from retouch.api.errors import RequestError
-from retouch.api.request import MAX_INSTRUCTION
+from retouch.api.limits import MAX_INSTRUCTION
 from retouch.imaging import images
 from retouch_export.file_modes import make_like_parent, share_file
 

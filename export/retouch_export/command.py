@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from retouch.api.request import LANES
+from retouch.api.lanes import LANES
 from retouch.util import extras
 from retouch_export import templates
 from retouch_export.checkpoint import Checkpoint

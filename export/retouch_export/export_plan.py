@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from retouch.api.request import LANES
+from retouch.api.lanes import LANES
 from retouch.artifacts.manifest import NAME as MANIFEST
 from retouch.artifacts.manifest import ArtifactError, read
 from retouch.artifacts.tensorrt_plan import PlanInfo

@@ -9,7 +9,7 @@ import torch
 from diffusers import Flux2Transformer2DModel
 from torch import Tensor
 
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch.diffusion.latents import reference_ids, target_ids
 from retouch.networks.flux2_passes import Reference, Step
 from retouch_export.graph import Graph, Shape

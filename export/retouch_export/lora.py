@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retouch.api.request import ADAPTER_NAME
+from retouch.api.lanes import ADAPTER_NAME
 from retouch_export.adapter import COMPONENT, Adapter, AdapterError, LowRank
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch_export.pipeline import Pipeline
 
 WIDE = 2  # bytes of a number in bfloat16

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch.diffusion.preview import FILE, SIDE
 
 IMAGES = 48

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from retouch.api.request import is_adapted, precision_of
+from retouch.api.lanes import is_adapted, precision_of
 from retouch_export.file_modes import make_like_parent, share_file
 from retouch_export.parts import Stage
 

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from retouch.api.request import precision_of
+from retouch.api.lanes import precision_of
 from retouch.artifacts.manifest import ArtifactError, Manifest, verify
 from retouch_export import sources
 from retouch_export.hashes import sha256

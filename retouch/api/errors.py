@@ -25,7 +25,8 @@ CODES: tuple[Code, ...] = get_args(Code)
 LONGEST = 1e8  # seconds of retry_after
 FIELD_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 TEXT = re.compile(
-    rf"(?P<message>.*) \[code=(?P<code>{'|'.join(CODES)})(?: field=(?P<field>{FIELD_NAME.pattern}))?"
+    rf"(?P<message>.*) \[code=(?P<code>{'|'.join(CODES)})"
+    rf"(?: field=(?P<field>{FIELD_NAME.pattern}))?"
     r"(?: retry_after=(?P<retry_after>\d{1,9}(?:\.\d{1,3})?))?\]",
     re.DOTALL | re.ASCII,
 )

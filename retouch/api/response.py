@@ -1,14 +1,20 @@
-"""What an edit answers: an image, how far it is, and what is known of it."""
+"""An edit's answers: an encoded image, its step, and its INFO."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
 
+from retouch.api.fields import Tensor
+
+ENSEMBLE_IMAGE = "EDITED"  # an ensemble cannot have an input and an output of one name
+OUTPUTS = (Tensor("IMAGE", "BYTES"), Tensor("STEP", "INT32", (2,)), Tensor("INFO", "BYTES"))
+
 
 @dataclass
 class Operation:
-    """One thing the parser understood. `box` is (x0, y0, x1, y1) of the target, each 0 to 1."""
+    """One operation that the parser found. `box` is (x0, y0, x1, y1) of the target, from 0 to
+    1."""
 
     op: str
     target: str = ""
@@ -18,7 +24,8 @@ class Operation:
 
 @dataclass
 class Region:
-    """The edited area: its box (x0, y0, x1, y1, each 0 to 1) and its share of the image."""
+    """The cells that are edited: their box (x0, y0, x1, y1, from 0 to 1) and share of the
+    image."""
 
     box: tuple[float, float, float, float]
     share: float
@@ -26,10 +33,9 @@ class Region:
 
 @dataclass
 class EditInfo:
-    """The JSON beside every image. `kind` is `preview` or `final`, `lane_reason` a sentence on why
-    this lane served it, `milliseconds` by stage plus `total`; `steps_reused` are those of `steps`
-    that STEP_CACHE spared the network; `notes` say what of the image the answer has not, a sentence
-    each."""
+    """The JSON of every image. `kind` is `preview` or `final`. `lane_reason` says in a sentence why
+    this lane was chosen. `milliseconds` are by stage, plus `total`. `steps_reused` of the `steps`
+    were taken from STEP_CACHE. `notes` name in sentences what the answer lacks of the image."""
 
     kind: str
     seed: int
@@ -58,7 +64,7 @@ class EditInfo:
 
 @dataclass
 class EditAnswer:
-    """One answer of a door: an encoded image, (steps done, steps in all), and its EditInfo."""
+    """One answer: an encoded image, (steps done, steps in all), and its EditInfo."""
 
     image: bytes
     step: tuple[int, int]

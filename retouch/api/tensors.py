@@ -1,5 +1,5 @@
-"""Tensors between the models and what they mean: a request from a door's inputs, the outputs of its
-answer, and those that it asks of a stage."""
+"""Tensors of the models: a request from an endpoint's inputs, an endpoint's outputs from an answer,
+and the outputs that a call asks of a stage."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from retouch.api.errors import RequestError
-from retouch.api.request import INPUTS, EditRequest, request_from_values
+from retouch.api.checks import refuse
+from retouch.api.fields import FIELDS
+from retouch.api.request import EditRequest, request_from_values
 from retouch.api.response import EditAnswer
 
-# what a call between models asks back; a contract test holds it against the configs
+# outputs that a call asks of a stage; a contract test holds them against the configs
 ANSWERS = {
     "vl_parser": [
         "QUERIES",
@@ -30,16 +31,16 @@ ANSWERS = {
 
 
 def request_of(row: dict[str, Any]) -> EditRequest:
-    """EditRequest of one row of a door's inputs, of which optional ones may be absent;
+    """EditRequest of one row of an endpoint's inputs, without the optional ones that are absent;
     RequestError."""
-    for tensor in INPUTS:
-        if tensor.name in row and row[tensor.name].shape != tensor.dims:
-            raise RequestError(f"{tensor.name} must hold {tensor.dims[0]} value", field=tensor.name)
+    for field in FIELDS:
+        if field.name in row and row[field.name].shape != field.dims:
+            refuse(field.name, f"must hold {field.dims[0]} value")
     return request_from_values({name: value[0] for name, value in row.items()})
 
 
 def tensors_of(answer: EditAnswer) -> dict[str, np.ndarray]:
-    """A door's outputs."""
+    """An endpoint's outputs, each with a batch dimension of 1."""
     return {
         "IMAGE": np.array([[answer.image]], object),
         "STEP": np.array([answer.step], np.int32),
@@ -48,5 +49,5 @@ def tensors_of(answer: EditAnswer) -> dict[str, np.ndarray]:
 
 
 def outputs_of(model: str) -> list[str]:
-    """The outputs that a call asks of a stage, which every lane's denoiser has alike."""
+    """The outputs that a call asks of a stage; all denoisers have the same."""
     return ANSWERS["denoiser" if model.startswith("denoiser_") else model]

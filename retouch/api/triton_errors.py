@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from retouch.api.errors import Code, RequestError
-from retouch.api.request import INPUTS
+from retouch.api.fields import FIELDS
 
 WRAPPING = re.compile(r"(\[request id: .*?\] )?(in ensemble '[^']*', )?")  # before any error
 NO_REASON = "the server gave no reason"
@@ -34,7 +34,8 @@ FORMS: tuple[tuple[re.Pattern[str], Code], ...] = (
     (form(r"Exceeds maximum queue size\.?"), "UNAVAILABLE"),
     (
         form(
-            r"Server is stopping, scheduler for model .*has stopped accepting new inference requests"
+            r"Server is stopping, scheduler for model .*"
+            r"has stopped accepting new inference requests"
         ),
         "UNAVAILABLE",
     ),
@@ -112,7 +113,7 @@ def known_error(text: str) -> RequestError | None:
     for pattern in FIELD_FORMS:
         match = pattern.fullmatch(sentence)
         if match is not None:
-            is_field = match["field"] in {tensor.name for tensor in INPUTS}
+            is_field = match["field"] in {tensor.name for tensor in FIELDS}
             return RequestError(sentence, field=match["field"] if is_field else None)
     return None
 

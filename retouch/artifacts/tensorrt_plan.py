@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from retouch.api.request import precision_of
+from retouch.api.lanes import precision_of
 from retouch.artifacts.manifest import ArtifactError, Manifest
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from retouch.api.errors import RequestError
+from retouch.api.request import EditOptions, ImageInput
 from retouch.api.response import EditAnswer
 from retouch.client.base import Client
 from retouch.client.errors import in_queue
-from retouch.client.files import ImageInput, edit_request_beside
+from retouch.client.files import edit_request_beside
 from retouch.client.retry import Attempts
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class AsyncRetouch(Client):
@@ -31,11 +35,11 @@ class AsyncRetouch(Client):
         await self._over.close()
 
     async def edit(
-        self, image: ImageInput, instruction: str, **knobs: Any
+        self, image: ImageInput, instruction: str, **options: Unpack[EditOptions]
     ) -> AsyncIterator[EditAnswer]:
         """Answers as they come, the final one last. `aclose()` of the iterator cancels the edit, as
         does cancelling the task that waits for it."""
-        request = await edit_request_beside(image, instruction, **knobs)
+        request = await edit_request_beside(image, instruction, **options)
         attempts = Attempts(self.retries, self.timeout)
         while True:
             try:
@@ -50,9 +54,11 @@ class AsyncRetouch(Client):
                 pause = attempts.pause_after(in_queue(failure, request.deadline_ms))
             await asyncio.sleep(pause)
 
-    async def edit_one(self, image: ImageInput, instruction: str, **knobs: Any) -> EditAnswer:
+    async def edit_one(
+        self, image: ImageInput, instruction: str, **options: Unpack[EditOptions]
+    ) -> EditAnswer:
         """The final answer alone."""
-        async for answer in self.edit(image, instruction, **knobs):
+        async for answer in self.edit(image, instruction, **options):
             pass
         return answer
 

@@ -10,15 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from retouch.api.request import (
-    ENSEMBLE_IMAGE,
-    INPUTS,
-    LANES,
-    EditRequest,
-    as_base64,
-    request_to_values,
-)
-from retouch.api.response import EditAnswer, EditInfo
+from retouch.api.fields import FIELDS
+from retouch.api.lanes import LANES
+from retouch.api.limits import REGIONS
+from retouch.api.request import EditRequest, as_base64, request_to_values
+from retouch.api.response import ENSEMBLE_IMAGE, EditAnswer, EditInfo
 from retouch.api.triton_errors import read_error
 
 DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
@@ -34,7 +30,7 @@ def inputs_of(
     elsewhere, as in shared memory, is not in them."""
     values = request_to_values(request)
     inputs = []
-    for tensor in INPUTS:
+    for tensor in FIELDS:
         value = np.array([[values[tensor.name]]], DTYPES[tensor.datatype])
         infer_input = protocol.InferInput(tensor.name, value.shape, tensor.datatype)
         if not placed(infer_input, values[tensor.name]):
@@ -56,11 +52,11 @@ def answer_of(result: Any) -> EditAnswer:
 def body_of(request: EditRequest) -> str:
     """The request as JSON for generate_stream. JSON carries no bytes: files go and come as base64
     text."""
-    region = request.region if request.region in (b"auto", b"full") else as_base64(request.region)
-    text = replace(
-        request, image=as_base64(request.image), region=region, format=f"{request.format};base64"
-    )
-    values = request_to_values(text)
+    values = request_to_values(replace(request, format=f"{request.format};base64"))
+    for field in FIELDS:
+        value = values[field.name]
+        if field.type is bytes and value.decode("latin-1") not in REGIONS:
+            values[field.name] = as_base64(value)
     return json.dumps(
         {
             name: value.decode() if isinstance(value, bytes) else value

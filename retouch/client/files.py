@@ -8,35 +8,38 @@ import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
-from retouch.api.request import EditRequest
+from retouch.api.limits import REGIONS
+from retouch.api.request import EditOptions, EditRequest, ImageInput
 
 if TYPE_CHECKING:
     from PIL import Image
-
-ImageInput = Union[bytes, bytearray, memoryview, "os.PathLike[str]", IO[bytes], "Image.Image"]
+    from typing_extensions import Unpack
 
 ALLOWED = "bytes, bytearray, memoryview, a pathlib.Path, a file opened with 'rb', or a PIL image"
-REGIONS = ("auto", "full")
 PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")  # what a PNG holds without conversion
 
 
-def edit_request(image: ImageInput, instruction: str, **options: Any) -> EditRequest:
+def edit_request(
+    image: ImageInput, instruction: str, **options: Unpack[EditOptions]
+) -> EditRequest:
     """EditRequest of what a caller has, validated.
 
     `image`, `region` (a mask) and every entry of `references` may be any ImageInput; `region` may
     be "auto" or "full" too. TypeError for anything else, RequestError for values out of their
     limits, OSError for a path that cannot be read."""
-    options["image"] = encoded("image", image)
-    if "region" in options:
-        options["region"] = _region(options["region"])
-    if "references" in options:
-        options["references"] = _references(options["references"])
-    return EditRequest(instruction=instruction, **options).validate()
+    attributes: dict[str, Any] = {**options, "image": encoded("image", image)}
+    if "region" in attributes:
+        attributes["region"] = _region(attributes["region"])
+    if "references" in attributes:
+        attributes["references"] = _references(attributes["references"])
+    return EditRequest(instruction=instruction, **attributes).validate()
 
 
-async def edit_request_beside(image: ImageInput, instruction: str, **options: Any) -> EditRequest:
+async def edit_request_beside(
+    image: ImageInput, instruction: str, **options: Unpack[EditOptions]
+) -> EditRequest:
     """The same in a thread where something has to be read or encoded, so that the event loop goes
     on."""
     if (

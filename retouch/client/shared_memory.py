@@ -21,6 +21,7 @@ from typing import Any
 from tritonclient.utils import InferenceServerException
 
 from retouch.api.errors import RequestError
+from retouch.api.fields import FIELDS
 from retouch.api.request import EditRequest, request_to_values
 from retouch.api.triton_errors import (
     CANNOT_OPEN,
@@ -32,7 +33,7 @@ from retouch.api.triton_errors import (
 from retouch.launcher.secret import grpc_headers, secret_of
 
 FOLDER = Path("/dev/shm")
-FILES = ("IMAGE", "REGION", "REFERENCES")  # the inputs that are worth it
+FILES = tuple(field.name for field in FIELDS if field.is_file)  # the inputs that are worth it
 LEAST = 1 << 20  # bytes
 GRACE = 1.0  # seconds after an edit was left: the server has read its inputs by then, or never will
 PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from retouch.api.errors import RequestError
-from retouch.api.request import EditRequest
+from retouch.api.request import EditOptions, EditRequest, ImageInput
 from retouch.api.response import EditAnswer
 from retouch.client.base import Client
 from retouch.client.errors import in_queue
-from retouch.client.files import ImageInput, edit_request
+from retouch.client.files import edit_request
 from retouch.client.retry import Attempts
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Retouch(Client):
@@ -32,21 +35,26 @@ class Retouch(Client):
     def close(self) -> None:
         self._over.close()
 
-    def edit(self, image: ImageInput, instruction: str, **knobs: Any) -> Iterator[EditAnswer]:
-        """Answers as they come, the final one last; knobs are EditRequest's fields, left-out ones
-        its defaults.
+    def edit(
+        self, image: ImageInput, instruction: str, **options: Unpack[EditOptions]
+    ) -> Iterator[EditAnswer]:
+        """Yield previews, then the final answer. Options that are left out have EditRequest's
+        defaults.
 
-        `image`, `region` (a mask) and each of `references` may be bytes, a bytearray, a memoryview,
-        a pathlib.Path, a file opened with 'rb' or a PIL image; TypeError for anything else.
+        `image`, `region` (a mask) and every entry of `references` may be bytes, a bytearray, a
+        memoryview, a pathlib.Path, a file opened with 'rb' or a PIL image; TypeError for anything
+        else.
 
         RequestError says what was wrong: INVALID_ARGUMENT before anything is sent, where it can be
         seen here; DEADLINE_EXCEEDED, also when `timeout` is over; UNAVAILABLE when no attempt was
         taken on; INTERNAL. Leaving the iterator early cancels the edit."""
-        return self._attempts(edit_request(image, instruction, **knobs))
+        return self._attempts(edit_request(image, instruction, **options))
 
-    def edit_one(self, image: ImageInput, instruction: str, **knobs: Any) -> EditAnswer:
+    def edit_one(
+        self, image: ImageInput, instruction: str, **options: Unpack[EditOptions]
+    ) -> EditAnswer:
         """The final answer alone."""
-        *_, answer = self.edit(image, instruction, **knobs)
+        *_, answer = self.edit(image, instruction, **options)
         return answer
 
     def lanes(self) -> tuple[str, ...]:

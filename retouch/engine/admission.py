@@ -1,8 +1,8 @@
-"""Whether an edit can be taken on: there are bounds on how many run and on what they keep, and
-deadlines to be met.
+"""Admission: whether an edit can start now.
 
-Whoever is refused is told at once, and when to come again; nothing waits without bound.
-"""
+Bounds hold for the number of running edits and for the memory that they keep. A deadline must be
+reachable. An edit that cannot start is refused at once, with the time to retry; no queue is
+unbounded."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from dataclasses import dataclass
 
 from retouch.api.errors import RequestError
 from retouch.engine.cost_model import Cost
-from retouch.engine.scheduler import Candidate, work
+from retouch.engine.scheduler import Candidate, remaining_seconds
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of all edits together: how many, and the bytes that they keep between their steps. One alone
-    is always taken."""
+    """Limits over all admitted edits: their number, and the bytes that they keep between steps. A
+    single edit is always admitted."""
 
     edits: int = 64
     bytes: int = 1 << 30
 
 
-def refuse(
+def check_admission(
     edit: Candidate,
     others: Sequence[Candidate],
     limits: Limits,
     cost: Cost,
-    pace: float = 0.0,
+    slowdown: float = 0.0,
     workers: int = 1,
 ) -> None:
-    """RequestError when `edit` cannot be taken on beside the `others`, which `workers` step side by
-    side.
+    """RequestError when `edit` cannot run beside the `others`, which `workers` threads step.
 
-    `pace` is how many times longer steps take than `cost` says, 0.0 as long as it is not known:
-    then no deadline is too short."""
-    kept = sum(cost.kept * each.size.reference for each in (*others, edit))
-    if others and (len(others) >= limits.edits or kept > limits.bytes):
-        wait = sum(work(each, cost, pace or 1.0) for each in others) / workers
+    `slowdown` is the ratio of measured step times to those of `cost`, 0.0 before the first step.
+    Without it no deadline is too short."""
+    tokens = sum(candidate.batch_key.reference_tokens for candidate in (*others, edit))
+    is_memory_full = cost.kv_bytes_per_token * tokens > limits.bytes
+    if others and (len(others) >= limits.edits or is_memory_full):
+        work = sum(remaining_seconds(other, cost, slowdown or 1.0) for other in others)
+        retry_after = max(work / workers, 0.1)
         reason = f"{len(others)} edits are running already" + (
-            " and keep as much as they may" if kept > limits.bytes else ""
+            " and keep as much as they may" if is_memory_full else ""
         )
-        pause = max(wait, 0.1)
         raise RequestError(
-            f"{reason}; try again in {pause:.1f} s", "UNAVAILABLE", retry_after=pause
+            f"{reason}; try again in {retry_after:.1f} s", "UNAVAILABLE", retry_after=retry_after
         )
-    own = work(edit, cost, pace)
-    if time.monotonic() + own > edit.deadline:
+    needed = remaining_seconds(edit, cost, slowdown)
+    if time.monotonic() + needed > edit.deadline:
         raise RequestError(
-            f"DEADLINE_MS leaves too little: denoising alone takes about {own * 1000:.0f} ms; allow more time or "
-            "ask for fewer steps",
+            f"DEADLINE_MS leaves too little: denoising alone takes about {needed * 1000:.0f} ms; "
+            "allow more time or ask for fewer steps",
             "DEADLINE_EXCEEDED",
             field="DEADLINE_MS",
         )

@@ -1,9 +1,8 @@
-"""What a step costs: seconds and bytes by how many edits share it, their target tokens and their
-reference tokens.
+"""The cost of a step: seconds and bytes by its batch size, target tokens and reference tokens.
 
-`make calibrate` measures it for a machine and a lane and writes `cost.json` beside the lane's
-graphs. Without that file the defaults hold: relations, found on two CPU cores with the shipped
-checkpoint, which the running loop's pace turns into seconds."""
+`retouch profile` measures it on this machine and writes `cost.json` beside the lane's graphs.
+Without that file the defaults hold. They were measured on two CPU cores with the shipped
+checkpoint; the running engine scales them by the step times that it measures."""
 
 from __future__ import annotations
 
@@ -15,105 +14,109 @@ from pathlib import Path
 import numpy as np
 
 NAME = "cost.json"
+SECONDS = ("step", "edit", "token", "pair")
+BYTES = ("kv_bytes_per_token", "activation_bytes_per_token")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of a step shared by `batch` edits of `tokens` target and `reference` reference tokens
-    each."""
+    """Seconds of a step of `batch` edits, with this many target and reference tokens an edit."""
 
     batch: int
-    tokens: int
-    reference: int
+    target_tokens: int
+    reference_tokens: int
     seconds: float
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a step, of each edit in it, of each of its target tokens, and of each pair of
-    tokens that attend.
+    """The cost model of a lane.
 
-    Bytes `kept` by an edit between its steps for each reference token, and `held` by a step for
-    each token of either kind that is in it. `beside` is how many times longer steps take when all
-    workers step at once: 1 where each has a core of its own, as many as there are workers where
-    they gain nothing."""
+    Seconds: of a `step`, of every `edit` in it, of every target `token`, and of every `pair` of
+    tokens that attend. Bytes: `kv_bytes_per_token` an edit keeps between its steps for a reference
+    token; `activation_bytes_per_token` a step takes for a token of either kind. `contention` is the
+    ratio of step times with all workers busy to those of one: 1 where every worker has a core of
+    its own, the number of workers where they gain nothing."""
 
     step: float = 8e-4
     edit: float = 2e-4
     token: float = 5e-5
     pair: float = 5e-8
-    kept: float = 16e3
-    held: float = 64e3
-    beside: float = 1.0
+    kv_bytes_per_token: float = 16e3
+    activation_bytes_per_token: float = 64e3
+    contention: float = 1.0
 
-    def seconds(self, batch: int, tokens: int, reference: int) -> float:
-        return float(
-            np.dot(_terms(batch, tokens, reference), (self.step, self.edit, self.token, self.pair))
-        )
+    def seconds(self, batch: int, target_tokens: int, reference_tokens: int) -> float:
+        """Seconds of a step of `batch` edits."""
+        terms = _terms(batch, target_tokens, reference_tokens)
+        return float(np.dot(terms, (self.step, self.edit, self.token, self.pair)))
 
-    def bytes(self, batch: int, tokens: int, reference: int) -> float:
-        """That a step holds while it runs."""
-        return batch * (tokens + reference) * self.held
+    def activation_bytes(self, batch: int, target_tokens: int, reference_tokens: int) -> float:
+        """Bytes that a step of `batch` edits takes while it runs."""
+        return batch * (target_tokens + reference_tokens) * self.activation_bytes_per_token
 
-    def workers(self, most: int) -> int:
-        """How many of at most so many workers step side by side at a gain."""
-        return most if self.beside < most else 1
+    def workers(self, limit: int) -> int:
+        """How many workers to run: `limit` where steps side by side gain, else 1."""
+        return limit if self.contention < limit else 1
 
-    def mean_wait(self, batch: int, tokens: int, reference: int) -> float:
-        """Seconds until an edit's step is done, as a mean over `batch` edits that take it one after
-        the other."""
-        return (batch + 1) / 2 * self.seconds(1, tokens, reference)
+    def mean_wait(self, batch: int, target_tokens: int, reference_tokens: int) -> float:
+        """Mean seconds until an edit's step is done when `batch` edits step one by one."""
+        return (batch + 1) / 2 * self.seconds(1, target_tokens, reference_tokens)
 
 
 def fit(measured: Sequence[Measured]) -> Cost:
-    """The seconds, none below zero, with the least squares of relative errors; ValueError without
+    """The non-negative seconds with the least squares of relative errors; ValueError without
     measurements."""
     if not measured:
         raise ValueError("there is nothing measured to fit a cost to")
-    seconds = np.array([each.seconds for each in measured])
-    terms = (
-        np.array([_terms(each.batch, each.tokens, each.reference) for each in measured])
-        / seconds[:, None]
-    )
+    seconds = np.array([point.seconds for point in measured])
+    rows = [_terms(point.batch, point.target_tokens, point.reference_tokens) for point in measured]
+    terms = np.array(rows) / seconds[:, None]
     used = list(range(terms.shape[1]))
-    while True:  # whatever comes out below zero is none
-        found = np.linalg.lstsq(terms[:, used], np.ones(len(measured)), rcond=None)[0]
-        if (found >= 0).all():
+    while True:  # drop the most negative coefficient until none is negative
+        solution = np.linalg.lstsq(terms[:, used], np.ones(len(measured)), rcond=None)[0]
+        if (solution >= 0).all():
             break
-        used.pop(int(found.argmin()))
+        used.pop(int(solution.argmin()))
     costs = np.zeros(terms.shape[1])
-    costs[used] = found
+    costs[used] = solution
     return Cost(*map(float, costs))
 
 
 def load(folder: Path) -> Cost:
-    """The costs of a lane on this machine: those measured, where there are any that can be read, or
-    the defaults."""
+    """The measured cost of the lane in `folder`; the defaults without a readable file."""
     try:
-        text = json.loads((Path(folder) / NAME).read_text())
-        return Cost(**text["seconds"], **text.get("bytes", {}), beside=text.get("beside", 1.0))
+        content = json.loads((Path(folder) / NAME).read_text())
+        return Cost(
+            **content["seconds"],
+            **content.get("bytes", {}),
+            contention=content.get("contention", 1.0),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return Cost()
 
 
 def save(cost: Cost, measured: Sequence[Measured], machine: str, folder: Path) -> Path:
-    """Write costs and what they were fitted to; the file's path."""
+    """Write a cost and the measurements behind it; the path of the file."""
     path = Path(folder) / NAME
-    rows = [
-        asdict(each) | {"fitted": cost.seconds(each.batch, each.tokens, each.reference)}
-        for each in measured
-    ]
-    costs = asdict(cost)
-    told = {
+    values = asdict(cost)
+    content = {
         "machine": machine,
-        "seconds": {name: costs[name] for name in ("step", "edit", "token", "pair")},
-        "bytes": {name: costs[name] for name in ("kept", "held")},
-        "beside": cost.beside,
-        "measured": rows,
+        "seconds": {name: values[name] for name in SECONDS},
+        "bytes": {name: values[name] for name in BYTES},
+        "contention": cost.contention,
+        "measured": [_row(cost, point) for point in measured],
     }
-    path.write_text(json.dumps(told, indent=1) + "\n")
+    path.write_text(json.dumps(content, indent=1) + "\n")
     return path
 
 
-def _terms(batch: int, tokens: int, reference: int) -> tuple[float, ...]:
-    return 1, batch, batch * tokens, batch * tokens * (tokens + reference)
+def _row(cost: Cost, point: Measured) -> dict[str, float]:
+    fitted = cost.seconds(point.batch, point.target_tokens, point.reference_tokens)
+    return asdict(point) | {"fitted": fitted}
+
+
+def _terms(batch: int, target_tokens: int, reference_tokens: int) -> tuple[float, ...]:
+    """The factors of a step's seconds, in the order of SECONDS."""
+    pairs = batch * target_tokens * (target_tokens + reference_tokens)
+    return 1, batch, batch * target_tokens, pairs

@@ -1,5 +1,4 @@
-"""The diffusion transformer of a lane: edits of one size take a step together, on sources that it
-remembers."""
+"""The denoiser of a lane: one step of edits that share it, over cached references."""
 
 from __future__ import annotations
 
@@ -16,14 +15,14 @@ from retouch.families.denoise_request import Arrays, DenoiseRequest
 from retouch.families.registry import family_of
 from retouch.util.content_cache import Cache, key_of
 
-REFERENCE_BYTES = 64 << 20  # of keys and values of sources that no running edit needs
+REFERENCE_BYTES = 64 << 20  # of keys and values that no running edit needs
 
 
 class Denoiser:
-    """The graph `step` of a lane and, in a family that keeps it, `reference`, once an image.
+    """The lane's graph `step` and, in a family that caches references, its graph `reference`.
 
-    Such a reference's keys and values depend on the image alone: they serve every step, seed and
-    later turn on it, and stay in memory under the content of its latents."""
+    A reference's keys and values depend on its images alone. They serve every step, every seed and
+    later edits of the same image. `references` caches them by the content of the latents."""
 
     def __init__(
         self,
@@ -31,7 +30,7 @@ class Denoiser:
         runner: BackendFactory = OnnxBackend,
         reference_bytes: int = REFERENCE_BYTES,
     ):
-        """ArtifactError when a graph is not what the folder's manifest says, or cannot run here."""
+        """ArtifactError when a graph differs from the folder's manifest, or cannot run here."""
         self._step = runner(folder, "step")
         self.manifest = self._step.manifest
         self.settings = self.manifest.settings
@@ -39,49 +38,49 @@ class Denoiser:
         self._reference = (
             runner(folder, "reference", keep=("k", "v")) if self.family.caches_reference else None
         )
-        self._preview = PreviewMap.load(folder)
+        self._preview_map = PreviewMap.load(folder)
         self.references = Cache(reference_bytes)
 
     @property
     def workers(self) -> int:
-        """How many steps gain from running side by side."""
+        """How many steps can run side by side at a gain."""
         return self._step.workers
 
-    def look(self, latents: np.ndarray) -> None:
-        """Remember the source with `latents` [C, h, w] ahead of its edits: it waits for nothing
-        that a parser says."""
+    def prefill(self, latents: np.ndarray) -> None:
+        """Cache the keys and values of a source image, latents [C, h, w], ahead of its edits."""
         if self._reference:
-            self.references.get(key_of(latents), lambda: self._see(latents))
+            self.references.get(key_of(latents), lambda: self._encode_reference(latents))
 
-    def begin(self, wanted: DenoiseRequest) -> EditState:
-        """An edit before its first step; `end` must follow, however it ends."""
+    def begin(self, request: DenoiseRequest) -> EditState:
+        """An edit before its first step. `end` must follow, however the edit ends."""
+        images = (request.latents, *request.extra_references)
         return EditState(
-            wanted,
+            request,
             self.family,
             self.settings["default_steps"],
-            self._preview,
-            key_of(wanted.latents, *wanted.extra_references),
+            self._preview_map,
+            key_of(*images) if self._reference else None,
         )
 
     def end(self, edit: EditState) -> None:
-        """Its source need not be remembered for it any longer."""
+        """Release the edit's reference. A second call does nothing."""
         if edit.reference is not None:
             edit.reference = None
-            self.references.unpin(edit.key)
+            self.references.unpin(edit.reference_key)
 
     def step(self, edits: Sequence[EditState]) -> list[Progress]:
-        """One step of edits of one size, in one run; what each gets does not depend on the
-        others."""
-        if not len(edits[0].cells):  # nothing to denoise: the source is the result
+        """One step of edits with equal batch keys, in one run. An edit's result does not depend on
+        the others."""
+        if not len(edits[0].cells):  # an empty region: the result is the source image
             return [edit.advance(np.zeros_like(edit.tokens)) for edit in edits]
-        found = dict.fromkeys(edits, ())
-        if due := [edit for edit in edits if not edit.reuses]:
-            found |= zip(due, self._velocities(due))
-        return [edit.advance(*velocities) for edit, velocities in found.items()]
+        velocities = dict.fromkeys(edits, ())
+        if due := [edit for edit in edits if not edit.reuses_velocity]:
+            velocities |= zip(due, self._velocities(due))
+        return [edit.advance(*own) for edit, own in velocities.items()]
 
-    def run(self, wanted: DenoiseRequest) -> Iterator[Progress]:
-        """One edit alone, one Progress a step; closing the iterator ends it."""
-        edit = self.begin(wanted)
+    def run(self, request: DenoiseRequest) -> Iterator[Progress]:
+        """One edit alone, one Progress a step. Closing the iterator ends the edit."""
+        edit = self.begin(request)
         try:
             while edit.steps:
                 yield from self.step([edit])
@@ -89,30 +88,30 @@ class Denoiser:
             self.end(edit)
 
     def _velocities(self, edits: Sequence[EditState]) -> list[tuple[np.ndarray, ...]]:
-        """Of each edit's tokens [n, width], with and, where there is one, against its
-        instruction."""
+        """Velocities [n, width] of every edit: for its prompt and, if it has one, its negative."""
         rows = [edit.inputs() for edit in edits]
-        # the first of all, then the second: a negative instruction need not be as long as its
-        # positive
-        return list(
-            zip(*(self._run(edits, [row[which] for row in rows]) for which in range(len(rows[0]))))
-        )
+        # one run for the prompts, one for the negatives: they may differ in length
+        prompts = range(len(rows[0]))
+        runs = [self._run(edits, [row[prompt] for row in rows]) for prompt in prompts]
+        return list(zip(*runs))
 
     def _run(self, edits: Sequence[EditState], rows: list[Arrays]) -> np.ndarray:
         """Velocities [B, n, width] of the edits' tokens."""
         if self._reference:
-            rows = [row | self._kept(edit) for row, edit in zip(rows, edits)]
-        velocity = self._step.run(**{name: [row[name] for row in rows] for name in rows[0]})[
-            "velocity"
-        ]
+            rows = [row | self._reference_of(edit) for row, edit in zip(rows, edits)]
+        batch = {name: [row[name] for row in rows] for name in rows[0]}
+        velocity = self._step.run(**batch)["velocity"]
         return velocity[:, : len(edits[0].cells)]
 
-    def _kept(self, edit: EditState) -> Arrays:
+    def _reference_of(self, edit: EditState) -> Arrays:
+        """The edit's keys and values, pinned until `end`."""
         if edit.reference is None:
+            images = (edit.request.latents, *edit.request.extra_references)
             edit.reference = self.references.pin(
-                edit.key, lambda: self._see(edit.wanted.latents, *edit.wanted.extra_references)
+                edit.reference_key, lambda: self._encode_reference(*images)
             )
         return edit.reference
 
-    def _see(self, *images: np.ndarray) -> Arrays:
+    def _encode_reference(self, *images: np.ndarray) -> Arrays:
+        """Keys and values of images, latents [C, h, w] each."""
         return self._reference.run(**self.family.reference_inputs(*images))

@@ -1,4 +1,4 @@
-"""One edit's way through the denoiser: its tokens, what they see, and what comes of each step."""
+"""The state of one edit in the denoiser: its tokens, its inputs and its progress."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from retouch.util.content_cache import size_of
 
 @dataclass
 class Progress:
-    """After `step` of `steps`: `preview` uint8 [H/4, W/4, 3] where due, `latents` [C, h, w] at the
-    end. `reused` when the step was taken with a velocity from before."""
+    """After `step` of `steps`: `preview` uint8 [H/4, W/4, 3] where one is due, `latents` [C, h, w]
+    after the last step. `reused` when the step reused the previous velocity."""
 
     step: int
     steps: int
@@ -29,8 +29,8 @@ class Progress:
     latents: np.ndarray | None = None
     reused: bool = False
 
-    def tensors(self) -> dict[str, np.ndarray] | None:
-        """What is to be sent, empty where there is none; None when nothing is."""
+    def tensors(self) -> Arrays | None:
+        """The tensors of an answer; None when this step has none. A missing image is empty."""
         if self.preview is None and self.latents is None:
             return None
         return {
@@ -42,127 +42,132 @@ class Progress:
 
 @dataclass(eq=False)
 class EditState:
-    """An edit between its steps. `reference` are its source's keys and values, once they are known,
-    kept under `key`."""
+    """An edit between its steps. `reference` holds the keys and values of its images, once they are
+    known; the reference cache has them under `reference_key`."""
 
-    wanted: DenoiseRequest
+    request: DenoiseRequest
     family: Family
     default_steps: int
-    preview: PreviewMap
-    key: Hashable = None
-    reference: dict[str, np.ndarray] | None = None
+    preview_map: PreviewMap
+    reference_key: Hashable = None
+    reference: Arrays | None = None
     done: int = 0
     _fixed: list[Arrays] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        wanted = self.wanted
+        """RequestError for more reference images than the family takes."""
+        request = self.request
         family = self.family
-        if len(wanted.extra_references) > family.max_references:
+        if len(request.extra_references) > family.max_references:
             raise RequestError(
-                f"this checkpoint takes {family.max_references} reference images beside the edited one",
+                f"this checkpoint takes {family.max_references} reference images beside the edited "
+                "one",
                 field="REFERENCES",
             )
-        self.total = wanted.steps or self.default_steps
-        self.grid = family.grid(wanted.latents)
-        self.source = family.pack(wanted.latents)
-        self._reference = len(self.source) + sum(
-            len(family.pack(each)) for each in wanted.extra_references
+        self.total = request.steps or self.default_steps
+        self.grid = family.grid(request.latents)
+        self.source = family.pack(request.latents)
+        self._reference_tokens = len(self.source)
+        self._reference_tokens += sum(
+            len(family.pack(latents)) for latents in request.extra_references
         )
-        denoised = (
-            rounded(wanted.region, self.grid)
-            if family.supports_regions
-            else wanted.region | wanted.region.any()
-        )
-        self.cells = np.flatnonzero(denoised)
-        self._edited = (
-            wanted.region[self.cells] if family.supports_regions else np.ones(len(self.cells), bool)
-        )
-        self.tokens = family.noise(wanted.seed, wanted.latents)[self.cells]
+        self.cells, self._in_region = self._choose_cells()
+        self.tokens = family.noise(request.seed, request.latents)[self.cells]
         self._sigmas = family.sigmas(self.total, len(self.source))
-        self._due = preview_steps(self.total, wanted.previews)
-        self._cache = StepCache(wanted.step_cache)
+        self._preview_steps = preview_steps(self.total, request.previews)
+        self._cache = StepCache(request.step_cache)
 
     @property
     def steps(self) -> int:
-        """Those still to take."""
+        """The steps that are left."""
         return self.total - self.done
 
     @property
-    def size(self) -> BatchKey:
-        """Families that take their whole target at once tell a step where its tokens lie but once
-        for all of its edits."""
-        wanted = self.wanted
-        shapes = [each.shape for said in self._said for each in said.values()]
-        shapes += [each.shape for each in wanted.extra_references]
-        whole = () if self.family.supports_regions else wanted.latents.shape
-        return BatchKey(len(self.cells), self._reference, (*shapes, whole))
+    def batch_key(self) -> BatchKey:
+        """Families without `supports_regions` have one position table for all edits of a step. So
+        their edits must have equal grids too."""
+        request = self.request
+        shapes = [array.shape for prompt in self._prompts for array in prompt.values()]
+        shapes += [latents.shape for latents in request.extra_references]
+        whole = () if self.family.supports_regions else request.latents.shape
+        return BatchKey(len(self.cells), self._reference_tokens, (*shapes, whole))
 
     @property
-    def spared(self) -> int:
+    def skipped_tokens(self) -> int:
         """Target tokens that no step denoises."""
         return len(self.source) - len(self.cells)
 
     @property
     def nbytes(self) -> int:
-        """What it keeps between its steps, its source's keys and values among it."""
-        return size_of([self.source, self.tokens, *self._fixed, *self._said, self.reference or {}])
-
-    def inputs(self) -> list[Arrays]:
-        """One row of every input of the step graph but the reference; two where there is a negative
-        instruction."""
-        wanted = self.wanted
-        family = self.family
-        self._fixed = self._fixed or [
-            family.constant_inputs(wanted, said, self.cells) for said in self._said
-        ]
-        varying = family.step_inputs(wanted, self.tokens, self._sigmas[self.done])
-        return [varying | fixed for fixed in self._fixed]
+        """Bytes that the edit keeps between its steps, its reference included."""
+        reference = self.reference or {}
+        return size_of([self.source, self.tokens, *self._fixed, *self._prompts, reference])
 
     @property
-    def reuses(self) -> bool:
-        """Whether the next step is taken with a velocity from before: where that is allowed and
-        near enough, and the last never is."""
+    def reuses_velocity(self) -> bool:
+        """Whether the step cache serves the next step. The last step always runs."""
         return self.steps > 1 and self._cache.serves(self.tokens)
 
+    def inputs(self) -> list[Arrays]:
+        """The step graph's inputs without the reference: for the prompt and, if there is one, for
+        the negative prompt."""
+        request = self.request
+        family = self.family
+        if not self._fixed:
+            self._fixed = [
+                family.constant_inputs(request, prompt, self.cells) for prompt in self._prompts
+            ]
+        varying = family.step_inputs(request, self.tokens, self._sigmas[self.done])
+        return [varying | fixed for fixed in self._fixed]
+
     def advance(self, *velocities: np.ndarray) -> Progress:
-        """Take the step with the velocity [n, width] of its tokens, one for each of `inputs`, or
-        with that from before."""
+        """Take a step with one velocity [n, width] for each of `inputs`. Without velocities the
+        previous one is reused."""
         if not velocities:
             return self._advance(self._cache.velocity(self.tokens), reused=True)
         velocity = velocities[0]
         if len(velocities) > 1:
-            velocity = self.family.apply_cfg(*velocities, self.wanted.true_cfg)
+            velocity = self.family.apply_cfg(*velocities, self.request.true_cfg)
         self._cache.ran(self.tokens, velocity)
         return self._advance(velocity)
 
     def _advance(self, velocity: np.ndarray, reused: bool = False) -> Progress:
         sigma = self._sigmas[self.done]
-        following = self._sigmas[self.done + 1]
+        next_sigma = self._sigmas[self.done + 1]
         clean = predict_clean(self.tokens, velocity, sigma)
-        self.tokens = euler_step(self.tokens, velocity, sigma, following)
+        self.tokens = euler_step(self.tokens, velocity, sigma, next_sigma)
         self.done += 1
         progress = Progress(self.done, self.total, reused=reused)
-        if self.done in self._due:
-            progress.preview = self.preview.image(self._placed(clean), self.grid)
+        if self.done in self._preview_steps:
+            progress.preview = self.preview_map.image(self._paste(clean), self.grid)
         if self.done == self.total:
-            progress.latents = self.family.unpack(self._placed(self.tokens), self.grid)
+            progress.latents = self.family.unpack(self._paste(self.tokens), self.grid)
         return progress
 
     @property
-    def _said(self) -> list[Arrays]:
-        return [
-            said for said in (self.wanted.conditioning, self.wanted.negative) if said is not None
-        ]
+    def _prompts(self) -> list[Arrays]:
+        """What conditions the network: the prompt and, if there is one, the negative prompt."""
+        request = self.request
+        return [prompt for prompt in (request.conditioning, request.negative) if prompt is not None]
 
-    def _placed(self, tokens: np.ndarray) -> np.ndarray:
-        """The source's tokens [N, width] with the edited ones in their places; those that only
-        rounded the region up are the source's."""
+    def _choose_cells(self) -> tuple[np.ndarray, np.ndarray]:
+        """Indices [n] of the cells that are denoised, and which of them lie in the region, bool
+        [n]. A family with `supports_regions` rounds the region up. Others denoise all cells, or
+        none."""
+        region = self.request.region
+        if self.family.supports_regions:
+            cells = np.flatnonzero(rounded(region, self.grid))
+            return cells, region[cells]
+        cells = np.flatnonzero(region | region.any())
+        return cells, np.ones(len(cells), bool)
+
+    def _paste(self, tokens: np.ndarray) -> np.ndarray:
+        """The source image's tokens [N, width] with the denoised ones of the region in place."""
         whole = self.source.copy()
-        whole[self.cells[self._edited]] = tokens[self._edited]
+        whole[self.cells[self._in_region]] = tokens[self._in_region]
         return whole
 
 
 def preview_steps(steps: int, previews: int) -> set[int]:
-    """After which steps a preview is due: evenly spread, none after the last, whose answer is the
-    image."""
+    """The steps after which a preview is due: evenly spread, none after the last step."""
     return {round(i * steps / (previews + 1)) for i in range(1, previews + 1)} - {0, steps}

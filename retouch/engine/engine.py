@@ -1,66 +1,35 @@
-"""The denoiser's loop. At every boundary between steps: admit who has come, step whom the scheduler
-picks, emit what is due, evict who is done.
+"""The engine of a lane: continuous batching over the steps of its running edits.
 
-It runs without Triton: answers leave by functions that each edit brings. Several workers take turns
-at it, where the machine gains from steps side by side; an edit is in the hands of one at a time.
-"""
+At every boundary between steps it admits waiting edits, evicts ended ones, steps those that the
+scheduler chooses and hands out their progress. It does not know Triton: an edit brings callbacks.
+Several workers run the loop where steps side by side gain; one worker at a time holds an edit."""
 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from retouch.api.errors import RequestError
-from retouch.engine.admission import Limits, refuse
+from retouch.engine.admission import Limits, check_admission
 from retouch.engine.cost_model import Cost
 from retouch.engine.denoiser import Denoiser
-from retouch.engine.edit_state import EditState, Progress
+from retouch.engine.edit import Edit, OnEnd, Prefill
+from retouch.engine.edit_state import Progress
 from retouch.engine.metrics import EngineMetrics
-from retouch.engine.scheduler import BatchKey, pick
-from retouch.families.denoise_request import DenoiseRequest
+from retouch.engine.scheduler import schedule
 from retouch.util.request_log import request_id
 from retouch.util.running_median import RunningMedian
 
 log = logging.getLogger(__name__)
 
-LATE = "DEADLINE_MS has passed; allow more time or ask for fewer steps"
+DEADLINE_PASSED = "DEADLINE_MS has passed; allow more time or ask for fewer steps"
 
 Job = Callable[[], None]
-
-
-@dataclass(eq=False)  # an edit equals itself alone
-class Edit:
-    """One admitted edit: where its progress goes, how it ends, and whether its client has left.
-
-    Times are seconds of `time.monotonic`. `emit` gets every step's progress and `end` the failure,
-    if it was one; both are called by the worker that has the edit. What they raise ends this edit
-    alone."""
-
-    ticket: str
-    wanted: DenoiseRequest
-    emit: Callable[[Progress], None]
-    end: Callable[[Exception | None], None]
-    left: Callable[[], bool] = lambda: False
-    deadline: float = math.inf
-    priority: int = 0
-    admitted: float = field(default_factory=time.monotonic)
-    cancelled: bool = False
-    stepping: bool = False
-    previewed: bool = False
-    state: EditState | None = None
-
-    @property
-    def steps(self) -> int:
-        return self.state.steps
-
-    @property
-    def size(self) -> BatchKey:
-        return self.state.size
 
 
 class Engine:
@@ -72,23 +41,21 @@ class Engine:
         cost: Cost = Cost(),
         workers: int = 1,
         limits: Limits = Limits(),
-        post: Callable[[int, int, float], None] = lambda edits, steps, seconds: None,
+        publish: Callable[[int, int, float], None] = lambda edits, steps, seconds: None,
     ):
-        """`post` is told of every change: how many edits run, the steps they have still to take,
-        and the seconds in which the workers take an edit's step, 0.0 if the graph did not just
-        run."""
+        """`publish` is called after every change. It gets the number of admitted edits, the steps
+        that they have left, and the seconds that the workers need for one edit's step. The seconds
+        are 0.0 when the step graph did not just run."""
         self._denoiser = denoiser
         self._cost = cost
         self._limits = limits
-        self._post = post
-        self._coming: list[Edit] = []
-        self._sources: list[tuple[Any, Callable[[Exception | None], None]]] = []
+        self._publish = publish
+        self.metrics = EngineMetrics()
+        self._waiting: list[Edit] = []
         self._running: list[Edit] = []
-        self.tally = EngineMetrics()
-        self._pace = RunningMedian()  # of the seconds that steps take to those that the cost says
-        self._changed = (
-            threading.Condition()
-        )  # its lock is held for whatever is shared, and never while a step runs
+        self._prefills: list[Prefill] = []
+        self._slowdown = RunningMedian()  # of measured step times over those of the cost model
+        self._condition = threading.Condition()  # guards all shared state, never held in a step
         self._busy = 0
         self._stopping = False
         self._workers = [
@@ -101,116 +68,118 @@ class Engine:
     # -- from other threads ------------------------------------------------------------------------
 
     def admit(self, edit: Edit) -> None:
-        """It starts at the next boundary. RequestError when there is too much to do, or its
-        deadline cannot be met."""
-        edit.state = self._denoiser.begin(edit.wanted)
-        with self._changed:
+        """Start an edit at the next boundary. RequestError when the engine is full or the deadline
+        cannot be met."""
+        edit.state = self._denoiser.begin(edit.request)
+        with self._condition:
             try:
-                refuse(
+                check_admission(
                     edit,
-                    [*self._coming, *self._running],
+                    self._admitted(),
                     self._limits,
                     self._cost,
-                    self._pace.median(),
+                    self._slowdown.median(),
                     len(self._workers),
                 )
             except RequestError:
-                self.tally.refused += 1
+                self.metrics.refused += 1
                 raise
-            self._coming.append(edit)
-            self._tell()
-            self._changed.notify()
+            self._waiting.append(edit)
+            self._publish_load()
+            self._condition.notify()
 
-    def look(self, latents: Any, end: Callable[[Exception | None], None]) -> None:
-        """Remember a source at the next boundary, ahead of its edit."""
-        with self._changed:
-            self._sources.append((latents, end))
-            self._changed.notify()
+    def prefill(self, latents: np.ndarray, on_end: OnEnd) -> None:
+        """Cache the keys and values of a source image at the next boundary, ahead of its edit."""
+        with self._condition:
+            self._prefills.append(Prefill(latents, on_end))
+            self._condition.notify()
 
-    def cancel(self, ticket: str) -> None:
-        """Take the edit with this ticket out before its next step; an unknown ticket is no
-        error."""
-        with self._changed:
-            for edit in (*self._coming, *self._running):
-                edit.cancelled |= edit.ticket == ticket
+    def cancel(self, request_id: str) -> None:
+        """Evict an edit before its next step. An unknown `request_id` is no error."""
+        with self._condition:
+            for edit in self._admitted():
+                edit.cancelled |= edit.request_id == request_id
 
     def stop(self) -> None:
-        """Edits that run are not ended."""
-        with self._changed:
+        """Stop the workers. Running edits are not ended."""
+        with self._condition:
             self._stopping = True
-            self._changed.notify_all()
+            self._condition.notify_all()
         for worker in self._workers:
             worker.join()
 
     # -- the loop ----------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while job := self._next():
-            _told(job)
-            with self._changed:
+        while job := self._next_job():
+            _run_logged(job)
+            with self._condition:
                 self._busy -= 1
 
-    def _next(self) -> Job | None:
-        """What a worker does at this boundary; None when it is to stop."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._stopping or self._sources or self._coming or self._idle()
+    def _next_job(self) -> Job | None:
+        """The work of this boundary; None when the engine stops."""
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self._stopping or self._prefills or self._waiting or self._idle()
             )
             if self._stopping:
                 return None
             self._busy += 1
-            job = self._job()
-            if self._sources or self._idle():
-                self._changed.notify()  # there is more than this worker takes
+            job = self._choose_job()
+            if self._prefills or self._idle():
+                self._condition.notify()  # there is work for another worker
             return job
 
-    def _job(self) -> Job:
-        """A source is short work, and somebody's edit waits for it; then who waits for nothing;
-        then a step."""
-        if self._sources:
-            latents, end = self._sources.pop(0)
-            return lambda: end(_failure(self._denoiser.look, latents))
-        if self._coming:
-            self._running += self._coming
-            self._coming = []
-            self._tell()
+    def _choose_job(self) -> Job:
+        """First a prefill, which is short and an edit waits for it; then evictions; then a step."""
+        if self._prefills:
+            prefill = self._prefills.pop(0)
+            return lambda: prefill.on_end(_failure(self._denoiser.prefill, prefill.latents))
+        self._start_waiting()
         now = time.monotonic()
-        if gone := [edit for edit in self._idle() if edit.cancelled or now > edit.deadline]:
-            edits = self._taken(gone)
-            return lambda: [
-                self._evict(
-                    edit,
-                    None
-                    if edit.cancelled
-                    else RequestError(LATE, "DEADLINE_EXCEEDED", field="DEADLINE_MS"),
-                )
-                for edit in edits
-            ]
-        free = len(self._workers) - self._busy + 1
-        edits = self._taken(pick(self._idle(), self._cost, now, self.pace, free))
-        return lambda: self._step_those_that_stay(edits)
+        if over := [edit for edit in self._idle() if edit.cancelled or now > edit.deadline]:
+            claimed = self._claim(over)
+            return lambda: self._evict_all(claimed)
+        idle_workers = len(self._workers) - self._busy + 1
+        chosen = schedule(self._idle(), self._cost, now, self.slowdown, idle_workers)
+        batch = self._claim(chosen)
+        return lambda: self._step_connected(batch)
+
+    def _start_waiting(self) -> None:
+        if self._waiting:
+            self._running += self._waiting
+            self._waiting = []
+            self._publish_load()
+
+    def _admitted(self) -> list[Edit]:
+        return [*self._waiting, *self._running]
 
     def _idle(self) -> list[Edit]:
+        """Running edits that no worker holds."""
         return [edit for edit in self._running if not edit.stepping]
 
-    def _taken(self, edits: list[Edit]) -> list[Edit]:
+    def _claim(self, edits: list[Edit]) -> list[Edit]:
         for edit in edits:
             edit.stepping = True
         return edits
 
-    def _step_those_that_stay(self, edits: list[Edit]) -> None:
-        gone = [edit for edit in edits if _left(edit)]
-        for edit in gone:
-            self._evict(edit)
-        if stay := [edit for edit in edits if edit not in gone]:
-            self._step(stay)
+    def _step_connected(self, edits: list[Edit]) -> None:
+        """Step the edits whose clients are still there, and evict the others."""
+        connected = []
+        for edit in edits:
+            if _is_disconnected(edit):
+                self._evict(edit)
+            else:
+                connected.append(edit)
+        if connected:
+            self._step(connected)
 
     def _step(self, edits: list[Edit]) -> None:
-        """One step of edits that share it; when that fails, each alone, so that what is broken ends
-        no other."""
+        """One shared step. After a failure every edit steps alone, so that only the broken one
+        fails."""
         begin = time.perf_counter()
         try:
-            done = self._denoiser.step([edit.state for edit in edits])
+            progress = self._denoiser.step([edit.state for edit in edits])
         except Exception as failure:
             if len(edits) == 1:
                 self._evict(edits[0], failure)
@@ -218,62 +187,67 @@ class Engine:
                 for edit in edits:
                     self._step([edit])
             return
-        self._count(edits, done, time.perf_counter() - begin)
-        for edit, progress in zip(edits, done):
-            self._emit(edit, progress)
+        self._record_step(edits, progress, time.perf_counter() - begin)
+        for edit, edit_progress in zip(edits, progress):
+            self._hand_out(edit, edit_progress)
 
-    def _emit(self, edit: Edit, progress: Progress) -> None:
-        failure = _failure(edit.emit, progress)
-        with self._changed:
+    def _hand_out(self, edit: Edit, progress: Progress) -> None:
+        """Call the edit's `on_progress`, then release or evict the edit."""
+        failure = _failure(edit.on_progress, progress)
+        with self._condition:
             if progress.preview is not None and not edit.previewed:
                 edit.previewed = True
-                self.tally.first_previews += 1
-                seconds = time.monotonic() - edit.admitted
-                self.tally.first_preview_seconds += seconds
-                self.tally.preview_latency_seconds.append(seconds)
+                self.metrics.record_preview(time.monotonic() - edit.admitted)
             is_over = failure is not None or not edit.steps
             edit.stepping = is_over  # if not, another worker may take it from here on
         if is_over:
             self._evict(edit, failure)
 
-    def _evict(self, edit: Edit, failure: Exception | None = None) -> None:
-        """An edit that this worker has taken."""
-        with self._changed:
-            self.tally.ended(edit.steps, failure)
-            if failure is None and not edit.steps:
-                self.tally.edit_latency_seconds.append(time.monotonic() - edit.admitted)
-            self._running.remove(edit)
-            self._tell()
-        self._denoiser.end(edit.state)
-        with request_id(edit.ticket):
-            _told(edit.end, failure)
+    def _evict_all(self, edits: list[Edit]) -> None:
+        """Evict cancelled edits, and those whose deadline has passed."""
+        for edit in edits:
+            late = RequestError(DEADLINE_PASSED, "DEADLINE_EXCEEDED", field="DEADLINE_MS")
+            self._evict(edit, None if edit.cancelled else late)
 
-    # -- what is known of it -----------------------------------------------------------------------
+    def _evict(self, edit: Edit, failure: Exception | None = None) -> None:
+        """End an edit that this worker holds."""
+        with self._condition:
+            self.metrics.record_end(edit.steps, failure, time.monotonic() - edit.admitted)
+            self._running.remove(edit)
+            self._publish_load()
+        self._denoiser.end(edit.state)
+        with request_id(edit.request_id):
+            _run_logged(edit.on_end, failure)
+
+    # -- load and timings --------------------------------------------------------------------------
 
     @property
-    def pace(self) -> float:
-        """How many times longer steps take than the cost says."""
-        return self._pace.median() or 1.0
+    def slowdown(self) -> float:
+        """The ratio of measured step times to those of the cost model; 1.0 before the first."""
+        return self._slowdown.median() or 1.0
 
-    def _count(self, edits: list[Edit], done: list[Progress], seconds: float) -> None:
-        """A step's `seconds`; who took it from its own memory was not in the run."""
-        size = edits[0].size
-        ran = sum(not progress.reused for progress in done)
-        with self._changed:
-            if size.tokens and ran:
-                self._pace.add(seconds / self._cost.seconds(ran, size.tokens, size.reference))
-            self.tally.stepped(ran, len(done) - ran, size, edits[0].state.spared, seconds)
-            self._tell(seconds / len(edits) / self._busy if size.tokens and ran else 0.0)
+    def _record_step(self, edits: list[Edit], progress: list[Progress], seconds: float) -> None:
+        """Record a step's `seconds`. Edits that reused their velocity were not in the run."""
+        key = edits[0].batch_key
+        ran = sum(not edit_progress.reused for edit_progress in progress)
+        reused = len(progress) - ran
+        did_run = bool(key.target_tokens and ran)
+        with self._condition:
+            if did_run:
+                expected = self._cost.seconds(ran, key.target_tokens, key.reference_tokens)
+                self._slowdown.add(seconds / expected)
+            self.metrics.record_step(ran, reused, key, edits[0].state.skipped_tokens, seconds)
+            self._publish_load(seconds / len(edits) / self._busy if did_run else 0.0)
 
-    def _tell(self, seconds: float = 0.0) -> None:
-        edits = [*self._coming, *self._running]
-        self.tally.waiting = len(self._coming)
-        self.tally.running = len(self._running)
-        self._post(len(edits), sum(edit.steps for edit in edits), seconds)
+    def _publish_load(self, seconds: float = 0.0) -> None:
+        edits = self._admitted()
+        self.metrics.waiting = len(self._waiting)
+        self.metrics.running = len(self._running)
+        self._publish(len(edits), sum(edit.steps for edit in edits), seconds)
 
 
 def _failure(function: Callable[..., Any], *arguments: Any) -> Exception | None:
-    """What `function` raised."""
+    """Call `function`; the exception that it raised, if any."""
     try:
         function(*arguments)
     except Exception as failure:
@@ -281,17 +255,17 @@ def _failure(function: Callable[..., Any], *arguments: Any) -> Exception | None:
     return None
 
 
-def _told(function: Callable[..., Any], *arguments: Any) -> None:
-    """Call it; what it raises nobody waits for, so it goes to the log, and the worker lives on."""
+def _run_logged(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call `function` and log what it raises: nothing waits for it, and the worker goes on."""
     if failure := _failure(function, *arguments):
         log.error("a worker of the engine goes on after a failure", exc_info=failure)
 
 
-def _left(edit: Edit) -> bool:
-    """Also when that cannot be found out any more."""
+def _is_disconnected(edit: Edit) -> bool:
+    """Whether the edit's client has left. A check that fails counts as disconnected."""
     try:
-        return edit.left()
+        return edit.is_disconnected()
     except Exception:
-        with request_id(edit.ticket):
+        with request_id(edit.request_id):
             log.exception("it cannot be seen whether the client has left")
         return True

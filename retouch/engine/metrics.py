@@ -1,5 +1,5 @@
-"""What a denoiser's loop has done since it started, and what it has before it: Triton's own counts
-end where the loop's queue begins."""
+"""Metrics of an engine, on Triton's metrics page. Triton's own counts end where the engine's queue
+begins."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ COUNTER = "counter"
 GAUGE = "gauge"
 HISTOGRAM = "histogram"
 
+MetricTable = dict[str, tuple[str, str]]  # attribute: kind and description
+
 
 @dataclass
 class EngineMetrics:
-    """Plain numbers, written under the loop's lock alone. `first_previews` are edits that had one;
-    seconds in steps are those of all workers together."""
+    """Counts since the engine started, written under its lock. Seconds are sums over all workers.
+    The attributes are the names of the published metrics."""
 
     waiting: int = 0
     running: int = 0
@@ -38,27 +40,38 @@ class EngineMetrics:
     edit_latency_seconds: deque[float] = field(default_factory=deque)
     preview_latency_seconds: deque[float] = field(default_factory=deque)
 
-    def stepped(self, edits: int, reused: int, size: BatchKey, spared: int, seconds: float) -> None:
-        """A run of `edits`, or none, beside which `reused` took their step without it. Each has so
-        many target tokens `spared`."""
+    def record_step(
+        self, edits: int, reused: int, key: BatchKey, skipped_tokens: int, seconds: float
+    ) -> None:
+        """Record a run of the step graph on `edits`, 0 without a run. `reused` edits took their
+        step without it. `skipped_tokens` of an edit are outside of its region."""
         self.steps += edits > 0
         self.stepped_edits += edits
-        self.stepped_tokens += edits * size.tokens
+        self.stepped_tokens += edits * key.target_tokens
         self.step_seconds += seconds
         self.steps_reused += reused
-        self.tokens_kept += edits * spared
+        self.tokens_kept += edits * skipped_tokens
 
-    def ended(self, steps: int, failure: Exception | None) -> None:
-        """An edit with so many steps left."""
-        self.failed += failure is not None
-        if failure is None:
-            self.answered += not steps
-            self.cancelled += steps > 0
+    def record_preview(self, seconds: float) -> None:
+        """Record an edit's first preview, `seconds` after its admission."""
+        self.first_previews += 1
+        self.first_preview_seconds += seconds
+        self.preview_latency_seconds.append(seconds)
+
+    def record_end(self, steps: int, failure: Exception | None, seconds: float) -> None:
+        """Record an edit that ended with `steps` left, `seconds` after its admission."""
+        if failure is not None:
+            self.failed += 1
+        elif steps:
+            self.cancelled += 1
             self.steps_cancelled += steps
+        else:
+            self.answered += 1
+            self.edit_latency_seconds.append(seconds)
 
 
-# name of a metric: kind, what it says. A rate of seconds by a rate of counts is a mean
-EDITS = {
+# The mean of seconds is the rate of a sum of seconds over the rate of its count.
+ENGINE_METRICS: MetricTable = {
     "waiting": (GAUGE, "Edits that the loop has not begun"),
     "running": (GAUGE, "Edits between their steps"),
     "steps": (COUNTER, "Runs of the step graph"),
@@ -74,11 +87,8 @@ EDITS = {
     "failed": (COUNTER, "Edits that ended with an error, among them passed deadlines"),
     "cancelled": (COUNTER, "Edits whose clients left"),
     "refused": (COUNTER, "Edits that were not admitted"),
-    "steps_cancelled": (COUNTER, "Steps that need not be taken because clients left"),
-    "steps_reused": (
-        COUNTER,
-        "Steps taken with a velocity from before, where STEP_CACHE allows it",
-    ),
+    "steps_cancelled": (COUNTER, "Steps that were not taken because clients left"),
+    "steps_reused": (COUNTER, "Steps that reused the previous velocity, where STEP_CACHE allows"),
     "edit_latency_seconds": (
         HISTOGRAM,
         "Seconds from admission to the result of edits that were denoised to the end",
@@ -89,16 +99,19 @@ EDITS = {
         "Target tokens that were not denoised because they lie outside of an edit's region",
     ),
 }
-REFERENCES = {
-    "hits": (COUNTER, "Sources that were remembered"),
-    "misses": (COUNTER, "Sources whose keys and values were computed"),
-    "evictions": (COUNTER, "Sources that were forgotten"),
-    "bytes": (GAUGE, "Bytes of the sources' keys and values"),
+REFERENCE_METRICS: MetricTable = {
+    "hits": (COUNTER, "References whose keys and values were cached"),
+    "misses": (COUNTER, "References whose keys and values were computed"),
+    "evictions": (COUNTER, "References that were evicted"),
+    "bytes": (GAUGE, "Bytes of the references' keys and values"),
 }
 
 
-def groups(
-    tally: EngineMetrics, references: Counts
-) -> tuple[tuple[str, dict[str, tuple[str, str]], object], ...]:
-    """Beginnings of metrics' names, what they say, and where the numbers are."""
-    return ("retouch_denoiser", EDITS, tally), ("retouch_references", REFERENCES, references)
+def metric_groups(
+    metrics: EngineMetrics, references: Counts
+) -> tuple[tuple[str, MetricTable, object], ...]:
+    """Prefix of the names, table of the metrics, and the object that holds the numbers."""
+    return (
+        ("retouch_denoiser", ENGINE_METRICS, metrics),
+        ("retouch_references", REFERENCE_METRICS, references),
+    )

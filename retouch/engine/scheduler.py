@@ -1,10 +1,9 @@
-"""Which edits take the next step: the one that is done soonest, with whoever shares its step at a
-gain.
+"""The scheduling policy: which edits take the next step together.
 
-Edits of equal size that share a saturated processor are all late; so edits share a step as far as
-that makes them wait no longer, on average, than one after the other. Short work goes first, which
-lets a small edit pass a large one, and waiting makes work shorter in this order, so that no large
-one starves. What would miss its deadline goes before all."""
+Equal edits that share a saturated processor are all late, so edits share a step only while that
+shortens their mean wait. Short work goes first, which lets a small edit pass a large one. Waiting
+raises an edit's rank, so that no large edit starves. An edit about to miss its deadline goes before
+all others."""
 
 from __future__ import annotations
 
@@ -15,68 +14,76 @@ from typing import Protocol
 
 from retouch.engine.cost_model import Cost
 
-AGEING = (
-    0.5  # seconds that a second of waiting takes off the work that an edit is thought to have left
-)
-URGENT = 1.5  # an edit with less time than this many times its own work goes before all others
-MOST_SHARED = 16  # edits in a step
-MOST_BYTES = 4 << 30  # that a shared step holds while it runs
+AGEING = 0.5  # seconds of work that a second of waiting takes off an edit's rank
+URGENT = 1.5  # an edit is urgent when its time left is below this many times its remaining work
+MAX_BATCH = 16  # edits in a step
+MAX_STEP_BYTES = 4 << 30  # of activations in a step
 
 
 @dataclass(frozen=True)
 class BatchKey:
-    """What a step on an edit is made of: edits can share one when all of it is equal."""
+    """The shape of an edit's step. Edits with equal keys can share a step."""
 
-    tokens: int
-    reference: int
-    kind: Hashable = None
+    target_tokens: int
+    reference_tokens: int
+    input_shapes: Hashable = None
 
 
 class Candidate(Protocol):
-    """An edit with `steps` still to take. Times are seconds of one clock; a `deadline` may be
-    infinite; a higher `priority` goes first."""
+    """An edit with `steps` left. Times are seconds of one clock. `deadline` may be infinite. A
+    higher `priority` goes first."""
 
-    size: BatchKey
+    batch_key: BatchKey
     steps: int
     admitted: float
     deadline: float
     priority: int
 
 
-def pick(
-    candidates: Sequence[Candidate], cost: Cost, now: float, pace: float = 1.0, free: int = 1
+def schedule(
+    candidates: Sequence[Candidate],
+    cost: Cost,
+    now: float,
+    slowdown: float = 1.0,
+    idle_workers: int = 1,
 ) -> list[Candidate]:
-    """Those to step now, one at least; `pace` is how many times longer steps take than `cost` says,
-    `free` the workers that have nothing to do, the one that asks among them: none shares a step
-    that could take one by itself."""
-    order = sorted(candidates, key=lambda each: _rank(each, cost, now, pace))
-    first = order[0]
-    fellows = [
-        each for each in order if each.size == first.size and each.priority == first.priority
+    """The edits of the next step, at least one; `candidates` must not be empty.
+
+    `slowdown` is the ratio of measured step times to those of `cost`. `idle_workers` counts the
+    workers without a step, the calling one included. Edits are spread over them before any share a
+    step."""
+    ranked = sorted(candidates, key=lambda edit: _rank(edit, cost, now, slowdown))
+    first = ranked[0]
+    equal = [
+        edit
+        for edit in ranked
+        if edit.batch_key == first.batch_key and edit.priority == first.priority
     ]
-    return fellows[: _shared(math.ceil(len(fellows) / free), first.size, cost)]
+    share = math.ceil(len(equal) / idle_workers)
+    return equal[: _batch_size(share, first.batch_key, cost)]
 
 
-def work(candidate: Candidate, cost: Cost, pace: float = 1.0) -> float:
-    """Seconds of an edit's own steps, taken alone."""
-    return candidate.steps * cost.seconds(1, candidate.size.tokens, candidate.size.reference) * pace
+def remaining_seconds(edit: Candidate, cost: Cost, slowdown: float = 1.0) -> float:
+    """Seconds of an edit's remaining steps when it takes them alone."""
+    key = edit.batch_key
+    return edit.steps * cost.seconds(1, key.target_tokens, key.reference_tokens) * slowdown
 
 
-def _rank(each: Candidate, cost: Cost, now: float, pace: float) -> tuple[float, ...]:
-    left = work(each, cost, pace)
-    if each.deadline - now < URGENT * left:
-        return -each.priority, 0, each.deadline
-    return -each.priority, 1, left - AGEING * (now - each.admitted)
+def _rank(edit: Candidate, cost: Cost, now: float, slowdown: float) -> tuple[float, ...]:
+    """The lowest rank goes first."""
+    remaining = remaining_seconds(edit, cost, slowdown)
+    if edit.deadline - now < URGENT * remaining:
+        return -edit.priority, 0, edit.deadline
+    return -edit.priority, 1, remaining - AGEING * (now - edit.admitted)
 
 
-def _shared(most: int, size: BatchKey, cost: Cost) -> int:
-    """How many of `most` equal edits share a step."""
-    count = 1
-    for more in range(2, min(most, MOST_SHARED) + 1):
-        if cost.bytes(more, size.tokens, size.reference) > MOST_BYTES:
+def _batch_size(limit: int, key: BatchKey, cost: Cost) -> int:
+    """The largest number of equal edits, up to `limit`, that gain from sharing a step."""
+    best = 1
+    for batch in range(2, min(limit, MAX_BATCH) + 1):
+        shape = (batch, key.target_tokens, key.reference_tokens)
+        if cost.activation_bytes(*shape) > MAX_STEP_BYTES:
             break
-        if cost.seconds(more, size.tokens, size.reference) <= cost.mean_wait(
-            more, size.tokens, size.reference
-        ):
-            count = more
-    return count
+        if cost.seconds(*shape) <= cost.mean_wait(*shape):
+            best = batch
+    return best

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch.artifacts.manifest import read as read_manifest
 from retouch.families.instructx.parser import Parsed, Parser
 from retouch.families.registry import class_of

@@ -6,7 +6,7 @@ import re
 
 from PIL import features
 
-from retouch.api.request import IMAGE_FORMATS
+from retouch.api.limits import IMAGE_FORMATS
 from retouch.imaging import heic
 
 # first bytes of the formats that are taken; of RIFF and ftyp files the kind stands behind them

@@ -16,16 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from retouch.api.answer_format import DEFAULT_LEVEL, DEFAULT_QUALITY, LOSSLESS
 from retouch.api.errors import RequestError, about
-from retouch.api.request import (
-    BUCKETS,
-    CELL,
-    DEFAULT_LEVEL,
-    DEFAULT_QUALITY,
-    KEEP_BELOW,
-    LOSSLESS,
-    MAX_IMAGE_BYTES,
-)
+from retouch.api.geometry import BUCKETS, CELL, KEEP_BELOW
+from retouch.api.limits import MAX_IMAGE_BYTES
 from retouch.imaging.colour import STRIP
 from retouch.imaging.formats import advice, allowed, is_known, other_format
 from retouch.imaging.photo import Check, Photo, go_on, loaded, opened, photo_of, upright

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from retouch.api.errors import Cancelled, RequestError
-from retouch.api.request import IMAGE_FORMATS, MAX_ASPECT, MAX_PIXELS, MAX_SIDE, MIN_SIDE
+from retouch.api.limits import IMAGE_FORMATS, MAX_ASPECT, MAX_PIXELS, MAX_SIDE, MIN_SIDE
 from retouch.imaging import (
     colour,
     heic,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch.api.request import EditRequest, parse_format
+from retouch.api.answer_format import parse_format
+from retouch.api.request import EditRequest
 from retouch.backends.base import BackendFactory
 from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser

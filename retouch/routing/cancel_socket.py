@@ -1,13 +1,12 @@
-"""A lane's mailbox: the doors drop in the tickets of edits that nobody waits for any longer, and
-its denoiser takes them out.
+"""Cancellation between processes: an endpoint sends the id of a request to the lane's denoiser,
+which evicts the edit.
 
-A call between models would be slower, and must not be made here: on tritonserver 2.51 a stub that
-begins one stream while another thread waits for the next answer of another can stop for good
-(`ResponseIterator::Next` asks for the interpreter with its lock held). A datagram takes some
-microseconds and meets nobody.
+A datagram takes some microseconds. A call between models would be slower, and is not safe here: on
+tritonserver 2.51 a stub can hang when it begins one stream while another thread waits for the next
+answer of another (`ResponseIterator::Next` asks for the interpreter with its lock held).
 
-Mailboxes lie beside the lanes' boards (`retouch/routing/load_board.py`). A ticket that cannot be
-delivered is lost, so whoever minds an edit drops its ticket again and again."""
+Sockets lie beside the lanes' load reports (`retouch/routing/load_board.py`). A datagram that cannot
+be delivered is lost, so the endpoint repeats it until the edit has ended."""
 
 from __future__ import annotations
 
@@ -20,48 +19,48 @@ from pathlib import Path
 
 from retouch.routing.load_board import path_of
 
-TICKET_BYTES = 64
-PATIENCE = 1.0  # seconds that a full mailbox is waited for
+MAX_ID_BYTES = 64
+SEND_TIMEOUT = 1.0  # seconds to wait for a full socket
 
 
 class CancelListener:
-    """The mailbox of `lane`, for the one process that empties it: `take_out` is called with each
-    ticket, by a thread of the mailbox's own."""
+    """The cancel socket of `lane`, for the process of its denoiser. A thread calls `cancel` with
+    every request id that arrives."""
 
-    def __init__(self, lane: str, take_out: Callable[[str], None]):
+    def __init__(self, lane: str, cancel: Callable[[str], None]):
+        """A socket that cannot be made is no error: cancelled edits then run to their end."""
         self._path = socket_of(lane)
-        self._take_out = take_out
+        self._cancel = cancel
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with contextlib.suppress(
-            OSError
-        ):  # no edit fails for it: one that is left then runs to its end
+        with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
             self._socket.bind(str(self._path))
             os.chmod(self._path, 0o600)
-        self._thread = threading.Thread(target=self._empty, name="mailbox", daemon=True)
+        self._thread = threading.Thread(target=self._listen, name="cancel listener", daemon=True)
         self._thread.start()
 
-    def remove(self) -> None:
-        """What is dropped afterwards reaches nobody."""
+    def close(self) -> None:
+        """Stop the thread and remove the socket."""
         self._path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RD)
         self._thread.join()
         self._socket.close()
 
-    def _empty(self) -> None:
-        while ticket := self._socket.recv(TICKET_BYTES):
-            self._take_out(ticket.decode(errors="replace"))
+    def _listen(self) -> None:
+        while request_id := self._socket.recv(MAX_ID_BYTES):
+            self._cancel(request_id.decode(errors="replace"))
 
 
-def drop(lane: str, ticket: str) -> None:
-    """Let the lane's denoiser take the edit with this ticket out before its next step. Where there
-    is no such lane or edit, nothing happens."""
+def send_cancel(lane: str, request_id: str) -> None:
+    """Ask the lane's denoiser to evict an edit before its next step. An unknown lane or edit is no
+    error."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.settimeout(PATIENCE)
-        sender.sendto(ticket.encode(), str(socket_of(lane)))
+        sender.settimeout(SEND_TIMEOUT)
+        sender.sendto(request_id.encode(), str(socket_of(lane)))
 
 
 def socket_of(lane: str) -> Path:
-    board = path_of(lane)
-    return board.with_name(f"{board.name}.mail")
+    """The path of the lane's cancel socket."""
+    report = path_of(lane)
+    return report.with_name(f"{report.name}.cancel")

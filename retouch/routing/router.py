@@ -1,12 +1,11 @@
-"""Which lane serves an edit, and why: by what is loaded, what the request asks, its deadline and
-the lanes' boards.
+"""The choice of a lane, by the loaded lanes, the request's PRECISION, its deadline and the lanes'
+load reports.
 
-A lane is chosen before the parser has said how large the region is, and steps on small regions are
-quicker than on the whole image: what a step takes is what it took of late over the regions that
-came. Edits that are still with the parser are on no board, and lanes on one processor slow each
-other down, of which their boards know only afterwards. So these are estimates; what an edit asks
-for by a lane's name is never weighed. A lane with an adapter is another network: it serves those
-that name it, and no wish takes it."""
+PRECISION is the name of a lane, or a policy: auto, draft, balanced or best. The times are
+estimates. A lane is chosen before the parser knows the size of the region, so a step counts as the
+lane's median over recent edits. Edits that are still in the parser are in no load report, and lanes
+on one processor slow each other down. A lane with an adapter is another network: it serves requests
+that name it, and no policy chooses it."""
 
 from __future__ import annotations
 
@@ -15,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retouch.api.errors import RequestError
-from retouch.api.request import LANES, is_adapted
+from retouch.api.lanes import LANES, is_adapted
 from retouch.routing.load_board import LoadReport
 
-# what a wish takes, the first that is loaded, as long as nothing is known of the lanes
+# the lanes of a policy; without load reports it takes the first that is loaded
 PREFERENCE = {
     "auto": ("bf16", "fp8", "fp4"),
     "best": ("bf16", "fp8", "fp4"),
@@ -26,159 +25,172 @@ PREFERENCE = {
     "draft": ("fp4", "fp8", "bf16"),
 }
 
-# `auto` leaves a wider lane when waiting there takes longer than PATIENCE times a narrower lane's
-# whole work, and longer than a person would notice: equal requests should not change lanes for
-# trifles
+# `auto` leaves a wider lane when the wait there exceeds both PATIENCE times a narrower lane's whole
+# time and TRIFLE_MS, which a person would not notice: equal requests keep their lane
 PATIENCE = 1.0
 TRIFLE_MS = 250.0
 
 
-def adapted(repository: Path) -> list[str]:
-    """The lanes with an adapter that are exported into a model repository, by name."""
-    manifests = repository.glob("denoiser_*-*/1/manifest.json")
-    return sorted(
-        filter(is_adapted, (path.parts[-3].removeprefix("denoiser_") for path in manifests))
-    )
-
-
 @dataclass(frozen=True)
 class Choice:
-    """A lane, and one sentence for people about it."""
+    """A lane, and the reason in one sentence for people."""
 
     lane: str
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
-class Expected:
-    """Milliseconds that the edits before it (`edits` of them) hold an edit up, and until it is
-    denoised."""
+class Estimate:
+    """What an edit can expect of a lane: `edits` before it, `wait_ms` until its first step,
+    `finish_ms` until it is denoised."""
 
     lane: str
     edits: int
-    wait: float
-    finish: float
+    wait_ms: float
+    finish_ms: float
+
+
+def adapted(repository: Path) -> list[str]:
+    """The names of the lanes with an adapter that are exported into a model repository."""
+    manifests = repository.glob("denoiser_*-*/1/manifest.json")
+    lanes = (path.parts[-3].removeprefix("denoiser_") for path in manifests)
+    return sorted(filter(is_adapted, lanes))
 
 
 def choose(
-    wish: str,
+    precision: str,
     loaded: tuple[str, ...],
     steps: int = 0,
     deadline_ms: float = 0.0,
-    rest_ms: float = 0.0,
-    loads: Mapping[str, LoadReport | None] | None = None,
+    other_stages_ms: float = 0.0,
+    reports: Mapping[str, LoadReport | None] | None = None,
 ) -> Choice:
-    """The lane for an edit of `steps` (0: the lane's default) that has `deadline_ms` (0: for ever),
-    of which the other stages need `rest_ms`; RequestError that names the loaded lanes when `wish`
-    is none of them, or when no lane is in time.
+    """The lane for an edit of `steps` (0: the lane's default), due in `deadline_ms` (0: no
+    deadline), of which the other stages need `other_stages_ms`. RequestError when no loaded lane
+    fits `precision`, or when none meets the deadline.
 
-    A lane's name is that lane. `best` is the widest that is loaded. `balanced` is FP8, or the wider
-    lane where that is sooner. `draft` is the lane that is expected to finish first. `auto` is the
-    widest that is expected to meet the deadline, and where none does the edit is refused with the
-    estimate; without a deadline it is the widest that makes nobody wait much longer than a narrower
-    one would. A lane that has not taken a step yet is thought as quick as the widest that has; as
-    long as none has, or nothing is known of the first choice, PREFERENCE holds."""
-    lanes = tuple(lane for lane in PREFERENCE.get(wish, (wish,)) if lane in loaded)
+    - A lane's name takes that lane.
+    - `best` takes the widest loaded lane.
+    - `balanced` takes FP8, or a wider lane that finishes sooner.
+    - `draft` takes the lane that finishes first.
+    - `auto` takes the widest lane that meets the deadline. Without a deadline it takes the widest
+      lane whose wait is not much longer than a narrower lane's whole time.
+
+    A lane without timings is assumed as fast as the widest measured lane. PREFERENCE decides while
+    no lane has timings, or while the first choice has no report."""
+    lanes = tuple(lane for lane in PREFERENCE.get(precision, (precision,)) if lane in loaded)
     if not lanes:
         raise RequestError(
-            f"PRECISION {wish} is not loaded on this server; loaded are {', '.join(loaded) or 'none'}",
+            f"PRECISION {precision} is not loaded on this server; "
+            f"loaded are {', '.join(loaded) or 'none'}",
             field="PRECISION",
         )
     first = lanes[0]
     if len(lanes) == 1:
-        return Choice(first, "the only lane loaded" if wish in PREFERENCE else "asked for by name")
-    if wish == "best":
+        is_policy = precision in PREFERENCE
+        return Choice(first, "the only lane loaded" if is_policy else "asked for by name")
+    if precision == "best":
         return Choice(first, "best: the widest lane loaded")
-    expected = expect(lanes, steps, loads or {})
-    if first not in expected:
-        return Choice(first, f"{wish}: {first} comes first, and its speed is not known yet")
-    weighed = list(expected.values())
-    if wish == "balanced":
-        return _balanced(expected[first], weighed)
-    if wish == "draft":
-        return _draft(weighed)
-    return _in_time(weighed, deadline_ms, rest_ms) if deadline_ms else _patient(weighed)
+    estimates = estimate(lanes, steps, reports or {})
+    if first not in estimates:
+        return Choice(first, f"{precision}: {first} comes first, and its speed is not known yet")
+    widest_first = list(estimates.values())
+    if precision == "balanced":
+        return _balanced(estimates[first], widest_first)
+    if precision == "draft":
+        return _draft(widest_first)
+    if deadline_ms:
+        return _auto_with_deadline(widest_first, deadline_ms, other_stages_ms)
+    return _auto(widest_first)
 
 
-def expect(
-    lanes: tuple[str, ...], steps: int, loads: Mapping[str, LoadReport | None]
-) -> dict[str, Expected]:
-    """By lane, the widest first; without those of which nothing is known."""
-    known = {lane: load for lane in LANES if lane in lanes and (load := loads.get(lane))}
-    measured = [load.step_seconds for load in known.values() if load.step_seconds]
+def estimate(
+    lanes: tuple[str, ...], steps: int, reports: Mapping[str, LoadReport | None]
+) -> dict[str, Estimate]:
+    """Estimates by lane, the widest first, of lanes with a report; empty while none has timings."""
+    known = {lane: report for lane in LANES if lane in lanes and (report := reports.get(lane))}
+    measured = [report.step_seconds for report in known.values() if report.step_seconds]
     return {
-        lane: _expected(lane, load, load.step_seconds or measured[0], steps or load.default_steps)
-        for lane, load in known.items()
+        lane: _estimate(lane, report, report.step_seconds or measured[0], steps)
+        for lane, report in known.items()
         if measured
     }
 
 
-def _expected(lane: str, load: LoadReport, seconds: float, steps: int) -> Expected:
-    """Running edits take turns, so none takes more than `steps` steps before an edit of `steps` is
-    done. A step that has been going on for too long is thought to go on as long again."""
-    before = min(load.steps, load.edits * steps) * seconds + max(0.0, load.silent - seconds)
-    return Expected(lane, load.edits, before * 1000, (before + steps * seconds) * 1000)
+def _estimate(lane: str, report: LoadReport, step_seconds: float, steps: int) -> Estimate:
+    """Running edits take turns, so an edit of `steps` waits for at most `steps` steps of every
+    other. A step that is overdue is assumed to last as long again."""
+    steps = steps or report.default_steps
+    steps_before = min(report.steps, report.edits * steps)
+    overdue = max(0.0, report.silent - step_seconds)
+    wait = steps_before * step_seconds + overdue
+    return Estimate(lane, report.edits, wait * 1000, (wait + steps * step_seconds) * 1000)
 
 
-# -- the wishes, over what is expected of each lane, the widest first ------------------------------
+# -- the policies, over the estimates of the lanes, the widest first -------------------------------
 
 
-def _balanced(first: Expected, lanes: list[Expected]) -> Choice:
-    for lane in lanes[: lanes.index(first)]:
-        if lane.finish < first.finish:
+def _balanced(first: Estimate, lanes: list[Estimate]) -> Choice:
+    for wider in lanes[: lanes.index(first)]:
+        if wider.finish_ms < first.finish_ms:
             return Choice(
-                lane.lane,
-                f"balanced: {lane.lane} is wider than {first.lane} and finishes sooner, "
-                f"{_ms(lane.finish)} against {_ms(first.finish)}",
+                wider.lane,
+                f"balanced: {wider.lane} is wider than {first.lane} and finishes sooner, "
+                f"{_ms(wider.finish_ms)} against {_ms(first.finish_ms)}",
             )
     return Choice(
         first.lane, f"balanced: {first.lane} comes first, and no wider lane finishes sooner"
     )
 
 
-def _draft(lanes: list[Expected]) -> Choice:
-    soonest = min(reversed(lanes), key=lambda lane: lane.finish)  # the narrowest of equals
-    return Choice(soonest.lane, f"draft: {soonest.lane} finishes first, in {_ms(soonest.finish)}")
+def _draft(lanes: list[Estimate]) -> Choice:
+    soonest = min(reversed(lanes), key=lambda lane: lane.finish_ms)  # the narrowest of equals
+    return Choice(
+        soonest.lane, f"draft: {soonest.lane} finishes first, in {_ms(soonest.finish_ms)}"
+    )
 
 
-def _in_time(lanes: list[Expected], deadline_ms: float, rest_ms: float) -> Choice:
+def _auto_with_deadline(
+    lanes: list[Estimate], deadline_ms: float, other_stages_ms: float
+) -> Choice:
     for lane in lanes:
-        if rest_ms + lane.finish <= deadline_ms:
+        if other_stages_ms + lane.finish_ms <= deadline_ms:
             return Choice(
                 lane.lane,
                 f"auto: {lane.lane} is the widest lane that meets the deadline, "
-                f"denoising in {_ms(lane.finish)}",
+                f"denoising in {_ms(lane.finish_ms)}",
             )
-    soonest = min(lanes, key=lambda lane: lane.finish)
+    soonest = min(lanes, key=lambda lane: lane.finish_ms)
     raise RequestError(
-        f"DEADLINE_MS {deadline_ms:g} cannot be met: {soonest.lane}, which is the first to finish, needs "
-        f"{_ms(rest_ms + soonest.finish)}; allow more time, ask for fewer steps or try again later",
+        f"DEADLINE_MS {deadline_ms:g} cannot be met: {soonest.lane}, which is the first to finish, "
+        f"needs {_ms(other_stages_ms + soonest.finish_ms)}; "
+        "allow more time, ask for fewer steps or try again later",
         "DEADLINE_EXCEEDED",
         field="DEADLINE_MS",
     )
 
 
-def _patient(lanes: list[Expected]) -> Choice:
+def _auto(lanes: list[Estimate]) -> Choice:
     widest = lanes[0]
-    lane = next(
+    chosen = next(
         lane
         for i, lane in enumerate(lanes)
-        if not any(_is_too_long(lane, other) for other in lanes[i + 1 :])
+        if not any(_waits_too_long(lane, narrower) for narrower in lanes[i + 1 :])
     )
-    if lane is widest:
+    if chosen is widest:
         return Choice(
-            lane.lane, f"auto: {lane.lane} is the widest lane loaded, and its line is short"
+            chosen.lane, f"auto: {chosen.lane} is the widest lane loaded, and its line is short"
         )
     edits = f"{widest.edits} edit{'s' * (widest.edits != 1)}"
     return Choice(
-        lane.lane,
-        f"auto: {widest.lane} has {edits} before it ({_ms(widest.wait)}); "
-        f"{lane.lane} finishes in {_ms(lane.finish)}",
+        chosen.lane,
+        f"auto: {widest.lane} has {edits} before it ({_ms(widest.wait_ms)}); "
+        f"{chosen.lane} finishes in {_ms(chosen.finish_ms)}",
     )
 
 
-def _is_too_long(wide: Expected, narrow: Expected) -> bool:
-    return wide.wait > max(TRIFLE_MS, PATIENCE * narrow.finish)
+def _waits_too_long(wide: Estimate, narrow: Estimate) -> bool:
+    return wide.wait_ms > max(TRIFLE_MS, PATIENCE * narrow.finish_ms)
 
 
 def _ms(milliseconds: float) -> str:

@@ -1,5 +1,4 @@
-"""What a denoiser is told beside arrays: what to do, under which ticket, and the numbers of an
-edit."""
+"""The PARAMS tensor of a denoiser, and the DenoiseRequest of its tensors."""
 
 from __future__ import annotations
 
@@ -12,19 +11,23 @@ import numpy as np
 
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
+from retouch.families.denoise_request import Arrays, DenoiseRequest
 
 EDIT = "edit"
-PREFILL = "prefill"  # prefill: remember the source's latents ahead of the edit
+PREFILL = "prefill"  # cache the source image's keys and values ahead of the edit
+
+REQUIRED = ("LATENTS", "PROMPT_EMBEDS", "CELLS")  # tensors of an edit
 
 
 @dataclass(frozen=True)
 class DenoiseParams:
-    """Fields are EditRequest's. `ticket` is the name by which the edit can be taken out, or empty;
-    `deadline_ms` is what is left of it, 0 where there is none. `more` are the shapes [C, h, w] of
-    further references' latents."""
+    """The action and the numbers of an edit, with EditRequest's names.
 
-    act: str = EDIT
-    ticket: str = ""
+    An edit with a `request_id` can be cancelled. `deadline_ms` is the time left, 0 without a
+    deadline. `reference_shapes` are the shapes [C, h, w] of the reference images' latents."""
+
+    action: str = EDIT
+    request_id: str = ""
     seed: int = 0
     steps: int = 0
     guidance: float = 0.0
@@ -33,7 +36,7 @@ class DenoiseParams:
     priority: int = 0
     deadline_ms: int = 0
     true_cfg: float = 1.0
-    more: tuple[tuple[int, ...], ...] = ()
+    reference_shapes: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
     def of(
@@ -41,43 +44,95 @@ class DenoiseParams:
         request: EditRequest,
         deadline_ms: int = 0,
         true_cfg: float = 1.0,
-        more: Sequence[np.ndarray] = (),
+        references: Sequence[np.ndarray] = (),
     ) -> DenoiseParams:
-        """Of a request, with `more` references' latents."""
-        shared = ("seed", "steps", "guidance", "previews", "step_cache", "priority")
+        """The params of a request, with the latents [C, h, w] of its reference images."""
         return cls(
-            **{name: getattr(request, name) for name in shared},
+            seed=request.seed,
+            steps=request.steps,
+            guidance=request.guidance,
+            previews=request.previews,
+            step_cache=request.step_cache,
+            priority=request.priority,
             deadline_ms=deadline_ms,
             true_cfg=true_cfg,
-            more=tuple(latents.shape for latents in more),
+            reference_shapes=tuple(latents.shape for latents in references),
         )
-
-    def unpacked(self, flat: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The latents of further references, which travel as one array float32 [-1]; RequestError
-        when it is not as long as their shapes say."""
-        sizes = [math.prod(shape) for shape in self.more]
-        if sum(sizes) != len(flat):
-            raise RequestError(
-                f"REFERENCE_LATENTS holds {len(flat)} numbers; the shapes in PARAMS say {sum(sizes)}",
-                field="REFERENCE_LATENTS",
-            )
-        parts = np.split(flat, np.cumsum(sizes[:-1])) if sizes else []
-        return tuple(part.reshape(shape) for part, shape in zip(parts, self.more))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> DenoiseParams:
-        """RequestError when it is none."""
+        """RequestError for anything else."""
         try:
-            told = json.loads(text)
-            order = cls(**told | {"more": tuple(map(tuple, told.get("more", ())))})
-            if order.act not in (EDIT, PREFILL):
-                raise ValueError(order.act)
-            return order
+            values = json.loads(text)
+            shapes = tuple(map(tuple, values.get("reference_shapes", ())))
+            params = cls(**values | {"reference_shapes": shapes})
+            if params.action not in (EDIT, PREFILL):
+                raise ValueError(params.action)
+            return params
         except (ValueError, TypeError, AttributeError):
-            names = ", ".join(each.name for each in fields(cls))
+            names = ", ".join(field.name for field in fields(cls))
             raise RequestError(
                 f"PARAMS must be a JSON object with some of {names}", field="PARAMS"
             ) from None
+
+    def denoise_request(self, tensors: Arrays) -> DenoiseRequest:
+        """The request of a denoiser's tensors, without a batch dimension. An empty tensor counts as
+        absent. RequestError when a required one is absent."""
+        tensors = {name: tensor for name, tensor in tensors.items() if tensor.size}
+        for name in REQUIRED:
+            if name not in tensors:
+                raise RequestError(
+                    f"{name} is missing; an edit needs {', '.join(REQUIRED)}", field=name
+                )
+        prompt = _named(
+            tensors,
+            prompt_embeds="PROMPT_EMBEDS",
+            pooled_prompt_embeds="PROMPT_EMBEDS_POOLED",
+            boxes="BOXES",
+        )
+        negative = _named(
+            tensors,
+            prompt_embeds="NEGATIVE_EMBEDS",
+            pooled_prompt_embeds="NEGATIVE_EMBEDS_POOLED",
+        )
+        return DenoiseRequest(
+            tensors["LATENTS"],
+            prompt,
+            tensors["CELLS"],
+            seed=self.seed,
+            steps=self.steps,
+            guidance=self.guidance,
+            previews=self.previews,
+            step_cache=self.step_cache,
+            extra_references=self.unflatten(
+                tensors.get("REFERENCE_LATENTS", np.zeros(0, np.float32))
+            ),
+            negative=negative or None,
+            true_cfg=self.true_cfg,
+        )
+
+    def unflatten(self, flat: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The latents [C, h, w] of reference images from one array [-1], as `flatten` makes it;
+        RequestError when its length differs from `reference_shapes`."""
+        sizes = [math.prod(shape) for shape in self.reference_shapes]
+        if sum(sizes) != len(flat):
+            raise RequestError(
+                f"REFERENCE_LATENTS holds {len(flat)} numbers; "
+                f"the shapes in PARAMS say {sum(sizes)}",
+                field="REFERENCE_LATENTS",
+            )
+        parts = np.split(flat, np.cumsum(sizes[:-1])) if sizes else []
+        return tuple(part.reshape(shape) for part, shape in zip(parts, self.reference_shapes))
+
+
+def flatten(references: Sequence[np.ndarray]) -> np.ndarray:
+    """The latents of reference images as one array float32 [-1]: a tensor has one shape."""
+    return np.concatenate([np.zeros(0, np.float32), *(latents.ravel() for latents in references)])
+
+
+def _named(tensors: Arrays, **names: str) -> Arrays:
+    """The tensors that are there, under other names."""
+    return {name: tensors[tensor] for name, tensor in names.items() if tensor in tensors}

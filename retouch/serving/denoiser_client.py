@@ -1,10 +1,9 @@
-"""One edit at a lane's denoiser: its source is announced, it is carried out and, if need be, taken
-out under one ticket."""
+"""The client side of a lane's denoiser, for one edit: prefill, denoise, cancel."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,8 @@ import numpy as np
 from retouch.families.denoise_request import Arrays
 from retouch.serving.denoise_params import PREFILL, DenoiseParams
 
-NAMES = (
+# tensors of an edit; the denoiser takes an absent one as none
+INPUTS = (
     "LATENTS",
     "PROMPT_EMBEDS",
     "PROMPT_EMBEDS_POOLED",
@@ -23,75 +23,56 @@ NAMES = (
     "CELLS",
     "INFO",
 )
-# every input is required, also where only the order counts
-BLANK: Arrays = {
-    "LATENTS": np.zeros((1, 1, 1, 1), np.float32),
-    **{name: np.zeros((1, 0, 0), np.float32) for name in ("PROMPT_EMBEDS", "NEGATIVE_EMBEDS")},
-    **{
-        name: np.zeros((1, 0), np.float32)
-        for name in ("PROMPT_EMBEDS_POOLED", "NEGATIVE_EMBEDS_POOLED", "REFERENCE_LATENTS")
-    },
-    "BOXES": np.zeros((1, 1, 2, 4), np.float32),
-    "CELLS": np.zeros((1, 1), bool),
-    "INFO": np.full((1, 1), b"", object),
-    "SOURCE": np.full((1, 3), b"", object),
-}
 
 
 class DenoiserClient:
-    """`stream(model, inputs)` reaches a denoiser and yields its answers; it cannot be dropped
-    half-way. `leave(lane, ticket)` takes an edit out."""
+    """Calls of one edit to `lane`. Tensors have a leading batch dimension of 1.
+
+    `stream(model, inputs)` yields a model's answers and cannot be left early. `send_cancel(lane,
+    request_id)` cancels an edit."""
 
     def __init__(
         self,
         stream: Callable[[str, Arrays], Iterator[Arrays]],
-        leave: Callable[[str, str], None],
+        send_cancel: Callable[[str, str], None],
         lane: str,
     ):
         self._stream = stream
-        self._leave = leave
+        self._send_cancel = send_cancel
         self._lane = lane
-        self._name = secrets.token_hex(8)
+        self._request_id = secrets.token_hex(8)
 
-    def look(self, latents: Arrays) -> None:
-        """Let it see the source ahead of the edit."""
-        for _ in self._stream(
-            self._model, BLANK | latents | {"PARAMS": _array(DenoiseParams(PREFILL, self._name))}
-        ):
+    def prefill(self, latents: np.ndarray) -> None:
+        """Let the denoiser cache the source image's keys and values, latents [1, C, h, w]."""
+        params = DenoiseParams(PREFILL, self._request_id)
+        for _ in self._call(params, {"LATENTS": latents}):
             pass
 
-    def edit(self, order: DenoiseParams, tensors: Arrays) -> Iterator[Arrays]:
-        """Its answers: previews where they are due, then the last. Closing the iterator takes the
-        edit out; one that has ended by itself, in whichever way, need not be."""
-        order = replace(order, ticket=self._name)
-        inputs = {name: tensors[name] for name in NAMES} | {
-            "SOURCE": BLANK["SOURCE"],
-            "PARAMS": _array(order),
-        }
-        stream = self._stream(self._model, inputs)
-        for progress in stream:
+    def denoise(self, params: DenoiseParams, tensors: Arrays) -> Generator[Arrays, None, None]:
+        """The answers: previews where they are due, then the result. Closing the iterator cancels
+        the edit, unless it has ended."""
+        inputs = {name: tensors[name] for name in INPUTS if name in tensors and tensors[name].size}
+        answers = self._call(replace(params, request_id=self._request_id), inputs)
+        for answer in answers:
             try:
-                yield progress
+                yield answer
             except GeneratorExit:
-                if not is_last(progress):
-                    self.take_out()
-                for _ in stream:
+                if not is_last(answer):
+                    self.cancel()
+                for _ in answers:
                     pass
                 raise
 
-    def take_out(self) -> None:
-        """Before its next step; where there is nothing to take out, nothing happens."""
-        self._leave(self._lane, self._name)
+    def cancel(self) -> None:
+        """Cancel the edit before its next step. An edit that is not running is no error."""
+        self._send_cancel(self._lane, self._request_id)
 
-    @property
-    def _model(self) -> str:
-        return f"denoiser_{self._lane}"
+    def _call(self, params: DenoiseParams, inputs: Arrays) -> Iterator[Arrays]:
+        encoded = np.array([[params.to_json().encode()]], object)
+        return self._stream(f"denoiser_{self._lane}", inputs | {"PARAMS": encoded})
 
 
-def is_last(progress: Arrays) -> bool:
-    done, steps = progress["STEP"][0].tolist()
+def is_last(answer: Arrays) -> bool:
+    """Whether an answer of a denoiser is the result."""
+    done, steps = answer["STEP"][0].tolist()
     return done == steps
-
-
-def _array(order: DenoiseParams) -> np.ndarray:
-    return np.array([[order.to_json().encode()]], object)

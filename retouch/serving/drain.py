@@ -1,9 +1,9 @@
-"""Draining: a server that is to stop takes no new edits, and ends when the running ones have.
+"""Draining: a stopping server takes no new edits and waits for the running ones.
 
 tritonserver 2.51 refuses calls between its models as soon as it stops, which would end running
-edits too. So the edit models are told first, by a file beside the lanes' boards. Each running edit
-holds a shared lock on another file; the kernel lets go of it however the edit's process ends. Files
-that cannot be made never end an edit."""
+edits. So a file beside the lanes' load reports tells the endpoints first. A running edit holds a
+shared lock on another file; the kernel releases it at any end of the process. No edit fails for a
+file that cannot be made."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LOCK = ".edits"
 
 @contextlib.contextmanager
 def running_edit() -> Iterator[None]:
-    """While an edit runs; RequestError with UNAVAILABLE when no new ones are taken."""
-    lock = _opened(path_of(LOCK))
+    """Hold the lock of a running edit. RequestError UNAVAILABLE while the server drains."""
+    lock = _open(path_of(LOCK))
     try:
         if lock is not None:
             fcntl.flock(lock, fcntl.LOCK_SH)
-        check()  # with the lock held: either the edit is refused, or it is waited for
+        check()  # with the lock held: an edit is refused, or drained
         yield
     finally:
         if lock is not None:
@@ -35,7 +35,7 @@ def running_edit() -> Iterator[None]:
 
 
 def check() -> None:
-    """RequestError with UNAVAILABLE when no new edits are taken."""
+    """RequestError UNAVAILABLE while the server drains."""
     if path_of(FLAG).exists():
         raise RequestError(
             "the server is stopping and takes no new edits; send the edit again later",
@@ -43,15 +43,15 @@ def check() -> None:
         )
 
 
-def begin(boards: str) -> None:
-    """Let the server whose boards begin with this path take no new edits."""
+def begin(prefix: str) -> None:
+    """Drain the server whose load reports have paths that begin with `prefix`."""
     with contextlib.suppress(OSError):
-        Path(boards + FLAG).touch(0o600)
+        Path(prefix + FLAG).touch(0o600)
 
 
-def is_idle(boards: str) -> bool:
-    """Whether no edit runs there."""
-    lock = _opened(Path(boards + LOCK))
+def is_idle(prefix: str) -> bool:
+    """Whether no edit runs on that server."""
+    lock = _open(Path(prefix + LOCK))
     if lock is None:
         return True
     try:
@@ -63,7 +63,8 @@ def is_idle(boards: str) -> bool:
     return True
 
 
-def _opened(path: Path) -> int | None:
+def _open(path: Path) -> int | None:
+    """A descriptor of the file; None where it cannot be opened."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:

@@ -1,15 +1,15 @@
-"""One edit from request to answers, over two functions that reach the stages; Triton is not known
-here.
+"""The pipeline of an edit, from request to answers, over two functions that reach the other models.
+It does not know Triton.
 
-`call(model, inputs)` returns a stage's outputs, `stream(model, inputs)` yields them; both take and
-give dicts of arrays with a leading batch dimension of 1, and raise RequestError when the stage
-refuses."""
+`call(model, inputs)` returns a model's outputs, `stream(model, inputs)` yields them. Inputs and
+outputs are dicts of arrays with a leading batch dimension of 1. Both raise RequestError when the
+model refuses."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
@@ -18,22 +18,21 @@ import numpy as np
 from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer, EditInfo
 from retouch.families.base import Family
+from retouch.families.denoise_request import Arrays
 from retouch.routing import cancel_socket, load_board
 from retouch.routing.router import Choice, choose
-from retouch.serving.denoise_params import DenoiseParams
-from retouch.serving.denoiser_client import Arrays, DenoiserClient, is_last
+from retouch.serving.denoise_params import DenoiseParams, flatten
+from retouch.serving.denoiser_client import DenoiserClient, is_last
 from retouch.serving.postprocess import postprocess
-from retouch.serving.preprocess import preprocess
-from retouch.serving.request_context import RequestContext, nothing
+from retouch.serving.preprocess import Prepared, preprocess
+from retouch.serving.request_context import RequestContext, do_nothing
 from retouch.serving.source_image import SourceImage
 from retouch.util.running_median import RunningMedian
 
 
 class EditPipeline:
-    """Carries edits through the stages, one at a time.
-
-    What needs no network, decoding and encoding, happens here; every network is a model of its own.
-    """
+    """Runs one edit at a time. Decoding and encoding happen here; every network is a model of its
+    own."""
 
     def __init__(
         self,
@@ -43,136 +42,151 @@ class EditPipeline:
         family: Callable[[], Family],
         versions: dict[str, str] | None = None,
         load: Callable[[str], load_board.LoadReport | None] = load_board.read,
-        leave: Callable[[str, str], None] = cancel_socket.drop,
+        send_cancel: Callable[[str, str], None] = cancel_socket.send_cancel,
     ):
-        """`lanes()` are those loaded now and `family()` is their checkpoint's, `load(lane)` is what
-        one has to do and `leave(lane, ticket)` takes an edit out there; `versions` go into every
-        EditInfo."""
+        """`lanes()` are the lanes loaded now, `family()` their checkpoint's family, `load(lane)`
+        the lane's load report. `send_cancel(lane, request_id)` cancels an edit there. `versions` go
+        into every EditInfo."""
         self._call = call
         self._stream = stream
         self._lanes = lanes
-        self._versions = versions or {}
         self._family = functools.cache(family)
+        self._versions = versions or {}
         self._load = load
-        self._leave = leave
-        self._rest = RunningMedian()  # milliseconds that edits spent outside the denoiser
-        self._beside = ThreadPoolExecutor(2, "beside")  # the image encoder, and the watch
+        self._send_cancel = send_cancel
+        self._other_stages_ms = RunningMedian()  # of an edit outside of the denoiser
+        self._threads = ThreadPoolExecutor(2, "edit")  # for the poll and the image encoder
 
     def edit(
-        self, request: EditRequest, cancelled: Callable[[], bool] = lambda: False
+        self, request: EditRequest, is_disconnected: Callable[[], bool] = lambda: False
     ) -> Iterator[EditAnswer]:
-        """Previews as they come, then the final answer; RequestError, or Cancelled when the client
-        has left."""
-        watch = RequestContext(request.deadline_ms, cancelled)
-        minding = self._beside.submit(watch.mind)
+        """Previews as they come, then the result. RequestError, or Cancelled when the client has
+        left."""
+        context = RequestContext(request.deadline_ms, is_disconnected)
+        polling = self._threads.submit(context.poll)
         try:
-            yield from self._stages(request, watch)
+            yield from self._run(request, context)
         finally:
-            watch.ended.set()
-            minding.result()
+            context.ended.set()
+            polling.result()
 
-    def _stages(self, request: EditRequest, watch: RequestContext) -> Iterator[EditAnswer]:
-        with watch.stage("preprocess"):
-            prepared = preprocess(request, self._choose(request), self._family(), watch.check)
+    def _run(self, request: EditRequest, context: RequestContext) -> Iterator[EditAnswer]:
+        with context.stage("preprocess"):
+            choice = self._choose_lane(request)
+            prepared = preprocess(request, choice, self._family(), context.check)
         prepared.info.versions = self._versions
-        denoiser = DenoiserClient(self._stream, self._leave, prepared.info.lane)
-        tensors = {
-            "INSTRUCTION": array(request.instruction),
-            "NEGATIVE": array(prepared.negative),
-            "IMAGE_FILES": np.array([[request.image, *request.references]], object),
-            "PIXELS": prepared.pixels[None],
-            "MASK": prepared.mask[None],
-            "INFO": array(prepared.info.to_json()),
-        }
-        try:
-            parsed, latents = self._understand(watch, denoiser, tensors)
-            more = [
-                self._timed(watch, "vae_encoder", {"PIXELS": each[None]}, "PIXELS")["LATENTS"][0]
-                for each in prepared.references
-            ]
-            tensors |= (
-                parsed
-                | latents
-                | self._timed(watch, "connector", parsed, "QUERIES")
-                | {"REFERENCE_LATENTS": flat(more)}
-            )
-            order = DenoiseParams.of(request, watch.left(), prepared.true_cfg, more)
-            watch.take_out = denoiser.take_out
-            with contextlib.closing(denoiser.edit(order, tensors)) as steps:
-                finished = False
-                for progress in watch.each("denoiser", steps):
-                    finished = is_last(progress)
-                    yield self._answer(watch, prepared.source, tensors | progress)
-            if not finished:
-                watch.check()  # says why it was taken out
-        finally:
-            watch.take_out = nothing
+        denoiser = DenoiserClient(self._stream, self._send_cancel, choice.lane)
+        prompt, latents = self._encode(request, prepared, context, denoiser)
+        references = [self._encode_image(context, pixels)[0] for pixels in prepared.references]
+        tensors = prompt | {"LATENTS": latents, "REFERENCE_LATENTS": flatten(references)[None]}
+        params = DenoiseParams.of(request, context.remaining_ms(), prepared.true_cfg, references)
+        yield from self._denoise(context, prepared.source, denoiser, params, tensors)
 
-    def _choose(self, request: EditRequest) -> Choice:
+    def _choose_lane(self, request: EditRequest) -> Choice:
         lanes = self._lanes()
-        loads = {lane: self._load(lane) for lane in lanes}
         return choose(
-            request.precision, lanes, request.steps, request.deadline_ms, self._rest.median(), loads
+            request.precision,
+            lanes,
+            request.steps,
+            request.deadline_ms,
+            self._other_stages_ms.median(),
+            {lane: self._load(lane) for lane in lanes},
         )
 
-    def _understand(
-        self, watch: RequestContext, denoiser: DenoiserClient, tensors: Arrays
-    ) -> tuple[Arrays, Arrays]:
-        """At the same time the parser, and what needs the image alone: its latents and the
-        denoiser's reference."""
-        latents = self._beside.submit(copy_context().run, self._see, watch, denoiser, tensors)
+    def _encode(
+        self,
+        request: EditRequest,
+        prepared: Prepared,
+        context: RequestContext,
+        denoiser: DenoiserClient,
+    ) -> tuple[Arrays, np.ndarray]:
+        """The prompt's tensors and the source image's latents [1, C, h, w], computed at the same
+        time."""
+        encoding = self._threads.submit(
+            copy_context().run, self._encode_source, prepared, context, denoiser
+        )
         try:
-            parsed = self._timed(
-                watch,
-                "vl_parser",
-                tensors,
-                "PIXELS",
-                "IMAGE_FILES",
-                "INSTRUCTION",
-                "NEGATIVE",
-                "MASK",
-                "INFO",
-            )
+            parsed = self._parse(request, prepared, context)
         finally:
-            latents.exception()  # waits: no call outlives its edit
-        return parsed, latents.result()
+            encoding.exception()  # waits: no call outlives its edit
+        latents = encoding.result()
+        connected = self._stage(context, "connector", {"QUERIES": parsed["QUERIES"]})
+        return parsed | connected, latents
 
-    def _see(self, watch: RequestContext, denoiser: DenoiserClient, tensors: Arrays) -> Arrays:
-        latents = self._timed(watch, "vae_encoder", tensors, "PIXELS")
-        if (
-            tensors["IMAGE_FILES"].shape[1] == 1
-        ):  # with further references it is seen together with them, when all are known
-            with watch.stage("reference"):
-                denoiser.look(latents)
-            # or the next stream would, when everything waits for it
+    def _parse(self, request: EditRequest, prepared: Prepared, context: RequestContext) -> Arrays:
+        """QUERIES of the instruction, the cells to edit, and what else the parser finds."""
+        inputs = {
+            "PIXELS": prepared.pixels[None],
+            "MASK": prepared.mask[None],
+            "INSTRUCTION": string_tensor(request.instruction),
+            "INFO": string_tensor(prepared.info.to_json()),
+        }
+        if prepared.negative:
+            inputs["NEGATIVE"] = string_tensor(prepared.negative)
+        if self._family().text_sees_images:
+            inputs["IMAGE_FILES"] = np.array([[request.image, *request.references]], object)
+        return self._stage(context, "vl_parser", inputs)
+
+    def _encode_source(
+        self, prepared: Prepared, context: RequestContext, denoiser: DenoiserClient
+    ) -> np.ndarray:
+        """The source image's latents. A denoiser that caches references prefills them meanwhile,
+        unless there are reference images, whose latents it needs too."""
+        latents = self._encode_image(context, prepared.pixels)
+        if self._family().caches_reference and not prepared.references:
+            with context.stage("reference"):
+                denoiser.prefill(latents)
+            # otherwise the next stream would ask, and the edit would wait for it
             # (`retouch/serving/triton/stream_workaround.py`)
-            watch.ask()
+            context.poll_client()
         return latents
 
-    def _answer(self, watch: RequestContext, source: SourceImage, tensors: Arrays) -> EditAnswer:
-        picture = tensors["PREVIEW"]
+    def _encode_image(self, context: RequestContext, pixels: np.ndarray) -> np.ndarray:
+        """Pixels uint8 [H, W, 3] → latents [1, C, h, w]."""
+        return self._stage(context, "vae_encoder", {"PIXELS": pixels[None]})["LATENTS"]
+
+    def _denoise(
+        self,
+        context: RequestContext,
+        source: SourceImage,
+        denoiser: DenoiserClient,
+        params: DenoiseParams,
+        tensors: Arrays,
+    ) -> Iterator[EditAnswer]:
+        context.cancel = denoiser.cancel
+        try:
+            with contextlib.closing(denoiser.denoise(params, tensors)) as answers:
+                finished = False
+                for answer in context.timed("denoiser", answers):
+                    finished = is_last(answer)
+                    yield self._answer(context, source, tensors | answer)
+            if not finished:
+                context.check()  # raises the reason of the cancellation
+        finally:
+            context.cancel = do_nothing
+
+    def _answer(self, context: RequestContext, source: SourceImage, tensors: Arrays) -> EditAnswer:
+        """The answer to send, of a denoiser's answer."""
+        pixels = tensors["PREVIEW"]
         if is_last(tensors):
-            picture = self._timed(watch, "vae_decoder", tensors, "LATENTS")["PIXELS"]
+            pixels = self._stage(context, "vae_decoder", {"LATENTS": tensors["LATENTS"]})["PIXELS"]
         step = tuple(tensors["STEP"][0].tolist())
-        with watch.stage("postprocess"):
+        with context.stage("postprocess"):
             info = EditInfo.from_json(tensors["INFO"][0, 0])
-            answer = postprocess(source, tensors["CELLS"][0], picture[0], step, info)
-        answer.info.milliseconds = {**watch.milliseconds, "total": round(watch.elapsed(), 2)}
+            answer = postprocess(source, tensors["CELLS"][0], pixels[0], step, info)
+        milliseconds = context.milliseconds | {"total": round(context.elapsed_ms(), 2)}
+        answer.info.milliseconds = milliseconds
         if answer.final:
-            self._rest.add(answer.info.milliseconds["total"] - answer.info.milliseconds["denoiser"])
+            self._other_stages_ms.add(milliseconds["total"] - milliseconds["denoiser"])
         return answer
 
-    def _timed(self, watch: RequestContext, model: str, tensors: Arrays, *names: str) -> Arrays:
-        watch.check()
-        with watch.stage(model):
-            return self._call(model, {name: tensors[name] for name in names})
+    def _stage(self, context: RequestContext, model: str, inputs: Arrays) -> Arrays:
+        """The outputs of another model, with its time."""
+        context.check()
+        with context.stage(model):
+            return self._call(model, inputs)
 
 
-def array(text: str) -> np.ndarray:
+def string_tensor(text: str) -> np.ndarray:
     """A text as a [1, 1] array of bytes."""
     return np.array([[text.encode()]], object)
-
-
-def flat(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """All numbers of some arrays, float32 [1, -1]: a model's tensors have one shape each."""
-    return np.concatenate([np.zeros(0, np.float32), *(array.ravel() for array in arrays)])[None]

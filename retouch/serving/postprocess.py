@@ -1,4 +1,4 @@
-"""The last stage: an answer's pixels get the source's size and its untouched pixels, and are
+"""The last stage: edited pixels at the source image's size, around its own untouched pixels,
 encoded."""
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def postprocess(
 ) -> EditAnswer:
     """The answer to send.
 
-    `cells` bool [N] the edited region; `picture` uint8 [H, W, 3] is the decoded bucket after the
-    last step, before it a preview of any size; `step` done and in all; `info` what the stages
-    before knew. Outside the region (the pixels of a mask, else its cells) the result holds the
-    source's own pixels, bit for bit."""
+    `cells` bool [N] is the edited region. `picture` uint8 [H, W, 3] is the decoded result after the
+    last step, before it a preview of any size. `step` is (done, total). `info` comes from the
+    stages before. Outside the region the result holds the source image's own pixels, bit for bit;
+    the region is the user's mask, or the cells without one."""
     info.kind = "preview"
     info.steps = step[1]
     if step[0] == step[1]:
@@ -39,25 +39,32 @@ def postprocess(
 
 
 def _pasted(source: SourceImage, cells: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """The edit in the photo's own colours, uint8 [H, W, 3], or [H, W, 4] where the photo has
-    transparency that the format can hold: what the edit moves is opaque, the rest is as it was."""
+    """The result in the photo's own colours, uint8 [H, W, 3]. A photo with transparency gives
+    [H, W, 4] in a format that has it: changed pixels are opaque, the others keep their alpha."""
     photo = source.photo
-    edited = images.fit(colour.from_srgb(picture, photo.icc), photo.pixels.shape[:2])
+    height, width, _ = photo.pixels.shape
+    edited = images.fit(colour.from_srgb(picture, photo.icc), (height, width))
     if photo.alpha is None:
         return images.paste_back(photo.pixels, edited, source.editable(cells), source.keep_below)
     opaque = photo.opaque()
-    moved = images.changed(opaque, edited, source.editable(cells), source.keep_below)
+    changed = images.changed(opaque, edited, source.editable(cells), source.keep_below)
     if source.format.name == "jpeg":
-        return np.where(moved[:, :, None], edited, opaque)
-    pixels = np.where(moved[:, :, None], edited, photo.pixels)
-    return np.dstack([pixels, np.where(moved, np.uint8(255), photo.alpha)])
+        return np.where(changed[:, :, None], edited, opaque)
+    pixels = np.where(changed[:, :, None], edited, photo.pixels)
+    return np.dstack([pixels, np.where(changed, np.uint8(255), photo.alpha)])
 
 
 def _extent(grid: np.ndarray) -> Region:
+    """The box and the share of the edited cells, bool [rows, columns]."""
     if not grid.any():  # the parser found nothing to change
         return Region((0.0, 0.0, 0.0, 0.0), 0.0)
     rows = np.nonzero(grid.any(axis=1))[0]
     columns = np.nonzero(grid.any(axis=0))[0]
     height, width = grid.shape
-    box = (columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
-    return Region(tuple(round(float(side), 4) for side in box), round(float(grid.mean()), 4))
+    box = (
+        round(float(columns[0] / width), 4),
+        round(float(rows[0] / height), 4),
+        round(float((columns[-1] + 1) / width), 4),
+        round(float((rows[-1] + 1) / height), 4),
+    )
+    return Region(box, round(float(grid.mean()), 4))

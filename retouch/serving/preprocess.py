@@ -1,5 +1,4 @@
-"""The first stage: a request becomes pixels at a bucket and a cell mask, for the lane that was
-chosen."""
+"""The first stage: a request to pixels at the size of its edit, and a mask of cells."""
 
 from __future__ import annotations
 
@@ -16,19 +15,19 @@ from retouch.imaging.photo import Check, Photo, go_on
 from retouch.routing.router import Choice
 from retouch.serving.source_image import SourceImage
 
-# values of MASK: what the user said about each cell
+# values of MASK, of every cell
 KEEP = 0
 EDIT = 1
-ASK = 2
+ASK = 2  # the parser decides
 
 
 @dataclass
 class Prepared:
-    """`pixels` sRGB uint8 [H, W, 3] at a bucket, `mask` uint8 [N] of KEEP, EDIT or ASK (the
-    parser).
+    """A decoded and fitted request.
 
-    `references` uint8 [h, w, 3] at sizes of their own; the `negative` instruction, "" where there
-    is none, counts by `true_cfg`."""
+    `pixels` are sRGB uint8 [H, W, 3] at the bucket. `mask` is uint8 [N] of KEEP, EDIT or ASK.
+    `references` are sRGB uint8 [h, w, 3] at sizes of their own. `negative` is the negative
+    instruction, "" without one, and `true_cfg` its strength."""
 
     source: SourceImage
     pixels: np.ndarray
@@ -42,8 +41,8 @@ class Prepared:
 def preprocess(
     request: EditRequest, choice: Choice, family: Family, check: Check = go_on
 ) -> Prepared:
-    """Decode and fit the images and the mask; RequestError, also for what the family does not know.
-    `check` is called while files are decoded, and ends that by raising."""
+    """Decode and fit the images and the mask of a request. RequestError, also for options that the
+    family does not support. `check` is called during decoding and stops it by raising."""
     if len(request.references) > family.max_references:
         raise RequestError(
             f"REFERENCES holds {len(request.references)} images beside the edited one; "
@@ -57,7 +56,7 @@ def preprocess(
     source = SourceImage.of(request.image, request.region, request.format, family, check)
     first_frame = source.format.first_frame
     references = []
-    for file in request.references:  # one after the other: no two large ones lie in memory
+    for file in request.references:  # one at a time: only one large photo is in memory
         photo = images.decode_photo(file, "REFERENCES", check, first_frame)
         references.append(_fitted(photo, family.size(*photo.pixels.shape[:2])))
     pixels = _fitted(source.photo, source.bucket)
@@ -67,19 +66,25 @@ def preprocess(
             "NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty",
             field="NEGATIVE",
         )
-    used = 0.0 if family.guidance is None else request.guidance  # INFO tells what counts
-    info = EditInfo("", request.seed, choice.lane, choice.why, guidance=used, notes=source.notes())
+    info = EditInfo(
+        "",
+        request.seed,
+        choice.lane,
+        choice.reason,
+        guidance=0.0 if family.guidance is None else request.guidance,
+        notes=source.notes(),
+    )
     negative = request.negative or family.negative if true_cfg > 1 else ""
     return Prepared(source, pixels, _mask(source), info, references, negative, true_cfg)
 
 
 def _fitted(photo: Photo, size: tuple[int, int]) -> np.ndarray:
-    """sRGB at the network's (height, width): a large photo is not converted as a whole."""
+    """sRGB uint8 at `size` (height, width). Colours are converted after scaling: less work."""
     return colour.to_srgb(images.fit(photo.opaque(), size), photo.icc)
 
 
 def region_of(mask: np.ndarray, parsed: np.ndarray) -> np.ndarray:
-    """The cells to edit, bool [N]: the user's word on each, else the parser's."""
+    """The cells to edit, bool [N]: those of the user's mask, and where it is ASK the parser's."""
     return np.where(mask == ASK, parsed, mask == EDIT)
 
 

@@ -1,20 +1,19 @@
-"""What a model repository was exported from, as its manifests say."""
+"""The checkpoint behind a model repository, by the manifests of its lanes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from retouch.api.request import VERSION
+from retouch.api.version import VERSION
 from retouch.artifacts.manifest import Manifest, read
 from retouch.families.base import Family
 from retouch.families.registry import family_of
 
 
 def lane_manifest(repository: Path) -> Manifest | None:
-    """Of a lane that is exported, whichever: all are of one checkpoint. None where there is
-    none."""
-    found = sorted(Path(repository).glob("denoiser_*/1/manifest.json"))
-    return read(found[0].parent) if found else None
+    """The manifest of an exported lane: all lanes are of one checkpoint. None without a lane."""
+    manifests = sorted(Path(repository).glob("denoiser_*/1/manifest.json"))
+    return read(manifests[0].parent) if manifests else None
 
 
 def family(repository: Path) -> Family:
@@ -26,7 +25,7 @@ def family(repository: Path) -> Family:
 
 
 def versions(repository: Path) -> dict[str, str]:
-    """Of this package and, as far as it is exported, of the checkpoint behind the lanes."""
+    """The versions of this package and, if a lane is exported, of its checkpoint."""
     manifest = lane_manifest(repository)
     checkpoint = (
         {}

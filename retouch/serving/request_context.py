@@ -1,4 +1,4 @@
-"""What an edit has taken so far, and whether anybody still waits for it."""
+"""The context of one edit: its timings, its deadline, and whether its client is still there."""
 
 from __future__ import annotations
 
@@ -12,71 +12,73 @@ from retouch.api.errors import Cancelled, RequestError
 
 Item = TypeVar("Item")
 
-POLL_SECONDS = 0.03  # seconds between looks at the deadline and the client
+POLL_SECONDS = 0.03
 
 
-def nothing() -> None:
+def do_nothing() -> None:
     pass
 
 
 class RequestContext:
     """Milliseconds by stage, the deadline, and whether the client has left.
 
-    To ask Triton for the client takes as long as a short stage: a thread of its own does (`mind`),
-    and `check` costs nothing."""
+    Asking Triton for the client takes as long as a short stage. So `poll` does it in a thread of
+    its own until `ended` is set, and `check` costs nothing. `cancel` stops the stage that runs, if
+    it can be stopped."""
 
-    def __init__(self, deadline_ms: int, cancelled: Callable[[], bool]):
-        self.begin = time.perf_counter()
+    def __init__(self, deadline_ms: int, is_disconnected: Callable[[], bool]):
         self.deadline_ms = deadline_ms
         self.milliseconds: dict[str, float] = {}
         self.ended = threading.Event()
-        self.take_out: Callable[[], None] = (
-            nothing  # stops the stage at work, where there is a way to
-        )
-        self._cancelled = cancelled
-        self._left = False
+        self.cancel: Callable[[], None] = do_nothing
+        self._begin = time.perf_counter()
+        self._ask_triton = is_disconnected
+        self._is_disconnected = False
 
-    def elapsed(self) -> float:
-        return (time.perf_counter() - self.begin) * 1000
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the edit began."""
+        return (time.perf_counter() - self._begin) * 1000
 
-    def left(self) -> int:
-        """Milliseconds before the deadline, one at least; 0 without a deadline."""
-        return max(1, int(self.deadline_ms - self.elapsed())) if self.deadline_ms else 0
+    def remaining_ms(self) -> int:
+        """Milliseconds until the deadline, at least 1; 0 without a deadline."""
+        return max(1, int(self.deadline_ms - self.elapsed_ms())) if self.deadline_ms else 0
 
     def check(self) -> None:
-        """Raise when nobody waits any longer."""
-        if self._left:
+        """Cancelled when the client has left, RequestError when the deadline has passed."""
+        if self._is_disconnected:
             raise Cancelled
-        if 0 < self.deadline_ms < self.elapsed():
+        if 0 < self.deadline_ms < self.elapsed_ms():
             raise RequestError(
-                f"DEADLINE_MS {self.deadline_ms} has passed; allow more time or ask for fewer steps",
+                f"DEADLINE_MS {self.deadline_ms} has passed; "
+                "allow more time or ask for fewer steps",
                 "DEADLINE_EXCEEDED",
                 field="DEADLINE_MS",
             )
 
-    def ask(self) -> None:
-        """Ask Triton for the client."""
-        self._left = self._left or self._cancelled()
+    def poll_client(self) -> None:
+        """Ask Triton once whether the client has left."""
+        self._is_disconnected = self._is_disconnected or self._ask_triton()
 
-    def mind(self) -> None:
-        """Until the edit has ended, take it out where it is when nobody waits any longer. That is
-        repeated: it may be in a stage's queue still, where nobody knows it."""
+    def poll(self) -> None:
+        """Until the edit has ended: cancel the running stage when the client has left or the
+        deadline has passed. The stage may not have begun yet, so that the cancel is repeated."""
         while not self.ended.wait(POLL_SECONDS):
-            self.ask()
+            self.poll_client()
             try:
                 self.check()
             except (Cancelled, RequestError):
-                self.take_out()
+                self.cancel()
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the body to the stage `name`."""
         begin = time.perf_counter()
         yield
         spent = (time.perf_counter() - begin) * 1000
         self.milliseconds[name] = round(self.milliseconds.get(name, 0.0) + spent, 2)
 
-    def each(self, name: str, items: Iterator[Item]) -> Iterator[Item]:
-        """The items, with only the waiting for them counted as the stage's time."""
+    def timed(self, name: str, items: Iterator[Item]) -> Iterator[Item]:
+        """The items. Only the wait for them counts as time of the stage `name`."""
         while True:
             with self.stage(name):
                 item = next(items, None)

@@ -1,5 +1,5 @@
-"""Every config.pbtxt, read with Triton's own protobuf, against retouch/api/request.py and against
-each other."""
+"""Every config.pbtxt, read with Triton's own protobuf, against the table of request fields and
+against each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
-from retouch.api.request import ENSEMBLE_IMAGE, INPUTS, LANES, OUTPUTS, REQUIRED
+from retouch.api import write_fields
+from retouch.api.fields import FIELDS, REQUIRED
+from retouch.api.lanes import LANES
+from retouch.api.response import ENSEMBLE_IMAGE, OUTPUTS
 from retouch.api.tensors import ANSWERS
 from retouch.launcher.server import ROOT
 
@@ -18,6 +21,24 @@ NAMES = sorted(
 )
 DOORS = ("edit", "edit_sync", "edit_ensemble")
 TAKE_REQUESTS = (*DOORS, "preprocess")
+# inputs that a call may leave out
+DENOISER_OPTIONAL = {
+    "PROMPT_EMBEDS",
+    "PROMPT_EMBEDS_POOLED",
+    "NEGATIVE_EMBEDS",
+    "NEGATIVE_EMBEDS_POOLED",
+    "REFERENCE_LATENTS",
+    "BOXES",
+    "CELLS",
+    "INFO",
+    "SOURCE",
+}
+OPTIONAL = {
+    # the ensemble hands on its INSTRUCTION, which is optional there; preprocess has refused an edit
+    # without it
+    "vl_parser": {"INSTRUCTION", "NEGATIVE", "IMAGE_FILES"},
+    **{f"denoiser_{lane}": DENOISER_OPTIONAL for lane in LANES},
+}
 DATATYPES = {
     "BYTES": "TYPE_STRING",
     "INT32": "TYPE_INT32",
@@ -45,6 +66,10 @@ def tensors(listed):
     return {tensor.name: kind(tensor) for tensor in listed}
 
 
+def optional_of(config):
+    return {tensor.name for tensor in config.input if tensor.optional}
+
+
 def expected(listed):
     return {tensor.name: (DATATYPES[tensor.datatype], tensor.dims) for tensor in listed}
 
@@ -65,12 +90,7 @@ def test_every_config(name):
     assert read.max_batch_size >= 1
     assert text.startswith("#") and len(text.splitlines()) <= 130
     if name not in TAKE_REQUESTS:
-        optional = {tensor.name for tensor in read.input if tensor.optional}
-        # the ensemble hands its own on, which is optional there; preprocess has refused an edit
-        # without it
-        assert optional == ({"INSTRUCTION"} if name == "vl_parser" else set()), (
-            "optional inputs stop batching"
-        )
+        assert optional_of(read) == OPTIONAL.get(name, set())
     assert (read.backend, read.platform) == (
         ("", "ensemble") if name == "edit_ensemble" else ("python", "")
     )
@@ -92,10 +112,9 @@ def configs_that_take_requests():
 )
 def test_doors_take_the_request(path):
     inputs = parsed(path).input
-    assert tensors(inputs) == expected(INPUTS)
-    assert [tensor.name for tensor in inputs] == [tensor.name for tensor in INPUTS]
-    optional = {tensor.name for tensor in inputs if tensor.optional}
-    required = {tensor.name for tensor in inputs} - optional
+    assert tensors(inputs) == expected(FIELDS)
+    assert [tensor.name for tensor in inputs] == [tensor.name for tensor in FIELDS]
+    required = {tensor.name for tensor in inputs} - optional_of(parsed(path))
     assert set(REQUIRED) == {"IMAGE", "INSTRUCTION"}
     # tritonserver 2.51 never answers a request that lacks a required input of an ensemble with
     # optional ones
@@ -103,11 +122,20 @@ def test_doors_take_the_request(path):
     assert required == (set() if by_code else set(REQUIRED))
 
 
+@pytest.mark.parametrize("path", write_fields.files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_written_from_the_table_of_fields_is_current(path):
+    assert path.read_text() == write_fields.written(path), "`make fields` writes it"
+
+
+def test_the_table_is_written_into_every_config_that_takes_a_request():
+    assert set(configs_that_take_requests()) | {ROOT / "README.md"} == set(write_fields.files())
+
+
 @pytest.mark.parametrize(
     "path", PROFILES, ids=lambda path: f"{path.parent.parent.name}-{path.stem}"
 )
-def test_no_profile_of_a_stage_has_optional_inputs(path):
-    assert not any(tensor.optional for tensor in parsed(path).input)
+def test_a_profile_has_the_optional_inputs_of_its_model(path):
+    assert optional_of(parsed(path)) == OPTIONAL[path.parent.parent.name]
 
 
 @pytest.mark.parametrize("name", (*DOORS, "postprocess"))
@@ -162,7 +190,7 @@ def test_a_profile_is_its_config_on_another_machine(path):
     main = config(path.parent.parent.name)
     gpu = path.stem != "cpu"
     (group,) = profile.instance_group
-    # tickets are known to one loop, so there is one, on one GPU
+    # one engine knows all running edits, so there is one, on one GPU
     assert (group.count, group.kind, list(group.gpus)) == (
         (1, group.KIND_GPU, [0]) if gpu else (1, group.KIND_CPU, [])
     )
@@ -202,7 +230,8 @@ def test_the_ensemble_wires_every_input_with_its_own_type():
     known = tensors(ensemble.input)
     for step in ensemble.ensemble_scheduling.step:
         model = config(step.model_name)
-        assert set(step.input_map) == {tensor.name for tensor in model.input}, step.model_name
+        inputs = {tensor.name for tensor in model.input}
+        assert inputs - optional_of(model) <= set(step.input_map) <= inputs, step.model_name
         for name, source in step.input_map.items():
             assert known[source] == tensors(model.input)[name], (step.model_name, name)
         for name, target in step.output_map.items():

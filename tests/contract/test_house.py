@@ -156,9 +156,10 @@ def test_errors_import_nothing_of_ours():
     )
 
 
-def test_the_request_imports_only_the_api():
-    modules = set(imported(ROOT / "retouch" / "api" / "request.py"))
-    assert all(name.startswith("retouch.api.") for name in modules if name.startswith("retouch"))
+def test_the_api_imports_nothing_else_of_ours():
+    for path in (ROOT / "retouch" / "api").glob("*.py"):
+        ours = [name for name in imported(path) if name.split(".")[0] == "retouch"]
+        assert all(name.startswith("retouch.api") for name in ours), path.name
 
 
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda path: path.name)

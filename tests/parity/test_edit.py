@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retouch.api.request import BUCKETS
+from retouch.api.geometry import BUCKETS
 from retouch.backends.onnx import OnnxBackend
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.offline.plain_loop import PlainLoop
@@ -86,7 +86,7 @@ def test_a_preview_is_of_the_pipelines_clean_tokens(pipeline, stages):
     pipeline.denoise(latents, reading, region, 5, STEPS, seen.__setitem__)
     _, progress = edit(stages, pixels, region, seed=5, previews=STEPS - 1)
     for update in progress[:-1]:
-        expected = stages.denoiser._preview.image(seen[update.step], (8, 8))
+        expected = stages.denoiser._preview_map.image(seen[update.step], (8, 8))
         assert np.abs(update.preview.astype(int) - expected).max() <= 1
 
 

@@ -196,15 +196,13 @@ def test_a_step_is_measured(family, monkeypatch):
     assert len(profile["measured"]) == 2 * shares * len(sizes(adapter))
     cost = cost_model.load(family.folder())
     for sample in profile["measured"]:
-        assert (
-            sample["seconds"] > 0
-            and sample["tokens"] >= 1
-            and sample["reference"] >= sample["tokens"]
-        )
+        assert sample["seconds"] > 0 and sample["target_tokens"] >= 1
+        assert sample["reference_tokens"] >= sample["target_tokens"]
         assert cost.seconds(
-            sample["batch"], sample["tokens"], sample["reference"]
+            sample["batch"], sample["target_tokens"], sample["reference_tokens"]
         ) == pytest.approx(sample["fitted"])
-    assert cost.kept > 0 and cost.held > 0 and cost.beside > 0
+    assert cost.kv_bytes_per_token > 0 and cost.activation_bytes_per_token > 0
+    assert cost.contention > 0
 
 
 def test_a_lane_that_is_not_exported_is_told(family):

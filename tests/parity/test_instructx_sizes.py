@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from exports import exported
 from instructx_tiny import CELLS, LANGUAGE, SAID, TOKEN, Made, make_checkpoint
-from retouch.api.request import BUCKETS
+from retouch.api.geometry import BUCKETS
 from retouch.artifacts.manifest import verify
 from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.region_buckets import rounded

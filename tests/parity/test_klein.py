@@ -102,14 +102,14 @@ def torched(folder, repository):
 
 
 @torch.no_grad()
-def denoise_request(pipeline, seed, size, sentence=SENTENCE, steps=2, **knobs):
+def denoise_request(pipeline, seed, size, sentence=SENTENCE, steps=2, **options):
     """What an edit asks of the denoiser, made by the pipeline's own stages."""
     latents = pipeline._encode_vae_image(
         pipeline.image_processor.preprocess(photo(size, seed)), None
     )[0].numpy()
     prompt_embeds = pipeline.encode_prompt(sentence)[0][0].numpy()
     region = np.ones(latents[0].size, bool)
-    return DenoiseRequest(latents, {"prompt_embeds": prompt_embeds}, region, seed, steps, **knobs)
+    return DenoiseRequest(latents, {"prompt_embeds": prompt_embeds}, region, seed, steps, **options)
 
 
 def edited(pipeline, seed, size, sentence=SENTENCE, steps=2, images=None):
@@ -299,7 +299,7 @@ def test_three_edits_share_their_steps(request, pipeline, kind, limit):
         denoiser.begin(denoise_request(pipeline, seed, size, sentence))
         for seed, sentence in enumerate(SENTENCES)
     ]
-    assert len({edit.size for edit in running}) == 1
+    assert len({edit.batch_key for edit in running}) == 1
     for _ in range(2):
         progress = denoiser.step(running)
     for seed, (sentence, update) in enumerate(zip(SENTENCES, progress)):

@@ -256,7 +256,7 @@ def test_latents_in_torch(theirs, modules, case):
 def test_latents_by_the_graphs(theirs, graphs, case):
     """The whole way from the photo, by all exported graphs."""
     run = theirs.run(case)
-    *_, last = graphs.denoiser.run(our_wish(graphs, case))
+    *_, last = graphs.denoiser.run(our_request(graphs, case))
     assert relative(graphs.denoiser.family.pack(last.latents), run.latents) < 1e-3
 
 
@@ -269,7 +269,7 @@ def test_three_edits_share_their_steps(theirs, modules, graphs, cases, way):
     cases = [cases[1].another(number) for number in range(3)]
     runs = [theirs.run(case) for case in cases]
     edits = [denoiser.begin(asked(case, run)) for case, run in zip(cases, runs)]
-    assert len({edit.size for edit in edits}) == 1 and len({edit.total for edit in edits}) > 1
+    assert len({edit.batch_key for edit in edits}) == 1 and len({edit.total for edit in edits}) > 1
     results = {}
     while running := [edit for edit in edits if edit.steps]:
         results |= dict(zip(map(id, running), denoiser.step(running)))
@@ -305,7 +305,7 @@ def test_a_network_without_guidance(tmp_path):
 # -- the image -------------------------------------------------------------------------------------
 
 
-def our_wish(loop, case) -> DenoiseRequest:
+def our_request(loop, case) -> DenoiseRequest:
     return loop.request(
         [case.pixels],
         case.sentence,
@@ -319,7 +319,7 @@ def our_wish(loop, case) -> DenoiseRequest:
 
 @every
 def test_image(theirs, graphs, case):
-    *_, last = graphs.denoiser.run(our_wish(graphs, case))
+    *_, last = graphs.denoiser.run(our_request(graphs, case))
     ours = graphs.decoder.run(last.latents[None])[0]
     assert np.abs(ours.astype(int) - theirs.run(case).image).max() <= 1
 
@@ -328,7 +328,7 @@ def test_image(theirs, graphs, case):
 def test_image_of_the_lane(theirs, repository, case):
     """As it is served, with all its roundings, beside the pipeline in float32."""
     lane = TextEncoderLoop(repository)
-    *_, last = lane.denoiser.run(our_wish(lane, case))
+    *_, last = lane.denoiser.run(our_request(lane, case))
     assert psnr(lane.decoder.run(last.latents[None])[0], theirs.run(case).image) > 40
 
 
@@ -353,7 +353,7 @@ def test_previews_are_fitted_to_the_autoencoder(graphs):
     images = list(smooth_images())
     latents = [graphs.encoder.run(pixels[None])[0] for pixels in images]
     shown = [
-        graphs.denoiser._preview.image(family.pack(latent), family.grid(latent))
+        graphs.denoiser._preview_map.image(family.pack(latent), family.grid(latent))
         for latent in latents
     ]
     small = np.stack([pixels.reshape(32, 4, 32, 4, 3).mean((1, 3)) for pixels in images])

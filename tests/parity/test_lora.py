@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from exports import exported, refused
 from kontext_tiny import TRANSFORMER as TINY
 from kontext_tiny import make_pipeline
-from retouch.api.request import LANES
+from retouch.api.lanes import LANES
 from retouch.artifacts.manifest import verify
 from retouch.backends.onnx import OnnxBackend
 from retouch.launcher.server import ROOT

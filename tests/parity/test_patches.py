@@ -12,7 +12,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
     smart_resize,
 )
 
-from retouch.api.request import BUCKETS
+from retouch.api.geometry import BUCKETS
 from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.networks.qwen_vl import encode_image
 

@@ -208,14 +208,14 @@ def test_one_velocity(stages):
 @pytest.mark.parametrize("seed, steps", [(0, 2), (2**33 + 5, 5)])
 def test_a_whole_edit(stages, seed, steps, true_cfg):
     for sizes in sizes_for(stages):
-        knobs = dict(photos=stages.photos(sizes), seed=seed, steps=steps, true_cfg=true_cfg)
-        close(stages.family.pack(stages.final(**knobs)), stages.theirs(**knobs).numpy())
+        options = dict(photos=stages.photos(sizes), seed=seed, steps=steps, true_cfg=true_cfg)
+        close(stages.family.pack(stages.final(**options)), stages.theirs(**options).numpy())
 
 
 def test_the_decoded_image(stages):
-    knobs = dict(photos=stages.photos(PHOTOS[0]), true_cfg=2.5)
-    ours = stages.loop.decoder._runner.run(latents=stages.final(**knobs)[None])["pixels"][0]
-    close(ours.transpose(1, 2, 0) / 2 + 0.5, stages.theirs(**knobs, output_type="np"))
+    options = dict(photos=stages.photos(PHOTOS[0]), true_cfg=2.5)
+    ours = stages.loop.decoder._runner.run(latents=stages.final(**options)[None])["pixels"][0]
+    close(ours.transpose(1, 2, 0) / 2 + 0.5, stages.theirs(**options, output_type="np"))
 
 
 @pytest.mark.parametrize("true_cfg", (1.0, 4.0))
@@ -231,13 +231,13 @@ def test_three_edits_share_a_step(stages, true_cfg):
         )
         for seed, (sentence, steps) in enumerate([("a b", 4), ("c d", 3), ("e f", 4)])
     ]
-    edits = [stages.denoiser.begin(stages.denoise_request(**knobs)) for knobs in asked]
-    assert len({edit.size for edit in edits}) == 1
+    edits = [stages.denoiser.begin(stages.denoise_request(**options)) for options in asked]
+    assert len({edit.batch_key for edit in edits}) == 1
     last = {}
     while running := [edit for edit in edits if edit.steps]:
         last |= zip(map(id, running), stages.denoiser.step(running))
-    for edit, knobs in zip(edits, asked):
-        close(stages.family.pack(last[id(edit)].latents), stages.theirs(**knobs).numpy())
+    for edit, options in zip(edits, asked):
+        close(stages.family.pack(last[id(edit)].latents), stages.theirs(**options).numpy())
 
 
 # -- the exported graphs ---------------------------------------------------------------------------
@@ -262,18 +262,18 @@ def onnx_stages(folder, repository, rounded):
 def test_graphs_without_rounding(folder, repository, sizes):
     stages = onnx_stages(folder, repository, rounded=False)
     for true_cfg in (1.0, 4.0):
-        knobs = dict(photos=stages.photos(sizes), seed=1, steps=3, true_cfg=true_cfg)
-        ours = stages.family.pack(stages.final(**knobs))
-        theirs = stages.theirs(**knobs).numpy()
+        options = dict(photos=stages.photos(sizes), seed=1, steps=3, true_cfg=true_cfg)
+        ours = stages.family.pack(stages.final(**options))
+        theirs = stages.theirs(**options).numpy()
         assert np.abs(ours - theirs).max() <= ONNX_TOLERANCE * np.abs(theirs).max()
 
 
 def test_the_bf16_lane_draws_the_same_picture(folder, repository):
     """As served: the pipeline's in float32 but for what bfloat16 rounds."""
     stages = onnx_stages(folder, repository, rounded=True)
-    knobs = dict(photos=stages.photos(MORE[0]), seed=1, steps=4, true_cfg=4.0)
-    ours = stages.loop.decoder.run(stages.final(**knobs)[None])[0]
-    theirs = stages.theirs(**knobs, output_type="np")
+    options = dict(photos=stages.photos(MORE[0]), seed=1, steps=4, true_cfg=4.0)
+    ours = stages.loop.decoder.run(stages.final(**options)[None])[0]
+    theirs = stages.theirs(**options, output_type="np")
     quality = psnr(ours, np.rint(theirs * 255))
     print(f"PSNR of the bf16 lane: {quality:.1f} dB")
     assert quality > 30

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from retouch.api.request import BUCKETS
+from retouch.api.geometry import BUCKETS
 from retouch.families.instructx.prompt import IMAGE_PAD, PromptWriter
 from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.networks.instructx import MetaQueries

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from exports import exported
-from retouch.api.request import LANES
+from retouch.api.lanes import LANES
 from retouch.engine.cost_model import Cost
 from retouch.engine.denoiser import Denoiser
 from retouch.engine.edit_state import EditState
-from retouch.engine.scheduler import pick
+from retouch.engine.scheduler import schedule
 from retouch.families.denoise_request import DenoiseRequest
 from training.checkpoint import calibration_pairs
 
@@ -58,8 +58,8 @@ class Running:
         return self.state.steps
 
     @property
-    def size(self):
-        return self.state.size
+    def batch_key(self):
+        return self.state.batch_key
 
 
 kinds = some.builds(
@@ -115,13 +115,17 @@ class Schedule:
         """Whom chance takes: one edit, and of those that could share its step any."""
         if self.running:
             first = self.running[which % len(self.running)]
-            could = [edit for edit in self.running if edit.size == first.size and edit is not first]
+            could = [
+                edit
+                for edit in self.running
+                if edit.batch_key == first.batch_key and edit is not first
+            ]
             self._step([*(edit for i, edit in enumerate(could) if fellows >> i & 1), first])
 
     def finish(self, cost):
         """Whom the scheduler takes, until all are done."""
         while self.running:
-            self._step(pick(self.running, cost, 0.0))
+            self._step(schedule(self.running, cost, 0.0))
 
     def _step(self, edits):
         self.shared += len(edits) > 1

@@ -1,5 +1,5 @@
 """A lane with an adapter on a real server: exported beside the others, asked for by its name, taken
-by no wish."""
+by no policy."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def test_it_serves_those_that_name_it(client, repository, photo):
     assert answer.image != edited(client, photo, "bf16").image
 
 
-def test_no_wish_takes_it(client, photo):
+def test_no_policy_takes_it(client, photo):
     lanes = {
-        wish: edited(client, photo, wish).info.lane
-        for wish in ("auto", "draft", "balanced", "best")
+        policy: edited(client, photo, policy).info.lane
+        for policy in ("auto", "draft", "balanced", "best")
     }
     assert set(lanes.values()) <= {"bf16", "fp8"}
 
@@ -96,8 +96,10 @@ def test_every_door_but_the_ensemble_knows_it(adapted, photo):
             direct.infer("edit_sync", inputs_of(EditRequest(photo, SENTENCE, precision=LANE), grpc))
         )
     assert answer.info.lane == LANE
-    with Retouch(f"127.0.0.1:{adapted.grpc}", model="edit_ensemble") as ensemble:
-        with pytest.raises(
+    with (
+        Retouch(f"127.0.0.1:{adapted.grpc}", model="edit_ensemble") as ensemble,
+        pytest.raises(
             RequestError, match=f"PRECISION {LANE} is not loaded on this server; loaded are bf16"
-        ):
-            edited(ensemble, photo, LANE)
+        ),
+    ):
+        edited(ensemble, photo, LANE)

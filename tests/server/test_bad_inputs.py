@@ -11,7 +11,9 @@ import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
 from pictures import file_of, huge_png, mask_file, scene
-from retouch.api.request import MAX_PIXELS, MAX_STEPS, REQUIRED, EditRequest
+from retouch.api.fields import REQUIRED
+from retouch.api.limits import MAX_PIXELS, MAX_STEPS
+from retouch.api.request import EditRequest
 from retouch.api.triton_errors import read_error
 from retouch.client import answer_of, inputs_of
 
@@ -163,8 +165,8 @@ def test_unary_calls_are_refused_as_clearly(server):
 
 def test_a_failure_of_a_stage_is_in_the_log_by_its_request(server):
     """Latents of no checkpoint, straight to the decoder: the client learns no more than that."""
-    latents = grpc.InferInput("LATENTS", [1, 3, 1, 1], "FP32")
-    latents.set_data_from_numpy(np.zeros((1, 3, 1, 1), np.float32))
+    latents = grpc.InferInput("LATENTS", [1, 99, 1, 1], "FP32")
+    latents.set_data_from_numpy(np.zeros((1, 99, 1, 1), np.float32))
     with grpc.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
         with pytest.raises(InferenceServerException) as refused:
             client.infer("vae_decoder", [latents], request_id="broken-1")
@@ -174,4 +176,6 @@ def test_a_failure_of_a_stage_is_in_the_log_by_its_request(server):
         "the edit failed inside the server; its log says why",
     )
     log = server.log.read_text()
-    assert "[request id: broken-1] an edit failed\nTraceback" in log
+    assert r"[request id: broken-1] an edit failed\nTraceback" in log, (
+        "Triton escapes ends of lines"
+    )

@@ -1,5 +1,5 @@
-"""Which lane serves, and why: through every door, over boards of the lanes' own and over boards
-written by hand."""
+"""Which lane serves, and why: at every endpoint, by the lanes' own load reports and by those of
+the test."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 import tritonclient.grpc as grpc
 
 from retouch.api.errors import RequestError
-from retouch.api.request import LANES, EditRequest
+from retouch.api.lanes import LANES
+from retouch.api.request import EditRequest
 from retouch.client import Retouch, answer_of, inputs_of
 from retouch.routing import load_board
-from retouch.routing.load_board import LoadBoard
+from retouch.routing.load_board import LoadReporter
 
 SENTENCE = "make the red circle blue"
 
@@ -28,13 +29,13 @@ def place(server, monkeypatch):
 
 
 @pytest.fixture()
-def boards(place):
-    """Boards of ours in the place of the lanes' own, which come back after the test."""
+def reporters(place):
+    """Reporters of the test in the place of the lanes' own, which come back after it."""
     paths = [load_board.path_of(lane) for lane in LANES]
     aside = [path.rename(path.with_name(f"{path.name}_aside")) for path in paths]
-    ours = {lane: LoadBoard(lane, 3) for lane in LANES}
+    ours = {lane: LoadReporter(lane, 3) for lane in LANES}
     for board in ours.values():
-        board.post(0, 0, 0.001)
+        board.publish(0, 0, 0.001)
     yield ours
     for own, path in zip(aside, paths):
         own.replace(path)
@@ -59,7 +60,7 @@ def test_every_lane_tells_of_itself(place, client, photo):
         assert load.default_steps == 3 and load.step_seconds > 0
 
 
-def test_a_running_edit_is_on_the_board(place, client, photo):
+def test_a_running_edit_is_in_the_load_report(place, client, photo):
     answers = client.edit(photo, SENTENCE, precision="bf16", steps=50, previews=8, region=b"full")
     next(answers)
     load = load_board.read("bf16")
@@ -67,19 +68,21 @@ def test_a_running_edit_is_on_the_board(place, client, photo):
     assert load.edits == 1 and 0 < load.steps < 50
 
 
-def test_under_load_auto_goes_where_it_is_done_sooner(boards, client, photo):
-    boards["bf16"].post(4, 2000, 9.0)
-    lane, why = lane_of(client.edit(photo, SENTENCE))
-    assert lane == "fp8" and why.startswith("auto: bf16 has 4 edits before it (about ")
-    lane, why = lane_of(client.edit(photo, SENTENCE, deadline_ms=12_000))
-    assert lane == "fp8" and why.startswith("auto: fp8 is the widest lane that meets the deadline")
-    boards["fp8"].post(4, 2000, 9.0)
+def test_under_load_auto_goes_where_it_is_done_sooner(reporters, client, photo):
+    reporters["bf16"].publish(4, 2000, 9.0)
+    lane, reason = lane_of(client.edit(photo, SENTENCE))
+    assert lane == "fp8" and reason.startswith("auto: bf16 has 4 edits before it (about ")
+    lane, reason = lane_of(client.edit(photo, SENTENCE, deadline_ms=12_000))
+    assert lane == "fp8" and reason.startswith(
+        "auto: fp8 is the widest lane that meets the deadline"
+    )
+    reporters["fp8"].publish(4, 2000, 9.0)
     assert lane_of(client.edit(photo, SENTENCE, deadline_ms=12_000))[0] == "fp4"
     assert lane_of(client.edit(photo, SENTENCE, precision="draft"))[0] == "fp4"
 
 
-def test_a_wish_that_weighs_nothing_stays(boards, client, photo):
-    boards["bf16"].post(4, 2000, 9.0)
+def test_a_policy_that_weighs_nothing_stays(reporters, client, photo):
+    reporters["bf16"].publish(4, 2000, 9.0)
     assert lane_of(client.edit(photo, SENTENCE, precision="best")) == (
         "bf16",
         "best: the widest lane loaded",
@@ -87,8 +90,8 @@ def test_a_wish_that_weighs_nothing_stays(boards, client, photo):
     assert lane_of(client.edit(photo, SENTENCE, precision="bf16")) == ("bf16", "asked for by name")
 
 
-def test_without_boards_the_preference_holds(boards, client, photo):
-    for board in boards.values():
+def test_without_load_reports_the_preference_holds(reporters, client, photo):
+    for board in reporters.values():
         board.remove()
     assert lane_of(client.edit(photo, SENTENCE))[0] == "bf16"
     assert lane_of(client.edit(photo, SENTENCE, precision="draft"))[0] == "fp4"

@@ -164,10 +164,10 @@ def test_a_batch_with_a_bad_image_and_its_resumption(command, photos, tmp_path, 
     result = command(
         "batch", photos, SENTENCE, "-o", out, "--precision", "fp8", "--force", http=True
     )
-    assert "5 done, 0 failed" in result.stdout, "another knob is another edit"
+    assert "5 done, 0 failed" in result.stdout, "another option is another edit"
 
 
-def test_a_list_with_knobs_of_its_own(command, photos, tmp_path):
+def test_a_list_with_options_of_its_own(command, photos, tmp_path):
     (photos / "mask.png").write_bytes(mask_file(128, 128, (0, 0, 64, 128)))
     with (photos / "list.csv").open("w", newline="") as file:
         csv.writer(file).writerows(
@@ -207,7 +207,7 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
     photos.mkdir()
     for number in range(200):
         (photos / f"{number:03d}.png").write_bytes(draw(number).image)
-    knobs = ("--workers", "1", "--steps", "12", "--region", "full", "--precision", "bf16")
+    options = ("--workers", "1", "--steps", "12", "--region", "full", "--precision", "bf16")
     batch = subprocess.Popen(
         [
             *INTERRUPTIBLE,
@@ -219,7 +219,7 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
             SENTENCE,
             "-o",
             out,
-            *knobs,
+            *options,
             "--url",
             f"{HOST}:{server.grpc}",
         ],
@@ -245,7 +245,7 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
         if path.name not in done[:2]:
             path.unlink()
     (photos / "new.png").write_bytes(file_of(scene()))
-    result = command("batch", photos, SENTENCE, "-o", out, *knobs)
+    result = command("batch", photos, SENTENCE, "-o", out, *options)
     assert result.exit_code == 0 and "1 done, 2 done before, 0 failed" in result.stdout
 
 

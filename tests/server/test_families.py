@@ -179,9 +179,9 @@ def photos_of(count: int) -> list[np.ndarray]:
     ]
 
 
-def ours(client, photos, model="edit", **knobs):
+def ours(client, photos, model="edit", **options):
     door = Retouch(client.url, model=model)
-    asked = {"seed": SEED, "steps": STEPS, "precision": "bf16", "region": b"full"} | knobs
+    asked = {"seed": SEED, "steps": STEPS, "precision": "bf16", "region": b"full"} | options
     return list(
         door.edit(
             images.encode(photos[0]),
@@ -225,13 +225,14 @@ def test_a_negative_instruction(family, client):
 def test_references(family, client):
     if not family.max_references:
         with pytest.raises(
-            RequestError, match="REFERENCES holds 1 images beside the edited one; this checkpoint takes 0"
+            RequestError,
+            match="REFERENCES holds 1 images beside the edited one; this checkpoint takes 0",
         ):
             ours(client, photos_of(2))
         return
     *_, last = ours(client, photos_of(2))
     assert psnr(last.image, family.theirs(photos_of(2))) >= NEAR
-    with pytest.raises(RequestError, match="edit_ensemble takes one image"):
+    with pytest.raises(RequestError, match="REFERENCES cannot be sent to edit_ensemble"):
         ours(client, photos_of(2), model="edit_ensemble")
 
 

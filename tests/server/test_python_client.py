@@ -117,20 +117,20 @@ def test_a_time_out_says_so(server, photo, http):
 
 @BOTH
 @pytest.mark.parametrize(
-    ("knobs", "status", "message"),
+    ("options", "status", "message"),
     [
         ({"region": b"no mask"}, "INVALID_ARGUMENT", "REGION"),
         ({"steps": -1}, "INVALID_ARGUMENT", "STEPS is -1"),
         ({"steps": 50, "region": b"full", "deadline_ms": 30}, "DEADLINE_EXCEEDED", "DEADLINE_MS"),
     ],
 )
-def test_refusals_have_a_status_and_a_sentence(server, photo, http, knobs, status, message):
+def test_refusals_have_a_status_and_a_sentence(server, photo, http, options, status, message):
     async def refused():
         async with AsyncRetouch(url_of(server, http), http) as client:
-            await client.edit_one(photo, SENTENCE, **knobs)
+            await client.edit_one(photo, SENTENCE, **options)
 
     for ask in (
-        lambda: Retouch(url_of(server, http), http).edit_one(photo, SENTENCE, **knobs),
+        lambda: Retouch(url_of(server, http), http).edit_one(photo, SENTENCE, **options),
         lambda: asyncio.run(refused()),
     ):
         with pytest.raises(RequestError, match=message) as raised:

@@ -59,13 +59,13 @@ def forgets(triton, url):
 def test_the_same_bytes_as_in_messages(url, photo, large):
     assert len(large) > LEAST
     with Retouch(url) as plain, Retouch(url, shared_memory=True) as shared:
-        for image, knobs in (
+        for image, options in (
             (photo, {}),
             (large, {"region": b"full"}),
             (photo, {"region": file_of(np.full((128, 128), 255, np.uint8))}),
         ):
             plain_answers, got = (
-                list(client.edit(image, SENTENCE, seed=5, previews=2, precision="bf16", **knobs))
+                list(client.edit(image, SENTENCE, seed=5, previews=2, precision="bf16", **options))
                 for client in (plain, shared)
             )
             assert [answer.image for answer in got] == [

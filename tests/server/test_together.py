@@ -20,10 +20,10 @@ PHOTO = file_of(scene())
 
 
 def image_of(
-    client, seed, photo=PHOTO, sentence="make the red circle blue", precision="bf16", **knobs
+    client, seed, photo=PHOTO, sentence="make the red circle blue", precision="bf16", **options
 ):
     # by its name: under load `auto` may take another lane, whose bytes are others
-    *_, answer = client.edit(photo, sentence, seed=seed, precision=precision, **knobs)
+    *_, answer = client.edit(photo, sentence, seed=seed, precision=precision, **options)
     return answer.image
 
 

@@ -8,7 +8,8 @@ import tritonclient.grpc
 import tritonclient.http
 
 from processes import until
-from retouch.api.request import INPUTS, EditRequest
+from retouch.api.fields import FIELDS
+from retouch.api.request import EditRequest
 from retouch.client import answer_of, inputs_of
 from retouch.launcher.secret import grpc_headers, http_headers
 
@@ -37,7 +38,7 @@ def test_health_and_server_metadata(triton):
 def test_model_metadata_names_the_tensors(triton, door):
     client, _, as_json = triton
     metadata = client.get_model_metadata(door, **as_json)
-    assert [entry["name"] for entry in metadata["inputs"]] == [tensor.name for tensor in INPUTS]
+    assert [entry["name"] for entry in metadata["inputs"]] == [tensor.name for tensor in FIELDS]
     assert {entry["name"] for entry in metadata["outputs"]} == (
         {"EDITED", "STEP", "INFO"} if door == "edit_ensemble" else {"IMAGE", "STEP", "INFO"}
     )

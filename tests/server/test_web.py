@@ -183,8 +183,8 @@ def look(page, name):
     )  # nothing is half faded in
 
 
-def expected(client, image, sentence=SENTENCE, seed=7, **knobs):
-    *_, answer = client.edit(image, sentence, seed=seed, precision="bf16", **knobs)
+def expected(client, image, sentence=SENTENCE, seed=7, **options):
+    *_, answer = client.edit(image, sentence, seed=seed, precision="bf16", **options)
     return answer.image
 
 

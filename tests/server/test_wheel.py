@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from processes import INTERRUPTIBLE
-from retouch.api.request import VERSION
+from retouch.api.version import VERSION
 from retouch.launcher.server import HOST, ROOT
 
 CHECKPOINT = ROOT / "checkpoints" / "shapes"

@@ -189,7 +189,7 @@ def test_an_edit_shows_the_page_which_checkpoint_it_is(page_app, checkpoint, mon
     photo = file_of(scene())
 
     class Quick:
-        async def edit(self, image, instruction, **knobs):
+        async def edit(self, image, instruction, **options):
             yield EditAnswer(photo, (3, 3), info_of(checkpoint))
 
     async def final():

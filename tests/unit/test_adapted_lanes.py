@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from retouch.api.errors import RequestError
-from retouch.api.request import LANES, EditRequest, is_adapted, precision_of
+from retouch.api.lanes import LANES, is_adapted, precision_of
+from retouch.api.request import EditRequest
 from retouch.artifacts.tensorrt_plan import rebuild
 from retouch.launcher.server import models
 from retouch.routing.load_board import LoadReport
@@ -49,20 +50,21 @@ def test_what_is_none(lane):
             EditRequest(b"x", "make it blue", precision=lane).validate()
 
 
-@pytest.mark.parametrize("wish", PREFERENCE)
-def test_no_wish_takes_one(wish):
-    """However idle they are; and where nothing else is loaded, the wish is refused."""
-    loads = {lane: LoadReport(0, 0, 10, 1e-6 if "-" in lane else 10.0) for lane in LOADED}
-    assert choose(wish, LOADED, loads=loads).lane in LANES
+@pytest.mark.parametrize("policy", PREFERENCE)
+def test_no_policy_takes_one(policy):
+    """However idle they are; and where nothing else is loaded, the policy is refused."""
+    reports = {lane: LoadReport(0, 0, 10, 1e-6 if "-" in lane else 10.0) for lane in LOADED}
+    assert choose(policy, LOADED, reports=reports).lane in LANES
     with pytest.raises(
-        RequestError, match=f"PRECISION {wish} is not loaded on this server; loaded are bf16-sketch"
+        RequestError,
+        match=f"PRECISION {policy} is not loaded on this server; loaded are bf16-sketch",
     ):
-        choose(wish, ("bf16-sketch",))
+        choose(policy, ("bf16-sketch",))
 
 
 def test_one_serves_those_that_name_it():
     choice = choose("fp8-sketch", LOADED, 4, deadline_ms=1)
-    assert (choice.lane, choice.why) == ("fp8-sketch", "asked for by name")
+    assert (choice.lane, choice.reason) == ("fp8-sketch", "asked for by name")
     with pytest.raises(
         RequestError,
         match="bf16-ink is not loaded on this server; loaded are bf16, fp8, fp4, bf16-sketch",

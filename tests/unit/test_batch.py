@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from pictures import file_of, scene
 from retouch.api.errors import RequestError
-from retouch.api.request import IMAGE_FORMATS
+from retouch.api.limits import IMAGE_FORMATS
 from retouch.api.response import EditAnswer, EditInfo
 from retouch_clients.batch import run as running
 from retouch_clients.batch.folder import IMAGES, SUFFIXES, listing
@@ -161,7 +161,7 @@ def test_a_list_that_is_not_utf_8_is_told(photos, name):
 
 
 @pytest.mark.parametrize(
-    "knob, words",
+    "column, words",
     [
         ('"seed": Infinity', "seed is inf; it must be a whole number"),
         ('"seed": 1e400', "seed is inf; it must be a whole number"),
@@ -170,8 +170,8 @@ def test_a_list_that_is_not_utf_8_is_told(photos, name):
         ('"seed": [7]', "it must be a whole number"),
     ],
 )
-def test_numbers_that_are_none_are_told(photos, knob, words):
-    (photos / "list.jsonl").write_text(f'{{"image": "a.jpg", "instruction": "x", {knob}}}')
+def test_numbers_that_are_none_are_told(photos, column, words):
+    (photos / "list.jsonl").write_text(f'{{"image": "a.jpg", "instruction": "x", {column}}}')
     with pytest.raises(ListError, match=words):
         jobs_of_list(photos / "list.jsonl", PLAIN)
 
@@ -277,7 +277,7 @@ def test_what_is_done_is_not_done_again(photos, tmp_path):
         lambda job: Job(job.image, job.instruction, job.out, job.fields | {"seed": 5}),
         lambda job: Job(job.image, job.instruction, "other.png", job.fields),
     ],
-    ids=["sentence", "knob", "seed", "name"],
+    ids=["sentence", "option", "seed", "name"],
 )
 def test_what_has_changed_is_another_edit(photos, tmp_path, change):
     first, *others = jobs_of_folder(photos, "make it blue", PLAIN)

@@ -1,4 +1,4 @@
-"""Tickets reach the process that takes edits out, whoever else is or is not there."""
+"""Request ids reach the process that cancels edits, whoever else is or is not there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from retouch.launcher.server import ROOT
-from retouch.routing.cancel_socket import CancelListener, drop, socket_of
+from retouch.routing.cancel_socket import CancelListener, send_cancel, socket_of
 
 
 @pytest.fixture(autouse=True)
@@ -21,19 +21,21 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture()
 def box():
     taken = queue.Queue()
-    mailbox = CancelListener("bf16", taken.put)
+    listener = CancelListener("bf16", taken.put)
     yield taken
-    mailbox.remove()
+    listener.close()
 
 
-def test_tickets_arrive_in_order(box):
+def test_request_ids_arrive_in_order(box):
     for number in range(300):
-        drop("bf16", f"ticket {number}")
-    assert [box.get(timeout=5) for _ in range(300)] == [f"ticket {number}" for number in range(300)]
+        send_cancel("bf16", f"request {number}")
+    assert [box.get(timeout=5) for _ in range(300)] == [
+        f"request {number}" for number in range(300)
+    ]
 
 
 def test_from_another_process(box):
-    code = "from retouch.routing.cancel_socket import drop; drop('bf16', 'theirs')"
+    code = "from retouch.routing.cancel_socket import send_cancel; send_cancel('bf16', 'theirs')"
     subprocess.run(
         [sys.executable, "-c", code],
         check=True,
@@ -42,30 +44,30 @@ def test_from_another_process(box):
     assert box.get(timeout=5) == "theirs"
 
 
-def test_bytes_that_are_no_ticket_change_nothing(box):
-    drop("bf16", "ü" * 1000)
-    drop("bf16", "next")
+def test_bytes_that_are_no_request_id_change_nothing(box):
+    send_cancel("bf16", "ü" * 1000)
+    send_cancel("bf16", "next")
     while box.get(timeout=5) != "next":
         pass
 
 
 def test_a_lane_that_is_not_there():
-    drop("bf16", "lost")
+    send_cancel("bf16", "lost")
 
 
-def test_a_lane_that_is_loaded_again_has_its_tickets():
-    first = CancelListener("bf16", lambda ticket: None)
+def test_a_lane_that_is_loaded_again_has_its_request_ids():
+    first = CancelListener("bf16", lambda request_id: None)
     taken = queue.Queue()
-    first.remove()
+    first.close()
     assert not socket_of("bf16").exists()
-    drop("bf16", "lost")
+    send_cancel("bf16", "lost")
     second = CancelListener("bf16", taken.put)
-    drop("bf16", "kept")
+    send_cancel("bf16", "kept")
     assert taken.get(timeout=5) == "kept"
-    second.remove()
+    second.close()
 
 
 def test_a_place_where_none_can_be_is_no_error(monkeypatch):
     monkeypatch.setenv("RETOUCH_BOARD", "/nowhere/at/all/")
-    CancelListener("bf16", lambda ticket: None).remove()
-    drop("bf16", "lost")
+    CancelListener("bf16", lambda request_id: None).close()
+    send_cancel("bf16", "lost")

@@ -15,7 +15,8 @@ import tritonclient.grpc
 from pictures import file_of, scene
 from retouch import client
 from retouch.api.errors import RequestError
-from retouch.api.request import INPUTS, EditRequest
+from retouch.api.fields import FIELDS
+from retouch.api.request import EditRequest
 from retouch.api.triton_errors import read_error
 from retouch.client import codec
 from retouch_clients.demo import sheet
@@ -23,7 +24,7 @@ from retouch_clients.demo import sheet
 
 def test_every_input_is_sent_with_its_shape():
     inputs = client.inputs_of(EditRequest(b"file", "make it blue"), tritonclient.grpc)
-    assert [each.name() for each in inputs] == [tensor.name for tensor in INPUTS]
+    assert [each.name() for each in inputs] == [tensor.name for tensor in FIELDS]
     assert all(each.shape() == [1, 1] for each in inputs)
 
 

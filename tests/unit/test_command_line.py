@@ -25,7 +25,7 @@ from retouch.api.response import EditAnswer, EditInfo, Operation
 from retouch.client import Retouch
 from retouch.launcher.server import ROOT, ServerError, free_port
 from retouch_clients.command import retouch
-from retouch_clients.edit_options import asked, read, suffix_of
+from retouch_clients.edit_options import read_files, request_options, suffix_of
 from retouch_clients.exit_codes import Exit
 from retouch_clients.output import format_of
 from retouch_clients.server_url import protocol_hint
@@ -152,7 +152,7 @@ def test_no_server_is_told_with_the_next_step(photo_file):
         assert result.exit_code == 4 and "start one with `retouch serve`" in result.stderr
 
 
-def test_all_knobs_reach_the_request(editing, photo_file, tmp_path):
+def test_all_options_reach_the_request(editing, photo_file, tmp_path):
     editing.does(FINAL)
     other = tmp_path / "other.png"
     other.write_bytes(b"another photo")
@@ -487,7 +487,7 @@ def test_a_blank_sentence_is_a_wrong_call(photo_file, tmp_path, sentence):
         ("demo", "--instruction", sentence, "--out", tmp_path / "out"),
     ):
         result = invoke(*call)
-        assert result.exit_code == 2 and "it is blank; say in 1 to" in result.stderr
+        assert result.exit_code == 2 and "it is blank; send a sentence of 1 to" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -557,9 +557,9 @@ def test_the_other_protocols_port_is_told():
 def test_a_seed_and_a_format_are_left_out_unless_they_are_given(tmp_path):
     (tmp_path / "mask").write_bytes(b"white")
     options = {"seed": None, "mask": None, "region": "full", "format": None}
-    assert asked(options) == {"region": b"full"}
+    assert request_options(options) == {"region": b"full"}
     given = options | {"seed": 0, "mask": tmp_path / "mask", "format": "webp"}
-    assert read(asked(given)) == {"seed": 0, "region": b"white", "format": "webp"}
+    assert read_files(request_options(given)) == {"seed": 0, "region": b"white", "format": "webp"}
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_an_empty_region_is_the_source(stage, latents):
 
 
 def test_a_source_is_seen_once(stage, latents):
-    stage.look(latents)
+    stage.prefill(latents)
     for seed in (1, 2):
         *_, last = stage.run(
             DenoiseRequest(latents.copy(), CONDITIONING, WHOLE, seed=seed, steps=2)
@@ -120,15 +120,15 @@ def test_sources_that_nobody_uses_are_forgotten(monkeypatch, latents):
     running = stage.begin(DenoiseRequest(picture(0), CONDITIONING, WHOLE, seed=1))
     stage.step([running])
     for seed in range(1, 20):
-        stage.look(picture(seed))
+        stage.prefill(picture(seed))
     assert stage.references.counts.bytes == 3 * bytes_of_one
-    stage.look(picture(0))
+    stage.prefill(picture(0))
     assert len(stage._reference.fed) == 20, "one in use stays"
     stage.end(running)
     stage.end(running)
     for seed in range(20, 23):
-        stage.look(picture(seed))
-    stage.look(picture(0))
+        stage.prefill(picture(seed))
+    stage.prefill(picture(0))
     assert len(stage._reference.fed) == 24
 
 
@@ -147,7 +147,7 @@ def test_edits_of_one_size_share_a_step(stage):
     alone = [list(stage.run(request)) for request in requests]
     fed = len(stage._step.fed)
     edits = [stage.begin(request) for request in requests]
-    assert len({edit.size for edit in edits}) == 1
+    assert len({edit.batch_key for edit in edits}) == 1
     stage.step([edits[2]])
     together = stage.step(edits)
     assert len(stage._step.fed) == fed + 2 and stage._step.fed[-1]["tokens"].shape[0] == 3
@@ -205,5 +205,5 @@ def test_further_references_count_as_what_a_step_sees(monkeypatch, stage):
             picture(0), CONDITIONING, region, seed=1, extra_references=(picture(1), picture(2))
         )
     )
-    assert (alone.size.reference, beside.size.reference) == (6, 18)
-    assert alone.spared == beside.spared == 6 - len(alone.cells)
+    assert (alone.batch_key.reference_tokens, beside.batch_key.reference_tokens) == (6, 18)
+    assert alone.skipped_tokens == beside.skipped_tokens == 6 - len(alone.cells)

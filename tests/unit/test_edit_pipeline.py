@@ -1,4 +1,4 @@
-"""The gate over stand-in stages: order, previews, deadline, cancellation."""
+"""The pipeline over stand-in stages: order, previews, deadline, cancellation."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from retouch.api.errors import Cancelled, RequestError
 from retouch.api.request import EditRequest
 from retouch.families.registry import family_of
 from retouch.routing.load_board import LoadReport
-from retouch.serving.denoise_params import PREFILL, DenoiseParams
+from retouch.serving.denoise_params import EDIT, PREFILL, DenoiseParams
 from retouch.serving.edit_pipeline import EditPipeline
 
 PHOTO = file_of(scene())
 
 
 class Stages:
-    """Stand-ins that record their calls; the denoiser stops when it is told by its ticket."""
+    """Stand-ins that record their calls; the denoiser stops when its request is cancelled."""
 
     def __init__(self, steps=4, refuse="", slow=0.0):
         self.steps = steps
         self.refuse = refuse
         self.slow = slow
         self.calls = []
+        self.inputs = {}  # names of the last inputs, by stage
         self.stopped = None
         self.seen = None
         self.together = threading.Barrier(2, timeout=5)
 
     def call(self, model, inputs):
         self.calls.append(model)
+        self.inputs[model] = set(inputs)
         if model in ("vl_parser", "vae_encoder"):
             self.together.wait()  # breaks unless both run at the same time
         if model == self.refuse:
@@ -47,29 +49,30 @@ class Stages:
                         "NEGATIVE_EMBEDS_POOLED",
                         "BOXES",
                     ),
-                    0,
+                    np.zeros((1, 0)),
                 ),
                 "CELLS": np.ones((1, 64), bool),
                 "INFO": inputs.get("INFO"),
             },
-            "vae_encoder": {"LATENTS": 0},
-            "connector": {"PROMPT_EMBEDS": 0},
+            "vae_encoder": {"LATENTS": np.zeros((1, 1, 1, 1))},
+            "connector": {"PROMPT_EMBEDS": np.zeros((1, 1, 1))},
             "vae_decoder": {"PIXELS": np.zeros((1, 128, 128, 3), np.uint8)},
         }[model]
 
-    def leave(self, lane, ticket):
+    def send_cancel(self, lane, request_id):
         assert f"denoiser_{lane}" in self.calls
-        self.stopped = ticket
+        self.stopped = request_id
 
     def stream(self, model, inputs):
         self.calls.append(model)
-        order = DenoiseParams.from_json(inputs["PARAMS"][0, 0])
-        if order.act == PREFILL:
-            self.seen = order.ticket
+        params = DenoiseParams.from_json(inputs["PARAMS"][0, 0])
+        self.inputs[params.action] = set(inputs)
+        if params.action == PREFILL:
+            self.seen = params.request_id
             return
-        self.order = order
+        self.params = params
         for step in range(1, self.steps + 1):
-            if self.stopped == order.ticket:
+            if self.stopped == params.request_id:
                 return
             time.sleep(self.slow)
             if step in (2, self.steps):
@@ -77,7 +80,7 @@ class Stages:
                 yield {"STEP": np.array([[step, self.steps]]), "PREVIEW": preview, "LATENTS": 0}
 
 
-def gate_of(stages, **loads):
+def pipeline_of(stages, **loads):
     family = family_of("instructx", {"patch": 8, "shift": 3.0})
     return EditPipeline(
         stages.call,
@@ -85,13 +88,13 @@ def gate_of(stages, **loads):
         lambda: tuple(loads) or ("bf16",),
         lambda: family,
         load=loads.get,
-        leave=stages.leave,
+        send_cancel=stages.send_cancel,
     )
 
 
-def edit(stages, cancelled=lambda: False, **knobs):
-    return gate_of(stages).edit(
-        EditRequest(**{"image": PHOTO, "instruction": "make it blue"} | knobs), cancelled
+def edit(stages, cancelled=lambda: False, **options):
+    return pipeline_of(stages).edit(
+        EditRequest(**{"image": PHOTO, "instruction": "make it blue"} | options), cancelled
     )
 
 
@@ -115,6 +118,36 @@ def test_preview_then_result():
     assert set(answers[-1].info.milliseconds) == stages
 
 
+def test_stages_get_only_what_they_read():
+    """This family's parser sees pixels in place of files; a prefill takes the latents alone."""
+    stages = Stages()
+    list(edit(stages))
+    assert stages.inputs == {
+        "vl_parser": {"PIXELS", "MASK", "INSTRUCTION", "INFO"},
+        "vae_encoder": {"PIXELS"},
+        "connector": {"QUERIES"},
+        PREFILL: {"LATENTS", "PARAMS"},
+        EDIT: {"LATENTS", "PROMPT_EMBEDS", "CELLS", "INFO", "PARAMS"},
+        "vae_decoder": {"LATENTS"},
+    }
+
+
+def test_a_text_encoder_that_sees_images_gets_their_files(monkeypatch):
+    stages = Stages()
+    pipeline = pipeline_of(stages)
+    monkeypatch.setattr(type(pipeline._family()), "text_sees_images", True)
+    list(pipeline.edit(EditRequest(PHOTO, "make it blue")))
+    assert "IMAGE_FILES" in stages.inputs["vl_parser"]
+
+
+def test_a_family_without_cached_references_is_not_prefilled(monkeypatch):
+    stages = Stages()
+    pipeline = pipeline_of(stages)
+    monkeypatch.setattr(type(pipeline._family()), "caches_reference", False)
+    *_, answer = pipeline.edit(EditRequest(PHOTO, "make it blue"))
+    assert PREFILL not in stages.inputs and "reference" not in answer.info.milliseconds
+
+
 def test_the_denoiser_gets_what_was_asked():
     stages = Stages()
     list(
@@ -129,9 +162,12 @@ def test_the_denoiser_gets_what_was_asked():
             deadline_ms=60_000,
         )
     )
-    order = stages.order
-    assert (order.seed, order.steps, order.guidance, order.previews) == (7, 4, 2.5, 1)
-    assert (order.step_cache, order.priority) == (0.5, 1) and 59_000 < order.deadline_ms <= 60_000
+    params = stages.params
+    assert (params.seed, params.steps, params.guidance, params.previews) == (7, 4, 2.5, 1)
+    assert (params.step_cache, params.priority) == (
+        0.5,
+        1,
+    ) and 59_000 < params.deadline_ms <= 60_000
 
 
 @pytest.mark.parametrize("model", ["vae_encoder", "vl_parser", "connector", "vae_decoder"])
@@ -191,7 +227,7 @@ IDLE = LoadReport(0, 0, 4, 0.001)
 
 
 @pytest.mark.parametrize(
-    ("precision", "lane", "why"),
+    ("precision", "lane", "reason"),
     [
         (
             "auto",
@@ -202,15 +238,15 @@ IDLE = LoadReport(0, 0, 4, 0.001)
         ("best", "bf16", "best: the widest lane loaded"),
     ],
 )
-def test_every_answer_says_which_lane_and_why(precision, lane, why):
+def test_every_answer_says_which_lane_and_why(precision, lane, reason):
     stages = Stages()
     answers = list(
-        gate_of(stages, bf16=BUSY, fp8=IDLE).edit(
+        pipeline_of(stages, bf16=BUSY, fp8=IDLE).edit(
             EditRequest(PHOTO, "make it blue", precision=precision)
         )
     )
     assert {(answer.info.lane, answer.info.lane_reason) for answer in answers} == {
-        (lane, why)
+        (lane, reason)
     } and len(answers) == 2
     assert {model for model in stages.calls if model.startswith("denoiser")} == {f"denoiser_{lane}"}
 
@@ -218,6 +254,6 @@ def test_every_answer_says_which_lane_and_why(precision, lane, why):
 def test_the_time_of_the_other_stages_counts_towards_the_deadline():
     """Nothing is known of it before the first edit, and then that it is more than a thousandth of a
     millisecond."""
-    gate = gate_of(Stages(), bf16=LoadReport(0, 0, 4, 2.5 - 1e-7), fp8=IDLE)
+    pipeline = pipeline_of(Stages(), bf16=LoadReport(0, 0, 4, 2.5 - 1e-7), fp8=IDLE)
     request = EditRequest(PHOTO, "make it blue", deadline_ms=10_000)
-    assert [list(gate.edit(request))[-1].info.lane for _ in range(2)] == ["bf16", "fp8"]
+    assert [list(pipeline.edit(request))[-1].info.lane for _ in range(2)] == ["bf16", "fp8"]

@@ -11,8 +11,9 @@ import pytest
 from retouch.api.errors import RequestError
 from retouch.engine.admission import Limits
 from retouch.engine.cost_model import Cost
+from retouch.engine.edit import Edit
 from retouch.engine.edit_state import Progress
-from retouch.engine.engine import Edit, Engine
+from retouch.engine.engine import Engine
 from retouch.engine.scheduler import BatchKey
 from retouch.families.denoise_request import DenoiseRequest
 
@@ -23,8 +24,8 @@ FLAT = Cost(step=1e-3, edit=0.0, token=0.0, pair=0.0)  # sharing a step costs no
 class State:
     def __init__(self, steps, tokens, fail):
         self.total = self.steps = steps
-        self.size = BatchKey(tokens, 64)
-        self.spared = 64 - tokens
+        self.batch_key = BatchKey(tokens, 64)
+        self.skipped_tokens = 64 - tokens
         self.fail = fail
 
 
@@ -33,7 +34,7 @@ class Sized(State):
 
     def __init__(self, reference):
         super().__init__(2, 4, False)
-        self.size = BatchKey(4, reference)
+        self.batch_key = BatchKey(4, reference)
 
 
 class Denoiser:
@@ -46,13 +47,13 @@ class Denoiser:
         self.may = threading.Event()
         self.may.set()
 
-    def begin(self, wanted):
-        return State(*wanted)
+    def begin(self, request):
+        return State(*request)
 
     def end(self, state):
         self.ended.append(state)
 
-    def look(self, latents):
+    def prefill(self, latents):
         if latents is None:
             raise ValueError("broken")
         self.seen.append(latents)
@@ -76,7 +77,7 @@ class Client:
         self.gone = False
         self.steps = []
         self.edit = Edit(
-            more.pop("ticket", ""),
+            more.pop("request_id", ""),
             (steps, tokens, fail),
             self.emit,
             self.end,
@@ -132,7 +133,10 @@ def test_a_newcomer_with_less_to_do_goes_first(engine, denoiser):
     small = Client(2, 4)
     order = []
     for client in (large, small):
-        client.edit.end = lambda failure, client=client: (order.append(client), client.end(failure))
+        client.edit.on_end = lambda failure, client=client: (
+            order.append(client),
+            client.end(failure),
+        )
     admit(engine, small)
     denoiser.may.set()
     assert ended(small, large) and order == [small, large]
@@ -149,12 +153,12 @@ def test_edits_of_one_size_share_steps_where_it_pays(denoiser):
     assert max(denoiser.stepped) == 3 and sum(denoiser.stepped) == 16
 
 
-def test_edits_without_a_ticket_are_told_apart(engine, denoiser):
+def test_edits_without_a_request_id_are_told_apart(engine, denoiser):
     """As the ensemble's are; what they want has arrays, which cannot be compared."""
-    denoiser.begin = lambda wanted: State(3, 8, False)
+    denoiser.begin = lambda request: State(3, 8, False)
     clients = [Client() for _ in range(3)]
     for client in clients:
-        client.edit.wanted = DenoiseRequest(np.zeros(2), np.zeros(2), np.zeros(2), seed=1)
+        client.edit.request = DenoiseRequest(np.zeros(2), np.zeros(2), np.zeros(2), seed=1)
     denoiser.may.clear()
     admit(engine, *clients)
     denoiser.may.set()
@@ -190,7 +194,7 @@ def test_workers_step_side_by_side_and_share_nothing_they_need_not(denoiser):
         [*range(1, steps + 1)] for steps in (50, 50, 50, 0, 30)
     ]
     assert sum(client.error is not None for client in more) == 1 and len(denoiser.ended) == 7
-    assert (engine.tally.answered, engine.tally.failed, engine.tally.running) == (6, 1, 0)
+    assert (engine.metrics.answered, engine.metrics.failed, engine.metrics.running) == (6, 1, 0)
 
 
 def test_many_workers_lose_nothing(denoiser):
@@ -198,16 +202,21 @@ def test_many_workers_lose_nothing(denoiser):
     takes its steps in order."""
     engine = Engine(denoiser, FLAT, workers=4, limits=Limits(edits=10**6))
     ends = []
-    clients = [Client(1 + i % 7, 4 + i % 3, fail=i % 11 == 0, ticket=str(i)) for i in range(400)]
+    clients = [
+        Client(1 + i % 7, 4 + i % 3, fail=i % 11 == 0, request_id=str(i)) for i in range(400)
+    ]
     for client in clients:
-        client.edit.end = lambda failure, client=client: (ends.append(client), client.end(failure))
+        client.edit.on_end = lambda failure, client=client: (
+            ends.append(client),
+            client.end(failure),
+        )
 
     def come(some):
         for client in some:
             engine.admit(client.edit)
-            if int(client.edit.ticket) % 5 == 0:
-                engine.cancel(client.edit.ticket)
-            client.gone = int(client.edit.ticket) % 13 == 0
+            if int(client.edit.request_id) % 5 == 0:
+                engine.cancel(client.edit.request_id)
+            client.gone = int(client.edit.request_id) % 13 == 0
 
     threads = [threading.Thread(target=come, args=(clients[i::4],)) for i in range(4)]
     for thread in threads:
@@ -216,15 +225,15 @@ def test_many_workers_lose_nothing(denoiser):
         thread.join()
     assert ended(*clients)
     engine.stop()
-    tally = engine.tally
+    metrics = engine.metrics
     assert len(ends) == len(set(map(id, ends))) == 400 == len(denoiser.ended)
     assert (
-        tally.answered + tally.failed + tally.cancelled == 400
-        and tally.running == tally.waiting == 0
+        metrics.answered + metrics.failed + metrics.cancelled == 400
+        and metrics.running == metrics.waiting == 0
     )
     assert all(client.steps == list(range(1, len(client.steps) + 1)) for client in clients)
     whole = [client for client in clients if not client.edit.steps]
-    assert len(whole) == tally.answered >= 200
+    assert len(whole) == metrics.answered >= 200
 
 
 def test_one_failure_leaves_the_others(engine, denoiser):
@@ -239,14 +248,14 @@ def test_one_failure_leaves_the_others(engine, denoiser):
 def test_an_answer_that_cannot_be_sent_ends_its_edit_alone(engine):
     bad = Client(3)
     good = Client(3)
-    bad.edit.emit = lambda progress: 1 / 0
+    bad.edit.on_progress = lambda progress: 1 / 0
     admit(engine, bad, good)
     assert ended(bad, good) and isinstance(bad.error, ZeroDivisionError) and good.steps == [1, 2, 3]
 
 
 def test_a_cancelled_edit_leaves_at_once(engine, denoiser):
-    first = Client(10**9, ticket="a")
-    second = Client(10**9, ticket="b")
+    first = Client(10**9, request_id="a")
+    second = Client(10**9, request_id="b")
     admit(engine, first)
     engine.cancel("unknown")
     engine.cancel("a")
@@ -260,7 +269,7 @@ def test_cancelled_before_its_first_step(engine, denoiser):
     denoiser.may.clear()
     admit(engine, Client(5))
     client = Client(
-        50, tokens=64, ticket="a"
+        50, tokens=64, request_id="a"
     )  # which shares no step with the other and comes after it
     admit(engine, client)
     engine.cancel("a")
@@ -307,13 +316,13 @@ def test_nothing_queues_without_bound(engine, denoiser):
 
 def test_what_edits_keep_is_bounded(denoiser):
     """In bytes, by the cost's word on a reference token; one alone is always taken."""
-    engine = Engine(denoiser, Cost(kept=1e6), limits=Limits(bytes=100 * 10**6))
+    engine = Engine(denoiser, Cost(kv_bytes_per_token=1e6), limits=Limits(bytes=100 * 10**6))
     denoiser.may.clear()
     first = Client(2)
     second = Client(2)
     small = Client(2)
-    small.edit.wanted = Sized(16)
-    denoiser.begin = lambda wanted: wanted if isinstance(wanted, Sized) else State(*wanted)
+    small.edit.request = Sized(16)
+    denoiser.begin = lambda request: request if isinstance(request, Sized) else State(*request)
     admit(engine, first)
     with pytest.raises(
         RequestError, match="1 edits are running already and keep as much as they may; try again in"
@@ -330,9 +339,9 @@ def test_what_edits_keep_is_bounded(denoiser):
 def test_a_source_is_remembered_between_steps(engine, denoiser):
     over = threading.Event()
     failures = []
-    admit(engine, Client(10**9, ticket="a"))
-    engine.look(None, failures.append)
-    engine.look(np.ones(3), lambda failure: over.set())
+    admit(engine, Client(10**9, request_id="a"))
+    engine.prefill(None, failures.append)
+    engine.prefill(np.ones(3), lambda failure: over.set())
     assert over.wait(5) and len(denoiser.seen) == 1 and isinstance(failures[0], ValueError)
     engine.cancel("a")
 
@@ -341,7 +350,7 @@ def test_what_is_told_of_the_work(denoiser):
     """After every change the edits and the steps still to take; seconds for a step and for nothing
     else."""
     told = []
-    engine = Engine(denoiser, post=lambda *words: told.append(words))
+    engine = Engine(denoiser, publish=lambda *words: told.append(words))
     for client in (Client(2), Client(3, fail=True)):
         admit(engine, client)
         assert ended(client)
@@ -354,23 +363,23 @@ def test_what_is_told_of_the_work(denoiser):
     assert counts[4:] == [(1, 3, False), (0, 0, False)], "broken"
 
 
-def test_the_tally(engine, denoiser):
+def test_the_metrics(engine, denoiser):
     done = Client(4)
     broken = Client(2, fail=True)
-    gone = Client(10**6, ticket="a")
+    gone = Client(10**6, request_id="a")
     admit(engine, done, broken, gone)
     assert ended(done, broken)
     engine.cancel("a")
     assert ended(gone)
-    tally = engine.tally
-    assert (tally.answered, tally.failed, tally.cancelled, tally.refused) == (1, 1, 1, 0)
+    metrics = engine.metrics
+    assert (metrics.answered, metrics.failed, metrics.cancelled, metrics.refused) == (1, 1, 1, 0)
     assert (
-        tally.stepped_edits == 4 + len(gone.steps) >= tally.steps
-        and tally.stepped_tokens == 8 * tally.stepped_edits
+        metrics.stepped_edits == 4 + len(gone.steps) >= metrics.steps
+        and metrics.stepped_tokens == 8 * metrics.stepped_edits
     )
-    assert tally.steps_cancelled == 10**6 - len(gone.steps)
-    assert tally.tokens_kept == 56 * tally.stepped_edits and tally.step_seconds > 0
-    assert (tally.waiting, tally.running) == (0, 0)
+    assert metrics.steps_cancelled == 10**6 - len(gone.steps)
+    assert metrics.tokens_kept == 56 * metrics.stepped_edits and metrics.step_seconds > 0
+    assert (metrics.waiting, metrics.running) == (0, 0)
 
 
 def test_what_a_client_cannot_be_told_ends_nobody_else(engine, denoiser, caplog):
@@ -382,10 +391,10 @@ def test_what_a_client_cannot_be_told_ends_nobody_else(engine, denoiser, caplog)
     unheard = Client(2)
     ungone = Client(2)
     unseen = threading.Event()
-    unheard.edit.end = ungone.edit.left = lost
+    unheard.edit.on_end = ungone.edit.is_disconnected = lost
     admit(engine, unheard, ungone)
     assert ended(ungone) and ungone.steps == []
-    engine.look("source", lambda failure: (unseen.set(), lost()))
+    engine.prefill("source", lambda failure: (unseen.set(), lost()))
     assert unseen.wait(5)
     following = Client(3)
     admit(engine, following)
@@ -398,7 +407,7 @@ def test_a_step_that_runs_nothing_says_nothing_of_the_speed(denoiser):
     seconds."""
     told = []
     step = denoiser.step
-    engine = Engine(denoiser, post=lambda edits, steps, seconds: told.append(seconds))
+    engine = Engine(denoiser, publish=lambda edits, steps, seconds: told.append(seconds))
     empty = Client(3, tokens=0)
     admit(engine, empty)
     assert ended(empty) and set(told) == {0.0}

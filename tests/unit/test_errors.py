@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import retouch
 from retouch.api.errors import CODES, FIELD_NAME, RequestError, about
-from retouch.api.request import INPUTS
+from retouch.api.fields import FIELDS
 from retouch.api.triton_errors import (
     CANNOT_OPEN,
     NO_MEMORY,
@@ -28,14 +28,14 @@ from retouch.api.triton_errors import (
 )
 from retouch_clients import option_names
 
-FIELDS = st.one_of(st.none(), st.from_regex(FIELD_NAME, fullmatch=True))
+FIELD_NAMES = st.one_of(st.none(), st.from_regex(FIELD_NAME, fullmatch=True))
 SECONDS = st.one_of(st.none(), st.integers(0, 10**9).map(lambda number: number / 1000))
 MESSAGES = st.one_of(
     st.text(),
     st.from_regex(r"(.*\n)*.* \[code=(INTERNAL|NONE)( field=[A-Z]*)?( retry_after=[0-9]*)?\]? *"),
 )
 ERRORS = st.builds(
-    RequestError, MESSAGES, st.sampled_from(CODES), field=FIELDS, retry_after=SECONDS
+    RequestError, MESSAGES, st.sampled_from(CODES), field=FIELD_NAMES, retry_after=SECONDS
 )
 WRAPPINGS = (
     "",
@@ -250,7 +250,7 @@ def test_a_server_that_does_not_answer(text, status, expected):
 
 
 def test_every_error_that_begins_with_a_field_has_one():
-    names = {tensor.name for tensor in INPUTS}
+    names = {tensor.name for tensor in FIELDS}
     packages = (retouch, option_names)
     for package in packages:
         for path in Path(package.__file__).parent.rglob("*.py"):

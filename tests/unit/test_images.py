@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from pictures import file_of, huge_png, mask_file, scene
+from retouch.api.answer_format import FORMATS
 from retouch.api.errors import RequestError
-from retouch.api.request import BUCKETS, FORMATS, KEEP_BELOW, MAX_IMAGE_BYTES, MAX_PIXELS
+from retouch.api.geometry import BUCKETS, KEEP_BELOW
+from retouch.api.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 from retouch.imaging import images
 
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from retouch.api.request import LANES
+from retouch.api.lanes import LANES
 from retouch.launcher.server import ROOT
 from retouch_export.memory import MOST, RESERVE, Demand, Sizes, demand
 from retouch_export.pipelines import PIPELINES

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retouch.api.request import KEEP_BELOW
+from retouch.api.geometry import KEEP_BELOW
 from training.judge import judge
 from training.render import Scene, Shape, render
 

@@ -62,11 +62,13 @@ def test_transposed_images_share_no_step(family):
             DenoiseRequest(np.zeros(shape, np.float32), SAID, EVERYWHERE, seed=1),
             family,
             2,
-            preview=None,
+            preview_map=None,
         )
         for shape in ((16, 4, 6), (16, 6, 4), (16, 4, 6))
     )
-    assert wide.size == other.size != tall.size
+    assert wide.batch_key == other.batch_key != tall.batch_key
     assert (
-        (wide.size.tokens, wide.size.reference) == (tall.size.tokens, tall.size.reference) == (6, 6)
+        (wide.batch_key.target_tokens, wide.batch_key.reference_tokens)
+        == (tall.batch_key.target_tokens, tall.batch_key.reference_tokens)
+        == (6, 6)
     )

@@ -1,5 +1,5 @@
-"""The lanes' boards: what is posted is read in another process, and what is no board of ours is
-nothing at all."""
+"""Load reports: what is published is read in another process, and what is no report of ours is
+unknown."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pytest
 
 from retouch.launcher.server import ROOT
 from retouch.routing import load_board
-from retouch.routing.load_board import LoadBoard, LoadReport
+from retouch.routing.load_board import LoadReport, LoadReporter
 
-# what another process does with a board, once it has posted to it
+# what another process does once it has published a report
 HOLD = "import time; time.sleep(60)"
 END = ""
 BUSY = """
 for number in range(10**9):
-    board.post(number, number)
+    reporter.publish(number, number)
 """
 WRITER = """
-from retouch.routing.load_board import LoadBoard
-board = LoadBoard("bf16", 3)
-board.post(2, 2, 0.25)
-print("posted", flush=True)
+from retouch.routing.load_board import LoadReporter
+reporter = LoadReporter("bf16", 3)
+reporter.publish(2, 2, 0.25)
+print("published", flush=True)
 """
 
 
@@ -38,7 +38,7 @@ def writer(then):
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER + then], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout.readline() == "posted\n"
+    assert process.stdout.readline() == "published\n"
     return process
 
 
@@ -52,28 +52,28 @@ def test_another_process_is_read_as_long_as_it_lives():
     assert load_board.read("bf16") is None
 
 
-def test_a_lane_that_is_loaded_again_has_a_new_board():
+def test_a_lane_that_is_loaded_again_has_a_new_report():
     writer(END).wait()
-    LoadBoard("bf16", 5)
+    LoadReporter("bf16", 5)
     assert load_board.read("bf16") == LoadReport(0, 0, 5, 0.0)
 
 
 def test_the_figure_is_not_moved_by_one_odd_step():
-    own = LoadBoard("bf16", 3)
+    own = LoadReporter("bf16", 3)
     for seconds in (0.1, 0.1, 9.0, 0.1, 0.0):
-        own.post(1, 1, seconds)
+        own.publish(1, 1, seconds)
     assert load_board.read("bf16").step_seconds == 0.1
 
 
 def test_a_lane_without_edits_is_not_silent():
-    LoadBoard("bf16", 3).post(0, 0, 0.1)
+    LoadReporter("bf16", 3).publish(0, 0, 0.1)
     assert load_board.read("bf16").silent == 0.0
 
 
-def test_a_board_can_be_taken_down(place):
-    own = LoadBoard("bf16", 3)
+def test_a_report_can_be_removed(place):
+    own = LoadReporter("bf16", 3)
     own.remove()
-    own.post(1, 1)
+    own.publish(1, 1)
     assert load_board.read("bf16") is None and not place.exists()
 
 
@@ -83,31 +83,31 @@ def test_a_board_can_be_taken_down(place):
         lambda place: None,
         lambda place: place.write_bytes(b""),
         lambda place: place.write_bytes(bytes(load_board.SIZE)),
-        lambda place: place.write_text("somebody else's file, and a longer one than any board is"),
+        lambda place: place.write_text("somebody else's file, and a longer one than any report is"),
         lambda place: place.mkdir(),
         lambda place: os.mkfifo(place),
         lambda place: place.symlink_to("/dev/zero"),
     ],
     ids=["none", "empty", "zeros", "text", "folder", "pipe", "link"],
 )
-def test_what_is_no_board_is_unknown(place, made):
+def test_what_is_no_report_is_unknown(place, made):
     made(place)
     assert load_board.read("bf16") is None
 
 
 def test_a_damaged_record_is_unknown(place):
-    own = LoadBoard("bf16", 3)
+    own = LoadReporter("bf16", 3)
     with place.open("r+b") as file:
         file.seek(10)
         file.write(b"\xff")
     assert load_board.read("bf16") is None
-    own.post(0, 0)
+    own.publish(0, 0)
     assert load_board.read("bf16") is not None
 
 
 def test_without_a_place_nothing_is_known_and_nothing_fails(monkeypatch):
     monkeypatch.setenv("RETOUCH_BOARD", "/nowhere/at/all/")
-    LoadBoard("bf16", 3).post(1, 2, 0.1)
+    LoadReporter("bf16", 3).publish(1, 2, 0.1)
     assert load_board.read("bf16") is None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retouch.api.request import Format, parse_format
+from retouch.api.answer_format import Format, parse_format
 from retouch.imaging import images, rgb_profile
 from retouch.imaging.colour import ADOBE
 from retouch_clients.openai_api.pictures import finished

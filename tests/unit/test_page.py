@@ -213,7 +213,7 @@ class Slow:
         self.let = asyncio.Event()
         self.left = 0
 
-    async def edit(self, image, instruction, **knobs):
+    async def edit(self, image, instruction, **options):
         if instruction == "fail":
             raise RequestError("no")
         try:
@@ -566,7 +566,7 @@ def test_the_result_is_shown_when_the_edit_has_ended(app):
     over = asyncio.Event()
 
     class Lingering:
-        async def edit(self, image, instruction, **knobs):
+        async def edit(self, image, instruction, **options):
             yield EditAnswer(PHOTO, (1, 2), dataclasses.replace(INFO, kind="preview"))
             yield EditAnswer(PHOTO, (2, 2), INFO)
             await over.wait()

@@ -34,7 +34,7 @@ def test_examples_are_of_their_kind_and_repeat():
         "conditioning_ids": (2, 5, 4),
     }
     assert all(values.dtype == np.float32 for values in inputs.values())
-    assert (0 < inputs["timestep"]).all() and (inputs["timestep"] <= 1).all()
+    assert (inputs["timestep"] > 0).all() and (inputs["timestep"] <= 1).all()
     assert (inputs["conditioning_ids"] == np.round(inputs["conditioning_ids"])).all()
     again = example({"tokens": (2, 3, 4)})
     np.testing.assert_array_equal(again["tokens"], inputs["tokens"])

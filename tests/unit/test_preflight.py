@@ -18,12 +18,14 @@ from retouch.launcher.server import HOST, Server, ServerError, free_port
 @pytest.mark.parametrize("protocol", ["http", "grpc", "metrics"])
 def test_a_port_in_use_is_named(protocol):
     ports = {name: free_port() for name in ("http", "grpc", "metrics")}
-    with socket.create_server((HOST, ports[protocol])):
-        with pytest.raises(
+    with (
+        socket.create_server((HOST, ports[protocol])),
+        pytest.raises(
             ServerError,
             match=f"port {ports[protocol]} \\({protocol}\\) .* in use.*--{protocol}-port",
-        ):
-            preflight.check_ports(HOST, ports)
+        ),
+    ):
+        preflight.check_ports(HOST, ports)
     preflight.check_ports(HOST, ports)
 
 

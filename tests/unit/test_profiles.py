@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 from onnx import TensorProto, helper
 
-from retouch.api.request import BUCKETS, CELL, MAX_ASPECT
+from retouch.api.geometry import BUCKETS, CELL
+from retouch.api.limits import MAX_ASPECT
 from retouch.families.registry import family_of
 from retouch_export.profiles import profiles, shapes
 

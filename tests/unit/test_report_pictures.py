@@ -13,7 +13,8 @@ from PIL import Image
 
 from benchmarks.report.pictures import SCENES, Pictures, for_aiperf, for_perf_analyzer
 from benchmarks.uncached_images import unseen
-from retouch.api.request import INPUTS, request_from_values
+from retouch.api.fields import FIELDS
+from retouch.api.request import request_from_values
 from retouch.imaging import images
 
 
@@ -49,8 +50,8 @@ def test_perf_analyzer_gets_every_input_as_the_wire_has_it(requests, tmp_path):
     assert len(rows) == len(requests)
     for row, request in zip(rows, requests):
         values = {}
-        assert list(row) == [tensor.name for tensor in INPUTS]
-        for tensor in INPUTS:
+        assert list(row) == [tensor.name for tensor in FIELDS]
+        for tensor in FIELDS:
             content = row[tensor.name]["content"]
             assert row[tensor.name]["shape"] == list(tensor.dims)
             if tensor.datatype == "BYTES":

@@ -1,12 +1,12 @@
 from functools import cached_property
 
 from benchmarks.flux import Flux, Settings
-from retouch.serving.triton import stages
+from retouch.serving.triton import model_args, stages
 
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.settings = Settings.read(stages.folder(args))
+        self.settings = Settings.read(model_args.folder(args))
 
     @cached_property
     def flux(self):

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retouch.api.request import IMAGE_FORMATS
+from retouch.api.limits import IMAGE_FORMATS
 from retouch.imaging import heic
 
 SUFFIXES = {  # file names' ends by a format's name in IMAGE_FORMATS

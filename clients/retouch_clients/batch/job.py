@@ -1,4 +1,4 @@
-"""One edit of a batch: from a folder's image, or from a row of a list."""
+"""One edit of a batch: of an image in a folder, or of a row in a list."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from retouch.api.errors import RequestError
+from retouch.api.fields import FIELDS, REQUIRED, Field
 from retouch.api.request import EditRequest, request_to_values
 from retouch_clients.batch.folder import is_clutter, listing
 from retouch_clients.batch.journal import NAME
-from retouch_clients.edit_options import read, suffix_of
+from retouch_clients.edit_options import read_files, suffix_of
 from retouch_clients.output import STDOUT, format_of
 
 
 @dataclass(frozen=True)
 class Job:
-    """An image's path, its sentence, the result's name below the batch's folder, and EditRequest's
-    other fields, of which files are paths."""
+    """The image's path, the instruction, the result's name in the batch's folder, and EditRequest's
+    other attributes, in which files are paths."""
 
     image: Path
     instruction: str
@@ -32,10 +33,10 @@ class Job:
     fields: dict[str, Any]
 
     def request(self) -> EditRequest:
-        """With everything read; RequestError."""
+        """The request with its files read; RequestError."""
         try:
             return EditRequest(
-                instruction=self.instruction, **read({"image": self.image} | self.fields)
+                instruction=self.instruction, **read_files({"image": self.image} | self.fields)
             ).validate()
         except OSError as failure:
             raise RequestError(
@@ -43,8 +44,8 @@ class Job:
             ) from None
 
     def key(self, request: EditRequest) -> str:
-        """The same for the same image, sentence, knobs and name of the result; a seed that is drawn
-        does not count."""
+        """A hash of the image, the instruction, the options and the result's name, without a random
+        seed."""
         values = request_to_values(request) | {"OUT": self.out}
         if "seed" not in self.fields:
             del values["SEED"]
@@ -52,17 +53,17 @@ class Job:
 
 
 class ListError(ValueError):
-    """A list that cannot be used: one sentence that says where and why."""
+    """A list that cannot be used. The message is a sentence with the place and the reason."""
 
 
 def jobs_of_folder(folder: Path, instruction: str, fields: dict[str, Any]) -> list[Job]:
-    """All images of a folder, by name; not those of folders in it."""
+    """All images of a folder, sorted by name, without those of its subfolders."""
     return _named((image, instruction, "", fields) for image in listing(folder).images)
 
 
 def jobs_of_list(path: Path, fields: dict[str, Any], clutter: list[str] | None = None) -> list[Job]:
-    """The rows of a CSV file with a head, or of a file of JSON objects, one a line. Paths in it are
-    relative to it, and what a row does not say is as in `fields`. Rows of clutter, as
+    """The rows of a CSV file with a header, or of a file with one JSON object per line. Paths are
+    relative to the file. `fields` are the defaults of a row. Rows of system files, as
     `._photo.jpg`, are left out, and their names are added to `clutter`. ListError."""
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
     parsed = []
@@ -80,68 +81,60 @@ def jobs_of_list(path: Path, fields: dict[str, Any], clutter: list[str] | None =
 
 # -- rows ------------------------------------------------------------------------------------------
 
-Row = tuple[Path, str, str, dict[str, Any]]  # image, sentence, name of the result or "", fields
+# image, instruction, name of the result or "", other attributes of EditRequest
+Row = tuple[Path, str, str, dict[str, Any]]
 
 
-def _whole(value: Any) -> int:
-    """ValueError for 7.9, which `int` would take for 7."""
-    if isinstance(value, float) and not value.is_integer():
-        raise ValueError(value)
-    return int(value)
-
-
-NUMBERS: dict[str, Callable[[Any], Any]] = {
-    "seed": _whole,
-    "steps": _whole,
-    "guidance": float,
-    "deadline_ms": _whole,
-    "priority": _whole,
-    "step_cache": float,
-    "true_cfg": float,
-}
-TEXTS = ("precision", "region", "format", "negative")
-COLUMNS = ("image", "instruction", "out", *NUMBERS, *TEXTS, "mask", "references")
+OPTIONS = tuple(field for field in FIELDS if field.column and not field.is_required)
+COLUMNS = ("image", "instruction", "out", *(field.column for field in OPTIONS), "mask")
 
 
 def _row(row: dict[str, Any], folder: Path, fields: dict[str, Any]) -> Row:
-    given = {name: value for name, value in row.items() if value not in (None, "")}
-    if unknown := [name for name in given if name not in COLUMNS]:
+    cells = {name: value for name, value in row.items() if value not in (None, "")}
+    if unknown := [name for name in cells if name not in COLUMNS]:
         raise ValueError(f"there is no column {unknown[0]}; there are {', '.join(COLUMNS)}")
-    for name in ("image", "instruction"):
-        if name not in given:
-            raise ValueError(f"{name} is missing")
-    own: dict[str, Any] = {name: _number(name, given[name]) for name in NUMBERS if name in given}
-    own |= {name: str(given[name]) for name in TEXTS if name in given}
-    if "mask" in given:
-        own["region"] = folder / str(given["mask"])
-    elif "region" in own:
-        own["region"] = own["region"].encode()
-    if "references" in given:
-        paths = (
-            given["references"]
-            if isinstance(given["references"], list)
-            else str(given["references"]).split(";")
-        )
-        own["references"] = tuple(folder / str(path).strip() for path in paths)
-    return folder / str(given["image"]), str(given["instruction"]), _out(given), fields | own
+    for name in REQUIRED:
+        if name.lower() not in cells:
+            raise ValueError(f"{name.lower()} is missing")
+    own = {
+        field.attribute: _value(field, cells[field.column], folder)
+        for field in OPTIONS
+        if field.column in cells
+    }
+    if "mask" in cells:
+        own["region"] = folder / str(cells["mask"])
+    return folder / str(cells["image"]), str(cells["instruction"]), _out(cells), fields | own
 
 
-def _number(name: str, value: Any) -> Any:
+def _value(field: Field, cell: Any, folder: Path) -> Any:
+    """EditRequest's value of a cell, in which files are paths relative to `folder`; ValueError."""
+    if field.type in (int, float):
+        return _number(field, cell)
+    if field.type is tuple:
+        paths = cell if isinstance(cell, list) else str(cell).split(";")
+        return tuple(folder / str(path).strip() for path in paths)
+    return str(cell).encode() if field.type is bytes else str(cell)
+
+
+def _number(field: Field, cell: Any) -> int | float:
     try:
-        return NUMBERS[name](value)
+        if field.type is float:
+            return float(cell)
+        if isinstance(cell, float) and not cell.is_integer():  # `int` takes 7.9 for 7
+            raise ValueError(cell)
+        return int(cell)
     except (ValueError, TypeError, OverflowError):
-        kind = "a whole number" if NUMBERS[name] is _whole else "a number"
-        raise ValueError(f"{name} is {value!r}; it must be {kind}") from None
+        kind = "a whole number" if field.type is int else "a number"
+        raise ValueError(f"{field.column} is {cell!r}; it must be {kind}") from None
 
 
-def _out(given: dict[str, Any]) -> str:
-    """The result's name, or "" where none is asked for: one for one file, so that b.png is
-    ./b.png."""
-    if "out" not in given:
+def _out(cells: dict[str, Any]) -> str:
+    """The result's name in normal form (./b.png is b.png), or "" without one; ValueError."""
+    if "out" not in cells:
         return ""
-    out = os.path.normpath(str(given["out"]))
+    out = os.path.normpath(str(cells["out"]))
     if Path(out).is_absolute() or ".." in Path(out).parts or out == ".":
-        raise ValueError(f"out is {given['out']}; it must be a name below the batch's folder")
+        raise ValueError(f"out is {cells['out']}; it must be a name below the batch's folder")
     if out == STDOUT:
         raise ValueError("out is -; a batch writes files")
     if out == NAME:
@@ -151,7 +144,7 @@ def _out(given: dict[str, Any]) -> str:
 
 def _content(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")  # spreadsheets begin a file with a mark
+        return path.read_bytes().decode("utf-8-sig")  # spreadsheets write a byte order mark
     except UnicodeDecodeError:
         raise ListError(f"{path.name} is not text in UTF-8; save it as that") from None
 
@@ -169,7 +162,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _is_blank(row: dict[str, Any]) -> bool:
-    """Whether a row has commas and blanks alone, as spreadsheets end a file with."""
+    """Whether a row has only commas and blanks, as spreadsheets write at the end of a file."""
     values = (
         value for cells in row.values() for value in (cells if isinstance(cells, list) else [cells])
     )
@@ -177,30 +170,34 @@ def _is_blank(row: dict[str, Any]) -> bool:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(
-        _content(path).split("\n"), 1
-    ):  # a text may hold what else `splitlines` breaks at
+    lines = _content(path).split("\n")  # `splitlines` would break inside texts too
+    for number, line in enumerate(lines, 1):
         if line.strip():
-            try:
-                row = json.loads(line)
-                json.dumps(
-                    row, ensure_ascii=False
-                ).encode()  # half a character is text for nobody else
-            except (ValueError, RecursionError):
-                row = None
-            if not isinstance(row, dict):
+            row = _json_row(line)
+            if row is None:
                 raise ListError(
-                    f'{path.name}, line {number}: it must be a JSON object, as {{"image": "a.png", …}}'
+                    f"{path.name}, line {number}: it must be a JSON object, "
+                    'as {"image": "a.png", …}'
                 )
             yield number, row
+
+
+def _json_row(line: str) -> dict[str, Any] | None:
+    """The JSON object of a line; None for anything else."""
+    try:
+        row = json.loads(line)
+        json.dumps(row, ensure_ascii=False).encode()  # surrogates are no UTF-8 text
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 # -- names of results ------------------------------------------------------------------------------
 
 
 def _named(rows: Iterable[Row]) -> list[Job]:
-    """Jobs whose results have names of their own: the one that is asked for, or the image's, with a
-    number from the second on. A name says the format where nothing else does."""
+    """Jobs with unique names of results: the row's, or the image's with a number from the second
+    on. The format follows from the name where the row has none."""
     rows = list(rows)
     jobs = []
     taken = {out for _, _, out, _ in rows if out}

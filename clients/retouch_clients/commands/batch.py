@@ -23,7 +23,14 @@ from retouch_clients.batch.folder import Listing, listing, suffixes
 from retouch_clients.batch.job import Job, ListError, jobs_of_folder, jobs_of_list
 from retouch_clients.batch.journal import Journal
 from retouch_clients.batch.run import Run, run
-from retouch_clients.edit_options import FILE, FORCE, SENTENCE, TIMEOUT, asked, knobs
+from retouch_clients.edit_options import (
+    FILE,
+    FORCE,
+    SENTENCE,
+    TIMEOUT,
+    edit_options,
+    request_options,
+)
 from retouch_clients.exit_codes import EPILOG, Exit
 from retouch_clients.find_server import address, running_url
 from retouch_clients.terminal import aside, console, is_interactive
@@ -51,7 +58,7 @@ PATIENT = Retries(attempts=8)  # some 17 s, in which a server may be started aga
     "--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Edits at a time."
 )
 @address
-@knobs
+@edit_options
 @TIMEOUT
 def batch(
     folder: Path | None,
@@ -76,7 +83,7 @@ def batch(
     seed, an edit has that one; without, each draws its own, which the journal tells. Results of
     another edit are overwritten with --force alone."""
     content = listing(folder, out) if folder else Listing()
-    jobs = _jobs(folder, instruction, list_, asked(options), content)
+    jobs = _jobs(folder, instruction, list_, request_options(options), content)
     if out.resolve() in {job.image.resolve().parent for job in jobs}:
         raise click.UsageError(
             f"{out} holds the images themselves; take another folder for the results"

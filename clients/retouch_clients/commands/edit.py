@@ -11,11 +11,21 @@ import click
 from rich.console import Console
 
 from retouch.api.errors import RequestError
-from retouch.api.request import MAX_PREVIEWS, MAX_STEPS
+from retouch.api.fields import BY_NAME
+from retouch.api.limits import MAX_STEPS
 from retouch.api.response import EditAnswer
 from retouch.client import Retouch
 from retouch_clients import abilities
-from retouch_clients.edit_options import FILE, FORCE, SENTENCE, TIMEOUT, asked, knobs, read
+from retouch_clients.edit_options import (
+    FILE,
+    FORCE,
+    SENTENCE,
+    TIMEOUT,
+    edit_options,
+    option,
+    read_files,
+    request_options,
+)
 from retouch_clients.exit_codes import EPILOG
 from retouch_clients.find_server import address, server_url
 from retouch_clients.option_names import option_names
@@ -44,8 +54,8 @@ from retouch_clients.terminal import aside, console, save, with_progress
 @FORCE
 @address
 @click.option("--start", is_flag=True, help="Start a server for this edit when none runs here.")
-@knobs
-@click.option("--previews", type=int, default=4, show_default=True, help=f"0 to {MAX_PREVIEWS}.")
+@edit_options
+@option(BY_NAME["PREVIEWS"], default=4)
 @click.option("--save-previews", is_flag=True, help="Write them beside the result.")
 @TIMEOUT
 @click.option(
@@ -72,7 +82,7 @@ def edit(
     blue" -o out.png"""
     words = aside if as_json or out == STDOUT else console
     with option_names(has_mask=options["mask"]):
-        fields = read(asked(options)) | {
+        fields = read_files(request_options(options)) | {
             "format": _checked(out, options["format"], save_previews, as_json, force)
         }
         with server_url(url, http, start, words) as place:

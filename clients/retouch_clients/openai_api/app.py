@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from retouch.api.errors import RequestError
-from retouch.api.request import VERSION
+from retouch.api.version import VERSION
 from retouch_clients.openai_api import docs, edits, models, schema
 from retouch_clients.openai_api.api_keys import Keys
 from retouch_clients.openai_api.edit_job import Client

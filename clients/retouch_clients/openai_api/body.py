@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import Request
 
-from retouch.api.request import MAX_REFERENCES
+from retouch.api.limits import MAX_REFERENCES
 from retouch_clients.openai_api.errors import ApiError, invalid
 from retouch_clients.openai_api.json_body import fields_of
 from retouch_clients.openai_api.json_outline import LongText

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from retouch.api.request import Format
+from retouch.api.answer_format import Format
+from retouch.api.fields import new_seed
+from retouch.api.request import EditOptions
 from retouch.api.response import EditAnswer
 from retouch.imaging import images
 from retouch_clients.openai_api import lanes
@@ -19,11 +20,16 @@ from retouch_clients.openai_api.parameters import WISHES
 from retouch_clients.openai_api.pictures import finished, region_of, size_of
 from retouch_clients.openai_api.usage import Usage, usage
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 
 class Client(Protocol):
-    """What is wanted of `retouch.client.AsyncRetouch`."""
+    """What an edit needs of `retouch.client.AsyncRetouch`."""
 
-    def edit(self, image: bytes, instruction: str, **knobs: Any) -> AsyncIterator[EditAnswer]: ...
+    def edit(
+        self, image: bytes, instruction: str, **options: Unpack[EditOptions]
+    ) -> AsyncIterator[EditAnswer]: ...
     async def lanes(self) -> tuple[str, ...]: ...
     async def ready(self) -> bool: ...
 
@@ -36,7 +42,7 @@ class Job:
     order: ImageEditRequest
     sent: list[tuple[int, int]]
     size: tuple[int, int] | None
-    knobs: dict[str, Any]
+    options: EditOptions
 
     @property
     def format(self) -> Format:
@@ -48,13 +54,14 @@ class Job:
 
     def usage(self, results: list[EditAnswer]) -> Usage:
         parameters = self.order.parameters
-        sizes = [size_of(each.image) for each in results]
-        return usage((parameters.prompt, parameters.negative_prompt or ""), self.sent, sizes)
+        texts = (parameters.prompt, self.options.get("negative", ""))
+        return usage(texts, self.sent, [size_of(result.image) for result in results])
 
     async def answers(self, client: Client, seed: int) -> AsyncIterator[EditAnswer]:
         """Previews and the result as they come, at the order's size. Closing the iterator cancels
         the edit."""
-        edit = client.edit(self.order.image, self.order.parameters.prompt, seed=seed, **self.knobs)
+        options: EditOptions = {**self.options, "seed": seed}
+        edit = client.edit(self.order.image, self.order.parameters.prompt, **options)
         async with aclosing(edit) as answers:
             async for answer in answers:
                 yield (
@@ -74,8 +81,7 @@ class Job:
                 edit.cancel()
 
     def seed(self) -> int:
-        seed = self.order.parameters.seed
-        return secrets.randbelow(2**31) if seed is None else seed
+        return self.options.get("seed", new_seed())
 
     async def _result(self, client: Client, seed: int) -> EditAnswer:
         async with aclosing(self.answers(client, seed)) as answers:
@@ -92,7 +98,8 @@ async def plan(
 ) -> Job:
     """ApiError or RequestError when it cannot be done."""
     job = await asyncio.to_thread(_planned, order)
-    return replace(job, knobs=job.knobs | {"precision": await _precision(order, client, aliases)})
+    options: EditOptions = {**job.options, "precision": await _precision(order, client, aliases)}
+    return replace(job, options=options)
 
 
 def _planned(order: ImageEditRequest) -> Job:
@@ -100,28 +107,22 @@ def _planned(order: ImageEditRequest) -> Job:
     parameters = order.parameters
     sent = [
         images.stored_size(order.image),
-        *(images.stored_size(each, "REFERENCES") for each in order.references),
+        *(images.stored_size(reference, "REFERENCES") for reference in order.references),
     ]
     size = parameters.size_asked
     partial = parameters.partial_images or 0
     upright = images.upright_size(order.image) if order.mask or partial else None
     if partial and not size:
         size = upright  # the doors' previews are smaller
-    knobs = {
+    options: EditOptions = {
+        **parameters.extras(),
         "previews": partial,
         "references": order.references,
-        "steps": parameters.steps or 0,
-        "region": region_of(order.mask, upright) if order.mask else b"auto",
+        "region": region_of(order.mask, upright) if order.mask else "auto",
         # what is scaled here is encoded here
         "format": "png" if size or parameters.format.name == "png" else _words(parameters.format),
-        "guidance": parameters.guidance or 0.0,
-        "negative": parameters.negative_prompt or "",
-        "true_cfg": parameters.true_cfg_scale or 0.0,
-        "step_cache": parameters.step_cache or 0.0,
-        "deadline_ms": parameters.deadline_ms or 0,
-        "priority": parameters.priority or 0,
     }
-    return Job(order, sent, size, knobs)
+    return Job(order, sent, size, options)
 
 
 async def _precision(order: ImageEditRequest, client: Client, aliases: Sequence[str]) -> str:

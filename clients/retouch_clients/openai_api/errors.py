@@ -9,27 +9,11 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 
 from retouch.api.errors import RequestError
+from retouch.api.fields import FIELDS
 
 PAUSE = 1.0  # seconds until a client may come again, where nobody knows better
 LEFT = 499  # for the metrics: nobody reads the answer
-PARAMETERS = {  # what this API calls the doors' tensors
-    "IMAGE": "image",
-    "INSTRUCTION": "prompt",
-    "SEED": "seed",
-    "STEPS": "steps",
-    "GUIDANCE": "guidance",
-    "PREVIEWS": "partial_images",
-    "PRECISION": "model",
-    "MASK": "mask",
-    "REGION": "mask",
-    "FORMAT": "output_format",
-    "DEADLINE_MS": "deadline_ms",
-    "PRIORITY": "priority",
-    "STEP_CACHE": "step_cache",
-    "NEGATIVE": "negative_prompt",
-    "TRUE_CFG": "true_cfg_scale",
-    "REFERENCES": "image[]",
-}
+PARAMETERS = {field.name: field.parameter for field in FIELDS} | {"MASK": "mask"}
 PATTERNS = {  # in words, by parameter
     "prompt": "it is blank; send a sentence",
     "size": "it should be auto, or WIDTHxHEIGHT with sides of 16 to 4096 as 1024x768",

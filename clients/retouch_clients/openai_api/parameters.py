@@ -4,17 +4,19 @@ reason."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from retouch.api.request import LOWEST_PRIORITY, MAX_GUIDANCE, MAX_INSTRUCTION, MAX_STEPS, Format
+from retouch.api.answer_format import Format
+from retouch.api.limits import MAX_INSTRUCTION
+from retouch.api.request import EditOptions
 from retouch_clients.openai_api.errors import invalid, of_validation, unknown_parameter
+from retouch_clients.openai_api.extra_parameters import EXTRAS, with_extras
 from retouch_clients.openai_api.lanes import MODEL
 
 MAX_N = 10
 MAX_PARTIAL_IMAGES = 3
-MOST_SEED = 2**53 - 1  # beyond, not every reader of JSON sees the same number
 SIDE = r"(1[6-9]|[2-9]\d|[1-9]\d\d|[1-3]\d{3}|40[0-8]\d|409[0-6])"  # 16 to 4096
 PLAIN_QUALITY = 100  # what OpenAI takes where output_compression is not given
 WISHES = {
@@ -55,11 +57,11 @@ LENIENT_NAMES = frozenset(
 )
 
 
-class Parameters(BaseModel):
-    """One request's parameters; None is left out, as null is in JSON."""
+class OpenAIParameters(BaseModel):
+    """OpenAI's parameters that have a meaning here; None is one that is left out, as null is in
+    JSON."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    _ignored: dict[str, str] = PrivateAttr(default_factory=dict)
 
     prompt: str = Field(
         min_length=1,
@@ -77,8 +79,8 @@ class Parameters(BaseModel):
         None,
         pattern=f"^(auto|{SIDE}x{SIDE})$",
         description=(
-            "`auto`, the source's, or WIDTHxHEIGHT with sides of 16 to 4096: the result is scaled until it covers it, "
-            "and cut about its middle where the shapes differ."
+            "`auto`, the source's, or WIDTHxHEIGHT with sides of 16 to 4096: the result is scaled "
+            "until it covers it, and cut about its middle where the shapes differ."
         ),
     )
     quality: Literal["auto", "low", "medium", "high"] | None = Field(
@@ -105,37 +107,11 @@ class Parameters(BaseModel):
     )
     safety_identifier: str | None = Field(None, max_length=256, description="Told back; not kept.")
 
-    seed: int | None = Field(
-        None,
-        ge=0,
-        le=MOST_SEED,
-        description=(
-            "Ours. The same seed gives the same bytes in the same lane; random without, and told in the answer."
-        ),
-    )
-    steps: int | None = Field(None, ge=0, le=MAX_STEPS, description="Ours. 0: the checkpoint's.")
-    guidance: float | None = Field(
-        None, ge=0, le=MAX_GUIDANCE, description="Ours. 0: the checkpoint's."
-    )
-    negative_prompt: str | None = Field(
-        None,
-        max_length=MAX_INSTRUCTION,
-        description=(
-            "Ours. What the result should not be, in families that know it, with a true_cfg_scale above 1."
-        ),
-    )
-    true_cfg_scale: float | None = Field(
-        None, ge=0, le=MAX_GUIDANCE, description="Ours. 0: the checkpoint's, 1: none."
-    )
-    step_cache: float | None = Field(
-        None, ge=0, le=1, description="Ours. A step is reused below it; 0: never."
-    )
-    deadline_ms: int | None = Field(
-        None, ge=0, le=2**31 - 1, description="Ours. Refused or given up after; 0: never."
-    )
-    priority: int | None = Field(
-        None, ge=0, le=LOWEST_PRIORITY, description="Ours. 1 goes before others."
-    )
+
+class Parameters(with_extras(OpenAIParameters)):
+    """All parameters of a request: OpenAI's and Retouch's."""
+
+    _ignored: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def of(cls, values: Mapping[str, Any], text: bool, lenient: bool = False) -> Parameters:
@@ -155,7 +131,8 @@ class Parameters(BaseModel):
     def _together(self) -> Parameters:
         if self.format.name == "png" and self.format.quality < PLAIN_QUALITY:
             raise invalid(
-                "Invalid 'output_compression': png has no less than 100; send jpeg or webp as output_format.",
+                "Invalid 'output_compression': png has no less than 100; "
+                "send jpeg or webp as output_format.",
                 "output_compression",
                 "invalid_png_output_compression",
             )
@@ -167,6 +144,13 @@ class Parameters(BaseModel):
                 "partial_images",
             )
         return self
+
+    def extras(self) -> EditOptions:
+        """The client's options by the parameters that Retouch adds, without those left out."""
+        values = {field.attribute: getattr(self, field.parameter) for field in EXTRAS}
+        return cast(
+            EditOptions, {name: value for name, value in values.items() if value is not None}
+        )
 
     @property
     def ignored(self) -> dict[str, str]:

@@ -10,7 +10,8 @@ import numpy as np
 import orjson
 from PIL import Image, ImageOps
 
-from retouch.api.request import MAX_REFERENCES, Format
+from retouch.api.answer_format import Format
+from retouch.api.limits import MAX_REFERENCES
 from retouch.imaging import images
 from retouch_clients.openai_api import base64_text
 from retouch_clients.openai_api.errors import ApiError, invalid

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from retouch.api.request import precision_of
+from retouch.api.lanes import precision_of
 from retouch.api.response import EditAnswer, EditInfo
 from retouch_clients.openai_api import base64_text
 from retouch_clients.openai_api.edit_job import Job
@@ -110,7 +110,7 @@ def ignored_by(job: Job, info: EditInfo) -> dict[str, str]:
     parameters = job.order.parameters
     without_use = (
         {"guidance": "this checkpoint has no use for it"}
-        if parameters.guidance and not info.guidance
+        if parameters.extras().get("guidance") and not info.guidance
         else {}
     )
     return parameters.ignored | without_use

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from retouch.api.request import MAX_REFERENCES
+from retouch.api.limits import MAX_REFERENCES
 from retouch_clients.openai_api.body import FORM, JSON
 from retouch_clients.openai_api.errors import ErrorBody
 from retouch_clients.openai_api.parameters import Parameters

@@ -12,7 +12,9 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from retouch.api.errors import Cancelled, RequestError
-from retouch.api.request import LANES, MAX_PREVIEWS, precision_of
+from retouch.api.lanes import LANES, precision_of
+from retouch.api.limits import MAX_PREVIEWS
+from retouch.api.request import EditOptions
 from retouch.api.response import EditAnswer
 from retouch_clients import abilities
 from retouch_clients.web import html, picture, text
@@ -340,7 +342,7 @@ class App:
         """An edit of the current turn, preview by preview."""
         page, history = self.page, values[self.page.history]
         try:
-            knobs = self._knobs(values, history)
+            options = self._options(values, history)
         except RequestError as failure:
             yield {page.status: self._trouble(failure, running=True)}
             return
@@ -353,7 +355,7 @@ class App:
         }
         try:
             async for update in self._answers(
-                history, values[page.instruction] or "", knobs, request.session_hash
+                history, values[page.instruction] or "", options, request.session_hash
             ):
                 yield update
         except Dropped:
@@ -370,14 +372,14 @@ class App:
             yield {**self.shown(history), page.status: self._trouble(failure, running)}
 
     async def _answers(
-        self, history: History, instruction: str, knobs: dict[str, Any], tab: str
+        self, history: History, instruction: str, options: EditOptions, tab: str
     ) -> AsyncIterator[Updates]:
         """Previews, and the result when the server has nothing more to say: Gradio tells the last
         update again when it hears the end, and a turn that was chosen meanwhile would be
         overwritten."""
         page, image, size = self.page, history.current.image, picture.size_of(history.current.image)
         final: EditAnswer | None = None
-        async for answer in self.edits.answers(tab, image, instruction, **knobs):
+        async for answer in self.edits.answers(tab, image, instruction, **options):
             if answer.final:
                 final = answer
             else:
@@ -406,17 +408,12 @@ class App:
             self.page.stop: gr.update(visible=busy),
         }
 
-    def _knobs(self, values: Values, history: History | None) -> dict[str, Any]:
-        """EditRequest's fields but for picture and sentence; RequestError when the page itself
-        lacks something."""
+    def _options(self, values: Values, history: History | None) -> EditOptions:
+        """The client's options by the page's inputs; RequestError where one is missing."""
         if history is None:
             raise RequestError(f"There is no picture to edit yet. {READY}", field="IMAGE")
         page = self.page
-        seed = (
-            {} if values[page.random] or values[page.seed] is None else {"seed": values[page.seed]}
-        )
-        return {
-            **seed,
+        options: EditOptions = {
             "previews": MAX_PREVIEWS,
             "region": self._region(values, history.current.image),
             "precision": values[page.precision],
@@ -429,6 +426,9 @@ class App:
             "deadline_ms": values[page.deadline] or 0,
             "references": tuple(Path(path).read_bytes() for path in values[page.references] or ()),
         }
+        if not values[page.random] and values[page.seed] is not None:
+            options["seed"] = values[page.seed]
+        return options
 
     def _trouble(self, failure: RequestError, running: bool) -> str:
         return html.status(text.trouble(failure, running, self.edits.address), "trouble")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retouch.api.errors import Cancelled, RequestError
+from retouch.api.request import EditOptions
 from retouch.api.response import EditAnswer
 from retouch.client import AsyncRetouch
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Dropped(Exception):
@@ -31,7 +35,7 @@ class Edits:
             yield
 
     async def answers(
-        self, tab: str, image: bytes, instruction: str, **knobs: Any
+        self, tab: str, image: bytes, instruction: str, **options: Unpack[EditOptions]
     ) -> AsyncIterator[EditAnswer]:
         """Previews and the result; RequestError, Cancelled when the tab was stopped, or Dropped.
 
@@ -39,7 +43,7 @@ class Edits:
         denoiser drops it at its next step."""
         self.drop(tab)
         found: asyncio.Queue[EditAnswer | Exception | None] = asyncio.Queue()
-        task = asyncio.create_task(self._fetch(found, image, instruction, knobs))
+        task = asyncio.create_task(self._fetch(found, image, instruction, options))
         task.add_done_callback(
             lambda over: found.put_nowait(Cancelled() if over.cancelled() else over.exception())
         )
@@ -81,7 +85,7 @@ class Edits:
             return False
 
     async def _fetch(
-        self, found: asyncio.Queue, image: bytes, instruction: str, knobs: dict[str, Any]
+        self, found: asyncio.Queue, image: bytes, instruction: str, options: EditOptions
     ) -> None:
-        async for answer in self._client.edit(image, instruction, **knobs):
+        async for answer in self._client.edit(image, instruction, **options):
             found.put_nowait(answer)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import gradio as gr
 from fastapi import FastAPI
 
-from retouch.api.request import MAX_IMAGE_BYTES
+from retouch.api.limits import MAX_IMAGE_BYTES
 from retouch_clients.openai_api.hosts import HostCheck
 from retouch_clients.openai_api.limits import MAX_BODY_BYTES
 from retouch_clients.web.app import App

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 from gradio.data_classes import ImageData
 
-from retouch.api.request import MAX_GUIDANCE, MAX_INSTRUCTION, MAX_REFERENCES, MAX_STEPS
+from retouch.api.limits import MAX_GUIDANCE, MAX_INSTRUCTION, MAX_REFERENCES, MAX_STEPS
 from retouch_clients.web import html
 from retouch_clients.web.examples import Example
 

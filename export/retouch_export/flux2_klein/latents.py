@@ -6,7 +6,7 @@ from __future__ import annotations
 from diffusers import AutoencoderKLFlux2
 from torch import Tensor
 
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.instructx.vae_decoder import vae_factor

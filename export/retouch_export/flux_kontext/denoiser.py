@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel
 from torch import Tensor
 
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch.diffusion.latents import pack
 from retouch.diffusion.sigmas import Schedule
 from retouch.families.flux_kontext.sampling import Family, step_ids

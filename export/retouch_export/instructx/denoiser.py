@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, Flux2Transformer2DModel
 from safetensors.torch import load_file
 from torch import Tensor
 
-from retouch.api.request import BUCKETS, CELL
+from retouch.api.geometry import BUCKETS, CELL
 from retouch.diffusion.box_features import CHANNELS
 from retouch.diffusion.latents import conditioning_ids, pack
 from retouch.diffusion.preview import FILE

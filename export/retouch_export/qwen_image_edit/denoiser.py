@@ -11,7 +11,7 @@ import torch
 from diffusers import QwenImageTransformer2DModel
 from torch import Tensor
 
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch.families.qwen_image_edit.sampling import Family
 from retouch.networks import qwen_image
 from retouch_export.checkpoint import Checkpoint

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
 
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch.families.qwen_image_edit.text import LANGUAGE, TOKENIZER, VISION
 from retouch.networks.qwen_vl import encode_text
 from retouch_export.checkpoint import Checkpoint

@@ -3,6 +3,8 @@ from retouch.serving.triton import model_args, stages
 
 
 class TritonPythonModel:
+    """From the parser's queries to prompt embeds."""
+
     def initialize(self, args):
         self.stage = Connector(model_args.folder(args))
 

@@ -1,20 +1,5 @@
-from retouch.serving import repository
-from retouch.serving.edit_pipeline import EditPipeline
-from retouch.serving.triton import calls, model_args, stages
+from retouch.serving.triton.endpoint_model import UnaryEndpoint
 
 
-class TritonPythonModel:
+class TritonPythonModel(UnaryEndpoint):
     """The same edits with exactly one response each."""
-
-    def initialize(self, args):
-        models = model_args.repository(args)
-        self.gate = EditPipeline(
-            calls.call,
-            calls.stream,
-            model_args.lanes(args),
-            lambda: repository.family(models),
-            repository.versions(models),
-        )
-
-    def execute(self, requests):
-        return stages.last_answers(requests, self.gate.edit)

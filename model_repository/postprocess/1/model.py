@@ -7,7 +7,7 @@ from retouch.serving.triton import model_args, stages
 
 
 class TritonPythonModel:
-    """Answers differ in size, so each is done by itself."""
+    """Scales, pastes and encodes an answer, row by row: rows may differ in size."""
 
     def initialize(self, args):
         self.family = repository.family(model_args.repository(args))
@@ -16,8 +16,8 @@ class TritonPythonModel:
         return stages.per_row(requests, self.row)
 
     def row(self, inputs):
-        image, region, format = inputs["SOURCE"]
-        source = SourceImage.of(image, region, format.decode(), self.family)
+        image, region, answer_format = inputs["SOURCE"]
+        source = SourceImage.of(image, region, answer_format.decode(), self.family)
         step = tuple(inputs["STEP"].tolist())
         picture = inputs["PIXELS"] if inputs["PIXELS"].size else inputs["PREVIEW"]
         answer = postprocess(

@@ -5,6 +5,8 @@ from retouch.serving.triton import model_args, stages
 
 
 class TritonPythonModel:
+    """From latents to an image."""
+
     def initialize(self, args):
         self.stage = VaeDecoder(model_args.folder(args))
 
@@ -13,6 +15,6 @@ class TritonPythonModel:
 
     def row(self, inputs):
         latents = inputs["LATENTS"]
-        if not latents.size:  # a preview on its way through the ensemble
+        if not latents.size:  # a preview of the ensemble
             return {"PIXELS": np.zeros((0, 0, 3), np.uint8)}
         return {"PIXELS": self.stage.run(latents[None])[0]}

@@ -3,6 +3,8 @@ from retouch.serving.triton import model_args, stages
 
 
 class TritonPythonModel:
+    """From an image to latents."""
+
     def initialize(self, args):
         self.stage = VaeEncoder(model_args.folder(args))
 

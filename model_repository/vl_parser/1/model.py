@@ -7,6 +7,8 @@ from retouch.serving.triton import model_args, stages
 
 
 class TritonPythonModel:
+    """From an instruction to the connector's queries, and the cells to edit."""
+
     def initialize(self, args):
         self.stage = stage_of(model_args.folder(args))
 
@@ -14,8 +16,10 @@ class TritonPythonModel:
         return stages.per_row(requests, self.row)
 
     def row(self, inputs):
-        said, negative = (inputs[name][0].decode() for name in ("INSTRUCTION", "NEGATIVE"))
-        parsed = self.stage.parse(list(inputs["IMAGE_FILES"]), inputs["PIXELS"], said, negative)
+        image_files = list(inputs.get("IMAGE_FILES", ()))
+        instruction = inputs["INSTRUCTION"][0].decode()
+        negative = inputs["NEGATIVE"][0].decode() if "NEGATIVE" in inputs else ""
+        parsed = self.stage.parse(image_files, inputs["PIXELS"], instruction, negative)
         info = EditInfo.from_json(inputs["INFO"][0])
         info.operations = parsed.operations
         info.cache = parsed.cached

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from retouch.api.request import CELL, MAX_REFERENCES
+from retouch.api.geometry import CELL
+from retouch.api.limits import MAX_REFERENCES
 from retouch.diffusion.latents import REFERENCE_TIME, grid_ids, target_ids
 from retouch.diffusion.noise import randn
 from retouch.diffusion.sigmas import Schedule

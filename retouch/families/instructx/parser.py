@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL.Image import Resampling
 
-from retouch.api.request import CELL
+from retouch.api.geometry import CELL
 from retouch.api.response import Operation
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import BackendFactory

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
-from retouch.api.request import BUCKETS, CELL
+from retouch.api.geometry import BUCKETS, CELL
 from retouch.api.response import Operation
 from retouch.diffusion.box_features import box_features
 from retouch.diffusion.latents import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from retouch.api.request import BUCKETS, CELL, KEEP_BELOW
+from retouch.api.geometry import BUCKETS, CELL, KEEP_BELOW
 from retouch.diffusion.box_features import box_features
 from retouch.diffusion.latents import conditioning_ids, noise, reference_ids, target_ids
 from retouch.diffusion.sigmas import Schedule

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from retouch.api.request import MAX_ASPECT, MAX_INSTRUCTION
+from retouch.api.limits import MAX_ASPECT, MAX_INSTRUCTION
 from retouch.diffusion.noise import randn
 from retouch.diffusion.sigmas import TRAINED_STEPS, Schedule
 from retouch.families import base

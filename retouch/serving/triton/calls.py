@@ -1,4 +1,4 @@
-"""Calls from one model to another (BLS)."""
+"""Calls from one model to another (Triton's BLS)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ log = logging.getLogger(__name__)
 
 
 def call(model: str, inputs: Arrays) -> Arrays:
-    """One answer of another model; RequestError when it fails."""
+    """The outputs of another model; RequestError when it fails."""
     return _outputs(_request(model, inputs).exec(), model)
 
 
 def stream(model: str, inputs: Arrays) -> Iterator[Arrays]:
-    """The answers of a decoupled model. Whoever leaves early waits for its end."""
+    """The answers of a decoupled model; RequestError when it fails. A caller that closes the
+    iterator waits for the end of the stream."""
     for response in STREAMS.stream(lambda: iter(_request(model, inputs).exec(decoupled=True))):
         if response.has_error() or response.output_tensors():
             yield _outputs(response, model)

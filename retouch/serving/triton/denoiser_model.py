@@ -6,62 +6,60 @@ from retouch.backends.base import backend_of
 from retouch.engine import cost_model
 from retouch.engine.admission import Limits
 from retouch.engine.denoiser import Denoiser
-from retouch.engine.engine import Edit, Engine
-from retouch.engine.metrics import groups
+from retouch.engine.edit import Edit
+from retouch.engine.engine import Engine
+from retouch.engine.metrics import metric_groups
 from retouch.routing.cancel_socket import CancelListener
-from retouch.routing.load_board import LoadBoard
+from retouch.routing.load_board import LoadReporter
 from retouch.serving.denoise_params import EDIT, PREFILL
 from retouch.serving.triton import model_args
-from retouch.serving.triton.logging import log_to_triton
 from retouch.serving.triton.metrics import Metrics
 from retouch.serving.triton.sender import Sender
 
 
 class DenoiserModel:
-    """One lane: its engine, its load board, its cancel socket and its metrics."""
+    """One lane: its engine, its load reporter, its cancel listener and its metrics."""
 
     def initialize(self, args):
-        log_to_triton()
         folder = model_args.folder(args)
         runner = backend_of(model_args.parameter(args, "runner"))
-        denoiser = Denoiser(folder, runner, int(model_args.parameter(args, "reference_bytes")))
-        self.board = LoadBoard.of(folder)
-        costs = cost_model.load(folder)
+        reference_bytes = int(model_args.parameter(args, "reference_bytes"))
+        denoiser = Denoiser(folder, runner, reference_bytes)
+        cost = cost_model.load(folder)
         limits = Limits(bytes=int(model_args.parameter(args, "running_bytes")))
+        self.load_reporter = LoadReporter.of(folder)
         self.engine = Engine(
-            denoiser, costs, costs.workers(denoiser.workers), limits, self.board.post
+            denoiser, cost, cost.workers(denoiser.workers), limits, self.load_reporter.publish
         )
-        self.mailbox = CancelListener(self.board.lane, self.engine.cancel)
+        lane = self.load_reporter.lane
+        self.cancel_listener = CancelListener(lane, self.engine.cancel)
         self.metrics = Metrics(
-            {"lane": self.board.lane}, *groups(self.engine.tally, denoiser.references.counts)
+            {"lane": lane}, *metric_groups(self.engine.metrics, denoiser.references.counts)
         )
 
     def execute(self, requests):
-        for sender in map(Sender, requests):
-            sender.begin({EDIT: self.edit, PREFILL: self.look})
+        for request in requests:
+            Sender(request).dispatch({EDIT: self.edit, PREFILL: self.prefill})
 
-    def edit(self, sender):
-        ticket = sender.order.ticket
-        high = sender.order.priority == 1
-        # whoever has a ticket minds the edit; to ask Triton once a step takes a while
-        left = (lambda: False) if ticket else sender.left
-        self.engine.admit(
-            Edit(
-                ticket,
-                sender.wanted(),
-                sender.progress,
-                sender.end,
-                left,
-                sender.deadline(),
-                int(high),
-            )
+    def edit(self, sender: Sender) -> None:
+        params = sender.params
+        edit = Edit(
+            params.request_id,
+            params.denoise_request(sender.tensors),
+            sender.send_progress,
+            sender.end,
+            deadline=sender.deadline(),
+            priority=int(params.priority == 1),
         )
+        if not params.request_id:  # nobody else can cancel it; asking Triton once a step is slow
+            edit.is_disconnected = sender.is_disconnected
+        self.engine.admit(edit)
 
-    def look(self, sender):
-        self.engine.look(sender.inputs["LATENTS"], sender.end)
+    def prefill(self, sender: Sender) -> None:
+        self.engine.prefill(sender.tensors["LATENTS"], sender.end)
 
     def finalize(self):
         self.metrics.stop()
-        self.board.remove()
-        self.mailbox.remove()
+        self.load_reporter.remove()
+        self.cancel_listener.close()
         self.engine.stop()

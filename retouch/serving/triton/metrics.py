@@ -1,14 +1,15 @@
-"""Numbers on Triton's metrics page."""
+"""Metrics on Triton's metrics page."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-METRICS_EVERY = 0.5  # seconds
-LATENCY_BUCKETS = [
+PUBLISH_SECONDS = 0.5  # between updates
+LATENCY_BUCKETS = [  # seconds
     0.01,
     0.025,
     0.05,
@@ -22,18 +23,18 @@ LATENCY_BUCKETS = [
     30.0,
     60.0,
     120.0,
-]  # seconds
+]
 
 
 class Metrics:
-    """Numbers on Triton's metrics page, brought up to date by a thread of their own: to tell Triton
-    one takes as long as a call, and a loop has no time for it."""
+    """Publishes numbers in a thread of its own: an update takes as long as a call, and an engine
+    has no time for it."""
 
     def __init__(
         self, labels: dict[str, str], *groups: tuple[str, dict[str, tuple[str, str]], Any]
     ):
-        """A group is the beginning of its metrics' names, a table of attributes with their kind
-        (counter or gauge) and words, and the object that has them."""
+        """A group is a prefix of names, a table of attributes with their kind (counter, gauge or
+        histogram) and description, and the object with these attributes."""
         kinds = {
             "counter": pb_utils.MetricFamily.COUNTER,
             "gauge": pb_utils.MetricFamily.GAUGE,
@@ -41,36 +42,42 @@ class Metrics:
         }
         self._families = []
         self._metrics = []
-        self._told = {}
+        self._published = {}
         for prefix, table, numbers in groups:
-            for name, (kind, words) in table.items():
+            for name, (kind, description) in table.items():
                 full = f"{prefix}_{name}" + "_total" * (kind == "counter")
-                family = pb_utils.MetricFamily(name=full, description=words, kind=kinds[kind])
-                self._families.append(family)  # one that is collected takes its metrics with it
+                family = pb_utils.MetricFamily(name=full, description=description, kind=kinds[kind])
+                self._families.append(family)  # a collected family removes its metrics
                 buckets = {"buckets": LATENCY_BUCKETS} if kind == "histogram" else {}
                 self._metrics.append((family.Metric(labels=labels, **buckets), kind, numbers, name))
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._publish, name="metrics", daemon=True)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopping.set()
         self._thread.join()
 
-    def _publish(self) -> None:
-        while not self._over.wait(METRICS_EVERY):
+    def _run(self) -> None:
+        while not self._stopping.wait(PUBLISH_SECONDS):
             for metric, kind, numbers, name in self._metrics:
                 if kind == "histogram":
                     _observe(metric, getattr(numbers, name))
-                    continue
-                value = getattr(numbers, name)
-                before = self._told.get(metric, 0)
-                if value != before:
-                    metric.set(value) if kind == "gauge" else metric.increment(value - before)
-                    self._told[metric] = value
+                else:
+                    self._publish(metric, kind, getattr(numbers, name))
+
+    def _publish(self, metric: Any, kind: str, value: float) -> None:
+        before = self._published.get(metric, 0)
+        if value == before:
+            return
+        if kind == "gauge":
+            metric.set(value)
+        else:
+            metric.increment(value - before)
+        self._published[metric] = value
 
 
-def _observe(metric: Any, observations: Any) -> None:
-    """Publish and drop what has been observed; other threads may append meanwhile."""
+def _observe(metric: Any, observations: deque[float]) -> None:
+    """Publish and remove the observations. Other threads may append meanwhile."""
     while observations:
         metric.observe(observations.popleft())

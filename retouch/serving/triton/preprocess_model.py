@@ -1,11 +1,11 @@
-"""The Triton model of an ensemble's first stage."""
+"""The Triton model of the ensemble's first stage."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from retouch.api.errors import RequestError
 from retouch.api.tensors import request_of
+from retouch.families.denoise_request import Arrays
 from retouch.routing.router import choose
 from retouch.serving import drain, repository
 from retouch.serving.denoise_params import DenoiseParams
@@ -14,7 +14,7 @@ from retouch.serving.triton import model_args, stages
 
 
 class PreprocessModel:
-    """Decodes, checks and fits; rows may have different sizes, so each is done by itself."""
+    """Decodes, checks and fits a request. Rows may have different sizes, so they run one by one."""
 
     def initialize(self, args):
         models = model_args.repository(args)
@@ -25,27 +25,20 @@ class PreprocessModel:
     def execute(self, requests):
         return stages.per_row(requests, self.row)
 
-    def row(self, inputs):
+    def row(self, inputs: Arrays) -> Arrays:
         drain.check()
-        request = request_of(inputs)
-        if request.references:
-            raise RequestError(
-                "edit_ensemble takes one image; send REFERENCES to edit or edit_sync",
-                field="REFERENCES",
-            )
-        done = preprocess(request, choose(request.precision, self.lanes()), self.family)
-        done.info.versions = self.versions
-        order = DenoiseParams.of(request, request.deadline_ms, done.true_cfg)
-        texts = {
-            "INFO": done.info.to_json(),
-            "PARAMS": order.to_json(),
-            "NEGATIVE_EMBEDS": done.negative,
-        }
+        request = request_of(inputs).validate_for_ensemble()
+        choice = choose(request.precision, self.lanes())
+        prepared = preprocess(request, choice, self.family)
+        prepared.info.versions = self.versions
+        params = DenoiseParams.of(request, request.deadline_ms, prepared.true_cfg)
+        image_files = [request.image] if self.family.text_sees_images else []
         return {
-            "PIXELS": done.pixels,
-            "MASK": done.mask,
-            "REFERENCE_LATENTS": np.zeros(0, np.float32),
-            "IMAGE_FILES": np.array([request.image], object),
+            "PIXELS": prepared.pixels,
+            "MASK": prepared.mask,
+            "NEGATIVE": np.array([prepared.negative.encode()], object),
+            "IMAGE_FILES": np.array(image_files, object),
             "SOURCE": np.array([request.image, request.region, request.format.encode()], object),
-            **{name: np.array([text.encode()], object) for name, text in texts.items()},
+            "INFO": np.array([prepared.info.to_json().encode()], object),
+            "PARAMS": np.array([params.to_json().encode()], object),
         }

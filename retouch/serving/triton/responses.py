@@ -1,4 +1,4 @@
-"""Tensors of requests, and responses of arrays or errors."""
+"""Triton responses of arrays and of errors."""
 
 from __future__ import annotations
 
@@ -11,31 +11,28 @@ import triton_python_backend_utils as pb_utils
 
 from retouch.api.errors import Cancelled, Code, RequestError
 from retouch.families.denoise_request import Arrays
+from retouch.util.request_log import request_id
 
 log = logging.getLogger(__name__)
 
 FAILED = "the edit failed inside the server; its log says why"
 
 
-def inputs_of(request: Any) -> Arrays:
-    return {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
-
-
-def first_row(request: Any) -> dict[str, Any]:
-    return {name: value[0] for name, value in inputs_of(request).items()}
-
-
 def response_of(outputs: Arrays) -> Any:
+    """A response with these outputs."""
     return pb_utils.InferenceResponse(
         [pb_utils.Tensor(name, np.asarray(value)) for name, value in outputs.items()]
     )
 
 
 def guarded(function: Callable[[Any], Arrays], request: Any) -> Any:
-    try:
-        return response_of(function(request))
-    except Exception as failure:
-        return failed(failure)
+    """The response of `function(request)`, or of the error that it raises, which is logged with
+    the request's id."""
+    with request_id(request.request_id()):
+        try:
+            return response_of(function(request))
+        except Exception as failure:
+            return failed(failure)
 
 
 def failed(failure: Exception) -> Any:

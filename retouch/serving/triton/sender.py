@@ -1,4 +1,4 @@
-"""The denoiser's answers to one decoupled request."""
+"""The answers of a denoiser to one decoupled request."""
 
 from __future__ import annotations
 
@@ -12,84 +12,63 @@ import triton_python_backend_utils as pb_utils
 
 from retouch.api.response import EditInfo
 from retouch.engine.edit_state import Progress
-from retouch.families.denoise_request import Arrays, DenoiseRequest
+from retouch.families.denoise_request import Arrays
 from retouch.serving.denoise_params import DenoiseParams
-from retouch.serving.triton.responses import failed, first_row, response_of
+from retouch.serving.triton.responses import failed, response_of
+from retouch.serving.triton.stages import first_row
 from retouch.util.request_log import request_id
+
+RETURNED = ("SOURCE", "CELLS")  # inputs that an ensemble's last stage needs again
 
 
 class Sender:
-    """Answers of one decoupled request, for a thread that outlives `execute`."""
+    """Sends the answers of one request, from threads that outlive `execute`."""
 
     def __init__(self, request: Any):
-        self._sender = request.get_response_sender()
         self._request_id = request.request_id()
-        self._wanted = set(request.requested_output_names())
-        self.inputs = first_row(request)
-        self.order = DenoiseParams()
-        self.left = self._sender.is_cancelled
-        self._reused = 0
+        self._sender = request.get_response_sender()
+        self._outputs = set(request.requested_output_names())
+        self.tensors: Arrays = first_row(request)
+        self.params = DenoiseParams()
+        self.is_disconnected: Callable[[], bool] = self._sender.is_cancelled
+        self._steps_reused = 0
 
-    def send(self, outputs: Arrays) -> None:
-        """One answer of arrays without a batch dimension, of which only what was asked for is
-        sent."""
-        wanted = {name: value[None] for name, value in outputs.items() if name in self._wanted}
-        self._sender.send(response_of(wanted))
-
-    def progress(self, progress: Progress) -> None:
-        """A denoiser's step, where there is something to say, with the inputs that an ensemble's
-        last step needs again."""
-        self._reused += progress.reused
-        outputs = progress.tensors()
-        if outputs is not None:
-            info = EditInfo.from_json(self.inputs["INFO"][0])
-            info.steps_reused = self._reused
-            again = {name: self.inputs[name] for name in ("SOURCE", "CELLS")}
-            self.send(outputs | again | {"INFO": np.array([info.to_json().encode()], object)})
-
-    def begin(self, acts: dict[str, Callable[[Sender], None]]) -> None:
-        """Do what its order says; end with what that raises."""
+    def dispatch(self, actions: dict[str, Callable[[Sender], None]]) -> None:
+        """Run the action that PARAMS names. What it raises ends the answers."""
         try:
-            self.order = DenoiseParams.from_json(self.inputs["PARAMS"][0])
-            acts[self.order.act](self)
+            self.params = DenoiseParams.from_json(self.tensors["PARAMS"][0])
+            actions[self.params.action](self)
         except Exception as failure:
             self.end(failure)
 
     def deadline(self) -> float:
-        """On the clock of `time.monotonic`; infinite where there is none."""
-        left = self.order.deadline_ms
-        return time.monotonic() + left / 1000 if left else math.inf
+        """The deadline on the clock of `time.monotonic`; infinite without one."""
+        milliseconds = self.params.deadline_ms
+        return time.monotonic() + milliseconds / 1000 if milliseconds else math.inf
 
-    def wanted(self) -> DenoiseRequest:
-        """What a denoiser is asked for."""
-        names = ("seed", "steps", "guidance", "previews", "step_cache", "true_cfg")
-        told = self.inputs
-        numbers = {name: getattr(self.order, name) for name in names}
-        said = {
-            "prompt_embeds": told["PROMPT_EMBEDS"],
-            "pooled_prompt_embeds": told["PROMPT_EMBEDS_POOLED"],
-            "boxes": told["BOXES"],
-        }
-        against = (
-            {
-                "prompt_embeds": told["NEGATIVE_EMBEDS"],
-                "pooled_prompt_embeds": told["NEGATIVE_EMBEDS_POOLED"],
-            }
-            if told["NEGATIVE_EMBEDS"].size
-            else None
-        )
-        return DenoiseRequest(
-            told["LATENTS"],
-            said,
-            told["CELLS"],
-            extra_references=self.order.unpacked(told["REFERENCE_LATENTS"]),
-            negative=against,
-            **numbers,
-        )
+    def send_progress(self, progress: Progress) -> None:
+        """Send an answer for a step that has a preview or the result."""
+        self._steps_reused += progress.reused
+        outputs = progress.tensors()
+        if outputs is not None:
+            returned = {name: self.tensors[name] for name in RETURNED if name in self.tensors}
+            self._send(outputs | returned | self._info())
 
     def end(self, failure: Exception | None = None) -> None:
-        """The end of the stream, with an error where there is a failure."""
-        final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-        with request_id(self._request_id or self.order.ticket):
+        """End the answers, with an error if there is one."""
+        with request_id(self._request_id or self.params.request_id):
             errors = [] if failure is None else [failed(failure)]
-        self._sender.send(*errors, flags=final)
+        self._sender.send(*errors, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    def _info(self) -> Arrays:
+        """INFO with the number of reused steps; nothing for a request without INFO."""
+        if "INFO" not in self.tensors:
+            return {}
+        info = EditInfo.from_json(self.tensors["INFO"][0])
+        info.steps_reused = self._steps_reused
+        return {"INFO": np.array([info.to_json().encode()], object)}
+
+    def _send(self, outputs: Arrays) -> None:
+        """Send those outputs, without a batch dimension, that the request asks for."""
+        batched = {name: value[None] for name, value in outputs.items() if name in self._outputs}
+        self._sender.send(response_of(batched))

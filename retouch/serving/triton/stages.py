@@ -1,4 +1,4 @@
-"""How models answer: stages once a request, endpoints with a stream or with the last answer."""
+"""Stages as Triton models: the rows of a request, one by one."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import triton_python_backend_utils as pb_utils
 
 from retouch.api.errors import RequestError
-from retouch.api.tensors import request_of, tensors_of
 from retouch.families.denoise_request import Arrays
-from retouch.serving import drain
 from retouch.serving.triton.logging import log_to_triton
-from retouch.serving.triton.responses import failed, first_row, guarded, inputs_of, response_of
-from retouch.serving.triton.stream_workaround import STREAMS
-from retouch.util.request_log import request_id
+from retouch.serving.triton.responses import guarded
 
-faulthandler.enable()  # when native code ends a stub, the server's log has the Python stacks
+faulthandler.enable()  # a crash of native code logs the Python stacks
 log_to_triton()
 
 
-def per_row(requests: list, function: Callable[[dict[str, Any]], Arrays]) -> list:
-    """Answer every request of a batch by `function(one row's inputs)`, which gives that row's
-    outputs.
+def inputs_of(request: Any) -> Arrays:
+    """The inputs of a Triton request, with a leading batch dimension."""
+    return {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
 
-    Triton gathers the batch, but the rows run one by one: on a CPU more rows to a multiplication
-    save nothing and change the last bits, and an edit must not depend on its neighbours."""
+
+def first_row(request: Any) -> Arrays:
+    """The inputs of a request of one row, without the batch dimension."""
+    return {name: tensor[0] for name, tensor in inputs_of(request).items()}
+
+
+def per_row(requests: list, function: Callable[[Arrays], Arrays]) -> list:
+    """Triton responses of `function`, which gets the inputs of one row and returns its outputs.
+
+    Triton gathers the batch, but the rows run one by one. On a CPU a larger batch saves no time and
+    changes the last bits, and an edit must not depend on others in its batch."""
 
     def answer(request: Any) -> Arrays:
         inputs = inputs_of(request)
@@ -39,40 +43,4 @@ def per_row(requests: list, function: Callable[[dict[str, Any]], Arrays]) -> lis
             )
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
-    return [_logged(answer, request) for request in requests]
-
-
-def stream_edits(requests: list, edit: Callable) -> None:
-    """`edit(request, cancelled)` for every request, each answer sent as it comes."""
-    for request in requests:
-        with request_id(request.request_id()):
-            _stream_edit(request, edit)
-
-
-def _stream_edit(request: Any, edit: Callable) -> None:
-    sender = request.get_response_sender()
-    try:
-        with drain.running_edit():
-            for answer in edit(request_of(first_row(request)), STREAMS.asking(sender.is_cancelled)):
-                sender.send(response_of(tensors_of(answer)))
-            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-    except Exception as failure:
-        sender.send(failed(failure), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-
-
-def last_answers(requests: list, edit: Callable) -> list:
-    """`edit(request, cancelled)` for every request, the final answer only."""
-
-    def last(request: Any) -> Arrays:
-        wanted = request_of(first_row(request))
-        wanted.previews = 0  # nobody would see them
-        with drain.running_edit():
-            *_, answer = edit(wanted, STREAMS.asking(request.is_cancelled))
-        return tensors_of(answer)
-
-    return [_logged(last, request) for request in requests]
-
-
-def _logged(function: Callable[[Any], Arrays], request: Any) -> Any:
-    with request_id(request.request_id()):
-        return guarded(function, request)
+    return [guarded(answer, request) for request in requests]

@@ -1,14 +1,16 @@
-"""Streams between models that are over, until their stub has forgotten them.
+"""Workaround for tritonserver 2.51: keep finished BLS streams alive until the stub has released
+them.
 
-On tritonserver 2.51 a stub forgets a stream in a thread of its own, some time after its end, and
-errs twice (`SendCleanupId` in the Python backend's pb_stub.cc; later releases have mended both).
-The server is told before the stub's own list, so that it may give the next stream the same address,
-which the stub then strikes off: that stream would wait for ever. And if the thread is the last to
-hold the answers, it frees Python's objects without holding the interpreter.
+A stub releases a stream in a thread of its own, some time after its end, and has two bugs there
+(`SendCleanupId` in the Python backend's pb_stub.cc; later releases have fixed both).
 
-Whether a client has left is asked through the same thread, and one thing after the other is done
-there: with the answer, all streams that were over before the question are forgotten. Only the
-answer that it has left comes from memory."""
+- It tells the server before it updates its own list. The server may give the next stream the same
+  address, which the stub then removes: that stream waits for ever.
+- If its thread is the last to hold the answers, it frees Python objects without the interpreter.
+
+The question whether a client has left goes through the same thread, in order. Its answer means that
+all streams that ended before the question are released. Only a positive answer comes from a cache
+instead."""
 
 from __future__ import annotations
 
@@ -20,34 +22,32 @@ from retouch.api.errors import Cancelled
 
 
 class FinishedStreams:
-    """Of one process, which has one edit at a time."""
+    """The streams of one process, which has one edit at a time."""
 
     def __init__(self) -> None:
-        self._over: list[Any] = []
+        self._finished: list[Any] = []
         self._is_cancelled: Callable[[], bool] = lambda: False
-        self._lock = (
-            threading.Lock()
-        )  # a question must not be answered by one that was put before it
+        self._lock = threading.Lock()  # an answer must belong to its own question
 
     def asking(self, is_cancelled: Callable[[], bool]) -> Callable[[], bool]:
-        """The question of the edit at hand, to be put in place of its own."""
+        """Begin an edit: the function to call in place of `is_cancelled`."""
         self._is_cancelled = is_cancelled
         return self.ask
 
     def ask(self) -> bool:
         """Whether the client has left."""
         with self._lock:
-            before = len(self._over)
+            before = len(self._finished)
             if self._is_cancelled():
                 return True
-            del self._over[:before]
+            del self._finished[:before]
             return False
 
     def stream(self, begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-        """The answers of the stream that `begin` begins, when all before it are forgotten. Whoever
-        leaves early waits for its end; Cancelled instead of a beginning when the client has
-        left."""
-        if self._over and self.ask():
+        """The answers of the stream that `begin` begins, after all earlier ones are released. A
+        caller that closes the iterator waits for the end of the stream. Cancelled, without a call
+        of `begin`, when the client has left."""
+        if self._finished and self.ask():
             raise Cancelled
         answers = begin()
         try:
@@ -55,7 +55,7 @@ class FinishedStreams:
         finally:
             for _ in answers:
                 pass
-            self._over.append(answers)
+            self._finished.append(answers)
 
 
 STREAMS = FinishedStreams()  # of this process

@@ -1,0 +1,32 @@
+"""The parameters that Retouch adds to OpenAI's, by the table of request fields."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, create_model
+from pydantic import Field as Parameter
+
+from retouch.api.checks import Range, Text
+from retouch.api.fields import FIELDS, Field
+
+MAX_INTEGER = 2**53 - 1  # beyond it, not every reader of JSON sees the same number
+EXTRAS = tuple(field for field in FIELDS if field.is_extra)
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def with_extras(model: type[Model]) -> type[Model]:
+    """A subclass of the model with an optional attribute for every parameter of EXTRAS."""
+    extras: dict[str, Any] = {field.parameter: _parameter(field) for field in EXTRAS}
+    return create_model(f"{model.__name__}WithExtras", __base__=model, **extras)
+
+
+def _parameter(field: Field) -> tuple[Any, Any]:
+    """Type and limits of a field, as pydantic takes them."""
+    limits: dict[str, Any] = {}
+    if isinstance(field.check, Range):
+        largest = min(field.check.high, MAX_INTEGER) if field.type is int else field.check.high
+        limits = {"ge": field.check.low, "le": largest}
+    elif isinstance(field.check, Text):
+        limits = {"max_length": field.check.characters}
+    return field.type | None, Parameter(None, description=f"Retouch only. {field.help}", **limits)
