@@ -173,4 +173,6 @@ def test_a_failure_of_a_stage_is_in_the_log_by_its_request(server):
         "the edit failed inside the server; its log says why",
     )
     log = server.log.read_text()
-    assert r"[request id: broken-1] an edit failed\nTraceback" in log, "Triton escapes ends of lines"
+    assert r"[request id: broken-1] an edit failed\nTraceback" in log, (
+        "Triton escapes ends of lines"
+    )
