@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from retouch.imaging import images
-from retouch_clients.demo import sheet
+from retouch_clients.demo.run import sheet
 from training.figures import Outcome, worst_first
 from training.likeness import Likeness
 from training.render import render

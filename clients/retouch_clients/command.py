@@ -14,6 +14,8 @@ from retouch.api.request import VERSION
 from retouch.artifacts.manifest import ArtifactError
 from retouch.launcher.server import ServerError
 from retouch.util.extras import MissingExtraError
+from retouch_clients.cli.console import aside
+from retouch_clients.cli.exit_codes import EPILOG, Exit, exit_of
 from retouch_clients.commands.batch import batch
 from retouch_clients.commands.bench import bench
 from retouch_clients.commands.calibrate_data import calibrate_data
@@ -28,9 +30,7 @@ from retouch_clients.commands.perf import perf
 from retouch_clients.commands.profile import calibrate
 from retouch_clients.commands.serve import serve
 from retouch_clients.commands.web import web
-from retouch_clients.exit_codes import EPILOG, Exit, exit_of
-from retouch_clients.monitor import MonitorError
-from retouch_clients.terminal import aside
+from retouch_clients.monitor.tools import MonitorError
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.command import export
 

@@ -17,7 +17,7 @@ from retouch.backends.torch import TorchBackend
 from retouch.engine import cost_model
 from retouch.families.flux2_klein.sampling import Family
 from retouch.networks.fp8_linear import Fp8Linear
-from retouch_clients import step_profile
+from retouch_clients.profiling import step_profile
 from retouch_export.profiles import profiles, shapes
 
 LANES = ("bf16", "fp8")

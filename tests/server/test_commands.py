@@ -19,7 +19,7 @@ from retouch.api.response import EditInfo
 from retouch.imaging import images
 from retouch.launcher.server import HOST, ROOT
 from retouch_clients.batch.journal import NAME
-from retouch_clients.closed_loop import draw
+from retouch_clients.bench.closed_loop import draw
 from retouch_clients.command import retouch
 
 SENTENCE = "make the red circle blue"

@@ -18,7 +18,7 @@ import yaml
 
 from benchmarks.openai_server import openai_server
 from retouch.launcher.server import HOST, ROOT, free_port
-from retouch_clients import monitor
+from retouch_clients.monitor import tools as monitor
 
 BOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "retouch.json").read_text())
 QUERIES = [

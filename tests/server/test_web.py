@@ -17,7 +17,7 @@ from processes import until
 from retouch.client import Retouch
 from retouch.imaging import images
 from retouch.launcher.server import HOST, ROOT, free_port
-from retouch_clients.web.examples import examples
+from retouch_clients.shipped_checkpoint.examples import examples
 from retouch_clients.web.serving import Options, served
 
 playwright = pytest.importorskip(

@@ -16,10 +16,10 @@ from pictures import file_of, scene
 from retouch.api.response import EditAnswer, EditInfo, Operation
 from retouch.artifacts.manifest import Manifest
 from retouch.launcher.server import ROOT
-from retouch_clients import abilities
-from retouch_clients.abilities import HEADS, SHIPPED, Abilities
+from retouch_clients.cli.console import report
 from retouch_clients.commands.edit import edit
-from retouch_clients.terminal import report
+from retouch_clients.shipped_checkpoint import abilities
+from retouch_clients.shipped_checkpoint.abilities import HEADS, SHIPPED, Abilities
 from retouch_clients.web import html
 from retouch_clients.web.app import App
 from retouch_clients.web.turns import History, Turn

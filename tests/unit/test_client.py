@@ -18,7 +18,7 @@ from retouch.api.errors import RequestError
 from retouch.api.request import INPUTS, EditRequest
 from retouch.api.triton_errors import read_error
 from retouch.client import codec
-from retouch_clients.demo import sheet
+from retouch_clients.demo.run import sheet
 
 
 def test_every_input_is_sent_with_its_shape():

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from retouch.api.errors import RequestError
 from retouch.api.response import EditAnswer, EditInfo
 from retouch.imaging import images
-from retouch_clients.closed_loop import Measured, draw, measure
+from retouch_clients.bench.closed_loop import Measured, draw, measure
 from retouch_clients.command import retouch
 
 

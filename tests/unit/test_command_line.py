@@ -24,11 +24,11 @@ from retouch.api.errors import RequestError
 from retouch.api.response import EditAnswer, EditInfo, Operation
 from retouch.client import Retouch
 from retouch.launcher.server import ROOT, ServerError, free_port
+from retouch_clients.addresses.server_url import protocol_hint
+from retouch_clients.cli.exit_codes import Exit
+from retouch_clients.cli.output_files import format_of
 from retouch_clients.command import retouch
 from retouch_clients.edit_options import asked, read, suffix_of
-from retouch_clients.exit_codes import Exit
-from retouch_clients.output import format_of
-from retouch_clients.server_url import protocol_hint
 
 
 def invoke(*arguments, **options):
@@ -268,7 +268,7 @@ def test_the_demos_sentence_is_no_markup(editing, photo_file, tmp_path, monkeypa
     def server(log):
         yield SimpleNamespace(grpc=1)
 
-    monkeypatch.setattr("retouch_clients.demo.Server", server)
+    monkeypatch.setattr("retouch_clients.demo.run.Server", server)
     editing.does(dataclasses.replace(FINAL, image=photo_file.read_bytes()))
     result = invoke(
         "demo",

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from retouch.artifacts.manifest import Manifest
 from retouch.launcher.server import HOST, free_port
-from retouch_clients import doctor
 from retouch_clients.command import retouch
+from retouch_clients.doctor import checks as doctor
 
 
 def find(checks, words):

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from retouch_clients import monitor
 from retouch_clients.command import retouch
+from retouch_clients.monitor import tools as monitor
 
 PROVISIONING = monitor.DEPLOY / "grafana" / "provisioning"
 

@@ -16,13 +16,14 @@ from pictures import file_of, scene
 from retouch.api.errors import Cancelled, RequestError
 from retouch.api.response import EditAnswer, EditInfo, Operation, Region
 from retouch.imaging import images
-from retouch_clients.web import html, picture, text
+from retouch_clients.shipped_checkpoint.examples import examples
+from retouch_clients.web import html, text
+from retouch_clients.web import page_images as picture
 from retouch_clients.web.app import App
-from retouch_clients.web.editing import Dropped, Edits
-from retouch_clients.web.examples import examples
-from retouch_clients.web.kept_turns import SECONDS, KeptTurns
 from retouch_clients.web.mask import is_painted, mask_file
+from retouch_clients.web.running_edits import Dropped, Edits
 from retouch_clients.web.serving import FOLDER
+from retouch_clients.web.turn_store import SECONDS, KeptTurns
 from retouch_clients.web.turns import MOST, History, Turn
 
 INFO = EditInfo(

@@ -17,8 +17,8 @@ from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest, request_to_values
 from retouch_clients.batch.folder import is_clutter, listing
 from retouch_clients.batch.journal import NAME
+from retouch_clients.cli.output_files import STDOUT, format_of
 from retouch_clients.edit_options import read, suffix_of
-from retouch_clients.output import STDOUT, format_of
 
 
 @dataclass(frozen=True)

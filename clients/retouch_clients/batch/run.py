@@ -13,8 +13,8 @@ from retouch.api.request import EditRequest
 from retouch.client import AsyncRetouch
 from retouch_clients.batch.job import Job
 from retouch_clients.batch.journal import DONE, FAILED, Journal
+from retouch_clients.cli.output_files import OutputError, check_output, write_output
 from retouch_clients.option_names import with_options
-from retouch_clients.output import OutputError, check_output, write_output
 
 FULL = (
     errno.ENOSPC,

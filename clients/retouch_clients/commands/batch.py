@@ -19,14 +19,14 @@ from rich.progress import (
 from rich.table import Table
 
 from retouch.client import AsyncRetouch, Retries
+from retouch_clients.addresses.server_options import address, running_url
 from retouch_clients.batch.folder import Listing, listing, suffixes
 from retouch_clients.batch.job import Job, ListError, jobs_of_folder, jobs_of_list
 from retouch_clients.batch.journal import Journal
 from retouch_clients.batch.run import Run, run
+from retouch_clients.cli.console import aside, console, is_interactive
+from retouch_clients.cli.exit_codes import EPILOG, Exit
 from retouch_clients.edit_options import FILE, FORCE, SENTENCE, TIMEOUT, asked, knobs
-from retouch_clients.exit_codes import EPILOG, Exit
-from retouch_clients.find_server import address, running_url
-from retouch_clients.terminal import aside, console, is_interactive
 
 PATIENT = Retries(attempts=8)  # some 17 s, in which a server may be started again
 

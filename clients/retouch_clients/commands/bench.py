@@ -17,12 +17,12 @@ from rich.table import Table
 
 from retouch.api.errors import RequestError
 from retouch.client import AsyncRetouch, Retries
-from retouch_clients.closed_loop import Drawn, Measured, draw, measure
+from retouch_clients.addresses.server_options import address, running_url
+from retouch_clients.bench.closed_loop import Drawn, Measured, draw, measure
+from retouch_clients.cli.console import console, is_interactive, write
+from retouch_clients.cli.exit_codes import EPILOG
 from retouch_clients.edit_options import TEXT
-from retouch_clients.exit_codes import EPILOG
-from retouch_clients.find_server import address, running_url
 from retouch_clients.option_names import option_names
-from retouch_clients.terminal import console, is_interactive, write
 
 COLUMNS = {
     "concurrency": "clients",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from retouch_clients.cli.console import aside, console
+from retouch_clients.cli.exit_codes import EPILOG
 from retouch_clients.edit_options import FILE
-from retouch_clients.exit_codes import EPILOG
-from retouch_clients.terminal import aside, console
 from retouch_export.calibration_data import COUNT, SIDE, DataError, read_instructions, write_pairs
 
 

@@ -22,6 +22,6 @@ from retouch_clients.edit_options import FILE, FORCE, SENTENCE
 def demo(out: Path, image: Path | None, instruction: str | None, force: bool) -> None:
     """Start a server, edit the sample image, write before, previews, after and a contact sheet,
     stop the server."""
-    from retouch_clients.demo import run
+    from retouch_clients.demo.run import run
 
     run(out, image, instruction, force)

@@ -7,9 +7,9 @@ import sys
 import click
 from rich.markup import escape
 
-from retouch_clients.exit_codes import Exit
-from retouch_clients.find_server import address, running_url
-from retouch_clients.terminal import console
+from retouch_clients.addresses.server_options import address, running_url
+from retouch_clients.cli.console import console
+from retouch_clients.cli.exit_codes import Exit
 
 
 @click.command(short_help="Say what this machine lacks.")
@@ -17,7 +17,7 @@ from retouch_clients.terminal import console
 def doctor(url: str | None, http: bool) -> None:
     """Say what this machine lacks, and how to mend it. What only some commands need does not
     count."""
-    from retouch_clients.doctor import checks
+    from retouch_clients.doctor.checks import checks
 
     found = list(checks(running_url(url, http), http))
     for check in found:

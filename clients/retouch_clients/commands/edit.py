@@ -14,12 +14,10 @@ from retouch.api.errors import RequestError
 from retouch.api.request import MAX_PREVIEWS, MAX_STEPS
 from retouch.api.response import EditAnswer
 from retouch.client import Retouch
-from retouch_clients import abilities
-from retouch_clients.edit_options import FILE, FORCE, SENTENCE, TIMEOUT, asked, knobs, read
-from retouch_clients.exit_codes import EPILOG
-from retouch_clients.find_server import address, server_url
-from retouch_clients.option_names import option_names
-from retouch_clients.output import (
+from retouch_clients.addresses.server_options import address, server_url
+from retouch_clients.cli.console import aside, console, save, with_progress
+from retouch_clients.cli.exit_codes import EPILOG
+from retouch_clients.cli.output_files import (
     STDOUT,
     OutputExists,
     check_output,
@@ -27,7 +25,9 @@ from retouch_clients.output import (
     format_of,
     write_stdout,
 )
-from retouch_clients.terminal import aside, console, save, with_progress
+from retouch_clients.edit_options import FILE, FORCE, SENTENCE, TIMEOUT, asked, knobs, read
+from retouch_clients.option_names import option_names
+from retouch_clients.shipped_checkpoint import abilities
 
 
 @click.command(epilog=f"{abilities.shipped()}\n\n{EPILOG}".strip(), short_help="Change one image.")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from retouch_clients.exit_codes import Exit
-from retouch_clients.terminal import write
+from retouch_clients.cli.console import write
+from retouch_clients.cli.exit_codes import Exit
 
 
 @click.command(short_help="Say what a checkpoint is and what it lacks.")
@@ -34,7 +34,7 @@ def inspect(checkpoint: Path, hashes: bool, out: Path | None, variant: str | Non
 
     The exit code is 1 when something is missing that an export needs.
     """
-    from retouch_clients.inspect import show
+    from retouch_clients.inspection.tables import show
     from retouch_export.summary import summary
 
     found = summary(checkpoint, hashes, variant)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from retouch_clients import monitor as tools
-from retouch_clients.terminal import console
+from retouch_clients.cli.console import console
+from retouch_clients.monitor import tools as tools
 
 PORT = click.IntRange(1, 65535)  # 0 would be a port that nobody is told of
 

@@ -6,7 +6,7 @@ import click
 
 from retouch.launcher.server import HOST
 from retouch.util import env, extras
-from retouch_clients.find_server import PORT, server_url
+from retouch_clients.addresses.server_options import PORT, server_url
 
 
 @click.command(short_help="Serve OpenAI's image editing API.")

@@ -7,7 +7,7 @@ import click
 from retouch.backends.base import BACKENDS
 from retouch.launcher.server import REPOSITORY, models
 from retouch.util import extras
-from retouch_clients.terminal import console
+from retouch_clients.cli.console import console
 
 
 @click.command(short_help="Measure what a step costs on this machine.")
@@ -18,7 +18,7 @@ from retouch_clients.terminal import console
 def calibrate(lanes: tuple[str, ...], runner: str) -> None:
     """Measure what a step costs on this machine; the scheduler reads it when a server starts."""
     extras.check("serve" if runner == "onnx" else runner)
-    from retouch_clients.step_profile import calibrate
+    from retouch_clients.profiling.step_profile import calibrate
 
     exported = [
         name.removeprefix("denoiser_")

@@ -12,9 +12,9 @@ from rich.markup import escape
 
 from retouch.launcher.server import HOST, REPOSITORY, Server, ServerError
 from retouch.util import extras
-from retouch_clients.find_server import PORT, USUAL
-from retouch_clients.local_servers import announced
-from retouch_clients.terminal import console
+from retouch_clients.addresses.local_servers import announced
+from retouch_clients.addresses.server_options import PORT, USUAL
+from retouch_clients.cli.console import console
 
 GRACE = 30.0  # seconds for running edits after SIGTERM
 LOOK_EVERY = 0.1  # seconds

@@ -9,8 +9,8 @@ import click
 
 from retouch.launcher.server import HOST
 from retouch.util import env, extras
-from retouch_clients.find_server import PORT, server_url
-from retouch_clients.terminal import console
+from retouch_clients.addresses.server_options import PORT, server_url
+from retouch_clients.cli.console import console
 
 
 @click.command(short_help="Serve the web page.")

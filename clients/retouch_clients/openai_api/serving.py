@@ -9,7 +9,8 @@ import uvicorn
 from retouch.client import AsyncRetouch, Retries
 from retouch.launcher.server import HOST, ServerError
 from retouch.util.request_log import log_to_stderr
-from retouch_clients.listening import listen, shown
+from retouch_clients.addresses.listening import listen, shown
+from retouch_clients.cli.console import console
 from retouch_clients.openai_api.api_keys import ENVIRONMENT, Keys
 from retouch_clients.openai_api.app import create_app
 from retouch_clients.openai_api.edit_job import Client
@@ -17,7 +18,6 @@ from retouch_clients.openai_api.hosts import is_loopback
 from retouch_clients.openai_api.lanes import ALIASES
 from retouch_clients.openai_api.limits import MAX_BODY_BYTES
 from retouch_clients.openai_api.protocol import guarded
-from retouch_clients.terminal import console
 
 LONGEST = 600.0  # seconds for one edit: as long as OpenAI's clients wait
 GRACE = 5  # seconds for what is running, when it is stopped

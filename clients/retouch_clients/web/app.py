@@ -14,14 +14,15 @@ from gradio.utils import get_upload_folder
 from retouch.api.errors import Cancelled, RequestError
 from retouch.api.request import LANES, MAX_PREVIEWS, precision_of
 from retouch.api.response import EditAnswer
-from retouch_clients import abilities
-from retouch_clients.web import html, picture, text
-from retouch_clients.web.editing import Dropped, Edits
-from retouch_clients.web.examples import examples
-from retouch_clients.web.kept_turns import KeptTurns
+from retouch_clients.shipped_checkpoint import abilities
+from retouch_clients.shipped_checkpoint.examples import examples
+from retouch_clients.web import html, text
+from retouch_clients.web import page_images as picture
 from retouch_clients.web.layout import AUTO, COMPARE, FULL, MASK, PAINT, PICTURE, WISHES, Layout
 from retouch_clients.web.mask import is_painted, mask_file
+from retouch_clients.web.running_edits import Dropped, Edits
 from retouch_clients.web.theme import TOKEN
+from retouch_clients.web.turn_store import KeptTurns
 from retouch_clients.web.turns import History
 
 KEPT = (600, 3600)  # seconds: every so often, files older than that are removed

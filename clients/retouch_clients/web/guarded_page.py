@@ -13,10 +13,10 @@ from retouch_clients.openai_api.hosts import HostCheck
 from retouch_clients.openai_api.limits import MAX_BODY_BYTES
 from retouch_clients.web.app import App
 from retouch_clients.web.bodies import Bodies
-from retouch_clients.web.kept_turns import TABS
 from retouch_clients.web.origins import OriginCheck
 from retouch_clients.web.password import PasswordCheck
 from retouch_clients.web.theme import LABELS, STYLE, theme
+from retouch_clients.web.turn_store import TABS
 
 
 def guarded_page(app: App, password: str = "", hosts: Sequence[str] = ()) -> FastAPI:

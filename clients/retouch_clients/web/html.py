@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from retouch_clients.abilities import behind
+from retouch_clients.shipped_checkpoint.abilities import behind
 from retouch_clients.web import text
 from retouch_clients.web.turns import Turn
 

@@ -6,8 +6,8 @@ import gradio as gr
 from gradio.data_classes import ImageData
 
 from retouch.api.request import MAX_GUIDANCE, MAX_INSTRUCTION, MAX_REFERENCES, MAX_STEPS
+from retouch_clients.shipped_checkpoint.examples import Example
 from retouch_clients.web import html
-from retouch_clients.web.examples import Example
 
 AUTO = "auto"
 PAINT = "paint"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from retouch.launcher.secret import is_loopback
 from retouch.launcher.server import HOST, ServerError
 from retouch.util import env
-from retouch_clients.listening import listen, shown
+from retouch_clients.addresses.listening import listen, shown
 
 if TYPE_CHECKING:
     from uvicorn import Server

@@ -6,7 +6,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from retouch_clients.terminal import console
+from retouch_clients.cli.console import console
 from retouch_export.memory import MOST
 from retouch_export.sizes import Network
 from retouch_export.summary import Fit, Summary

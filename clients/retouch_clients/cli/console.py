@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from retouch.api.response import EditAnswer
-from retouch_clients import abilities
-from retouch_clients.output import write_output
+from retouch_clients.cli.output_files import write_output
+from retouch_clients.shipped_checkpoint import abilities
 
 console = Console(highlight=False)
 aside = Console(

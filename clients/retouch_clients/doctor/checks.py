@@ -22,7 +22,7 @@ from retouch.launcher.paths import IS_CHECKOUT, is_writable
 from retouch.launcher.server import HOST, REPOSITORY, ROOT, RUNTIME, ServerError, models
 from retouch.launcher.staging import wheel
 from retouch.util.extras import install_command, missing
-from retouch_clients.server_url import protocol_hint
+from retouch_clients.addresses.server_url import protocol_hint
 
 PORTS = {"HTTP": 8000, "gRPC": 8001, "metrics": 8002}
 OPEN_FILES = 1024

@@ -14,9 +14,9 @@ from retouch.api.errors import RequestError
 from retouch.launcher.log_files import new_log
 from retouch.launcher.server import HOST, Server
 from retouch.util import env
-from retouch_clients.local_servers import Ports, running
-from retouch_clients.server_url import parse_url, protocol_hint
-from retouch_clients.terminal import console
+from retouch_clients.addresses.local_servers import Ports, running
+from retouch_clients.addresses.server_url import parse_url, protocol_hint
+from retouch_clients.cli.console import console
 
 USUAL: Ports = {"http": 8000, "grpc": 8001}
 PORT = click.IntRange(0, 65535)  # 0: a free one

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from retouch.launcher.paths import private_folder
 from retouch.launcher.server import HOST, RUNTIME
-from retouch_clients.terminal import write
+from retouch_clients.cli.console import write
 
 FOLDER = RUNTIME / "running"
 CONNECT_SECONDS = 2.0

@@ -13,8 +13,8 @@ from retouch.api.response import EditAnswer
 from retouch.client import Retouch
 from retouch.launcher.log_files import new_log
 from retouch.launcher.server import ROOT, Server
-from retouch_clients.output import check_output, write_output
-from retouch_clients.terminal import console, save, with_progress
+from retouch_clients.cli.console import console, save, with_progress
+from retouch_clients.cli.output_files import check_output, write_output
 
 SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
 TILE = 256

@@ -23,8 +23,8 @@ from retouch.engine.denoiser import Denoiser
 from retouch.engine.edit_state import EditState
 from retouch.families.base import Family, Size
 from retouch.families.denoise_request import DenoiseRequest
-from retouch_clients.footprint import footprint
-from retouch_clients.terminal import console
+from retouch_clients.cli.console import console
+from retouch_clients.profiling.memory_footprint import footprint
 
 BATCHES = (1, 2, 4, 8)
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
