@@ -182,7 +182,7 @@ def test_inputs_of_edits_fit_a_profile(family, batch, which):
 def test_a_step_is_measured(family, monkeypatch):
     monkeypatch.setattr(step_profile, "BATCHES", (1, 2))
     monkeypatch.setattr(step_profile, "REPEATS", 2)
-    path = step_profile.calibrate(family.repository, "bf16")
+    path = step_profile.profile(family.repository, "bf16")
     told = json.loads(path.read_text())
     adapter = family.denoiser().family
     shares = len(step_profile.SHARES) if adapter.supports_regions else 1
@@ -198,7 +198,7 @@ def test_a_step_is_measured(family, monkeypatch):
 
 def test_a_lane_that_is_not_exported_is_told(family):
     with pytest.raises(ArtifactError, match="run the export"):
-        step_profile.calibrate(family.repository, "fp4")
+        step_profile.profile(family.repository, "fp4")
 
 
 def test_sizes_are_the_tiny_ones(family):

@@ -1,4 +1,4 @@
-"""Where a command finds its server."""
+"""The options `--url` and `--http`, and the server that a command talks to."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from retouch_clients.addresses.local_servers import Ports, running
 from retouch_clients.addresses.server_url import parse_url, protocol_hint
 from retouch_clients.cli.console import console
 
-USUAL: Ports = {"http": 8000, "grpc": 8001}
-PORT = click.IntRange(0, 65535)  # 0: a free one
+DEFAULT_PORTS: Ports = {"http": 8000, "grpc": 8001}
+PORT = click.IntRange(0, 65535)  # 0: any free port
 
 
-def address(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options `--url` and `--http` of a command that talks to a server.
+def address_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options `--url` and `--http` to a command that talks to a server.
 
-    The command gets host:port as `url`, whatever was typed. RequestErrors say so where the other
-    protocol answers there."""
+    The command receives `url` as host:port. If the server is unavailable and the port speaks the
+    other protocol, the RequestError says so."""
 
     @functools.wraps(command)
     def resolved(*arguments: Any, url: str | None, http: bool, **options: Any) -> Any:
@@ -34,9 +34,9 @@ def address(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*arguments, url=url, http=http, **options)
         except RequestError as failure:
-            hint = (
-                protocol_hint(running_url(url, http), http) if failure.code == "UNAVAILABLE" else ""
-            )
+            if failure.code != "UNAVAILABLE":
+                raise
+            hint = protocol_hint(running_url(url, http), http)
             if not hint:
                 raise
             raise RequestError(hint, "UNAVAILABLE") from None
@@ -45,34 +45,32 @@ def address(command: Callable[..., Any]) -> Callable[..., Any]:
     url = click.option(
         "--url",
         envvar=env.URL.name,
-        help="host:port of a server, or http://host:port or grpc://host:port.  [default: the one of `retouch serve`]",
+        help="Server address: host:port, http://host:port or grpc://host:port.  "
+        "[default: the running `retouch serve`]",
     )
     return url(http(resolved))
 
 
 def running_url(url: str | None, http: bool) -> str:
-    """The address given, or that of the running `retouch serve`, or the usual one."""
-    return url or _url(running() or USUAL, http)
+    """`url`, or the address of the running `retouch serve`, or the default address."""
+    return url or _url(running() or DEFAULT_PORTS, http)
 
 
 @contextlib.contextmanager
-def server_url(url: str | None, http: bool, start: bool, words: Console = console) -> Iterator[str]:
-    """The address to talk to; where none is given and none runs, that of a server started for the
-    moment, if it may.
+def server_url(url: str | None, http: bool, start: bool, to: Console = console) -> Iterator[str]:
+    """The host:port to talk to.
 
-    click.UsageError where the address names another protocol than the command speaks.
+    With `start`, and without `url` or a running server, a server runs until the block ends.
+    click.UsageError if the URL names a protocol that the command does not speak.
     """
-    place, speaks_http = parse_url(url, http)
-    if place and speaks_http != http:
-        raise click.UsageError(
-            f"--url {url}: this command speaks gRPC with the server; give its gRPC port"
-        )
-    url = place
-    ports = None if url else running()
-    if url or ports or not start:
-        yield url or _url(ports or USUAL, http)
+    address, speaks_http = parse_url(url, http)
+    if address and speaks_http != http:
+        raise click.UsageError(f"--url {url}: this command uses gRPC; pass the server's gRPC port")
+    ports = None if address else running()
+    if address or ports or not start:
+        yield address or _url(ports or DEFAULT_PORTS, http)
     else:
-        words.print("starting a server")
+        to.print("starting a server")
         with Server(log=new_log("edit")) as server:
             yield _url({"http": server.http, "grpc": server.grpc}, http)
 

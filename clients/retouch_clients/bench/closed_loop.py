@@ -1,5 +1,6 @@
-"""A closed loop on a running server: so many clients, each with one edit at a time of an image that
-nobody has seen."""
+"""Closed-loop load on a running server.
+
+Each client sends one edit at a time, of an image that the server has not seen."""
 
 from __future__ import annotations
 
@@ -26,15 +27,13 @@ COLOURS = {
     "yellow": (235, 200, 50),
 }
 SIDE = 128  # pixels of a drawn image
-GOES_ON = (
-    "UNAVAILABLE",
-    "DEADLINE_EXCEEDED",
-)  # refusals that a load brings; others would end every edit
+# errors that load causes; any other would fail every edit
+LOAD_ERRORS = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """An image file and a sentence about it."""
+class Drawing:
+    """An encoded image and an instruction for it."""
 
     image: bytes
     instruction: str
@@ -42,67 +41,72 @@ class Drawn:
 
 @dataclass
 class Measured:
-    """One closed loop. Seconds of each edit that was answered, in all and to its first preview;
-    refusals by how their sentence begins."""
+    """The result of one closed loop.
+
+    Seconds of each answered edit: in total and to its first preview. Errors are counted by the
+    beginning of their message."""
 
     clients: int
     seconds: float = 0.0
-    whole: list[float] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)
+    total: list[float] = field(default_factory=list)
+    first_preview: list[float] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
 
     @property
     def throughput(self) -> float:
-        """Edits a second."""
-        return len(self.whole) / self.seconds if self.seconds else 0.0
+        """Edits per second."""
+        return len(self.total) / self.seconds if self.seconds else 0.0
 
     def figures(self) -> dict[str, Any]:
-        """For a table and for JSON; milliseconds, None where nothing was measured."""
+        """Values for a table and for JSON. Times in milliseconds, None if nothing was measured."""
         return {
             "concurrency": self.clients,
-            "answered": len(self.whole),
+            "answered": len(self.total),
             "refused": self.refused.total(),
             "seconds": round(self.seconds, 3),
             "edits_per_second": round(self.throughput, 3),
-            **{f"p{share}_ms": _quantile(self.whole, share) for share in (50, 90, 99)},
-            **{f"first_preview_p{share}_ms": _quantile(self.first, share) for share in (50, 90)},
+            **{f"p{share}_ms": _quantile(self.total, share) for share in (50, 90, 99)},
+            **{
+                f"first_preview_p{share}_ms": _quantile(self.first_preview, share)
+                for share in (50, 90)
+            },
             "refusals": dict(self.refused),
         }
 
 
-def draw(number: int) -> Drawn:
-    """The same for the same number: a circle and a square of two colours somewhere on a ground of a
-    chance tone."""
-    chance = random.Random(number)
-    one, other, third = chance.sample(sorted(COLOURS), 3)
-    image = Image.new("RGB", (SIDE, SIDE), tuple(chance.randint(150, 250) for _ in range(3)))
+def draw(number: int) -> Drawing:
+    """A circle and a square on a plain background. The same number gives the same drawing."""
+    rng = random.Random(number)
+    circle, square, target = rng.sample(sorted(COLOURS), 3)
+    image = Image.new("RGB", (SIDE, SIDE), tuple(rng.randint(150, 250) for _ in range(3)))
     pen = ImageDraw.Draw(image)
     size = SIDE // 3
-    left = chance.randint(0, SIDE // 2 - size)
-    top = chance.randint(0, SIDE - size)
-    pen.ellipse((left, top, left + size, top + size), fill=COLOURS[one])
-    left = chance.randint(SIDE // 2, SIDE - size)
-    top = chance.randint(0, SIDE - size)
-    pen.rectangle((left, top, left + size, top + size), fill=COLOURS[other])
+    left = rng.randint(0, SIDE // 2 - size)
+    top = rng.randint(0, SIDE - size)
+    pen.ellipse((left, top, left + size, top + size), fill=COLOURS[circle])
+    left = rng.randint(SIDE // 2, SIDE - size)
+    top = rng.randint(0, SIDE - size)
+    pen.rectangle((left, top, left + size, top + size), fill=COLOURS[square])
     file = io.BytesIO()
     image.save(file, "PNG")
-    return Drawn(file.getvalue(), f"make the {one} circle {third}")
+    return Drawing(file.getvalue(), f"make the {circle} circle {target}")
 
 
 async def measure(
     client: AsyncRetouch,
-    drawn: list[Drawn],
+    drawings: list[Drawing],
     clients: int,
     fields: dict[str, Any],
-    tell: Callable[[], None] = lambda: None,
+    on_answer: Callable[[], None] = lambda: None,
 ) -> Measured:
-    """All edits, `clients` at a time; RequestError when one is refused for another reason than
-    load."""
+    """Edit all drawings, `clients` at a time. RequestError for an error that load does not explain.
+
+    `fields` are EditRequest's; `on_answer` is called after each edit."""
     measured = Measured(clients)
-    waiting = iter(drawn)
+    waiting = iter(drawings)
     begin = time.perf_counter()
     await asyncio.gather(
-        *(_client(client, waiting, fields, measured, tell) for _ in range(clients))
+        *(_client(client, waiting, fields, measured, on_answer) for _ in range(clients))
     )
     measured.seconds = time.perf_counter() - begin
     return measured
@@ -110,26 +114,26 @@ async def measure(
 
 async def _client(
     client: AsyncRetouch,
-    waiting: Iterator[Drawn],
+    waiting: Iterator[Drawing],
     fields: dict[str, Any],
     measured: Measured,
-    tell: Callable[[], None],
+    on_answer: Callable[[], None],
 ) -> None:
-    for each in waiting:
+    for drawing in waiting:
         begin = time.perf_counter()
         first = None
         try:
-            async for answer in client.edit(each.image, each.instruction, **fields):
+            async for answer in client.edit(drawing.image, drawing.instruction, **fields):
                 first = first if answer.final or first else time.perf_counter() - begin
-            measured.whole.append(time.perf_counter() - begin)
-            measured.first.extend([first] if first else [])
+            measured.total.append(time.perf_counter() - begin)
+            measured.first_preview.extend([first] if first else [])
         except RequestError as refusal:
-            if refusal.code not in GOES_ON:
+            if refusal.code not in LOAD_ERRORS:
                 raise
-            measured.refused[re.split("[:;]", str(refusal))[0]] += (
-                1  # the estimates differ each time
-            )
-        tell()
+            # what follows are estimates, which differ each time
+            reason = re.split("[:;]", str(refusal))[0]
+            measured.refused[reason] += 1
+        on_answer()
 
 
 def _quantile(seconds: list[float], share: int) -> float | None:

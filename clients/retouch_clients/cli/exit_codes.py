@@ -1,4 +1,4 @@
-"""How commands end: their exit codes."""
+"""Exit codes of the commands."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from retouch.api.errors import RequestError
 class Exit(IntEnum):
     OK = 0
     FAILED = 1
-    USAGE = 2  # click's own
+    USAGE = 2  # as click defines it
     REFUSED = 3
     UNAVAILABLE = 4
-    STOPPED = 130  # as shells say it of Ctrl-C
+    STOPPED = 130  # as shells report Ctrl-C
 
 
 EPILOG = """\b
 Exit codes:
-    0  done
-    1  failed
-    2  the command was called wrongly
-    3  refused: what was asked for is not allowed
-    4  no server, a busy one, or too late
+    0  success
+    1  failure
+    2  usage error
+    3  invalid request
+    4  no server, server at capacity, or deadline exceeded
   130  stopped (Ctrl-C)"""
 
-_OF_STATUS = {
+_OF_CODE = {
     "INVALID_ARGUMENT": Exit.REFUSED,
     "UNAVAILABLE": Exit.UNAVAILABLE,
     "DEADLINE_EXCEEDED": Exit.UNAVAILABLE,
@@ -33,9 +33,7 @@ _OF_STATUS = {
 
 
 def exit_of(failure: Exception) -> Exit:
-    """The code of a command that ended with `failure`."""
-    return (
-        _OF_STATUS.get(failure.code, Exit.FAILED)
-        if isinstance(failure, RequestError)
-        else Exit.FAILED
-    )
+    """The exit code of a command that ended with `failure`."""
+    if isinstance(failure, RequestError):
+        return _OF_CODE.get(failure.code, Exit.FAILED)
+    return Exit.FAILED

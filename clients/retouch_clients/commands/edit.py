@@ -1,4 +1,4 @@
-"""`retouch edit`: one image, with a bar while it is edited."""
+"""`retouch edit`: edit one image."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from retouch.api.errors import RequestError
 from retouch.api.request import MAX_PREVIEWS, MAX_STEPS
 from retouch.api.response import EditAnswer
 from retouch.client import Retouch
-from retouch_clients.addresses.server_options import address, server_url
-from retouch_clients.cli.console import aside, console, save, with_progress
+from retouch_clients.addresses.server_options import address_options, server_url
+from retouch_clients.cli.console import console, error_console
+from retouch_clients.cli.edit_report import save, with_progress
 from retouch_clients.cli.exit_codes import EPILOG
 from retouch_clients.cli.output_files import (
     STDOUT,
@@ -30,7 +31,7 @@ from retouch_clients.option_names import option_names
 from retouch_clients.shipped_checkpoint import abilities
 
 
-@click.command(epilog=f"{abilities.shipped()}\n\n{EPILOG}".strip(), short_help="Change one image.")
+@click.command(epilog=f"{abilities.shipped()}\n\n{EPILOG}".strip(), short_help="Edit one image.")
 @click.argument("image", type=FILE)
 @click.argument("instruction", type=SENTENCE)
 @click.option(
@@ -39,20 +40,27 @@ from retouch_clients.shipped_checkpoint import abilities
     type=click.Path(dir_okay=False, allow_dash=True),
     default="out.png",
     show_default=True,
-    help="A .png, .jpg, .jpeg or .webp file, or - for standard output. A missing folder is made.",
+    help="A .png, .jpg, .jpeg or .webp file, or - for standard output. "
+    "Missing folders are created.",
 )
 @FORCE
-@address
-@click.option("--start", is_flag=True, help="Start a server for this edit when none runs here.")
+@address_options
+@click.option("--start", is_flag=True, help="Start a server for this edit if none is running.")
 @knobs
-@click.option("--previews", type=int, default=4, show_default=True, help=f"0 to {MAX_PREVIEWS}.")
-@click.option("--save-previews", is_flag=True, help="Write them beside the result.")
+@click.option(
+    "--previews",
+    type=int,
+    default=4,
+    show_default=True,
+    help=f"Number of previews, 0 to {MAX_PREVIEWS}.",
+)
+@click.option("--save-previews", is_flag=True, help="Write the previews beside the result.")
 @TIMEOUT
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print what is known of the edit as JSON, and nothing else.",
+    help="Print only the edit's INFO, as JSON.",
 )
 def edit(
     image: Path,
@@ -68,27 +76,27 @@ def edit(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Change IMAGE as INSTRUCTION says, for example: retouch edit photo.png "make the red circle
-    blue" -o out.png"""
-    words = aside if as_json or out == STDOUT else console
+    """Edit IMAGE by INSTRUCTION, for example: retouch edit photo.png "make the red circle blue" -o
+    out.png"""
+    to = error_console if as_json or out == STDOUT else console
     with option_names(has_mask=options["mask"]):
         fields = read(asked(options)) | {
             "format": _checked(out, options["format"], save_previews, as_json, force)
         }
-        with server_url(url, http, start, words) as place:
-            client = Retouch(place, http, timeout=timeout)
+        with server_url(url, http, start, to) as address:
+            client = Retouch(address, http, timeout=timeout)
             answers = client.edit(image.read_bytes(), instruction, previews=previews, **fields)
             with contextlib.closing(answers):
-                for answer in with_progress(answers, words):
+                for answer in with_progress(answers, to):
                     if save_previews and not answer.final:
-                        save(_preview(Path(out), answer.step[0]), answer, words, force)
-    _deliver(out, answer, words, force)
+                        save(_preview(Path(out), answer.step[0]), answer, to, force)
+    _deliver(out, answer, to, force)
     if as_json:
         click.echo(answer.info.to_json())
 
 
 def _checked(out: str, format_: str | None, save_previews: bool, as_json: bool, force: bool) -> str:
-    """The result's FORMAT, when the result can be written; click.ClickException."""
+    """The result's FORMAT; click.ClickException if the result cannot be written."""
     try:
         chosen = format_of(out, format_)
     except RequestError:
@@ -98,17 +106,17 @@ def _checked(out: str, format_: str | None, save_previews: bool, as_json: bool, 
     if out == STDOUT:
         if save_previews or as_json:
             raise click.UsageError(
-                "-o - leaves no place for --json or --save-previews; give a file's name"
+                "-o - cannot be combined with --json or --save-previews; pass a file name to -o"
             )
         check_stdout()
         return chosen
     path = Path(out)
     check_output(path, force)
     if save_previews and not force:
-        for taken in filter(
-            os.path.lexists, (_preview(path, step) for step in range(MAX_STEPS + 1))
-        ):
-            raise OutputExists(taken)
+        previews = (_preview(path, step) for step in range(MAX_STEPS + 1))
+        existing = next(filter(os.path.lexists, previews), None)
+        if existing:
+            raise OutputExists(existing)
     return chosen
 
 
@@ -116,8 +124,8 @@ def _preview(out: Path, step: int) -> Path:
     return out.with_name(f"{out.stem}.step{step:02d}{out.suffix}")
 
 
-def _deliver(out: str, answer: EditAnswer, words: Console, force: bool) -> None:
+def _deliver(out: str, answer: EditAnswer, to: Console, force: bool) -> None:
     if out == STDOUT:
         write_stdout(answer.image)
     else:
-        save(Path(out), answer, words, force)
+        save(Path(out), answer, to, force)

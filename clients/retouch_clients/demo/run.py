@@ -1,4 +1,4 @@
-"""The demo: one edit on a server of its own, and a contact sheet of what came."""
+"""Edit one image on a server of its own and write the result, the previews and a contact sheet."""
 
 from __future__ import annotations
 
@@ -6,93 +6,68 @@ import io
 from pathlib import Path
 
 import click
-from PIL import Image, ImageDraw, ImageFont
 from rich.markup import escape
 
 from retouch.api.response import EditAnswer
 from retouch.client import Retouch
 from retouch.launcher.log_files import new_log
 from retouch.launcher.server import ROOT, Server
-from retouch_clients.cli.console import console, save, with_progress
+from retouch_clients.cli.console import console
+from retouch_clients.cli.edit_report import save, with_progress
 from retouch_clients.cli.output_files import check_output, write_output
+from retouch_clients.demo.contact_sheet import side_by_side
 
-SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
-TILE = 256
-GAP = 12
-CAPTION = 28
+SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
+SHEET = "contact-sheet.png"
 
 
 def run(out: Path, image: Path | None, instruction: str | None, force: bool = False) -> None:
-    """Edit `image` (the checkpoint's sample without one) and write everything to the folder `out`;
-    OutputError."""
-    if not image and not SAMPLE.with_suffix(".png").is_file():
+    """Edit `image`, by default the checkpoint's sample, and write everything to the folder `out`.
+
+    OutputError before a server is started, if a file cannot be written."""
+    if not (image and instruction) and not SAMPLE.is_file():
         raise click.UsageError(
-            "the sample is part of a checkout; give an image of your own by --image and --instruction"
+            "the sample image is part of a checkout; pass --image and --instruction"
         )
-    before = out / f"before{(image or SAMPLE.with_suffix('.png')).suffix.lower()}"
+    image = image or SAMPLE
+    before = out / f"before{image.suffix.lower()}"
     _check(out, before, force)
-    source = (image or SAMPLE.with_suffix(".png")).read_bytes()
-    sentence = instruction or SAMPLE.with_suffix(".txt").read_text().strip()
-    console.print(f"“{escape(sentence)}”")
+    source = image.read_bytes()
+    instruction = instruction or SAMPLE.with_suffix(".txt").read_text().strip()
+    console.print(f"“{escape(instruction)}”")
     console.print("starting the server")
     answers = []
     with Server(log=new_log("demo")) as server:
         client = Retouch(f"127.0.0.1:{server.grpc}")
-        for answer in with_progress(client.edit(source, sentence, seed=0, previews=4)):
+        for answer in with_progress(client.edit(source, instruction, seed=0, previews=4)):
             answers.append(answer)
         console.print("stopping the server")
-    write(before, source, sentence, answers)
+    write(before, source, instruction, answers)
 
 
 def _check(out: Path, before: Path, force: bool) -> None:
-    """All that is going to be written can be; else OutputError, before a server is started."""
-    for path in (
-        before,
-        out / "after.png",
-        out / "contact-sheet.png",
-        *sorted(out.glob("preview-*.png")),
-    ):
+    """OutputError if one of the files cannot be written."""
+    previews = sorted(out.glob("preview-*.png"))
+    for path in (before, out / "after.png", out / SHEET, *previews):
         check_output(path, force)
 
 
-def write(before: Path, source: bytes, sentence: str, answers: list[EditAnswer]) -> None:
-    """The picture as `before` and what came of it beside, in place of an earlier demo's;
-    OutputError."""
+def write(before: Path, source: bytes, instruction: str, answers: list[EditAnswer]) -> None:
+    """Write the source image to `before`, and the answers and the contact sheet beside it.
+
+    Files of an earlier demo are replaced. OutputError."""
     out = before.parent
     write_output(before, source, force=True)
     for answer in answers:
-        save(
-            out / ("after.png" if answer.final else f"preview-{answer.step[0]:02d}.png"),
-            answer,
-            force=True,
-        )
-    captions = [
-        "before",
-        *("after" if each.final else "step {} of {}".format(*each.step) for each in answers),
-    ]
-    contact_sheet = io.BytesIO()
-    sheet(sentence, captions, [source, *(each.image for each in answers)]).save(
-        contact_sheet, "PNG"
-    )
-    write_output(out / "contact-sheet.png", contact_sheet.getvalue(), force=True)
-    console.print(f"wrote {escape(click.format_filename(out / 'contact-sheet.png'))}")
+        name = "after.png" if answer.final else f"preview-{answer.step[0]:02d}.png"
+        save(out / name, answer, force=True)
+    captions = ["before", *map(_caption, answers)]
+    sheet = io.BytesIO()
+    images = [source, *(answer.image for answer in answers)]
+    side_by_side(instruction, captions, images).save(sheet, "PNG")
+    write_output(out / SHEET, sheet.getvalue(), force=True)
+    console.print(f"wrote {escape(click.format_filename(out / SHEET))}")
 
 
-def sheet(title: str, captions: list[str], files: list[bytes]) -> Image.Image:
-    """The pictures side by side, all of one height, each with its caption."""
-    pictures = [Image.open(io.BytesIO(file)).convert("RGB") for file in files]
-    pictures = [
-        picture.resize((max(1, TILE * picture.width // picture.height), TILE))
-        for picture in pictures
-    ]
-    width = sum(picture.width + GAP for picture in pictures) + GAP
-    paper = Image.new("RGB", (width, TILE + 2 * CAPTION + 2 * GAP), "white")
-    draw = ImageDraw.Draw(paper)
-    font = ImageFont.load_default(16)
-    draw.text((GAP, GAP // 2), title, "black", font)
-    left = GAP
-    for caption, picture in zip(captions, pictures):
-        paper.paste(picture, (left, CAPTION + GAP))
-        draw.text((left, CAPTION + GAP + TILE + 4), caption, "black", font)
-        left += picture.width + GAP
-    return paper
+def _caption(answer: EditAnswer) -> str:
+    return "after" if answer.final else "step {} of {}".format(*answer.step)

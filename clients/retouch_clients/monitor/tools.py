@@ -1,13 +1,8 @@
-"""Prometheus and Grafana beside a running server, on the loopback interface alone, until Ctrl-C."""
+"""The command lines of Prometheus and Grafana, both on the loopback interface."""
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,26 +10,25 @@ from retouch.launcher.paths import IS_CHECKOUT
 from retouch.launcher.server import HOST, ROOT, RUNTIME
 from retouch.util import env
 
-DEPLOY = ROOT / "deploy" if IS_CHECKOUT else Path(__file__).parent / "deploy"
+DEPLOY = ROOT / "deploy" if IS_CHECKOUT else Path(__file__).parents[1] / "deploy"
 GRAFANA_HOMES = ("/usr/share/grafana", "/opt/grafana")
-ADVICE = (
-    "Prometheus is not on PATH; `apt-get install prometheus` brings it, or, with docker, "
+NO_PROMETHEUS = (
+    "Prometheus is not on PATH; install it with `apt-get install prometheus`, or run "
     "`docker compose -f deploy/monitor.yml up`"
 )
 NO_GRAFANA = (
-    "Grafana is not on PATH: import deploy/grafana/dashboards/retouch.json into one of yours, or, with docker, "
-    "`docker compose -f deploy/monitor.yml up`"
+    "Grafana is not on PATH: import deploy/grafana/dashboards/retouch.json into your own Grafana, "
+    "or run `docker compose -f deploy/monitor.yml up`"
 )
-STOP_SECONDS = 10.0
 
 
 class MonitorError(RuntimeError):
-    """What is missing, and how to get it."""
+    """A tool is missing or has stopped; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A program to run, and the page where it is then found."""
+    """A program to run, and the URL that it serves."""
 
     name: str
     page: str
@@ -43,10 +37,10 @@ class Tool:
 
 
 def prometheus(port: int) -> Tool:
-    """MonitorError where there is none."""
+    """Prometheus on `port`; MonitorError if it is not installed."""
     binary = shutil.which("prometheus")
     if not binary:
-        raise MonitorError(ADVICE)
+        raise MonitorError(NO_PROMETHEUS)
     return Tool(
         "Prometheus",
         f"http://{HOST}:{port}",
@@ -62,7 +56,7 @@ def prometheus(port: int) -> Tool:
 
 
 def grafana(port: int, prometheus_port: int) -> Tool | None:
-    """With our data source, that Prometheus, and our dashboard; None where there is none."""
+    """Grafana with our dashboard and that Prometheus as its source; None if it is not installed."""
     home = next((home for home in GRAFANA_HOMES if Path(home).is_dir()), "")
     binary = shutil.which("grafana")
     server = shutil.which("grafana-server")
@@ -82,45 +76,5 @@ def grafana(port: int, prometheus_port: int) -> Tool | None:
         env.DASHBOARDS.name: str(DEPLOY / "grafana" / "dashboards"),
         env.PROMETHEUS.name: f"http://{HOST}:{prometheus_port}",
     }
-    return Tool(
-        "Grafana", f"http://{HOST}:{port}/d/retouch", [*command, "--homepath", home], settings
-    )
-
-
-@contextlib.contextmanager
-def running(tools: list[Tool]) -> Iterator[list[subprocess.Popen]]:
-    """The tools at work; they are stopped at the end, whatever it is."""
-    RUNTIME.mkdir(exist_ok=True)
-    with (RUNTIME / "monitor.log").open("wb") as log:
-        started: list[subprocess.Popen] = []
-        try:
-            for tool in tools:
-                started.append(
-                    subprocess.Popen(
-                        tool.command,
-                        stdout=log,
-                        stderr=log,
-                        start_new_session=True,
-                        env=env.of_child(tool.environment),
-                    )
-                )
-            yield started
-        finally:
-            for process in started:
-                process.send_signal(signal.SIGTERM)
-            for process in started:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(STOP_SECONDS)
-                process.kill()
-
-
-def watch(tools: list[Tool]) -> None:
-    """Until Ctrl-C; MonitorError when one ends by itself."""
-    with running(tools) as processes:
-        while not (
-            ended := [tool for tool, process in zip(tools, processes) if process.poll() is not None]
-        ):
-            time.sleep(0.5)
-    raise MonitorError(
-        f"{ended[0].name} has stopped by itself; the log is {RUNTIME / 'monitor.log'}"
-    )
+    page = f"http://{HOST}:{port}/d/retouch"
+    return Tool("Grafana", page, [*command, "--homepath", home], settings)
