@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import base64
 import json
 
 import pytest
 
 from retouch.api.request import request_from_values
-from retouch.launcher.server import ROOT
 from retouch_clients.commands.perf import SAMPLE, with_defaults
 
 
@@ -45,13 +43,3 @@ def test_the_sample_is_an_edit():
     (values,) = json.loads(SAMPLE.read_text())["data"]
     request = request_from_values({name: value[0] for name, value in values.items()})
     assert base64.b64decode(request.image).startswith(b"\x89PNG")
-
-
-def test_the_commands_import_nothing_that_the_wheel_lacks():
-    outside = {"benchmarks", "training", "tests"}
-    for path in sorted((ROOT / "clients" / "retouch_clients").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            assert not outside & {name.split(".")[0] for name in names}, path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import platform
@@ -9,8 +10,6 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-
-from filelock import FileLock
 
 from retouch.launcher.server import RUNTIME
 
@@ -34,7 +33,8 @@ def prepare() -> tuple[Path, Path]:
     binary = FOLDER / "bin" / "perf_analyzer"
     libraries = FOLDER / "lib"
     libraries.mkdir(parents=True, exist_ok=True)
-    with FileLock(FOLDER / "lock"):  # two processes may start at once
+    with (FOLDER / "lock").open("w") as lock:  # two processes may start at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not binary.is_file():
             _unpack(_fetch(), binary)
         _link(libraries)
