@@ -10,12 +10,11 @@ from retouch.api.errors import RequestError
 from retouch.api.request import INPUTS
 from retouch_clients.edit_options import knobs
 
-ARGUMENTS = ("IMAGE", "INSTRUCTION")  # the command line calls them so as well
+ARGUMENTS = ("IMAGE", "INSTRUCTION")  # the command line uses the same names
 
 
 def _options() -> dict[str, str]:
-    """What is typed, by tensor: by the table of options, or the tensor's own name for those beside
-    it."""
+    """The option by tensor name. Tensors without an option in the table use their own name."""
     command = knobs(lambda: None)
     typed = {parameter.name: parameter.opts[0] for parameter in command.__click_params__}
     names = (tensor.name for tensor in INPUTS if tensor.name not in ARGUMENTS)
