@@ -1,7 +1,7 @@
 """What a step costs: seconds and bytes by how many edits share it, their target tokens and their
 reference tokens.
 
-`make calibrate` measures it for a machine and a lane and writes `cost.json` beside the lane's
+`make profile` measures it for a machine and a lane and writes `cost.json` beside the lane's
 graphs. Without that file the defaults hold: relations, found on two CPU cores with the shipped
 checkpoint, which the running loop's pace turns into seconds."""
 
