@@ -1,4 +1,4 @@
-"""The socket at which a server of ours listens, and how its address is shown."""
+"""Sockets that our HTTP servers listen on, and how their addresses are printed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ BACKLOG = 512  # connections that wait to be accepted
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 is a free one. ServerError where it cannot be had."""
+    """A listening socket; port 0 picks a free port. ServerError if the address cannot be bound."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError:
         raise ServerError(
-            f"port {port} of {host} is in use or not allowed; choose another by --port, "
-            "or another address by --host"
+            f"port {port} of {host} is in use or not permitted; choose another port with --port, "
+            "or another address with --host"
         ) from None
 
 
-def shown(host: str) -> str:
-    """The address as it stands in a URL."""
+def url_host(host: str) -> str:
+    """The host as it is written in a URL: IPv6 addresses in brackets."""
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""The edits that run: at most one a tab, each to be stopped from elsewhere."""
+"""The running edits: at most one per tab. Any thread can stop them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 class Dropped(Exception):
-    """The tab shows something else by now; nobody wants to hear of the edit."""
+    """The tab shows something else by now; the edit's answers are not needed."""
 
 
-class Edits:
-    """Edits of many tabs side by side on one server, host:port. To be used within `connected`, in
-    its event loop."""
+class RunningEdits:
+    """Concurrent edits of many tabs on one server at host:port.
+
+    Use it within `connected`, in its event loop."""
 
     def __init__(self, address: str):
         self.address = address
@@ -30,26 +31,28 @@ class Edits:
 
     @contextlib.asynccontextmanager
     async def connected(self, _: Any = None) -> AsyncIterator[None]:
-        """The argument is the application whose lifespan this is."""
+        """A connection to the server, as the lifespan of an application (the argument)."""
         async with AsyncRetouch(self.address) as self._client:
             yield
 
     async def answers(
         self, tab: str, image: bytes, instruction: str, **options: Unpack[EditOptions]
     ) -> AsyncIterator[EditAnswer]:
-        """Previews and the result; RequestError, Cancelled when the tab was stopped, or Dropped.
+        """Previews and the result. RequestError, Cancelled after `stop`, or Dropped after `drop`.
 
-        An edit that the tab had before is dropped, and closing this generator stops its own: the
-        denoiser drops it at its next step."""
+        The tab's previous edit is dropped. Closing this generator stops the edit: the denoiser
+        ends it at its next step. `options` are EditRequest's fields."""
         self.drop(tab)
-        found: asyncio.Queue[EditAnswer | Exception | None] = asyncio.Queue()
-        task = asyncio.create_task(self._fetch(found, image, instruction, options))
-        task.add_done_callback(
-            lambda over: found.put_nowait(Cancelled() if over.cancelled() else over.exception())
-        )
+        answers: asyncio.Queue[EditAnswer | Exception | None] = asyncio.Queue()
+        task = asyncio.create_task(self._fetch(answers, image, instruction, options))
+
+        def finish(task: asyncio.Task) -> None:
+            answers.put_nowait(Cancelled() if task.cancelled() else task.exception())
+
+        task.add_done_callback(finish)
         self._running[tab] = task
         try:
-            while (answer := await found.get()) is not None:
+            while (answer := await answers.get()) is not None:
                 if self._running.get(tab) is not task:
                     raise Dropped
                 if isinstance(answer, Exception):
@@ -61,18 +64,17 @@ class Edits:
                 del self._running[tab]
 
     def stop(self, tab: str) -> None:
-        """Stop what the tab has running, if anything; from any thread, as `drop`."""
+        """Stop the tab's edit, if any. Safe to call from any thread, as is `drop`."""
         if task := self._running.get(tab):
             task.get_loop().call_soon_threadsafe(task.cancel)
 
     def drop(self, tab: str) -> None:
-        """The same where the tab shows something else from now on: its edit has no more answers,
-        nor a result."""
+        """Stop the tab's edit and discard its answers, as the tab shows something else."""
         self.stop(tab)
         self._running.pop(tab, None)
 
     async def lanes(self) -> tuple[str, ...]:
-        """Those loaded now; none when no server answers."""
+        """The loaded lanes; empty if no server answers."""
         try:
             return await self._client.lanes()
         except RequestError:
@@ -85,7 +87,7 @@ class Edits:
             return False
 
     async def _fetch(
-        self, found: asyncio.Queue, image: bytes, instruction: str, options: EditOptions
+        self, answers: asyncio.Queue, image: bytes, instruction: str, options: EditOptions
     ) -> None:
         async for answer in self._client.edit(image, instruction, **options):
-            found.put_nowait(answer)
+            answers.put_nowait(answer)

@@ -1,45 +1,44 @@
-"""`retouch inspect`: what a checkpoint is, how large its lanes are, where they fit and what is
-missing, as tables."""
+"""Tables of `retouch inspect`: a checkpoint's networks, lanes, supported GPUs and missing files."""
 
 from __future__ import annotations
 
 from rich.markup import escape
 from rich.table import Table
 
-from retouch_clients.terminal import console
+from retouch_clients.cli.console import console
 from retouch_export.memory import MOST
 from retouch_export.sizes import Network
 from retouch_export.summary import Fit, Summary
 
 
-def show(found: Summary) -> None:
-    steps = f"{found.steps} steps" if found.steps else "steps unknown"
-    guidance = f"guidance {found.guidance:g}{' (the transformer runs twice a step)' if found.twice else ''}"
-    console.print(
-        f"{found.pipeline}, family {found.family}: {steps}, {guidance if found.guidance else 'no guidance'}"
-    )
-    if found.networks:
-        console.print(_networks(found.networks))
-    if found.lanes:
-        console.print(_lanes(found.lanes))
-    if found.fits:
-        console.print(_fits(found.fits))
-    for sentence in found.missing:
+def show(summary: Summary) -> None:
+    """Print the summary."""
+    steps = f"{summary.steps} steps" if summary.steps else "steps unknown"
+    twice = " (the transformer runs twice a step)" if summary.twice else ""
+    guidance = f"guidance {summary.guidance:g}{twice}" if summary.guidance else "no guidance"
+    console.print(f"{summary.pipeline}, family {summary.family}: {steps}, {guidance}")
+    if summary.networks:
+        console.print(_networks(summary.networks))
+    if summary.lanes:
+        console.print(_lanes(summary.lanes))
+    if summary.fits:
+        console.print(_fits(summary.fits))
+    for sentence in summary.missing:
         console.print(f"[yellow]missing[/]  {escape(sentence)}", soft_wrap=True)
-    for sentence in found.optional:
+    for sentence in summary.optional:
         console.print(f"optional {escape(sentence)}", soft_wrap=True)
 
 
 def _networks(networks: list[Network]) -> Table:
     table = Table("part", "class", "parameters", "stored as")
     table.columns[2].justify = "right"
-    for each in networks:
-        counts = (f"{count:,} {kind}" for kind, count in each.dtypes.items())
+    for network in networks:
+        counts = (f"{count:,} {kind}" for kind, count in network.dtypes.items())
         stored = (
-            ", ".join(counts if len(each.dtypes) > 1 else each.dtypes)
-            or "no weights: by its config"
+            ", ".join(counts if len(network.dtypes) > 1 else network.dtypes)
+            or "no weights: defined by its config"
         )
-        table.add_row(each.name, each.kind, f"{each.parameters:,}", stored)
+        table.add_row(network.name, network.kind, f"{network.parameters:,}", stored)
     return table
 
 
@@ -58,12 +57,13 @@ def _lanes(lanes: dict[str, dict[str, int]]) -> Table:
 
 
 def _fits(fits: list[Fit]) -> Table:
-    """A row a GPU, a column a lane and side."""
+    """A row for each GPU, a column for each lane and image side."""
     table = Table(
-        title="edits that share a step, at most",
+        title="maximum edits per step",
         caption=(
-            "with all networks on the GPU / with the transformer alone there;\n0: does not fit, –: no such kernels. "
-            "An estimate by the formula in export/retouch_export/memory.py"
+            "all networks on the GPU / only the transformer on the GPU;\n"
+            "0: does not fit, –: no kernels for this GPU. "
+            "Estimated by the formula in export/retouch_export/memory.py"
         ),
     )
     columns = list(dict.fromkeys((fit.lane, fit.side) for fit in fits))
@@ -84,5 +84,5 @@ def _batches(fit: Fit) -> str:
     )
 
 
-def _size(size: int) -> str:
-    return f"{size / 1e9:,.2f} GB" if size >= 1e8 else f"{size / 1e6:,.2f} MB"
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.2f} GB" if count >= 1e8 else f"{count / 1e6:,.2f} MB"

@@ -1,4 +1,4 @@
-"""Addresses as people type them, and which protocol answers at one."""
+"""Server URLs as users type them, and which protocol a port speaks."""
 
 from __future__ import annotations
 
@@ -8,44 +8,45 @@ import socket
 
 import click
 
-PORTS = {"http": 8000, "grpc": 8001}  # where an address with a scheme names none
+PORTS = {"http": 8000, "grpc": 8001}  # used if a URL with a scheme names no port
 PROBE_SECONDS = 2.0
-HTTP2_PREFACE = (
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-)  # with empty settings
-SETTINGS = 4  # the type of the frame that an HTTP/2 server begins with
+EMPTY_SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + EMPTY_SETTINGS
+SETTINGS = 4  # frame type; an HTTP/2 server sends this frame first
 
 
 def parse_url(url: str | None, use_http: bool) -> tuple[str | None, bool]:
-    """host:port, and whether HTTP is spoken there; a scheme chooses the protocol.
-    click.UsageError."""
+    """host:port, and whether to speak HTTP there. A scheme in the URL selects the protocol.
+
+    click.UsageError for an unknown scheme, or one that contradicts `--http`."""
     scheme, separator, rest = (url or "").partition("://")
     if not separator:
         return url, use_http
     scheme = scheme.lower()
     if scheme in ("https", "grpcs"):
         plain = scheme.removesuffix("s")
-        raise click.UsageError(
-            f"--url {url}: {scheme} is not supported; the server speaks {plain}, as {plain}://host:port"
-        )
+        raise click.UsageError(f"--url {url}: {scheme} is not supported; use {plain}://host:port")
     if scheme not in PORTS:
         raise click.UsageError(
-            f"--url {url}: {scheme} is unknown; it must be http://host:port, grpc://host:port or host:port"
+            f"--url {url}: unknown scheme {scheme}; "
+            "use http://host:port, grpc://host:port or host:port"
         )
     if use_http and scheme == "grpc":
-        raise click.UsageError(f"--http and --url {url} disagree; leave one out")
-    place = rest.removesuffix("/")
-    if place and "/" not in place and ":" not in place.rpartition("]")[2]:
-        place = f"{place}:{PORTS[scheme]}"
-    return place, scheme == "http"
+        raise click.UsageError(f"--http and --url {url} contradict each other; remove one of them")
+    address = rest.removesuffix("/")
+    if address and "/" not in address and ":" not in address.rpartition("]")[2]:
+        address = f"{address}:{PORTS[scheme]}"
+    return address, scheme == "http"
 
 
 def protocol_hint(url: str, use_http: bool) -> str:
-    """What to do where the other protocol answers at host:port; empty where it does not."""
+    """Advice if host:port speaks the other protocol; "" if it does not."""
     host, _, port = url.rpartition(":")
     address = (host.strip("[]"), int(port))
     if use_http and _speaks_grpc(address):
-        return f"{url} is a gRPC port; leave out --http (or write grpc://), or use the server's HTTP port"
+        return (
+            f"{url} is a gRPC port; remove --http (or write grpc://), or use the server's HTTP port"
+        )
     if not use_http and _speaks_http(address):
         return f"{url} is an HTTP port; add --http, or use the server's gRPC port"
     return ""

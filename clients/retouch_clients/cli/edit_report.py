@@ -1,5 +1,4 @@
-"""What a person sees of an edit in the terminal: a bar while it runs, what was understood, the lane
-and the times."""
+"""What the terminal shows of an edit: progress, the recognised operations, the lane and times."""
 
 from __future__ import annotations
 
@@ -12,20 +11,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from retouch.api.response import EditAnswer
-from retouch_clients import abilities
-from retouch_clients.output import write_output
-
-console = Console(highlight=False)
-aside = Console(
-    highlight=False, stderr=True
-)  # errors, and all words where standard output is for a machine
+from retouch_clients.cli.console import console, is_interactive
+from retouch_clients.cli.output_files import write_output
+from retouch_clients.shipped_checkpoint import abilities
 
 
 def with_progress(answers: Iterator[EditAnswer], to: Console = console) -> Iterator[EditAnswer]:
-    """The answers, while a bar shows the steps; then what was done and the milliseconds of each
-    stage.
+    """Yield the answers while a progress bar counts the steps, then print the report.
 
-    Where nobody watches, each answer has a line in place of the bar.
+    Without a terminal, print one line for each answer instead of the bar.
     """
     columns = (
         TextColumn("editing"),
@@ -47,34 +41,25 @@ def with_progress(answers: Iterator[EditAnswer], to: Console = console) -> Itera
 
 
 def report(answer: EditAnswer, to: Console = console) -> None:
+    """Print the operations, seed, steps, lane and milliseconds by stage."""
     info = answer.info
     for operation in info.operations:
-        words = " ".join(filter(None, (operation.op, operation.target, operation.value)))
-        to.print(f"understood: {escape(words)}")
-    if known := abilities.behind(info):
+        parts = filter(None, (operation.op, operation.target, operation.value))
+        to.print(f"understood: {escape(' '.join(parts))}")
+    known = abilities.behind(info)
+    if known:
         if not info.operations:
             to.print("understood: nothing")
         to.print(escape(known), style="dim", soft_wrap=True)
     share = f", {info.region.share:.0%} of the image" if info.region else ""
     to.print(f"seed {info.seed}, {info.steps} steps{share}")
     to.print(f"lane {info.lane}, {escape(info.lane_reason)}")
-    to.print(
-        "ms: " + ", ".join(f"{stage} {spent:.1f}" for stage, spent in info.milliseconds.items())
-    )
+    times = (f"{stage} {milliseconds:.1f}" for stage, milliseconds in info.milliseconds.items())
+    to.print(f"ms: {', '.join(times)}")
 
 
 def save(path: Path, answer: EditAnswer, to: Console = console, force: bool = False) -> None:
-    """Write the picture, and say so; OutputError."""
+    """Write the image to `path` and print where it is; OutputError."""
     if write_output(path, answer.image, force):
         to.print(f"made the folder {escape(click.format_filename(path.parent))}", soft_wrap=True)
     to.print(f"wrote {escape(click.format_filename(path))}", soft_wrap=True)
-
-
-def write(path: Path, data: bytes) -> None:
-    """The file, whole or not at all, with its folder; in place of an older one. OutputError."""
-    write_output(path, data, force=True)
-
-
-def is_interactive(to: Console) -> bool:
-    """Whether a person watches; a pipe gets no bars, even where colours are forced."""
-    return to.is_terminal and to.file.isatty()

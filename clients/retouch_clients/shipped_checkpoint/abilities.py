@@ -1,7 +1,7 @@
-"""What the shipped checkpoint can do, in sentences made of the words that its parser's heads know.
+"""What the shipped checkpoint can do, in sentences built from its parser heads' vocabulary.
 
-It does not refuse what it does not know yet, so the page, `retouch edit` and README.md say what it
-knows."""
+The checkpoint does not reject unknown instructions, so the page, `retouch edit` and README.md list
+what it supports."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ from retouch.serving.repository import lane_manifest
 
 SHIPPED = ROOT / "checkpoints" / "shapes"
 HEADS = "parser_heads/config.json"
-SHORT = 12  # digits of a checkpoint's digest in an answer
-BACKGROUND = "background"  # the operation that is not about a shape
+DIGEST_DIGITS = 12  # of a checkpoint's digest in EditInfo
+BACKGROUND = "background"  # the only operation without a shape
 NUMBERS = ("no", "one", "two", "three", "four")
-UNKNOWN = "It does not refuse what it does not know: other pictures and sentences are edited wrongly or not at all."
+UNKNOWN = "It does not reject other images or instructions: it edits them wrongly or not at all."
 
 
 @dataclass(frozen=True)
 class Abilities:
-    """The words of a checkpoint whose parser has heads, and how many changes it takes from one
-    sentence."""
+    """The vocabulary of a checkpoint whose parser has heads, and its changes per instruction."""
 
     operations: tuple[str, ...]
     colours: tuple[str, ...]
@@ -40,7 +39,7 @@ class Abilities:
 
     @classmethod
     def of(cls, checkpoint: Path) -> Abilities | None:
-        """None for a checkpoint without these heads, or where there is none."""
+        """None if the checkpoint is absent or has no parser heads."""
         try:
             heads = json.loads((checkpoint / HEADS).read_text())
         except OSError:
@@ -54,30 +53,34 @@ class Abilities:
         verbs = _listed([name for name in self.operations if name != BACKGROUND], "or")
         background = ", or change the background's colour" if BACKGROUND in self.operations else ""
         count = NUMBERS[self.changes] if self.changes < len(NUMBERS) else str(self.changes)
+        plural = "s" * (self.changes != 1)
+        kinds = _listed([f"{kind}s" for kind in self.kinds], "and")
+        colours = _listed(self.colours, "and")
         return [
-            f"The shipped checkpoint edits drawings of simple shapes: {_listed([f'{kind}s' for kind in self.kinds], 'and')} "
-            f"in {_listed(self.colours, 'and')}.",
-            f"It can {verbs} a shape{background}, with at most {count} change{'s' * (self.changes != 1)} a sentence.",
+            f"The shipped checkpoint edits drawings of simple shapes: {kinds} in {colours}.",
+            f"It can {verbs} a shape{background}, with at most {count} change{plural} "
+            "per instruction.",
             f"Its {_named('size', self.sizes)}, its {_named('place', self.places, verb=False)}.",
             UNKNOWN,
         ]
 
 
 def shipped() -> str:
-    """What the shipped checkpoint can do; "" where it is not beside the code."""
+    """What the shipped checkpoint can do; "" if it is not beside the code."""
     abilities = Abilities.of(SHIPPED)
     return " ".join(abilities.sentences()) if abilities else ""
 
 
 def behind(info: EditInfo) -> str:
-    """The same where it has made an answer; "" for any other checkpoint."""
+    """`shipped()` if the shipped checkpoint made this edit; "" for any other checkpoint."""
     checkpoint = info.versions.get("checkpoint", "")
-    return shipped() if checkpoint and checkpoint == _digest()[:SHORT] else ""
+    return shipped() if checkpoint and checkpoint == _digest()[:DIGEST_DIGITS] else ""
 
 
 def expected_at(address: str) -> str:
-    """The same where a server at `address` (host:port) serves it by all that is known before an
-    edit: the server is on this machine, and the models here were exported from it."""
+    """`shipped()` if the server at `address` (host:port) seems to serve the shipped checkpoint.
+
+    That is, the server is on this machine and the models here were exported from it."""
     if not is_loopback(address.rpartition(":")[0]):
         return ""
     try:
@@ -89,19 +92,19 @@ def expected_at(address: str) -> str:
 
 @functools.cache
 def _digest() -> str:
-    """Of the shipped checkpoint, as manifests have it; "" where it is not beside the code."""
+    """The shipped checkpoint's digest, as in manifests; "" if it is not beside the code."""
     from retouch_export.staleness import checkpoint_digest
 
     return checkpoint_digest(SHIPPED) if SHIPPED.is_dir() else ""
 
 
-def _listed(words: Sequence[str], last: str) -> str:
-    """red, green or blue"""
-    *first, final = words
-    return f"{', '.join(first)} {last} {final}" if first else final
+def _listed(names: Sequence[str], conjunction: str) -> str:
+    """`red, green or blue`"""
+    *first, last = names
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
-def _named(noun: str, words: Sequence[str], verb: bool = True) -> str:
-    """sizes are small and large; places left and right; size is tiny"""
-    several = len(words) > 1
-    return f"{noun}{'s' * several} {('are ' if several else 'is ') * verb}{_listed(words, 'and')}"
+def _named(noun: str, names: Sequence[str], verb: bool = True) -> str:
+    """`sizes are small and large`, `places left and right`, `size is tiny`"""
+    several = len(names) > 1
+    return f"{noun}{'s' * several} {('are ' if several else 'is ') * verb}{_listed(names, 'and')}"

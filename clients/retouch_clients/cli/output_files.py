@@ -1,5 +1,6 @@
-"""Files of results: the format by the name, checks before an edit is sent, and nothing overwritten
-unasked."""
+"""Output files: the format follows the name, and files are checked before an edit is sent.
+
+Existing files are overwritten only with `force`."""
 
 from __future__ import annotations
 
@@ -18,14 +19,14 @@ SUFFIXES = {
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
     ".webp": "webp",
-}  # formats by file names' ends
+}  # format by file suffix
 NAMES = "the name must end in .png, .jpg, .jpeg or .webp"
 STDOUT = "-"
 MAX_NAME = 255  # bytes, on every file system that Linux and macOS use
 
 
 class OutputError(click.FileError):
-    """A file that cannot be written; `errno` is the system's number, 0 where the check is ours."""
+    """A file that cannot be written. `errno` is the system's error number, 0 for our own checks."""
 
     def __init__(self, path: Path, hint: str | None, errno: int = 0):
         super().__init__(str(path), hint)
@@ -36,7 +37,7 @@ class OutputError(click.FileError):
 
 
 class OutputExists(OutputError):
-    """A file that another edit may have made."""
+    """A file that exists already, perhaps the result of another edit."""
 
     def __init__(self, path: Path):
         super().__init__(
@@ -45,28 +46,26 @@ class OutputExists(OutputError):
 
 
 def format_of(path: Path | str, format_: str | None = None) -> str:
-    """The FORMAT of a result by its name and `--format`; ValueError where they disagree or say
-    nothing.
+    """The FORMAT of an output file, from its name and `--format`.
 
-    A name without a suffix needs a `--format`, and so does none but standard output (png).
+    A name without a suffix needs a `--format`. Standard output defaults to png.
+    ValueError if name and format disagree, or neither names a format.
     """
     if str(path) == STDOUT:
         return format_ or "png"
     suffix = Path(path).suffix.lower()
     by_name = SUFFIXES.get(suffix)
     if not by_name and (suffix or not format_):
-        raise ValueError(f"{Path(path).name} names no format that can be written; {NAMES}")
+        raise ValueError(f"{Path(path).name} has no supported image suffix; {NAMES}")
     if format_ and by_name and parse_format(format_).name != by_name:
-        raise ValueError(
-            f"{Path(path).name} is a name for {by_name}, and the format asked for is {format_}"
-        )
+        raise ValueError(f"{Path(path).name} is a {by_name} file name, but --format is {format_}")
     return format_ or by_name
 
 
 def check_output(path: Path, force: bool = False) -> None:
-    """OutputError where `path` cannot be written now; leaves the disk as it was."""
-    if len(os.fsencode(path.name)) > MAX_NAME:
-        size = len(os.fsencode(path.name))
+    """OutputError if `path` cannot be written now. Leaves the disk unchanged."""
+    size = len(os.fsencode(path.name))
+    if size > MAX_NAME:
         raise OutputError(path, f"its name has {size} bytes; at most {MAX_NAME} are allowed")
     made: list[Path] = []
     try:
@@ -88,7 +87,8 @@ def check_output(path: Path, force: bool = False) -> None:
 
 
 def write_output(path: Path, data: bytes, force: bool = False) -> bool:
-    """Write the file, whole or not at all, with its folder; whether the folder was made.
+    """Write the file atomically, and its folder if missing. Returns whether the folder was made.
+
     OutputError."""
     partial = _partial(path)
     try:
@@ -103,24 +103,29 @@ def write_output(path: Path, data: bytes, force: bool = False) -> bool:
     return bool(made)
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Write the file atomically, replacing an older one, and its folder if missing. OutputError."""
+    write_output(path, data, force=True)
+
+
 def check_stdout() -> None:
-    """click.UsageError where pictures cannot go to standard output."""
+    """click.UsageError if standard output is closed or a terminal."""
     if sys.stdout is None:
-        raise click.UsageError("standard output is closed; -o - writes the picture there")
+        raise click.UsageError("standard output is closed, and -o - writes the image to it")
     if sys.stdout.isatty():
         raise click.UsageError(
-            "-o - would write the picture to the terminal; send it to a file or program"
+            "-o - would write the image to the terminal; redirect it to a file or program"
         )
 
 
 def write_stdout(data: bytes) -> None:
-    """The bytes to standard output; OutputError."""
+    """Write the bytes to standard output; OutputError."""
     stream = click.get_binary_stream("stdout")
     try:
         stream.write(data)
         stream.flush()
     except OSError as failure:
-        # Python flushes once more when it ends, and would complain there
+        # Python flushes again at exit and would report a second error
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(Path("standard output"), failure.strerror, failure.errno or 0) from None
@@ -131,17 +136,17 @@ def _rename(partial: Path, path: Path, force: bool) -> None:
         partial.replace(path)
         return
     try:
-        os.link(partial, path)  # unlike a rename it fails where the name was taken meanwhile
+        os.link(partial, path)  # unlike a rename, it fails if the name was taken meanwhile
     except FileExistsError:
         raise OutputExists(path) from None
-    except OSError:  # a file system without links
+    except OSError:  # a file system without hard links
         if os.path.lexists(path):
             raise OutputExists(path) from None
         partial.replace(path)
 
 
 def _make_folder(folder: Path) -> list[Path]:
-    """Make the folder and those above it; the ones that were made, the innermost first."""
+    """Make the folder and its parents. Returns the folders made, innermost first."""
     missing = []
     while not os.path.lexists(folder):
         missing.append(folder)
@@ -152,7 +157,7 @@ def _make_folder(folder: Path) -> list[Path]:
             path.mkdir()
             made.insert(0, path)
     except FileExistsError:
-        missing[0].mkdir(parents=True, exist_ok=True)  # another process makes it as well
+        missing[0].mkdir(parents=True, exist_ok=True)  # another process is making it too
     except OSError:
         for path in made:
             path.rmdir()
@@ -161,7 +166,7 @@ def _make_folder(folder: Path) -> list[Path]:
 
 
 def _partial(path: Path) -> Path:
-    """A short name beside the file: the file's own may have as many bytes as a name can have."""
+    """A temporary name beside the file, short as the file's own name may have maximal length."""
     return path.with_name(f".{secrets.token_hex(4)}.partial")
 
 

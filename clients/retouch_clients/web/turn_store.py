@@ -1,5 +1,4 @@
-"""The turns of tabs by a token that the tab itself keeps, so that they are there again after a
-refresh or a way back."""
+"""The turns of tabs by a token that each tab stores, so that they survive a page refresh."""
 
 from __future__ import annotations
 
@@ -12,15 +11,15 @@ from collections.abc import Callable
 from retouch_clients.web.turns import History
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
-TABS = 64  # whose turns are kept; beyond, those that were idle longest are forgotten
-MOST_BYTES = 512 * 1024 * 1024  # of all pictures
+TABS = 64  # kept at most; beyond, the longest idle tab is dropped
+MOST_BYTES = 512 * 1024 * 1024  # of all images
 SECONDS = 3600.0  # without a change or a visit
 
 Entry = tuple[float, History]
 
 
-class KeptTurns:
-    """Histories by token, and the tokens of the tabs that are open. Any thread may call."""
+class TurnStore:
+    """Histories by token, and the tokens of the open tabs. Safe to call from any thread."""
 
     def __init__(
         self,
@@ -31,14 +30,13 @@ class KeptTurns:
         self._tabs = tabs
         self._most_bytes = most_bytes
         self._clock = clock
-        self._histories: OrderedDict[str, Entry] = (
-            OrderedDict()
-        )  # the one that was idle longest is first
+        # the longest idle first
+        self._histories: OrderedDict[str, Entry] = OrderedDict()
         self._tokens: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def opened(self, tab: str, token: object) -> History | None:
-        """What is kept of the page that had this token before, from now on the token of `tab`."""
+    def open_tab(self, tab: str, token: object) -> History | None:
+        """Give `tab` this token, and return the turns kept under it, if any."""
         if not isinstance(token, str) or not TOKEN.fullmatch(token):
             return None
         with self._lock:
@@ -50,19 +48,20 @@ class KeptTurns:
             self._put(token, history)
             return history
 
-    def left(self, tab: str) -> None:
-        """The tab is gone, perhaps for the moment of a refresh: its turns stay."""
+    def close_tab(self, tab: str) -> None:
+        """Forget the tab but keep its turns: it may only be refreshed."""
         with self._lock:
             self._tokens.pop(tab, None)
 
     def keep(self, tab: str, history: History) -> None:
-        """The turns that `tab` shows now. Without a token they are not kept."""
+        """Store the turns that `tab` shows. Turns of a tab without a token are not kept."""
         with self._lock:
             if token := self._tokens.get(tab):
                 self._put(token, history)
                 self._drop_old()
 
     def forget(self, tab: str) -> None:
+        """Drop the turns of `tab`."""
         with self._lock:
             self._histories.pop(self._tokens.get(tab, ""), None)
 
@@ -71,7 +70,9 @@ class KeptTurns:
         self._histories.move_to_end(token)
 
     def _drop_old(self) -> None:
-        """One history is kept, however large: its own bound is in turns.py."""
+        """Drop old histories and enforce the limits, but keep the last one whatever its size.
+
+        turns.py limits the size of one history."""
         oldest = self._clock() - SECONDS
         total = sum(history.bytes for _, history in self._histories.values())
         for token, (since, history) in list(self._histories.items()):

@@ -1,4 +1,4 @@
-"""Bytes that a call takes at most while it runs, beyond what was there before."""
+"""Peak memory of a call."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ STATUS = Path("/proc/self/status")
 RESET = Path("/proc/self/clear_refs")
 
 
-def footprint(call: Callable[[], object]) -> int:
-    """Of this process or, where torch has a GPU at work, of that one; 0 where nobody can say.
+def memory_footprint(call: Callable[[], object]) -> int:
+    """Bytes that `call` allocates at its peak, beyond what was allocated before.
 
-    Linux keeps a process's largest resident memory, and forgets it when it is told to (proc(5),
-    clear_refs)."""
+    GPU memory if torch uses a GPU, else resident memory of this process; 0 if unknown.
+    Writing to clear_refs (proc(5)) resets the kernel's record of the largest resident size.
+    """
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.memory_allocated():
         torch.cuda.reset_peak_memory_stats()

@@ -1,5 +1,4 @@
-"""Pictures for the page: the region drawn over the source, previews at the source's shape,
-thumbnails."""
+"""Images for the page: the outlined region, previews in the source's shape, thumbnails."""
 
 from __future__ import annotations
 
@@ -10,56 +9,54 @@ from PIL import Image, ImageDraw
 from retouch.api.response import Operation, Region
 from retouch.imaging import images
 
-SIDE = 768  # pixels of a drawing's longer side, so that its lines are thin on small pictures too
+SIDE = 768  # pixels of the longer side; small images are enlarged so that lines look thin
 ALLOWED = (79, 70, 229)
 TARGET = (219, 39, 119)
 PAPER = (255, 255, 255)
-# cameras append further pictures to a JPEG, which Pillow then calls MPO; any program opens it as
-# the JPEG that it is
+# Pillow calls a JPEG with appended images MPO; it is still a JPEG file
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg"}
-SHOWN = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP")
-VEIL = 0.6  # how much of the paper lies over what stays as it is
+DISPLAYABLE = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP")
+VEIL = 0.6  # opacity of the white over the unchanged part
 
 
 def size_of(image: bytes) -> tuple[int, int]:
-    """(height, width) of an encoded picture, upright; RequestError when it is none that the doors
-    take."""
+    """(height, width) of an encoded image after rotation; RequestError if the server rejects it."""
     return images.decode(image).shape[:2]
 
 
-def is_picture(image: bytes) -> bool:
-    """Whether a browser has something to show for these bytes, be it a picture that the doors
-    refuse."""
+def is_displayable(image: bytes) -> bool:
+    """Whether browsers can show the image, even if the server rejects it."""
     try:
         with Image.open(io.BytesIO(image)) as picture:
-            return picture.format in SHOWN
+            return picture.format in DISPLAYABLE
     except (OSError, ValueError, Image.DecompressionBombError):
         return False
 
 
 def suffix_of(image: bytes) -> str:
-    """png, jpg or webp: what a file of these bytes is called."""
+    """The file suffix of an encoded image, such as png, jpg or webp."""
     with Image.open(io.BytesIO(image)) as picture:
         return SUFFIXES.get(picture.format, picture.format.lower())
 
 
 def shrunk(image: bytes, side: int) -> Image.Image:
-    """The picture with no side longer than `side`; never larger than it is."""
+    """The image scaled down until no side exceeds `side`."""
     picture = Image.fromarray(images.decode(image))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return picture
 
 
 def shaped(preview: bytes, size: tuple[int, int]) -> Image.Image:
-    """A preview, which has a size of its own, in the shape of the source (height, width)."""
+    """A preview fitted to the shape of the source image (height, width)."""
     scale = min(1, SIDE / max(size))
     fitted = images.fit(images.decode(preview), tuple(max(1, round(side * scale)) for side in size))
     return Image.fromarray(fitted)
 
 
 def outlined(image: bytes, region: Region, operations: list[Operation]) -> Image.Image:
-    """The picture with a frame around what may change and a veil over the rest; thin frames around
-    what the operations speak of."""
+    """The image with a frame around the region and a veil over the rest.
+
+    Thin frames mark the targets of the operations."""
     picture = Image.fromarray(images.decode(image))
     scale = SIDE / max(picture.size)
     picture = picture.resize(
@@ -81,7 +78,7 @@ def outlined(image: bytes, region: Region, operations: list[Operation]) -> Image
 def _frame(
     draw: ImageDraw.ImageDraw, box: tuple[int, ...], colour: tuple[int, ...], width: int
 ) -> None:
-    """A line in a thin light one, to be seen on any ground."""
+    """A coloured line with a white border, visible on any background."""
     left, top, right, bottom = box
     draw.rectangle((left, top, right - 1, bottom - 1), outline=PAPER, width=width + 4)
     if right - left > 4 and bottom - top > 4:
@@ -89,5 +86,5 @@ def _frame(
 
 
 def _pixels(box: tuple[float, ...], size: tuple[int, int]) -> tuple[int, ...]:
-    """Shares of a picture of `size` (width, height) in its pixels."""
+    """Shares of the sides in pixels of an image of `size` (width, height)."""
     return tuple(round(side * size[number % 2]) for number, side in enumerate(box))
