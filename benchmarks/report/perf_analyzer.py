@@ -1,40 +1,23 @@
-"""NVIDIA's perf_analyzer: its binary from a wheel, its command lines and its exports."""
+"""NVIDIA's perf_analyzer: its command lines and the files that it exports."""
 
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
-import os
-import platform
 import shlex
 import subprocess
-import sys
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from benchmarks.report import pictures, process
 from benchmarks.report.run import Request
 from retouch.api.request import EditRequest
-from retouch.launcher.server import HOST, ROOT, RUNTIME, Server
+from retouch.launcher.server import HOST, ROOT, Server
+from retouch_clients.bench.perf_analyzer_binary import AnalyzerError, prepare
 
-VERSION = "2.47.0"  # the last release of tritonclient whose wheel holds the binary
-WHEEL = f"tritonclient-{VERSION}-py3-none-manylinux1_x86_64.whl"
-FOLDER = RUNTIME / "perf_analyzer"
-LIBRARIES = {
-    "libb64.so.0d": "libb64-*.so.0d",
-    "libcudart.so.12": "libcudart-*.so.12*",
-}  # under longer names in pytriton
 SPARE = 2  # times as many rows as requests: its threads do not take them quite in turn
-
-
-class AnalyzerError(RuntimeError):
-    """perf_analyzer is unavailable or failed; one sentence."""
 
 
 @dataclass(frozen=True)
@@ -144,71 +127,6 @@ def arguments(load: Load, server: Server) -> list[str]:
         *(word for option in options.items() for word in option),
         *(flag for flag, enabled in flags.items() if enabled),
     ]
-
-
-def prepare() -> tuple[Path, Path]:
-    """The binary and the folder of its libraries, installed once. Raises AnalyzerError."""
-    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-        raise AnalyzerError("perf_analyzer's wheel is for Linux on x86-64")
-    binary = FOLDER / "bin" / "perf_analyzer"
-    libraries = FOLDER / "lib"
-    libraries.mkdir(parents=True, exist_ok=True)
-    with FileLock(FOLDER / "lock"):  # two reports may begin at once
-        if not binary.is_file():
-            _unpack(_fetch(), binary)
-        _link(libraries)
-    return binary, libraries
-
-
-def _link(libraries: Path) -> None:
-    """Link the libraries under the names that the binary expects."""
-    spec = importlib.util.find_spec("pytriton")
-    shelf = (
-        Path(spec.origin).parents[1] / "nvidia_pytriton.libs" if spec and spec.origin else Path()
-    )
-    for name, pattern in LIBRARIES.items():
-        libraries_found = sorted(shelf.glob(pattern))
-        link = libraries / name
-        if not libraries_found:
-            raise AnalyzerError(
-                f"perf_analyzer needs {name}, which nvidia-pytriton brings; run `make setup`"
-            )
-        if not link.is_symlink() or os.readlink(link) != str(libraries_found[0]):
-            link.unlink(missing_ok=True)
-            link.symlink_to(libraries_found[0])
-
-
-def _fetch() -> Path:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--dest",
-        str(FOLDER),
-        f"tritonclient=={VERSION}",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, start_new_session=True)
-    if done.returncode or not (FOLDER / WHEEL).is_file():
-        raise AnalyzerError(
-            f"perf_analyzer is not here, and pip cannot fetch tritonclient {VERSION}, whose "
-            "wheel holds it"
-        )
-    return FOLDER / WHEEL
-
-
-def _unpack(wheel: Path, binary: Path) -> None:
-    binary.parent.mkdir(parents=True, exist_ok=True)
-    part = binary.with_suffix(".part")
-    with zipfile.ZipFile(wheel) as archive:
-        part.write_bytes(archive.read(f"tritonclient-{VERSION}.data/data/bin/perf_analyzer"))
-    part.chmod(0o755)
-    part.replace(binary)  # in one move: a run that is ended here leaves no half of it
-    wheel.unlink()
 
 
 # -- what it writes --------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from benchmarks import overhead
 from benchmarks.interleave import quantile
 from benchmarks.machine import machine
 from benchmarks.openai_server import openai_server
-from benchmarks.report import aiperf, perf_analyzer
+from benchmarks.report import aiperf
 from benchmarks.report.aiperf import Aiperf, AiperfError
 from benchmarks.report.figures import (
     CLOSED,
@@ -53,6 +53,7 @@ from retouch.artifacts.manifest import ArtifactError
 from retouch.client import Retouch
 from retouch.launcher.server import HOST, REPOSITORY, RUNTIME, Server, ServerError
 from retouch.offline.plain_loop import PlainLoop
+from retouch_clients.bench import perf_analyzer_binary
 from training.lane import exported
 
 PREVIEWS = 2
@@ -95,7 +96,7 @@ class Campaign:
             before = memory(server)
             with self._part("perf_analyzer", CLOSED, STREAMING, OPEN, STAGES, DOORS):
                 analyzer = Analyzer(self.folder)
-                self.figures.tools["perf_analyzer"] = perf_analyzer.VERSION
+                self.figures.tools["perf_analyzer"] = perf_analyzer_binary.VERSION
                 self._loads(analyzer, server)
             if self.figures.capacity:
                 with self._part("a rate that is too much", OPEN):

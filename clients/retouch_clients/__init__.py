@@ -1,1 +1,1 @@
-"""What people hold in their hands: the command line `retouch` and its demo."""
+"""User-facing programs: the command line, the OpenAI-compatible server and the web page."""

@@ -1,5 +1,4 @@
-"""The command line: the group `retouch`, whose commands are in clients/commands, and what becomes
-of their failures."""
+"""The command group `retouch`, and how commands report errors."""
 
 from __future__ import annotations
 
@@ -14,6 +13,8 @@ from retouch.api.version import VERSION
 from retouch.artifacts.manifest import ArtifactError
 from retouch.launcher.server import ServerError
 from retouch.util.extras import MissingExtraError
+from retouch_clients.cli.console import error_console
+from retouch_clients.cli.exit_codes import EPILOG, Exit, exit_of
 from retouch_clients.commands.batch import batch
 from retouch_clients.commands.bench import bench
 from retouch_clients.commands.calibrate_data import calibrate_data
@@ -25,41 +26,41 @@ from retouch_clients.commands.inspect import inspect
 from retouch_clients.commands.monitor import monitor
 from retouch_clients.commands.openai import openai
 from retouch_clients.commands.perf import perf
-from retouch_clients.commands.profile import calibrate
+from retouch_clients.commands.profile import calibrate, profile
 from retouch_clients.commands.serve import serve
 from retouch_clients.commands.web import web
-from retouch_clients.exit_codes import EPILOG, Exit, exit_of
-from retouch_clients.monitor import MonitorError
-from retouch_clients.terminal import aside
+from retouch_clients.monitor.tools import MonitorError
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.command import export
 
+FIXABLE = (
+    RequestError,
+    ServerError,
+    ArtifactError,
+    CheckpointError,
+    MissingExtraError,
+    MonitorError,
+)
+
 
 class Commands(click.Group):
-    """Turns the failures that a user can mend into one sentence and an exit code."""
+    """Prints errors that a user can fix as one sentence and sets the exit code."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (
-            RequestError,
-            ServerError,
-            ArtifactError,
-            CheckpointError,
-            MissingExtraError,
-            MonitorError,
-        ) as failure:
-            aside.print(f"[red]Error[/]: {escape(str(failure))}", soft_wrap=True)
+        except FIXABLE as failure:
+            error_console.print(f"[red]Error[/]: {escape(str(failure))}", soft_wrap=True)
             context.exit(exit_of(failure))
         except (KeyboardInterrupt, click.Abort):
-            aside.print("stopped")
+            error_console.print("stopped")
             context.exit(Exit.STOPPED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
 @click.version_option(VERSION, prog_name="retouch")
 def retouch() -> None:
-    """Edit images by sentences."""
+    """Edit images by instructions."""
 
 
 COMMANDS = (
@@ -73,6 +74,7 @@ COMMANDS = (
     perf,
     export,
     inspect,
+    profile,
     calibrate,
     calibrate_data,
     monitor,
@@ -84,7 +86,6 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # stopping a service stops its server in order
+    # SIGTERM stops a command as Ctrl-C does, and with it the server that it started
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     retouch(prog_name="retouch")

@@ -42,7 +42,7 @@ LAYERS = (
 IMPORTS = {
     "retouch": set(),
     "retouch_export": {"retouch"},
-    "retouch_clients": {"retouch", "retouch_export", "benchmarks"},  # `retouch perf` alone
+    "retouch_clients": {"retouch", "retouch_export"},
     "training": {"retouch", "retouch_export", "retouch_clients"},
     "benchmarks": {"retouch", "retouch_export", "retouch_clients", "training"},
 }

@@ -17,7 +17,7 @@ from retouch.backends.torch import TorchBackend
 from retouch.engine import cost_model
 from retouch.families.flux2_klein.sampling import Family
 from retouch.networks.fp8_linear import Fp8Linear
-from retouch_clients import step_profile
+from retouch_clients.profiling import step_profile
 from retouch_export.profiles import profiles, shapes
 
 LANES = ("bf16", "fp8")
@@ -189,7 +189,7 @@ def test_inputs_of_edits_fit_a_profile(family, batch, which):
 def test_a_step_is_measured(family, monkeypatch):
     monkeypatch.setattr(step_profile, "BATCHES", (1, 2))
     monkeypatch.setattr(step_profile, "REPEATS", 2)
-    path = step_profile.calibrate(family.repository, "bf16")
+    path = step_profile.profile(family.repository, "bf16")
     profile = json.loads(path.read_text())
     adapter = family.denoiser().family
     shares = len(step_profile.SHARES) if adapter.supports_regions else 1
@@ -207,7 +207,7 @@ def test_a_step_is_measured(family, monkeypatch):
 
 def test_a_lane_that_is_not_exported_is_told(family):
     with pytest.raises(ArtifactError, match="run the export"):
-        step_profile.calibrate(family.repository, "fp4")
+        step_profile.profile(family.repository, "fp4")
 
 
 def test_sizes_are_the_tiny_ones(family):

@@ -19,7 +19,7 @@ from retouch.api.response import EditInfo
 from retouch.imaging import images
 from retouch.launcher.server import HOST, ROOT
 from retouch_clients.batch.journal import NAME
-from retouch_clients.closed_loop import draw
+from retouch_clients.bench.closed_loop import draw
 from retouch_clients.command import retouch
 
 SENTENCE = "make the red circle blue"
@@ -235,7 +235,11 @@ def test_a_stop_leaves_a_batch_that_goes_on(server, command, tmp_path, stop):
         time.sleep(0.02)
     batch.send_signal(stop)
     _, errors = batch.communicate(timeout=30)
-    assert batch.returncode == 130 and "goes on from here" in errors and "Traceback" not in errors
+    assert (
+        batch.returncode == 130
+        and "run the same command again to resume" in errors
+        and "Traceback" not in errors
+    )
     done = [entry["out"] for entry in entries(out)]
     assert 3 <= len(done) < 200 and {entry["status"] for entry in entries(out)} == {"done"}
     assert sorted(done) == sorted(path.name for path in out.glob("*.png")), (

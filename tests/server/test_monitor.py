@@ -18,7 +18,8 @@ import yaml
 
 from benchmarks.openai_server import openai_server
 from retouch.launcher.server import HOST, ROOT, free_port
-from retouch_clients import monitor
+from retouch_clients.monitor.processes import running
+from retouch_clients.monitor.tools import Tool, prometheus
 
 BOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "retouch.json").read_text())
 QUERIES = [
@@ -124,14 +125,14 @@ def asked(server, client, photo, exposed, door, tmp_path_factory):
     ):
         job["static_configs"] = [{"targets": [target]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(scrape))
-    tool = monitor.prometheus(port)
+    tool = prometheus(port)
     command = [
         tool.command[0],
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={HOST}:{port}",
     ]
-    with monitor.running([monitor.Tool("Prometheus", tool.page, command)]):
+    with running([Tool("Prometheus", tool.page, command)]):
         end = time.monotonic() + 8
         while time.monotonic() < end:
             client.edit_one(photo, "make the red circle blue", steps=4, previews=2)

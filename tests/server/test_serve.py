@@ -166,7 +166,7 @@ def test_a_dead_stub_ends_the_server_at_once_and_it_starts_again(serve, photo):
             assert seconds < 10, "5 s on a machine with nothing else to do, and as long again"
         server.wait_ready()
         assert server.grpc == url and Retouch(url).edit_one(photo, "make it blue", seed=1).final
-    assert server.output.count("has stopped by itself") == 3
+    assert server.output.count("has stopped unexpectedly") == 3
     server.process.send_signal(signal.SIGTERM)
     assert server.ended() == 0
 

@@ -17,7 +17,7 @@ from processes import until
 from retouch.client import Retouch
 from retouch.imaging import images
 from retouch.launcher.server import HOST, ROOT, free_port
-from retouch_clients.web.examples import examples
+from retouch_clients.shipped_checkpoint.examples import examples
 from retouch_clients.web.serving import Options, served
 
 playwright = pytest.importorskip(
@@ -196,7 +196,7 @@ def test_a_picture_is_edited_as_the_client_does(tab, client, photo):
     result = downloaded(tab)
     assert result == expected(client, photo) != photo
     np.testing.assert_array_equal(shown(tab, "#compare"), images.decode(photo))
-    account = tab.locator("#account")
+    account = tab.locator("#details")
     for part in (
         "Make the red circle blue.",
         "of the picture may change",
@@ -336,10 +336,10 @@ def test_a_refresh_and_a_way_back_keep_picture_and_turns(tab, photo):
     expect(turns(tab)).to_have_count(2)
     assert downloaded(tab) == result
     tab.locator("#undo").click()
-    expect(status_line(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text("This is the original picture", timeout=EVENTUALLY)
     tab.goto("about:blank")
     tab.go_back()
-    expect(status_line(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
+    expect(status_line(tab)).to_contain_text("This is the original picture", timeout=EVENTUALLY)
     expect(turns(tab)).to_have_count(2)
     assert downloaded(tab) == photo
     other = tab.context.new_page()
@@ -501,12 +501,12 @@ def test_turns_are_chosen_in_an_edit(tab, photo, server):
         ask(tab, "remove the blue square")
         expect(tab.locator("#stop")).to_be_visible(timeout=EVENTUALLY)
         tab.locator("#undo").dispatch_event("click")
-        expect(status_line(tab)).to_contain_text("This is where you began", timeout=EVENTUALLY)
+        expect(status_line(tab)).to_contain_text("This is the original picture", timeout=EVENTUALLY)
     settled(server)
     expect(tab.locator("#edit")).to_be_visible()
     expect(turns(tab)).to_have_count(2)
     assert downloaded(tab) == photo
-    expect(status_line(tab)).to_contain_text("This is where you began")
+    expect(status_line(tab)).to_contain_text("This is the original picture")
 
 
 def test_a_closed_tab_frees_its_slot(tabs, photo, server):

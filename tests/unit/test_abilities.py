@@ -16,10 +16,10 @@ from pictures import file_of, scene
 from retouch.api.response import EditAnswer, EditInfo, Operation
 from retouch.artifacts.manifest import Manifest
 from retouch.launcher.server import ROOT
-from retouch_clients import abilities
-from retouch_clients.abilities import HEADS, SHIPPED, Abilities
+from retouch_clients.cli.edit_report import report
 from retouch_clients.commands.edit import edit
-from retouch_clients.terminal import report
+from retouch_clients.shipped_checkpoint import abilities
+from retouch_clients.shipped_checkpoint.abilities import HEADS, SHIPPED, Abilities
 from retouch_clients.web import html
 from retouch_clients.web.turns import History, Turn
 from retouch_export.staleness import checkpoint_digest
@@ -79,14 +79,14 @@ def test_every_word_of_the_heads_is_there():
         fields["target_colour"] == fields["value_colour"]
         and fields["value_kind"] == fields["target_kind"]
     )
-    assert "does not refuse" in told
+    assert "does not reject" in told
 
 
 def test_other_heads_have_other_words(other):
     first, second, third, _ = Abilities.of(other).sentences()
     assert (
         "cats in mauve and teal" in first
-        and "remove or tint a shape, with at most one change a sentence" in second
+        and "remove or tint a shape, with at most one change per instruction" in second
     )
     assert "background" not in second and third == "Its size is tiny, its places left and right."
 
@@ -125,11 +125,11 @@ def test_an_answer_of_another_checkpoint_does_not(checkpoint):
     "checkpoint, sentence",
     [
         (SHIPPED_DIGEST[:12], "Nothing of this sentence was understood."),
-        ("0123456789ab", "takes a sentence as a whole"),
+        ("0123456789ab", "does not report operations"),
     ],
 )
 def test_the_page_tells_of_a_sentence_without_operations(checkpoint, sentence):
-    assert sentence in html.account(Turn(b"", "x", info_of(checkpoint)))
+    assert sentence in html.details(Turn(b"", "x", info_of(checkpoint)))
 
 
 def test_without_the_checkpoint_nothing_is_told(tmp_path, monkeypatch):
@@ -176,10 +176,10 @@ def test_the_page_tells_it_where_the_server_has_it(page_app, place, monkeypatch)
             return False
 
     app.edits._client = Absent()
-    update = asyncio.run(app.opened({app.page.token: ""}, SimpleNamespace(session_hash="tab")))[
-        app.page.abilities
-    ]
-    assert update["visible"] == shown and ("does not refuse" in update["value"]) == shown
+    update = asyncio.run(
+        app.tabs.opened({app.page.token: ""}, SimpleNamespace(session_hash="tab"))
+    )[app.page.abilities]
+    assert update["visible"] == shown and ("does not reject" in update["value"]) == shown
 
 
 @pytest.mark.parametrize("checkpoint", [SHIPPED_DIGEST[:12], *OTHERS.values()])
@@ -194,7 +194,9 @@ def test_an_edit_shows_the_page_which_checkpoint_it_is(page_app, checkpoint, mon
 
     async def final():
         app.edits._client = Quick()
-        return [update async for update in app._answers(History.of(photo), "x", {}, "tab")][-1]
+        return [update async for update in app.editing.answers(History.of(photo), "x", {}, "tab")][
+            -1
+        ]
 
     assert asyncio.run(final())[app.page.abilities]["visible"] == (
         checkpoint == SHIPPED_DIGEST[:12]

@@ -204,7 +204,7 @@ def test_a_format_that_is_asked_for_may_have_any_name_without_a_suffix(photos, o
         ("b.tiff", {}, "must end in .png, .jpg, .jpeg or .webp"),
         ("b", {}, "must end in .png"),
         ("b.gif", {"format": "png"}, "must end in .png"),
-        ("b.jpg", {"format": "webp"}, "is a name for jpeg"),
+        ("b.jpg", {"format": "webp"}, "is a jpeg file name"),
         ("-", {}, "a batch writes files"),
     ],
 )
@@ -233,7 +233,7 @@ def test_a_sentence_may_hold_what_breaks_lines_elsewhere(photos, tmp_path):
     (photos / "list.jsonl").write_text(line + "\r\n", encoding="utf-8")
     jobs = jobs_of_list(photos / "list.jsonl", PLAIN)
     do(jobs, tmp_path / "out", Client())
-    assert do(jobs, tmp_path / "out", Client()).before == 1, "the journal knows it again"
+    assert do(jobs, tmp_path / "out", Client()).done_before == 1, "the journal knows it again"
 
 
 # -- what is done ----------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ def test_all_are_edited_some_at_a_time(photos, tmp_path):
     client = Client(pause=0.02)
     jobs = jobs_of_folder(photos, "make it blue", PLAIN)
     found = do(jobs, tmp_path / "out", client, workers=2)
-    assert (found.done, found.before, found.failed, client.most) == (3, 0, [], 2)
+    assert (found.done, found.done_before, found.failed, client.most) == (3, 0, [], 2)
     assert (tmp_path / "out" / "a.png").read_bytes() == b"edited a.jpg"
     assert sorted(entry["out"] for entry in entries(tmp_path / "out")) == [
         "a.png",
@@ -266,7 +266,7 @@ def test_what_is_done_is_not_done_again(photos, tmp_path):
     jobs = jobs_of_folder(photos, "make it blue", PLAIN)
     do(jobs, tmp_path / "out", Client())
     again = Client()
-    assert do(jobs, tmp_path / "out", again).before == 3 and again.seen == []
+    assert do(jobs, tmp_path / "out", again).done_before == 3 and again.seen == []
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_what_has_changed_is_another_edit(photos, tmp_path, change):
     do([first, *others], tmp_path / "out", Client())
     again = Client()
     found = do([change(first), *others], tmp_path / "out", again, force=True)
-    assert (found.done, found.before) == (1, 2)
+    assert (found.done, found.done_before) == (1, 2)
 
 
 def test_a_changed_image_and_a_lost_result_are_done_again(photos, tmp_path):
@@ -293,7 +293,7 @@ def test_a_changed_image_and_a_lost_result_are_done_again(photos, tmp_path):
     (photos / "a.jpg").write_bytes(b"another picture")
     (tmp_path / "out" / "b.png").unlink()
     again = Client()
-    assert do(jobs, tmp_path / "out", again, force=True).before == 1
+    assert do(jobs, tmp_path / "out", again, force=True).done_before == 1
     assert {image for image, *_ in again.seen} == {b"another picture", b"b.png"}
 
 
@@ -330,7 +330,7 @@ def test_a_server_that_is_away_ends_the_batch(photos, tmp_path):
     with pytest.raises(RequestError, match="no server answers"):
         do(jobs, tmp_path / "out", Client({b"b.png": away}), workers=1)
     assert [entry["status"] for entry in entries(tmp_path / "out")] == ["done", "failed"]
-    assert do(jobs, tmp_path / "out", Client()).before == 1
+    assert do(jobs, tmp_path / "out", Client()).done_before == 1
 
 
 def test_a_batch_that_is_stopped_goes_on(photos, tmp_path):
@@ -351,7 +351,7 @@ def test_a_batch_that_is_stopped_goes_on(photos, tmp_path):
     with Journal(tmp_path / "out") as journal:
         asyncio.run(stopped(journal))
     found = do(jobs, tmp_path / "out", Client())
-    assert (found.done, found.before) == (2, 1)
+    assert (found.done, found.done_before) == (2, 1)
 
 
 # -- the journal -----------------------------------------------------------------------------------
@@ -401,14 +401,14 @@ def test_another_batchs_results_are_kept(photos, tmp_path, sentence, change):
     client = Client()
     other = jobs_of_folder(photos, sentence, PLAIN | change)
     found = do(other, tmp_path / "out", client)
-    assert (found.done, found.before, len(found.failed), client.seen) == (0, 0, 3, [])
+    assert (found.done, found.done_before, len(found.failed), client.seen) == (0, 0, 3, [])
     assert all("add --force" in str(failure) for _, failure in found.failed)
     assert before == {
         path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")
     }
     assert do(other, tmp_path / "out", Client(), force=True).done == 3
-    assert do(other, tmp_path / "out", Client()).before == 3
-    assert do(first, tmp_path / "out", Client()).before == 0, (
+    assert do(other, tmp_path / "out", Client()).done_before == 3
+    assert do(first, tmp_path / "out", Client()).done_before == 0, (
         "what was overwritten is not done any more"
     )
 
@@ -493,7 +493,7 @@ def test_the_images_own_folder_is_no_place_for_results(photos):
     result = batch(photos, "make it blue", "-o", photos)
     assert (
         result.exit_code == 2
-        and "holds the images themselves" in result.stderr
+        and "is the folder of the images" in result.stderr
         and not (photos / NAME).exists()
     )
 
@@ -504,7 +504,7 @@ def test_either_a_folder_or_a_list(photos, tmp_path):
         result = batch(*arguments, "-o", tmp_path / "out")
         assert result.exit_code == 2 and "either FOLDER and INSTRUCTION, or --list" in result.stderr
     (tmp_path / "empty").mkdir()
-    assert "holds no images" in batch(tmp_path / "empty", "x", "-o", tmp_path / "out").stderr
+    assert "contains no images" in batch(tmp_path / "empty", "x", "-o", tmp_path / "out").stderr
 
 
 def test_the_command_says_what_failed(photos, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from retouch.api.fields import FIELDS
 from retouch.api.request import EditRequest
 from retouch.api.triton_errors import read_error
 from retouch.client import codec
-from retouch_clients.demo import sheet
+from retouch_clients.demo.contact_sheet import side_by_side
 
 
 def test_every_input_is_sent_with_its_shape():
@@ -73,7 +73,7 @@ def test_what_is_no_address_is_told(kind, url):
 
 
 def test_the_sheet_holds_all_pictures():
-    paper = sheet("title", ["before", "after"], [file_of(scene()), file_of(scene(160, 96))])
+    paper = side_by_side("title", ["before", "after"], [file_of(scene()), file_of(scene(160, 96))])
     assert paper.height > 256 and paper.width > 2 * 256 and np.asarray(paper).std() > 10
 
 

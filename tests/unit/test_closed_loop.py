@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from retouch.api.errors import RequestError
 from retouch.api.response import EditAnswer, EditInfo
 from retouch.imaging import images
-from retouch_clients.closed_loop import Measured, draw, measure
+from retouch_clients.bench.closed_loop import Measured, draw, measure
 from retouch_clients.command import retouch
 
 
@@ -67,9 +67,9 @@ def test_what_is_measured():
         [["preview", "preview", "final"], ["final"], [late], [later], ["preview", "final"]]
     )
     measured = asyncio.run(measure(client, [draw(each) for each in range(5)], 2, {}))
-    assert (len(measured.whole), len(measured.first), client.most) == (3, 2, 2)
+    assert (len(measured.total), len(measured.first_preview), client.most) == (3, 2, 2)
     assert measured.refused == {"DEADLINE_MS 60 cannot be met": 2}
-    assert max(measured.first) < max(measured.whole) <= measured.seconds
+    assert max(measured.first_preview) < max(measured.total) <= measured.seconds
     assert measured.throughput == 3 / measured.seconds
 
 
@@ -147,4 +147,4 @@ def test_the_command_fails_where_all_were_refused(monkeypatch):
         retouch, ["bench", "--count", "2", "--concurrency", "1", "--warm-up", "1"]
     )
     assert result.exit_code == 4 and "2 × Exceeds maximum queue size" in result.stdout
-    assert "every edit was refused" in result.stderr
+    assert "every edit was rejected" in result.stderr

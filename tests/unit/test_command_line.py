@@ -24,11 +24,11 @@ from retouch.api.errors import RequestError
 from retouch.api.response import EditAnswer, EditInfo, Operation
 from retouch.client import Retouch
 from retouch.launcher.server import ROOT, ServerError, free_port
+from retouch_clients.addresses.server_url import protocol_hint
+from retouch_clients.cli.exit_codes import Exit
+from retouch_clients.cli.output_files import format_of
 from retouch_clients.command import retouch
 from retouch_clients.edit_options import read_files, request_options, suffix_of
-from retouch_clients.exit_codes import Exit
-from retouch_clients.output import format_of
-from retouch_clients.server_url import protocol_hint
 
 
 def invoke(*arguments, **options):
@@ -268,7 +268,7 @@ def test_the_demos_sentence_is_no_markup(editing, photo_file, tmp_path, monkeypa
     def server(log):
         yield SimpleNamespace(grpc=1)
 
-    monkeypatch.setattr("retouch_clients.demo.Server", server)
+    monkeypatch.setattr("retouch_clients.demo.run.Server", server)
     editing.does(dataclasses.replace(FINAL, image=photo_file.read_bytes()))
     result = invoke(
         "demo",
@@ -302,9 +302,9 @@ def test_a_name_says_the_format():
         (("-o", "out.tiff"), "must end in .png, .jpg, .jpeg or .webp"),
         (("-o", "out"), "must end in .png"),
         (("-o", "out.avif", "--format", "png"), "must end in .png"),
-        (("-o", "out.jpg", "--format", "webp"), "a name for jpeg"),
-        (("-o", "-", "--json"), "leaves no place for --json"),
-        (("-o", "-", "--save-previews"), "leaves no place"),
+        (("-o", "out.jpg", "--format", "webp"), "a jpeg file name"),
+        (("-o", "-", "--json"), "cannot be combined with --json"),
+        (("-o", "-", "--save-previews"), "cannot be combined with"),
     ],
 )
 def test_a_result_whose_name_says_no_format_is_a_wrong_call(
@@ -520,8 +520,8 @@ def test_a_scheme_chooses_the_protocol(
     [
         (("--url", "https://a:1"), "https is not supported"),
         (("--url", "grpcs://a:1"), "grpcs is not supported"),
-        (("--url", "ftp://a:1"), "ftp is unknown"),
-        (("--url", "grpc://a:1", "--http"), "disagree"),
+        (("--url", "ftp://a:1"), "unknown scheme ftp"),
+        (("--url", "grpc://a:1", "--http"), "contradict each other"),
     ],
 )
 def test_a_scheme_that_is_not_spoken_is_told(photo_file, arguments, words):
@@ -548,7 +548,7 @@ def test_the_other_protocols_port_is_told():
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
     url = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
-    assert protocol_hint(url, use_http=True).startswith(f"{url} is a gRPC port; leave out --http")
+    assert protocol_hint(url, use_http=True).startswith(f"{url} is a gRPC port; remove --http")
     assert protocol_hint(url, use_http=False) == ""
     server.stop(0)
     assert protocol_hint(f"127.0.0.1:{free_port()}", use_http=True) == ""
@@ -603,3 +603,23 @@ def test_what_a_shell_is_told():
         [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True
     )
     assert done.stdout.split() == ["plain,batch"]
+
+
+@pytest.mark.parametrize("name", ["profile", "calibrate"])
+def test_a_step_is_profiled_under_the_former_name_too(name, monkeypatch):
+    measured = []
+
+    def profile(repository, lane, runner):
+        measured.append((lane, runner))
+        return repository / "cost.json"
+
+    monkeypatch.setattr("retouch_clients.profiling.step_profile.profile", profile)
+    result = invoke(name, "--precision", "bf16", "--precision", "fp8", "--runner", "torch")
+    assert result.exit_code == 0 and measured == [("bf16", "torch"), ("fp8", "torch")]
+    assert result.stdout == "wrote cost.json of bf16\nwrote cost.json of fp8\n"
+    assert ("is now called `retouch profile`" in result.stderr) == (name == "calibrate")
+
+
+def test_the_help_lists_the_new_name_alone():
+    commands = invoke("--help").stdout.split("Commands:")[1].split()
+    assert "profile" in commands and "calibrate" not in commands and "calibrate-data" in commands

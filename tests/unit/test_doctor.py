@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from retouch.artifacts.manifest import Manifest
 from retouch.launcher.server import HOST, free_port
-from retouch_clients import doctor
 from retouch_clients.command import retouch
+from retouch_clients.doctor import checks, machine, packages, server
+from retouch_clients.doctor.check import Check, installed_version
 
 
 def find(checks, words):
@@ -24,11 +25,11 @@ def find(checks, words):
 def test_packages_that_are_not_as_pinned_are_named(tmp_path):
     pins = tmp_path / "requirements.txt"
     pins.write_text(
-        f"# pinned\nclick=={doctor._version('click')}\npillow==1.2.3\nno-such-package==4.5\n"
+        f"# pinned\nclick=={installed_version('click')}\npillow==1.2.3\nno-such-package==4.5\n"
     )
-    check = find(doctor.packages(pins), "requirements.txt")
+    check = find(packages.packages(pins), "requirements.txt")
     assert not check.good and not check.optional and check.what.startswith("1 of 3")
-    assert f"pillow {doctor._version('pillow')}, pinned 1.2.3" in check.advice
+    assert f"pillow {installed_version('pillow')}, pinned 1.2.3" in check.advice
     assert "no-such-package is missing" in check.advice
     assert "click" not in check.advice
 
@@ -37,21 +38,21 @@ def test_pins_of_other_pythons_are_left_out(tmp_path):
     (tmp_path / "requirements.txt").write_text(
         "a==1 ; python_full_version < '3.0'\na==2 ; python_full_version >= '3.0'\nb==3\n"
     )
-    assert dict(doctor.pins_of(tmp_path / "requirements.txt")) == {"a": "2", "b": "3"}
+    assert dict(packages.pins_of(tmp_path / "requirements.txt")) == {"a": "2", "b": "3"}
 
 
 def test_a_local_build_is_its_release():
     assert (
-        doctor._same("2.13.0+cpu", "2.13.0")
-        and not doctor._same("2.13.1", "2.13.0")
-        and not doctor._same(None, "1")
+        packages.is_same_release("2.13.0+cpu", "2.13.0")
+        and not packages.is_same_release("2.13.1", "2.13.0")
+        and not packages.is_same_release(None, "1")
     )
 
 
 def test_numpy_2_breaks_the_rule(monkeypatch):
     for version, good in (("2.1.0", False), (None, False), ("1.26.4", True)):
-        monkeypatch.setattr(doctor, "_version", lambda name, version=version: version)
-        check = find(doctor.numpy_version(), "numpy")
+        monkeypatch.setattr(packages, "installed_version", lambda name, version=version: version)
+        check = find(packages.numpy_version(), "numpy")
         assert check.good is good and "numpy < 2" in check.advice
 
 
@@ -75,32 +76,32 @@ def test_artifacts_that_are_missing_or_damaged(tmp_path):
         )
         if name == "connector":
             (folder / "model.onnx").write_bytes(b"")
-    checks = list(doctor.artifacts(tmp_path))
-    assert find(checks, "connector").good
+    found = list(server.artifacts(tmp_path))
+    assert find(found, "connector").good
     assert (
-        "lacks model.onnx" in find(checks, "vae_decoder").advice
-        and not find(checks, "vae_decoder").good
+        "model.onnx is missing" in find(found, "vae_decoder").advice
+        and not find(found, "vae_decoder").good
     )
-    assert "damaged" in find(checks, "denoiser_bf16").advice
-    assert not find(checks, "lane fp8").good and find(checks, "lane fp8").optional
+    assert "damaged" in find(found, "denoiser_bf16").advice
+    assert not find(found, "lane fp8").good and find(found, "lane fp8").optional
 
 
 def test_a_port_that_another_program_has(monkeypatch):
     with socket.socket() as other:
         other.bind((HOST, 0))
         other.listen()
-        monkeypatch.setattr(doctor, "PORTS", {"HTTP": other.getsockname()[1], "gRPC": free_port()})
-        away, http, grpc = doctor.server(f"{HOST}:{free_port()}", http=False)
+        monkeypatch.setattr(server, "PORTS", {"HTTP": other.getsockname()[1], "gRPC": free_port()})
+        away, http, grpc = server.server(f"{HOST}:{free_port()}", http=False)
     assert not away.good and away.optional and "retouch serve" in away.advice
     assert not http.good and "--http-port 0" in http.advice and grpc.good
 
 
 def test_what_is_optional_does_not_count(monkeypatch):
-    good = doctor.Check(True, "one")
-    bad = doctor.Check(False, "two", "mend it")
-    spare = doctor.Check(False, "three", "or not", optional=True)
+    good = Check(True, "one")
+    bad = Check(False, "two", "mend it")
+    spare = Check(False, "three", "or not", optional=True)
     for found, code in (([good, spare], 0), ([good, bad, spare], 1)):
-        monkeypatch.setattr(doctor, "checks", lambda url, http, found=found: iter(found))
+        monkeypatch.setattr(checks, "checks", lambda url, http, found=found: iter(found))
         result = CliRunner().invoke(retouch, ["doctor"])
         assert (
             result.exit_code == code
@@ -111,8 +112,8 @@ def test_what_is_optional_does_not_count(monkeypatch):
 
 
 def test_what_is_told_is_no_markup(monkeypatch):
-    check = doctor.Check(False, "one [/red]", "see [two]", optional=True)
-    monkeypatch.setattr(doctor, "checks", lambda url, http: iter([check]))
+    check = Check(False, "one [/red]", "see [two]", optional=True)
+    monkeypatch.setattr(checks, "checks", lambda url, http: iter([check]))
     assert "--  one [/red]: see [two]" in CliRunner().invoke(retouch, ["doctor"]).output
 
 
@@ -129,7 +130,7 @@ def test_a_gpu_is_looked_for(tmp_path, monkeypatch, smi, what):
     program.write_text(f"#!/bin/sh\n{smi}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = list(doctor.gpu())
+    found = list(machine.gpu())
     assert find(found, what).good == what.startswith("GPU") and all(
         check.optional for check in found
     )
@@ -145,21 +146,21 @@ def test_docker_is_looked_for(tmp_path, monkeypatch, script, good, words):
         (tmp_path / "docker").write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    check = find(doctor.extras(), "docker")
+    check = find(machine.optional_programs(), "docker")
     assert check.good is good and check.optional and words in check.advice
 
 
 @pytest.mark.parametrize("limit, good", [(64, False), (1023, False), (1024, True), (-1, True)])
 def test_too_few_open_files_are_told(monkeypatch, limit, good):
-    monkeypatch.setattr(doctor.resource, "getrlimit", lambda kind: (limit, limit))
-    check = find(doctor.machine(), "files may be open")
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda kind: (limit, limit))
+    check = find(machine.machine(), "files may be open")
     assert check.good is good and not check.optional and "ulimit -n 1024" in check.advice
 
 
 @pytest.mark.parametrize("free_mb, good", [(3, False), (499, False), (5000, True)])
 def test_too_little_disk_space_is_told(monkeypatch, free_mb, good):
     monkeypatch.setattr(
-        doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=free_mb * 2**20)
+        machine.shutil, "disk_usage", lambda path: SimpleNamespace(free=free_mb * 2**20)
     )
-    check = find(doctor.machine(), "disk space")
+    check = find(machine.machine(), "disk space")
     assert check.good is good and check.what.startswith(f"{free_mb} MB")

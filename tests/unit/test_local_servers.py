@@ -14,7 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from retouch.launcher.server import HOST, free_port
-from retouch_clients import find_server, local_servers
+from retouch_clients.addresses import local_servers
+from retouch_clients.addresses import server_options as find_server
 
 USUAL = f"{HOST}:8001"
 

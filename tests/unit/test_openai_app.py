@@ -148,7 +148,7 @@ def test_a_model_is_a_lane():
     refused(sent(doors, model="retouch-fp8", quality="low"), 400, "quality", "invalid_value")
     for model in ("retouch-fp4", "gpt-image-9", "retouch-", "fp8"):
         message = refused(sent(doors, model=model), 404, "model", "model_not_found")
-        assert "there are retouch, retouch-bf16, retouch-fp8" in message
+        assert "available: retouch, retouch-bf16, retouch-fp8" in message
 
 
 def test_models_are_listed():
@@ -267,13 +267,13 @@ def test_the_first_image_is_edited_and_others_are_references():
 @pytest.mark.parametrize(
     "image, words",
     [
-        ("https://example.org/a.png", "fetches no URLs"),
-        ("HTTP://example.org/a.png", "fetches no URLs"),
+        ("https://example.org/a.png", "does not fetch URLs"),
+        ("HTTP://example.org/a.png", "does not fetch URLs"),
         ("data:text/plain,hello", "data: URL"),
         ("data:image/png,abc", "data: URL"),
         ("!!", "not base64"),
-        ({"file_id": "file-1"}, "no files are kept"),
-        ({"image_url": "x", "y": 1}, "nothing else"),
+        ({"file_id": "file-1"}, "no files are stored"),
+        ({"image_url": "x", "y": 1}, "no other field"),
         (7, "base64"),
         ({"image_url": 7}, "base64"),
         (text(b"hello"), "not a picture file"),
@@ -504,7 +504,7 @@ def test_readiness():
 def test_a_port_that_is_taken():
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(ServerError, match="choose another by --port"),
+        pytest.raises(ServerError, match="choose another port with --port"),
     ):
         serve("127.0.0.1:1", Options(taken.getsockname()[1]))
 

@@ -105,7 +105,7 @@ def test_guidance_without_use_is_told():
     """The fake doors' INFO says 0.0, as that of a checkpoint without use for it does."""
     answer = page().post(EDITS, json={**BODY, "guidance": 2.5})
     assert answer.headers["retouch-ignored"] == "guidance"
-    assert "no use" in answer.json()["data"][0]["retouch"]["ignored"]["guidance"]
+    assert "does not use it" in answer.json()["data"][0]["retouch"]["ignored"]["guidance"]
     assert "retouch-ignored" not in page().post(EDITS, json={**BODY, "guidance": 0}).headers
 
 

@@ -146,7 +146,7 @@ def test_what_is_no_http_has_openais_shape(server, data):
     answer = server.exchange(data)
     assert (
         status_of(answer) == 400
-        and error_of(answer)["message"] == "This is no whole HTTP/1.1 request."
+        and error_of(answer)["message"] == "This is not a complete HTTP/1.1 request."
     )
 
 
@@ -185,13 +185,13 @@ def trickle_byte(connection: socket.socket) -> bool:
 )
 def test_a_body_that_ends_before_its_length(server, body, kind):
     answer = server.exchange(post(body, kind, length=1000), half_close=True)
-    assert status_of(answer) == 400 and "cut" in error_of(answer)["message"]
+    assert status_of(answer) == 400 and "truncated" in error_of(answer)["message"]
 
 
 def test_a_chunked_body_that_ends_early(server):
     head = post(b"", JSON).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
     answer = server.exchange(head + b"ff\r\n{", half_close=True)
-    assert status_of(answer) == 400 and "cut" in error_of(answer)["message"]
+    assert status_of(answer) == 400 and "truncated" in error_of(answer)["message"]
 
 
 def test_idle_connections_are_kept_and_clients_told(server):

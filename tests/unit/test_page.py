@@ -15,12 +15,12 @@ from pictures import file_of, scene
 from retouch.api.errors import Cancelled, RequestError
 from retouch.api.response import EditAnswer, EditInfo, Operation, Region
 from retouch.imaging import images
-from retouch_clients.web import html, picture, text
-from retouch_clients.web.editing import Dropped, Edits
-from retouch_clients.web.examples import examples
-from retouch_clients.web.kept_turns import SECONDS, KeptTurns
+from retouch_clients.shipped_checkpoint.examples import examples
+from retouch_clients.web import html, page_images, text
 from retouch_clients.web.mask import is_painted, mask_file
-from retouch_clients.web.serving import FOLDER
+from retouch_clients.web.running_edits import Dropped, RunningEdits
+from retouch_clients.web.serving import FOLDER_VARIABLE
+from retouch_clients.web.turn_store import SECONDS, TurnStore
 from retouch_clients.web.turns import MOST, History, Turn
 
 INFO = EditInfo(
@@ -92,16 +92,18 @@ def test_what_is_painted_is_white_at_the_size_of_the_picture():
 
 def test_the_region_is_seen_over_the_source():
     source = scene()
-    drawn = np.asarray(picture.outlined(file_of(source), INFO.region, INFO.operations))
+    drawn = np.asarray(page_images.outlined(file_of(source), INFO.region, INFO.operations))
     assert drawn.shape == (768, 768, 3)
     wide = images.fit(source, (768, 768))
     np.testing.assert_array_equal(
         drawn[340:370, 340:370], wide[340:370, 340:370]
     )  # may change: as it is
     assert (drawn[500:, 500:] > wide[500:, 500:]).all(), "the rest is pale"
-    assert (drawn == picture.ALLOWED).all(-1).any() and (drawn == picture.TARGET).all(-1).any()
-    whole = picture.outlined(file_of(source), Region((0, 0, 0, 0), 0.0), [])
-    assert not (np.asarray(whole) == picture.ALLOWED).all(-1).any()
+    assert (drawn == page_images.ALLOWED).all(-1).any() and (drawn == page_images.TARGET).all(
+        -1
+    ).any()
+    whole = page_images.outlined(file_of(source), Region((0, 0, 0, 0), 0.0), [])
+    assert not (np.asarray(whole) == page_images.ALLOWED).all(-1).any()
 
 
 @pytest.mark.parametrize(
@@ -117,14 +119,14 @@ def test_the_region_is_seen_over_the_source():
 def test_a_picture_file_has_the_usual_suffix(name, options, suffix):
     photo = file_of(scene(), name, **options)
     assert Image.open(io.BytesIO(photo)).format == name, "the case is what it says"
-    assert picture.suffix_of(photo) == suffix
+    assert page_images.suffix_of(photo) == suffix
 
 
 def test_previews_have_the_shape_of_the_source():
     preview = file_of(scene(32, 32))
-    assert picture.shaped(preview, (60, 200)).size == (200, 60)
-    assert picture.shaped(preview, (3000, 1500)).size == (384, 768)
-    assert picture.shrunk(file_of(scene(300, 100)), 150).size == (150, 50)
+    assert page_images.shaped(preview, (60, 200)).size == (200, 60)
+    assert page_images.shaped(preview, (3000, 1500)).size == (384, 768)
+    assert page_images.shrunk(file_of(scene(300, 100)), 150).size == (150, 50)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_what_was_understood_is_told_in_sentences(operation, sentence):
 
 def test_the_account_tells_all_and_escapes_it():
     turn = Turn(b"", "x", dataclasses.replace(INFO, lane_reason="<script>"))
-    told = html.account(turn)
+    told = html.details(turn)
     for part in (
         "Make the red circle blue",
         "25% of the picture",
@@ -161,7 +163,7 @@ def test_the_account_tells_all_and_escapes_it():
         "other",
         "total",
     ]
-    assert "will stand here" in html.account(None) == html.account(Turn(b""))
+    assert "will appear here" in html.details(None) == html.details(Turn(b""))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_what_went_wrong_is_told_with_the_next_step(failure, running, parts):
 def test_examples_are_pictures_with_sentences():
     found = examples()
     assert len(found) >= 4 and all(each.instruction for each in found)
-    assert all(picture.size_of(each.picture.read_bytes()) for each in found)
+    assert all(page_images.size_of(each.image.read_bytes()) for each in found)
 
 
 class Slow:
@@ -229,7 +231,7 @@ def beside(check):
     """Runs `check(edits, client)` in a loop."""
 
     async def run():
-        edits = Edits("")
+        edits = RunningEdits("")
         edits._client = Slow()
         await check(edits, edits._client)
         await asyncio.sleep(0)
@@ -326,7 +328,7 @@ PHOTO = file_of(scene())
 def app(monkeypatch, tmp_path):
     from retouch_clients.web.app import App  # takes seconds, in every worker that collects tests
 
-    monkeypatch.setenv(FOLDER, str(tmp_path / "kept"))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "kept"))
     return App("127.0.0.1:1")
 
 
@@ -346,15 +348,18 @@ def file(tmp_path):
 
 TURNS = History.of(PHOTO).added(PHOTO, "a", INFO)
 CHOICES = {  # what is done in an edit, and the picture that is there then
-    "drop": (lambda app, file: app.dropped({app.page.photo: file}, TAB), file_of(scene(160, 96))),
-    "example": (
-        lambda app, _: app.chosen(SimpleNamespace(index=0), TAB),
-        examples()[0].picture.read_bytes(),
+    "drop": (
+        lambda app, file: app.images.uploaded({app.page.photo: file}, TAB),
+        file_of(scene(160, 96)),
     ),
-    "clear": (lambda app, _: app.cleared(TAB), None),
-    "undo": (lambda app, _: app.undone(TURNS, TAB), PHOTO),
-    "redo": (lambda app, _: app.redone(TURNS.undone(), TAB), PHOTO),
-    "turn": (lambda app, _: app.moved(TURNS, SimpleNamespace(index=0), TAB), PHOTO),
+    "example": (
+        lambda app, _: app.images.example_selected(SimpleNamespace(index=0), TAB),
+        examples()[0].image.read_bytes(),
+    ),
+    "clear": (lambda app, _: app.images.cleared(TAB), None),
+    "undo": (lambda app, _: app.turns.undone(TURNS, TAB), PHOTO),
+    "redo": (lambda app, _: app.turns.redone(TURNS.undone(), TAB), PHOTO),
+    "turn": (lambda app, _: app.turns.selected(TURNS, SimpleNamespace(index=0), TAB), PHOTO),
 }
 
 
@@ -362,14 +367,14 @@ CHOICES = {  # what is done in an edit, and the picture that is there then
 def test_what_is_chosen_in_an_edit_stays(app, unchanged, file, choice):
     choose, image = CHOICES[choice]
     page = app.page
-    asked = {each: each.value for each in app._asked()} | {
+    asked = {each: each.value for each in app.page.edit_inputs()} | {
         page.history: TURNS,
         page.instruction: "x",
     }
 
     async def run():
         app.edits._client = Slow()
-        shown = app.edited(asked, TAB)
+        shown = app.editing.edited(asked, TAB)
         assert (await anext(shown))[page.stop]["visible"] and "Step 1" in (await anext(shown))[
             page.status
         ]
@@ -387,9 +392,9 @@ def test_what_is_chosen_in_an_edit_stays(app, unchanged, file, choice):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda app: app.undone(None, TAB),
-        lambda app: app.redone(None, TAB),
-        lambda app: app.moved(None, SimpleNamespace(index=1), TAB),
+        lambda app: app.turns.undone(None, TAB),
+        lambda app: app.turns.redone(None, TAB),
+        lambda app: app.turns.selected(None, SimpleNamespace(index=1), TAB),
     ],
     ids=["undo", "redo", "turn"],
 )
@@ -397,10 +402,10 @@ def test_turns_that_are_forgotten_are_told(app, ask):
     """Gradio keeps a tab's state for a time only."""
     found = ask(app)
     assert (
-        "are forgotten" in found[app.page.status]
+        "have expired" in found[app.page.status]
         and found[app.page.photo] is found[app.page.history] is None
     )
-    assert app.framed(None) is None
+    assert app.turns.region_image(None) is None
 
 
 # -- a picture that is refused ---------------------------------------------------------------------
@@ -422,7 +427,7 @@ def toasts(monkeypatch):
 
 def refused(app, tmp_path, image, history):
     (tmp_path / "refused.png").write_bytes(image)
-    return app.dropped(
+    return app.images.uploaded(
         {app.page.photo: str(tmp_path / "refused.png"), app.page.history: history}, TAB
     )
 
@@ -449,8 +454,8 @@ def test_what_was_edited_outlasts_a_refused_picture(app, tmp_path, toasts, kind)
     with open(found[page.photo], "rb") as shown:
         assert shown.read() == PHOTO
     assert (
-        not app.shown(TURNS)[page.refusal]["visible"]
-        and not app.cleared(TAB)[page.refusal]["visible"]
+        not app.view.current_turn(TURNS)[page.refusal]["visible"]
+        and not app.images.cleared(TAB)[page.refusal]["visible"]
     )
 
 
@@ -476,14 +481,20 @@ def tab_of(name):
 
 def opened(app, tab, token=TOKEN):
     app.edits._client = Nobody()
-    return asyncio.run(app.opened({app.page.token: token}, tab_of(tab)))
+    return asyncio.run(app.tabs.opened({app.page.token: token}, tab_of(tab)))
 
 
 CHANGES = {  # what is done before a refresh, and the turns that are there again
-    "drop": (lambda app, file: app.dropped({app.page.photo: file}, tab_of("a")), [""]),
-    "example": (lambda app, _: app.chosen(SimpleNamespace(index=1), tab_of("a")), [""]),
-    "undo": (lambda app, _: app.undone(TURNS, tab_of("a")), ["", "a"]),
-    "turn": (lambda app, _: app.moved(TURNS, SimpleNamespace(index=1), tab_of("a")), ["", "a"]),
+    "drop": (lambda app, file: app.images.uploaded({app.page.photo: file}, tab_of("a")), [""]),
+    "example": (
+        lambda app, _: app.images.example_selected(SimpleNamespace(index=1), tab_of("a")),
+        [""],
+    ),
+    "undo": (lambda app, _: app.turns.undone(TURNS, tab_of("a")), ["", "a"]),
+    "turn": (
+        lambda app, _: app.turns.selected(TURNS, SimpleNamespace(index=1), tab_of("a")),
+        ["", "a"],
+    ),
 }
 
 
@@ -494,7 +505,7 @@ def test_a_refresh_keeps_picture_and_turns(app, file, change, closed):
     assert app.page.history not in opened(app, "a")
     history = do(app, file)[app.page.history]
     if closed:
-        app.left(tab_of("a"))
+        app.tabs.closed(tab_of("a"))
     again = opened(app, "b")
     assert (
         again[app.page.history] == history and [turn.instruction for turn in history.turns] == turns
@@ -508,12 +519,12 @@ def test_an_edit_is_kept_and_start_over_forgets_it(app):
     async def edit():
         app.edits._client = Slow()
         app.edits._client.let.set()
-        return [update async for update in app._answers(History.of(PHOTO), "a", {}, "a")][-1]
+        return [update async for update in app.editing.answers(History.of(PHOTO), "a", {}, "a")][-1]
 
     opened(app, "a")
     history = asyncio.run(edit())[app.page.history]
     assert opened(app, "b")[app.page.history] == history and len(history.turns) == 2
-    assert app.cleared(tab_of("b"))[app.page.history] is None
+    assert app.images.cleared(tab_of("b"))[app.page.history] is None
     assert app.page.history not in opened(app, "c")
 
 
@@ -522,25 +533,25 @@ def test_an_edit_is_kept_and_start_over_forgets_it(app):
 )
 def test_turns_are_found_by_their_token_alone(app, token):
     opened(app, "a")
-    app.undone(TURNS, tab_of("a"))
+    app.turns.undone(TURNS, tab_of("a"))
     assert app.page.history not in opened(app, "b", token)
-    app.undone(History.of(PHOTO), tab_of("b"))
+    app.turns.undone(History.of(PHOTO), tab_of("b"))
     assert opened(app, "c")[app.page.history] == TURNS.undone()
 
 
 def test_a_tab_without_a_token_keeps_nothing(app):
-    app.undone(TURNS, tab_of("a"))
-    app.cleared(tab_of("a"))
-    app.left(tab_of("a"))
+    app.turns.undone(TURNS, tab_of("a"))
+    app.images.cleared(tab_of("a"))
+    app.tabs.closed(tab_of("a"))
     assert app.page.history not in opened(app, "a")
 
 
 def test_kept_turns_are_bounded():
     now = [0.0]
-    kept = KeptTurns(tabs=3, most_bytes=100, clock=lambda: now[0])
+    kept = TurnStore(tabs=3, most_bytes=100, clock=lambda: now[0])
 
     def keep(number, size=10):
-        kept.opened(f"tab {number}", f"{number:032x}")
+        kept.open_tab(f"tab {number}", f"{number:032x}")
         kept.keep(f"tab {number}", History.of(bytes(size)))
 
     def there():
@@ -549,7 +560,7 @@ def test_kept_turns_are_bounded():
     for number in range(4):
         keep(number)
     assert there() == [1, 2, 3], "at most so many tabs"
-    kept.opened("again", f"{1:032x}")
+    kept.open_tab("again", f"{1:032x}")
     keep(4)
     assert there() == [1, 3, 4], "the one that was idle longest goes"
     keep(5, size=85)
@@ -557,7 +568,7 @@ def test_kept_turns_are_bounded():
     keep(6, size=1000)
     assert there() == [6], "one is kept, however large"
     now[0] = SECONDS + 1
-    assert kept.opened("late", f"{6:032x}") is None and there() == []
+    assert kept.open_tab("late", f"{6:032x}") is None and there() == []
 
 
 def test_the_result_is_shown_when_the_edit_has_ended(app):
@@ -573,7 +584,7 @@ def test_the_result_is_shown_when_the_edit_has_ended(app):
 
     async def run():
         app.edits._client = Lingering()
-        shown = app._answers(History.of(PHOTO), "a", {}, "tab")
+        shown = app.editing.answers(History.of(PHOTO), "a", {}, "tab")
         assert "Step 1" in (await anext(shown))[app.page.status]
         result = asyncio.ensure_future(anext(shown))
         await asyncio.sleep(0.1)

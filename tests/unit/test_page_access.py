@@ -198,7 +198,7 @@ def test_a_password_comes_from_a_file_or_the_environment(monkeypatch, tmp_path):
         (b"", "0 characters"),
         (b"short\n", "5 characters; 8 to"),
         (b"x" * (LONGEST + 9), "characters; 8 to"),
-        (b"\xff\xfe\n", "no UTF-8 text"),
+        (b"\xff\xfe\n", "not UTF-8 text"),
     ],
 )
 def test_what_is_no_password_is_refused(tmp_path, content, sentence):
@@ -213,7 +213,7 @@ def test_a_password_file_that_cannot_be_read(tmp_path, monkeypatch):
         with pytest.raises(ServerError, match="cannot be read"):
             password_from(path)
     monkeypatch.setenv(ENVIRONMENT, "short")
-    with pytest.raises(ServerError, match=f"{ENVIRONMENT} holds a password of 5"):
+    with pytest.raises(ServerError, match=f"{ENVIRONMENT} has a password of 5"):
         password_from(None)
 
 

@@ -23,6 +23,7 @@ from benchmarks.report.perf_analyzer import (
 )
 from benchmarks.report.run import Request, Run, stages
 from retouch.launcher.server import ROOT
+from retouch_clients.bench import perf_analyzer_binary
 
 RECORDED = ROOT / "tests" / "recorded"
 EXPORT = RECORDED / "perf_analyzer_stream.json"
@@ -135,17 +136,20 @@ def test_reports_that_begin_at_once_fetch_the_binary_once(monkeypatch, tmp_path)
         fetched.append(wheel)
         with zipfile.ZipFile(wheel, "w") as archive:
             archive.writestr(
-                f"tritonclient-{perf_analyzer.VERSION}.data/data/bin/perf_analyzer", bytes(1 << 22)
+                f"tritonclient-{perf_analyzer_binary.VERSION}.data/data/bin/perf_analyzer",
+                bytes(1 << 22),
             )
         return wheel
 
-    monkeypatch.setattr(perf_analyzer, "FOLDER", tmp_path / "perf_analyzer")
-    monkeypatch.setattr(perf_analyzer, "_fetch", fetch)
-    monkeypatch.setattr(perf_analyzer.sys, "platform", "linux")
-    monkeypatch.setattr(perf_analyzer.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(perf_analyzer, "LIBRARIES", {})
+    monkeypatch.setattr(perf_analyzer_binary, "FOLDER", tmp_path / "perf_analyzer")
+    monkeypatch.setattr(perf_analyzer_binary, "_fetch", fetch)
+    monkeypatch.setattr(perf_analyzer_binary.sys, "platform", "linux")
+    monkeypatch.setattr(perf_analyzer_binary.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(perf_analyzer_binary, "LIBRARIES", {})
     with ThreadPoolExecutor(8) as pool:
-        found = {each.result() for each in [pool.submit(perf_analyzer.prepare) for _ in range(8)]}
+        found = {
+            each.result() for each in [pool.submit(perf_analyzer_binary.prepare) for _ in range(8)]
+        }
     ((binary, _),) = found
     assert binary.stat().st_size == 1 << 22 and binary.stat().st_mode & 0o111
     assert len(fetched) == 1 and not fetched[0].exists(), "one, and the wheel is gone"

@@ -1,1 +1,1 @@
-"""`retouch batch`: many edits on a server, with a journal by which a stopped batch goes on."""
+"""`retouch batch`: many edits on a server, with a journal to resume a stopped batch."""

@@ -1,4 +1,4 @@
-"""What lies in a batch's folder: images, and what is skipped and why."""
+"""The images in a batch's folder, and the files that are skipped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from retouch.api.limits import IMAGE_FORMATS
 from retouch.imaging import heic
 
-SUFFIXES = {  # file names' ends by a format's name in IMAGE_FORMATS
+SUFFIXES = {  # file suffixes by format in IMAGE_FORMATS
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg"),
     "WEBP": (".webp",),
@@ -22,18 +22,13 @@ SUFFIXES = {  # file names' ends by a format's name in IMAGE_FORMATS
 }
 FORMATS = (*IMAGE_FORMATS, *["HEIC"] * heic.is_installed())
 IMAGES = tuple(dict.fromkeys(suffix for name in FORMATS for suffix in SUFFIXES.get(name, ())))
-CLUTTER = (
-    "thumbs.db",
-    "ehthumbs.db",
-    "desktop.ini",
-    "__macosx",
-    "icon\r",
-)  # what systems leave in folders
+# files that macOS and Windows create in folders
+SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r")
 
 
 @dataclass
 class Listing:
-    """The images by name; the names of hidden files, other files counted by suffix, and folders."""
+    """Images, names of hidden files, counts of other files by suffix, and the count of folders."""
 
     images: list[Path] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
@@ -41,10 +36,10 @@ class Listing:
     folders: int = 0
 
     def skipped(self) -> list[str]:
-        """A sentence for each kind of what is no image."""
-        sentences = []
+        """A message for each kind of skipped entry."""
+        messages = []
         if self.hidden:
-            sentences.append(
+            messages.append(
                 f"skipped {_count(len(self.hidden), 'hidden file')}: {_some(self.hidden)}"
             )
         if self.others:
@@ -54,20 +49,20 @@ class Listing:
                     for suffix, count in sorted(self.others.items())
                 ]
             )
-            sentences.append(
+            messages.append(
                 f"skipped {_count(self.others.total(), 'file')} of other types: {kinds}; "
-                f"images end in {suffixes()}"
+                f"image names end in {suffixes()}"
             )
         if self.folders:
-            sentences.append(f"skipped {_count(self.folders, 'folder')}")
-        return sentences
+            messages.append(f"skipped {_count(self.folders, 'folder')}")
+        return messages
 
 
 def listing(folder: Path, results: Path | None = None) -> Listing:
-    """What lies in the folder itself; `results` is not counted."""
+    """The entries of the folder, without its subfolders' contents and without `results`."""
     content = Listing()
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or is_clutter(path):
+        if path.name.startswith(".") or is_system_file(path):
             content.hidden.append(path.name)
         elif path.is_dir():
             content.folders += not (results and results.exists() and path.samefile(results))
@@ -78,9 +73,11 @@ def listing(folder: Path, results: Path | None = None) -> Listing:
     return content
 
 
-def is_clutter(path: Path) -> bool:
-    """Whether macOS or Windows made it: `._photo.jpg` has a picture's name and is none."""
-    return path.name.startswith("._") or any(part.lower() in CLUTTER for part in path.parts[-2:])
+def is_system_file(path: Path) -> bool:
+    """Whether macOS or Windows created it: `._photo.jpg` is named like an image but is none."""
+    return path.name.startswith("._") or any(
+        part.lower() in SYSTEM_FILES for part in path.parts[-2:]
+    )
 
 
 def suffixes() -> str:

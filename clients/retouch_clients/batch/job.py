@@ -16,10 +16,10 @@ from typing import Any
 from retouch.api.errors import RequestError
 from retouch.api.fields import FIELDS, REQUIRED, Field
 from retouch.api.request import EditRequest, request_to_values
-from retouch_clients.batch.folder import is_clutter, listing
+from retouch_clients.batch.folder import is_system_file, listing
 from retouch_clients.batch.journal import NAME
+from retouch_clients.cli.output_files import STDOUT, format_of
 from retouch_clients.edit_options import read_files, suffix_of
-from retouch_clients.output import STDOUT, format_of
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def jobs_of_list(path: Path, fields: dict[str, Any], clutter: list[str] | None =
     for line, row in rows:
         try:
             job = _row(row, path.parent, fields)
-            if not is_clutter(job[0]):
+            if not is_system_file(job[0]):
                 parsed.append(job)
             elif clutter is not None:
                 clutter.append(job[0].name)

@@ -1,5 +1,4 @@
-"""What a batch has done, in its folder: one line of JSON for each edit that ended, in the order in
-which they did."""
+"""The journal of a batch: one line of JSON for each finished or failed edit, in order."""
 
 from __future__ import annotations
 
@@ -17,15 +16,16 @@ FAILED = "failed"
 
 
 class Journal:
-    """Of the batch in `folder`, which is made where there is none. One process at a time may have
-    it (click.ClickException)."""
+    """The journal in `folder`, which is created if missing.
+
+    click.ClickException if another process has the journal open."""
 
     def __init__(self, folder: Path):
         self._folder = folder
         self._path = folder / NAME
         self._file: IO[str] | None = None
         self._ended: dict[str, dict[str, Any]] = {}  # by key, the last entry
-        self._writer: dict[str, str] = {}  # by result, the key of the edit that wrote it last
+        self._writer: dict[str, str] = {}  # by result, the key of the last edit that wrote it
 
     def __enter__(self) -> Journal:
         try:
@@ -34,7 +34,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise click.ClickException(
-                f"another batch is writing to {self._folder}; wait for it, or take another folder"
+                f"another batch is writing to {self._folder}; wait for it, or choose another folder"
             ) from None
         except OSError as failure:
             raise click.FileError(str(self._path), failure.strerror) from None
@@ -43,16 +43,17 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         if self._file:
-            self._file.close()  # and with it the lock
+            self._file.close()  # releases the lock too
 
     def done(self, key: str) -> bool:
-        """Whether the last edit of this key ended well and its result is still there."""
+        """Whether the last edit with this key succeeded and its result still exists."""
         entry = self._ended.get(key, {})
         if entry.get("status") != DONE or self._writer.get(entry["out"]) != key:
             return False
         return (self._folder / entry["out"]).is_file()
 
     def add(self, key: str, **entry: Any) -> None:
+        """Append the entry of an edit that ended."""
         self._note(key, entry)
         self._file.write(json.dumps({"key": key, **entry}, ensure_ascii=False) + "\n")
         self._file.flush()
@@ -63,11 +64,10 @@ class Journal:
             self._writer[entry["out"]] = key
 
     def _read(self) -> None:
-        """What a run that was killed has cut short does not count, and the next entry begins on a
-        line of its own."""
+        """Read the entries. A line that a killed run left incomplete is skipped and terminated."""
         self._file.seek(0)
         text = self._file.read()
-        for line in text.split("\n"):  # a sentence may hold what else `splitlines` breaks at
+        for line in text.split("\n"):  # an instruction may contain other separators of `splitlines`
             try:
                 entry = json.loads(line)
                 self._note(entry.pop("key"), entry)

@@ -1,4 +1,4 @@
-"""The edits of a batch, several at a time, each noted in the journal when it ends."""
+"""Run the edits of a batch concurrently and record each in the journal when it ends."""
 
 from __future__ import annotations
 
@@ -13,24 +13,19 @@ from retouch.api.request import EditRequest
 from retouch.client import AsyncRetouch
 from retouch_clients.batch.job import Job
 from retouch_clients.batch.journal import DONE, FAILED, Journal
+from retouch_clients.cli.output_files import OutputError, check_output, write_output
 from retouch_clients.option_names import with_options
-from retouch_clients.output import OutputError, check_output, write_output
 
-FULL = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EIO,
-)  # no other result could be written either
+# errors after which no other result could be written either
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 @dataclass
 class Run:
-    """How many edits were done now and in earlier runs, and what the server or the files said of
-    the others."""
+    """Edits done in this run and in earlier runs, and the errors of the others."""
 
     done: int = 0
-    before: int = 0
+    done_before: int = 0
     failed: list[tuple[Job, RequestError]] = field(default_factory=list)
 
 
@@ -40,20 +35,20 @@ async def run(
     client: AsyncRetouch,
     journal: Journal,
     workers: int,
-    tell: Callable[[Run], None],
+    on_progress: Callable[[Run], None],
     force: bool = False,
 ) -> Run:
-    """All jobs, `workers` at a time; `tell` is called after each. Results are written to `folder`,
-    in place of others' with `force` alone.
+    """Run all jobs, `workers` at a time, and call `on_progress` after each.
 
-    An edit that fails does not end the others, but a server that is away would fail them all: its
-    RequestError (UNAVAILABLE) is raised. Whatever ends the run, what is in the journal is whole.
+    Results are written to `folder`; those of a different edit are overwritten only with `force`.
+    A failed edit does not stop the others. RequestError (UNAVAILABLE) if the server is gone, as
+    every further edit would fail. The journal is complete however the run ends.
     """
-    found = Run()
+    result = Run()
     waiting = iter(jobs)
     async with client:
         working = [
-            asyncio.create_task(_work(waiting, folder, client, journal, found, tell, force))
+            asyncio.create_task(_work(waiting, folder, client, journal, result, on_progress, force))
             for _ in range(workers)
         ]
         try:
@@ -62,7 +57,7 @@ async def run(
             for worker in working:
                 worker.cancel()
             await asyncio.gather(*working, return_exceptions=True)
-    return found
+    return result
 
 
 async def _work(
@@ -70,8 +65,8 @@ async def _work(
     folder: Path,
     client: AsyncRetouch,
     journal: Journal,
-    found: Run,
-    tell: Callable[[Run], None],
+    result: Run,
+    on_progress: Callable[[Run], None],
     force: bool,
 ) -> None:
     for job in waiting:
@@ -79,22 +74,22 @@ async def _work(
             request = job.request()
             key = job.key(request)
             if journal.done(key):
-                found.before += 1
+                result.done_before += 1
             else:
                 await _edit(job, key, request, folder, client, journal, force)
-                found.done += 1
+                result.done += 1
         except RequestError as failure:
             if failure.code == "UNAVAILABLE":
                 raise
             has_mask = isinstance(job.fields.get("region"), Path)
-            found.failed.append((job, with_options(failure, has_mask)))
+            result.failed.append((job, with_options(failure, has_mask)))
         except OutputError as failure:
-            if failure.errno in FULL:
+            if failure.errno in DISK_ERRORS:
                 raise
-            found.failed.append(
+            result.failed.append(
                 (job, RequestError(f"{job.out} cannot be written: {failure.message}", "INTERNAL"))
             )
-        tell(found)
+        on_progress(result)
 
 
 async def _edit(
@@ -107,7 +102,7 @@ async def _edit(
     force: bool,
 ) -> None:
     check_output(folder / job.out, force)
-    told = {
+    entry = {
         "image": str(job.image),
         "instruction": job.instruction,
         "out": job.out,
@@ -116,14 +111,14 @@ async def _edit(
     try:
         answer = await client.edit_one(**vars(request))
     except RequestError as failure:
-        journal.add(key, status=FAILED, **told, code=failure.code, error=str(failure))
+        journal.add(key, status=FAILED, **entry, code=failure.code, error=str(failure))
         raise
     write_output(folder / job.out, answer.image, force)
     info = answer.info
     journal.add(
         key,
         status=DONE,
-        **told,
+        **entry,
         lane=info.lane,
         steps=info.steps,
         milliseconds=info.milliseconds.get("total"),

@@ -1,2 +1,1 @@
-"""The commands of `retouch`, one a file; what they do beyond their options is in files of its
-own."""
+"""The commands of `retouch`, one file each: options here, the work in the other folders."""

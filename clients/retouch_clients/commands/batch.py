@@ -1,4 +1,4 @@
-"""`retouch batch`: many images, and what a stopped batch has done already is not done again."""
+"""`retouch batch`: edit many images; a repeated command resumes a stopped batch."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from rich.progress import (
 from rich.table import Table
 
 from retouch.client import AsyncRetouch, Retries
+from retouch_clients.addresses.server_options import address_options, running_url
 from retouch_clients.batch.folder import Listing, listing, suffixes
 from retouch_clients.batch.job import Job, ListError, jobs_of_folder, jobs_of_list
 from retouch_clients.batch.journal import Journal
 from retouch_clients.batch.run import Run, run
+from retouch_clients.cli.console import console, error_console, is_interactive
+from retouch_clients.cli.exit_codes import EPILOG, Exit
 from retouch_clients.edit_options import (
     FILE,
     FORCE,
@@ -31,33 +34,33 @@ from retouch_clients.edit_options import (
     edit_options,
     request_options,
 )
-from retouch_clients.exit_codes import EPILOG, Exit
-from retouch_clients.find_server import address, running_url
-from retouch_clients.terminal import aside, console, is_interactive
 
-PATIENT = Retries(attempts=8)  # some 17 s, in which a server may be started again
+# about 17 s, enough for a server restart
+RETRIES = Retries(attempts=8)
 
 
-@click.command(epilog=EPILOG, short_help="Change all images of a folder or a list.")
+@click.command(epilog=EPILOG, short_help="Edit all images of a folder or a list.")
 @click.argument(
     "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False
 )
 @click.argument("instruction", type=SENTENCE, required=False)
-@click.option(
-    "--list", "list_", type=FILE, help="Edit the rows of this file instead of a folder's images."
-)
+@click.option("--list", "list_", type=FILE, help="Edit the rows of this file instead of a folder.")
 @click.option(
     "-o",
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="The folder of the results. A missing one is made.",
+    help="The folder for the results. It is created if missing.",
 )
 @FORCE
 @click.option(
-    "--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Edits at a time."
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="Number of concurrent edits.",
 )
-@address
+@address_options
 @edit_options
 @TIMEOUT
 def batch(
@@ -72,26 +75,27 @@ def batch(
     timeout: float | None,
     **options: Any,
 ) -> None:
-    """Change all images of FOLDER as INSTRUCTION says, or do the rows of a list.
+    """Edit all images of FOLDER by INSTRUCTION, or the rows of a list.
 
-    A list is a CSV file with a head, or has a JSON object in each line. Its columns are image and
-    instruction, and, where they are to differ, out (the result's name), mask, references (with ;
-    between) and the other options' names with _ for -. Paths are relative to the list.
+    A list is a CSV file with a header, or a file with one JSON object per line. The columns image
+    and instruction are required. Optional columns are out (the result's name), mask, references
+    (separated by ;) and the other options' names with _ for -. Paths are relative to the list.
 
-    OUT/journal.jsonl says what was done. The same command again does the rest, and what has failed;
-    an image, a sentence or an option that has changed is another edit. With --seed, or a list's
-    seed, an edit has that one; without, each draws its own, which the journal tells. Results of
-    another edit are overwritten with --force alone."""
+    OUT/journal.jsonl records every edit. Run the command again to resume: finished images are
+    skipped, failed ones retried. An image with another instruction or other options is a new edit.
+
+    Without a seed, each edit draws its own, which the journal records. Results of a different edit
+    are overwritten only with --force."""
     content = listing(folder, out) if folder else Listing()
     jobs = _jobs(folder, instruction, list_, request_options(options), content)
     if out.resolve() in {job.image.resolve().parent for job in jobs}:
         raise click.UsageError(
-            f"{out} holds the images themselves; take another folder for the results"
+            f"{out} is the folder of the images; choose another folder for the results"
         )
-    for sentence in content.skipped():
-        console.print(escape(sentence), soft_wrap=True)
+    for message in content.skipped():
+        console.print(escape(message), soft_wrap=True)
     is_new = not out.exists()
-    client = AsyncRetouch(running_url(url, http), http, timeout=timeout, retries=PATIENT)
+    client = AsyncRetouch(running_url(url, http), http, timeout=timeout, retries=RETRIES)
     columns = (
         TextColumn("editing"),
         BarColumn(),
@@ -108,21 +112,21 @@ def batch(
             console.print(f"made the folder {escape(click.format_filename(out))}", soft_wrap=True)
         task = bar.add_task("batch", total=len(jobs), failed="")
 
-        def tell(found: Run) -> None:
-            failed = len(found.failed)
+        def show(progress: Run) -> None:
+            failed = len(progress.failed)
             bar.update(
                 task,
-                completed=found.done + found.before + failed,
+                completed=progress.done + progress.done_before + failed,
                 failed=f"{failed} failed" if failed else "",
             )
 
         try:
-            found = asyncio.run(run(jobs, out, client, journal, workers, tell, force))
+            result = asyncio.run(run(jobs, out, client, journal, workers, show, force))
         except BaseException:
-            aside.print("not finished; the same command goes on from here")
+            error_console.print("not finished; run the same command again to resume")
             raise
-    _report(found)
-    click.get_current_context().exit(Exit.FAILED if found.failed else Exit.OK)
+    _report(result)
+    click.get_current_context().exit(Exit.FAILED if result.failed else Exit.OK)
 
 
 def _jobs(
@@ -138,19 +142,21 @@ def _jobs(
         elif folder and instruction and not list_:
             jobs = jobs_of_folder(folder, instruction, fields)
         else:
-            raise click.UsageError("give either FOLDER and INSTRUCTION, or --list FILE")
+            raise click.UsageError("pass either FOLDER and INSTRUCTION, or --list FILE")
     except ListError as failure:
         raise click.UsageError(str(failure)) from None
     if not jobs:
-        raise click.UsageError(f"{list_ or folder} holds no images; they end in {suffixes()}")
+        raise click.UsageError(
+            f"{list_ or folder} contains no images; file names must end in {suffixes()}"
+        )
     return jobs
 
 
-def _report(found: Run) -> None:
-    before = f", {found.before} done before" if found.before else ""
-    console.print(f"{found.done} done{before}, {len(found.failed)} failed")
-    if found.failed:
-        table = Table("image", "why", box=None, pad_edge=False)
-        for job, failure in found.failed:
+def _report(result: Run) -> None:
+    before = f", {result.done_before} done before" if result.done_before else ""
+    console.print(f"{result.done} done{before}, {len(result.failed)} failed")
+    if result.failed:
+        table = Table("image", "error", box=None, pad_edge=False)
+        for job, failure in result.failed:
             table.add_row(escape(job.image.name), escape(str(failure)))
         console.print(table)

@@ -1,8 +1,9 @@
-"""`retouch bench`: how quick a running server is, as one of its clients sees it."""
+"""`retouch bench`: latency and throughput of a running server, as its clients see them."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import secrets
@@ -17,12 +18,13 @@ from rich.table import Table
 
 from retouch.api.errors import RequestError
 from retouch.client import AsyncRetouch, Retries
-from retouch_clients.closed_loop import Drawn, Measured, draw, measure
+from retouch_clients.addresses.server_options import address_options, running_url
+from retouch_clients.bench.closed_loop import Drawing, Measured, draw, measure
+from retouch_clients.cli.console import console, is_interactive
+from retouch_clients.cli.exit_codes import EPILOG
+from retouch_clients.cli.output_files import replace_file
 from retouch_clients.edit_options import TEXT
-from retouch_clients.exit_codes import EPILOG
-from retouch_clients.find_server import address, running_url
 from retouch_clients.option_names import option_names
-from retouch_clients.terminal import console, is_interactive, write
 
 COLUMNS = {
     "concurrency": "clients",
@@ -49,7 +51,7 @@ class Numbers(click.ParamType):
         parts = value.split(",")
         if not all(part.strip().isdecimal() and 1 <= int(part) <= 256 for part in parts):
             self.fail(
-                f"{value!r} is not allowed; give numbers from 1 to 256 with commas between, as 1,4",
+                f"{value!r} is not allowed; use numbers from 1 to 256 separated by commas, as 1,4",
                 param,
                 ctx,
             )
@@ -62,35 +64,40 @@ class Numbers(click.ParamType):
     type=Numbers(),
     default="1,4",
     show_default=True,
-    help="Clients at a time, one row each.",
+    help="Numbers of concurrent clients; each gets a row.",
 )
 @click.option(
     "--count",
     type=click.IntRange(1, 100_000),
     default=32,
     show_default=True,
-    help="Edits of a row.",
+    help="Edits per row.",
 )
 @click.option(
     "--warm-up",
     type=click.IntRange(1),
     default=3,
     show_default=True,
-    help="Edits before, not counted.",
+    help="Edits before the measurement.",
 )
-@address
-@click.option("--steps", type=int, default=0, help="0: the model's default.")
-@click.option("--previews", type=int, default=1, show_default=True)
-@click.option("--precision", type=TEXT, default="auto", show_default=True)
+@address_options
+@click.option("--steps", type=int, default=0, help="Steps per edit; 0: the model's default.")
+@click.option("--previews", type=int, default=1, show_default=True, help="Previews per edit.")
+@click.option(
+    "--precision", type=TEXT, default="auto", show_default=True, help="A policy or a lane."
+)
 @click.option("--region", type=TEXT, default="auto", show_default=True, help="auto or full.")
 @click.option(
-    "--deadline-ms", type=int, default=0, help="Edits that would take longer are refused; 0: none."
+    "--deadline-ms",
+    type=int,
+    default=0,
+    help="Reject edits that would take longer; 0: no deadline.",
 )
 @click.option(
     "--json",
     "out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the figures here as well.",
+    help="Also write the figures to this file.",
 )
 def bench(
     concurrency: tuple[int, ...],
@@ -102,26 +109,21 @@ def bench(
     out: Path | None,
     **fields: Any,
 ) -> None:
-    """Measure a running server in a closed loop, each edit of another drawn image.
+    """Measure a running server in a closed loop. Each edit has a new image.
 
-    What it shows is the latency that this client sees, previews and all, on a machine that the
-    client may share with the server. A refused edit is not tried again. `make bench` is the long
-    report."""
+    The latency is the client's, with previews. The client may share the machine with the server.
+    Rejected edits are not retried. `make bench` writes the long report."""
     fields["region"] = region.encode()
-    place = running_url(url, http)
+    address = running_url(url, http)
     with option_names():
-        rows = asyncio.run(_measure(place, http, concurrency, count, warm_up, fields))
-    _show(place, rows)
+        rows = asyncio.run(_measure(address, http, concurrency, count, warm_up, fields))
+    _show(address, rows)
     if out:
-        write(
-            out,
-            (
-                json.dumps({"url": place, "rows": [row.figures() for row in rows]}, indent=2) + "\n"
-            ).encode(),
-        )
-    if not any(row.whole for row in rows):
+        figures = {"url": address, "rows": [row.figures() for row in rows]}
+        replace_file(out, (json.dumps(figures, indent=2) + "\n").encode())
+    if not any(row.total for row in rows):
         raise RequestError(
-            "every edit was refused; ask for less, or allow more time", "UNAVAILABLE"
+            "every edit was rejected; use fewer clients or a longer deadline", "UNAVAILABLE"
         )
 
 
@@ -134,39 +136,37 @@ async def _measure(
     fields: dict[str, Any],
 ) -> list[Measured]:
     rows = []
-    numbers = itertools.count(
-        secrets.randbelow(2**48)
-    )  # a server remembers the images of other runs
+    # start at random: the server caches the images of other runs
+    numbers = itertools.count(secrets.randbelow(2**48))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(
         *columns, console=console, transient=True, disable=not is_interactive(console)
     ) as bar:
         async with AsyncRetouch(url, http, retries=Retries(attempts=1)) as client:
-            for drawn in _draw(numbers, warm_up):
-                await client.edit_one(drawn.image, drawn.instruction, **fields | {"deadline_ms": 0})
-            for clients in concurrency:
-                task = bar.add_task(f"{clients} at a time", total=count)
-                drawn = _draw(numbers, count)
-                rows.append(
-                    await measure(
-                        client, drawn, clients, fields, lambda task=task: bar.advance(task)
-                    )
+            for drawing in _draw(numbers, warm_up):
+                await client.edit_one(
+                    drawing.image, drawing.instruction, **fields | {"deadline_ms": 0}
                 )
+            for clients in concurrency:
+                task = bar.add_task(f"{clients} clients", total=count)
+                advance = functools.partial(bar.advance, task)
+                drawings = _draw(numbers, count)
+                rows.append(await measure(client, drawings, clients, fields, advance))
     return rows
 
 
-def _draw(numbers: Iterator[int], count: int) -> list[Drawn]:
+def _draw(numbers: Iterator[int], count: int) -> list[Drawing]:
     return [draw(number) for number in itertools.islice(numbers, count)]
 
 
 def _show(url: str, rows: list[Measured]) -> None:
     table = Table(title=f"closed loop on {url}")
-    for words in COLUMNS.values():
-        table.add_column(words, justify="right")
+    for title in COLUMNS.values():
+        table.add_column(title, justify="right")
     for row in rows:
         figures = row.figures()
         table.add_row(*("–" if figures[name] is None else f"{figures[name]:,}" for name in COLUMNS))
     console.print(table)
     for row in rows:
-        for sentence, times in row.refused.most_common(3):
-            console.print(f"{row.clients} at a time, {times} × {escape(sentence)}", soft_wrap=True)
+        for reason, count in row.refused.most_common(3):
+            console.print(f"{row.clients} clients, {count} × {escape(reason)}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`retouch edit`: one image, with a bar while it is edited."""
+"""`retouch edit`: edit one image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,18 @@ from retouch.api.fields import BY_NAME
 from retouch.api.limits import MAX_STEPS
 from retouch.api.response import EditAnswer
 from retouch.client import Retouch
-from retouch_clients import abilities
+from retouch_clients.addresses.server_options import address_options, server_url
+from retouch_clients.cli.console import console, error_console
+from retouch_clients.cli.edit_report import save, with_progress
+from retouch_clients.cli.exit_codes import EPILOG
+from retouch_clients.cli.output_files import (
+    STDOUT,
+    OutputExists,
+    check_output,
+    check_stdout,
+    format_of,
+    write_stdout,
+)
 from retouch_clients.edit_options import (
     FILE,
     FORCE,
@@ -26,21 +37,11 @@ from retouch_clients.edit_options import (
     read_files,
     request_options,
 )
-from retouch_clients.exit_codes import EPILOG
-from retouch_clients.find_server import address, server_url
 from retouch_clients.option_names import option_names
-from retouch_clients.output import (
-    STDOUT,
-    OutputExists,
-    check_output,
-    check_stdout,
-    format_of,
-    write_stdout,
-)
-from retouch_clients.terminal import aside, console, save, with_progress
+from retouch_clients.shipped_checkpoint import abilities
 
 
-@click.command(epilog=f"{abilities.shipped()}\n\n{EPILOG}".strip(), short_help="Change one image.")
+@click.command(epilog=f"{abilities.shipped()}\n\n{EPILOG}".strip(), short_help="Edit one image.")
 @click.argument("image", type=FILE)
 @click.argument("instruction", type=SENTENCE)
 @click.option(
@@ -49,20 +50,21 @@ from retouch_clients.terminal import aside, console, save, with_progress
     type=click.Path(dir_okay=False, allow_dash=True),
     default="out.png",
     show_default=True,
-    help="A .png, .jpg, .jpeg or .webp file, or - for standard output. A missing folder is made.",
+    help="A .png, .jpg, .jpeg or .webp file, or - for standard output. "
+    "Missing folders are created.",
 )
 @FORCE
-@address
-@click.option("--start", is_flag=True, help="Start a server for this edit when none runs here.")
+@address_options
+@click.option("--start", is_flag=True, help="Start a server for this edit if none is running.")
 @edit_options
 @option(BY_NAME["PREVIEWS"], default=4)
-@click.option("--save-previews", is_flag=True, help="Write them beside the result.")
+@click.option("--save-previews", is_flag=True, help="Write the previews beside the result.")
 @TIMEOUT
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print what is known of the edit as JSON, and nothing else.",
+    help="Print only the edit's INFO, as JSON.",
 )
 def edit(
     image: Path,
@@ -78,27 +80,27 @@ def edit(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Change IMAGE as INSTRUCTION says, for example: retouch edit photo.png "make the red circle
-    blue" -o out.png"""
-    words = aside if as_json or out == STDOUT else console
+    """Edit IMAGE by INSTRUCTION, for example: retouch edit photo.png "make the red circle blue" -o
+    out.png"""
+    to = error_console if as_json or out == STDOUT else console
     with option_names(has_mask=options["mask"]):
         fields = read_files(request_options(options)) | {
             "format": _checked(out, options["format"], save_previews, as_json, force)
         }
-        with server_url(url, http, start, words) as place:
-            client = Retouch(place, http, timeout=timeout)
+        with server_url(url, http, start, to) as address:
+            client = Retouch(address, http, timeout=timeout)
             answers = client.edit(image.read_bytes(), instruction, previews=previews, **fields)
             with contextlib.closing(answers):
-                for answer in with_progress(answers, words):
+                for answer in with_progress(answers, to):
                     if save_previews and not answer.final:
-                        save(_preview(Path(out), answer.step[0]), answer, words, force)
-    _deliver(out, answer, words, force)
+                        save(_preview(Path(out), answer.step[0]), answer, to, force)
+    _deliver(out, answer, to, force)
     if as_json:
         click.echo(answer.info.to_json())
 
 
 def _checked(out: str, format_: str | None, save_previews: bool, as_json: bool, force: bool) -> str:
-    """The result's FORMAT, when the result can be written; click.ClickException."""
+    """The result's FORMAT; click.ClickException if the result cannot be written."""
     try:
         chosen = format_of(out, format_)
     except RequestError:
@@ -108,17 +110,17 @@ def _checked(out: str, format_: str | None, save_previews: bool, as_json: bool, 
     if out == STDOUT:
         if save_previews or as_json:
             raise click.UsageError(
-                "-o - leaves no place for --json or --save-previews; give a file's name"
+                "-o - cannot be combined with --json or --save-previews; pass a file name to -o"
             )
         check_stdout()
         return chosen
     path = Path(out)
     check_output(path, force)
     if save_previews and not force:
-        for taken in filter(
-            os.path.lexists, (_preview(path, step) for step in range(MAX_STEPS + 1))
-        ):
-            raise OutputExists(taken)
+        previews = (_preview(path, step) for step in range(MAX_STEPS + 1))
+        existing = next(filter(os.path.lexists, previews), None)
+        if existing:
+            raise OutputExists(existing)
     return chosen
 
 
@@ -126,8 +128,8 @@ def _preview(out: Path, step: int) -> Path:
     return out.with_name(f"{out.stem}.step{step:02d}{out.suffix}")
 
 
-def _deliver(out: str, answer: EditAnswer, words: Console, force: bool) -> None:
+def _deliver(out: str, answer: EditAnswer, to: Console, force: bool) -> None:
     if out == STDOUT:
         write_stdout(answer.image)
     else:
-        save(Path(out), answer, words, force)
+        save(Path(out), answer, to, force)

@@ -1,4 +1,4 @@
-"""`retouch inspect`: what a checkpoint is, before it is exported."""
+"""`retouch inspect`: describe a checkpoint before it is exported."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from pathlib import Path
 
 import click
 
-from retouch_clients.exit_codes import Exit
-from retouch_clients.terminal import write
+from retouch_clients.cli.exit_codes import Exit
+from retouch_clients.cli.output_files import replace_file
 
 
-@click.command(short_help="Say what a checkpoint is and what it lacks.")
+@click.command(short_help="Describe a checkpoint and list missing files.")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option(
     "--hashes",
     is_flag=True,
-    help="Read all files and compare them with the hashes that the folder carries.",
+    help="Verify all files against the hashes in the folder.",
 )
 @click.option(
     "--json",
     "out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the figures here as well.",
+    help="Also write the figures to this file.",
 )
 @click.option(
     "--variant",
     metavar="NAME",
-    help="Read the weights of this variant, as fp16, where a component has them.",
+    help="Use the weights of this variant, such as fp16, if a component has them.",
 )
 def inspect(checkpoint: Path, hashes: bool, out: Path | None, variant: str | None) -> None:
-    """Say what CHECKPOINT is, how large its lanes are, which GPUs they fit and what it lacks.
+    """Describe CHECKPOINT: its networks, the sizes of its lanes and the GPUs that they fit.
 
-    The exit code is 1 when something is missing that an export needs.
+    The exit code is 1 if something is missing that an export needs.
     """
-    from retouch_clients.inspect import show
+    from retouch_clients.inspection.tables import show
     from retouch_export.summary import summary
 
-    found = summary(checkpoint, hashes, variant)
-    show(found)
+    report = summary(checkpoint, hashes, variant)
+    show(report)
     if out:
-        write(out, (json.dumps(found.words(), indent=2) + "\n").encode())
-    click.get_current_context().exit(Exit.FAILED if found.missing else Exit.OK)
+        replace_file(out, (json.dumps(report.words(), indent=2) + "\n").encode())
+    click.get_current_context().exit(Exit.FAILED if report.missing else Exit.OK)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import click
 
-from retouch_clients import monitor as tools
-from retouch_clients.terminal import console
+from retouch_clients.cli.console import console
+from retouch_clients.monitor.processes import watch
+from retouch_clients.monitor.tools import NO_GRAFANA, grafana, prometheus
 
-PORT = click.IntRange(1, 65535)  # 0 would be a port that nobody is told of
+PORT = click.IntRange(1, 65535)  # a free port (0) would be unknown to the user
 
 
-@click.command(short_help="Watch a running server by Prometheus and Grafana.")
-@click.option("--port", type=PORT, default=9090, show_default=True, help="Of Prometheus.")
-@click.option("--grafana-port", type=PORT, default=3000, show_default=True)
+@click.command(short_help="Monitor a running server with Prometheus and Grafana.")
+@click.option("--port", type=PORT, default=9090, show_default=True, help="Port of Prometheus.")
+@click.option("--grafana-port", type=PORT, default=3000, show_default=True, help="Port of Grafana.")
 def monitor(port: int, grafana_port: int) -> None:
-    """Watch a running server by Prometheus and Grafana, until Ctrl-C.
+    """Monitor a running server with Prometheus and Grafana until Ctrl-C.
 
-    Its metrics are read at port 8002 and those of the OpenAI API at 8080; others can be named in
-    deploy/prometheus.yml."""
-    started = [tools.prometheus(port), *filter(None, [tools.grafana(grafana_port, port)])]
-    for tool in started:
+    Prometheus reads the server's metrics at port 8002 and those of the OpenAI API at port 8080.
+    Edit deploy/prometheus.yml for other ports."""
+    tools = [prometheus(port), *filter(None, [grafana(grafana_port, port)])]
+    for tool in tools:
         console.print(f"{tool.name}: {tool.page}", soft_wrap=True)
-    if len(started) == 1:
-        console.print(tools.NO_GRAFANA, soft_wrap=True)
-    tools.watch(started)
+    if len(tools) == 1:
+        console.print(NO_GRAFANA, soft_wrap=True)
+    watch(tools)

@@ -1,4 +1,4 @@
-"""`retouch openai`: OpenAI's image editing API, until Ctrl-C."""
+"""`retouch openai`: serve OpenAI's image editing API until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,53 +6,54 @@ import click
 
 from retouch.launcher.server import HOST
 from retouch.util import env, extras
-from retouch_clients.find_server import PORT, server_url
+from retouch_clients.addresses.server_options import PORT, server_url
 
 
 @click.command(short_help="Serve OpenAI's image editing API.")
-@click.option("--port", type=PORT, default=8080, show_default=True, help="0: a free one.")
+@click.option("--port", type=PORT, default=8080, show_default=True, help="0: any free port.")
 @click.option(
     "--host",
     default=HOST,
     show_default=True,
     metavar="ADDR",
-    help="The address to listen at; beyond loopback RETOUCH_API_KEYS must be set.",
+    help="The address to listen on. Addresses beyond loopback require RETOUCH_API_KEYS.",
 )
 @click.option(
     "--allowed-host",
     multiple=True,
     metavar="NAME",
-    help="A name in requests' Host header beside loopback's and the address itself; * for any. Repeatable.",
+    help="Accept this name in the Host header, besides loopback names and the address itself; "
+    "* accepts any. Repeatable.",
 )
 @click.option(
     "--served-model-name",
     multiple=True,
     metavar="NAME",
-    help="A name of the default model. Repeatable.  [default: those of OpenAI's image models]",
+    help="A model name for the default model. Repeatable.  [default: OpenAI's image models]",
 )
 @click.option(
     "--lenient",
     is_flag=True,
-    help="Leave out OpenAI's parameters that have no meaning here, and say so.",
+    help="Ignore unsupported OpenAI parameters and report them, instead of returning an error.",
 )
 @click.option(
     "--cors",
     multiple=True,
     metavar="ORIGIN",
-    help="A web page's origin that may read answers. Repeatable.",
+    help="Allow web pages of this origin to read responses. Repeatable.",
 )
 @click.option(
     "--url",
     envvar=env.URL.name,
-    help="host:port (gRPC) of a server; without it, the one of `retouch serve`.",
+    help="host:port (gRPC) of a server.  [default: the running `retouch serve`]",
 )
-@click.option("--start", is_flag=True, help="Start a server too when none runs here.")
+@click.option("--start", is_flag=True, help="Start a server if none is running.")
 @click.option(
     "--max-body-mb",
     type=click.IntRange(1),
     default=96,
     show_default=True,
-    help="Of a request, in MiB.",
+    help="Maximum size of a request, in MiB.",
 )
 def openai(
     port: int,
@@ -65,8 +66,9 @@ def openai(
     start: bool,
     max_body_mb: int,
 ) -> None:
-    """Serve OpenAI's image editing API until Ctrl-C. RETOUCH_API_KEYS=key,key asks clients for a
-    key."""
+    """Serve OpenAI's image editing API until Ctrl-C.
+
+    Set RETOUCH_API_KEYS=key,key to require an API key."""
     extras.check("openai")
     from retouch_clients.openai_api.lanes import ALIASES
     from retouch_clients.openai_api.serving import Options, serve

@@ -1,4 +1,4 @@
-"""`retouch perf`: NVIDIA's perf_analyzer, with its libraries and a sample edit."""
+"""`retouch perf`: run NVIDIA's perf_analyzer with its libraries and a sample edit."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from retouch.launcher.paths import IS_CHECKOUT
-from retouch.launcher.server import ServerError
-from retouch.util import env
+from retouch.util import env, extras
 
 SAMPLE = Path(__file__).parents[1] / "data" / "edit.json"
 COUNT = "16"
@@ -22,71 +20,69 @@ SECONDS = 600
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def perf(arguments: tuple[str, ...]) -> None:
-    """Run NVIDIA's perf_analyzer against a running server; ARGUMENTS are its own and go before our
-    defaults.
+    """Run NVIDIA's perf_analyzer against a running server.
 
-    Without any it sends 16 edits of a sample image to edit_sync over gRPC at 127.0.0.1:8001, one at
-    a time. `-m edit` streams. The binary is fetched by pip once; `retouch perf -- --help` shows its
-    options."""
-    if not IS_CHECKOUT:
-        raise ServerError("`retouch perf` works in a checkout of Retouch only")
-    from benchmarks.report import perf_analyzer
+    ARGUMENTS are passed to perf_analyzer and override our defaults: 16 edits of a sample image to
+    edit_sync over gRPC at 127.0.0.1:8001, one at a time. `-m edit` streams. The binary is
+    downloaded once with pip; `retouch perf -- --help` lists its options."""
+    extras.check("serve")
+    from retouch_clients.bench.perf_analyzer_binary import AnalyzerError, prepare
 
     try:
-        binary, libraries = perf_analyzer.prepare()
-        status = subprocess.run(
-            [str(binary), *with_defaults(arguments)], timeout=SECONDS, env=environment(libraries)
-        ).returncode
-    except perf_analyzer.AnalyzerError as failure:
+        binary, libraries = prepare()
+        command = [str(binary), *with_defaults(arguments)]
+        status = subprocess.run(command, timeout=SECONDS, env=environment(libraries)).returncode
+    except AnalyzerError as failure:
         raise click.ClickException(str(failure)) from None
     except subprocess.TimeoutExpired:
         raise click.ClickException(
-            f"perf_analyzer took more than {SECONDS} s and was stopped; ask for less"
+            f"perf_analyzer ran for more than {SECONDS} s and was stopped; send fewer requests"
         ) from None
     raise SystemExit(1 if status else 0)
 
 
 def with_defaults(arguments: tuple[str, ...]) -> list[str]:
-    """The arguments, and what they leave open."""
-    has = {argument.partition("=")[0] for argument in arguments}
-    if has & {"--help", "-h", "--version"}:
+    """The arguments, completed by our defaults."""
+    names = {argument.partition("=")[0] for argument in arguments}
+    if names & {"--help", "-h", "--version"}:
         return list(arguments)
     complete = list(arguments)
     model = _value(arguments, "-m", "--model-name") or "edit_sync"
     protocol = _value(arguments, "-i", "--protocol") or "grpc"
+    for alternatives, default in _defaults(model, protocol):
+        if not names & set(alternatives):
+            complete += default
+    if model != "edit_sync":  # the other models stream
+        complete += [flag for flag in ("--async", "--streaming") if flag not in names]
+    return complete
+
+
+def _defaults(model: str, protocol: str) -> list[tuple[tuple[str, ...], list[str]]]:
+    """(options that replace the default, the default's arguments)."""
     port = 8000 if protocol.lower() == "http" else 8001
-    defaults = (
+    counts = ("--request-count", "-p", "--measurement-interval", "--measurement-mode")
+    loads = (
+        "--concurrency-range",
+        "--request-rate-range",
+        "--request-intervals",
+        "-t",
+        "--periodic-concurrency-range",
+    )
+    return [
         (("-m", "--model-name"), ["-m", model]),
         (("-i", "--protocol"), ["-i", protocol]),
         (("-u", "--url"), ["-u", f"127.0.0.1:{port}"]),
         (("--input-data",), ["--input-data", str(SAMPLE)]),
-        (
-            ("--request-count", "-p", "--measurement-interval", "--measurement-mode"),
-            ["--request-count", COUNT],
-        ),
-        (
-            (
-                "--concurrency-range",
-                "--request-rate-range",
-                "--request-intervals",
-                "-t",
-                "--periodic-concurrency-range",
-            ),
-            ["--concurrency-range", "1"],
-        ),
-    )
-    for names, words in defaults:
-        if not has & set(names):
-            complete += words
-    if model != "edit_sync":  # the others stream
-        complete += [flag for flag in ("--async", "--streaming") if flag not in has]
-    return complete
+        (counts, ["--request-count", COUNT]),
+        (loads, ["--concurrency-range", "1"]),
+    ]
 
 
 def environment(libraries: Path) -> dict[str, str]:
-    """This one's, with perf_analyzer's libraries before others."""
+    """This process's environment, with perf_analyzer's libraries first."""
     others = env.LIBRARIES.get()
-    return env.of_child({env.LIBRARIES.name: f"{libraries}:{others}" if others else str(libraries)})
+    path = f"{libraries}:{others}" if others else str(libraries)
+    return env.of_child({env.LIBRARIES.name: path})
 
 
 def _value(arguments: tuple[str, ...], *names: str) -> str:

@@ -1,4 +1,4 @@
-"""`retouch web`: the page, until Ctrl-C."""
+"""`retouch web`: serve the web page until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ import click
 
 from retouch.launcher.server import HOST
 from retouch.util import env, extras
-from retouch_clients.find_server import PORT, server_url
-from retouch_clients.terminal import console
+from retouch_clients.addresses.server_options import PORT, server_url
+from retouch_clients.cli.console import console
 
 
 @click.command(short_help="Serve the web page.")
-@click.option(
-    "--port", type=PORT, help="Of the page.  [default: 7860, or the next one that is free]"
-)
+@click.option("--port", type=PORT, help="Port of the page.  [default: 7860, or the next free port]")
 @click.option(
     "--host",
     default=HOST,
     show_default=True,
     metavar="ADDR",
-    help="The address to listen at; beyond loopback there must be a password.",
+    help="The address to listen on. Addresses beyond loopback require a password.",
 )
 @click.option(
     "--allowed-host",
     multiple=True,
     metavar="NAME",
-    help="A name in requests' Host header beside loopback's and the address itself; * for any. Repeatable.",
+    help="Accept this name in the Host header, besides loopback names and the address itself; "
+    "* accepts any. Repeatable.",
 )
 @click.option(
     "--password-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A file whose first line is the password of the page.  [default: RETOUCH_WEB_PASSWORD, or none]",
+    help="A file whose first line is the page's password.  "
+    "[default: RETOUCH_WEB_PASSWORD, or none]",
 )
 @click.option(
     "--url",
     envvar=env.URL.name,
-    help="host:port (gRPC) of a server; without it, the one of `retouch "
-    "serve`, or one that is started for the page.",
+    help="host:port (gRPC) of a server.  "
+    "[default: the running `retouch serve`, or a server started for the page]",
 )
 def web(
     port: int | None,
@@ -49,7 +49,9 @@ def web(
     password_file: Path | None,
     url: str | None,
 ) -> None:
-    """Serve the web page until Ctrl-C. RETOUCH_WEB_PASSWORD or --password-file asks visitors for a
+    """Serve the web page until Ctrl-C.
+
+    Starts a server if none is running. Set RETOUCH_WEB_PASSWORD or --password-file to require a
     password."""
     extras.check("web")
     from retouch_clients.web.password import password_from
@@ -61,7 +63,7 @@ def web(
         console.print(f"the page is ready: {page}  (Ctrl-C stops)")
         if options.public:
             console.print(
-                "open to others, who are asked for the password; it travels as it is, so put a proxy with TLS "
-                "before the page"
+                "other machines can reach the page with the password, which is sent unencrypted: "
+                "put a proxy with TLS in front"
             )
         threading.Event().wait()

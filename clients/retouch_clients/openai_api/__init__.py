@@ -1,2 +1,1 @@
-"""The OpenAI-compatible server: `POST /v1/images/edits` before a running tritonserver, for OpenAI's
-clients."""
+"""The OpenAI-compatible server: `POST /v1/images/edits` in front of a running tritonserver."""

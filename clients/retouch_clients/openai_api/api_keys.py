@@ -1,4 +1,4 @@
-"""API keys: who may edit."""
+"""API keys of the clients that may send requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENVIRONMENT = env.API_KEYS.name
 
 @dataclass(frozen=True)
 class Keys:
-    """Without any, everybody may."""
+    """The accepted keys. Without keys, every request is accepted."""
 
     keys: tuple[bytes, ...] = field(default=(), repr=False)
 
@@ -28,16 +28,18 @@ class Keys:
     def from_environment(cls) -> Keys:
         return cls.of(env.API_KEYS.get().split(","))
 
-    def check(self, given: HTTPAuthorizationCredentials | None) -> None:
-        """ApiError 401 when they are none of these. How long it takes tells nothing of them."""
+    def check(self, credentials: HTTPAuthorizationCredentials | None) -> None:
+        """ApiError 401 unless the credentials have an accepted key, compared in constant time."""
         if not self.keys:
             return
-        if given is None:
-            raise _refused("You didn't provide an API key; send it as 'Authorization: Bearer KEY'.")
-        key = given.credentials.encode()
-        if not sum(hmac.compare_digest(key, each) for each in self.keys):
-            raise _refused("Incorrect API key provided.")
+        if credentials is None:
+            raise _unauthorized(
+                "You didn't provide an API key; send it as 'Authorization: Bearer KEY'."
+            )
+        key = credentials.credentials.encode()
+        if not sum(hmac.compare_digest(key, accepted) for accepted in self.keys):
+            raise _unauthorized("Incorrect API key provided.")
 
 
-def _refused(message: str) -> ApiError:
+def _unauthorized(message: str) -> ApiError:
     return ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})

@@ -1,4 +1,4 @@
-"""The app: routes, what stands before them, and what a failure becomes."""
+"""The app: routes, middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from retouch_clients.openai_api.hosts import HostCheck
 from retouch_clients.openai_api.lanes import ALIASES
 from retouch_clients.openai_api.limits import MAX_BODY_BYTES, BodyLimit
 from retouch_clients.openai_api.load import Load
-from retouch_clients.openai_api.metrics import Counted, Metrics
-from retouch_clients.openai_api.paths import Paths
+from retouch_clients.openai_api.metrics import Metrics, MetricsMiddleware
+from retouch_clients.openai_api.paths import PathNormalizer
 from retouch_clients.openai_api.request_id import RequestId
 
 CODES = {400: "invalid_body", 404: "unknown_url", 405: "method_not_allowed"}
@@ -49,9 +49,10 @@ def create_app(
     cors: Sequence[str] = (),
     hosts: Sequence[str] | None = None,
 ) -> FastAPI:
-    """The server before `client`, which it closes when it ends. `aliases` are names of its default
-    model, `cors` the origins whose pages may read answers, `hosts` its names beside loopback's;
-    None: any Host will do."""
+    """The app in front of `client`, which it closes at the end.
+
+    `aliases` are names of the default model. `cors` are origins whose pages may read responses.
+    `hosts` are accepted names in Host besides loopback names; None accepts any."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -59,14 +60,14 @@ def create_app(
         yield
         await client.close()
 
-    def allowed(
-        given: Annotated[
+    def authorized(
+        credentials: Annotated[
             HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))
         ],
     ) -> None:
-        keys.check(given)
+        keys.check(credentials)
 
-    # FastAPI's pages of documentation load scripts from elsewhere
+    # FastAPI's documentation pages load scripts from the internet
     app = FastAPI(
         title="Retouch",
         version=VERSION,
@@ -82,13 +83,13 @@ def create_app(
     app.state.lenient = lenient
     app.state.load = Load()
     for router in (edits.router, models.router):
-        app.include_router(router, dependencies=[Depends(allowed)])
-    _add_watching(app)
+        app.include_router(router, dependencies=[Depends(authorized)])
+    _add_monitoring(app)
     docs.add(app)
-    _add_failures(app)
+    _add_error_handlers(app)
     app.openapi = lambda: _document(app)
     app.add_middleware(BodyLimit, limit=max_body)
-    app.add_middleware(Counted, metrics=app.state.metrics)
+    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     if cors:
         app.add_middleware(
             CORSMiddleware,
@@ -99,14 +100,13 @@ def create_app(
         )
     if hosts is not None:
         app.add_middleware(HostCheck, allowed=hosts)
-    app.add_middleware(Paths)
+    app.add_middleware(PathNormalizer)
     app.add_middleware(RequestId)
     return app
 
 
 async def _warm(app: FastAPI) -> None:
-    """FastAPI puts its routes together at the first request, which takes a tenth of a second of
-    everybody's time."""
+    """Send a first request, in which FastAPI builds its routes. That takes 0.1 s."""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -131,14 +131,16 @@ async def _warm(app: FastAPI) -> None:
     await app(scope, receive, send)
 
 
-def _add_watching(app: FastAPI) -> None:
-    """For those who run it; no key is asked."""
+def _add_monitoring(app: FastAPI) -> None:
+    """Routes for operators, without a key."""
 
-    @app.get("/health", summary="Whether this server runs")
+    @app.get("/health", summary="Whether this server is running")
     async def health() -> Health:
         return Health()
 
-    @app.get("/ready", summary="Whether edits would be taken", responses=schema.errors(403, 503))
+    @app.get(
+        "/ready", summary="Whether the server accepts edits", responses=schema.errors(403, 503)
+    )
     async def ready() -> Health:
         if not await app.state.client.ready():
             raise absent()
@@ -161,7 +163,7 @@ def _add_watching(app: FastAPI) -> None:
         )
 
 
-def _add_failures(app: FastAPI) -> None:
+def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(ApiError)
     @app.exception_handler(RequestError)
     async def refused(request: Request, failure: ApiError | RequestError) -> Response:
@@ -170,13 +172,13 @@ def _add_failures(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def unrouted(request: Request, failure: HTTPException) -> Response:
-        """What routing or the form's parser refuses."""
-        asked = f"{request.method} {request.url.path[:128]}"
+        """Errors of routing and of the form parser."""
+        route = f"{request.method} {request.url.path[:128]}"
         status = failure.status_code
-        known = {404: f"There is no {asked}.", 405: f"{asked} is not allowed."}
-        words = known.get(status, str(failure.detail))
+        messages = {404: f"There is no {route}.", 405: f"{route} is not allowed."}
+        message = messages.get(status, str(failure.detail))
         code = CODES.get(status, "invalid_request")
-        return ApiError(status, words, code, headers=failure.headers).response()
+        return ApiError(status, message, code, headers=failure.headers).response()
 
     @app.exception_handler(ClientLeft)
     @app.exception_handler(ClientDisconnect)
@@ -187,7 +189,7 @@ def _add_failures(app: FastAPI) -> None:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's, without the refusals of its own that never come, and with the events."""
+    """FastAPI's OpenAPI document with the stream's events, without errors that never occur."""
     if not app.openapi_schema:
         document = get_openapi(
             title=app.title, version=app.version, routes=app.routes, description=edits.__doc__

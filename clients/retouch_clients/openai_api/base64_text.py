@@ -1,5 +1,6 @@
-"""Base64 as clients write it: with line breaks, of either alphabet, with or without padding. Both
-ways in pieces, so that no other thread waits long."""
+"""Base64 text as clients send it: line breaks, both alphabets, optional padding.
+
+The work is done in pieces, so that other threads can run in between."""
 
 from __future__ import annotations
 
@@ -11,14 +12,15 @@ import orjson
 
 PIECE = 192 << 10  # bytes, a multiple of 3 and of 4
 SPACES = b" \t\r\n\f\v"
-PLAIN = bytes.maketrans(b"-_", b"+/")  # of the alphabet for URLs
+PLAIN = bytes.maketrans(b"-_", b"+/")  # from the URL-safe alphabet
 LONGEST_ESCAPE = 6  # \u002b
 
 
 def decode(raw: memoryview, escaped: bool) -> bytes:
-    """The bytes that base64 text stands for; `escaped` when JSON's escapes are in it.
-    ValueError."""
-    result = io.BytesIO()  # whose value is had without a copy
+    """The bytes of base64 text. `escaped`: the text is raw JSON and may have escapes.
+
+    ValueError if the text is not base64."""
+    result = io.BytesIO()  # its value is read without a copy
     rest = b""
     padded = False
     position = 0
@@ -47,13 +49,13 @@ def decode(raw: memoryview, escaped: bool) -> bytes:
 
 
 def encode(file: bytes) -> str:
-    """Base64 text of a file."""
+    """The base64 text of a file."""
     pieces = (file[begin : begin + PIECE] for begin in range(0, len(file), PIECE))
     return b"".join(map(base64.b64encode, pieces)).decode("ascii")
 
 
 def _whole_escapes(piece: bytes, last: bool) -> bytes:
-    """Without an escape at its end that goes on in the next piece."""
+    """The piece without a trailing escape that continues in the next piece."""
     cut = piece.rfind(b"\\", len(piece) - LONGEST_ESCAPE + 1)
     return piece if last or cut <= 0 else piece[:cut]
 

@@ -23,14 +23,14 @@ JSON = "application/json"
 PICTURES = ("image", "images", "mask")
 INDEXED = re.compile(
     r"(image|images|mask)(\[\d{0,4}\])?"
-)  # a form's names of files: image, image[], image[0]
-MOST_TEXT = 64 << 10  # bytes of a form's field
+)  # names of files in a form: image, image[], image[0]
+MOST_TEXT = 64 << 10  # bytes of a text field in a form
 KNOWN = frozenset({*Parameters.model_fields, *FIELDS, *PICTURES})
 
 
 @dataclass(frozen=True)
 class ImageEditRequest:
-    """What a client wants: parameters and pictures as files, of which `image` is edited."""
+    """A parsed request. `image` is the source image; all images are encoded files."""
 
     parameters: Parameters
     image: bytes
@@ -39,16 +39,16 @@ class ImageEditRequest:
 
 
 async def read(request: Request, lenient: bool = False) -> ImageEditRequest:
-    """The order in a request's body; ApiError."""
+    """Parse a request's body; ApiError."""
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == FORM:
-        return _of_form(await parts_of(content_type, request.stream()), lenient)
+        return _from_form(await parts_of(content_type, request.stream()), lenient)
     if kind == JSON:
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
-        return await asyncio.to_thread(_of_json, body, lenient)
+        return await asyncio.to_thread(_from_json, body, lenient)
     raise ApiError(
         415,
         f"Unsupported content type: '{kind[:64]}'. Send {FORM} or {JSON}.",
@@ -56,11 +56,12 @@ async def read(request: Request, lenient: bool = False) -> ImageEditRequest:
     )
 
 
-def _of_form(parts: list[Part], lenient: bool) -> ImageEditRequest:
+def _from_form(parts: list[Part], lenient: bool) -> ImageEditRequest:
     fields: dict[str, str] = {}
     files: dict[str, list[bytes]] = {"image": [], "mask": []}
     for part in parts:
-        name, picture = part.name[:64], INDEXED.fullmatch(part.name)
+        name = part.name[:64]
+        picture = INDEXED.fullmatch(part.name)
         if picture:
             kind = "mask" if picture[1] == "mask" else "image"
             files[kind].append(not_empty(part.data.getvalue(), name))
@@ -70,7 +71,7 @@ def _of_form(parts: list[Part], lenient: bool) -> ImageEditRequest:
             raise invalid(f"Invalid '{name}': it was sent twice.", name)
         else:
             fields[part.name] = _text(part, name)
-    return _order(fields, files["image"], files["mask"], text=True, lenient=lenient)
+    return _request(fields, files["image"], files["mask"], text=True, lenient=lenient)
 
 
 def _text(part: Part, name: str) -> str:
@@ -82,7 +83,7 @@ def _text(part: Part, name: str) -> str:
         raise invalid(f"Invalid '{name}': it is not valid UTF-8 text.", name) from None
 
 
-def _of_json(body: bytearray, lenient: bool) -> ImageEditRequest:
+def _from_json(body: bytearray, lenient: bool) -> ImageEditRequest:
     fields = fields_of(body, KNOWN)
     listed = [(name, source) for name in ("image", "images") for source in _listed(fields, name)]
     pictures = [decoded(source, name) for name, source in listed]
@@ -91,26 +92,25 @@ def _of_json(body: bytearray, lenient: bool) -> ImageEditRequest:
     for name, value in fields.items():
         if name not in PICTURES and isinstance(value, LongText):
             raise invalid(f"Invalid '{name}': it is too long.", name)
-    return _order(fields, pictures, masks, text=False, lenient=lenient)
+    return _request(fields, pictures, masks, text=False, lenient=lenient)
 
 
 def _listed(fields: dict[str, Any], name: str) -> list[Any]:
-    """What JSON has under a picture's name. Generated clients send null for what they leave out, if
-    there is another."""
+    """The images under a name in JSON. Generated clients send null for the name they do not use."""
     other = "images" if name == "image" else "image"
     null = name in fields and fields[name] is None
     if name not in fields or null and (fields.get(other) is not None or name == "images"):
         return []
     source = fields[name]
     if source == []:
-        raise invalid(f"Invalid '{name}': it holds no image.", name)
+        raise invalid(f"Invalid '{name}': it contains no image.", name)
     listed = source if isinstance(source, list) else [source]
     if len(listed) > 1 + MAX_REFERENCES:
         raise _too_many(len(listed))
     return listed
 
 
-def _order(
+def _request(
     fields: Mapping[str, Any], pictures: list[bytes], masks: list[bytes], text: bool, lenient: bool
 ) -> ImageEditRequest:
     parameters = Parameters.of(
@@ -129,6 +129,7 @@ def _order(
 
 def _too_many(count: int) -> ApiError:
     return invalid(
-        f"Invalid 'image': there are {count}; one to edit and at most {MAX_REFERENCES} more are allowed.",
+        f"Invalid 'image': there are {count} images; one source image and at most "
+        f"{MAX_REFERENCES} references are allowed.",
         "image",
     )

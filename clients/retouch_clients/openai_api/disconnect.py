@@ -1,4 +1,4 @@
-"""A client that leaves: what it waited for is cancelled."""
+"""Cancel the work of a client that disconnects."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from retouch_clients.openai_api.errors import ClientLeft
 Result = TypeVar("Result")
 
 
-async def unless_left(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """What `work` returns or raises; when the connection is closed before, it is cancelled, and
-    ClientLeft."""
+async def unless_disconnected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Await `work`. If the client disconnects first, cancel it and raise ClientLeft."""
     working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_gone(request))
+    disconnect = asyncio.create_task(_disconnected(request))
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             raise ClientLeft
         return working.result()
     finally:
-        for task in (working, leaving):
+        for task in (working, disconnect):
             task.cancel()
-        # an edit is cancelled before its request has ended
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        # wait until the edit is cancelled
+        await asyncio.gather(working, disconnect, return_exceptions=True)
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The page at / and /docs: what this server does, in HTML that loads nothing from elsewhere."""
+"""The documentation page at / and /docs, which loads nothing from the internet."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ from fastapi.responses import HTMLResponse
 
 from retouch_clients.openai_api.parameters import Parameters
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-}
-STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c;
-background:#fff}pre{background:#f3f3f3;padding:1rem;overflow:auto}table{border-collapse:collapse}
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+HEADERS = {"Content-Security-Policy": POLICY}
+STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;
+padding:0 1rem;color:#1c1c1c;background:#fff}
+pre{background:#f3f3f3;padding:1rem;overflow:auto}
+table{border-collapse:collapse}
 td,th{border:1px solid #ccc;padding:.3rem .6rem;text-align:left;vertical-align:top}"""
 CURL = """curl http://localhost:8080/v1/images/edits \\
   -H "Authorization: Bearer $KEY" \\
   -F image=@photo.png -F prompt="make the red circle blue" \\
   | python3 -c 'import base64, json, sys
-sys.stdout.buffer.write(base64.b64decode(json.load(sys.stdin)["data"][0]["b64_json"]))' > edited.png"""
+image = json.load(sys.stdin)["data"][0]["b64_json"]
+sys.stdout.buffer.write(base64.b64decode(image))' > edited.png"""
 PICTURES = (
     (
         "image",
-        "PNG, JPEG or WebP; the first is edited, further ones are references. In JSON base64 text or a data: URL.",
+        "PNG, JPEG or WebP. The first is edited, further ones are references. "
+        "In JSON: base64 text or a data: URL.",
     ),
-    ("mask", "A picture of the image's size, transparent where it may change."),
+    ("mask", "An image of the same size, transparent where the image may change."),
 )
 
 
 def add(app: FastAPI) -> None:
-    """The page, which asks for no key."""
+    """Add the page; it needs no API key."""
 
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
@@ -40,7 +43,7 @@ def add(app: FastAPI) -> None:
 
 
 def page(document: dict[str, Any]) -> str:
-    """The page of an OpenAPI document."""
+    """The page for an OpenAPI document."""
     routes = [
         (f"{method.upper()} {path}", operation.get("summary", ""))
         for path, operations in document["paths"].items()
@@ -53,11 +56,11 @@ def page(document: dict[str, Any]) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Retouch: OpenAI API</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
-        f"<h1>Retouch</h1><p>This server speaks OpenAI's image editing API: set a client's base URL to this "
-        f"address with <code>/v1</code>.</p><pre>{escape(CURL)}</pre>"
-        f"<h2>Addresses</h2>{_table('Request', routes)}"
+        f"<h1>Retouch</h1><p>This server implements OpenAI's image editing API. Set the client's "
+        f"base URL to this address followed by <code>/v1</code>.</p><pre>{escape(CURL)}</pre>"
+        f"<h2>Routes</h2>{_table('Request', routes)}"
         f"<h2>Fields of POST /v1/images/edits</h2>{_table('Field', fields)}"
-        f'<p>All of it for programs: <a href="/openapi.json">/openapi.json</a></p></html>'
+        f'<p>The OpenAPI document: <a href="/openapi.json">/openapi.json</a></p></html>'
     )
 
 

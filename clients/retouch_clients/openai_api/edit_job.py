@@ -1,4 +1,4 @@
-"""An order on its way: what the doors are asked for, and their answers as the order wants them."""
+"""Edits of one request: arguments for the client, and answers at the requested size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retouch.imaging import images
 from retouch_clients.openai_api import lanes
 from retouch_clients.openai_api.body import ImageEditRequest
 from retouch_clients.openai_api.errors import invalid
-from retouch_clients.openai_api.parameters import WISHES
+from retouch_clients.openai_api.parameters import POLICIES
 from retouch_clients.openai_api.pictures import finished, region_of, size_of
 from retouch_clients.openai_api.usage import Usage, usage
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Client(Protocol):
-    """What an edit needs of `retouch.client.AsyncRetouch`."""
+    """The part of `retouch.client.AsyncRetouch` that this server uses."""
 
     def edit(
         self, image: bytes, instruction: str, **options: Unpack[EditOptions]
@@ -36,32 +36,32 @@ class Client(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """An order, the sizes (width, height) of the pictures sent and of the result, None where it is
-    left to the doors, and the arguments of the client's `edit`."""
+    """A request, prepared for the client.
 
-    order: ImageEditRequest
-    sent: list[tuple[int, int]]
+    Sizes are (width, height). `size` is the result's; None leaves it to the server."""
+
+    request: ImageEditRequest
+    input_sizes: list[tuple[int, int]]
     size: tuple[int, int] | None
     options: EditOptions
 
     @property
     def format(self) -> Format:
-        return self.order.parameters.format
+        return self.request.parameters.format
 
     @property
     def quality(self) -> str:
-        return self.order.parameters.quality or "auto"
+        return self.request.parameters.quality or "auto"
 
     def usage(self, results: list[EditAnswer]) -> Usage:
-        parameters = self.order.parameters
+        parameters = self.request.parameters
         texts = (parameters.prompt, self.options.get("negative", ""))
-        return usage(texts, self.sent, [size_of(result.image) for result in results])
+        return usage(texts, self.input_sizes, [size_of(result.image) for result in results])
 
     async def answers(self, client: Client, seed: int) -> AsyncIterator[EditAnswer]:
-        """Previews and the result as they come, at the order's size. Closing the iterator cancels
-        the edit."""
+        """Previews and the result at the requested size. Closing the iterator cancels the edit."""
         options: EditOptions = {**self.options, "seed": seed}
-        edit = client.edit(self.order.image, self.order.parameters.prompt, **options)
+        edit = client.edit(self.request.image, self.request.parameters.prompt, **options)
         async with aclosing(edit) as answers:
             async for answer in answers:
                 yield (
@@ -69,11 +69,10 @@ class Job:
                 )
 
     async def results(self, client: Client) -> list[EditAnswer]:
-        """All n, computed side by side; when one fails or the task is cancelled, the others are
-        too."""
+        """All n results, computed concurrently. If one fails, the others are cancelled."""
         first = self.seed()
-        count = self.order.parameters.n or 1
-        edits = [asyncio.create_task(self._result(client, first + turn)) for turn in range(count)]
+        count = self.request.parameters.n or 1
+        edits = [asyncio.create_task(self._result(client, first + index)) for index in range(count)]
         try:
             return await asyncio.gather(*edits)
         finally:
@@ -94,51 +93,54 @@ class Job:
 
 
 async def plan(
-    order: ImageEditRequest, client: Client, aliases: Sequence[str] = lanes.ALIASES
+    request: ImageEditRequest, client: Client, aliases: Sequence[str] = lanes.ALIASES
 ) -> Job:
-    """ApiError or RequestError when it cannot be done."""
-    job = await asyncio.to_thread(_planned, order)
-    options: EditOptions = {**job.options, "precision": await _precision(order, client, aliases)}
+    """The job of a request; ApiError or RequestError if it is invalid."""
+    job = await asyncio.to_thread(_without_lane, request)
+    precision = await _precision(request, client, aliases)
+    options: EditOptions = {**job.options, "precision": precision}
     return replace(job, options=options)
 
 
-def _planned(order: ImageEditRequest) -> Job:
-    """All but the lane; here pictures are decoded."""
-    parameters = order.parameters
-    sent = [
-        images.stored_size(order.image),
-        *(images.stored_size(reference, "REFERENCES") for reference in order.references),
+def _without_lane(request: ImageEditRequest) -> Job:
+    """The job without its lane. Decodes images, so call it in a thread."""
+    parameters = request.parameters
+    input_sizes = [
+        images.stored_size(request.image),
+        *(images.stored_size(reference, "REFERENCES") for reference in request.references),
     ]
     size = parameters.size_asked
     partial = parameters.partial_images or 0
-    upright = images.upright_size(order.image) if order.mask or partial else None
+    upright = images.upright_size(request.image) if request.mask or partial else None
     if partial and not size:
-        size = upright  # the doors' previews are smaller
+        size = upright  # the server's previews are smaller
     options: EditOptions = {
         **parameters.extras(),
         "previews": partial,
-        "references": order.references,
-        "region": region_of(order.mask, upright) if order.mask else "auto",
-        # what is scaled here is encoded here
-        "format": "png" if size or parameters.format.name == "png" else _words(parameters.format),
+        "references": request.references,
+        "region": region_of(request.mask, upright) if request.mask else "auto",
+        # a result that is scaled here is encoded here
+        "format": "png"
+        if size or parameters.format.name == "png"
+        else _format_text(parameters.format),
     }
-    return Job(order, sent, size, options)
+    return Job(request, input_sizes, size, options)
 
 
-async def _precision(order: ImageEditRequest, client: Client, aliases: Sequence[str]) -> str:
-    """The lane of the model's name, or what the quality wishes."""
-    model = order.parameters.model
-    quality = order.parameters.quality or "auto"
+async def _precision(request: ImageEditRequest, client: Client, aliases: Sequence[str]) -> str:
+    """The lane that `model` names, or the policy of `quality`."""
+    model = request.parameters.model
+    quality = request.parameters.quality or "auto"
     if model is None or lanes.is_default(model, aliases):
-        return WISHES[quality]
+        return POLICIES[quality]
     lane = lanes.lane_of(model, await client.lanes(), aliases)
     if quality != "auto":
         raise invalid(
-            f"Invalid 'quality': it chooses a lane, and the model {model} is one; leave one of them out.",
+            f"Invalid 'quality': the model {model} already selects a lane; send only one of them.",
             "quality",
         )
     return lane
 
 
-def _words(format: Format) -> str:
+def _format_text(format: Format) -> str:
     return f"{format.name};quality={max(1, format.quality)}"

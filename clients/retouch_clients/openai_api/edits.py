@@ -1,4 +1,4 @@
-"""POST /v1/images/edits, and what there is not beside it."""
+"""POST /v1/images/edits, and errors for OpenAI's routes that are not supported."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from fastapi.responses import Response
 from retouch.api.response import EditAnswer
 from retouch_clients.openai_api import responses, schema
 from retouch_clients.openai_api.body import read
-from retouch_clients.openai_api.disconnect import unless_left
+from retouch_clients.openai_api.disconnect import unless_disconnected
 from retouch_clients.openai_api.edit_job import Client, Job, plan
 from retouch_clients.openai_api.errors import ApiError
 from retouch_clients.openai_api.events import EditStream, ignored_header
-from retouch_clients.openai_api.limits import LEAVING
+from retouch_clients.openai_api.limits import ON_END
 from retouch_clients.openai_api.metrics import Metrics
 from retouch_clients.openai_api.timing import HEADER, server_timing, slowest
 
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1/images")
 
 @router.post(
     "/edits",
-    summary="Edit an image by a sentence",
+    summary="Edit an image by an instruction",
     openapi_extra={"requestBody": schema.BODY},
     response_model=responses.ImagesResponse,
     responses=schema.EDITED,
@@ -32,29 +32,28 @@ async def edits(request: Request) -> Response:
     state = request.app.state
     client = state.client
     metrics = state.metrics
-    request.scope[LEAVING].enter_context(state.load.entered())  # before the body is read
+    request.scope[ON_END].enter_context(state.load.entered())  # before the body is read
     job = await plan(await read(request, state.lenient), client, state.aliases)
-    if job.order.parameters.stream:
+    if job.request.parameters.stream:
         return await _streamed(request, job, client, metrics)
-    results = await unless_left(request, job.results(client))
-    timing = server_timing(slowest(each.info for each in results))
-    body = await asyncio.to_thread(_written, job, results)
+    results = await unless_disconnected(request, job.results(client))
+    timing = server_timing(slowest(result.info for result in results))
+    body = await asyncio.to_thread(_response_text, job, results)
     ignored = responses.ignored_by(job, results[0].info)
     return Response(
         body, media_type="application/json", headers={HEADER: timing} | ignored_header(ignored)
     )
 
 
-def _written(job: Job, results: list[EditAnswer]) -> str:
+def _response_text(job: Job, results: list[EditAnswer]) -> str:
     return responses.response(job, results).model_dump_json()
 
 
 async def _streamed(request: Request, job: Job, client: Client, metrics: Metrics) -> EditStream:
-    """What is refused before the first answer has a status of its own: the stream begins with that
-    answer."""
+    """Stream the answers. Errors before the first answer get an HTTP status of their own."""
     rest = job.answers(client, job.seed())
     try:
-        first = await unless_left(request, anext(rest))
+        first = await unless_disconnected(request, anext(rest))
     except BaseException:
         await rest.aclose()
         raise
@@ -63,10 +62,10 @@ async def _streamed(request: Request, job: Job, client: Client, metrics: Metrics
 
 @router.api_route("/generations", methods=["GET", "POST"], include_in_schema=False)
 @router.api_route("/variations", methods=["GET", "POST"], include_in_schema=False)
-async def elsewhere() -> Response:
+async def unsupported() -> Response:
     raise ApiError(
         404,
-        "This server edits images and makes none from nothing: send an image and a prompt to "
+        "This server edits images and does not generate them: send an image and a prompt to "
         "POST /v1/images/edits.",
         "unknown_url",
     )

@@ -1,4 +1,4 @@
-"""Refusals in OpenAI's shape: a status, one sentence, a type, the parameter and a code."""
+"""Errors in OpenAI's shape: a status, one sentence, a type, the parameter and a code."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 from retouch.api.errors import RequestError
 from retouch.api.fields import FIELDS
 
-PAUSE = 1.0  # seconds until a client may come again, where nobody knows better
-LEFT = 499  # for the metrics: nobody reads the answer
+PAUSE = 1.0  # seconds until a client may retry, if the server does not say
+LEFT = 499  # status in the metrics; no client reads the response
 PARAMETERS = {field.name: field.parameter for field in FIELDS} | {"MASK": "mask"}
 PATTERNS = {  # in words, by parameter
     "prompt": "it is blank; send a sentence",
@@ -28,13 +28,13 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """What every refusal holds, and the last event of a stream that failed."""
+    """The body of every error, and of the last event of a failed stream."""
 
     error: ErrorDetail
 
 
 class ApiError(Exception):
-    """A request that is not served; `response()` is what its sender gets."""
+    """A rejected request; `response()` is its HTTP response."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class ApiError(Exception):
 
 
 class ClientLeft(Exception):
-    """The connection was closed before there was an answer."""
+    """The client disconnected before the response."""
 
 
 def invalid(message: str, param: str | None, code: str = "invalid_value") -> ApiError:
@@ -73,14 +73,14 @@ def unknown_parameter(name: str) -> ApiError:
 
 
 def overloaded(reason: str, seconds: float = PAUSE) -> ApiError:
-    """Too much to do: refused before the body is read."""
+    """429 over capacity, before the body is read."""
     return ApiError(
         429, f"{reason}; try again in {seconds:.1f} s", "overloaded", headers=_pause(seconds)
     )
 
 
 def absent() -> ApiError:
-    """When there is no tritonserver, or none that takes edits."""
+    """503 if tritonserver is absent or not ready."""
     message = "the editing server is not there or not ready; try again later"
     return ApiError(503, message, "unavailable", headers=_pause(PAUSE))
 
@@ -100,7 +100,7 @@ def of_failure(failure: RequestError) -> ApiError:
 
 
 def of_validation(error: ValidationError) -> ApiError:
-    """The first thing that a model found wrong."""
+    """The first error of a pydantic model."""
     first = error.errors(include_url=False, include_context=False)[0]
     param = ".".join(map(str, first["loc"]))
     kind = first["type"]
@@ -110,17 +110,15 @@ def of_validation(error: ValidationError) -> ApiError:
         )
     if kind == "extra_forbidden":
         return unknown_parameter(param)
-    words = (
-        PATTERNS[param]
-        if kind == "string_pattern_mismatch"
-        else first["msg"][0].lower() + first["msg"][1:]
-    )
+    reason = first["msg"][0].lower() + first["msg"][1:]
+    if kind == "string_pattern_mismatch":
+        reason = PATTERNS[param]
     code = "invalid_type" if kind.endswith(("_type", "_parsing")) else "invalid_value"
-    return invalid(f"Invalid '{param}': {words}.", param, code)
+    return invalid(f"Invalid '{param}': {reason}.", param, code)
 
 
 def _pause(seconds: float) -> dict[str, str]:
-    """Whole seconds as HTTP has them, and milliseconds, which OpenAI's clients read first."""
+    """Retry-After in seconds, and in milliseconds, which OpenAI's clients read first."""
     return {
         "Retry-After": str(max(1, math.ceil(seconds))),
         "Retry-After-Ms": str(math.ceil(seconds * 1000)),

@@ -22,12 +22,13 @@ from retouch_clients.openai_api.timing import server_timing
 
 IGNORED = "Retouch-Ignored"
 MEDIA_TYPE = "text/event-stream"
-UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # also by proxies
+UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies too must not buffer
 
 
 class EditStream(StreamingResponse):
-    """The events of an edit whose `first` answer is there, and whose others come from `rest`. Who
-    leaves cancels it."""
+    """The events of an edit: its `first` answer, then those of `rest`.
+
+    A client that disconnects cancels the edit."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class EditStream(StreamingResponse):
 
 
 def ignored_header(ignored: Mapping[str, str]) -> dict[str, str]:
-    """The names of parameters that had no effect."""
+    """The header that names the parameters without effect."""
     return {IGNORED: ", ".join(sorted(ignored))} if ignored else {}
 
 

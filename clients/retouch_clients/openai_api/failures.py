@@ -1,4 +1,4 @@
-"""What a failure is to a client of this API, which depends on whether there is a server at all."""
+"""The API error for a failure; 503 if no server is ready."""
 
 from __future__ import annotations
 

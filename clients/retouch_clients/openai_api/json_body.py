@@ -1,5 +1,4 @@
-"""A JSON body as its fields: bounded before it is decoded, names unique, long texts left where they
-lie."""
+"""Parse a JSON body: limited before it is decoded, unique names, long strings not copied."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from retouch_clients.openai_api.json_outline import LongText, outline
 
 
 def fields_of(body: bytes | bytearray, known: Collection[str]) -> dict[str, Any]:
-    """The body's object. Its long strings are LongText over `body`. ApiError."""
+    """The fields of the body. Long strings are LongText views of `body`. ApiError."""
     outlined = outline(body, known)
     try:
         fields = orjson.loads(outlined.text)

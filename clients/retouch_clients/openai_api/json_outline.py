@@ -1,5 +1,4 @@
-"""A JSON body's outline: its values are counted and its long texts set aside before anything is
-decoded."""
+"""The outline of a JSON body: count its values and set long strings aside before decoding."""
 
 from __future__ import annotations
 
@@ -12,36 +11,37 @@ import orjson
 
 from retouch_clients.openai_api.errors import ApiError, invalid, unknown_parameter
 
-MOST_PLAIN = 64 << 10  # bytes outside of strings
-MOST_QUOTES = 16_384  # those inside of strings too
+MOST_PLAIN = 64 << 10  # bytes outside strings
+MOST_QUOTES = 16_384  # including those inside strings
 MOST_STRINGS = 1024
 MOST_VALUES = 512
 MOST_DEPTH = 8
-MOST_NAMES = 64  # of the body's own object
-LONG = 8 << 10  # bytes of a string that only a picture can have
+MOST_NAMES = 64  # of the top-level object
+LONG = 8 << 10  # bytes; longer strings can only be images
 LONGEST_NAME = 256
-BACKSLASHES = 4096  # looked at before a quote
+BACKSLASHES = 4096  # counted before a quote at most
 STRUCTURE = re.compile(rb"[\[\]{},:]")
 
 
 @dataclass(frozen=True)
 class LongText:
-    """The bytes between a long string's quotes, with JSON's escapes in them."""
+    """The raw bytes between a long string's quotes, with JSON escapes."""
 
     raw: memoryview
 
 
 @dataclass
 class Outline:
-    """The body with a token in place of each long string, and these strings by token."""
+    """The body with tokens in place of long strings, and these strings by token."""
 
     text: bytes = b""
     long: dict[str, LongText] = field(default_factory=dict)
 
 
 def outline(body: bytes | bytearray, known: Collection[str]) -> Outline:
-    """One pass over the body. ApiError for too many values, too deep ones, or a name that is not
-    `known`."""
+    """Outline the body in one pass.
+
+    ApiError for too many or too deeply nested values, or a name that is not `known`."""
     return _Reader(body, known).outline()
 
 
@@ -77,28 +77,27 @@ class _Reader:
         return result
 
     def _string_after(self, position: int) -> int:
-        """Where the next string's text begins; -1 when there is none. What stands before it is
-        counted."""
+        """The start of the next string's text, or -1. Counts the structure before it."""
         allowed = MOST_PLAIN - self._plain
         quote = self._body.find(b'"', position, position + allowed + 1)
         end = quote if quote >= 0 else len(self._body)
         self._plain += end - position
         if self._plain > MOST_PLAIN:
-            raise _too_much(f"at most {MOST_PLAIN >> 10} KiB may stand outside of its texts")
-        for sign in STRUCTURE.finditer(self._view[position:end]):
-            self._count(sign[0])
+            raise _over_limit(f"at most {MOST_PLAIN >> 10} KiB outside strings are allowed")
+        for match in STRUCTURE.finditer(self._view[position:end]):
+            self._count(match[0])
         return quote + 1 if quote >= 0 else -1
 
-    def _count(self, sign: bytes) -> None:
-        if sign in b"[{":
+    def _count(self, token: bytes) -> None:
+        if token in b"[{":
             self._depth += 1
-        elif sign in b"]}":
+        elif token in b"]}":
             self._depth -= 1
-        self._values += sign in b",[{"
+        self._values += token in b",[{"
         if self._depth > MOST_DEPTH:
-            raise _too_much(f"values may be nested {MOST_DEPTH} deep")
+            raise _over_limit(f"values may be nested at most {MOST_DEPTH} deep")
         if self._values > MOST_VALUES:
-            raise _too_much(f"at most {MOST_VALUES} values are allowed")
+            raise _over_limit(f"at most {MOST_VALUES} values are allowed")
 
     def _end_of_string(self, begin: int) -> int:
         self._strings += 1
@@ -108,14 +107,14 @@ class _Reader:
             self._quotes += 1
             if quote < 0:
                 raise invalid(
-                    "The body is not valid JSON: a text has no end.", None, "invalid_json"
+                    "The body is not valid JSON: a string is not terminated.", None, "invalid_json"
                 )
             if self._quotes > MOST_QUOTES or self._strings > MOST_STRINGS:
-                raise _too_much("it holds too many texts or quotes")
+                raise _over_limit("it has too many strings or quotes")
             before = bytes(self._view[max(begin, quote - BACKSLASHES) : quote])
             escapes = len(before) - len(before.rstrip(b"\\"))
             if escapes == BACKSLASHES:
-                raise _too_much("a text holds too many backslashes")
+                raise _over_limit("a string has too many backslashes")
             if escapes % 2 == 0:
                 return quote
             position = quote + 1
@@ -125,7 +124,7 @@ class _Reader:
             return
         self._names += 1
         if self._names > MOST_NAMES:
-            raise _too_much(f"at most {MOST_NAMES} parameters are allowed")
+            raise _over_limit(f"at most {MOST_NAMES} parameters are allowed")
         if end - begin > LONGEST_NAME:
             raise unknown_parameter(
                 bytes(self._view[begin : begin + 64]).decode("utf-8", "replace")
@@ -138,5 +137,5 @@ class _Reader:
             raise unknown_parameter(name)
 
 
-def _too_much(reason: str) -> ApiError:
-    return invalid(f"The body holds too much: {reason}.", None, "invalid_body")
+def _over_limit(reason: str) -> ApiError:
+    return invalid(f"The body exceeds a limit: {reason}.", None, "invalid_body")

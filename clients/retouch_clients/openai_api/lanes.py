@@ -1,4 +1,5 @@
-"""Lanes by the names of this API's models: `retouch` and its aliases are the lane that serves best,
+"""Model names of this API: `retouch` and its aliases let the server choose a lane.
+
 `retouch-bf16` is the lane bf16."""
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 from retouch_clients.openai_api.errors import ApiError
 
 MODEL = "retouch"
-# what clients ask for where nobody has told them a model
+# names that clients send by default
 ALIASES = (
     "gpt-image-1",
     "gpt-image-1.5",
@@ -20,17 +21,17 @@ ALIASES = (
 
 
 def names(lanes: Sequence[str], aliases: Sequence[str] = ALIASES) -> list[str]:
-    """The models of the lanes that are loaded and the aliases; none when there are no lanes."""
+    """The model names of the loaded lanes, and the aliases; empty without lanes."""
     return [MODEL, *(f"{MODEL}-{lane}" for lane in lanes), *aliases] if lanes else []
 
 
 def is_default(model: str | None, aliases: Sequence[str] = ALIASES) -> bool:
-    """Whether the name leaves the choice of the lane to the server."""
+    """Whether the server chooses the lane for this model name."""
     return not model or model == MODEL or model in aliases
 
 
 def lane_of(model: str, lanes: Sequence[str], aliases: Sequence[str] = ALIASES) -> str:
-    """The lane of a model's name; ApiError 404 when it is not loaded."""
+    """The lane of a model name; ApiError 404 if it is not loaded."""
     lane = model.removeprefix(f"{MODEL}-")
     if lane == model or lane not in lanes:
         raise unknown(model, lanes, aliases)
@@ -38,6 +39,6 @@ def lane_of(model: str, lanes: Sequence[str], aliases: Sequence[str] = ALIASES) 
 
 
 def unknown(model: str, lanes: Sequence[str], aliases: Sequence[str] = ALIASES) -> ApiError:
-    there = ", ".join(names(lanes, aliases)) or "none"
-    message = f"The model '{model[:64]}' does not exist or is not loaded; there are {there}."
+    available = ", ".join(names(lanes, aliases)) or "none"
+    message = f"The model '{model[:64]}' does not exist or is not loaded; available: {available}."
     return ApiError(404, message, "model_not_found", "model")

@@ -1,5 +1,4 @@
-"""Bodies are bounded while they are read: in bytes, in time, and in what all of them hold
-together."""
+"""Limits of request bodies: bytes and seconds of each, and memory of all together."""
 
 from __future__ import annotations
 
@@ -14,16 +13,17 @@ from retouch_clients.openai_api.errors import ApiError
 from retouch_clients.openai_api.load import Memory
 
 MAX_BODY_BYTES = 96 << 20
-TOGETHER = 4  # times the largest body: what all bodies may hold
-IDLE_SECONDS = 20.0  # without a byte
-GRACE_SECONDS = 30.0  # for any body, and more by its bytes
-LEAST_RATE = 16 << 10  # bytes a second beyond that
-LEAVING = "retouch.leaving"  # in the scope: an ExitStack that is closed when the request has ended
+TOGETHER = 4  # limit of all bodies, in multiples of the largest body
+IDLE_SECONDS = 20.0  # between two chunks
+GRACE_SECONDS = 30.0  # for any body; large ones get more
+LEAST_RATE = 16 << 10  # bytes per second after that
+ON_END = "retouch.on_end"  # scope key of an ExitStack that is closed when the request ends
 
 
 class BodyLimit:
-    """An app whose requests have bodies of at most `limit` bytes; ApiError 413, 408 or 429 where
-    they are read."""
+    """Middleware: reading a body raises ApiError 413 (too large), 408 (slow) or 429 (no memory).
+
+    `limit` is the largest body in bytes."""
 
     def __init__(self, app: ASGIApp, limit: int):
         self._app = app
@@ -33,23 +33,23 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        with ExitStack() as leaving:
-            scope[LEAVING] = leaving
-            await self._app(scope, self._bounded(scope, receive, leaving), send)
+        with ExitStack() as on_end:
+            scope[ON_END] = on_end
+            await self._app(scope, self._limited(scope, receive, on_end), send)
 
-    def _bounded(self, scope: Scope, receive: Receive, leaving: ExitStack) -> Receive:
+    def _limited(self, scope: Scope, receive: Receive, on_end: ExitStack) -> Receive:
         read = 0
         begin = None
         more = True
 
-        async def bounded() -> Message:
+        async def limited_receive() -> Message:
             nonlocal read, begin, more
             if not more:
                 return await receive()
             if begin is None:
                 begin = time.monotonic()
-                if self._told(scope) > self._limit:
-                    # unread: a client that waits to be told to go on need not send it
+                if self._content_length(scope) > self._limit:
+                    # before reading: a client that sent Expect: 100-continue need not send it
                     raise self._too_large()
             message = await self._in_time(receive, begin, read)
             count = len(message.get("body", b""))
@@ -58,10 +58,10 @@ class BodyLimit:
             if read > self._limit:
                 raise self._too_large()
             self._memory.take(count)
-            leaving.callback(self._memory.give, count)
+            on_end.callback(self._memory.give, count)
             return message
 
-        return bounded
+        return limited_receive
 
     async def _in_time(self, receive: Receive, begin: float, read: int) -> Message:
         left = begin + GRACE_SECONDS + read / LEAST_RATE - time.monotonic()
@@ -70,12 +70,12 @@ class BodyLimit:
         except asyncio.TimeoutError:
             raise ApiError(
                 408,
-                "The body came too slowly; send it again.",
+                "The body arrived too slowly; send it again.",
                 "request_timeout",
                 headers={"Connection": "close"},
             ) from None
 
-    def _told(self, scope: Scope) -> int:
+    def _content_length(self, scope: Scope) -> int:
         length = Headers(scope=scope).get("content-length", "")
         return int(length[:20]) if length.isascii() and length.isdigit() else 0
 

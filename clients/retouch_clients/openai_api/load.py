@@ -1,4 +1,4 @@
-"""How much is being done: edits beyond it are refused before their bodies are read."""
+"""Admission: edits over capacity are rejected before their bodies are read."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from retouch.api.errors import RequestError
 from retouch_clients.openai_api.errors import overloaded
 
-MOST_EDITS = 64  # requests in flight, as many edits as tritonserver takes on
-LONGEST_BELIEF = 1.0  # seconds for which tritonserver's word that it is full is taken
+MOST_EDITS = 64  # concurrent requests; tritonserver accepts as many edits
+MOST_FULL_SECONDS = 1.0  # for which a report that tritonserver is full is trusted
 
 
 class Load:
-    """The requests in flight here, and until when tritonserver has said that it is full."""
+    """The requests in flight, and the time until which tritonserver has reported to be full."""
 
     def __init__(self, most: int = MOST_EDITS):
         self._most = most
@@ -23,12 +23,12 @@ class Load:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """A place for one request until the block ends; ApiError 429."""
-        left = self._full_until - time.monotonic()
+        """Admit one request until the block ends; ApiError 429 over capacity."""
+        seconds = self._full_until - time.monotonic()
         if self._running >= self._most:
-            raise overloaded(f"{self._running} requests are being edited already")
-        if left > 0 and self._running:
-            raise overloaded("the editing server is full", left)
+            raise overloaded(f"Server at capacity: {self._running} requests are running")
+        if seconds > 0 and self._running:
+            raise overloaded("Server at capacity: tritonserver is full", seconds)
         self._running += 1
         try:
             yield
@@ -36,26 +36,26 @@ class Load:
             self._running -= 1
 
     def note(self, failure: Exception) -> None:
-        """What tritonserver has refused: others would be too."""
+        """Note an error of tritonserver: if it is full, other requests would fail too."""
         if (
             isinstance(failure, RequestError)
             and failure.code == "UNAVAILABLE"
             and failure.retry_after
         ):
-            self._full_until = time.monotonic() + min(failure.retry_after, LONGEST_BELIEF)
+            self._full_until = time.monotonic() + min(failure.retry_after, MOST_FULL_SECONDS)
 
 
 class Memory:
-    """Bytes of bodies that lie in memory, of all requests together."""
+    """Bytes of all request bodies in memory."""
 
     def __init__(self, most: int):
         self._most = most
         self._held = 0
 
     def take(self, count: int) -> None:
-        """ApiError 429 when there is no room."""
+        """Reserve `count` bytes; ApiError 429 if they exceed the limit."""
         if self._held + count > self._most:
-            raise overloaded("too many bodies are being read")
+            raise overloaded("Server at capacity: too many request bodies are in memory")
         self._held += count
 
     def give(self, count: int) -> None:

@@ -1,4 +1,4 @@
-"""What this server counts, for Prometheus."""
+"""Prometheus metrics of this server."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ log = logging.getLogger(__name__)
 
 
 class Metrics:
-    """The families, in a registry of their own: a process may hold several apps."""
+    """The metrics, in a registry of their own, as a process may have several apps."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "retouch_openai_requests",
-            "Requests that ended, 499 when the client had left",
+            "Finished requests; status 499 if the client had disconnected",
             ("route", "status"),
             registry=self.registry,
         )
         self.seconds = Histogram(
             "retouch_openai_seconds",
-            "Seconds from a request's head to its last byte",
+            "Seconds from a request's header to its last byte",
             ("route",),
             registry=self.registry,
             buckets=SECONDS,
         )
         self.in_flight = Gauge(
-            "retouch_openai_in_flight", "Requests that are being answered", registry=self.registry
+            "retouch_openai_in_flight", "Requests in progress", registry=self.registry
         )
         self.cancelled = Counter(
             "retouch_openai_cancelled",
-            "Edits whose client left before the result",
+            "Edits whose client disconnected before the result",
             registry=self.registry,
         )
         self.stream_errors = Counter(
@@ -47,9 +47,10 @@ class Metrics:
         )
 
 
-class Counted:
-    """An app whose requests are counted. What it did not foresee is answered too, and told in the
-    log alone."""
+class MetricsMiddleware:
+    """Middleware: counts requests, and answers unexpected exceptions with 500.
+
+    The exception itself is only logged."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics):
         self._app = app
@@ -61,7 +62,7 @@ class Counted:
         status = 0
         begin = time.perf_counter()
 
-        async def noted(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -69,15 +70,13 @@ class Counted:
 
         with self._metrics.in_flight.track_inprogress():
             try:
-                await self._app(scope, receive, noted)
+                await self._app(scope, receive, send_and_note)
             except Exception:
                 log.exception("a request failed")
-                if (
-                    status
-                ):  # too late for another answer: the client sees that the connection ended early
+                if status:  # the response has begun; raising closes the connection
                     raise
-                failure = ApiError(500, "The server failed; its log says why.", "internal_error")
-                await failure.response()(scope, receive, noted)
+                failure = ApiError(500, "The server failed; see its log.", "internal_error")
+                await failure.response()(scope, receive, send_and_note)
         route = getattr(scope.get("route"), "path", "unknown")
         self._metrics.requests.labels(route, status).inc()
         self._metrics.seconds.labels(route).observe(time.perf_counter() - begin)

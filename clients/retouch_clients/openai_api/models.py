@@ -1,5 +1,4 @@
-"""GET /v1/models: the lanes that are loaded now as this API's models, and the aliases of the
-default."""
+"""GET /v1/models: the loaded lanes as models, and the aliases of the default model."""
 
 from __future__ import annotations
 
@@ -25,20 +24,16 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
-@router.get(
-    "", summary="The lanes that are loaded", responses=schema.errors(401, 403, 429, 500, 503)
-)
-async def every(request: Request) -> ModelList:
+@router.get("", summary="List the loaded lanes", responses=schema.errors(401, 403, 429, 500, 503))
+async def list_models(request: Request) -> ModelList:
     loaded = await request.app.state.client.lanes()
     return ModelList(
         data=[_model(request, name) for name in lanes.names(loaded, request.app.state.aliases)]
     )
 
 
-@router.get(
-    "/{model}", summary="One of them", responses=schema.errors(401, 403, 404, 429, 500, 503)
-)
-async def one(request: Request, model: str) -> Model:
+@router.get("/{model}", summary="One model", responses=schema.errors(401, 403, 404, 429, 500, 503))
+async def get_model(request: Request, model: str) -> Model:
     loaded = await request.app.state.client.lanes()
     aliases = request.app.state.aliases
     if model not in lanes.names(loaded, aliases):

@@ -1,5 +1,4 @@
-"""A multipart body, read strictly while it comes: a body without its closing boundary is
-refused."""
+"""Parse a multipart body strictly while it arrives: the closing boundary is required."""
 
 from __future__ import annotations
 
@@ -17,26 +16,26 @@ from python_multipart.multipart import parse_options_header
 from retouch_clients.openai_api.errors import ApiError, invalid
 
 MOST_PARTS = 64
-MOST_HEAD = 8 << 10  # bytes of a line in a part's head
-MOST_HEADS = 16
+MOST_HEADER = 8 << 10  # bytes of a header line of a part
+MOST_HEADERS = 16
 MOST_PREAMBLE = 64 << 10  # bytes before the first boundary
 LONGEST_BOUNDARY = 70  # as RFC 2046 allows
-SLICE = 32 << 10  # bytes between two looks at other requests
+SLICE = 32 << 10  # bytes parsed before other requests get a turn
 
-logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what it warns of is answered
+logging.getLogger("python_multipart").setLevel(logging.ERROR)  # its warnings become responses
 
 
 @dataclass
 class Part:
-    """A form's field: its name, its bytes, and whether it came with a filename."""
+    """A field of a form. `is_file`: it has a filename."""
 
     name: str = ""
     is_file: bool = False
-    data: io.BytesIO = field(default_factory=io.BytesIO)  # whose value is had without a copy
+    data: io.BytesIO = field(default_factory=io.BytesIO)  # its value is read without a copy
 
 
 async def parts_of(content_type: str, stream: AsyncIterator[bytes]) -> list[Part]:
-    """The parts in their order; ApiError 400 for what is no whole multipart body."""
+    """The parts in order; ApiError 400 if the body is not a complete multipart form."""
     reader = _Reader(_boundary_of(content_type))
     async for chunk in stream:
         for begin in range(0, len(chunk), SLICE):
@@ -61,7 +60,7 @@ class _Reader:
         self._delimiters = 0
         self._preamble: bytearray | None = bytearray()
         self._parts: list[Part] = []
-        self._heads: dict[bytes, bytes] = {}
+        self._headers: dict[bytes, bytes] = {}
         self._name = bytearray()
         self._value = bytearray()
         self._ended = False
@@ -70,28 +69,28 @@ class _Reader:
             {
                 "on_part_begin": self._begin,
                 "on_part_data": self._data,
-                "on_header_field": self._head_name,
-                "on_header_value": self._head_value,
-                "on_header_end": self._head_end,
-                "on_headers_finished": self._heads_end,
+                "on_header_field": self._header_name,
+                "on_header_value": self._header_value,
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._headers_end,
                 "on_end": self._end,
             },
-            max_header_count=MOST_HEADS,
-            max_header_size=MOST_HEAD,
+            max_header_count=MOST_HEADERS,
+            max_header_size=MOST_HEADER,
         )
 
     def feed(self, chunk: bytes) -> None:
         if self._ended:
-            return  # an epilogue
+            return  # ignore the epilogue
         if self._preamble is not None:
             chunk = self._after_preamble(chunk)
         self._delimiters += chunk.count(self._delimiter)
-        if self._delimiters > 2 * MOST_PARTS:  # each that is no boundary after all costs time
-            raise _malformed("its boundary stands within its parts")
+        if self._delimiters > 2 * MOST_PARTS:  # false boundaries cost time
+            raise _malformed("its boundary occurs within its parts")
         try:
             self._parser.write(chunk)
         except (MultipartParseError, FormParserError):
-            raise _malformed("a boundary or a part's head is not as it should be") from None
+            raise _malformed("a boundary or a part's header is malformed") from None
 
     def finish(self) -> list[Part]:
         if not self._ended:
@@ -99,7 +98,7 @@ class _Reader:
         return self._parts
 
     def _after_preamble(self, chunk: bytes) -> bytes:
-        """What follows the preamble; empty as long as the first boundary has not come."""
+        """The bytes after the preamble; empty before the first boundary."""
         self._preamble += chunk
         first = self._first.search(self._preamble)
         if first:
@@ -107,39 +106,39 @@ class _Reader:
             self._preamble = None
             return rest
         if len(self._preamble) > MOST_PREAMBLE:
-            raise _malformed("its first boundary does not come")
+            raise _malformed("its first boundary is missing")
         return b""
 
     def _begin(self) -> None:
         if len(self._parts) == MOST_PARTS:
             raise _malformed(f"it has more than {MOST_PARTS} parts")
         self._parts.append(Part())
-        self._heads = {}
+        self._headers = {}
 
     def _data(self, data: bytes, begin: int, end: int) -> None:
         self._parts[-1].data.write(memoryview(data)[begin:end])
 
-    def _head_name(self, data: bytes, begin: int, end: int) -> None:
+    def _header_name(self, data: bytes, begin: int, end: int) -> None:
         self._name += data[begin:end]
 
-    def _head_value(self, data: bytes, begin: int, end: int) -> None:
+    def _header_value(self, data: bytes, begin: int, end: int) -> None:
         self._value += data[begin:end]
 
-    def _head_end(self) -> None:
-        self._heads[bytes(self._name).lower()] = bytes(self._value)
+    def _header_end(self) -> None:
+        self._headers[bytes(self._name).lower()] = bytes(self._value)
         self._name.clear()
         self._value.clear()
 
-    def _heads_end(self) -> None:
-        kind, options = parse_options_header(self._heads.get(b"content-disposition", b""))
+    def _headers_end(self) -> None:
+        kind, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         if kind != b"form-data" or b"name" not in options:
             raise _malformed("a part has no name")
-        if self._heads.get(b"content-transfer-encoding", b"binary").strip().lower() not in (
+        if self._headers.get(b"content-transfer-encoding", b"binary").strip().lower() not in (
             b"binary",
             b"8bit",
             b"7bit",
         ):
-            raise _malformed("a part has a transfer encoding; send its bytes as they are")
+            raise _malformed("a part has a transfer encoding; send raw bytes")
         self._parts[-1].name = options[b"name"].decode("utf-8", "replace")
         self._parts[-1].is_file = b"filename" in options
 
@@ -148,4 +147,4 @@ class _Reader:
 
 
 def _malformed(reason: str) -> ApiError:
-    return invalid(f"The body is not a whole multipart form: {reason}.", None, "invalid_body")
+    return invalid(f"The body is not a complete multipart form: {reason}.", None, "invalid_body")

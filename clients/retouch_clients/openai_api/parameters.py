@@ -19,7 +19,7 @@ MAX_N = 10
 MAX_PARTIAL_IMAGES = 3
 SIDE = r"(1[6-9]|[2-9]\d|[1-9]\d\d|[1-3]\d{3}|40[0-8]\d|409[0-6])"  # 16 to 4096
 PLAIN_QUALITY = 100  # what OpenAI takes where output_compression is not given
-WISHES = {
+POLICIES = {
     "auto": "auto",
     "low": "draft",
     "medium": "balanced",

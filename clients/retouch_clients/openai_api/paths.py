@@ -1,4 +1,4 @@
-"""Other spellings of this API's paths: with a slash at the end, or without /v1."""
+"""Alternative spellings of paths: a trailing slash, or no /v1."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 SHORT = ("/images/", "/models")
 
 
-class Paths:
-    """An app that sees /v1/images/edits for /v1/images/edits/ and /images/edits."""
+class PathNormalizer:
+    """Middleware: /v1/images/edits/ and /images/edits become /v1/images/edits."""
 
     def __init__(self, app: ASGIApp):
         self._app = app
@@ -22,5 +22,6 @@ class Paths:
 
 
 def plain(path: str) -> str:
+    """The path with /v1 and without a trailing slash."""
     path = path.rstrip("/") or "/"
     return f"/v1{path}" if path.startswith(SHORT) else path

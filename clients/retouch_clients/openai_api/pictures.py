@@ -1,5 +1,4 @@
-"""Pictures in and out: what JSON may hold, OpenAI's masks as ours, results at the size that was
-asked for."""
+"""Images of requests and results: JSON sources, masks, and results at the requested size."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from retouch_clients.openai_api.json_outline import LongText
 TEXT = {
     "type": "string",
     "format": "picture",
-    "description": "Base64 text, or a data: URL; no other URL is fetched.",
+    "description": "Base64 text or a data: URL. Other URLs are not fetched.",
 }
 PICTURE = {
     "anyOf": [
@@ -34,24 +33,25 @@ PICTURE = {
     ]
 }
 PICTURES = {"type": "array", "items": PICTURE, "minItems": 1, "maxItems": 1 + MAX_REFERENCES}
-HEAD = 256  # bytes within which a data: URL has its comma
-EXPECTED = "send the file as base64 text or as a data: URL"
+HEAD = 256  # bytes that contain the comma of a data: URL
+EXPECTED = "send the file as base64 text or a data: URL"
 
 
 def decoded(source: Any, param: str) -> bytes:
-    """The file in a JSON body: base64 text, a data: URL, or either as {"image_url": …};
-    ApiError."""
+    """The file of a JSON value: base64 text, a data: URL, or either as {"image_url": …}.
+
+    ApiError for anything else."""
     if isinstance(source, dict):
-        # generated clients send null for what they leave out
+        # generated clients send null for an unused file_id
         source = {
             name: value for name, value in source.items() if value is not None or name != "file_id"
         }
         if source.keys() != {"image_url"}:
             raise _refused(
                 param,
-                "it has files by image_url alone; no files are kept here"
+                "file_id is not supported, as no files are stored; use image_url"
                 if "file_id" in source
-                else "an object must have image_url and nothing else",
+                else "an object must have image_url and no other field",
             )
         source = source["image_url"]
     if not isinstance(source, (str, LongText)):
@@ -60,11 +60,11 @@ def decoded(source: Any, param: str) -> bytes:
     raw = source.raw if escaped else memoryview(source.encode())
     head = _head(raw, escaped)
     if head.lower().startswith(("http://", "https://")):
-        raise _refused(param, f"this server fetches no URLs; {EXPECTED}")
+        raise _refused(param, f"this server does not fetch URLs; {EXPECTED}")
     if head.startswith("data:"):
         kind, comma, _ = head.partition(",")
         if not (comma and kind.startswith("data:image/") and kind.endswith(";base64")):
-            raise _refused(param, "a data: URL must begin like data:image/png;base64,")
+            raise _refused(param, "a data: URL must start like data:image/png;base64,")
         raw = raw[bytes(raw[:HEAD]).index(b",") + 1 :]
     try:
         return not_empty(base64_text.decode(raw, escaped), param)
@@ -73,15 +73,14 @@ def decoded(source: Any, param: str) -> bytes:
 
 
 def not_empty(file: bytes, param: str) -> bytes:
-    """The file as it is; ApiError when nothing is in it: an empty mask is none that was left
-    out."""
+    """The file; ApiError if it is empty. An empty mask is not the same as no mask."""
     if not file:
         raise _refused(param, "the file is empty; send a PNG, JPEG or WebP file")
     return file
 
 
 def _head(raw: memoryview, escaped: bool) -> str:
-    """How a text begins, up to a comma, without JSON's escapes."""
+    """The start of a text up to its comma, with JSON escapes decoded."""
     head = bytes(raw[:HEAD])
     head = head[: head.index(b",") + 1] if b"," in head else head[:16]
     if escaped and b"\\" in head:
@@ -93,22 +92,24 @@ def _head(raw: memoryview, escaped: bool) -> str:
 
 
 def region_of(mask: bytes, size: tuple[int, int]) -> bytes:
-    """A mask that is transparent where an image of `size` (width, height) may change, as REGION;
-    RequestError."""
+    """REGION for an OpenAI mask, which is transparent where the image may change.
+
+    `size` is the image's (width, height). RequestError if the mask does not fit it."""
     width, height = size
     return images.encode_mask(images.decode_transparency(mask, height, width, "MASK"))
 
 
 def size_of(result: bytes) -> tuple[int, int]:
-    """(width, height) of a picture that was made here or by the doors."""
+    """(width, height) of a result."""
     with Image.open(io.BytesIO(result)) as image:
         return image.size
 
 
 def finished(file: bytes, size: tuple[int, int], format: Format) -> bytes:
-    """A picture of the doors at `size` (width, height) in a format: the very bytes when they are so
-    already, else scaled until it covers the size and cut about its middle, with its colour profile
-    and transparency."""
+    """A result at `size` (width, height) in a format, with its colour profile and transparency.
+
+    The bytes are unchanged if size and format match already. Otherwise the image is scaled to
+    cover the size and cropped at the centre."""
     with Image.open(io.BytesIO(file)) as image:
         if image.size == size and image.format.lower() == format.name:
             return file

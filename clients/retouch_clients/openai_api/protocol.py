@@ -1,4 +1,4 @@
-"""HTTP/1.1 by uvicorn and h11, with bounded heads: in bytes, and in the time that they take."""
+"""HTTP/1.1 by uvicorn and h11, with limits on the size and duration of request headers."""
 
 from __future__ import annotations
 
@@ -13,27 +13,26 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 MAX_HEAD_BYTES = 64 << 10
-HEAD_SLICE = 4 << 10  # bytes of a head that are taken at a time
-HEAD_SECONDS = 20.0  # from a head's first byte to its last
-IDLE_SECONDS = 75.0  # of a connection without a request: longer than clients keep one
-MARGIN = 2  # seconds for which a connection stays open after the time that clients are told
+HEAD_SLICE = 4 << 10  # bytes of a header passed to h11 at a time
+HEAD_SECONDS = 20.0  # from the first byte of a header to its last
+IDLE_SECONDS = 75.0  # of an unused connection; longer than clients keep theirs
+MARGIN = 2  # seconds that a connection stays open beyond the announced Keep-Alive
 CODES = {400: "invalid_request", 408: "request_timeout", 431: "head_too_large"}
 MESSAGES = {
-    400: "This is no whole HTTP/1.1 request.",
-    408: "The request's head came too slowly.",
-    431: f"The request's head is too large; at most {MAX_HEAD_BYTES >> 10} KiB are allowed.",
+    400: "This is not a complete HTTP/1.1 request.",
+    408: "The request's headers arrived too slowly.",
+    431: f"The request's headers are too large; at most {MAX_HEAD_BYTES >> 10} KiB are allowed.",
 }
 
 
 class GuardedProtocol(H11Protocol):
-    """Refuses slow and large heads, and tells a client that closes its side within a body that the
-    body is cut."""
+    """Rejects slow and large headers, and answers a client that closes its side within a body."""
 
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._timer = self.loop.call_later(IDLE_SECONDS, self._late)
+        self._timer = self.loop.call_later(IDLE_SECONDS, self._timed_out)
 
     def data_received(self, data: bytes) -> None:
         begun = self.conn.their_state is h11.IDLE and not self._buffered()
@@ -43,16 +42,15 @@ class GuardedProtocol(H11Protocol):
             and position < len(data)
             and not self.transport.is_closing()
         ):
-            super().data_received(
-                data[position : position + HEAD_SLICE]
-            )  # h11 measures what is no whole head yet
+            # h11 checks the size of an incomplete header only
+            super().data_received(data[position : position + HEAD_SLICE])
             position += HEAD_SLICE
         if position < len(data) and not self.transport.is_closing():
             super().data_received(data[position:])
         if self.conn.their_state is h11.IDLE and self._buffered():
             if begun or self._timer is None:
                 self._stop_timer()
-                self._timer = self.loop.call_later(HEAD_SECONDS, self._late)
+                self._timer = self.loop.call_later(HEAD_SECONDS, self._timed_out)
         else:
             self._stop_timer()
 
@@ -61,40 +59,37 @@ class GuardedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def eof_received(self) -> None:
-        """A body that ends too early. uvicorn closes the connection next, after what is written
-        here."""
+        """Answer a truncated body. uvicorn then closes the connection."""
         if self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.SEND_RESPONSE:
-            self._refuse(400, "The body is cut: it ends before all of it has come.")
+            self._reject(400, "The body is truncated.")
             self.cycle.disconnected = True
             self.cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
-        """Called by uvicorn where it has caught what h11 refuses."""
+        """Called by uvicorn in the handler of h11's exception."""
         error = sys.exc_info()[1]
         status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
-        if self.conn.our_state not in (
-            h11.IDLE,
-            h11.SEND_RESPONSE,
-        ):  # an answer is on its way already
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            # a response has begun
             self.transport.close()
             return
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self._refuse(status if status in MESSAGES else 400)
+        self._reject(status if status in MESSAGES else 400)
 
     def _buffered(self) -> bool:
         return bool(self.conn.trailing_data[0])
 
-    def _late(self) -> None:
+    def _timed_out(self) -> None:
         if self.transport.is_closing():
             return
         if self._buffered() and self.conn.our_state is h11.IDLE:
-            self._refuse(408)
+            self._reject(408)
         else:
             self.transport.close()
 
-    def _refuse(self, status: int, message: str | None = None) -> None:
+    def _reject(self, status: int, message: str | None = None) -> None:
         error = {
             "message": message or MESSAGES[status],
             "type": "invalid_request_error",
@@ -123,8 +118,7 @@ class GuardedProtocol(H11Protocol):
 
 
 def guarded(app: ASGIApp, grace: int) -> uvicorn.Config:
-    """How uvicorn serves `app` by this protocol; `grace`: seconds for what is running, when it is
-    stopped."""
+    """uvicorn's configuration for `app`. `grace`: seconds for running requests after a stop."""
     return uvicorn.Config(
         app,
         http=GuardedProtocol,

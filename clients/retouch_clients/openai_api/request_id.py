@@ -1,4 +1,4 @@
-"""Every answer carries an id, by which logs and people speak of it."""
+"""Every response has an id, for logs and support."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import secrets
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from retouch.util.request_log import request_id
+from retouch.util.request_log import request_id as log_request_id
 
 NAME = "x-request-id"
 ALLOWED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestId:
-    """An app whose answers carry the id that the request came with, or a new one."""
+    """Middleware: responses carry the request's id, or a new one."""
 
     def __init__(self, app: ASGIApp):
         self._app = app
@@ -23,13 +23,14 @@ class RequestId:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        given = Headers(scope=scope).get(NAME, "")
-        name = given if ALLOWED.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+        client_id = Headers(scope=scope).get(NAME, "")
+        valid = ALLOWED.fullmatch(client_id)
+        request_id = client_id if valid else f"req_{secrets.token_hex(12)}"
 
-        async def named(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[NAME] = name
+                MutableHeaders(scope=message)[NAME] = request_id
             await send(message)
 
-        with request_id(name):
-            await self._app(scope, receive, named)
+        with log_request_id(request_id):
+            await self._app(scope, receive, send_with_id)

@@ -1,5 +1,4 @@
-"""What is answered: OpenAI's shapes, and beside each result what Retouch knows of it
-(`retouch`)."""
+"""Response bodies in OpenAI's shapes, with the edit's INFO in the field `retouch`."""
 
 from __future__ import annotations
 
@@ -16,21 +15,18 @@ from retouch_clients.openai_api.edit_job import Job
 from retouch_clients.openai_api.pictures import size_of
 from retouch_clients.openai_api.usage import Usage
 
-QUALITIES = {
-    "bf16": "high",
-    "fp8": "medium",
-    "fp4": "low",
-}  # what a lane is, where no quality was asked for
+# reported for a lane if the request has no quality
+QUALITIES = {"bf16": "high", "fp8": "medium", "fp4": "low"}
 
 OutputFormat = Literal["png", "webp", "jpeg"]
 Quality = Literal["low", "medium", "high"]
-Told = dict[str, Any]
+Info = dict[str, Any]
 
 
 class Picture(BaseModel):
     b64_json: str
-    retouch: Told = Field(
-        description="Seed, lane and why, steps, operations, region, milliseconds by stage."
+    retouch: Info = Field(
+        description="Seed, lane and its reason, steps, operations, region, milliseconds by stage."
     )
 
 
@@ -62,20 +58,22 @@ class PartialImage(StreamEvent):
 class Completed(StreamEvent):
     type: Literal["image_edit.completed"] = "image_edit.completed"
     usage: Usage
-    retouch: Told = Field(
-        description="As in an answer without a stream, with `server_timing` as its header."
+    retouch: Info = Field(
+        description="As in a response without stream, with the header as `server_timing`."
     )
     safety_identifier: str | None = None
 
 
 def response(job: Job, results: list[EditAnswer]) -> ImagesResponse:
-    data = [Picture(b64_json=_text(each), retouch=told(job, each.info)) for each in results]
+    data = [
+        Picture(b64_json=_text(result), retouch=edit_info(job, result.info)) for result in results
+    ]
     return ImagesResponse(
         created=int(time.time()),
         data=data,
         usage=job.usage(results),
-        safety_identifier=job.order.parameters.told_back,
-        **_seen(job, results[0]),
+        safety_identifier=job.request.parameters.told_back,
+        **_output_fields(job, results[0]),
     )
 
 
@@ -84,7 +82,7 @@ def partial(job: Job, answer: EditAnswer, index: int) -> PartialImage:
         b64_json=_text(answer),
         created_at=int(time.time()),
         partial_image_index=index,
-        **_seen(job, answer),
+        **_output_fields(job, answer),
     )
 
 
@@ -93,30 +91,28 @@ def completed(job: Job, answer: EditAnswer, timing: str) -> Completed:
         b64_json=_text(answer),
         created_at=int(time.time()),
         usage=job.usage([answer]),
-        retouch=told(job, answer.info) | {"server_timing": timing},
-        safety_identifier=job.order.parameters.told_back,
-        **_seen(job, answer),
+        retouch=edit_info(job, answer.info) | {"server_timing": timing},
+        safety_identifier=job.request.parameters.told_back,
+        **_output_fields(job, answer),
     )
 
 
-def told(job: Job, info: EditInfo) -> Told:
+def edit_info(job: Job, info: EditInfo) -> Info:
+    """INFO without `kind`, with the ignored parameters."""
     values = {name: value for name, value in asdict(info).items() if name != "kind"}
     ignored = ignored_by(job, info)
     return values | {"ignored": ignored} if ignored else values
 
 
 def ignored_by(job: Job, info: EditInfo) -> dict[str, str]:
-    """The parameters that the result owes nothing to, and why."""
-    parameters = job.order.parameters
-    without_use = (
-        {"guidance": "this checkpoint has no use for it"}
-        if parameters.extras().get("guidance") and not info.guidance
-        else {}
-    )
-    return parameters.ignored | without_use
+    """The parameters without effect on the result, with reasons."""
+    parameters = job.request.parameters
+    if parameters.extras().get("guidance") and not info.guidance:
+        return parameters.ignored | {"guidance": "this checkpoint does not use it"}
+    return parameters.ignored
 
 
-def _seen(job: Job, answer: EditAnswer) -> dict[str, str]:
+def _output_fields(job: Job, answer: EditAnswer) -> dict[str, str]:
     width, height = size_of(answer.image)
     quality = job.quality if job.quality != "auto" else QUALITIES[precision_of(answer.info.lane)]
     return {"output_format": job.format.name, "quality": quality, "size": f"{width}x{height}"}

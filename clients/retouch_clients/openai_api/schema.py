@@ -1,5 +1,4 @@
-"""What FastAPI cannot see for itself of the OpenAPI document: bodies that are read by hand, events,
-refusals."""
+"""Parts of the OpenAPI document that FastAPI cannot derive: request bodies, events, errors."""
 
 from __future__ import annotations
 
@@ -13,16 +12,16 @@ from retouch_clients.openai_api.pictures import PICTURE, PICTURES
 from retouch_clients.openai_api.responses import Completed, PartialImage
 
 REASONS = {
-    400: "Something in the request is wrong; `param` says what",
-    401: "No API key, or a wrong one",
+    400: "Invalid request; `param` names the parameter",
+    401: "Missing or incorrect API key",
     403: "The Host is not allowed; `--allowed-host` adds names",
-    404: "There is no such model",
-    408: "The body came too slowly",
+    404: "Unknown model",
+    408: "The body arrived too slowly",
     413: "The body is too large",
     415: "The body is neither multipart nor JSON",
-    429: "Too much to do; `Retry-After` says when to come again",
-    500: "The server failed",
-    503: "The editing server is not there; `Retry-After` says when to come again",
+    429: "Server at capacity; retry after `Retry-After`",
+    500: "Internal error",
+    503: "No editing server; retry after `Retry-After`",
     504: "The deadline has passed or cannot be met",
 }
 
@@ -36,8 +35,9 @@ def _with(pictures: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any
 
 
 def _plain(field: dict[str, Any]) -> dict[str, Any]:
-    """A field of a form: text has no null."""
-    (kind,) = (each for each in field.get("anyOf", [field]) if each.get("type") != "null")
+    """The schema of a form field, which cannot be null."""
+    types = field.get("anyOf", [field])
+    (kind,) = (schema for schema in types if schema.get("type") != "null")
     return {name: value for name, value in field.items() if name not in ("anyOf", "default")} | kind
 
 
@@ -57,12 +57,13 @@ BODY = {
                 {
                     "image": _FILE
                     | {
-                        "description": "PNG, JPEG or WebP; the first is edited, further ones are references."
+                        "description": "PNG, JPEG or WebP. The first is edited, "
+                        "further ones are references."
                     },
-                    "image[]": _FILES | {"description": "The same, when there are several."},
+                    "image[]": _FILES | {"description": "The same for several images."},
                     "mask": _FILE
                     | {
-                        "description": "A picture of the image's size, transparent where it may change."
+                        "description": "An image of the same size, transparent where it may change."
                     },
                 },
                 _FORM_PARAMETERS,
@@ -99,7 +100,7 @@ EVENTS = {
     "error": ErrorBody,
 }
 _STREAM = {
-    "itemSchema": {  # as OpenAPI 3.2 and FastAPI tell of events
+    "itemSchema": {  # as OpenAPI 3.2 and FastAPI describe events
         "type": "object",
         "required": ["event", "data"],
         "description": "Partial images, then the result or an error.",
@@ -121,11 +122,11 @@ _STREAM = {
 
 EDITED = errors(*REASONS) | {
     200: {
-        "description": "The results, or with `stream` their events",
+        "description": "The results, or their events with `stream`",
         "content": {"text/event-stream": _STREAM},
         "headers": {
             "Server-Timing": {
-                "description": "Milliseconds by stage; of a stream, in its last event.",
+                "description": "Milliseconds by stage. A stream has them in its last event.",
                 "schema": {"type": "string"},
             }
         },

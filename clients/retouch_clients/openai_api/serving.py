@@ -1,4 +1,4 @@
-"""This server by uvicorn, on loopback or beyond."""
+"""Run the OpenAI-compatible server with uvicorn."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import uvicorn
 from retouch.client import AsyncRetouch, Retries
 from retouch.launcher.server import HOST, ServerError
 from retouch.util.request_log import log_to_stderr
-from retouch_clients.listening import listen, shown
+from retouch_clients.addresses.listening import listen, url_host
+from retouch_clients.cli.console import console
 from retouch_clients.openai_api.api_keys import ENVIRONMENT, Keys
 from retouch_clients.openai_api.app import create_app
 from retouch_clients.openai_api.edit_job import Client
-from retouch_clients.openai_api.hosts import is_loopback
+from retouch_clients.openai_api.hosts import is_exact_loopback
 from retouch_clients.openai_api.lanes import ALIASES
 from retouch_clients.openai_api.limits import MAX_BODY_BYTES
 from retouch_clients.openai_api.protocol import guarded
-from retouch_clients.terminal import console
 
-LONGEST = 600.0  # seconds for one edit: as long as OpenAI's clients wait
-GRACE = 5  # seconds for what is running, when it is stopped
+TIMEOUT = 600.0  # seconds for one edit; OpenAI's clients wait as long
+GRACE = 5  # seconds for running requests after a stop
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `retouch openai` may be told; port 0 is a free one."""
+    """The options of `retouch openai`. Port 0: any free port."""
 
     port: int
     max_body: int = MAX_BODY_BYTES
@@ -37,20 +37,22 @@ class Options:
 
 
 def serve(url: str, options: Options) -> None:
-    """Before the tritonserver at `url` (host:port, gRPC), until Ctrl-C. ServerError: taken, or open
-    without a key."""
-    # what is refused is told at once: this server's clients wait and come again by themselves
-    serve_before(AsyncRetouch(url, timeout=LONGEST, retries=Retries(attempts=1)), options)
+    """Serve in front of the tritonserver at `url` (host:port, gRPC) until Ctrl-C.
+
+    ServerError if the port is unavailable, or other machines could use it without an API key."""
+    # no retries here: this server's clients retry by themselves
+    serve_before(AsyncRetouch(url, timeout=TIMEOUT, retries=Retries(attempts=1)), options)
 
 
 def serve_before(client: Client, options: Options) -> None:
-    """The same before any client."""
+    """Serve in front of any client."""
     log_to_stderr()
-    public = not is_loopback(options.host)
+    public = not is_exact_loopback(options.host)
     keys = Keys.from_environment()
     if public and not keys.keys:
         raise ServerError(
-            f"{options.host} can be reached by others; set {ENVIRONMENT}=key,key to ask them for a key"
+            f"other machines can reach {options.host}; "
+            f"set {ENVIRONMENT}=key,key to require an API key"
         )
     app = create_app(
         client,
@@ -63,10 +65,10 @@ def serve_before(client: Client, options: Options) -> None:
     )
     with listen(options.host, options.port) as listening:
         port = listening.getsockname()[1]
-        console.print(f"ready: http://{shown(options.host)}:{port}/v1  (Ctrl-C stops)")
+        console.print(f"ready: http://{url_host(options.host)}:{port}/v1  (Ctrl-C stops)")
         if public:
             console.print(
-                "open to others: edits and models with a key; /health, /ready, /metrics, /docs and "
-                "/openapi.json without one"
+                "other machines can reach edits and models with a key, "
+                "and /health, /ready, /metrics, /docs and /openapi.json without one"
             )
         uvicorn.Server(guarded(app, GRACE)).run(sockets=[listening])

@@ -1,4 +1,4 @@
-"""What each stage took, as the header Server-Timing (W3C) tells it."""
+"""Milliseconds by stage as the header Server-Timing (W3C)."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def server_timing(milliseconds: Mapping[str, float]) -> str:
 
 
 def slowest(infos: Iterable[EditInfo]) -> Mapping[str, float]:
-    """Of edits that ran side by side, that which the answer waited for."""
+    """The times of the slowest of several concurrent edits, which the response waited for."""
     return max((info.milliseconds for info in infos), key=lambda spent: spent.get("total", 0.0))

@@ -1,8 +1,6 @@
-"""Tokens, as usage counts them here: words and signs of the texts, and squares of the pictures' own
-sizes.
+"""Token counts for `usage`: words and signs of texts, and 16 × 16 pixel squares of images.
 
-The networks' own tokens depend on the checkpoint and on the size it runs at; these on what was sent
-and answered alone."""
+They depend only on the request and the results, unlike the networks' own tokens."""
 
 from __future__ import annotations
 
@@ -21,8 +19,7 @@ class InputTokensDetails(BaseModel):
 
 
 class Usage(BaseModel):
-    """`input_tokens` are those of the prompts and of all images sent, masks aside; `output_tokens`
-    of the results."""
+    """Tokens of the prompts and input images (without masks), and of the results."""
 
     input_tokens: int
     input_tokens_details: InputTokensDetails
@@ -31,11 +28,11 @@ class Usage(BaseModel):
 
 
 def usage(
-    texts: Iterable[str], sent: Iterable[tuple[int, int]], results: Iterable[tuple[int, int]]
+    texts: Iterable[str], inputs: Iterable[tuple[int, int]], results: Iterable[tuple[int, int]]
 ) -> Usage:
-    """Of texts, and of pictures by their (width, height)."""
-    text = sum(len(WORD.findall(each)) for each in texts)
-    image = _squares(sent)
+    """The usage of texts, and of images by their (width, height)."""
+    text = sum(len(WORD.findall(prompt)) for prompt in texts)
+    image = _squares(inputs)
     output = _squares(results)
     details = InputTokensDetails(image_tokens=image, text_tokens=text)
     return Usage(

@@ -2,5 +2,5 @@
 
 from retouch.util import env
 
-# before Gradio is imported anywhere: the page sends nothing to the internet
+# set before any import of Gradio: the page makes no requests to the internet
 env.disable(env.GRADIO_ANALYTICS, env.HUB_TELEMETRY, env.HUB_OFFLINE)

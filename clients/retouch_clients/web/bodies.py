@@ -1,4 +1,4 @@
-"""Bodies that the page takes: bounded as the OpenAI endpoint's are."""
+"""Limits of request bodies, the same as the OpenAI endpoint's."""
 
 from __future__ import annotations
 
@@ -9,27 +9,23 @@ from retouch_clients.openai_api.errors import ApiError
 from retouch_clients.openai_api.limits import BodyLimit
 
 
-class Bodies:
-    """An app whose requests have bodies of at most `limit` bytes, which come in time."""
+class PageBodyLimit:
+    """Middleware: request bodies have at most `limit` bytes and arrive in time."""
 
     def __init__(self, app: ASGIApp, limit: int):
         self._app = app
-        self._bounded = BodyLimit(Refusals(app), limit)
+        self._limited = BodyLimit(RejectedBodies(app), limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Streams of events have no body and stay open for hours: their connections are not waited
-        for here."""
+        """Requests without a body are not limited: event streams stay open for hours."""
         headers = Headers(scope=scope) if scope["type"] == "http" else {}
-        app = (
-            self._bounded
-            if "content-length" in headers or "transfer-encoding" in headers
-            else self._app
-        )
+        has_body = "content-length" in headers or "transfer-encoding" in headers
+        app = self._limited if has_body else self._app
         await app(scope, receive, send)
 
 
-class Refusals:
-    """An app in whose place a refused body is answered: Gradio makes other failures of it."""
+class RejectedBodies:
+    """Middleware: answers a rejected body itself, as Gradio would turn the error into another."""
 
     def __init__(self, app: ASGIApp):
         self._app = app
@@ -38,22 +34,22 @@ class Refusals:
         failure: ApiError | None = None
         begun = False
 
-        async def noted() -> Message:
+        async def receive_and_note() -> Message:
             nonlocal failure
             try:
                 return await receive()
-            except ApiError as refused:
-                failure = refused
+            except ApiError as error:
+                failure = error
                 raise
 
-        async def answered(message: Message) -> None:
+        async def send_unless_failed(message: Message) -> None:
             nonlocal begun
             if failure is None or begun:
                 begun = True
                 await send(message)
 
         try:
-            await self._app(scope, noted, answered)
+            await self._app(scope, receive_and_note, send_unless_failed)
         except Exception:
             if failure is None:
                 raise

@@ -1,5 +1,4 @@
-"""The page as an app of ASGI, and what stands before it: names, origins, the password, bounded
-bodies."""
+"""The page as an ASGI app with its checks: host, origin, password and body size."""
 
 from __future__ import annotations
 
@@ -12,16 +11,17 @@ from retouch.api.limits import MAX_IMAGE_BYTES
 from retouch_clients.openai_api.hosts import HostCheck
 from retouch_clients.openai_api.limits import MAX_BODY_BYTES
 from retouch_clients.web.app import App
-from retouch_clients.web.bodies import Bodies
-from retouch_clients.web.kept_turns import TABS
+from retouch_clients.web.bodies import PageBodyLimit
 from retouch_clients.web.origins import OriginCheck
 from retouch_clients.web.password import PasswordCheck
 from retouch_clients.web.theme import LABELS, STYLE, theme
+from retouch_clients.web.turn_store import TABS
 
 
 def guarded_page(app: App, password: str = "", hosts: Sequence[str] = ()) -> FastAPI:
-    """`app` for those who have the password, if there is one, under loopback names, the address
-    that it is reached at, and `hosts`."""
+    """`app` behind its checks: the password, if not "", and the Host header.
+
+    Accepted hosts are loopback names, the address that was connected to, and `hosts`."""
     app.blocks.state_session_capacity = TABS
     outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gr.mount_gradio_app(
@@ -38,8 +38,8 @@ def guarded_page(app: App, password: str = "", hosts: Sequence[str] = ()) -> Fas
         css_paths=STYLE,
         js=LABELS.read_text(),
     )
-    app.blocks.app = outer.routes[-1].app  # the one whose streams end when the blocks are closed
-    outer.add_middleware(Bodies, limit=MAX_BODY_BYTES)
+    app.blocks.app = outer.routes[-1].app  # the app whose streams end when the blocks are closed
+    outer.add_middleware(PageBodyLimit, limit=MAX_BODY_BYTES)
     outer.add_middleware(OriginCheck, allowed=hosts)
     if password:
         outer.add_middleware(PasswordCheck, password=password)

@@ -1,47 +1,47 @@
-"""The page's own pieces of HTML. Whatever comes from outside is escaped here; styles are in
-style.css."""
+"""HTML fragments of the page. External text is escaped here; style.css has the styles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
-from retouch_clients.abilities import behind
+from retouch_clients.shipped_checkpoint.abilities import behind
 from retouch_clients.web import text
 from retouch_clients.web.turns import Turn
 
 HEADER = "<h1>Retouch</h1><p>Drop a picture, say what to change, and watch it happen.</p>"
 
-WHOLE = "This checkpoint takes a sentence as a whole and names no operations."
+NO_OPERATIONS = "This checkpoint does not report operations."
 NOTHING = "Nothing of this sentence was understood."
 
 
 def status(sentence: str, kind: str = "") -> str:
-    """A line that screen readers tell when it changes; `kind` is "", "busy" or "trouble"."""
+    """A line that screen readers announce when it changes. `kind` is "", "busy" or "trouble"."""
     role = "alert" if kind == "trouble" else "status"
     return f'<div class="status {kind}" role="{role}">{escape(sentence)}</div>'
 
 
 def refusal(sentence: str) -> str:
-    """What is wrong with a dropped picture, above it. The status says the same to screen
-    readers."""
+    """The error of an uploaded image, shown above it. Screen readers get it from the status."""
     return f'<div class="status trouble">{escape(sentence)}</div>'
 
 
 def abilities(sentences: str) -> str:
-    """What the checkpoint can do, by the field for the sentence."""
+    """What the checkpoint can do, shown below the instruction."""
     return f"<p>{escape(sentences)}</p>"
 
 
-def account(turn: Turn | None) -> str:
-    """All that is known of a turn: what was understood, where, by what it was made, and how long it
-    took."""
+def details(turn: Turn | None) -> str:
+    """A turn's operations, region, seed, steps, lane and milliseconds by stage."""
     if turn is None or turn.info is None:
-        return '<p class="empty">What was understood of a sentence, and the time of every stage, will stand here.</p>'
+        return (
+            '<p class="empty">What was understood of the sentence and the time of every stage '
+            "will appear here.</p>"
+        )
     understood = text.understood(turn.info.operations)
-    told = understood or [NOTHING if behind(turn.info) else WHOLE]
+    items = understood or [NOTHING if behind(turn.info) else NO_OPERATIONS]
     return (
-        f"<h2>Understood</h2><ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in told)}</ul>"
+        f"<h2>Understood</h2><ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
         f"<p>{escape(text.extent(turn.info.region))}</p>"
         f"<h2>Made with</h2>{_figures(text.figures(turn.info))}"
         f"<h2>Time</h2>{_bars(text.times(turn.info))}"
@@ -51,20 +51,22 @@ def account(turn: Turn | None) -> str:
 def legend() -> str:
     return (
         '<p class="legend"><span class="key allowed"></span>what may change&emsp;'
-        '<span class="key target"></span>what the sentence speaks of</p>'
+        '<span class="key target"></span>what the sentence refers to</p>'
     )
 
 
 def _figures(figures: Sequence[tuple[str, str]]) -> str:
-    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in figures)}</dl>"
+    items = (f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in figures)
+    return f"<dl>{''.join(items)}</dl>"
 
 
 def _bars(times: Sequence[tuple[str, float]]) -> str:
-    """The longest stage has the longest bar; the total, which is last, has none."""
+    """A bar for each stage, scaled to the longest. The total, which is last, has no bar."""
     longest = max((spent for _, spent in times[:-1]), default=0) or 1
     bars = [f'<span style="width:{100 * spent / longest:.1f}%"></span>' for _, spent in times[:-1]]
     rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td class="bar">{bar}</td><td>{spent:.1f}&nbsp;ms</td></tr>'
+        f'<tr><th scope="row">{escape(name)}</th><td class="bar">{bar}</td>'
+        f"<td>{spent:.1f}&nbsp;ms</td></tr>"
         for (name, spent), bar in zip(times, [*bars, ""])
     )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("stage", "bar", "milliseconds"))

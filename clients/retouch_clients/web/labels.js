@@ -1,4 +1,4 @@
-// Gradio names a gallery's buttons "Thumbnail 1 of 6", over and over: here each is named by its caption.
+// For screen readers, name a gallery's buttons by their captions. Gradio names them "Thumbnail 1 of 6" again and again.
 () => {
   const name = () => {
     for (const button of document.querySelectorAll(".strip .thumbnail-item")) {

@@ -1,4 +1,4 @@
-"""What is on the page and where; what it does is in app.py."""
+"""The page's components and their arrangement. app.py connects their events."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import gradio as gr
 from gradio.data_classes import ImageData
 
 from retouch.api.limits import MAX_GUIDANCE, MAX_INSTRUCTION, MAX_REFERENCES, MAX_STEPS
+from retouch_clients.shipped_checkpoint.examples import Example
 from retouch_clients.web import html
-from retouch_clients.web.examples import Example
 
 AUTO = "auto"
 PAINT = "paint"
 FULL = "full"
 WHERE = [("Where the sentence says", AUTO), ("Where I paint", PAINT), ("Anywhere", FULL)]
-WISHES = [("Automatic", "auto"), ("Draft", "draft"), ("Balanced", "balanced"), ("Best", "best")]
+POLICIES = [("Automatic", "auto"), ("Draft", "draft"), ("Balanced", "balanced"), ("Best", "best")]
 STEPS = [("Default", 0), ("8", 8), ("16", 16), ("32", 32)]
 PICTURE = "picture"
 COMPARE = "compare"
 REGION = "region"
-MASK = "mask"  # tabs of the stage
-STAGE = 320  # pixels of its height: all down to the sentence is in sight in a window of 1280 by 900
+MASK = "mask"  # these four: tabs of the stage
+STAGE = 320  # pixels of height: a window of 1280 by 900 shows all down to the instruction
 EMPTY = "# Drop a picture here\nor click to choose a PNG, JPEG or WebP file"
 
 
 class Photo(gr.Image):
-    """An image that hands over the file as it was dropped: the doors say in a sentence what is
-    wrong with it, and take orientation and colours from it, where Gradio would decode it and encode
-    it again."""
+    """An image component that passes on the uploaded file unchanged.
+
+    Gradio would decode and encode it again. The server reads orientation and colours from the file
+    and reports what is wrong with it."""
 
     is_template = True
 
@@ -35,11 +36,12 @@ class Photo(gr.Image):
 
 
 class Layout:
-    """The components by name. To be made inside `gr.Blocks`."""
+    """The components by name. Create it inside `gr.Blocks`."""
 
     def __init__(self, examples: list[Example]):
+        self.has_examples = bool(examples)
         self.history = gr.State(None, time_to_live=3600)
-        self.token = gr.Textbox(visible=False)  # by which the turns are kept; token.js fills it in
+        self.token = gr.Textbox(visible=False)  # the key of the stored turns, set by token.js
         gr.HTML(html.HEADER, elem_id="header")
         with gr.Row(elem_id="page"):
             with gr.Column(scale=7, min_width=340):
@@ -50,7 +52,55 @@ class Layout:
             with gr.Column(scale=4, min_width=320):
                 self._choices()
                 self._advanced()
-                self.account = gr.HTML(elem_id="account")
+                self.details = gr.HTML(elem_id="details")
+
+    def turn_components(self) -> set:
+        """The components that another turn changes.
+
+        Without the mask: its editor redraws itself at every update."""
+        return {
+            self.history,
+            self.stage,
+            self.photo,
+            self.refusal,
+            self.compare_tab,
+            self.compare,
+            self.region_tab,
+            self.beginnings,
+            self.instruction,
+            self.edit,
+            self.stop,
+            self.status,
+            self.turns,
+            self.thumbnails,
+            self.undo,
+            self.redo,
+            self.download,
+            self.details,
+            self.seed,
+            self.abilities,
+        }
+
+    def edit_inputs(self) -> set:
+        """The components whose values make up an edit."""
+        return {
+            self.history,
+            self.instruction,
+            self.where,
+            self.mask,
+            self.precision,
+            self.steps,
+            self.more_steps,
+            self.random,
+            self.seed,
+            self.format,
+            self.guidance,
+            self.negative,
+            self.true_cfg,
+            self.step_cache,
+            self.deadline,
+            self.references,
+        }
 
     def _stage(self) -> None:
         with gr.Tabs(elem_id="stage") as self.stage:
@@ -106,9 +156,11 @@ class Layout:
 
     def _examples(self, examples: list[Example]) -> None:
         with gr.Column(visible=bool(examples), elem_id="beginnings") as self.beginnings:
-            gr.HTML('<p class="strip-title">Or begin with one of these</p>')
+            gr.HTML('<p class="strip-title">Or start with one of these</p>')
             self.examples = _strip(
-                "Examples", "examples", [(str(each.picture), each.instruction) for each in examples]
+                "Examples",
+                "examples",
+                [(str(example.image), example.instruction) for example in examples],
             )
 
     def _sentence(self) -> None:
@@ -132,7 +184,7 @@ class Layout:
     def _turns(self) -> None:
         with gr.Column(visible=False, elem_id="turns") as self.turns:
             gr.HTML(
-                '<p class="strip-title">Turns: choose one to look at it and to continue from it</p>'
+                '<p class="strip-title">Turns: choose one to view it and to continue from it</p>'
             )
             self.thumbnails = _strip("Turns", "thumbnails")
             with gr.Row():
@@ -147,18 +199,19 @@ class Layout:
         with gr.Group():
             self.where = gr.Radio(WHERE, value=AUTO, label="Where may it change?", elem_id="where")
             self.precision = gr.Radio(
-                WISHES,
+                POLICIES,
                 value="auto",
                 label="Precision",
                 elem_id="precision",
-                info="Draft is the soonest and Best the finest; bf16, fp8 and fp4 are lanes by their names.",
+                info="Draft is fastest, Best has the highest quality. "
+                "bf16, fp8 and fp4 choose a lane directly.",
             )
             self.steps = gr.Radio(
                 STEPS,
                 value=0,
                 label="Steps",
                 elem_id="steps",
-                info="More steps take longer; the default is what the checkpoint was made for.",
+                info="More steps take longer. The default is the checkpoint's.",
             )
             with gr.Row():
                 self.random = gr.Checkbox(
@@ -179,12 +232,12 @@ class Layout:
                 ["png", "jpeg", "webp"], value="png", label="Format of the result"
             )
             self.guidance = gr.Slider(
-                0, MAX_GUIDANCE, 0, step=0.5, label="Guidance", info="0 is the checkpoint's."
+                0, MAX_GUIDANCE, 0, step=0.5, label="Guidance", info="0: the checkpoint's default."
             )
             self.negative = gr.Textbox(
                 label="Negative",
                 max_length=MAX_INSTRUCTION,
-                info="What the result should not be, in families that know it.",
+                info="What the result should not show. Some checkpoints only.",
             )
             self.true_cfg = gr.Slider(
                 0,
@@ -192,8 +245,8 @@ class Layout:
                 0,
                 step=0.5,
                 label="True CFG",
-                info="How strongly the negative counts; 0 is the checkpoint's. Above 1 every step "
-                "runs twice.",
+                info="Strength of the negative; 0: the checkpoint's default. "
+                "Above 1, every step runs the transformer twice.",
             )
             self.step_cache = gr.Slider(
                 0,
@@ -201,7 +254,8 @@ class Layout:
                 0,
                 step=0.01,
                 label="Step cache",
-                info="Reuse a step while it changes by less; 0 never does.",
+                info="Reuse the previous step while the predicted change stays below this value; "
+                "0: never.",
             )
             self.more_steps = gr.Slider(
                 0,
@@ -209,13 +263,13 @@ class Layout:
                 0,
                 step=1,
                 label="Exact number of steps",
-                info="Above 0 it goes before the choice of steps.",
+                info="Above 0, it replaces the choice of steps.",
             )
             self.deadline = gr.Number(
-                0, label="Deadline in milliseconds", precision=0, info="0 is none."
+                0, label="Deadline in milliseconds", precision=0, info="0: no deadline."
             )
             self.references = gr.File(
-                label=f"References: up to {MAX_REFERENCES} pictures, in families that take them",
+                label=f"Reference pictures: up to {MAX_REFERENCES}, some checkpoints only",
                 file_count="multiple",
                 file_types=[".png", ".jpg", ".jpeg", ".webp"],
                 height=120,
@@ -223,7 +277,7 @@ class Layout:
 
 
 def _strip(label: str, name: str, pictures: list[tuple[str, str]] | None = None) -> gr.Gallery:
-    """A row of pictures to choose from, (file, caption)."""
+    """A row of pictures to choose from: (file, caption)."""
     return gr.Gallery(
         pictures,
         label=label,

@@ -1,5 +1,4 @@
-"""The web pages that may use this one: itself. Browsers send a password along for other pages'
-requests too."""
+"""Only the page itself may send requests: browsers attach the password to other pages' too."""
 
 from __future__ import annotations
 
@@ -10,42 +9,37 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from retouch_clients.openai_api.hosts import is_loopback, name_of
+from retouch_clients.openai_api.hosts import is_exact_loopback, name_of
 
-SENTENCE = "Another web page sent this request; only this page may."
+MESSAGE = "Another web page sent this request; only this page may."
 
 
 class OriginCheck:
-    """An app for requests that no foreign web page makes: their Origin has the name that they are
-    sent to, a loopback name, or one of `allowed`, which a proxy needs that puts another Host into
-    its requests."""
+    """Middleware: rejects requests from other web pages with 403.
+
+    The Origin must have the name in Host, a loopback name, or one of `allowed`. The last is for
+    proxies that change Host."""
 
     def __init__(self, app: ASGIApp, allowed: Iterable[str] = ()):
         self._app = app
         self._allowed = {name_of(name) for name in allowed}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._may(Headers(scope=scope)):
+        if scope["type"] != "http" or self._is_allowed(Headers(scope=scope)):
             return await self._app(scope, receive, send)
-        await PlainTextResponse(SENTENCE, 403)(scope, receive, send)
+        await PlainTextResponse(MESSAGE, 403)(scope, receive, send)
 
-    def _may(self, headers: Headers) -> bool:
+    def _is_allowed(self, headers: Headers) -> bool:
         for origin in headers.getlist("origin"):
             name = _name_in(origin)
-            if not (
-                name
-                and (
-                    name == name_of(headers.get("host", ""))
-                    or name in self._allowed
-                    or is_loopback(name)
-                )
-            ):
+            own = name_of(headers.get("host", ""))
+            if not name or not (name == own or name in self._allowed or is_exact_loopback(name)):
                 return False
         return True
 
 
 def _name_in(origin: str) -> str:
-    """The host of an origin; "" where it has none, as "null" of a frame without rights."""
+    """The host of an origin; "" if it has none, such as "null" of a sandboxed frame."""
     try:
         return (urlsplit(origin).hostname or "").rstrip(".")
     except ValueError:

@@ -1,4 +1,4 @@
-"""The page's password, which a browser asks for (HTTP Basic)."""
+"""The page's password, by HTTP Basic authentication."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from retouch.util import env
 ENVIRONMENT = env.WEB_PASSWORD.name
 SHORTEST = 8
 LONGEST = 1024  # characters
-ASK = {"WWW-Authenticate": 'Basic realm="Retouch", charset="UTF-8"'}
-SENTENCE = "This page asks for its password; the user name may be anything."
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="Retouch", charset="UTF-8"'}
+MESSAGE = "This page requires a password; any user name is accepted."
 
 
 class PasswordCheck:
-    """An app for requests that have the password; the user name may be anything."""
+    """Middleware: rejects requests without the password with 401. Any user name is accepted."""
 
     def __init__(self, app: ASGIApp, password: str):
         self._app = app
@@ -31,10 +31,10 @@ class PasswordCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or self._matches(Headers(scope=scope).get("authorization", "")):
             return await self._app(scope, receive, send)
-        await PlainTextResponse(SENTENCE, 401, ASK)(scope, receive, send)
+        await PlainTextResponse(MESSAGE, 401, CHALLENGE)(scope, receive, send)
 
     def _matches(self, header: str) -> bool:
-        """Whether a header holds the password. How long it takes tells nothing of it."""
+        """Whether an Authorization header has the password, compared in constant time."""
         scheme, _, credentials = header.partition(" ")
         if scheme.lower() != "basic":
             return False
@@ -46,19 +46,21 @@ class PasswordCheck:
 
 
 def password_from(file: Path | None) -> str:
-    """The first line of `file`, or what the environment has, or "" for none. ServerError when it
-    cannot be one."""
+    """The first line of `file`, or of the environment variable, or "" for none.
+
+    ServerError if the file is unreadable or the password has a length that is not allowed."""
     if file is None:
-        place = ENVIRONMENT
+        source = ENVIRONMENT
         password = env.WEB_PASSWORD.get()
         if not password:
             return ""
     else:
-        place = "the password file"
+        source = "the password file"
         password = _first_line(file)
     if not SHORTEST <= len(password) <= LONGEST:
         raise ServerError(
-            f"{place} holds a password of {len(password)} characters; {SHORTEST} to {LONGEST} are allowed"
+            f"{source} has a password of {len(password)} characters; "
+            f"{SHORTEST} to {LONGEST} are allowed"
         )
     return password
 
@@ -68,6 +70,6 @@ def _first_line(file: Path) -> str:
         with file.open(encoding="utf-8") as lines:
             return lines.readline(LONGEST + 2).rstrip("\r\n")
     except UnicodeDecodeError:
-        raise ServerError("the password file is no UTF-8 text") from None
+        raise ServerError("the password file is not UTF-8 text") from None
     except OSError as failure:
         raise ServerError(f"the password file cannot be read ({failure.strerror})") from None

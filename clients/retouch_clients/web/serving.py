@@ -1,4 +1,4 @@
-"""Serve the page, on loopback or beyond, until it is stopped, and leave no file behind."""
+"""Serve the page until it is stopped, and leave no files behind."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING
 from retouch.launcher.secret import is_loopback
 from retouch.launcher.server import HOST, ServerError
 from retouch.util import env
-from retouch_clients.listening import listen, shown
+from retouch_clients.addresses.listening import listen, url_host
 
 if TYPE_CHECKING:
     from uvicorn import Server
 
-FOLDER = env.GRADIO_FOLDER.name
+FOLDER_VARIABLE = env.GRADIO_FOLDER.name
 FIRST_PORT = 7860
-PORTS = 100  # where a free one is looked for
+PORTS = 100  # ports to try from FIRST_PORT on
 START_SECONDS = 60.0
-GRACE = 2  # seconds for what is running, when it is stopped
-PASSWORD = "set RETOUCH_WEB_PASSWORD, or name a file by --password-file, to ask them for a password"
+GRACE = 2  # seconds for running requests after a stop
+PASSWORD_ADVICE = "set RETOUCH_WEB_PASSWORD or --password-file to require a password"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `retouch web` may be told. Port 0 is any, None the first that is free from 7860 on."""
+    """The options of `retouch web`. Port 0: any free port; None: the first free one from 7860."""
 
     port: int | None = None
     host: str = HOST
@@ -38,27 +38,27 @@ class Options:
 
     @property
     def public(self) -> bool:
-        """Whether others than this machine may reach it."""
+        """Whether other machines can reach the page."""
         return not is_loopback(self.host)
 
 
 def check_access(options: Options) -> None:
-    """ServerError where others could reach the page without a password."""
+    """ServerError if other machines could reach the page without a password."""
     if options.public and not options.password:
-        raise ServerError(f"{options.host} can be reached by others; {PASSWORD}")
+        raise ServerError(f"other machines can reach {options.host}; {PASSWORD_ADVICE}")
 
 
 @contextlib.contextmanager
 def served(address: str, options: Options = Options()) -> Iterator[str]:
-    """The page of the server at `address` (host:port of gRPC); yields the page's URL.
+    """Serve the page of the server at `address` (host:port of gRPC) and yield the page's URL.
 
-    ServerError: the port cannot be had, or others could reach the page without a password.
+    ServerError if the port is unavailable, or other machines could use it without a password.
     """
     check_access(options)
     with (
         _listening(options) as listening,
         tempfile.TemporaryDirectory(prefix="retouch-web-") as folder,
-        # Gradio reads it when it is imported, and at every use
+        # Gradio reads the variable at import and at every use
         env.GRADIO_FOLDER.set_to(folder),
     ):
         try:
@@ -77,20 +77,20 @@ def served(address: str, options: Options = Options()) -> Iterator[str]:
         )
         with _running(server, listening):
             try:
-                yield f"http://{shown(options.host)}:{listening.getsockname()[1]}"
+                yield f"http://{url_host(options.host)}:{listening.getsockname()[1]}"
             finally:
                 app.blocks.close(verbose=False)
 
 
 @contextlib.contextmanager
 def _running(server: Server, listening: socket) -> Iterator[None]:
-    """uvicorn in a thread of its own."""
+    """Run uvicorn in a thread until the block ends."""
     thread = threading.Thread(target=server.run, args=([listening],), name="page", daemon=True)
     thread.start()
     deadline = time.monotonic() + START_SECONDS
     while not server.started:
         if not thread.is_alive() or time.monotonic() > deadline:
-            raise ServerError("the page has not started")
+            raise ServerError("the page did not start")
         time.sleep(0.01)
     try:
         yield
@@ -105,4 +105,4 @@ def _listening(options: Options) -> socket:
     for port in range(FIRST_PORT, FIRST_PORT + PORTS):
         with contextlib.suppress(ServerError):
             return listen(options.host, port)
-    return listen(options.host, FIRST_PORT)  # says what is wrong
+    return listen(options.host, FIRST_PORT)  # raises the error

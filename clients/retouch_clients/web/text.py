@@ -1,5 +1,4 @@
-"""What an edit's info says, in words: what was understood, where it may change, by what it was
-made."""
+"""An edit's INFO as sentences for the page, and errors with the next step."""
 
 from __future__ import annotations
 
@@ -39,7 +38,7 @@ BUSY = "UNAVAILABLE"
 
 
 def understood(operations: list[Operation]) -> list[str]:
-    """A sentence an operation, in the order in which they were asked for."""
+    """A sentence for each operation, in the order of the instruction."""
     return [_sentence(operation) for operation in operations]
 
 
@@ -53,15 +52,14 @@ def extent(region: Region | None) -> str:
 
 
 def figures(info: EditInfo) -> list[tuple[str, str]]:
-    """(name, value) of what is needed to get this picture again."""
+    """(name, value) of what reproduces this result."""
     reused = f", {info.steps_reused} of them reused" if info.steps_reused else ""
     lane = f"{info.lane}: {info.lane_reason}" if info.lane_reason else info.lane
     return [("Seed", str(info.seed)), ("Steps", f"{info.steps}{reused}"), ("Lane", lane)]
 
 
 def times(info: EditInfo) -> list[tuple[str, float]]:
-    """(stage, milliseconds), the last is the total: less than the sum where stages run beside each
-    other."""
+    """(stage, milliseconds), with the total last. Stages may overlap, so it can be below their sum."""
     spent = dict(info.milliseconds)
     total = spent.pop("total", sum(spent.values()))
     stages = [
@@ -72,29 +70,33 @@ def times(info: EditInfo) -> list[tuple[str, float]]:
 
 
 def done(info: EditInfo) -> str:
-    """The whole edit in a line."""
+    """The status line of a finished edit."""
     total = info.milliseconds.get("total", 0.0)
     spent = f"{total:.0f} ms" if total < 1000 else f"{total / 1000:.1f} s"
     return f"Done in {spent}, seed {info.seed}. The next sentence edits this picture."
 
 
 def trouble(failure: RequestError, running: bool, address: str) -> str:
-    """A failed edit in one sentence with the next step; `running` says whether a server answers at
-    `address`."""
+    """A failed edit in a sentence, with the next step.
+
+    `running`: whether a server answers at `address`."""
     if not running:
-        return f"No server answers at {address}: start one with “make serve” in a terminal, then press Edit again."
+        return (
+            f"No server answers at {address}: start one with “make serve” in a terminal, "
+            "then press Edit again."
+        )
     if failure.code == BUSY and failure.retry_after:
-        return f"The server is busy with other edits: press Edit again in about {max(1, round(failure.retry_after))} s."
+        seconds = max(1, round(failure.retry_after))
+        return f"The server is busy with other edits: press Edit again in about {seconds} s."
     if failure.code == BUSY:
         return f"The server cannot take the edit now ({failure}): press Edit again in a moment."
     if failure.code == DEADLINE:
-        return f"{_sentence_of(failure)} The deadline is under Advanced; 0 is none."
+        return f"{_sentence_of(failure)} The deadline is under Advanced; 0 means no deadline."
     return _sentence_of(failure)
 
 
 def _sentence(operation: Operation) -> str:
-    """In the words of the shipped checkpoint's operations; what another one calls its own is told
-    as it stands."""
+    """A sentence for an operation of the shipped checkpoint; others are printed as they are."""
     if operation.op not in SENTENCES:
         return " ".join(filter(None, (operation.op, operation.target, operation.value))) + "."
     a = "an" if operation.value[:1] in tuple("aeiou") else "a"
@@ -102,7 +104,7 @@ def _sentence(operation: Operation) -> str:
 
 
 def _sentence_of(failure: RequestError) -> str:
-    """The server's sentence, in which a field has the name that it has on the page."""
+    """The server's message, with fields named as on the page."""
     message = failure.message.strip().rstrip(".")
     if failure.field in FIELDS and message.startswith(failure.field):
         message = FIELDS[failure.field] + message.removeprefix(failure.field)

@@ -1,5 +1,6 @@
-"""How the page looks: Gradio's variables, with fonts that every system has, so that none is
-fetched. The rest is in style.css."""
+"""The page's theme: Gradio's variables. style.css has the rest.
+
+System fonts are used so that the page loads none from the internet."""
 
 from __future__ import annotations
 
@@ -8,15 +9,12 @@ from pathlib import Path
 import gradio as gr
 
 STYLE = Path(__file__).with_name("style.css")
-TOKEN = Path(__file__).with_name("token.js")  # by which a tab has its turns again
-LABELS = Path(__file__).with_name(
-    "labels.js"
-)  # names for screen readers that Gradio does not let one choose
+TOKEN = Path(__file__).with_name("token.js")
+LABELS = Path(__file__).with_name("labels.js")
 
 
 def theme() -> gr.themes.Base:
-    """Colours are dark enough on light ground, and light enough on dark ground, to be read (4.5 to
-    1)."""
+    """The theme. Text has a contrast of at least 4.5 to 1 in light and dark mode."""
     return gr.themes.Default(
         primary_hue="indigo",
         secondary_hue="indigo",

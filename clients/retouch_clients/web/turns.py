@@ -1,4 +1,4 @@
-"""The turns of one tab: pictures that came one from the other, with undo, redo and ways back."""
+"""The turns of one tab: edits of edits, with undo, redo and branches."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 
 from retouch.api.response import EditInfo
 
-MOST = 24
-MOST_BYTES = 64 * 1024 * 1024  # of one tab; beyond, the oldest edits are forgotten
+MOST = 24  # turns of one tab; beyond, the oldest edits are dropped
+MOST_BYTES = 64 * 1024 * 1024  # likewise
 
 
 @dataclass(frozen=True)
 class Turn:
-    """An encoded picture, and how it came to be: the first turn is what was dropped and has no
-    `info` and no `parent`.
+    """An encoded image and the edit that made it.
 
-    `parent` is the number of the turn that was edited.
+    `parent` is the index of the turn that was edited. The first turn is the uploaded image, without
+    `info` and `parent`.
     """
 
     image: bytes
@@ -26,9 +26,9 @@ class Turn:
 
 @dataclass(frozen=True)
 class History:
-    """All turns, the oldest first, and the number of the one that is looked at and edited next.
+    """All turns, oldest first, and the index of the current one, which is edited next.
 
-    Nothing is lost by going back: an edit of an earlier turn is a branch beside the later ones.
+    An edit of an earlier turn adds a branch; later turns are kept.
     """
 
     turns: tuple[Turn, ...]
@@ -44,19 +44,19 @@ class History:
 
     @property
     def before(self) -> Turn | None:
-        """What the current turn is an edit of."""
+        """The turn that the current turn is an edit of."""
         return None if self.current.parent is None else self.turns[self.current.parent]
 
     @property
     def redoable(self) -> int | None:
-        """The newest edit of the current turn."""
+        """The index of the newest edit of the current turn."""
         return max(
             (number for number, turn in enumerate(self.turns) if turn.parent == self.at),
             default=None,
         )
 
     def added(self, image: bytes, instruction: str, info: EditInfo) -> History:
-        """With an edit of the current turn, which is the current one then."""
+        """The history with an edit of the current turn, which becomes the current turn."""
         turns = (*self.turns, Turn(image, instruction, info, self.at))
         return History(turns, len(turns) - 1)._bounded()
 
@@ -67,7 +67,7 @@ class History:
         return self if self.redoable is None else replace(self, at=self.redoable)
 
     def moved(self, to: int) -> History:
-        """At another turn; at the nearest there is when there is none of that number."""
+        """The history at another turn. An index out of range selects the nearest turn."""
         return replace(self, at=min(max(to, 0), len(self.turns) - 1))
 
     def _bounded(self) -> History:
@@ -78,17 +78,16 @@ class History:
 
     @property
     def bytes(self) -> int:
-        """Of all pictures."""
+        """Size of all images."""
         return sum(len(turn.image) for turn in self.turns)
 
-    def _without(self, gone: int) -> History:
-        """Edits of the turn that goes become edits of what it was an edit of."""
+    def _without(self, removed: int) -> History:
+        """The history without a turn, whose edits become edits of its parent."""
 
-        def number(old: int | None) -> int | None:
-            old = self.turns[gone].parent if old == gone else old
-            return old - 1 if old is not None and old > gone else old
+        def new_index(old: int | None) -> int | None:
+            old = self.turns[removed].parent if old == removed else old
+            return old - 1 if old is not None and old > removed else old
 
-        kept = (turn for each, turn in enumerate(self.turns) if each != gone)
-        return History(
-            tuple(replace(turn, parent=number(turn.parent)) for turn in kept), number(self.at)
-        )
+        kept = (turn for index, turn in enumerate(self.turns) if index != removed)
+        turns = tuple(replace(turn, parent=new_index(turn.parent)) for turn in kept)
+        return History(turns, new_index(self.at))

@@ -1,0 +1,1 @@
+"""Server addresses: URLs, running servers on this machine, and sockets to listen on."""

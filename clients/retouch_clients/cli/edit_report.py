@@ -1,0 +1,65 @@
+"""What the terminal shows of an edit: progress, the recognised operations, the lane and times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from retouch.api.response import EditAnswer
+from retouch_clients.cli.console import console, is_interactive
+from retouch_clients.cli.output_files import write_output
+from retouch_clients.shipped_checkpoint import abilities
+
+
+def with_progress(answers: Iterator[EditAnswer], to: Console = console) -> Iterator[EditAnswer]:
+    """Yield the answers while a progress bar counts the steps, then print the report.
+
+    Without a terminal, print one line for each answer instead of the bar.
+    """
+    columns = (
+        TextColumn("editing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
+        TimeElapsedColumn(),
+    )
+    answer = None
+    with Progress(*columns, console=to, disable=not is_interactive(to)) as bar:
+        task = bar.add_task("edit", total=None)
+        for answer in answers:
+            bar.update(task, completed=answer.step[0], total=answer.step[1])
+            if bar.disable:
+                to.print("step {} of {}".format(*answer.step))
+            yield answer
+    if answer is not None:
+        report(answer, to)
+
+
+def report(answer: EditAnswer, to: Console = console) -> None:
+    """Print the operations, seed, steps, lane and milliseconds by stage."""
+    info = answer.info
+    for operation in info.operations:
+        parts = filter(None, (operation.op, operation.target, operation.value))
+        to.print(f"understood: {escape(' '.join(parts))}")
+    known = abilities.behind(info)
+    if known:
+        if not info.operations:
+            to.print("understood: nothing")
+        to.print(escape(known), style="dim", soft_wrap=True)
+    share = f", {info.region.share:.0%} of the image" if info.region else ""
+    to.print(f"seed {info.seed}, {info.steps} steps{share}")
+    to.print(f"lane {info.lane}, {escape(info.lane_reason)}")
+    times = (f"{stage} {milliseconds:.1f}" for stage, milliseconds in info.milliseconds.items())
+    to.print(f"ms: {', '.join(times)}")
+
+
+def save(path: Path, answer: EditAnswer, to: Console = console, force: bool = False) -> None:
+    """Write the image to `path` and print where it is; OutputError."""
+    if write_output(path, answer.image, force):
+        to.print(f"made the folder {escape(click.format_filename(path.parent))}", soft_wrap=True)
+    to.print(f"wrote {escape(click.format_filename(path))}", soft_wrap=True)

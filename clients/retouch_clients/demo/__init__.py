@@ -1,0 +1,1 @@
+"""`retouch demo`: one edit on a server of its own."""

@@ -1,0 +1,1 @@
+"""`retouch profile`: the time and memory of a denoising step."""

@@ -1,0 +1,1 @@
+"""The checkpoint in checkpoints/shapes: what it can do, and example edits."""
