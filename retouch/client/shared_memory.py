@@ -25,6 +25,8 @@ from retouch.api.request import EditRequest, request_to_values
 from retouch.api.triton_errors import (
     CANNOT_OPEN,
     REGION_IN_USE,
+    REGION_UNKNOWN,
+    RESTRICTED,
     is_form,
 )
 from retouch.launcher.secret import grpc_headers, secret_of
@@ -83,7 +85,7 @@ class Region:
 
     def failure(self, message: str, url: str) -> RequestError | None:
         """The RequestError of a tritonserver message about shared memory; None for others."""
-        if "protocol is restricted" in message:
+        if is_form(RESTRICTED, message):
             return RequestError(
                 f"the server at {url} lets only those use its shared memory who have its secret; pass secret=, or "
                 "leave out shared_memory=True"
@@ -93,7 +95,7 @@ class Region:
                 f"the server at {url} cannot open this machine's shared memory; leave out shared_memory=True "
                 "where client and server are apart"
             )
-        if "find shared memory region" in message:  # another server has started since
+        if is_form(REGION_UNKNOWN, message):  # another server has started since
             self.lost = True
             return RequestError(
                 f"the server at {url} was started anew and has no shared memory yet", "UNAVAILABLE"
