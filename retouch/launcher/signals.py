@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ignore Ctrl-C meanwhile: a second one must not leave half a server. Only the main thread handles
-    signals."""
+    """Ignore Ctrl-C meanwhile: a second one must not leave half a server. Does nothing outside the
+    main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
