@@ -65,8 +65,8 @@ class Region:
         except OSError as failure:
             path.unlink(missing_ok=True)
             raise RequestError(
-                f"{FOLDER} cannot hold {self.size:,} bytes more ({failure.strerror}); make it larger, or leave out "
-                "shared_memory=True"
+                f"{FOLDER} cannot hold {self.size:,} bytes more ({failure.strerror}); "
+                "make it larger, or leave out shared_memory=True"
             ) from None
 
     @property
@@ -87,13 +87,13 @@ class Region:
         """The RequestError of a tritonserver message about shared memory; None for others."""
         if is_form(RESTRICTED, message):
             return RequestError(
-                f"the server at {url} lets only those use its shared memory who have its secret; pass secret=, or "
-                "leave out shared_memory=True"
+                f"the server at {url} lets only those use its shared memory who have its secret; "
+                "pass secret=, or leave out shared_memory=True"
             )
         if is_form(CANNOT_OPEN, message):
             return RequestError(
-                f"the server at {url} cannot open this machine's shared memory; leave out shared_memory=True "
-                "where client and server are apart"
+                f"the server at {url} cannot open this machine's shared memory; "
+                "leave out shared_memory=True where client and server are apart"
             )
         if is_form(REGION_UNKNOWN, message):  # another server has started since
             self.lost = True

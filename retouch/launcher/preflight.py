@@ -25,8 +25,8 @@ def check_host(host: str, behind_proxy: bool) -> None:
     """ServerError unless the server listens on loopback or stands behind a proxy."""
     if not is_loopback(host) and not behind_proxy:
         raise ServerError(
-            f"tritonserver {RELEASE} has known security holes, which release {FIXED_IN} fixes; listen "
-            "beyond this machine only behind a proxy, with --behind-proxy (see SECURITY.md)"
+            f"tritonserver {RELEASE} has known security holes, which release {FIXED_IN} fixes; "
+            "listen beyond this machine only behind a proxy, with --behind-proxy (see SECURITY.md)"
         )
 
 

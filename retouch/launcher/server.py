@@ -226,7 +226,7 @@ class Server:
         return f"[{self.host}]" if ":" in self.host else self.host
 
     def drain(self, seconds: float) -> bool:
-        """Refuse new edits and wait for the running ones; returns whether all have ended in time."""
+        """Refuse new edits and wait for the running ones; whether all have ended in time."""
         deadline = time.monotonic() + seconds
         drain.begin(self.boards)
         while (

@@ -40,7 +40,7 @@ def wheel() -> Path:
 
 
 def stage(repository: Path, names: list[str]) -> Path:
-    """A new folder with `models`, `backends` and `caches`, which the caller removes; ServerError."""
+    """A new folder with `models`, `backends` and `caches`; the caller removes it. ServerError."""
     source = wheel()
     links = {
         f"backends/python/{path.name}": path for path in (source / "backends" / "python").iterdir()
