@@ -74,5 +74,5 @@ def prefixed(
 
 
 def grid(shape: Shape) -> tuple[int, int]:
-    """Rows and columns of tokens."""
+    """Rows and columns of cells."""
     return shape.height // CELL, shape.width // CELL
