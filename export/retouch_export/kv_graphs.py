@@ -74,5 +74,5 @@ def prefixed(
 
 
 def grid(shape: Shape) -> tuple[int, int]:
-    """Rows and columns of cells."""
+    """Rows and columns of tokens."""
     return shape.height // CELL, shape.width // CELL

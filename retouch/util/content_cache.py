@@ -51,7 +51,8 @@ class Cache:
         return value
 
     def pin(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """As `get`, but the value stays until `unpin`, which must be called once for every `pin`."""
+        """As `get`, but the value stays until `unpin`, which must be called once for every
+        `pin`."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
