@@ -11,7 +11,8 @@ from retouch.api.lanes import LANES
 from retouch.util import extras
 from retouch_export import templates
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.export_plan import Settings, Work, holds_another
+from retouch_export.export_plan import Settings, holds_another
+from retouch_export.export_planner import ExportRequest, plan_export
 from retouch_export.lock import locked
 from retouch_export.lora import AdapterFile
 
@@ -146,15 +147,10 @@ def export(
                 return
             for sentence in templates.install(repository):
                 click.echo(sentence, err=True)
-            work = Work.of(
-                checkpoint,
-                precision,
-                repository,
-                only,
-                tensorrt and not weightless,
-                settings,
-                adapter,
+            request = ExportRequest(
+                checkpoint, repository, precision, only, tensorrt and not weightless, adapter
             )
+            work = plan_export(request, settings)
             for sentence in (*work.reasons, *work.idle(settings)):
                 click.echo(sentence, err=True)
             if not work:
