@@ -28,7 +28,7 @@ def profiles(model: ModelProto, family: Family, batches: Sequence[int] = BATCHES
     ValueError when the family makes no input with an axis of the graph."""
     lows = [1] + [batch + 1 for batch in batches[:-1]]
     spans = [
-        dict(zip(axes[0], zip(*(each.values() for each in axes))))
+        dict(zip(axes[0], zip(*(sizes.values() for sizes in axes))))
         for axes in (
             [_axes(model, _inputs(model, family, span, which)) for which in range(3)]
             for span in family.size_ranges
@@ -57,28 +57,29 @@ def shapes(model: ModelProto, profile: Profile) -> dict[str, Shapes]:
 def _inputs(
     model: ModelProto, family: Family, span: tuple[Size, Size, Size], which: int
 ) -> dict[str, tuple[int, ...]]:
-    """Shapes of what the graph takes for the smallest (0), the usual (1) or the largest (2) edit of
+    """Shapes of the graph's inputs for the smallest (0), the usual (1) or the largest (2) edit of
     a span."""
-    size = span[which]
-    words = family.text_tokens[which]
-    latents, told = family.shapes(size, words)
+    latents, conditioning_shapes = family.shapes(span[which], family.text_tokens[which])
     source = np.zeros(latents, np.float32)
-    said = {name: np.zeros(shape, np.float32) for name, shape in told.items()}
-    more = (source,) * (family.max_references if which == 2 else 0)
+    conditioning = {
+        name: np.zeros(shape, np.float32) for name, shape in conditioning_shapes.items()
+    }
+    extra = (source,) * (family.max_references if which == 2 else 0)
     tokens = family.pack(source)
     cells = np.arange(1 if family.supports_regions and which == 0 else len(tokens))
-    wanted = DenoiseRequest(source, said, np.ones(len(tokens), bool), seed=0, extra_references=more)
-    reference = family.reference_inputs(source, *more) if family.caches_reference else {}
-    if reference.keys() == {given.name for given in model.graph.input}:
-        given = reference
+    request = DenoiseRequest(
+        source, conditioning, np.ones(len(tokens), bool), seed=0, extra_references=extra
+    )
+    reference = family.reference_inputs(source, *extra) if family.caches_reference else {}
+    if reference.keys() == {graph_input.name for graph_input in model.graph.input}:
+        inputs = reference
     else:
-        given = family.constant_inputs(wanted, said, cells) | family.step_inputs(
-            wanted, tokens[cells], np.float32(1)
+        inputs = family.constant_inputs(request, conditioning, cells) | family.step_inputs(
+            request, tokens[cells], np.float32(1)
         )
-    kept = (
-        (1, 0, *reference["tokens"].shape[1:2]) if reference else ()
-    )  # of keys and values the third axis are tokens
-    return dict.fromkeys(("k", "v"), kept) | {name: array.shape for name, array in given.items()}
+    # the third axis of keys and values are the reference's tokens
+    cached = (1, 0, *reference["tokens"].shape[1:2]) if reference else ()
+    return dict.fromkeys(("k", "v"), cached) | {name: array.shape for name, array in inputs.items()}
 
 
 def _axes(model: ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
