@@ -26,8 +26,8 @@ def _rules() -> tuple[pattern.RewriteRule, ...]:
 
 
 def _quick(rule: pattern.RewriteRule) -> pattern.RewriteRule:
-    """A copy of the rule that only looks at nodes of its pattern's operation; the rule itself if the
-    pattern names none."""
+    """A copy of the rule that only looks at nodes of its pattern's operation; the rule itself if
+    the pattern names none."""
     operation = rule._matcher.pattern.output_nodes[0].op_identifier()
     if operation is None:
         return rule

@@ -16,12 +16,11 @@ CODE = "model.py"
 
 
 def install(repository: Path, templates: Path = TEMPLATES) -> Iterator[str]:
-    """Write missing templates and newer code to `repository`. In a checkout, which has no templates,
-    nothing is written.
+    """Write missing templates and newer code to `repository`. In a checkout, which has no
+    templates, nothing is written.
 
     A config that differs from its template may be the user's: it is kept, and a sentence about it
-    is yielded.
-    """
+    is yielded."""
     for source in sorted(path for path in templates.rglob("*") if path.is_file()):
         target = repository / source.relative_to(templates)
         make_like_parent(target.parent)
