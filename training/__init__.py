@@ -1,1 +1,1 @@
-"""How the shipped checkpoint is made: scenes, sentences, losses, stages."""
+"""Training and evaluation of the shipped checkpoint: scenes, sentences, losses, stages."""

@@ -1,10 +1,9 @@
-"""How often the words of "understood" agree with the picture, over the held-out scenes.
+"""How often the parsed operations agree with the edited image, over the held-out scenes.
 
     python -m training.agreement [--lane LANE] [--scenes N]
 
-A word of a field (target, colour, kind, size or place) is what the picture shows when the drawing
-with this word is nearer to the edited picture than the drawings with the field's other words, all
-else as the scene asks."""
+A scene is drawn once for each value of a field (target, colour, kind, size or place). The edited
+image shows the value whose drawing is nearest to it."""
 
 from __future__ import annotations
 
@@ -37,8 +36,8 @@ SHOWN = {
 
 
 def agreement(lane: str, scenes: list[Pair], repository: Path) -> dict[str, Counter]:
-    """Counts of "agrees" and "differs" by operation and field; "op" counts operations that the
-    scene asks for."""
+    """Counts of "agrees" and "differs" by operation and field. "op" counts operations that were
+    parsed correctly."""
     loop = PlainLoop(repository, lane)
     counts: dict[str, Counter] = {}
     for seed, pair in enumerate(scenes):
@@ -72,7 +71,7 @@ def _compare(
 
 
 def _split(value: str) -> dict[str, str]:
-    """The fields of the words "large blue star top left"."""
+    """The fields of a value such as "large blue star top left"."""
     fields = {}
     for field in ("size", "colour", "kind"):
         first, _, rest = value.partition(" ")
@@ -83,7 +82,7 @@ def _split(value: str) -> dict[str, str]:
 
 
 def _shown(pair: Pair, edit: Edit, field: str, picture: np.ndarray) -> str:
-    """The word of `field` whose drawing is nearest to the picture."""
+    """The value of `field` whose drawing is nearest to the image."""
     if edit.op == "background":
         drawings = {word: replace(pair.target, background=word) for word in COLOURS}
     else:
@@ -108,8 +107,7 @@ def _exchanged(scene: Scene, old: Shape, new: Shape) -> Scene:
 
 
 def _shown_target(pair: Pair, edit: Edit, picture: np.ndarray) -> str:
-    """The shape whose change the picture shows: its former place is the one that differs most from
-    its drawing."""
+    """The name of the changed shape: the one whose pixels differ most from the source image."""
     if len(pair.edits) > 1:
         return edit.target.name
     before = render(pair.source).pixels.astype(int)
@@ -119,7 +117,7 @@ def _shown_target(pair: Pair, edit: Edit, picture: np.ndarray) -> str:
         shape.name: changed[owners == number].mean() if (owners == number).any() else 0
         for number, shape in enumerate(pair.source.shapes, start=1)
     }
-    if edit.op == "resize":  # a ring around the shape may be all that changes
+    if edit.op == "resize":  # perhaps only a ring around the shape changes
         return edit.target.name if max(shares.values()) < 30 else max(shares, key=shares.get)
     return max(shares, key=shares.get)
 

@@ -1,5 +1,4 @@
-"""Stage 6: all parts as one diffusers checkpoint in bfloat16, the master precision, with a sample
-to try it on."""
+"""Stage 6: write all networks as one diffusers checkpoint in bfloat16, with a sample edit."""
 
 import json
 import random
@@ -72,8 +71,8 @@ def write(
 
 
 def calibration_pairs(folder: Path, count: int = 64) -> None:
-    """Images and sentences of all kinds of edits, for the ranges of the narrow lanes'
-    activations."""
+    """Write images and instructions of all kinds of edits, from which narrow lanes are
+    calibrated."""
     rng = random.Random("calibration")
     rows = []
     folder.mkdir(exist_ok=True)

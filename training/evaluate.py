@@ -1,10 +1,10 @@
-"""Every lane over the 500 held-out scenes, on the exported graphs: what is served, without the
-server.
+"""Evaluate every lane on the 500 held-out scenes: the exported graphs, without a server.
 
     python -m training.evaluate [--precision LANE …] [--steps N] [--scenes N] [--json PATH] [--worst
     PATH]
 
-`make eval` installs LPIPS's weights (requirements-eval.txt) first; bf16 alone does without.
+`make eval` first installs the weights of LPIPS (requirements-eval.txt), which bf16 alone does not
+need.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ bar = partial(track, transient=True, disable=not sys.stdout.isatty())
 def evaluate(
     repository: Path, names: Sequence[str], scenes: Sequence[Pair], steps: int = 0
 ) -> dict[str, Outcome]:
-    """What the lanes `names` and the reference make of the scenes, by lane; ArtifactError,
+    """Edit the scenes with the lanes `names` and the reference; outcomes by lane. ArtifactError,
     LpipsError."""
     names = (REFERENCE, *(name for name in names if name != REFERENCE))
     lanes = [Lane(repository, name) for name in names]
@@ -50,8 +50,8 @@ def evaluate(
 
 
 def edit(lanes: Sequence[Lane], scenes: Sequence[Pair], steps: int) -> dict[str, list[Answer]]:
-    """Answers by lane; scene i is edited with seed i, by all lanes in turn, so that whatever else
-    the machine does hits them alike."""
+    """Answers by lane. All lanes edit scene i with seed i, in turn, so that other load on the
+    machine affects them alike."""
     answers: dict[str, list[Answer]] = {lane.name: [] for lane in lanes}
     for seed, pair in enumerate(bar(scenes, "editing")):
         source = render(pair.source)
@@ -65,7 +65,7 @@ def compare(
     name: str, answers: Sequence[Answer], reference: Sequence[Answer], lpips: Lpips
 ) -> list[Likeness]:
     pairs = bar(list(zip(answers, reference)), f"comparing {name}")
-    return [likeness(ours.pixels, theirs.pixels, lpips) for ours, theirs in pairs]
+    return [likeness(answer.pixels, expected.pixels, lpips) for answer, expected in pairs]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -76,11 +76,11 @@ def main(arguments: list[str] | None = None) -> None:
         outcomes = evaluate(options.repository, lanes, scenes, options.steps)
     except (ArtifactError, LpipsError) as failure:
         sys.exit(f"error: {failure}")
-    told = figures(scenes, outcomes)
-    show(told)
+    report = figures(scenes, outcomes)
+    show(report)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(told, indent=1) + "\n")
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
     if options.worst and len(outcomes) > 1:
         options.worst.parent.mkdir(parents=True, exist_ok=True)
         contact_sheet(scenes, outcomes).save(options.worst)
@@ -96,15 +96,15 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--precision",
         nargs="*",
         choices=LANES,
-        help="lanes beside bf16; none: all that are exported",
+        help="lanes other than bf16 (default: all that are exported)",
     )
-    parser.add_argument("--steps", type=int, default=0, help="0: the checkpoint's default")
+    parser.add_argument("--steps", type=int, default=0, help="0 is the checkpoint's default")
     parser.add_argument("--scenes", type=int, default=HELD_OUT)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument(
         "--worst",
         type=Path,
-        help="write the scenes in which the lanes differ most here, as pictures",
+        help="write images of the scenes in which the lanes differ most to this file",
     )
     options = parser.parse_args(arguments)
     if options.scenes < 1:

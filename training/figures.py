@@ -1,5 +1,5 @@
-"""The figures of an evaluation, plain numbers under names that stay: what the tables show and
-`--json` writes."""
+"""The figures of an evaluation, as the tables show and `--json` writes them. Their names are
+stable."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ REFERENCE = "bf16"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one lane did with every scene; `likenesses` to the reference's pictures, none for the
-    reference itself."""
+    """One lane's answers to all scenes, and their likenesses to those of the reference; none for
+    the reference itself."""
 
     bytes: dict[str, int]
     answers: list[Answer]
@@ -29,10 +29,12 @@ class Outcome:
 
 
 def figures(scenes: Sequence[Pair], outcomes: dict[str, Outcome]) -> dict[str, Any]:
-    """Shares are 0 to 1, losses points, PSNR decibels (None: infinite), `bytes` those of a step's
-    weights by tier, and seconds medians (None for steps when every edit has only one). A scene's
-    number is its seed."""
-    reference = [each.judgement.success for each in outcomes[REFERENCE].answers]
+    """The figures of all lanes, ready for JSON.
+
+    Shares are 0 to 1, losses are percentage points, PSNR is in decibels (None: infinite). `bytes`
+    are a step's weights by tier. Seconds are medians; those of a step are None if every edit has
+    only one. A scene's number is its seed."""
+    reference = [answer.judgement.success for answer in outcomes[REFERENCE].answers]
     return {
         "scenes": len(scenes),
         "lanes": {
@@ -40,9 +42,9 @@ def figures(scenes: Sequence[Pair], outcomes: dict[str, Outcome]) -> dict[str, A
             | _likeness(scenes, outcome.likenesses)
             | {
                 "bytes": outcome.bytes,
-                "seconds_per_edit": statistics.median(each.seconds for each in outcome.answers),
+                "seconds_per_edit": statistics.median(answer.seconds for answer in outcome.answers),
                 "seconds_per_step": _median(
-                    second for each in outcome.answers for second in each.step_seconds
+                    second for answer in outcome.answers for second in answer.step_seconds
                 ),
                 "operations": _operations(scenes, outcome.answers),
             }
@@ -52,12 +54,12 @@ def figures(scenes: Sequence[Pair], outcomes: dict[str, Outcome]) -> dict[str, A
 
 
 def worst_first(likenesses: Sequence[Likeness]) -> list[int]:
-    """Numbers of the scenes, the one with the largest LPIPS first."""
+    """Scene numbers from the largest LPIPS to the smallest."""
     return sorted(range(len(likenesses)), key=lambda number: -likenesses[number].lpips)
 
 
 def _quality(answers: list[Answer], reference: list[bool]) -> dict[str, Any]:
-    verdicts = [each.judgement for each in answers]
+    verdicts = [answer.judgement for answer in answers]
     pairs = [(one.success, other) for one, other in zip(verdicts, reference)]
     lost = pairs.count((False, True))
     won = pairs.count((True, False))
@@ -78,8 +80,8 @@ def _likeness(scenes: Sequence[Pair], likenesses: list[Likeness]) -> dict[str, A
         "lpips_mean": _mean(likenesses, "lpips"),
         "lpips_worst": likenesses[worst].lpips,
         "psnr_mean": _finite(psnr(likenesses)),
-        "psnr_worst": _finite(min(psnr([each]) for each in likenesses)),
-        "identical": sum(each.identical for each in likenesses),
+        "psnr_worst": _finite(min(psnr([likeness]) for likeness in likenesses)),
+        "identical": sum(likeness.identical for likeness in likenesses),
         "worst_scene": worst,
         "worst_instruction": scenes[worst].instruction,
     }
@@ -90,7 +92,7 @@ def _operations(scenes: Sequence[Pair], answers: list[Answer]) -> dict[str, dict
     for pair, answer in zip(scenes, answers):
         rows[pair.kind].append(answer.judgement)
     rows = {kind: rows[kind] for kind in EDIT_KINDS if rows[kind]} | {
-        "all": [each.judgement for each in answers]
+        "all": [answer.judgement for answer in answers]
     }
     return {
         kind: {"scenes": len(row)}
@@ -100,7 +102,7 @@ def _operations(scenes: Sequence[Pair], answers: list[Answer]) -> dict[str, dict
 
 
 def _mean(rows: Iterable[object], name: str) -> float:
-    return statistics.fmean(float(getattr(each, name)) for each in rows)
+    return statistics.fmean(float(getattr(row, name)) for row in rows)
 
 
 def _median(seconds: Iterable[float]) -> float | None:

@@ -1,7 +1,8 @@
-"""Stages 4 and 5: the connector learns to say what the labels said; then all parts learn together.
+"""Stages 4 and 5: the connector is trained on the label encoder's conditioning, then all networks
+jointly.
 
-In the joint stage the language model changes through a LoRA adapter alone, so that what it knows of
-parsing stays."""
+In the joint stage the language model only changes by a LoRA adapter, so that it does not forget how
+to parse."""
 
 import random
 from pathlib import Path
@@ -24,7 +25,7 @@ CONNECT = Plan(steps=600, rate=2e-3, average=0.98, warmup=20, decay_from=0.3)
 JOINT = Plan(
     steps=1800, rate=2e-4, average=0.99, warmup=50, decay_from=0.3, save_every=50, log_every=20
 )
-NEAR = 0.06  # shares; a box further off belongs to another shape
+NEAR = 0.06  # share of the side; a more distant box belongs to another shape
 LORA = LoraConfig(
     r=8, lora_alpha=16, target_modules=r"model\.language_model.*\.(q_proj|v_proj|o_proj)"
 )
@@ -33,7 +34,7 @@ LORA = LoraConfig(
 def connect(
     work: Path, networks: ParserNetworks, teacher: LabelEncoder, seed: int = 0, say=print
 ) -> Connector:
-    """A connector whose output for the meta-queries is the teacher's for the labels."""
+    """Train a connector to map the meta-queries to the teacher's conditioning."""
     torch.manual_seed(seed)
     connector = Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING, TOKENS_PER_SLOT)
     writer = PromptWriter(work / "tokenizer.json", QUERIES)
@@ -42,8 +43,8 @@ def connect(
         sample = parser.draw(random.Random(f"connector {seed} {step}"), writer)
         with torch.no_grad():
             queries, _, _ = networks(sample.batch)
-            wanted = teacher(sample.words, sample.places)
-        return {"connector": F.mse_loss(connector(queries), wanted)}
+            target = teacher(sample.fields, sample.boxes)
+        return {"connector": F.mse_loss(connector(queries), target)}
 
     train(connector, CONNECT, loss_of, work / "connector.pt", say)
     return connector
@@ -57,11 +58,10 @@ def join(
     seed: int = 0,
     say=print,
 ) -> None:
-    """Adapter, meta-queries, connector and transformer, on the denoising loss, held to the labels
-    meanwhile.
+    """Train adapter, meta-queries, connector and transformer on the denoising loss plus a small
+    parser loss.
 
-    The conditioning stands where the parser says, so that the transformer learns how far to trust
-    it."""
+    The conditioning lies at the parsed boxes, so that the transformer learns how exact they are."""
     torch.manual_seed(seed)
     networks.requires_grad_(False)
     networks.text_encoder.add_adapter(LORA)
@@ -74,7 +74,7 @@ def join(
         batch = transformer.draw_batch(rng, whole=step % WHOLE_EVERY == 0)
         sample = parser.sample_of(batch.drawn, writer)
         queries, understood, shown = networks(sample.batch)
-        places = found_boxes(understood.boxes.detach(), batch.boxes)
+        places = parsed_boxes(understood.boxes.detach(), batch.boxes)
         denoise = transformer.denoise_loss(model, batch, connector(queries), places)
         held = parser.losses(understood, shown, sample)
         return {"denoise": denoise, "held": 0.05 * sum(held.values())}
@@ -82,9 +82,11 @@ def join(
     train(nn.ModuleList([networks, connector, model]), JOINT, loss_of, work / "joint.pt", say)
 
 
-def found_boxes(found: Tensor, exact: Tensor) -> Tensor:
-    """The parser's boxes [B, S, 2, 4] where it has found the right shape, else the labels', a
-    little off: which shape is meant the transformer cannot learn from an example of another one."""
+def parsed_boxes(parsed: Tensor, exact: Tensor) -> Tensor:
+    """The parser's boxes [B, S, 2, 4] where they belong to the right shape, otherwise noisy label
+    boxes.
+
+    The transformer cannot learn from a box of the wrong shape."""
     shape = is_shape(exact)
-    near = (found - exact).abs().amax(-1, keepdim=True) < NEAR
-    return torch.where(shape & near, found, noisy_boxes(exact))
+    near = (parsed - exact).abs().amax(-1, keepdim=True) < NEAR
+    return torch.where(shape & near, parsed, noisy_boxes(exact))

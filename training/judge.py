@@ -1,8 +1,8 @@
-"""Whether an edit succeeded, judged against the exact result.
+"""Whether an edit succeeded, compared with the exact result.
 
-A pixel is right when its nearest palette colour is: inside the area that has to change, the
-result's; outside it, the source's. Pixels that a shape's edge blends have no palette colour and are
-not asked for one. The strict rule asks that pixels outside stay what they were, edges included."""
+A pixel is right when its nearest palette colour is that of the exact result. Blended pixels at the
+edge of a shape have no palette colour and do not count. The strict rule also requires that all
+pixels outside the change, edges included, keep their values."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,18 @@ import numpy as np
 from retouch.api.geometry import KEEP_BELOW
 from training.render import Drawing, nearest_label
 
-VISIBLE = 12  # grey levels (0 to 255): a pixel that the edit moves further has to change
+VISIBLE = 12  # grey levels (0 to 255): pixels with a larger difference have to change
 INSIDE = 0.90
 OUTSIDE = 0.97  # shares of pixels that must be right
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Shares of right pixels in the area to change and outside it; of the latter the share that
-    moved by less than KEEP_BELOW, and how far they moved, in grey levels."""
+    """Quality of one edit.
+
+    `inside` and `outside` are shares of right pixels in the area to change and outside it. `kept`
+    is the share of outside pixels that differ by less than KEEP_BELOW. `drift` is their mean
+    difference in grey levels."""
 
     inside: float
     outside: float
@@ -36,7 +39,7 @@ class Judgement:
 
 
 def judge(source: Drawing, target: Drawing, answer: np.ndarray) -> Judgement:
-    """`answer` uint8 [H, W, 3]."""
+    """Judge the edited image `answer`, uint8 [H, W, 3]."""
     changed = _distance(source.pixels, target.pixels) > VISIBLE
     right = nearest_label(answer) == target.labels
     moved = _distance(source.pixels, answer)[~changed]

@@ -1,5 +1,4 @@
-"""What the parser has to say about a pair, as numbers: operations, words, boxes, and the cells that
-change."""
+"""Labels of a pair for the parser: operation fields, boxes, and the cells that change."""
 
 from dataclasses import dataclass
 
@@ -21,12 +20,12 @@ _FIELDS = {  # every field has a leading "none"
     "value_size": ("none", *SIZES),
     "value_place": ("none", *PLACES),
 }
-FIELDS = {name: _FIELDS[name] for name in ORDER}  # in which the logits are read again
+FIELDS = {name: _FIELDS[name] for name in ORDER}  # the order of the logits
 
 
 @dataclass(frozen=True)
 class DrawnPair:
-    """A pair and the pictures of its two scenes."""
+    """A pair and the drawings of its two scenes."""
 
     pair: Pair
     source: Drawing
@@ -39,15 +38,15 @@ class DrawnPair:
 
 def fields(pair: Pair) -> np.ndarray:
     """Index of every field of every slot, int64 [SLOTS, len(FIELDS)]."""
-    rows = [_words(edit) for edit in pair.edits] + [{}] * (SLOTS - len(pair.edits))
+    rows = [_values(edit) for edit in pair.edits] + [{}] * (SLOTS - len(pair.edits))
     return np.array(
         [[FIELDS[name].index(row.get(name, "none")) for name in FIELDS] for row in rows]
     )
 
 
 def boxes(pair: Pair) -> np.ndarray:
-    """Target and value boxes, float32 [SLOTS, 2, 4] as x0, y0, x1, y1 in shares; zeros where there
-    is none."""
+    """Target and value boxes, float32 [SLOTS, 2, 4] as x0, y0, x1, y1 in shares; zeros for no
+    box."""
     out = np.zeros((SLOTS, 2, 4), np.float32)
     for slot, edit in enumerate(pair.edits):
         if edit.op == "background":
@@ -59,42 +58,42 @@ def boxes(pair: Pair) -> np.ndarray:
 
 
 def changed_cells(source: Drawing, target: Drawing) -> np.ndarray:
-    """Cells with a pixel that the edit changes, row by row, bool [H/16 × W/16]."""
+    """Whether the edit changes any pixel of a cell: bool [H/16 × W/16], row-major."""
     differs = (source.pixels != target.pixels).any(-1)
     height, width = differs.shape
     return differs.reshape(height // CELL, CELL, width // CELL, CELL).any((1, 3)).reshape(-1)
 
 
 def contents(scene: Scene, drawing: Drawing) -> np.ndarray:
-    """The shape that covers most of each cell: int64 [N, 2], colour and kind counted from 1, 0
-    where there is none."""
+    """Colour and kind of the shape that covers most of each cell: int64 [N, 2], counted from 1; 0
+    for none."""
     height, width = drawing.owners.shape
     cells = drawing.owners.reshape(height // CELL, CELL, width // CELL, CELL)
     cover = np.stack(
         [(cells == number).sum((1, 3)).reshape(-1) for number in range(1, len(scene.shapes) + 1)]
     )
-    words = np.array(
+    labels = np.array(
         [(0, 0), *((1 + COLOURS.index(s.colour), 1 + KINDS.index(s.kind)) for s in scene.shapes)]
     )
-    return words[np.where(cover.max(0) > 0, cover.argmax(0) + 1, 0)]
+    return labels[np.where(cover.max(0) > 0, cover.argmax(0) + 1, 0)]
 
 
-def _words(edit: Edit) -> dict[str, str]:
-    words = {"op": edit.op}
+def _values(edit: Edit) -> dict[str, str]:
+    values = {"op": edit.op}
     if edit.target:
-        words |= {
+        values |= {
             "target_colour": edit.target.colour,
             "target_kind": edit.target.kind,
             "target_size": edit.target.size,
         }
     if edit.result:
-        words |= {
+        values |= {
             "value_colour": edit.result.colour,
             "value_kind": edit.result.kind,
             "value_size": edit.result.size,
         }
     if edit.background:
-        words["value_colour"] = edit.background
+        values["value_colour"] = edit.background
     if edit.place:
-        words["value_place"] = edit.place
-    return words
+        values["value_place"] = edit.place
+    return values

@@ -1,5 +1,4 @@
-"""One lane of a model repository at work on scenes: its pictures, how good they are, and the
-seconds they took."""
+"""Edits of scenes by one lane of a model repository: images, judgements and seconds."""
 
 from __future__ import annotations
 
@@ -22,8 +21,10 @@ from training.render import Drawing
 
 @dataclass(frozen=True)
 class Answer:
-    """A lane's picture of one scene, uint8 [H, W, 3], and the seconds of the edit, bytes to bytes,
-    and of its steps but the first."""
+    """A lane's edit of one scene: uint8 [H, W, 3].
+
+    `seconds` are those of the whole edit, from file to file; `step_seconds` those of its steps
+    without the first."""
 
     pixels: np.ndarray
     judgement: Judgement
@@ -43,7 +44,7 @@ class Lane:
     def edit(
         self, source: Drawing, target: Drawing, instruction: str, seed: int, steps: int = 0
     ) -> Answer:
-        """`steps` 0 are the checkpoint's default."""
+        """Edit one scene. `steps` 0 is the checkpoint's default."""
         request = EditRequest(images.encode(source.pixels), instruction, seed=seed, steps=steps)
         begin = time.perf_counter()
         encoded = self._loop.edit(request)
@@ -55,7 +56,7 @@ class Lane:
 
 
 def exported(repository: Path) -> list[str]:
-    """Names of the lanes that are in a repository, the widest first."""
+    """Names of the exported lanes in a repository, the widest first."""
     return [name for name in LANES if (_folder(repository, name) / NAME).is_file()]
 
 
@@ -64,8 +65,7 @@ def _folder(repository: Path, lane: str) -> Path:
 
 
 class _TimedLoop(PlainLoop):
-    """Keeps the seconds of the last edit's steps but the first, which also computes the reference's
-    keys and values."""
+    """Measures the steps of the last edit without the first, which also prefills the reference."""
 
     step_seconds: list[float]
 

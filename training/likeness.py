@@ -1,4 +1,4 @@
-"""How alike two pictures of one scene are: what a narrow lane made, against what bf16 made."""
+"""Likeness of two edits of one scene: a narrow lane's and that of bf16."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Distance = Callable[[np.ndarray, np.ndarray], float]
 
 @dataclass(frozen=True)
 class Likeness:
-    """`lpips` as `training.lpips` has it, `mse` the mean squared error in grey levels, over all
-    pixels and colours."""
+    """`lpips` is the distance of `training.lpips`. `mse` is the mean squared error in grey levels
+    over all pixels and channels."""
 
     lpips: float
     mse: float
@@ -25,13 +25,12 @@ class Likeness:
 
 
 def likeness(picture: np.ndarray, reference: np.ndarray, lpips: Distance) -> Likeness:
-    """Of two pictures uint8 [H, W, 3]."""
+    """The likeness of two images uint8 [H, W, 3]."""
     error = np.subtract(picture, reference, dtype=np.float64)
     return Likeness(lpips(picture, reference), float(np.mean(error**2)))
 
 
 def psnr(scenes: Iterable[Likeness]) -> float:
-    """Decibels of the scenes' mean squared error: identical pictures, infinite each, count as an
-    error of 0."""
-    error = float(np.mean([each.mse for each in scenes]))
+    """PSNR in decibels of the mean of the scenes' squared errors; infinite when all are 0."""
+    error = float(np.mean([scene.mse for scene in scenes]))
     return 10 * math.log10(255**2 / error) if error else math.inf

@@ -1,4 +1,4 @@
-"""A training loop that can be stopped at any time and resumes where it was."""
+"""A training loop that can be stopped at any time and resumed."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast one stage learns."""
+    """The schedule of one stage."""
 
     steps: int
     rate: float  # peak learning rate
@@ -35,26 +35,26 @@ def train(
     state: Path,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Minimise the sum of `loss_of(step)`; resume from `state` and leave the (averaged) weights in
-    `module`.
+    """Minimise the sum of `loss_of(step)`, and leave the averaged weights in `module`.
 
-    Only parameters that require a gradient are learnt, and only they are stored.
+    Training resumes from the file `state`, if there is one. Only parameters that require a gradient
+    are trained and stored.
     """
-    learnt = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    decayed = [p for p in learnt.values() if p.ndim > 1]
-    plain = [p for p in learnt.values() if p.ndim <= 1]
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    decayed = [p for p in trained.values() if p.ndim > 1]
+    plain = [p for p in trained.values() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
         betas=(0.9, 0.98),
     )
     step = 0
-    average = {name: p.detach().clone() for name, p in learnt.items()}
+    average = {name: p.detach().clone() for name, p in trained.items()}
     if state.exists():
         saved = torch.load(state, weights_only=True)
         step = saved["step"]
         average = saved["average"]
         optimizer.load_state_dict(saved["optimizer"])
-        _assign(learnt, saved["weights"])
+        _assign(trained, saved["weights"])
         say(f"resumed at step {step}")
     started = time.time()
     first = step
@@ -65,11 +65,11 @@ def train(
         losses = loss_of(step)
         optimizer.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
-        nn.utils.clip_grad_norm_(learnt.values(), 1.0)
+        nn.utils.clip_grad_norm_(trained.values(), 1.0)
         optimizer.step()
         step += 1
         decay = min(plan.average, step / (step + 20)) if plan.average else 0.0
-        for name, p in learnt.items():
+        for name, p in trained.items():
             average[name].lerp_(p.detach(), 1 - decay)
         for name, loss in losses.items():
             smooth[name] = 0.95 * smooth.get(name, loss.item()) + 0.05 * loss.item()
@@ -80,15 +80,15 @@ def train(
                 + " ".join(f"{k} {v:.4f}" for k, v in smooth.items())
             )
         if step % plan.save_every == 0 or step == plan.steps:
-            reached = {
+            progress = {
                 "step": step,
                 "average": average,
-                "weights": {name: p.detach() for name, p in learnt.items()},
+                "weights": {name: p.detach() for name, p in trained.items()},
             }
             partial = state.with_suffix(".partial")
-            torch.save(reached | {"optimizer": optimizer.state_dict()}, partial)
+            torch.save(progress | {"optimizer": optimizer.state_dict()}, partial)
             partial.replace(state)
-    _assign(learnt, average)
+    _assign(trained, average)
 
 
 @torch.no_grad()

@@ -1,10 +1,12 @@
-"""LPIPS: how different two pictures look to a network that was trained to recognise things.
+"""LPIPS: the distance of two images in the features of a classification network.
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018,
-with AlexNet and the weights of version 0.1: the features behind each of five ReLUs, scaled to
-length 1 at every place; their differences squared, weighted by channel, averaged over the places
-and added up over the layers. The weights come with the package of `requirements-eval.txt`, made for
-another framework: nothing of it is imported, only its arrays are read."""
+with AlexNet and the weights of version 0.1. The features after each of five ReLUs are normalised to
+length 1 at every position. Their squared differences are weighted by channel, averaged over the
+positions, and summed over the layers.
+
+The weights come with a package of `requirements-eval.txt` for another framework. Its arrays are
+read without importing it."""
 
 from __future__ import annotations
 
@@ -21,23 +23,23 @@ FILE = "weights/alexnet.ckpt"
 LAYERS = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))  # stride and padding of AlexNet's convolutions
 POOLED = (1, 2)  # layers whose input is pooled first, 3 × 3 with stride 2
 MEAN = (-0.030, -0.088, -0.188)
-SPREAD = (0.458, 0.448, 0.450)  # of RGB in -1 to 1, as the weights expect it
+SPREAD = (0.458, 0.448, 0.450)  # for RGB in -1 to 1
 
 
 class LpipsError(RuntimeError):
-    """The weights are not there, or are not what they should be: one sentence."""
+    """The weights are missing or damaged. The message is one sentence."""
 
 
 class Lpips:
-    """0 for equal pictures, and larger the less alike they look."""
+    """The LPIPS distance: 0 for equal images, larger for less similar ones."""
 
     def __init__(self) -> None:
-        """LpipsError."""
+        """LpipsError when the weights cannot be loaded."""
         weights = _weights()
         try:
             convolutions = [weights["AlexNet_0"][f"Conv_{i}"] for i in range(len(LAYERS))]
-            self._kernels = [_kernel(each["kernel"]) for each in convolutions]
-            self._biases = [torch.from_numpy(each["bias"]) for each in convolutions]
+            self._kernels = [_kernel(layer["kernel"]) for layer in convolutions]
+            self._biases = [torch.from_numpy(layer["bias"]) for layer in convolutions]
             self._heads = [
                 _kernel(weights[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]) for i in range(len(LAYERS))
             ]
@@ -48,7 +50,7 @@ class Lpips:
 
     @torch.inference_mode()
     def __call__(self, a: np.ndarray, b: np.ndarray) -> float:
-        """Distance of two pictures uint8 [H, W, 3], sides of 32 and more."""
+        """Distance of two images uint8 [H, W, 3] with sides of at least 32."""
         pair = torch.from_numpy(np.stack([a, b])).permute(0, 3, 1, 2) / 127.5 - 1
         x = (pair - _column(MEAN)) / _column(SPREAD)
         distance = 0.0
@@ -76,7 +78,7 @@ def _weights() -> dict:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Nothing but numpy's arrays comes out of the file, so it can run no code."""
+    """Loads only numpy arrays, so that the file can run no code."""
 
     ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype"), ("numpy.core.multiarray", "_reconstruct")}
 

@@ -1,5 +1,4 @@
-"""Stage 2: the parser, on the labels of drawn pairs: operations, boxes and the cells that
-change."""
+"""Stage 2: the parser is trained on the labels of drawn pairs: fields, boxes and changed cells."""
 
 import random
 from dataclasses import dataclass
@@ -34,11 +33,10 @@ BATCH = 32
 
 
 def make_language_model(vocabulary: int) -> Qwen2_5_VLForConditionalGeneration:
-    """Qwen2.5-VL at 1/1000 of its size; one token of the merged vision tower is one cell of the
-    transformer.
+    """Qwen2.5-VL at 1/1000 of its size. One merged vision token is one cell of the transformer.
 
-    Rotary positions count on a base of 10: columns get the lowest frequencies, and with the usual
-    base of 10,000 eight columns would look alike."""
+    The rotary base is 10. Columns get the lowest frequencies, and with the usual base of 10,000
+    eight columns would be indistinguishable."""
     text = {
         "vocab_size": vocabulary,
         "hidden_size": WIDTH,
@@ -82,7 +80,7 @@ def make_language_model(vocabulary: int) -> Qwen2_5_VLForConditionalGeneration:
 
 
 class ParserNetworks(nn.Module):
-    """The parts that learn to parse together."""
+    """The networks that are trained to parse."""
 
     def __init__(self, vocabulary: int):
         super().__init__()
@@ -91,13 +89,12 @@ class ParserNetworks(nn.Module):
         self.heads = ParserHeads(
             {name: list(values) for name, values in FIELDS.items()}, SLOTS, QUERIES, WIDTH
         )
-        self.contents = nn.Linear(
-            WIDTH, 1 + len(COLOURS) + 1 + len(KINDS)
-        )  # for training only: what a cell shows
+        # for training only: colour and kind of the shape in a cell
+        self.contents = nn.Linear(WIDTH, 1 + len(COLOURS) + 1 + len(KINDS))
 
     def forward(self, batch: "Batch") -> tuple[Tensor, Understanding, Tensor]:
-        """Hidden states at the meta-queries [B, Q, WIDTH], what the heads make of them, and the
-        cells' contents."""
+        """Hidden states at the meta-queries [B, Q, WIDTH], the output of the heads, and logits of
+        the cells' contents."""
         tokens = encode_image(self.text_encoder.model.visual, batch.patches, batch.cos, batch.sin)
         queries, cells = encode_queries(
             self.text_encoder.model,
@@ -126,7 +123,7 @@ class Batch:
 
 
 def batch_of(writer: PromptWriter, pixels: np.ndarray, instructions: list[str]) -> Batch:
-    """Images uint8 [B, H, W, 3] of one size and their sentences, as the parser takes them."""
+    """Parser inputs for images uint8 [B, H, W, 3] of one size and their instructions."""
     grid = pixels.shape[1] // CELL, pixels.shape[2] // CELL
     prompts = writer.write(instructions, grid)
     arrays = (
@@ -142,12 +139,11 @@ def batch_of(writer: PromptWriter, pixels: np.ndarray, instructions: list[str]) 
 
 @dataclass(frozen=True)
 class Sample:
-    """A batch and what the parser has to say of it: `training.labels`' fields, boxes, changed cells
-    and contents."""
+    """A batch and its labels of `training.labels`: fields, boxes, changed cells and contents."""
 
     batch: Batch
-    words: Tensor
-    places: Tensor
+    fields: Tensor
+    boxes: Tensor
     changed: Tensor
     contents: Tensor
 
@@ -158,39 +154,41 @@ def draw(rng: random.Random, writer: PromptWriter) -> Sample:
 
 
 def sample_of(drawn: list[DrawnPair], writer: PromptWriter) -> Sample:
-    """Pairs of one bucket."""
-    sentences = [each.pair.instruction for each in drawn]
-    batch = batch_of(writer, np.stack([each.source.pixels for each in drawn]), sentences)
+    """The sample of drawn pairs, which all have the same bucket."""
+    instructions = [example.pair.instruction for example in drawn]
+    pixels = np.stack([example.source.pixels for example in drawn])
+    batch = batch_of(writer, pixels, instructions)
     rows = [
         (
-            fields(each.pair),
-            boxes(each.pair),
-            changed_cells(each.source, each.target),
-            contents(each.pair.source, each.source),
+            fields(example.pair),
+            boxes(example.pair),
+            changed_cells(example.source, example.target),
+            contents(example.pair.source, example.source),
         )
-        for each in drawn
+        for example in drawn
     ]
     return Sample(batch, *(torch.from_numpy(np.stack(column)) for column in zip(*rows)))
 
 
 def losses(understood: Understanding, shown: Tensor, sample: Sample) -> dict[str, Tensor]:
-    """Cross-entropy per field, distance of the shapes' boxes (in shares), cross-entropy of the
-    region, and of what every cell shows. A background has no box to find: it is the whole image."""
+    """Losses by name: cross-entropy of the fields, of the region and of the cells' contents, and
+    box distance.
+
+    Boxes are in shares of the image. The box of a background is the whole image and has no
+    loss."""
     logits = understood.labels.split([len(values) for values in FIELDS.values()], -1)
     label = sum(
-        F.cross_entropy(row.flatten(0, 1), sample.words[..., i].flatten())
+        F.cross_entropy(row.flatten(0, 1), sample.fields[..., i].flatten())
         for i, row in enumerate(logits)
     )
-    across = sample.places[..., 2:3] - sample.places[..., 0:1]
+    across = sample.boxes[..., 2:3] - sample.boxes[..., 0:1]
     exists = ((across > 0) & (across < 1)).float()
-    box = ((understood.boxes - sample.places).abs() * exists).sum() / (
-        4 * exists.sum().clamp_min(1)
-    )
+    box = ((understood.boxes - sample.boxes).abs() * exists).sum() / (4 * exists.sum().clamp_min(1))
     region = F.binary_cross_entropy_with_logits(understood.region, sample.changed.float())
     colour, kind = shown.flatten(0, 1).split([1 + len(COLOURS), 1 + len(KINDS)], -1)
     content = sum(
-        F.cross_entropy(said, sample.contents[..., i].flatten())
-        for i, said in enumerate((colour, kind))
+        F.cross_entropy(logits, sample.contents[..., i].flatten())
+        for i, logits in enumerate((colour, kind))
     )
     return {"label": 0.5 * label, "box": 20 * box, "region": 4 * region, "content": 2 * content}
 
@@ -213,20 +211,21 @@ def run(work: Path, seed: int = 0, say=print) -> ParserNetworks:
 
 @torch.no_grad()
 def score(understood: Understanding, sample: Sample) -> str:
-    """Share of right fields where there is something to say, mean box error in shares, region
+    """One line of text: share of right fields (without "none"), mean box error in shares, region
     IoU."""
-    words = sample.words.numpy()
-    places = sample.places.numpy()
+    expected = sample.fields.numpy()
+    places = sample.boxes.numpy()
     changed = sample.changed.numpy()
     logits = understood.labels.split([len(values) for values in FIELDS.values()], -1)
-    right = np.stack([row.argmax(-1).numpy() for row in logits], -1) == words
-    said = words > 0
+    right = np.stack([row.argmax(-1).numpy() for row in logits], -1) == expected
+    is_set = expected > 0
     exists = np.abs(places).sum(-1) > 0
     box = np.abs(understood.boxes.numpy() - places)[exists].mean()
     region = understood.region.numpy() > 0
     overlap = (region & changed).sum(1) / (region | changed).sum(1).clip(1)
-    names = " ".join(
-        f"{name.replace('target_', 't.').replace('value_', 'v.')} {right[..., i][said[..., i]].mean():.2f}"
-        for i, name in enumerate(FIELDS)
+    shares = {name: right[..., i][is_set[..., i]].mean() for i, name in enumerate(FIELDS)}
+    text = " ".join(
+        f"{name.replace('target_', 't.').replace('value_', 'v.')} {share:.2f}"
+        for name, share in shares.items()
     )
-    return f"box {box:.4f} iou {overlap.mean():.2f} {names}"
+    return f"box {box:.4f} iou {overlap.mean():.2f} {text}"

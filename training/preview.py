@@ -1,4 +1,4 @@
-"""The shipped checkpoint's map from a token to 4×4 pixels, for previews: fitted to scenes."""
+"""The shipped checkpoint's linear map from a token to 4×4 preview pixels, fitted to scenes."""
 
 import random
 
@@ -11,7 +11,7 @@ from training.vae import area_tokens
 
 
 def fit(seed: int = 0, scenes: int = 60) -> dict[str, np.ndarray]:
-    """`weight` float32 [192, 48] and `bias` [48]: token → RGB in −1..1, row by row."""
+    """`weight` float32 [192, 48] and `bias` [48]: token → RGB in −1..1, row-major."""
     rng = random.Random(f"preview {seed}")
     drawn = [render(draw_pair(rng, rng.choice(BUCKETS)).target).pixels for _ in range(scenes)]
     weight, bias = preview.fit(

@@ -1,5 +1,4 @@
-"""Draw scenes exactly: anti-aliased pixels and the palette label of every pixel, from signed
-distances."""
+"""Drawings of scenes: anti-aliased pixels and exact palette labels, from signed distances."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -32,7 +31,7 @@ PLACES = (
     "bottom right",
 )
 SHADINGS = ("plain", "vertical", "horizontal", "diagonal")
-DARKEST = 0.88  # where a gradient ends; every palette colour times this is still nearest to itself
+DARKEST = 0.88  # end of a gradient; a palette colour times this is still nearest to itself
 
 _RGB = np.array(list(PALETTE.values()), np.float32)
 
@@ -91,9 +90,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class Drawing:
-    """`pixels` uint8 [H, W, 3]; `labels` uint8 [H, W], index into COLOURS; `owners` uint8 [H, W],
-    the shape a pixel belongs to, counted from 1, 0 for the background; `edges` bool [H, W], blended
-    pixels."""
+    """A rendered scene.
+
+    `pixels` are uint8 [H, W, 3]. `labels` uint8 [H, W] are indices into COLOURS. `owners` uint8
+    [H, W] are numbers of shapes, counted from 1; 0 is the background. `edges` bool [H, W] are
+    blended pixels."""
 
     pixels: np.ndarray
     labels: np.ndarray

@@ -1,5 +1,4 @@
-"""Pairs to learn from: a scene, a sentence, the operations it asks for, and the exact scene that
-results."""
+"""Training pairs: a scene, an instruction, its operations, and the exact resulting scene."""
 
 import random
 from dataclasses import dataclass, replace
@@ -10,20 +9,16 @@ from training.render import COLOURS, KINDS, PLACES, SHADINGS, SIZES, Scene, Shap
 BUCKETS = ((128, 128), (96, 160), (160, 96))
 OPS = ("recolour", "remove", "replace", "add", "move", "resize", "background")
 EDIT_KINDS = (*OPS, "two operations")
-HARD = (
-    "replace",
-    "resize",
-    "two operations",
-    "two operations",
-)  # drawn more often: outlines take long to learn
-JITTER = 0.12  # how far a shape may stand off its place, in units
-HELD_OUT = 500  # scenes that the checkpoint is judged by
+# drawn more often: outlines take long to learn
+HARD = ("replace", "resize", "two operations", "two operations")
+JITTER = 0.12  # largest distance of a shape from its place, in units
+HELD_OUT = 500  # scenes of the evaluation
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One operation: `target` is the shape before it, `result` the shape after it (None: no such
-    shape)."""
+    """One operation. `target` is the shape before it, `result` the shape after it; None if there is
+    no such shape."""
 
     op: str
     target: Shape | None
@@ -41,12 +36,12 @@ class Pair:
 
     @property
     def kind(self) -> str:
-        """The row of the evaluation table that this pair counts in."""
+        """The row of this pair in the evaluation table."""
         return self.edits[0].op if len(self.edits) == 1 else "two operations"
 
 
 def held_out(count: int = HELD_OUT) -> list[Pair]:
-    """The fixed scenes: every kind of edit and every bucket in turn, from a seed that training
+    """The evaluation scenes: all kinds of edits and all buckets in turn, from a seed that training
     never uses."""
     rng = random.Random("held out")
     return [
@@ -87,7 +82,7 @@ def draw_scene(rng: random.Random, bucket: tuple[int, int]) -> Scene:
 def draw_pair(
     rng: random.Random, bucket: tuple[int, int] | None = None, op: str | None = None
 ) -> Pair:
-    """One pair; `op` is one of OPS or "two operations", and drawn when it is None."""
+    """A random pair. `op` is one of OPS or "two operations"; None draws it."""
     while True:
         pair = edit_scene(rng, draw_scene(rng, bucket or rng.choice(BUCKETS)), op or draw_op(rng))
         if pair:
@@ -99,7 +94,7 @@ def draw_op(rng: random.Random) -> str:
 
 
 def edit_scene(rng: random.Random, source: Scene, op: str) -> Pair | None:
-    """A pair from `source`, or None where the scene leaves no such edit."""
+    """A pair from `source`; None when the scene allows no such edit."""
     ops = rng.sample(OPS, 2) if op == "two operations" else [op]
     scene = source
     edits = []
@@ -114,7 +109,7 @@ def edit_scene(rng: random.Random, source: Scene, op: str) -> Pair | None:
 
 
 def _draw_edit(rng, op: str, scene: Scene, source: Scene, free: list[Shape]) -> Edit | None:
-    """None where the scene leaves no such edit."""
+    """A random edit; None when the scene allows none."""
     names = {shape.name for shape in scene.shapes + source.shapes}
     if op == "background":
         used = {scene.background} | {s.colour for s in scene.shapes + source.shapes}

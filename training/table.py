@@ -1,4 +1,4 @@
-"""The tables of an evaluation in the terminal, from `training.figures`."""
+"""Terminal tables of the figures of an evaluation."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ COST = ("MB", "ms an\nedit", "ms a\nstep")
 
 
 def show(figures: dict[str, Any], console: Console | None = None) -> None:
-    """All lanes, what is to be said of each, and every operation; 80 columns are enough for three
-    lanes."""
+    """Print a table of the lanes, remarks on them, and a table of the operations. Three lanes fit
+    into 80 columns."""
     console = console or Console(highlight=False)
     console.print(_lanes(figures), *_remarks(figures), _operations(figures), sep="\n")
 
@@ -37,10 +37,11 @@ def _lanes(figures: dict[str, Any]) -> Table:
     out = _table(
         f"{figures['scenes']} held-out scenes",
         (
-            f"success: {INSIDE:.0%} of the pixels to change and {OUTSIDE:.0%} of the others have the right colour; strict: "
-            f"of the others {OUTSIDE:.0%} have moved by less than {KEEP_BELOW} grey levels. LPIPS and PSNR compare with "
-            f"{REFERENCE}'s picture of the same scene and seed; the mean PSNR is that of the mean squared error. MB: "
-            "weights of the step graph. Milliseconds are medians on this machine's CPU."
+            f"success: {INSIDE:.0%} of the pixels to change and {OUTSIDE:.0%} of the others have "
+            f"the right colour; strict: of the others {OUTSIDE:.0%} have moved by less than "
+            f"{KEEP_BELOW} grey levels. LPIPS and PSNR compare with {REFERENCE}'s picture of the "
+            "same scene and seed; the mean PSNR is that of the mean squared error. MB: weights of "
+            "the step graph. Milliseconds are medians on this machine's CPU."
         ),
         "lane",
         *QUALITY,
@@ -82,8 +83,9 @@ def _remarks(figures: dict[str, Any]) -> Iterator[str]:
         yield f"{lane}: weights {tiers}"
         if "worst_scene" in row:
             yield (
-                f"{lane}: {row['scenes_lost']} scenes lost and {row['scenes_won']} won, {row['identical']} pictures "
-                f"identical; furthest from {REFERENCE} is scene {row['worst_scene']}, “{row['worst_instruction']}”"
+                f"{lane}: {row['scenes_lost']} scenes lost and {row['scenes_won']} won, "
+                f"{row['identical']} pictures identical; furthest from {REFERENCE} is scene "
+                f"{row['worst_scene']}, “{row['worst_instruction']}”"
             )
 
 
@@ -92,8 +94,8 @@ def _operations(figures: dict[str, Any]) -> Table:
     out = _table(
         "success by operation",
         (
-            f"inside, outside: pixels of the right colour in what has to change and in the rest, by {REFERENCE}; "
-            "drift: grey levels that the rest has moved"
+            "inside, outside: pixels of the right colour in what has to change and in the rest, by "
+            f"{REFERENCE}; drift: grey levels that the rest has moved"
         ),
         "edit",
         "scenes",

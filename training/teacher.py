@@ -1,7 +1,7 @@
-"""Conditioning made from the labels themselves.
+"""Conditioning that is computed from the labels.
 
-The transformer first learns to draw from these tokens, which say without doubt what to do; the
-connector then learns to say the same from the parser's meta-queries. Neither waits for the other.
+The transformer is first trained on these exact tokens. The connector is then trained to compute
+them from the parser's meta-queries, so that neither network waits for the other.
 """
 
 import torch
@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from training.labels import FIELDS, SLOTS
 
-TOKENS_PER_SLOT = 4  # the operation, what it acts on, what it makes of it, where
-WORDS = tuple(
-    name for name in FIELDS if not name.endswith("size")
-)  # sizes are in the boxes, seldom in the sentence
+TOKENS_PER_SLOT = 4  # operation, target, value, boxes
+# without sizes, which the boxes hold and instructions seldom name
+WORDS = tuple(name for name in FIELDS if not name.endswith("size"))
 WAVES = 6
 
 
@@ -26,13 +25,13 @@ class LabelEncoder(nn.Module):
         self.places = nn.Parameter(torch.randn(SLOTS, TOKENS_PER_SLOT, dim) * 0.5)
 
     def forward(self, fields: Tensor, boxes: Tensor) -> Tensor:
-        words = {
+        embeds = {
             name: self.words[name](fields[..., i]) for i, name in enumerate(FIELDS) if name in WORDS
         }
         tokens = [
-            words["op"],
+            embeds["op"],
             *(
-                sum(word for name, word in words.items() if name.startswith(group))
+                sum(embed for name, embed in embeds.items() if name.startswith(group))
                 for group in ("target", "value")
             ),
             self.boxes(waves(boxes).flatten(-3)),
@@ -41,8 +40,8 @@ class LabelEncoder(nn.Module):
 
 
 def waves(boxes: Tensor) -> Tensor:
-    """Coordinates as centre and half extent with their sines and cosines, [..., 4] → [..., 4, 2 ×
-    WAVES + 1]."""
+    """Box coordinates [..., 4] → centre and half extent with sines and cosines [..., 4, 2 × WAVES +
+    1]."""
     low = boxes[..., :2]
     high = boxes[..., 2:]
     values = torch.cat([(low + high) / 2, (high - low) / 2], -1)[..., None]

@@ -1,5 +1,4 @@
-"""The tokenizer: byte-level BPE with Qwen's special tokens, learnt from the sentences of the
-corpus."""
+"""The tokenizer: byte-level BPE with Qwen's special tokens, trained on drawn instructions."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage 3: the transformer, on drawn pairs and conditioning from the labels."""
+"""Stage 3: the transformer is trained on drawn pairs and conditioning from the labels."""
 
 import random
 from dataclasses import dataclass, replace
@@ -23,19 +23,19 @@ from training.vae import area_tokens
 
 WIDTH = 192  # of a token
 CONDITIONING = 192
-LOCAL = 0.45  # an edit that changes a smaller share of the cells is local
+LOCAL = 0.45  # largest share of changed cells in a local edit
 SOURCES = 8
-EDITS = 6  # of one batch of local edits; the edits of a source share its reference pass
+EDITS = 6  # local edits of one source, which share its reference pass
 DETAIL = 0.15  # spread of a colour within a token that holds an edge
-POOL = 1500  # batches, which come again with other noise: drawing scenes takes a fifth of a step
-WHOLE_EVERY = 3  # batches; the others are of local edits
-BOX_NOISE = 0.006, 0.02  # shares, of most boxes and of one in five: the parser's are about as exact
+POOL = 1500  # batches that are reused with other noise: drawing takes a fifth of a step
+WHOLE_EVERY = 3  # every third batch has global edits, the others have local ones
+BOX_NOISE = 0.006, 0.02  # shares, for four of five boxes and for the fifth: as exact as the parser
 PLAN = Plan(steps=11000, rate=1.5e-3, average=0.998, decay_from=0.5, save_every=100)
 
 
 def make() -> Flux2Transformer2DModel:
-    """Its input is a noisy token, the source's token at the same place and the layout seen from
-    there, side by side."""
+    """A transformer whose input channels are a noisy token, the source token at the same position
+    and its box features."""
     return Flux2Transformer2DModel(
         in_channels=2 * WIDTH + SLOTS * 2 * CHANNELS,
         out_channels=WIDTH,
@@ -55,9 +55,9 @@ def make() -> Flux2Transformer2DModel:
 class Batch:
     """S sources of N cells and B edits of them; K cells of each edit are drawn.
 
-    source [S, N, C]; source_of [B] says whose edit; target and beside [B, K, C], the result and the
-    source there; ids [B, K, 4]; changed [B, K]; the labels of `training.labels` as fields [B,
-    slots, F] and boxes [B, slots, 2, 4]."""
+    `source` is [S, N, C]; `source_of` [B] is the number of an edit's source. `target` and `beside`
+    [B, K, C] are the tokens of result and source. `ids` are [B, K, 4], `changed` [B, K]. `fields`
+    [B, slots, F] and `boxes` [B, slots, 2, 4] are labels of `training.labels`."""
 
     grid: tuple[int, int]
     source: Tensor
@@ -72,14 +72,14 @@ class Batch:
 
 
 def draw_batch(rng: random.Random, whole: bool, sources: int = SOURCES) -> Batch:
-    """Edits of some sources: local ones on random cells that cover the change, or global ones on
-    all cells."""
+    """Draw edits of several sources. With `whole` they are global, on all cells. Otherwise they are
+    local, on random cells that cover the change."""
     bucket = rng.choice(BUCKETS)
     groups = [_edits_of_one_source(rng, draw_scene(rng, bucket), whole) for _ in range(sources)]
     source = [render(group[0].source) for group in groups]
     pairs = [(i, pair) for i, group in enumerate(groups) for pair in group]
     drawn = [DrawnPair(pair, source[i], render(pair.target)) for i, pair in pairs]
-    changed = np.stack([changed_cells(each.source, each.target) for each in drawn])
+    changed = np.stack([changed_cells(example.source, example.target) for example in drawn])
     local = changed.mean(1) <= LOCAL
     picked = np.flatnonzero(local != whole)
     if not len(picked):
@@ -91,23 +91,24 @@ def draw_batch(rng: random.Random, whole: bool, sources: int = SOURCES) -> Batch
     chosen = [drawn[i] for i in picked]
     tokens = area_tokens([drawing.pixels for drawing in source])
     source_of = np.array([pairs[i][0] for i in picked])
+    targets = area_tokens([example.target.pixels for example in chosen])
     return Batch(
         grid=grid,
         source=torch.from_numpy(tokens),
         source_of=torch.from_numpy(source_of),
         beside=torch.from_numpy(tokens[source_of[:, None], keep]),
-        target=torch.from_numpy(area_tokens([each.target.pixels for each in chosen])[rows, keep]),
+        target=torch.from_numpy(targets[rows, keep]),
         ids=torch.from_numpy(target_ids(grid)[keep]),
         changed=torch.from_numpy(changed[rows, keep]),
-        fields=torch.from_numpy(np.stack([fields(each.pair) for each in chosen])),
-        boxes=torch.from_numpy(np.stack([boxes(each.pair) for each in chosen])),
+        fields=torch.from_numpy(np.stack([fields(example.pair) for example in chosen])),
+        boxes=torch.from_numpy(np.stack([boxes(example.pair) for example in chosen])),
         drawn=chosen,
     )
 
 
 def draw_times(count: int) -> Tensor:
-    """Mostly close to 1, where the instruction is all there is: flat colours shine through less
-    noise."""
+    """Random times [count], mostly near 1: with less noise flat colours are visible, and the
+    instruction is not needed."""
     near = 1 - 0.15 * torch.rand(count) ** 2
     kind = torch.rand(count)
     return torch.where(
@@ -120,9 +121,9 @@ def draw_times(count: int) -> Tensor:
 def denoise_loss(
     model: Flux2Transformer2DModel, batch: Batch, conditioning: Tensor, places: Tensor
 ) -> Tensor:
-    """Distance of the predicted clean tokens, linear but for the smallest, so that most numbers
-    become exact; tokens that change count more, and those that hold an edge, for flat colours are
-    learnt soon. `places` are boxes."""
+    """Smooth L1 distance of the predicted clean tokens, a scalar. `places` are boxes.
+
+    Tokens that change or hold an edge weigh more, because flat colours are learned quickly."""
     everywhere = torch.from_numpy(reference_ids(batch.grid)).expand(len(batch.source), -1, -1)
     keys, values = reference(model, batch.source, everywhere)
     time = draw_times(len(batch.target))
@@ -154,7 +155,7 @@ def run(work: Path, seed: int = 0, say=print) -> tuple[Flux2Transformer2DModel, 
     @cache
     def pooled(number: int) -> Batch:
         batch = draw_batch(random.Random(f"pairs {seed} {number}"), whole=number % WHOLE_EVERY == 0)
-        return replace(batch, drawn=[])  # the pictures would fill the memory
+        return replace(batch, drawn=[])  # drawings of all batches would fill the memory
 
     def loss_of(index: int) -> dict[str, Tensor]:
         torch.manual_seed(random.Random(f"transformer {seed} {index}").getrandbits(32))
@@ -168,14 +169,14 @@ def run(work: Path, seed: int = 0, say=print) -> tuple[Flux2Transformer2DModel, 
 
 
 def noisy_boxes(places: Tensor) -> Tensor:
-    """Boxes moved a little, and their sides less; a background's is the whole image and stays."""
+    """Boxes with small random shifts and smaller changes of size. Boxes of the whole image stay."""
     spread = torch.where(torch.rand(len(places), 1, 1, 1) < 0.8, *BOX_NOISE)
     moved = torch.randn(*places.shape[:-1], 2).repeat(1, 1, 1, 2)
     return places + is_shape(places) * spread * (moved + 0.5 * torch.randn_like(places))
 
 
 def is_shape(places: Tensor) -> Tensor:
-    """Which of `places` [..., 4] are boxes of shapes, bool [..., 1]: neither none nor the whole
+    """Which boxes [..., 4] are of shapes: bool [..., 1], False for empty boxes and for the whole
     image."""
     extent = (places[..., 2:] - places[..., :2]).mean(-1, keepdim=True)
     return (extent > 0) & (extent < 1)
@@ -192,8 +193,8 @@ def _edits_of_one_source(rng: random.Random, source, whole: bool) -> list[Pair]:
 def _cells(
     rng: random.Random, changed: np.ndarray, grid: tuple[int, int], whole: bool
 ) -> np.ndarray:
-    """Which cells to keep of each edit, [B, K] in order: the changed ones, some beside them, some
-    from anywhere."""
+    """Cells to train on, [B, K] in ascending order: the changed cells, some neighbours, and some
+    random ones."""
     count = changed.shape[1]
     if not whole:
         count = min(count, int(changed.sum(1).max()) + rng.choice((0, 0, 2, 4, 8)))
@@ -203,7 +204,7 @@ def _cells(
 
 
 def _near(changed: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Cells that touch a changed one, corners included."""
+    """Which cells touch a changed one, corners included."""
     padded = np.pad(changed.reshape(-1, *grid), ((0, 0), (1, 1), (1, 1)))
     rows, columns = grid
     spread = [padded[:, y : y + rows, x : x + columns] for y in range(3) for x in range(3)]

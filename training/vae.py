@@ -1,9 +1,9 @@
-"""Stage 1: the autoencoder, on single scenes.
+"""Stage 1: the autoencoder is trained on single scenes.
 
-Its encoder is the area mean over 2×2 pixels, set by hand and kept: a latent is a place's colour, so
-the transformer sees clean numbers from its first step on. The decoder starts as bilinear
-enlargement, and its residual blocks learn to put the edges back; the straight path is kept, for the
-smallest change to a carrier moves every pixel."""
+The encoder is the area mean over 2×2 pixels, with fixed weights. A latent is the colour of a place,
+so the transformer has clean inputs from its first step on. The decoder starts as bilinear
+upsampling, and its residual blocks are trained to restore edges. Its direct path is fixed, because
+the smallest change to a carrier changes every pixel."""
 
 import random
 from pathlib import Path
@@ -23,17 +23,16 @@ from training.scenes import BUCKETS, draw_pair
 PLAN = Plan(steps=1500, rate=5e-4, average=0.98, decay_from=0.3, warmup=50, save_every=50)
 CROP = 64
 BATCH = 16
-PATCH = 8  # latents a token covers in each direction
+PATCH = 8  # latents of a token in each direction
 SHIFT = 0.0
-SCALE = 1.6  # of the latents: about unit spread
-# a constant that fills the group norms, so that an image's own level and contrast pass through
+SCALE = 1.6  # gives the latents about unit standard deviation
+# a constant that dominates the group norms, so that an image's level and contrast pass through
 CARRIER = 10.0
-LINEAR = 6.0  # where SiLU is the identity but for a constant
+LINEAR = 6.0  # SiLU is the identity plus a constant from here on
 
 
 def make() -> AutoencoderKL:
-    """2× smaller in each direction, 3 channels, one normalisation group, no attention: cheap at any
-    size."""
+    """An autoencoder with factor 2, 3 latent channels, one normalisation group and no attention."""
     vae = AutoencoderKL(
         block_out_channels=(8, 16),
         down_block_types=("DownEncoderBlock2D",) * 2,
@@ -51,8 +50,8 @@ def make() -> AutoencoderKL:
 
 
 def area_tokens(pixels: list[np.ndarray]) -> np.ndarray:
-    """What the encoder makes of images uint8 [H, W, 3] of one size, as tokens float32 [B, N, 192],
-    without it."""
+    """Encode images uint8 [H, W, 3] of one size to tokens float32 [B, N, 192], without the
+    network."""
     scaled = np.stack(pixels).astype(np.float32) / 127.5 - 1
     batch, height, width, _ = scaled.shape
     mean = (
@@ -75,9 +74,8 @@ def run(work: Path, seed: int = 0, say=print) -> AutoencoderKL:
         pixels = images(rng, BATCH)
         with torch.no_grad():
             latents = vae.encode(pixels).latent_dist.mode()
-        blur = 0.03 * torch.rand(
-            len(pixels), 1, 1, 1
-        )  # the transformer's latents are not exact either
+        # the transformer's latents are not exact either
+        blur = 0.03 * torch.rand(len(pixels), 1, 1, 1)
         out = vae.decode(latents + blur * torch.randn_like(latents)).sample
         return {"l1": (out - pixels).abs().mean(), "l2": 2 * F.mse_loss(out, pixels)}
 
@@ -86,7 +84,7 @@ def run(work: Path, seed: int = 0, say=print) -> AutoencoderKL:
 
 
 def images(rng: random.Random, count: int) -> torch.Tensor:
-    """Crops of scenes in −1..1, [count, 3, CROP, CROP]."""
+    """Random crops of scenes in −1..1: float32 [count, 3, CROP, CROP]."""
     out = []
     for _ in range(count):
         pair = draw_pair(rng, rng.choice(BUCKETS))
@@ -103,10 +101,10 @@ def to_tensor(pixels: list[np.ndarray]) -> torch.Tensor:
 
 @torch.no_grad()
 def _pass_through(vae: AutoencoderKL) -> None:
-    """Weights with which the encoder is the area mean and the decoder bilinear enlargement.
+    """Set weights that make the encoder an area mean and the decoder bilinear upsampling.
 
-    Channels 0 to 2 carry the colour and 3 to 5 its negative, so that a group's mean is 0; the last
-    two carry ±CARRIER, which sets its spread."""
+    Channels 0 to 2 hold the colour and 3 to 5 its negative, so that a group's mean is 0. The last
+    two hold ±CARRIER, which sets its standard deviation."""
     for half in (vae.encoder, vae.decoder):
         blocks = [block for block in half.modules() if isinstance(block, ResnetBlock2D)]
         for block in blocks:
@@ -129,14 +127,14 @@ def _pass_through(vae: AutoencoderKL) -> None:
         half.conv_norm_out.bias.fill_(LINEAR)
         _spread(half.conv_out, one, carriers=False)
         half.conv_out.bias[:3] = -LINEAR * torch.sigmoid(torch.tensor(LINEAR))
-    encoder.conv_out.bias[3:] = -9.0  # log variance: the posterior is as good as its mean
+    encoder.conv_out.bias[3:] = -9.0  # log variance: the posterior is practically its mean
 
 
 def _spread(
     conv: nn.Conv2d, kernel: torch.Tensor, bias: float = 0.0, carriers: bool = True
 ) -> None:
-    """Pass the colours and their negatives through `kernel` and the carriers straight; `bias` makes
-    the carriers."""
+    """Pass the colours and their negatives through `kernel`, and the carriers unchanged. `bias`
+    creates the carriers."""
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(conv.bias)
     middle = kernel.shape[0] // 2

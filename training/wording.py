@@ -1,4 +1,4 @@
-"""Say what an edit does, in many ways."""
+"""Instructions for edits, in varied wording."""
 
 KIND_WORDS = {
     "circle": ("circle", "circle", "disc"),
@@ -78,7 +78,7 @@ FRAMES = ("{}",) * 5 + ("please {}", "{} please", "can you {}?", "{}.", "i want 
 
 
 def sentence(rng, scene, edits) -> str:
-    """An instruction for `edits` of `scene`; shapes are named so that only one fits."""
+    """An instruction for `edits` of `scene`. Every name fits only one shape."""
     clauses = [_clause(rng, scene, edit) for edit in edits]
     text = (
         rng.choice(JOINS).format(*clauses)
@@ -90,25 +90,25 @@ def sentence(rng, scene, edits) -> str:
 
 
 def _clause(rng, scene, edit) -> str:
-    words = {}
+    slots = {}
     if edit.target:
-        words["target"] = _refer(rng, scene, edit.target)
+        slots["target"] = _refer(rng, scene, edit.target)
     if edit.result:
-        words |= {
+        slots |= {
             "colour": edit.result.colour,
             "kind": rng.choice(KIND_WORDS[edit.result.kind]),
             "size": rng.choice(SIZE_WORDS[edit.result.size]),
         }
     if edit.background:
-        words["colour"] = edit.background
+        slots["colour"] = edit.background
     if edit.place:
-        words["place"] = rng.choice(PLACE_WORDS[edit.place])
-    return rng.choice(TEMPLATES[edit.op]).format(**words)
+        slots["place"] = rng.choice(PLACE_WORDS[edit.place])
+    return rng.choice(TEMPLATES[edit.op]).format(**slots)
 
 
 def _refer(rng, scene, target) -> str:
-    """By colour and kind; now and then by kind or colour alone where it is the only one, or with
-    its size."""
+    """The name of a shape: colour and kind, sometimes with its size. Sometimes only the kind or the
+    colour, if that is unique."""
     kind = rng.choice(KIND_WORDS[target.kind])
     forms = [f"the {target.colour} {kind}"] * 4
     forms.append(f"the {rng.choice(SIZE_WORDS[target.size])} {target.colour} {kind}")

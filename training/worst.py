@@ -1,5 +1,5 @@
-"""The scenes in which narrow lanes are furthest from bf16, as pictures: the source and what every
-lane made of it."""
+"""A contact sheet of the scenes in which narrow lanes differ most from bf16: the source and all
+edits."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ COUNT = 4
 
 
 def worst_scenes(likenesses: Sequence[Sequence[Likeness]], count: int = COUNT) -> list[int]:
-    """Numbers of scenes: the worst of each lane by LPIPS, then those that are worst in any lane."""
+    """Scene numbers: the worst of each lane by LPIPS, then the worst of any lane."""
     orders = [worst_first(lane) for lane in likenesses]
-    largest = worst_first([max(lanes, key=lambda each: each.lpips) for lanes in zip(*likenesses)])
+    largest = worst_first(
+        [max(lanes, key=lambda likeness: likeness.lpips) for lanes in zip(*likenesses)]
+    )
     return list(dict.fromkeys([order[0] for order in orders] + largest))[:count]
 
 
 def contact_sheet(scenes: Sequence[Pair], outcomes: dict[str, Outcome]) -> Image.Image:
-    """A row a scene: the source, then each lane's picture with its LPIPS; at least one lane has
-    likenesses."""
+    """One row for each scene: the source, then the lanes' edits with their LPIPS. At least one lane
+    has likenesses."""
     numbers = worst_scenes(
         [outcome.likenesses for outcome in outcomes.values() if outcome.likenesses]
     )

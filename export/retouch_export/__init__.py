@@ -1,1 +1,1 @@
-"""A checkpoint in diffusers layout becomes ONNX graphs in a Triton model repository."""
+"""Export of a checkpoint in diffusers layout to ONNX graphs in a Triton model repository."""

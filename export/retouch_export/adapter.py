@@ -1,9 +1,8 @@
-"""A LoRA adapter and how it is merged: W' = W + scale · factor · B A, one weight at a time as it is
-written.
+"""A LoRA adapter and its merge: W' = W + scale · factor · B A.
 
-Nothing is merged ahead: a weight with its change is a source of numbers like any stored tensor, so
-memory grows neither with the checkpoint nor with the adapter. The sum is taken in float32 and
-rounded once."""
+A weight is merged when it is written: with its change it is a source of numbers like any stored
+tensor. So memory does not grow with the checkpoint or the adapter. The sum is computed in float32
+and rounded once."""
 
 from __future__ import annotations
 
@@ -15,11 +14,11 @@ import numpy as np
 
 from retouch_export.safetensors_index import TensorSource
 
-COMPONENT = "transformer"  # whose weights an adapter may change
+COMPONENT = "transformer"  # the component that an adapter may change
 
 
 class AdapterError(RuntimeError):
-    """An adapter that cannot be merged: one sentence that says why."""
+    """An adapter that cannot be merged. The message says why in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class LowRank:
 
 @dataclass(frozen=True)
 class Merged:
-    """A weight with its change."""
+    """A weight with an adapter's change."""
 
     weight: TensorSource
     change: LowRank
@@ -70,8 +69,8 @@ class Merged:
 
 @dataclass(frozen=True)
 class Adapter:
-    """`changes` by the name of the parameter, each with the user's `scale` in its factor. `sha256`
-    is of its files."""
+    """An adapter for one network. `changes` are by parameter name and include the user's `scale` in
+    their factors. `sha256` is that of its files."""
 
     component = COMPONENT
 
@@ -81,26 +80,27 @@ class Adapter:
     changes: dict[str, LowRank]
 
     def lane(self, precision: str) -> str:
-        """The lane that has it merged."""
+        """The name of the lane with this adapter."""
         return f"{precision}-{self.name}"
 
     def about(self) -> dict[str, Any]:
-        """What a lane's manifest says of it."""
+        """The adapter's entry in a lane's manifest."""
         return {"name": self.name, "sha256": self.sha256, "scale": self.scale}
 
     def check(self, weights: Mapping[str, TensorSource]) -> None:
-        """AdapterError unless every change is one of these weights'."""
+        """AdapterError unless every change has a weight of the same shape."""
         for name, change in self.changes.items():
             module = name.removesuffix(".weight")
             if name not in weights:
                 raise AdapterError(
-                    f"the adapter changes {module}, which this checkpoint's {COMPONENT} does not have; "
-                    "it was trained on another network"
+                    f"the adapter changes {module}, which this checkpoint's {COMPONENT} does not "
+                    "have; it was trained on another network"
                 )
             if change.shape != tuple(weights[name].shape):
                 raise AdapterError(
                     f"the adapter's change of {module} has shape {list(change.shape)} and the "
-                    f"checkpoint's weight {list(weights[name].shape)}; it was trained on another network"
+                    f"checkpoint's weight {list(weights[name].shape)}; "
+                    "it was trained on another network"
                 )
 
     def merged(self, weights: Mapping[str, TensorSource]) -> dict[str, TensorSource]:

@@ -1,8 +1,7 @@
-"""Ranges of the activations that enter a lane's narrow layers, over whole edits of a checkpoint's
-calibration pairs.
+"""Calibration: ranges of the activations that enter a lane's narrow layers, over whole edits.
 
-A pair is an image and a sentence; every step of its edit counts, because activations grow and
-shrink with the noise."""
+The edits are those of the checkpoint's calibration pairs: an image and an instruction. All steps
+count, because activations change with the noise."""
 
 from __future__ import annotations
 
@@ -36,24 +35,27 @@ class CalibrationPair:
 
 
 def pairs(checkpoint: Path) -> list[CalibrationPair]:
-    """Of `calibration/pairs.jsonl` in a checkpoint, as `retouch calibrate-data` writes it: lines of
-    {"image": file, "instruction": sentence}; ValueError."""
+    """The pairs in `calibration/pairs.jsonl` of a checkpoint, lines of {"image": file,
+    "instruction": text}; ValueError.
+
+    `retouch calibrate-data` writes this file."""
     index = Path(checkpoint) / "calibration" / "pairs.jsonl"
     if not index.is_file():
         raise ValueError(
-            f"the checkpoint has no calibration/{index.name}: FP8 and FP4 need images and sentences to "
-            "find the ranges of activations with; `retouch calibrate-data PHOTOS --checkpoint CHECKPOINT` "
-            "makes it of a folder of photos"
+            f"the checkpoint has no calibration/{index.name}: FP8 and FP4 need images and "
+            "instructions to measure the ranges of activations with; "
+            "`retouch calibrate-data PHOTOS --checkpoint CHECKPOINT` makes it of a folder of photos"
         )
     lines = index.read_text(encoding="utf-8-sig").splitlines()
-    found = [
+    rows = [
         _pair(index, number, line) for number, line in enumerate(lines, start=1) if line.strip()
     ]
-    if not found:
+    if not rows:
         raise ValueError(
-            f"calibration/{index.name} is empty; `retouch calibrate-data` makes it of a folder of photos"
+            f"calibration/{index.name} is empty; "
+            "`retouch calibrate-data` makes it of a folder of photos"
         )
-    return found
+    return rows
 
 
 def _pair(index: Path, number: int, line: str) -> CalibrationPair:
@@ -75,61 +77,59 @@ def _pair(index: Path, number: int, line: str) -> CalibrationPair:
 
 
 def calibrate(repository: Path, examples: Iterable[CalibrationPair], lane: str = "bf16") -> Ranges:
-    """Ranges over edits of `examples` by a bf16 lane of `repository`."""
-    watched: dict[str, Watched] = {}
+    """Ranges over edits of `examples` with the bf16 lane `lane` of `repository`."""
+    runners: dict[str, CalibrationRunner] = {}
 
-    def runner(folder: Path, graph: str, keep: tuple[str, ...] = ()) -> Watched:
-        watched[graph] = Watched(folder, graph)
-        return watched[graph]
+    def runner(folder: Path, graph: str, keep: tuple[str, ...] = ()) -> CalibrationRunner:
+        runners[graph] = CalibrationRunner(folder, graph)
+        return runners[graph]
 
     family = read(Path(repository) / f"denoiser_{lane}" / "1").family
     loop = (PlainLoop if class_of(family).has_parser else TextEncoderLoop)(repository, lane, runner)
     for seed, pair in enumerate(examples):
         loop.edit(EditRequest(pair.image, pair.instruction, seed=seed))
-    return {name: graph.ranges() for name, graph in watched.items()}
+    return {name: graph.ranges() for name, graph in runners.items()}
 
 
-class Watched:
-    """A graph that also answers every linear layer's input, and keeps what quantising the layer
-    takes to know."""
+class CalibrationRunner:
+    """Runs a graph and records the ranges of the inputs of its linear layers."""
 
     workers = 1
 
     def __init__(self, folder: Path, graph: str):
-        """ArtifactError when the folder is not what its manifest says."""
+        """ArtifactError when the folder does not match its manifest."""
         self.manifest = verify(folder)
         path = Path(folder) / f"{graph}.onnx"
         self.layers = {linear.module: linear.activation.name for linear in linears(ir.load(path))}
         model = onnx.load(path)
         self.outputs = [output.name for output in model.graph.output]
-        self._seen: dict[str, Range] = {}  # by tensor: several layers share one
-        self._watch = sorted(
+        self._ranges: dict[str, Range] = {}  # by tensor: several layers may share one
+        self._observed = sorted(
             set(self.layers.values())
-            - {each.name for each in model.graph.input}
+            - {graph_input.name for graph_input in model.graph.input}
             - set(self.outputs)
         )
         model.graph.output.extend(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self._watch
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self._observed
         )
         self._session = session(lower(model).SerializeToString())
 
-    def run(self, **given: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, **arrays: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
         """As `retouch.backends.onnx.OnnxBackend.run`."""
-        inputs = {name: joined(value) for name, value in given.items()}
-        got = dict(
-            zip(self.outputs + self._watch, self._session.run(self.outputs + self._watch, inputs))
-        )
+        inputs = {name: joined(value) for name, value in arrays.items()}
+        names = self.outputs + self._observed
+        results = dict(zip(names, self._session.run(names, inputs)))
         for tensor in set(self.layers.values()):
-            self._see(tensor, (got | inputs)[tensor])
-        return {name: got[name] for name in self.outputs}
+            self._record(tensor, (results | inputs)[tensor])
+        return {name: results[name] for name in self.outputs}
 
     def ranges(self) -> dict[str, Range]:
-        """Of all that was run so far, by module."""
-        return {module: self._seen[tensor] for module, tensor in self.layers.items()}
+        """The ranges over all runs so far, by module."""
+        return {module: self._ranges[tensor] for module, tensor in self.layers.items()}
 
-    def _see(self, tensor: str, numbers: np.ndarray) -> None:
+    def _record(self, tensor: str, numbers: np.ndarray) -> None:
         new = Range(float(np.abs(numbers).max()), products(numbers.reshape(-1, numbers.shape[-1])))
-        old = self._seen.get(tensor, Range(0.0, [np.float32(0)] * len(new.products)))
-        self._seen[tensor] = Range(
+        old = self._ranges.get(tensor, Range(0.0, [np.float32(0)] * len(new.products)))
+        self._ranges[tensor] = Range(
             max(old.largest, new.largest), [a + b for a, b in zip(old.products, new.products)]
         )

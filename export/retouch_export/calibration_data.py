@@ -1,8 +1,7 @@
-"""Calibration data of a checkpoint: photos and instructions, as `retouch_export.calibrate.pairs`
-reads them.
+"""Calibration data of a checkpoint: photos and instructions.
 
-`calibration/pairs.jsonl` has a JSON object a line, {"image": a file beside it, "instruction": a
-sentence}."""
+Each line of `calibration/pairs.jsonl` is a JSON object, {"image": a file in the same folder,
+"instruction": text}, which `retouch_export.calibrate.pairs` reads."""
 
 from __future__ import annotations
 
@@ -19,8 +18,8 @@ from retouch.api.limits import MAX_INSTRUCTION
 from retouch.imaging import images
 from retouch_export.file_modes import make_like_parent, share_file
 
-COUNT = 64
-SIDE = 1024  # pairs, and pixels of a photo's longer side
+COUNT = 64  # pairs
+SIDE = 1024  # pixels of a photo's longer side
 FOLDER = "calibration"
 INDEX = "pairs.jsonl"
 STAGING = ".calibration.partial"
@@ -55,12 +54,12 @@ INSTRUCTIONS = (
 
 
 class DataError(ValueError):
-    """Calibration data cannot be made: one sentence that says why."""
+    """Calibration data cannot be made. The message says why in one sentence."""
 
 
 @dataclass
 class Written:
-    """What was made: pairs and photos that are used, and (name, reason) of files that are not."""
+    """The written data: counts of pairs and photos, and (name, reason) of skipped files."""
 
     index: Path
     pairs: int = 0
@@ -69,7 +68,7 @@ class Written:
 
 
 def read_instructions(file: Path | None) -> tuple[str, ...]:
-    """The lines of a text file that are not empty, or the usual ones without a file; DataError."""
+    """The lines of a text file that are not empty, or INSTRUCTIONS without a file; DataError."""
     if file is None:
         return INSTRUCTIONS
     try:
@@ -84,7 +83,8 @@ def read_instructions(file: Path | None) -> tuple[str, ...]:
     longest = max(sentences, key=len)
     if len(longest) > MAX_INSTRUCTION:
         raise DataError(
-            f"an instruction in {file.name} has {len(longest):,} characters; {MAX_INSTRUCTION:,} are allowed"
+            f"an instruction in {file.name} has {len(longest):,} characters; "
+            f"{MAX_INSTRUCTION:,} are allowed"
         )
     return sentences
 
@@ -97,7 +97,7 @@ def write_pairs(
     side: int = SIDE,
     force: bool = False,
 ) -> Written:
-    """Make `checkpoint`/calibration of up to `count` pairs, whole or not at all; DataError."""
+    """Write up to `count` pairs to `checkpoint`/calibration, all or none; DataError."""
     target = checkpoint / FOLDER
     if (target / INDEX).exists() and not force:
         raise DataError(f"{FOLDER}/{INDEX} is there already; --force replaces it")
@@ -130,8 +130,7 @@ def write_pairs(
 
 
 def _rows(names: list[str], instructions: tuple[str, ...], count: int) -> list[dict[str, str]]:
-    """Pairs, no two alike: all photos once, then all again with the instructions moved on by
-    one."""
+    """Distinct pairs: all photos once, then all again with the instructions shifted by one."""
     most = min(count, len(names) * len(instructions))
     return [
         {
@@ -143,7 +142,7 @@ def _rows(names: list[str], instructions: tuple[str, ...], count: int) -> list[d
 
 
 def _copy_photos(photos: Path, folder: Path, count: int, side: int, written: Written) -> list[str]:
-    """Upright sRGB copies of up to `count` photos in `folder`, by name."""
+    """Write upright sRGB copies of up to `count` photos to `folder`; returns their file names."""
     names: list[str] = []
     for path in sorted(photos.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES or not path.is_file():
@@ -161,7 +160,8 @@ def _copy_photos(photos: Path, folder: Path, count: int, side: int, written: Wri
 
 
 def _upright(path: Path, side: int) -> bytes:
-    """The photo as PNG, at most `side` pixels long; RequestError for one that cannot be edited."""
+    """The photo as PNG with sides of at most `side` pixels; RequestError when it cannot be
+    decoded."""
     if path.stat().st_size > LARGEST:
         raise ValueError(f"it has more than {LARGEST // 2**20} MiB")
     photo = Image.fromarray(images.decode(path.read_bytes(), "the photo"))

@@ -1,4 +1,5 @@
-"""A checkpoint in diffusers layout, its parts loaded one by one, in float32 and for inference."""
+"""A checkpoint in diffusers layout. Its components are loaded one at a time, in float32, for
+inference."""
 
 from __future__ import annotations
 
@@ -13,16 +14,14 @@ from retouch_export.plain_layout import link_plain
 from retouch_export.safetensors_index import Stored, stored
 
 INDEX = "model_index.json"
-STORED_TYPES = (
-    "dtype",
-    "torch_dtype",
-)  # what configs of transformers call the type of their weights
+STORED_TYPES = ("dtype", "torch_dtype")  # names of the weights' type in configs of transformers
 
 
 class Checkpoint:
-    """`config` is `model_index.json`: the pipeline's class, its components, and its own settings.
-    An `adapter` that is given to it is merged into what is loaded of it. Of components that have
-    weights of the `variant`, those are read."""
+    """A pipeline on disk. `config` is its `model_index.json`: class, components and settings.
+
+    An `adapter`, if set, is merged into the weights that are loaded. Components that have weights
+    of the `variant` are loaded from those."""
 
     adapter: Adapter | None = None
 
@@ -32,24 +31,23 @@ class Checkpoint:
         self._plain: tempfile.TemporaryDirectory | None = None
         if not self.folder.is_dir():
             raise CheckpointError(
-                f"{folder} is no folder; give that of a checkpoint in diffusers layout, with its {INDEX}"
+                f"{folder} is no folder; give the folder of a checkpoint in diffusers layout, "
+                f"with its {INDEX}"
                 if self.folder.exists()
                 else f"there is no {folder}"
             )
         if not (self.folder / INDEX).is_file():
             raise CheckpointError(
-                f"{folder} is no checkpoint: it has no {INDEX}; give the folder of a whole diffusers "
-                "pipeline"
+                f"{folder} is no checkpoint: it has no {INDEX}; "
+                "give the folder of a whole diffusers pipeline"
             )
         self.config = self.json(INDEX)
         name = self.config.get("_class_name")
         if not isinstance(name, str) or name not in PIPELINES:
-            what = (
-                f"a {name}"
-                if isinstance(name, str)
-                else "a pipeline that no class of diffusers is named for"
+            pipeline = f"a {name}" if isinstance(name, str) else "a pipeline without a class name"
+            raise CheckpointError(
+                f"{folder} holds {pipeline}; supported are {', '.join(PIPELINES)}"
             )
-            raise CheckpointError(f"{folder} holds {what}; supported are {', '.join(PIPELINES)}")
         self.pipeline = PIPELINES[name]
 
     @property
@@ -58,8 +56,8 @@ class Checkpoint:
 
     @property
     def components(self) -> dict[str, tuple[str, str]]:
-        """Library and class of each component that the pipeline lists and has, by the name of its
-        folder."""
+        """Library and class of the pipeline's components, by folder name. Absent optional
+        components are left out."""
         listed = {
             name: value
             for name, value in self.config.items()
@@ -68,13 +66,14 @@ class Checkpoint:
         return {
             name: tuple(value)
             for name, value in listed.items()
-            if all(isinstance(each, str) for each in value)
+            if all(isinstance(part, str) for part in value)
         }
 
     def load(self, kind: type, name: str, rounded: bool = False) -> Any:
-        """The component in folder `name` as a `kind`, any diffusers or transformers model; with
-        `rounded` its parameters are the bfloat16 numbers that a typed graph holds."""
-        import torch  # not needed to find out that a folder is no checkpoint
+        """The component in folder `name` as a `kind`, any class of diffusers or transformers.
+
+        With `rounded` its parameters are rounded to bfloat16, as in a typed graph."""
+        import torch  # slow, and not needed to reject a folder
 
         model = (
             kind.from_pretrained(self.plain(name), torch_dtype=torch.float32)
@@ -90,12 +89,12 @@ class Checkpoint:
         return model
 
     def typed(self, kind: type, name: str, outline: bool) -> Any:
-        """The component with bfloat16 numbers for parameters, in float32, or in `outline` without
-        any."""
+        """The component in float32 with parameters that are rounded to bfloat16, or with `outline`
+        without weights."""
         return self.outline(kind, name) if outline else self.load(kind, name, rounded=True)
 
     def outline(self, kind: type, name: str, dtype: Any = None) -> Any:
-        """The same component by its config alone, in bfloat16 or in torch's `dtype`; under torch's
+        """The component made from its config alone, in bfloat16 or torch's `dtype`. In torch's
         FakeTensorMode it takes no memory."""
         import torch
 
@@ -110,20 +109,21 @@ class Checkpoint:
             )
 
     def file(self, *names: str) -> Path:
-        """The first of these that exists; CheckpointError when none does."""
+        """The first of these files that exists; CheckpointError when none does."""
         for name in names:
             if (self.folder / name).exists():
                 return self.folder / name
         raise CheckpointError(f"the checkpoint {self.folder} lacks {' or '.join(names)}")
 
     def stored(self, name: str) -> dict[str, Stored]:
-        """The tensors of a component by name; CheckpointError."""
+        """The stored tensors of a component, by name; CheckpointError."""
         return stored(self.folder / name, self.variant)
 
     def plain(self, name: str) -> Path:
-        """A component's folder as the libraries' own loaders take it, of links: weights under their
-        plain names and no others, settings without a byte-order mark. It stays as long as the
-        checkpoint is used."""
+        """A copy of a component's folder, made of links, for the loaders of the libraries.
+
+        Its weights have their plain names, and its settings no byte-order mark. It exists as long
+        as this object."""
         self._plain = self._plain or tempfile.TemporaryDirectory(prefix="retouch-")
         target = Path(self._plain.name) / name
         if not target.is_dir():
@@ -131,13 +131,12 @@ class Checkpoint:
         return target
 
     def json(self, name: str) -> dict[str, Any]:
-        """A component's settings; CheckpointError when they cannot be read."""
+        """The content of a JSON file; CheckpointError when it cannot be read."""
         return read_json(self.file(name), name)
 
 
 def _untyped(config: dict[str, Any]) -> dict[str, Any]:
-    """Without the type that weights are stored in, of the parts of a config too: a network is the
-    same in any."""
+    """The config, and its nested configs, without the stored type of the weights."""
     return {
         name: _untyped(value) if isinstance(value, dict) else value
         for name, value in config.items()

@@ -1,4 +1,4 @@
-"""The files of a checkpoint as they may be found: damaged, or not fetched yet."""
+"""JSON files of a checkpoint, which may be damaged or not fetched yet."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-# how a file begins that git-lfs has not replaced yet
+# beginning of a file that git-lfs has not fetched yet
 POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class CheckpointError(RuntimeError):
-    """A folder that is no checkpoint we can export: one sentence that says why."""
+    """A checkpoint that cannot be exported. The message says why in one sentence."""
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
-    """An object of a checkpoint's file `name`, with or without a byte-order mark;
-    CheckpointError."""
+    """The object in a JSON file, with or without a byte-order mark; CheckpointError names the file
+    `name`."""
     try:
-        found = json.loads(decoded(path.read_bytes()))
-        if isinstance(found, dict):
-            return found
+        content = json.loads(decoded(path.read_bytes()))
+        if isinstance(content, dict):
+            return content
     except ValueError:
         if is_pointer(path):
             raise CheckpointError(
@@ -30,8 +30,8 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
 
 
 def decoded(content: bytes) -> str:
-    """The text of a JSON file: UTF-8, or UTF-16 or UTF-32 as its first bytes show it; ValueError
-    for another."""
+    """The text of a JSON file in UTF-8, UTF-16 or UTF-32, detected by its first bytes; ValueError
+    for others."""
     return content.decode(json.detect_encoding(content))
 
 

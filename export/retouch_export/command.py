@@ -1,5 +1,4 @@
-"""`retouch export checkpoints/shapes`: fill a model repository with what a checkpoint becomes.
-Imports no torch by itself."""
+"""`retouch export`: the command line of the export. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -12,7 +11,8 @@ from retouch.api.lanes import LANES
 from retouch.util import extras
 from retouch_export import templates
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.export_plan import Settings, Work, holds_another
+from retouch_export.export_plan import Settings, holds_another
+from retouch_export.export_planner import ExportRequest, plan_export
 from retouch_export.lock import locked
 from retouch_export.lora import AdapterFile
 
@@ -20,15 +20,15 @@ from retouch_export.lora import AdapterFile
 def _lora(
     path: Path | None, name: str | None, scale: float, only: str | None, weightless: bool
 ) -> AdapterFile | None:
-    """ValueError when the options on an adapter do not fit each other."""
+    """The adapter of the command line; ValueError when its options contradict one another."""
     if path is None and (name is not None or scale != 1.0):
-        raise ValueError(
-            "--lora-name and --lora-scale are of an adapter; name its file with --lora"
-        )
+        raise ValueError("--lora-name and --lora-scale need an adapter; name its file with --lora")
     if path is None:
         return None
     if name is None:
-        raise ValueError("--lora wants a --lora-name: its lanes are called by it, as bf16-NAME")
+        raise ValueError(
+            "--lora needs a --lora-name: its lanes are named after it, such as bf16-NAME"
+        )
     if weightless or only not in (None, "denoiser"):
         raise ValueError(
             "--lora changes the denoiser's weights; leave out --weightless, and --only other parts"
@@ -52,7 +52,8 @@ def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
     default="bf16",
     show_default=True,
     callback=_lanes,
-    help="Lanes of the denoiser, for example bf16,fp8,fp4. bf16 is always made: the others come from it.",
+    help="Lanes of the denoiser, for example bf16,fp8,fp4. "
+    "bf16 is always exported, because the others are made from it.",
 )
 @click.option(
     "--repository",
@@ -64,49 +65,53 @@ def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
 @click.option(
     "--calibration",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Ranges of activations, as an export writes them; FP4 is a little worse with ranges alone.  "
-    "[default: measured on the checkpoint's own pairs]",
+    help="Ranges of activations, as an export writes them. FP4 is slightly worse with ranges "
+    "alone.  [default: measured on the checkpoint's calibration pairs]",
 )
 @click.option(
     "--tensorrt",
     is_flag=True,
-    help="Build TensorRT plans of the asked lanes too, for the GPU of this machine.",
+    help="Also build TensorRT plans of the lanes, for the GPU of this machine.",
 )
 @click.option(
     "--strip",
     is_flag=True,
-    help="Leave the weights out of the plans; the ONNX files give them at load.",
+    help="Leave the weights out of the plans; they are loaded from the ONNX files.",
 )
 @click.option(
     "--force",
     is_flag=True,
-    help="Register a plan that is not faster than the wider lane's, or too large.",
+    help="Register a plan even if it is too large or not faster than the wider lane's.",
 )
 @click.option(
     "--lora",
     type=click.Path(exists=True, path_type=Path),
-    help="An adapter, a file or a folder: the lanes are made with it merged, beside those without.",
+    help="An adapter, a file or a folder. Lanes with it are added; those without it stay.",
 )
 @click.option(
-    "--lora-name", metavar="NAME", help="The lanes are called by it: bf16-NAME, fp8-NAME, fp4-NAME."
+    "--lora-name",
+    metavar="NAME",
+    help="Name in the lanes of the adapter: bf16-NAME, fp8-NAME, fp4-NAME.",
 )
 @click.option(
-    "--lora-scale", type=float, default=1.0, show_default=True, help="How strong the adapter is."
+    "--lora-scale", type=float, default=1.0, show_default=True, help="Strength of the adapter."
 )
 @click.option(
     "--keep",
     is_flag=True,
-    help="Leave the export of another checkpoint in the repository as it is.",
+    help="Do nothing if the repository holds the export of another checkpoint.",
 )
 @click.option(
     "--weightless",
     is_flag=True,
-    help="Graphs and sizes of what streams its weights, the denoiser above all, by configs alone; nothing to serve.",
+    help="Export graphs and sizes from configs alone, of the denoiser and other parts that stream "
+    "their weights. They cannot be served.",
 )
 @click.option(
     "--variant",
     metavar="NAME",
-    help="Read the weights of this variant, as fp16 of model.fp16.safetensors, where a component has them.",
+    help="Variant of the weights, such as fp16 for model.fp16.safetensors. "
+    "Components without it use their plain weights.",
 )
 def export(
     checkpoint: Path,
@@ -124,33 +129,28 @@ def export(
     weightless: bool,
     variant: str | None,
 ) -> None:
-    """Turn CHECKPOINT, a folder in diffusers layout, into ONNX in a model repository.
+    """Export CHECKPOINT, a folder in diffusers layout, to ONNX in a model repository.
 
-    What is there and still right is kept: an export that was stopped goes on where it was.
+    Up-to-date artifacts are kept. Run it again to resume a stopped export.
     """
     try:
         adapter = _lora(lora, lora_name, lora_scale, only, weightless)
         settings = Settings(calibration, weightless, strip, force, variant)
-        Checkpoint(checkpoint, variant)  # refuses what is none before a repository is made for it
+        Checkpoint(checkpoint, variant)  # checks the folder before a repository is made
         extras.check("export")
         with locked(repository, lambda sentence: click.echo(sentence, err=True)):
             if keep and holds_another(repository, checkpoint, variant):
                 click.echo(
-                    f"{repository} holds the export of another checkpoint than {checkpoint}, which stays; "
-                    "`make export` replaces it"
+                    f"{repository} holds the export of another checkpoint than {checkpoint}, "
+                    "which stays; `make export` replaces it"
                 )
                 return
             for sentence in templates.install(repository):
                 click.echo(sentence, err=True)
-            work = Work.of(
-                checkpoint,
-                precision,
-                repository,
-                only,
-                tensorrt and not weightless,
-                settings,
-                adapter,
+            request = ExportRequest(
+                checkpoint, repository, precision, only, tensorrt and not weightless, adapter
             )
+            work = plan_export(request, settings)
             for sentence in (*work.reasons, *work.idle(settings)):
                 click.echo(sentence, err=True)
             if not work:
@@ -163,5 +163,5 @@ def export(
         click.echo(f"error: {failure}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        click.echo("interrupted; the parts that were exported stay", err=True)
+        click.echo("interrupted; finished parts are kept", err=True)
         sys.exit(130)

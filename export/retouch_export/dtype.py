@@ -1,4 +1,4 @@
-"""The type of numbers that torch makes parameters of."""
+"""The dtype of new torch parameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextlib.contextmanager
 def parameters_in(dtype: torch.dtype) -> Iterator[None]:
-    """Networks that are made inside have parameters of `dtype`."""
+    """Networks that are made within a `with` block have parameters of `dtype`."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

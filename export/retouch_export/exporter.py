@@ -141,7 +141,7 @@ class Exporter:
             )
             # by the lane's whole name, for the words on how it is built again
             manifest.plans = {
-                name: replace(info, precision=lane).words() for name, info in built.items()
+                name: replace(info, precision=lane).to_manifest() for name, info in built.items()
             }
         return {name: info.bytes for name, info in built.items()}
 

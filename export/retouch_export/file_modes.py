@@ -1,5 +1,4 @@
-"""Modes of what an export makes: those of the folder around it, whatever the umask of the one who
-exported."""
+"""Modes of exported files and folders: those of the surrounding folder, whatever the umask."""
 
 from __future__ import annotations
 
@@ -7,12 +6,12 @@ import contextlib
 from pathlib import Path
 
 FOLDER = 0o2777
-FILE = 0o666  # what is taken over: a folder hands on its group by the first bit
+FILE = 0o666  # copied bits of the mode; the first bit of FOLDER passes the group on
 
 
 def make_like_parent(folder: Path) -> None:
-    """Make the folder, and those above it that are missing, each with its parent's permissions; one
-    that is there stays."""
+    """Make the folder and its missing parents with the permissions of their parents. An existing
+    folder is not changed."""
     if folder.is_dir():
         return
     make_like_parent(folder.parent)
@@ -21,14 +20,13 @@ def make_like_parent(folder: Path) -> None:
 
 
 def share(staging: Path, folder: Path) -> None:
-    """Let whoever may read `folder` read the files of `staging`, which are about to be moved
-    there."""
+    """Give the files of `staging` the permissions of `folder`, before they are moved there."""
     for path in staging.iterdir():
         share_file(path, folder)
 
 
 def share_file(path: Path, folder: Path) -> None:
-    """Give a file the permissions to read and write that `folder` has."""
+    """Give a file the read and write permissions of `folder`."""
     _change(path, folder.stat().st_mode & FILE)
 
 

@@ -1,9 +1,9 @@
-"""The narrow number formats in numpy: FP8 (E4M3, one scale a tensor) and NVFP4 (E2M1, a scale for
-every 16 numbers).
+"""The narrow number formats in numpy: FP8 (E4M3, one scale a tensor) and NVFP4 (E2M1, one scale for
+16 numbers).
 
-Rounding is ml_dtypes' (to nearest, ties to even); what is defined here are the scales. NVFP4
-follows TensorRT's and Model Optimizer's layout: block scales are E4M3 numbers themselves, in units
-of one float32 scale a tensor."""
+This module computes the scales; ml_dtypes rounds (to nearest, ties to even). NVFP4 has the layout
+of TensorRT and Model Optimizer: block scales are E4M3 numbers in units of one float32 scale a
+tensor."""
 
 from __future__ import annotations
 
@@ -15,41 +15,40 @@ E2M1 = np.dtype(ml_dtypes.float4_e2m1fn)
 E4M3_MAX = np.float32(448)
 E2M1_MAX = np.float32(6)
 BLOCK = 16  # numbers along the last axis that share a scale
-SMALLEST = np.float32(2**-9)  # of E4M3 above zero; TensorRT refuses a scale of zero
-NEIGHBOURS = range(
-    -2, 6
-)  # of the scale that holds a block's maximum, as E4M3 codes: about 0.8 to 1.55 times as large
+SMALLEST = np.float32(2**-9)  # positive E4M3 number; TensorRT rejects a scale of zero
+# E4M3 codes around the scale of a block's maximum: about 0.8 to 1.55 times as large
+NEIGHBOURS = range(-2, 6)
 
 
 def fp8_scale(amax: float) -> np.float32:
     """The smallest power of two that brings `amax` to at most the largest E4M3 number.
 
-    A power of two costs a floating-point format no precision, and numbers × scale are bfloat16
-    numbers exactly: it does not matter whether a kernel multiplies before or after it sums."""
+    A power of two costs no precision, and numbers × scale are exact bfloat16 numbers. So a kernel
+    may multiply before or after it sums."""
     return _power(amax, E4M3_MAX)
 
 
 def nvfp4_scale(amax: float) -> np.float32:
-    """The tensor's scale, again a power of two, with which a block of maximum `amax` has an E4M3
-    number for its scale."""
+    """The tensor's scale, a power of two, with which the scale of a block with maximum `amax` is an
+    E4M3 number."""
     return _power(amax, E2M1_MAX * E4M3_MAX)
 
 
 def to_fp8(numbers: np.ndarray, scale: np.float32) -> np.ndarray:
-    """E4M3 numbers of `numbers` in units of `scale`."""
+    """Round `numbers` to E4M3, in units of `scale`."""
     return _saturate(numbers / scale, E4M3_MAX).astype(E4M3)
 
 
 def to_nvfp4(
     weight: np.ndarray, scale: np.float32, search: bool = True, importance: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """E2M1 values [N, K] and E4M3 block scales [N, K/16] of a float32 weight [N, K], K a multiple
-    of 16.
+    """Round a float32 weight [N, K], K a multiple of 16, to E2M1 values [N, K] and E4M3 block
+    scales [N, K/16].
 
-    With `search` every block takes, of the scales around its maximum's, the one with the smallest
-    squared error, of which every column counts by its `importance` [K]. A smaller scale clips the
-    largest number and makes the steps of the fifteen others finer; a larger one puts it on 4, where
-    steps are finer than at 6 (Cook et al., "Four Over Six")."""
+    With `search` every block takes the scale with the smallest squared error, of those around its
+    maximum's scale. Columns are weighted by `importance` [K]. A smaller scale clips the largest
+    number and makes the steps of the others finer. A larger one puts it on 4, where steps are finer
+    than at 6 (Cook et al., "Four Over Six")."""
     blocks = weight.reshape(len(weight), -1, BLOCK)
     counts = np.ones(weight.shape[-1:], np.float32) if importance is None else importance
     counts = counts.reshape(-1, BLOCK)
@@ -70,15 +69,15 @@ def from_nvfp4(values: np.ndarray, block_scales: np.ndarray, scale: np.float32) 
 
 
 def to_e2m1(numbers: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """E2M1 values of `numbers` in units of `unit`, larger ones as the largest."""
+    """Round `numbers` to E2M1, in units of `unit`; larger numbers are clipped."""
     return _saturate(numbers / unit, E2M1_MAX).astype(E2M1)
 
 
 def _holding(blocks: np.ndarray, scale: np.float32) -> np.ndarray:
-    """E4M3 scales [N, B], never zero, with which the largest number of every block [N, B, 16] is
+    """E4M3 scales [N, B] above zero, with which the largest number of every block [N, B, 16] is
     about 6."""
-    wanted = np.abs(blocks).max(-1) / E2M1_MAX / scale
-    return np.where(wanted == 0, 1, np.maximum(_saturate(wanted, E4M3_MAX), SMALLEST)).astype(E4M3)
+    exact = np.abs(blocks).max(-1) / E2M1_MAX / scale
+    return np.where(exact == 0, 1, np.maximum(_saturate(exact, E4M3_MAX), SMALLEST)).astype(E4M3)
 
 
 def _neighbour(steps: np.ndarray, offset: int) -> np.ndarray:
@@ -99,7 +98,7 @@ def _values(blocks: np.ndarray, steps: np.ndarray, scale: np.float32) -> np.ndar
 def _error(
     blocks: np.ndarray, steps: np.ndarray, scale: np.float32, counts: np.ndarray
 ) -> np.ndarray:
-    """Squared errors [N, B] of the blocks, every number's times its count [B, 16]."""
+    """Squared errors [N, B] of the blocks, weighted by `counts` [B, 16]."""
     unit = (steps.astype(np.float32) * scale)[..., None]
     return (
         np.square(_values(blocks, steps, scale).astype(np.float32) * unit - blocks) * counts

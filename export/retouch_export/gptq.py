@@ -1,10 +1,10 @@
-"""NVFP4 with error feedback: what rounding a column does to a layer's output, the columns after it
-make up for.
+"""NVFP4 with error feedback: later columns compensate the rounding error of a column in the layer's
+output.
 
-After Frantar et al., "GPTQ": with the sums of products H of the inputs, the error of one column is
-spread over those that are still to be rounded by a row of the Cholesky factor of H's inverse. Here
-H is cut into groups along the diagonal, so that memory grows with the width of a layer and not with
-its square; block scales are found as the blocks come."""
+The method is that of Frantar et al., "GPTQ". H are the sums of products of the inputs. A row of the
+Cholesky factor of H's inverse distributes the error of one column over the columns that are not
+rounded yet. Here H is cut into groups along the diagonal, so that memory grows linearly with the
+width of a layer. Block scales are computed block by block."""
 
 from __future__ import annotations
 
@@ -14,35 +14,37 @@ import numpy as np
 
 from retouch_export.formats import BLOCK, E2M1, E4M3, to_e2m1, to_nvfp4
 
-GROUP = 256  # columns that make up for each other's errors, a multiple of BLOCK
-# of the mean square of the inputs, added to every channel's: the calibration has seen only so much
+GROUP = 256  # columns that compensate one another's errors, a multiple of BLOCK
+# share of the inputs' mean square that is added to that of every channel
 DAMPING = 0.01
 
-Products = Sequence[
-    np.ndarray
-]  # of each group of an activation's channels, the sums of xᵀx over tokens x
+# sums of xᵀx over tokens x, for each group of an activation's channels
+Products = Sequence[np.ndarray]
 
 
 def products(tokens: np.ndarray) -> list[np.ndarray]:
-    """Of float32 `tokens` [N, K], each [G, G]; the last group may be narrower."""
+    """The products of float32 `tokens` [N, K]: a [G, G] array for each group. The last group may be
+    narrower."""
     groups = (tokens[:, begin : begin + GROUP] for begin in range(0, tokens.shape[-1], GROUP))
     return [group.T @ group for group in groups]
 
 
 def importance(inputs: Products) -> np.ndarray:
-    """How much a squared error of each column [K] of a weight weighs in its output."""
+    """The weight of a column's squared error in the output, for each column [K]."""
     return np.concatenate([group.diagonal() for group in inputs])
 
 
 def factors(inputs: Products) -> list[np.ndarray]:
-    """For each group the upper U, float32, with UᵀU the inverse of its damped products."""
+    """The upper triangular U (float32) of each group, with UᵀU the inverse of its damped
+    products."""
     return [_factor(group.astype(np.float64)) for group in inputs]
 
 
 def to_nvfp4_with_feedback(
     weight: np.ndarray, scale: np.float32, spread: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `to_nvfp4`; `spread` are the `factors` of the inputs. Rows do not depend on each other."""
+    """As `to_nvfp4`, with error feedback. `spread` are the `factors` of the inputs. Rows are
+    independent."""
     values = np.empty(weight.shape, E2M1)
     steps = np.empty((len(weight), weight.shape[1] // BLOCK), E4M3)
     begin = 0
@@ -51,10 +53,9 @@ def to_nvfp4_with_feedback(
         for at in range(0, len(factor), BLOCK):
             block = slice(at, at + BLOCK)
             after = slice(at + BLOCK, None)
-            found = _block(left[:, block], scale, factor[block, block])
-            values[:, begin + at : begin + at + BLOCK], steps[:, (begin + at) // BLOCK], errors = (
-                found
-            )
+            rounded, block_scales, errors = _block(left[:, block], scale, factor[block, block])
+            values[:, begin + at : begin + at + BLOCK] = rounded
+            steps[:, (begin + at) // BLOCK] = block_scales
             left[:, after] -= errors @ factor[block, after]
         begin += len(factor)
     return values, steps
@@ -63,8 +64,8 @@ def to_nvfp4_with_feedback(
 def _block(
     left: np.ndarray, scale: np.float32, factor: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values [N, 16] and scales [N] of what is `left` to be rounded, which changes, and errors in
-    units of the factor."""
+    """Values [N, 16], scales [N] and errors (in units of the factor) of the block `left`, which is
+    changed in place."""
     diagonal = factor.diagonal()
     steps = to_nvfp4(left, scale, importance=1 / diagonal**2)[1][:, 0]
     unit = steps.astype(np.float32) * scale
@@ -80,6 +81,8 @@ def _block(
 
 
 def _factor(inputs: np.ndarray) -> np.ndarray:
-    mean = float(inputs.diagonal().mean()) or 1.0  # inputs that are always zero: any factor will do
+    mean = (
+        float(inputs.diagonal().mean()) or 1.0
+    )  # for inputs that are always zero any factor is right
     inputs[np.diag_indices_from(inputs)] += DAMPING * mean
     return np.ascontiguousarray(np.linalg.cholesky(np.linalg.inv(inputs)).T).astype(np.float32)

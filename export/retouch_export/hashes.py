@@ -1,9 +1,9 @@
-"""The hashes that a checkpoint's folder carries of its own files, and whether they still hold.
+"""Hashes of a checkpoint's files that its folder contains, and their check.
 
-Three sources are known: a list as `sha256sum` writes it, the notes that `hf download --local-dir`
-leaves under `.cache/huggingface`, and the cache of the Hugging Face Hub, where a file is a link to
-a blob that is named by its hash. The Hub's is SHA-256 for what git-lfs stores and for the rest
-git's own, the SHA-1 of "blob", the length and the content."""
+There are three sources: a list of `sha256sum`, the notes of `hf download --local-dir` under
+`.cache/huggingface`, and the cache of the Hugging Face Hub, where a file is a link to a blob named
+by its hash. The Hub's hash is SHA-256 for files in git-lfs. For others it is git's own: the SHA-1
+of "blob", the length and the content."""
 
 from __future__ import annotations
 
@@ -19,34 +19,33 @@ from retouch_export.checkpoint_files import CheckpointError
 NOTES = Path(".cache", "huggingface", "download")
 LIST = re.compile(r"sha256sums?(\.txt)?|.*\.sha256", re.IGNORECASE)
 LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
-SHA256 = 64
+SHA256 = 64  # hexadecimal digits
 GIT = 40  # hexadecimal digits
 
 
 def carried(folder: Path) -> dict[str, str]:
-    """The hash of each file that the folder tells of, by its path in the folder; CheckpointError
-    when a list is damaged."""
+    """The hashes in the folder by relative path of the file; CheckpointError when a list is
+    damaged."""
     return dict(_linked(folder)) | dict(_noted(folder)) | dict(_listed(folder))
 
 
 def wrong(folder: Path, names: dict[str, str]) -> Iterator[str]:
-    """A sentence for each of these files that is not what its hash says; what is missing is not
-    looked at."""
+    """A sentence for every file that does not match its hash. Missing files are ignored."""
     for name, expected in sorted(names.items()):
         path = folder / name
         if path.is_file():
-            found = sha256(path) if len(expected) == SHA256 else _git(path)
-            if found != expected.lower():
+            actual = sha256(path) if len(expected) == SHA256 else _git(path)
+            if actual != expected.lower():
                 yield (
-                    f"{name} is not the file that its hash describes ({found[:12]} is not {expected[:12]}); download it "
-                    "again"
+                    f"{name} is not the file that its hash describes "
+                    f"({actual[:12]} is not {expected[:12]}); download it again"
                 )
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content, which is read once as long as the file is not changed."""
-    about = path.stat()
-    return _sha256(path.resolve(), about.st_size, about.st_mtime_ns)
+    """The SHA-256 of a file, which is only read again when it has changed."""
+    status = path.stat()
+    return _sha256(path.resolve(), status.st_size, status.st_mtime_ns)
 
 
 @cache
@@ -55,7 +54,7 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 
 
 def _git(path: Path) -> str:
-    content = path.read_bytes()  # what git stores itself is small
+    content = path.read_bytes()  # small: large files are in git-lfs
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
@@ -63,16 +62,17 @@ def _listed(folder: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(folder.glob("*")):
         if path.is_file() and LIST.fullmatch(path.name):
             for line in filter(str.strip, path.read_text(errors="replace").splitlines()):
-                found = LINE.fullmatch(line.strip())
-                if not found:
+                match = LINE.fullmatch(line.strip())
+                if not match:
                     raise CheckpointError(
-                        f"{path.name} is damaged: a line is no SHA-256 and a file's name; copy it again"
+                        f"{path.name} is damaged: a line is no SHA-256 and a file's name; "
+                        "copy it again"
                     )
-                yield found[2].removeprefix("./"), found[1].lower()
+                yield match[2].removeprefix("./"), match[1].lower()
 
 
 def _noted(folder: Path) -> Iterator[tuple[str, str]]:
-    """The second line of a note is the file's hash."""
+    """Hashes in notes, of which the second line is the hash."""
     for path in sorted((folder / NOTES).rglob("*.metadata")):
         lines = path.read_text(errors="replace").splitlines()
         if len(lines) > 1 and _is_hash(lines[1]):

@@ -1,5 +1,4 @@
-"""The linear layers of a typed graph, each with its torch module's name and its weight as the
-checkpoint has it."""
+"""The linear layers of a typed graph, with their torch module names and weights."""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ from retouch.artifacts.onnx_scopes import module_of
 
 @dataclass(frozen=True)
 class Linear:
-    """A Gemm with transB, or a MatMul behind the Transpose of its weight; `weight` is an
-    initializer [out, in]."""
+    """A Gemm with transB, or a MatMul after the Transpose of its weight. `weight` is an initializer
+    [out, in]."""
 
     node: ir.Node
     module: str
@@ -26,7 +25,7 @@ class Linear:
 
     @property
     def columns(self) -> int:
-        """Numbers along which the product sums."""
+        """Length of the axis over which the product sums."""
         return self.weight.shape[1]
 
     @property

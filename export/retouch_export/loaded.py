@@ -1,5 +1,4 @@
-"""A graph of a module that is loaded, with its weights inside: for the small parts around the
-denoiser."""
+"""Export of a graph with its weights, for the small networks around the denoiser."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from retouch_export.trace import give, traced
 
 
 def export(graph: Graph, path: Path) -> None:
-    """Write `graph` to `path` in float32, its weights inside or, where they are too many, in
+    """Write `graph` to `path` in float32. Its weights are in the file or, if they are too many, in
     `path`.data."""
     model = traced(graph, graph.inputs(TRACED))
     give(model, graph)

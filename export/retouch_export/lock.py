@@ -1,5 +1,5 @@
-"""One export at a time in a repository: a lock on the folder itself, which the kernel drops with
-the process."""
+"""One export at a time in a repository: a lock on the folder, which the kernel releases when the
+process ends."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# of file systems that lock no folder, as some network ones
+# errors of file systems that cannot lock a folder, such as some network ones
 UNABLE = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @contextlib.contextmanager
 def locked(repository: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the repository, which is made where it is missing; `say` is told when another export
-    must end first.
+    """Hold the lock of the repository, which is made if it is missing. `say` gets a message when
+    another export must end first.
 
-    Nothing stays of the lock: no file is made, a folder that stays empty goes again, and a process
-    that is killed lets go of it. OSError when the folder cannot be made or opened."""
+    The lock leaves no file, and an empty folder is removed. A killed process releases it. OSError
+    when the folder cannot be made or opened."""
     descriptor = _hold(repository, say)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # it is not empty
+        with contextlib.suppress(OSError):  # the folder is not empty
             repository.rmdir()
         os.close(descriptor)
 
 
 def _hold(repository: Path, say: Callable[[str], None]) -> int:
-    """The descriptor that has the lock; whoever had it before may have removed the folder."""
+    """The descriptor with the lock. Its earlier holder may have removed the folder, which is made
+    again."""
     while True:
         repository.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(repository, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,6 +1,6 @@
-"""Adapters on disk: diffusers' layout (`pytorch_lora_weights.safetensors`), peft's
-(`adapter_config.json` beside `adapter_model.safetensors`), and what diffusers itself can turn into
-its layout (kohya's, Black Forest Labs', XLabs')."""
+"""Adapter files in the layouts of diffusers (`pytorch_lora_weights.safetensors`) and peft
+(`adapter_model.safetensors` with `adapter_config.json`), and in those that diffusers can convert
+(kohya's, Black Forest Labs', XLabs')."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from retouch_export.safetensors_index import TensorSource, header
 
 FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 CONFIG = "adapter_config.json"
-METADATA = "lora_adapter_metadata"  # where diffusers keeps peft's settings in a file's header
-PEFT = "base_model.model."  # how peft's names begin
+METADATA = "lora_adapter_metadata"  # diffusers' entry for peft's settings in a file's header
+PEFT = "base_model.model."  # prefix of peft's names
 PREFIXES = (f"{PEFT}{COMPONENT}.", PEFT, f"{COMPONENT}.")
 PART = re.compile(
     r"(?P<module>.+)\.(?P<side>lora_A|lora_B|lora\.down|lora\.up)(\.default)?\.weight"
     r"|(?P<scaled>.+)\.alpha"
 )
 DOWN = ("lora_A", "lora.down")
-# names of layers that diffusers does not use itself
+# layer names of other layouts than diffusers' own
 FOREIGN = re.compile(
     r"lora_unet_|lora_transformer_|lora_te\d?_|diffusion_model\.|.*\.processor\.|.*\.lora_down\."
     r"|(base_model\.model\.)?(double|single)_blocks\."
@@ -49,29 +49,25 @@ UNSUPPORTED = {
     "lora_B.bias": "a LoRA with biases",
     "lora.up.bias": "a LoRA with biases",
 }
-MOVING = (
-    "pissa",
-    "olora",
-    "corda",
-    "loftq",
-)  # ways to begin the training that change the weights below the adapter
+# initialisations that also change the base weights
+MOVING = ("pissa", "olora", "corda", "loftq")
 
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """An adapter as it is asked for: a file or a folder, the name of its lanes, and how strong it
-    is to be."""
+    """The options of an adapter: its file or folder, the name of its lanes, and its strength."""
 
     path: Path
     name: str
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """ValueError."""
+        """ValueError for a bad name or scale."""
         if not re.fullmatch(ADAPTER_NAME, self.name):
             raise ValueError(
-                f"--lora-name {self.name!r} is no name of a lane; it must be lower-case letters and digits, "
-                "with single hyphens between, at most 40 characters"
+                f"--lora-name {self.name!r} is no name of a lane; "
+                "it must be lower-case letters and digits, with single hyphens between, "
+                "at most 40 characters"
             )
         if not math.isfinite(self.scale) or self.scale == 0:
             raise ValueError(
@@ -79,8 +75,8 @@ class AdapterFile:
             )
 
     def read(self, checkpoint: Checkpoint) -> Adapter:
-        """AdapterError when it is none, of an unsupported kind, or for another network than the
-        checkpoint's."""
+        """AdapterError when the file is no adapter, of an unsupported kind, or for another
+        network."""
         file = _file(self.path)
         adapter = Adapter(
             self.name, self.scale, _digest(file), changes(file, self.scale, checkpoint.family)
@@ -90,9 +86,10 @@ class AdapterFile:
 
 
 def changes(path: Path, scale: float = 1.0, family: str = "") -> dict[str, LowRank]:
-    """What an adapter, a file or a folder, changes of a network, by parameter; `family` is the
-    checkpoint's, for names that are not diffusers' nor peft's. AdapterError when it is none, or of
-    an unsupported kind."""
+    """The changes of an adapter (a file or a folder), by parameter name.
+
+    `family` is the checkpoint's; it is needed for layouts that diffusers converts. AdapterError
+    when the file is no adapter, or of an unsupported kind."""
     file = _file(path)
     try:
         tensors, metadata = header(file)
@@ -110,37 +107,38 @@ def changes(path: Path, scale: float = 1.0, family: str = "") -> dict[str, LowRa
         return _changes(tensors, settings, scale)
     except (ValueError, TypeError, re.error):
         raise AdapterError(
-            f"{file.name} says how strong it is by what are no numbers; copy it again"
+            f"{file.name} states its strength in no valid number; copy it again"
         ) from None
 
 
 def _file(path: Path) -> Path:
     if path.is_file():
         return path
-    found = [path / name for name in FILES if (path / name).is_file()]
-    if not found:
+    files = [path / name for name in FILES if (path / name).is_file()]
+    if not files:
         raise AdapterError(
-            f"{path} holds no adapter; give a safetensors file, or a folder with {' or '.join(FILES)}"
+            f"{path} holds no adapter; give a safetensors file, "
+            f"or a folder with {' or '.join(FILES)}"
         )
-    return found[0]
+    return files[0]
 
 
 def _settings(file: Path, metadata: Mapping[str, str], peft: bool) -> dict[str, Any]:
-    """peft's, of the file beside the weights in its own layout, or out of their header; {} where
-    there are none. AdapterError."""
+    """The settings of peft: those of its own layout are in a file next to the weights, others in
+    their header. {} when there are none; AdapterError."""
     try:
         if peft:
-            found = json.loads((file.parent / CONFIG).read_text())
+            settings = json.loads((file.parent / CONFIG).read_text())
         else:
-            found = {
+            settings = {
                 name.removeprefix(f"{COMPONENT}."): value
                 for name, value in json.loads(metadata.get(METADATA, "{}")).items()
             }
-        _refuse_settings(found)
-        return found
+        _refuse_settings(settings)
+        return settings
     except OSError:
         raise AdapterError(
-            f"{file.name} lies without its {CONFIG}, which says how strong it is; copy both"
+            f"{file.name} lies without its {CONFIG}, which states its strength; copy both"
         ) from None
     except (ValueError, AttributeError, TypeError):
         raise AdapterError(
@@ -148,19 +146,19 @@ def _settings(file: Path, metadata: Mapping[str, str], peft: bool) -> dict[str, 
         ) from None
 
 
-def _refuse_settings(found: dict[str, Any]) -> None:
-    kind = found.get("peft_type", "LORA")
-    start = str(found.get("init_lora_weights", "")).lower()
+def _refuse_settings(settings: dict[str, Any]) -> None:
+    kind = settings.get("peft_type", "LORA")
+    start = str(settings.get("init_lora_weights", "")).lower()
     other = {
         f"of the kind {kind}": kind != "LORA",
-        "DoRA": found.get("use_dora"),
-        "a LoRA with biases": found.get("bias", "none") != "none" or found.get("lora_bias"),
-        "a LoRA with whole modules": found.get("modules_to_save"),
+        "DoRA": settings.get("use_dora"),
+        "a LoRA with biases": settings.get("bias", "none") != "none" or settings.get("lora_bias"),
+        "a LoRA with whole modules": settings.get("modules_to_save"),
         f"a LoRA that began with {start}": start.startswith(MOVING),
     }
-    for words, true in other.items():
-        if true:
-            raise AdapterError(f"the adapter is {words}; only LoRA of linear layers can be merged")
+    for name, is_so in other.items():
+        if is_so:
+            raise AdapterError(f"the adapter is {name}; only LoRA of linear layers can be merged")
 
 
 def _refuse_kinds(names: Mapping[str, TensorSource]) -> None:
@@ -175,34 +173,34 @@ def _refuse_kinds(names: Mapping[str, TensorSource]) -> None:
 def _changes(
     tensors: Mapping[str, TensorSource], settings: dict[str, Any], scale: float
 ) -> dict[str, LowRank]:
-    """By the parameter that they change."""
+    """The changes by parameter name."""
     sides: dict[str, dict[bool, TensorSource]] = {}
     alphas: dict[str, float] = {}
     for name, tensor in tensors.items():
         if name.startswith("text_encoder"):
             raise AdapterError(
-                f"the adapter changes {name.split('.')[0]} too, and only those of the {COMPONENT} alone can "
-                "be merged; train it without"
+                f"the adapter changes {name.split('.')[0]} too, and only changes of the "
+                f"{COMPONENT} can be merged; train it without"
             )
-        found = PART.fullmatch(_bare(name))
-        if not found:
+        match = PART.fullmatch(_bare(name))
+        if not match:
             raise AdapterError(f"the adapter holds {name}, which is no part of a LoRA")
-        if found["scaled"]:
-            alphas[found["scaled"]] = float(tensor.numbers())
+        if match["scaled"]:
+            alphas[match["scaled"]] = float(tensor.numbers())
         elif len(tensor.shape) != 2:
             raise AdapterError(
-                f"the adapter's {name} has {len(tensor.shape)} dimensions; only LoRA of linear layers can "
-                "be merged"
+                f"the adapter's {name} has {len(tensor.shape)} dimensions; "
+                "only LoRA of linear layers can be merged"
             )
         else:
-            sides.setdefault(found["module"], {})[found["side"] in DOWN] = tensor
+            sides.setdefault(match["module"], {})[match["side"] in DOWN] = tensor
     if not sides:
         raise AdapterError("the adapter holds no LoRA")
     return {
         f"{module}.weight": _change(
-            module, found, scale, _alpha(module, settings, alphas), settings
+            module, matrices, scale, _alpha(module, settings, alphas), settings
         )
-        for module, found in sides.items()
+        for module, matrices in sides.items()
     }
 
 
@@ -213,8 +211,8 @@ def _change(
     alpha: float | None,
     settings: dict[str, Any],
 ) -> LowRank:
-    """With peft's scaling: alpha / r, or alpha / √r (rsLoRA); 1 where there is no alpha, as
-    diffusers has it."""
+    """The change of one module. Its factor is peft's: alpha / r, or alpha / √r for rsLoRA. Without
+    alpha it is 1, as in diffusers."""
     if len(sides) < 2:
         raise AdapterError(
             f"the adapter has only one of the two matrices of {module}; copy it again"
@@ -224,7 +222,8 @@ def _change(
     rank = down.shape[0]
     if up.shape[1] != rank:
         raise AdapterError(
-            f"the adapter's two matrices of {module} have ranks {rank} and {up.shape[1]}; copy it again"
+            f"the adapter's two matrices of {module} have ranks {rank} and {up.shape[1]}; "
+            "copy it again"
         )
     factor = (
         1.0 if alpha is None else alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
@@ -233,7 +232,8 @@ def _change(
 
 
 def _alpha(module: str, settings: dict[str, Any], alphas: dict[str, float]) -> float | None:
-    """The layer's own or the adapter's; peft's patterns are the ends of modules' names."""
+    """The alpha of a module: its own, or the adapter's. A pattern of peft matches the end of a
+    module's name."""
     own = [
         value
         for pattern, value in (settings.get("alpha_pattern") or {}).items()
@@ -254,6 +254,6 @@ def _bare(name: str) -> str:
 
 
 def _digest(file: Path) -> str:
-    beside = file.parent / CONFIG
-    parts = [sha256(each) for each in (file, beside) if each.is_file()]
+    files = (file, file.parent / CONFIG)
+    parts = [sha256(path) for path in files if path.is_file()]
     return hashlib.sha256("".join(parts).encode()).hexdigest()

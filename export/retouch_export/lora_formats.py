@@ -1,5 +1,4 @@
-"""Adapters of other trainers, turned into diffusers' layout by diffusers' own converters. Loads
-torch."""
+"""Conversion of adapters of other trainers by diffusers' own converters. Imports torch."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from safetensors.torch import load_file
 from retouch_export.adapter import AdapterError, Held
 from retouch_export.silence import quiet
 
-# the classes whose `lora_state_dict` knows the layouts of a family's trainers
+# class by family whose `lora_state_dict` converts the layouts of its trainers
 LOADERS = {
     "flux-kontext": "FluxLoraLoaderMixin",
     "qwen-image-edit": "QwenImageLoraLoaderMixin",
@@ -22,22 +21,22 @@ LOADERS = {
 
 
 def converted(file: Path, family: str) -> dict[str, Held]:
-    """The file's tensors under diffusers' names, alphas among them; AdapterError when no converter
-    takes them.
+    """The file's tensors and alphas under diffusers' names; AdapterError when they cannot be
+    converted.
 
-    They are in memory, all of them: converters cut and join matrices.
+    All are in memory, because converters split and join matrices.
     """
     loader = getattr(loaders.lora_pipeline, LOADERS[family])
     options = {"return_alphas": True} if family == "flux-kontext" else {}
     try:
         with quiet():
-            found = loader.lora_state_dict(load_file(file), **options)
-    except Exception as failure:  # converters raise whatever their assumptions break on
-        words = (str(failure).splitlines() or [type(failure).__name__])[0]
+            result = loader.lora_state_dict(load_file(file), **options)
+    except Exception as failure:  # converters raise errors of any type
+        message = (str(failure).splitlines() or [type(failure).__name__])[0]
         raise AdapterError(
-            f"diffusers cannot convert {file.name} for this checkpoint: {words[:200]}"
+            f"diffusers cannot convert {file.name} for this checkpoint: {message[:200]}"
         ) from None
-    tensors, alphas = found if isinstance(found, tuple) else (found, None)
+    tensors, alphas = result if isinstance(result, tuple) else (result, None)
     return {
         name: Held(np.asarray(value.float().numpy() if hasattr(value, "numpy") else value))
         for name, value in (tensors | (alphas or {})).items()

@@ -1,21 +1,23 @@
-"""How much of a GPU's memory edits take: an estimate by formula, and how many fit.
+"""GPU memory of edits, estimated by formulas, and how many edits fit.
 
-With B edits of side × side pixels in a step, D the transformer's width and L its blocks:
+B is the number of edits of side × side pixels in a step, D the transformer's width, L its blocks:
 
-    weights    the lane's bytes, by tier beside     2 bytes a number of the text encoders, the VAE
-    and what else the checkpoint has, all in bfloat16 step       B · S · D · 2 bytes · COPIES; S =
-    text + target + reference tokens, a token being 16 × 16 pixels kept       B · L · 2 · R · D · 2
-    bytes: keys and values of the R reference tokens, where they are kept and not in S decoding
-    side² · C · 2 bytes · DECODED, one image at a time; C the VAE's channels at full resolution
-    reserve    RESERVE for CUDA itself, workspaces, the text encoder's activations and remembered
-    references
+    weights    the lane's bytes, by tier
+    beside     2 bytes a number of the text encoders, the VAE and other networks, in bfloat16
+    step       B · S · D · 2 bytes · COPIES; S are text, target and reference tokens
+    cache      B · L · 2 · R · D · 2 bytes: keys and values of the R reference tokens, if they are
+               cached and not in S
+    decoding   side² · C · 2 bytes · DECODED for one image; C are the VAE's channels at full size
+    reserve    RESERVE for CUDA, workspaces, the text encoder's activations and the reference cache
 
-COPIES is how many tensors [S, D] are alive at the peak of diffusers' own module, every operation by
-itself and attention in one kernel that keeps no S × S matrix; DECODED likewise of the decoder. Both
-were counted operator by operator at the real widths (a test repeats that). Kernels that fuse need
-less, so what is said to fit should, but for attention that is not fused. The reference is as large
-as the target, and there is one. True classifier-free guidance takes time and no memory: its two
-runs come one after the other. GB are 10⁹ bytes; GPUs report a little more than their names say."""
+A token is 16 × 16 pixels. COPIES is the number of live tensors [S, D] at the peak of diffusers'
+module, with unfused operations, and attention in one kernel without an S × S matrix. DECODED is
+that of the decoder. Both were counted operator by operator at the real widths, and a test repeats
+this. Fused kernels need less; only unfused attention needs more.
+
+There is one reference, as large as the target. True classifier-free guidance takes no memory,
+because its two runs are sequential. GB are 10⁹ bytes; GPUs report slightly more than their names
+say."""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ COPIES = {
 }
 DECODED = {"AutoencoderKL": 6.1, "AutoencoderKLFlux2": 6.1, "AutoencoderKLQwenImage": 18.1}
 RESERVE = 2e9
-MOST = 16  # edits: more are not told apart
+MOST = 16  # edits; larger batches are not distinguished
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ GPUS = (
 
 @dataclass(frozen=True)
 class Demand:
-    """Bytes: `fixed` whatever is asked, `beside` for the other networks, `edit` for each edit in a
-    step."""
+    """Bytes of memory: `fixed` in any case, `beside` for the other networks, and `edit` for every
+    edit in a step."""
 
     side: int
     fixed: float
@@ -62,15 +64,15 @@ class Demand:
     edit: float
 
     def batch(self, gigabytes: float, whole: bool) -> int:
-        """How many edits a step can have, at most MOST; `whole` with the text encoder, the VAE and
-        the rest on the same GPU."""
+        """The number of edits that fit into a step, at most MOST. With `whole` the other networks
+        are on the same GPU."""
         left = gigabytes * 1e9 - self.fixed - (self.beside if whole else 0)
         return max(0, min(MOST, int(left // self.edit)))
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the transformer and the VAE, by their configs."""
+    """Sizes of the transformer and the VAE, by their configs."""
 
     transformer: str
     width: int
@@ -80,7 +82,7 @@ class Sizes:
 
     @classmethod
     def of(cls, transformer: dict, vae: dict) -> Sizes:
-        """ValueError when a config is of a class that has not been counted."""
+        """The sizes in two configs; ValueError for a class that has not been counted."""
         kind = transformer.get("_class_name")
         decoder = vae.get("_class_name", "AutoencoderKL")
         if kind not in COPIES or decoder not in DECODED:
@@ -96,7 +98,7 @@ class Sizes:
         )
 
 
-# what a config that does not say has, as the classes of diffusers 0.42.1
+# defaults of the classes in diffusers 0.42.1
 HEADS = {"num_attention_heads": 24, "attention_head_dim": 128}
 DEFAULTS = {
     "FluxTransformer2DModel": {"num_layers": 19, "num_single_layers": 38, **HEADS},
@@ -111,8 +113,7 @@ DEFAULTS = {
 
 
 def demand(pipeline: Pipeline, sizes: Sizes, side: int, weights: float, others: int) -> Demand:
-    """Of a lane with so many bytes of `weights`, with `others` parameters around the
-    transformer."""
+    """The demand of a lane with `weights` bytes, and `others` parameters in the other networks."""
     target = reference = (side // CELL) ** 2
     tokens = pipeline.text_tokens + target + (0 if pipeline.caches_reference else reference)
     step = tokens * sizes.width * WIDE * COPIES[sizes.transformer]

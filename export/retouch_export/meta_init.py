@@ -1,5 +1,5 @@
-"""A network's parameters by its config alone, where a checkpoint has no weights yet. Loads torch;
-nothing is allocated."""
+"""A network's parameters by its config alone, for a checkpoint without weights. Imports torch and
+allocates no memory for them."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ import torch
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.silence import quiet
 
-LIBRARIES = (
-    "diffusers",
-    "transformers",
-    "retouch.networks",
-)  # a checkpoint's word for another is not followed
+# a checkpoint cannot name any other library
+LIBRARIES = ("diffusers", "transformers", "retouch.networks")
 
 
 def outline(library: str, kind: str, config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The shape of each parameter of the class `kind` by name, shared ones once; CheckpointError
-    when the library has none such or the config does not suit it."""
-    found = getattr(importlib.import_module(library), kind, None) if library in LIBRARIES else None
-    if found is None:
+    """The shapes of the parameters of class `kind`, by name; shared ones appear once.
+
+    CheckpointError when the library has no such class, or the config does not fit it."""
+    network_class = (
+        getattr(importlib.import_module(library), kind, None) if library in LIBRARIES else None
+    )
+    if network_class is None:
         raise CheckpointError(
-            f"{library} has no {kind or 'class'} that is known here; it cannot be counted by its config"
+            f"{library} has no {kind or 'class'} that is known here; "
+            "it cannot be counted by its config"
         )
     try:
         with quiet(), torch.device("meta"):
-            made = by_config(found, config)
-    except Exception as failure:  # whatever a class does with numbers it was not made for
-        words = (str(failure).splitlines() or [type(failure).__name__])[0]
-        raise CheckpointError(f"{kind} cannot be made by its config.json: {words[:200]}") from None
-    return {name: tuple(value.shape) for name, value in made.named_parameters()}
+            network = by_config(network_class, config)
+    except Exception as failure:  # classes raise errors of any type for bad numbers
+        message = (str(failure).splitlines() or [type(failure).__name__])[0]
+        raise CheckpointError(
+            f"{kind} cannot be made by its config.json: {message[:200]}"
+        ) from None
+    return {name: tuple(value.shape) for name, value in network.named_parameters()}
 
 
 def by_config(kind: type, config: dict[str, Any]) -> Any:
-    """A network of a class of diffusers, or of transformers."""
+    """A network of a diffusers or transformers class, made from its config."""
     return (
         kind.from_config(config)
         if hasattr(kind, "from_config")

@@ -1,5 +1,4 @@
-"""A component's folder as diffusers and transformers expect it, made of links to what a checkpoint
-has."""
+"""A component's folder of links, in the layout that diffusers and transformers expect."""
 
 from __future__ import annotations
 
@@ -9,12 +8,12 @@ from pathlib import Path
 from retouch_export.checkpoint_files import decoded
 from retouch_export.weight_files import SUFFIX, WeightFiles, weight_files
 
-MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # of UTF-8 and UTF-16
+MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # byte-order marks of UTF-8 and UTF-16
 WEIGHTS = re.compile(r".*\.(safetensors(\.index(\.\w+)?\.json)?|bin(\.index\.json)?|pt|pth|ckpt)")
 
 
 def link_plain(folder: Path, target: Path, variant: str | None) -> None:
-    """Make `target` of links to the files of `folder`, without weights that are not to be read;
+    """Fill `target` with links to the files of `folder`, without the weights of other variants;
     CheckpointError."""
     has_weights = any(WEIGHTS.fullmatch(path.name) for path in folder.iterdir())
     target.mkdir(parents=True)

@@ -1,9 +1,8 @@
-"""Whether a plan's matrix products are as narrow as its graph's: what was asked for, and what the
-inspector tells.
+"""Whether the matrix products of a plan are as narrow as those of its graph.
 
 A build can succeed and run FP8 or FP4 weights in a wider type. TensorRT may merge layers, or run
-the two products of an attention as one kernel, so a plan can have fewer products than its graph,
-but more wide ones mean that narrow layers have become wide."""
+the two products of an attention as one kernel, so a plan can have fewer products than its graph.
+More wide products mean that narrow layers have become wide."""
 
 from __future__ import annotations
 
@@ -21,7 +20,10 @@ FP8 = "fp8"
 FP4 = "fp4"
 WIDE = "wide"
 ATTENTION = "attention"
-STORED = {TensorProto.FLOAT8E4M3FN: FP8, TensorProto.FLOAT4E2M1: FP4}  # what makes a product narrow
+STORED = {
+    TensorProto.FLOAT8E4M3FN: FP8,
+    TensorProto.FLOAT4E2M1: FP4,
+}  # types of a narrow product's weight
 BITS = {
     TensorProto.FLOAT4E2M1: 4,
     TensorProto.FLOAT8E4M3FN: 8,
@@ -34,19 +36,14 @@ BITS = {
 }
 WIDE_BITS = 16
 PRODUCTS = ("MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum")
-CARRIERS = (
-    "DequantizeLinear",
-    "Cast",
-    "Transpose",
-    "Reshape",
-    "Identity",
-)  # between a weight and its product
-CODE = 64 << 20  # bytes of kernels that a plan may hold beside its weights
+# nodes between a weight and its product
+CARRIERS = ("DequantizeLinear", "Cast", "Transpose", "Reshape", "Identity")
+CODE = 64 << 20  # bytes of kernels in a plan
 
-# In the inspector's words
-FP4_WORDS = re.compile(r"fp4|e2m1|float4", re.I)
-FP8_WORDS = re.compile(r"fp8|e4m3|float8", re.I)
-WIDE_WORDS = re.compile(r"b?f(p|loat)?(16|32)|half|float\b", re.I)
+# patterns in the inspector's report
+FP4_NAME = re.compile(r"fp4|e2m1|float4", re.I)
+FP8_NAME = re.compile(r"fp8|e4m3|float8", re.I)
+WIDE_NAME = re.compile(r"b?f(p|loat)?(16|32)|half|float\b", re.I)
 PRODUCT = re.compile(r"gemm|matmul|matrix_?multiply|conv(?!ert)", re.I)
 FUSED = re.compile(r"mha|attention", re.I)
 PROFILE = re.compile(r"\[profile (\d+)\]")
@@ -54,20 +51,20 @@ TYPES = {"format/datatype", "datatype", "format"}  # TensorRT 10 has the first, 
 
 
 @dataclass
-class Asked:
-    """A graph's products by format, where those of two activations count as attention; the bytes of
-    its weights, and what they were if all were wide."""
+class GraphProducts:
+    """A graph's products by format; those of two activations count as attention. `bytes` are those
+    of its weights, and `wide_bytes` those if all were wide."""
 
     products: Counter = field(default_factory=Counter)
     bytes: int = 0
     wide_bytes: int = 0
 
 
-def asked(model: ModelProto) -> Asked:
-    """What `model`, loaded with or without its external data, asks of a plan."""
+def graph_products(model: ModelProto) -> GraphProducts:
+    """Count the products of `model`, which needs no external data."""
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     makers = {output: node for node in model.graph.node for output in node.output}
-    out = Asked()
+    out = GraphProducts()
     narrow = {}
     for node in model.graph.node:
         if node.op_type in PRODUCTS:
@@ -86,68 +83,70 @@ def asked(model: ModelProto) -> Asked:
     return out
 
 
-def found(report: str) -> list[Counter]:
+def plan_products(report: str) -> list[Counter]:
     """Products by format for each profile of a plan, from the inspector's JSON of TensorRT 10 or
     11; ArtifactError.
 
-    Attention counts where it is one kernel; otherwise its products are among the wide ones.
+    Attention in one kernel counts as attention; otherwise its products count as wide ones.
     """
     try:
         layers = json.loads(report)
         layers = layers["Layers"] if isinstance(layers, dict) else layers
     except (ValueError, KeyError):
         raise ArtifactError(
-            "TensorRT's inspector did not answer in a form that is known; the plan cannot be judged"
+            "TensorRT's inspector returned an unknown format; the plan cannot be judged"
         ) from None
     if not layers or not all(isinstance(layer, dict) for layer in layers):
         raise ArtifactError(
-            "TensorRT's inspector tells no more than names; the plan must be built with detailed "
+            "TensorRT's inspector returned names only; the plan must be built with detailed "
             "profiling"
         )
     counts: dict[int, Counter] = {}
     for layer in layers:
-        place = PROFILE.search(layer.get("Name", ""))
-        counts.setdefault(int(place[1]) if place else 0, Counter())[_format(layer)] += 1
+        profile = PROFILE.search(layer.get("Name", ""))
+        counts.setdefault(int(profile[1]) if profile else 0, Counter())[_format(layer)] += 1
     return [_products(counts[profile]) for profile in sorted(counts)]
 
 
-def check(graph: Asked, plan: list[Counter], name: str) -> None:
+def check(graph: GraphProducts, plan: list[Counter], name: str) -> None:
     """ArtifactError when narrow products of `graph` became wide in any profile of the plan."""
     for counts in plan:
         for narrow in (FP8, FP4):
             if graph.products[narrow] and not counts[narrow]:
                 raise ArtifactError(
-                    f"the plan of {name} has no {narrow.upper()} kernel, its graph has {graph.products[narrow]} "
-                    f"{narrow.upper()} layers: TensorRT made them wide; use the next wider lane on this machine"
+                    f"the plan of {name} has no {narrow.upper()} kernel, its graph has "
+                    f"{graph.products[narrow]} {narrow.upper()} layers: TensorRT made them wide; "
+                    "use the next wider lane on this machine"
                 )
         most = graph.products[WIDE] + max(graph.products[ATTENTION] - 2 * counts[ATTENTION], 0)
         if counts[WIDE] > most:
             raise ArtifactError(
-                f"the plan of {name} has {counts[WIDE]} wide matrix products, its graph {most}: TensorRT made narrow "
-                "layers wide; use the next wider lane on this machine"
+                f"the plan of {name} has {counts[WIDE]} wide matrix products, its graph {most}: "
+                "TensorRT made narrow layers wide; use the next wider lane on this machine"
             )
 
 
-def check_size(graph: Asked, weight_bytes: int, plan_bytes: int, name: str) -> None:
-    """ArtifactError when the plan is nearer to the size of wide weights than to that of its
-    graph's.
+def check_size(graph: GraphProducts, weight_bytes: int, plan_bytes: int, name: str) -> None:
+    """ArtifactError when the plan's size is nearer to that of wide weights than to that of the
+    graph's weights.
 
-    TensorRT's own count of `weight_bytes` may be 0, where it does not tell; `plan_bytes` is the
+    `weight_bytes` is TensorRT's count, 0 when it is unknown. `plan_bytes` is the size of the
     file."""
     most = (graph.bytes + graph.wide_bytes) / 2
     if graph.wide_bytes > graph.bytes and (weight_bytes > most or plan_bytes > most + CODE):
         size = max(weight_bytes, plan_bytes)
         raise ArtifactError(
-            f"the plan of {name} has {size / 1e6:.1f} MB, its graph's weights {graph.bytes / 1e6:.1f} "
-            "MB: narrow weights were stored wide; build fewer profiles, or use --force"
+            f"the plan of {name} has {size / 1e6:.1f} MB, its graph's weights "
+            f"{graph.bytes / 1e6:.1f} MB: narrow weights were stored wide; "
+            "build fewer profiles, or use --force"
         )
 
 
 def _source(
     name: str, weights: dict[str, TensorProto], makers: dict[str, NodeProto]
 ) -> list[TensorProto]:
-    """The weight that an input of a product comes from, through nodes that only unpack it; empty
-    for an activation."""
+    """The weight behind an input of a product, through nodes that only unpack it; empty for an
+    activation."""
     while name in makers and makers[name].op_type in CARRIERS:
         name = makers[name].input[0]
     return [weights[name]] if name in weights else []
@@ -161,15 +160,17 @@ def _bytes(tensor: TensorProto, bits: int) -> int:
 
 
 def _format(layer: dict[str, Any]) -> str | None:
-    """A product's format, None for another layer. The kernel's name decides, and what it is fed
-    where that names none: a wide kernel may unpack narrow weights, or write narrow numbers."""
+    """A product's format; None for other layers.
+
+    The kernel's name decides, because a wide kernel may unpack narrow weights or write narrow
+    outputs. Without a type in the name its inputs decide."""
     kernel = str(layer.get("TacticName", ""))
     kind = " ".join([str(layer.get("LayerType", "")), str(layer.get("ParameterType", "")), kernel])
     if FUSED.search(kind):
         return ATTENTION
     if not PRODUCT.search(kind):
         return None
-    fed = [
+    inputs = [
         value
         for entry in layer.get("Inputs", [])
         if isinstance(entry, dict)
@@ -179,21 +180,21 @@ def _format(layer: dict[str, Any]) -> str | None:
     weights = layer.get("Weights") or layer.get("weights") or {}
     return (
         _named(kernel)
-        or _named(" ".join(map(str, [*fed, weights.get("Type", "")])), any_place=True)
+        or _named(" ".join(map(str, [*inputs, weights.get("Type", "")])), any_place=True)
         or WIDE
     )
 
 
-def _named(words: str, any_place: bool = False) -> str | None:
-    """The format in a kernel's name, whose first type is its input's; with `any_place` a narrow one
+def _named(text: str, any_place: bool = False) -> str | None:
+    """The format in a kernel's name. Its first type is the input's; with `any_place` a narrow type
     counts anywhere.
 
-    Kernels for FP4 in blocks name E4M3 first, the type of their scales.
+    Kernels for FP4 in blocks name E4M3, the type of their scales, first.
     """
-    if FP4_WORDS.search(words):
+    if FP4_NAME.search(text):
         return FP4
-    narrow = FP8_WORDS.search(words)
-    wide = WIDE_WORDS.search(words)
+    narrow = FP8_NAME.search(text)
+    wide = WIDE_NAME.search(text)
     if narrow and (any_place or not wide or narrow.start() < wide.start()):
         return FP8
     return WIDE if wide else None

@@ -1,5 +1,5 @@
-"""A plan on trial: its output against ONNX Runtime's of the same graph, and its time against the
-wider lane's."""
+"""Checks of a plan: its outputs are compared with ONNX Runtime's, and its time with the wider
+lane's."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 
 from retouch.artifacts.manifest import ArtifactError
 
-# The least cosine of any output to that of the lowered graph on ONNX Runtime's CPU. Budgets to
-# start from: they were never tuned on hardware
+# Smallest allowed cosine of an output to that of the lowered graph on ONNX Runtime's CPU. These are
+# estimates and not yet tuned on hardware
 SIMILAR = {"bf16": 0.999, "fp8": 0.995, "fp4": 0.98}
-WARM = 3
-ROUNDS = 20  # runs before the clock starts, and runs of each lane, in turns
+WARM = 3  # runs before the measurement
+ROUNDS = 20  # measured runs of each lane, in turns
 
 Shape = tuple[int, ...]
 Tensors = Mapping[str, np.ndarray]
 
 
 class Timed(Protocol):
-    """What `compare` asks of an executor."""
+    """The calls of an executor that `compare` needs."""
 
     def run(self, inputs: Tensors) -> Tensors: ...
 
@@ -30,7 +30,7 @@ class Timed(Protocol):
 
 
 def example(shapes: Mapping[str, Shape], seed: int = 0) -> dict[str, np.ndarray]:
-    """Inputs of these shapes: positions are small whole numbers, times lie in (0, 1], all else is
+    """Random inputs of these shapes: positions are small integers, times lie in (0, 1], the rest is
     normal."""
     rng = np.random.default_rng(seed)
 
@@ -51,27 +51,27 @@ def similarity(
     precision: str,
     graph: str,
 ) -> dict[str, float]:
-    """The least cosine of each output over `trials`; ArtifactError when one is below the lane's
-    budget."""
+    """The smallest cosine of each output over `trials`; ArtifactError when one is below the lane's
+    limit."""
     least: dict[str, float] = {}
     for inputs in trials:
-        wanted = truth(inputs)
+        expected = truth(inputs)
         for name, values in plan(inputs).items():
-            least[name] = float(
-                np.minimum(least.get(name, 1.0), _cosine(values, wanted[name]))
-            )  # NaN where one is
+            cosine = _cosine(values, expected[name])
+            least[name] = float(np.minimum(least.get(name, 1.0), cosine))  # keeps a NaN
     for name, value in least.items():
-        if not value >= SIMILAR[precision]:  # a NaN is below every budget
+        if not value >= SIMILAR[precision]:  # also False for a NaN
             raise ArtifactError(
-                f"the plan of {graph} computes another {name} than its graph: cosine {value:.4f}, the {precision} lane "
-                f"allows {SIMILAR[precision]}; use the next wider lane on this machine"
+                f"the plan of {graph} computes another {name} than its graph: cosine {value:.4f}, "
+                f"the {precision} lane allows {SIMILAR[precision]}; "
+                "use the next wider lane on this machine"
             )
     return least
 
 
 def compare(lanes: Mapping[str, Timed], inputs: Tensors) -> dict[str, float]:
-    """Milliseconds of a run by lane: the median, measured in turns so that the GPU's moods meet all
-    lanes alike."""
+    """Median milliseconds of a run, by lane. The lanes run in turns, so that changes of the GPU's
+    clock affect all alike."""
     times: dict[str, list[float]] = {lane: [] for lane in lanes}
     for executor in lanes.values():
         for _ in range(WARM):

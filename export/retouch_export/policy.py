@@ -1,4 +1,4 @@
-"""Which tier a linear layer's weight has in which lane, by the name of its torch module."""
+"""The quantisation policy: the tier of a linear layer in each lane, by its module name."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from enum import Enum
 
 
 class Tier(str, Enum):
-    """The format of one weight, and of the activations that meet it."""
+    """The number format of a layer's weight and of its activations."""
 
     BF16 = "bf16"
     FP8 = "fp8"
     NVFP4 = "nvfp4"
 
 
-# the first rule that matches counts; what no rule names stays BF16: embedders, final layers, VAE,
+# the first matching rule counts; layers without a rule stay BF16: embedders, final layers, VAE,
 # parser, connector
 BLOCK = r"(?:^|\.)(single_)?transformer_blocks\.(\d+)\."
 MODULATION = (
     r"(^|\.)(double|single)_stream_modulation|transformer_blocks\.\d+\.norm\d*(_context)?\.linear$"
     r"|transformer_blocks\.\d+\.(img|txt)_mod\.1$"
 )
-# Qwen-Image: one E4M3 scale a tensor cannot hold its modulations and what its image stream's MLP
-# ends with, as SGLang's ablation for FP8 found; the blocks at both ends are BF16 in NVIDIA's recipe
-# for NVFP4
+# Qwen-Image: one E4M3 scale a tensor is too coarse for its modulations and the last layer of its
+# image MLP (SGLang's ablation for FP8); NVIDIA's recipe for NVFP4 has BF16 blocks at both ends
 QWEN_DELICATE = r"transformer_blocks\.\d+\.((img|txt)_mod\.1|img_mlp\.net\.2)$"
 QWEN_ENDS = 2
 RULES: dict[str, tuple[tuple[str, Tier], ...]] = {
@@ -42,21 +41,22 @@ def tier_of(module: str, precision: str) -> Tier:
 
 
 def tiers(modules: Iterable[str], precision: str, tail: int = 0) -> dict[str, Tier]:
-    """Of every linear layer of a network; its `tail` last blocks are FP8 where they would be NVFP4:
-    no block after them makes up for what they lose. In the lane fp4, Qwen-Image's blocks at the
-    ends are BF16 before that is counted."""
-    found = {module: tier_of(module, precision) for module in modules}
-    if precision == "fp4" and any(re.search(QWEN_DELICATE, module) for module in found):
-        blocks = {module: _place(module) for module in found if re.search(BLOCK, module)}
+    """The tiers of all linear layers of a network, by module.
+
+    The last `tail` NVFP4 blocks are FP8, because no later block compensates their error. In the
+    lane fp4, Qwen-Image's blocks at both ends are BF16 and do not count for `tail`."""
+    result = {module: tier_of(module, precision) for module in modules}
+    if precision == "fp4" and any(re.search(QWEN_DELICATE, module) for module in result):
+        blocks = {module: _place(module) for module in result if re.search(BLOCK, module)}
         order = sorted(set(blocks.values()))
         ends = {*order[:QWEN_ENDS], *order[-QWEN_ENDS:]}
-        found |= {module: Tier.BF16 for module, place in blocks.items() if place in ends}
-    blocks = {module: _place(module) for module, tier in found.items() if tier is Tier.NVFP4}
+        result |= {module: Tier.BF16 for module, place in blocks.items() if place in ends}
+    blocks = {module: _place(module) for module, tier in result.items() if tier is Tier.NVFP4}
     last = sorted(set(blocks.values()))[-tail:] if tail else []
-    return found | {module: Tier.FP8 for module, place in blocks.items() if place in last}
+    return result | {module: Tier.FP8 for module, place in blocks.items() if place in last}
 
 
 def _place(module: str) -> tuple[bool, int]:
-    """Of a block in its network: single-stream blocks come after the others."""
+    """The position of a module's block: single-stream blocks come after the others."""
     single, number = re.search(BLOCK, module).groups()
     return bool(single), int(number)

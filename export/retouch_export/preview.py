@@ -1,8 +1,7 @@
-"""The linear map from a clean token to the 4×4 pixels of its cell, for previews: fitted once, by
-least squares.
+"""The linear map from a clean token to the 4×4 preview pixels of its cell, fitted by least squares.
 
-A checkpoint that was made elsewhere brings none, so its own autoencoder is asked what smooth images
-of random colours look like as tokens."""
+For published checkpoints it is fitted on smooth random images and their tokens, which the
+checkpoint's own autoencoder computes."""
 
 from __future__ import annotations
 
@@ -16,15 +15,15 @@ from retouch.api.geometry import CELL
 from retouch.diffusion.preview import FILE, SIDE
 
 IMAGES = 48
-PIXELS = 128  # how many are drawn, and the side of one
-COARSEST = 2
-FINEST = 16  # colours along a side, between which an image is smooth
-RIDGE = 1e-2  # keeps directions that no image shows from being amplified
+PIXELS = 128  # side of an image
+COARSEST = 2  # smallest number of colours along a side
+FINEST = 16  # largest number
+RIDGE = 1e-2  # regularises directions that occur in no image
 
 
 def fit(tokens: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`weight` float32 [D, 48] and `bias` [48] that lead from tokens [N, D] to pixels [N, 48], both
-    for the same cells."""
+    """`weight` float32 [D, 48] and `bias` [48] of the map from tokens [N, D] to the pixels [N, 48]
+    of the same cells."""
     design = np.concatenate([tokens, np.ones((len(tokens), 1), np.float32)], 1).astype(np.float64)
     solution = np.linalg.solve(
         design.T @ design + RIDGE * np.eye(design.shape[1]), design.T @ pixels
@@ -43,7 +42,7 @@ def small(pixels: np.ndarray) -> np.ndarray:
 
 
 def smooth_images(count: int = IMAGES, seed: int = 0) -> Iterator[np.ndarray]:
-    """uint8 [PIXELS, PIXELS, 3], each a few random colours with smooth ways between them."""
+    """Images uint8 [PIXELS, PIXELS, 3] of random colours with smooth transitions."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         side = rng.integers(COARSEST, FINEST + 1)
@@ -52,8 +51,8 @@ def smooth_images(count: int = IMAGES, seed: int = 0) -> Iterator[np.ndarray]:
 
 
 def write(folder: Path, tokens_of: Callable[[np.ndarray], np.ndarray]) -> None:
-    """`preview.npz` in `folder`; `tokens_of` gives the clean tokens [N, D] of pixels float32 [3, H,
-    W] in −1..1."""
+    """Write `preview.npz` to `folder`. `tokens_of` computes the clean tokens [N, D] of pixels
+    float32 [3, H, W] in −1..1."""
     images = list(smooth_images())
     scaled = [
         image.transpose(2, 0, 1).astype(np.float32) / np.float32(127.5) - 1 for image in images

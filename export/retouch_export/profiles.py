@@ -1,9 +1,8 @@
-"""Which shapes a TensorRT plan is built for: a table of optimisation profiles.
+"""Optimisation profiles of TensorRT plans: the shapes that a plan is built for.
 
-A profile maps the names of a graph's dynamic axes to the smallest, favoured and largest number; the
-graph says which axis of which input has which name. The numbers are those of the inputs that the
-family itself makes for its smallest, its usual and its largest edits. The first profile is the one
-that lanes are compared by."""
+A profile maps the names of a graph's dynamic axes to the smallest, optimal and largest size. The
+sizes are those of the family's inputs for its smallest, usual and largest edits. Lanes are compared
+with the first profile."""
 
 from __future__ import annotations
 
@@ -19,15 +18,17 @@ Limits = tuple[int, int, int]
 Profile = dict[str, Limits]
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
-BATCHES = (1, 4)  # largest batches: a profile for one edit alone, and one for two to four
+BATCHES = (1, 4)  # largest batches: one profile for a single edit, and one for two to four
 
 
 def profiles(model: ModelProto, family: Family, batches: Sequence[int] = BATCHES) -> list[Profile]:
-    """Of a denoiser's graph: one for each of the family's spans of sizes and each group of batches.
-    ValueError when an axis is not one of the family's inputs."""
+    """The profiles of a denoiser's graph, for all of the family's ranges of sizes and all groups of
+    batches.
+
+    ValueError when the family makes no input with an axis of the graph."""
     lows = [1] + [batch + 1 for batch in batches[:-1]]
     spans = [
-        dict(zip(axes[0], zip(*(each.values() for each in axes))))
+        dict(zip(axes[0], zip(*(sizes.values() for sizes in axes))))
         for axes in (
             [_axes(model, _inputs(model, family, span, which)) for which in range(3)]
             for span in family.size_ranges
@@ -39,64 +40,68 @@ def profiles(model: ModelProto, family: Family, batches: Sequence[int] = BATCHES
 
 
 def shapes(model: ModelProto, profile: Profile) -> dict[str, Shapes]:
-    """The smallest, favoured and largest shape of each input; ValueError when an axis has no
-    limits."""
+    """The smallest, optimal and largest shape of each input; ValueError when the profile lacks an
+    axis."""
     return {
-        given.name: tuple(
+        graph_input.name: tuple(
             tuple(
-                _size(axis, profile, which, given.name) for axis in given.type.tensor_type.shape.dim
+                _size(axis, profile, which, graph_input.name)
+                for axis in graph_input.type.tensor_type.shape.dim
             )
             for which in range(3)
         )
-        for given in model.graph.input
+        for graph_input in model.graph.input
     }
 
 
 def _inputs(
     model: ModelProto, family: Family, span: tuple[Size, Size, Size], which: int
 ) -> dict[str, tuple[int, ...]]:
-    """Shapes of what the graph takes for the smallest (0), the usual (1) or the largest (2) edit of
+    """Shapes of the graph's inputs for the smallest (0), the usual (1) or the largest (2) edit of
     a span."""
-    size = span[which]
-    words = family.text_tokens[which]
-    latents, told = family.shapes(size, words)
+    latents, conditioning_shapes = family.shapes(span[which], family.text_tokens[which])
     source = np.zeros(latents, np.float32)
-    said = {name: np.zeros(shape, np.float32) for name, shape in told.items()}
-    more = (source,) * (family.max_references if which == 2 else 0)
+    conditioning = {
+        name: np.zeros(shape, np.float32) for name, shape in conditioning_shapes.items()
+    }
+    extra = (source,) * (family.max_references if which == 2 else 0)
     tokens = family.pack(source)
     cells = np.arange(1 if family.supports_regions and which == 0 else len(tokens))
-    wanted = DenoiseRequest(source, said, np.ones(len(tokens), bool), seed=0, extra_references=more)
-    reference = family.reference_inputs(source, *more) if family.caches_reference else {}
-    if reference.keys() == {given.name for given in model.graph.input}:
-        given = reference
+    request = DenoiseRequest(
+        source, conditioning, np.ones(len(tokens), bool), seed=0, extra_references=extra
+    )
+    reference = family.reference_inputs(source, *extra) if family.caches_reference else {}
+    if reference.keys() == {graph_input.name for graph_input in model.graph.input}:
+        inputs = reference
     else:
-        given = family.constant_inputs(wanted, said, cells) | family.step_inputs(
-            wanted, tokens[cells], np.float32(1)
+        inputs = family.constant_inputs(request, conditioning, cells) | family.step_inputs(
+            request, tokens[cells], np.float32(1)
         )
-    kept = (
-        (1, 0, *reference["tokens"].shape[1:2]) if reference else ()
-    )  # of keys and values the third axis are tokens
-    return dict.fromkeys(("k", "v"), kept) | {name: array.shape for name, array in given.items()}
+    # the third axis of keys and values are the reference's tokens
+    cached = (1, 0, *reference["tokens"].shape[1:2]) if reference else ()
+    return dict.fromkeys(("k", "v"), cached) | {name: array.shape for name, array in inputs.items()}
 
 
-def _axes(model: ModelProto, given: dict[str, tuple[int, ...]]) -> dict[str, int]:
-    """The graph's dynamic axes but the batch by name, in their numbers in inputs of these shapes;
+def _axes(model: ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
+    """Sizes of the graph's dynamic axes, without the batch, for inputs of these shapes;
     ValueError."""
-    found: dict[str, int] = {}
-    for each in model.graph.input:
-        for place, axis in enumerate(each.type.tensor_type.shape.dim):
+    sizes: dict[str, int] = {}
+    for graph_input in model.graph.input:
+        name = graph_input.name
+        for place, axis in enumerate(graph_input.type.tensor_type.shape.dim):
             if axis.HasField("dim_value") or axis.dim_param == "batch":
                 continue
-            if place >= len(given.get(each.name, ())):
+            if place >= len(input_shapes.get(name, ())):
                 raise ValueError(
-                    f"the family makes no {each.name} with an axis {axis.dim_param or 'without a name'!r}"
+                    f"the family makes no {name} with an axis "
+                    f"{axis.dim_param or 'without a name'!r}"
                 )
-            number = given[each.name][place]
-            if found.setdefault(axis.dim_param, number) != number:
+            size = input_shapes[name][place]
+            if sizes.setdefault(axis.dim_param, size) != size:
                 raise ValueError(
-                    f"the inputs do not agree on the axis {axis.dim_param!r}: {each.name} has {number}"
+                    f"the inputs do not agree on the axis {axis.dim_param!r}: {name} has {size}"
                 )
-    return found
+    return sizes
 
 
 def _size(axis, profile: Profile, which: int, name: str) -> int:
@@ -104,7 +109,7 @@ def _size(axis, profile: Profile, which: int, name: str) -> int:
         return axis.dim_value
     if axis.dim_param not in profile:
         raise ValueError(
-            f"the input {name} has a dynamic axis {axis.dim_param or 'without a name'!r}; the table of "
-            f"profiles knows {', '.join(profile)}"
+            f"the input {name} has a dynamic axis {axis.dim_param or 'without a name'!r}; "
+            f"the table of profiles knows {', '.join(profile)}"
         )
     return profile[axis.dim_param][which]

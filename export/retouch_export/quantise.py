@@ -1,10 +1,10 @@
-"""A typed graph's linear layers in FP8 and NVFP4: what TensorRT fuses into narrow kernels, and ONNX
-Runtime runs lowered.
+"""Quantisation of a typed graph's linear layers to FP8 and NVFP4, in nodes that TensorRT fuses into
+narrow kernels. ONNX Runtime runs the graph lowered.
 
-FP8: QuantizeLinear and DequantizeLinear around the activation, the weight as E4M3. NVFP4: the
-activation through `trt::TRT_FP4DynamicQuantize`, the weight as E2M1 with E4M3 block scales. The
-graph's own type (bfloat16) stays what it was everywhere else. Nothing is computed here: packed
-weights are made one by one when the graph is written."""
+FP8: QuantizeLinear and DequantizeLinear around the activation, and an E4M3 weight. NVFP4:
+`trt::TRT_FP4DynamicQuantize` for the activation, and an E2M1 weight with E4M3 block scales. The
+rest of the graph keeps its type (bfloat16). Weights are packed one at a time when the graph is
+written."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from retouch_export.ranges import Range
 from retouch_export.recipe import Recipe
 
 OPSET = 23
-IR = 11  # the first in which DequantizeLinear takes E2M1
+IR = 11  # the first version in which DequantizeLinear supports E2M1
 NARROW = {ir.DataType.FLOAT4E2M1: Tier.NVFP4, ir.DataType.FLOAT8E4M3FN: Tier.FP8}
 
 
 def quantise(model: ir.Model, precision: str, ranges: dict[str, Range], recipe: Recipe) -> None:
-    """Make `model` the lane `precision`.
+    """Change `model` to the lane `precision`.
 
-    `ranges` describes the activation that enters each narrow layer, by the layer's module, as
-    `retouch_export.calibrate` finds it; ValueError when one is missing or a layer's size does not
-    suit its tier. `recipe` is for the lane fp4."""
+    `ranges` are those of the input of each narrow layer, by module, as `retouch_export.calibrate`
+    measures them. `recipe` is for the lane fp4. ValueError when a range is missing, or a layer's
+    size does not fit its tier."""
     writer = _Writer(model.graph, ranges, recipe)
     layers = list(linears(model))
     tier_of = tiers((linear.module for linear in layers), precision, recipe.tail)
@@ -47,8 +47,8 @@ def quantise(model: ir.Model, precision: str, ranges: dict[str, Range], recipe: 
 
 
 def bytes_by_tier(model: ir.Model) -> dict[str, int]:
-    """Bytes of the weights as they are shipped; NVFP4's block scales count as nvfp4. No weight is
-    read."""
+    """Bytes of the exported weights by tier, without reading them. NVFP4's block scales count as
+    nvfp4."""
     total: Counter = Counter()
     for name, value in model.graph.initializers.items():
         tensor = value.const_value
@@ -60,8 +60,8 @@ def bytes_by_tier(model: ir.Model) -> dict[str, int]:
 
 @dataclass
 class _Writer:
-    """Puts nodes before the layers that need them; an activation that several layers share is
-    quantised once a tier."""
+    """Inserts nodes before the layers that need them. An activation that several layers share is
+    quantised once for each tier."""
 
     graph: ir.Graph
     ranges: dict[str, Range]
@@ -69,7 +69,7 @@ class _Writer:
     done: dict[tuple[ir.Value, Tier], ir.Value] = field(default_factory=dict)
 
     def narrow(self, linear: Linear, tier: Tier) -> None:
-        """Make the layer's two inputs narrow and wide again."""
+        """Quantise and dequantise the layer's two inputs."""
         if linear.module not in self.ranges:
             raise ValueError(
                 f"the calibration has no range for {linear.module}; calibrate this checkpoint again"
@@ -82,13 +82,15 @@ class _Writer:
         else:
             if linear.columns % BLOCK:
                 raise ValueError(
-                    f"{linear.module} sums over {linear.columns} numbers, which NVFP4 cannot hold: its blocks "
-                    f"have {BLOCK}; give it another tier in export/retouch_export/policy.py"
+                    f"{linear.module} sums over {linear.columns} numbers, which NVFP4 cannot hold: "
+                    f"its blocks have {BLOCK}; "
+                    "give it another tier in export/retouch_export/policy.py"
                 )
             if self.recipe.rounding.needs_products and not self.ranges[linear.module].products:
                 raise ValueError(
-                    f"the calibration has the range of {linear.module} alone, and {self.recipe.rounding.value} "
-                    "needs its products; calibrate again or take another rounding"
+                    f"the calibration has the range of {linear.module} alone, and "
+                    f"{self.recipe.rounding.value} needs its products; "
+                    "calibrate again or take another rounding"
                 )
             if key not in self.done:
                 self.done[key] = self._nvfp4_activation(linear)
@@ -137,8 +139,8 @@ class _Writer:
         return self._nvfp4_widened(linear, *outputs, scale, f"{name}/fp4")
 
     def _fp8_weight(self, linear: Linear) -> ir.Value:
-        """E4M3 in the order that the product reads, so that nothing lies between DequantizeLinear
-        and it."""
+        """An E4M3 weight in the product's own layout, so that DequantizeLinear comes directly
+        before it."""
         wide = linear.activation.dtype
         packed = PackedWeight(linear, self.ranges[linear.module], self.recipe)
         inputs = [self._constant(packed.fp8()), self._constant(packed.scale(Tier.FP8, wide))]
@@ -159,8 +161,8 @@ class _Writer:
     def _nvfp4_widened(
         self, linear: Linear, values: ir.Value, steps: ir.Value, scale: ir.Value, name: str
     ) -> ir.Value:
-        """NVFP4 is dequantised to float32; a bfloat16 graph goes on in bfloat16, which holds these
-        numbers exactly."""
+        """Dequantise NVFP4 to float32, and cast it to bfloat16 in a bfloat16 graph, which holds
+        these numbers exactly."""
         steps = self._node(
             linear, "DequantizeLinear", [steps, scale], f"{name}/steps", ir.DataType.FLOAT
         )

@@ -1,4 +1,4 @@
-"""A linear layer's weight in a narrow format, as tensors that are computed when they are
+"""A linear layer's weight in a narrow format, as tensors that are computed when the graph is
 written."""
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from retouch_export.ranges import Range
 from retouch_export.recipe import Recipe, Rounding
 from retouch_export.weights import release
 
-CHUNK = 1 << 22  # numbers that are converted at a time: temporary arrays are several times as large
+CHUNK = 1 << 22  # numbers that are converted at a time; temporary arrays are several times as large
 
 
 @dataclass(frozen=True)
 class PackedWeight:
-    """Of one layer; tensors are named after its weight: NAME/fp8, NAME/fp4, NAME/steps8 and
-    NAME/scale.
+    """The packed weight of one layer. Its tensors are named after it: NAME/fp8, NAME/fp4,
+    NAME/steps8 and NAME/scale.
 
-    `range` is of the activation that meets the weight.
+    `range` is that of the layer's input.
     """
 
     linear: Linear
@@ -38,7 +38,7 @@ class PackedWeight:
         return self.linear.weight.name
 
     def scale(self, tier: Tier, dtype: ir.DataType) -> ir.TensorProtocol:
-        """A scalar."""
+        """The scale of the tensor, a scalar."""
         return ir.LazyTensor(
             lambda: scalar(f"{self.name}/scale", _scale(self.linear, tier), dtype),
             dtype,
@@ -47,7 +47,7 @@ class PackedWeight:
         )
 
     def fp8(self) -> ir.TensorProtocol:
-        """E4M3, [in, out] for a MatMul and [out, in] for a Gemm."""
+        """E4M3 values, [in, out] for a MatMul and [out, in] for a Gemm."""
         rows, columns = self.linear.weight.shape
         turned = self.linear.turn is not None
 
@@ -62,7 +62,7 @@ class PackedWeight:
         return ir.LazyTensor(make, ir.DataType.FLOAT8E4M3FN, shape, name=f"{self.name}/fp8")
 
     def nvfp4(self) -> tuple[ir.TensorProtocol, ir.TensorProtocol]:
-        """E2M1 [out, in] and its E4M3 block scales [out, in/16]."""
+        """E2M1 values [out, in] and E4M3 block scales [out, in/16]."""
         rows, columns = self.linear.weight.shape
         return (
             ir.LazyTensor(
@@ -98,7 +98,7 @@ def _nvfp4(packed: PackedWeight) -> tuple[np.ndarray, np.ndarray]:
 def _rounding(
     packed: PackedWeight, scale: np.float32
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """What makes values and block scales of some rows of the weight."""
+    """The function from rows of the weight to their values and block scales."""
     rounding = packed.recipe.rounding
     inputs = packed.range.products
     if rounding is Rounding.FEEDBACK:
@@ -116,7 +116,7 @@ def _scale(linear: Linear, tier: Tier) -> np.float32:
 
 
 def _chunks(linear: Linear) -> Iterator[tuple[slice, np.ndarray]]:
-    """The weight's rows, some at a time, as float32."""
+    """Slices of the weight's rows and their float32 numbers."""
     height = max(1, CHUNK // linear.columns)
     for top in range(0, linear.weight.shape[0], height):
         part = slice(top, top + height)

@@ -1,7 +1,7 @@
-"""What a calibration says of the activations that enter a lane's narrow layers.
+"""The result of a calibration: ranges of the activations that enter a lane's narrow layers.
 
-Ranges are kept as JSON: {graph: {module: largest absolute value}}. Products are many times larger,
-and are not kept: from a file of ranges alone, FP4 weights are rounded without them
+The file is JSON: {graph: {module: largest absolute value}}. Products are many times larger and are
+not stored. With a file of ranges alone, FP4 weights are rounded without them
 (`retouch_export.recipe`)."""
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pathlib import Path
 
 from retouch_export.gptq import Products
 
-FILE = "calibration.json"  # beside a narrow lane's graphs
+FILE = "calibration.json"  # in a narrow lane's folder
 
 
 @dataclass(frozen=True, eq=False)
 class Range:
-    """Of one layer's input: its `largest` absolute value, and its channels' `products` as
-    `retouch_export.gptq` makes them."""
+    """The range of one layer's input: its `largest` absolute value, and the `products` of its
+    channels (`retouch_export.gptq`)."""
 
     largest: float
     products: Products = ()
@@ -28,12 +28,12 @@ Ranges = dict[str, dict[str, Range]]  # by graph and module
 
 
 def read(path: Path) -> Ranges:
-    """Ranges that `write` wrote; ValueError."""
+    """Read the ranges of a file that `write` has written; ValueError."""
     try:
-        found = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text())
         return {
             str(graph): {str(module): Range(float(largest)) for module, largest in ranges.items()}
-            for graph, ranges in found.items()
+            for graph, ranges in content.items()
         }
     except (ValueError, AttributeError, TypeError):
         raise ValueError(
@@ -46,12 +46,12 @@ def write(ranges: Ranges, path: Path) -> None:
 
 
 def alike(one: Path, other: Path) -> bool:
-    """Whether two files say the same; ValueError."""
+    """Whether two files hold the same ranges; ValueError."""
     return _largest(read(one)) == _largest(read(other))
 
 
 def _largest(ranges: Ranges) -> dict[str, dict[str, float]]:
     return {
-        graph: {module: found.largest for module, found in modules.items()}
+        graph: {module: range.largest for module, range in modules.items()}
         for graph, modules in ranges.items()
     }

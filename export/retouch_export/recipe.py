@@ -1,5 +1,4 @@
-"""How the FP4 lane is made from the checkpoint's weights. What each choice brings and costs, `make
-ablation` shows."""
+"""How the FP4 lane is made from the checkpoint's weights. `make ablation` measures the choices."""
 
 from __future__ import annotations
 
@@ -10,28 +9,28 @@ from retouch_export.ranges import Ranges
 
 
 class Rounding(str, Enum):
-    """How block scales and numbers of an NVFP4 weight are chosen."""
+    """How block scales and values of an NVFP4 weight are chosen."""
 
     NEAREST = "nearest"  # the scale that holds the block's largest number
     SEARCH = "search"  # of several scales, the one with the smallest squared error of the weight
-    WEIGHTED = "weighted"  # the same, every input channel's error counting by its mean square
-    FEEDBACK = "feedback"  # and columns make up for the errors of those before them
+    WEIGHTED = "weighted"  # the same, with errors weighted by the mean square of the input channel
+    FEEDBACK = "feedback"  # the same, and columns compensate the errors of earlier ones
 
     @property
     def needs_products(self) -> bool:
-        """Of the layer's input, beside its range."""
+        """Whether it needs the products of the layer's input, not only its range."""
         return self in (Rounding.WEIGHTED, Rounding.FEEDBACK)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`tail` is the number of last blocks that stay FP8."""
+    """The choices for an FP4 lane. The last `tail` blocks stay FP8."""
 
     rounding: Rounding = Rounding.FEEDBACK
     tail: int = 1
 
 
 def recipe_for(ranges: Ranges) -> Recipe:
-    """The best that a calibration allows: a file holds ranges alone."""
-    known = [bool(found.products) for modules in ranges.values() for found in modules.values()]
+    """The best recipe for a calibration. One from a file has ranges only."""
+    known = [bool(range.products) for modules in ranges.values() for range in modules.values()]
     return Recipe() if known and all(known) else Recipe(Rounding.SEARCH)

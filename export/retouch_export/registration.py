@@ -1,9 +1,7 @@
-"""How Triton comes to know a lane with an adapter: the files of the plain lane's model, under the
-lane's own name.
+"""Registration of an adapter's lane with Triton, by copies of the plain lane's files.
 
-A plain lane's config.pbtxt is written by hand and committed. An adapter's lane is the same model
-with other graphs: its configs are the plain lane's with the name in them changed, and its code is a
-link to the plain lane's."""
+A plain lane's config.pbtxt is committed. An adapter's lane is the same model with other graphs: its
+configs are those of the plain lane under its own name, and its code is a link."""
 
 from __future__ import annotations
 
@@ -18,15 +16,14 @@ CODE = "model.py"
 
 
 def register(repository: Path, stage: Stage, lane: str) -> None:
-    """Make what Triton needs beside the artifacts of an adapter's lane; nothing where the
-    repository has no such files of the plain lane either, or for a plain lane."""
+    """Write the files that Triton needs for an adapter's lane, other than its artifacts.
+
+    Nothing is written for a plain lane, or if the repository lacks the plain lane's files."""
     plain, own = (stage.folder(repository, name).parent for name in (precision_of(lane), lane))
     if not is_adapted(lane) or not (plain / "config.pbtxt").is_file():
         return
-    for config in [
-        *plain.glob("configs/*.pbtxt"),
-        plain / "config.pbtxt",
-    ]:  # the one without which it is none comes last
+    # config.pbtxt comes last, because it makes the folder a model
+    for config in [*plain.glob("configs/*.pbtxt"), plain / "config.pbtxt"]:
         copy = own / config.relative_to(plain)
         make_like_parent(copy.parent)
         copy.unlink(missing_ok=True)

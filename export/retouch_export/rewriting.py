@@ -1,7 +1,7 @@
-"""onnxscript's default rewrite rules, each tried only on the nodes that its pattern can end in.
+"""onnxscript's default rewrite rules, tried only on nodes that can match.
 
-By itself onnxscript tries all of them on every node, and one lists the whole graph each time: a
-quadratic time.
+onnxscript tries all rules on every node, and one of them lists the whole graph each time, which
+takes quadratic time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from onnxscript.rewriter import pattern
 
 
 def rewrite(model: ir.Model) -> None:
-    """Apply the rules, with the result that `onnxscript.rewriter.rewrite` has."""
+    """Apply the rules, with the same result as `onnxscript.rewriter.rewrite`."""
     rewriter.rewrite(model, _rules())
 
 
@@ -26,16 +26,16 @@ def _rules() -> tuple[pattern.RewriteRule, ...]:
 
 
 def _quick(rule: pattern.RewriteRule) -> pattern.RewriteRule:
-    """The rule, or where its pattern names an operation a copy that looks at nodes of that
-    alone."""
+    """A copy of the rule that only looks at nodes of its pattern's operation; the rule itself if
+    the pattern names none."""
     operation = rule._matcher.pattern.output_nodes[0].op_identifier()
     if operation is None:
         return rule
     quick = copy.copy(rule)
 
     def try_rewrite(model: ir.Model, graph: ir.Graph, node: ir.Node, **options: Any) -> Any:
-        suits = node.op_type == operation[1]
-        return rule.try_rewrite(model, graph, node, **options) if suits else None
+        matches = node.op_type == operation[1]
+        return rule.try_rewrite(model, graph, node, **options) if matches else None
 
     quick.try_rewrite = try_rewrite
     return quick

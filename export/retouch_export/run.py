@@ -1,4 +1,4 @@
-"""An export's steps one after the other, with a bar that says which."""
+"""The steps of an export, with a progress bar."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from retouch_export.silence import quiet
 
 
 def run(work: Work, settings: Settings) -> None:
-    """Do the work; whatever a step raises ends it, and the steps before stay."""
+    """Do the work. The error of a step ends it; the artifacts of earlier steps are kept."""
     console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
@@ -42,16 +42,16 @@ def run(work: Work, settings: Settings) -> None:
             work.checkpoint,
             work.sha256,
             work.repository,
-            lambda words: progress.update(bar, description=words),
+            lambda message: progress.update(bar, description=message),
             settings.weightless,
         )
-        for done in _steps(work, exporter, settings):
+        for message in _steps(work, exporter, settings):
             progress.update(bar, advance=1)
-            print(done, flush=True)
+            print(message, flush=True)
 
 
 def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
-    """What was done, after each step."""
+    """Run the steps; yields a message after each."""
     for stage in work.stages:
         with quiet():
             exporter.whole(stage)
@@ -68,28 +68,30 @@ def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
         else:
             ranges = ranges or _ranges(work, exporter, settings.calibration)
             sizes = exporter.narrow(work.denoiser, lane, ranges)
-        yield f"exported {work.denoiser.name}_{exporter.lane(lane)}: {_told(sizes)}"
+        yield f"exported {work.denoiser.name}_{exporter.lane(lane)}: {_sizes_text(sizes)}"
     for lane in work.plans:
         sizes = exporter.plans(work.denoiser, lane, settings.force, settings.strip)
-        yield f"built the plans of {work.denoiser.name}_{exporter.lane(lane)}: {_told(sizes)}"
+        yield f"built the plans of {work.denoiser.name}_{exporter.lane(lane)}: {_sizes_text(sizes)}"
 
 
 def _ranges(work: Work, exporter: Exporter, calibration: Path | None) -> Ranges:
-    """From the file, or over the checkpoint's pairs; a graph without weights has no activations to
-    measure."""
+    """Ranges of the file, or measured on the checkpoint's calibration pairs. A weightless export
+    needs none."""
     if exporter.weightless:
         return {}
     if calibration:
         return read(calibration)
     pairs = calibrate.pairs(work.checkpoint.folder)
-    said = (
-        exporter.say(f"calibrating: pair {index + 1} of {len(pairs)}") or pair
-        for index, pair in enumerate(pairs)
-    )
-    return calibrate.calibrate(work.repository, said, lane=exporter.lane("bf16"))
+
+    def reported() -> Iterator[calibrate.CalibrationPair]:
+        for number, pair in enumerate(pairs, start=1):
+            exporter.say(f"calibrating: pair {number} of {len(pairs)}")
+            yield pair
+
+    return calibrate.calibrate(work.repository, reported(), lane=exporter.lane("bf16"))
 
 
-def _told(sizes: dict[str, int]) -> str:
-    """Bytes by tier, or by graph, and in all."""
+def _sizes_text(sizes: dict[str, int]) -> str:
+    """Megabytes by tier or graph, and their sum."""
     parts = ", ".join(f"{tier} {size / 1e6:,.2f} MB" for tier, size in sorted(sizes.items()))
     return f"{parts}; {sum(sizes.values()) / 1e6:,.2f} MB in all"

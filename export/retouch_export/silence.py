@@ -1,5 +1,5 @@
-"""Hush what torch, diffusers and transformers say while they load and export; failures still
-raise."""
+"""Suppression of the warnings and progress bars of torch, diffusers and transformers. Errors are
+still raised."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import transformers.utils.logging
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
+    """Suppress warnings and progress bars within a `with` block."""
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     previous = logging.root.manager.disable

@@ -1,5 +1,4 @@
-"""How large the networks of a checkpoint are, and the transformer in each lane: by shapes, without
-reading a weight."""
+"""Sizes of a checkpoint's networks, and of the transformer in each lane, from shapes alone."""
 
 from __future__ import annotations
 
@@ -14,17 +13,16 @@ from retouch_export.policy import Tier, tiers
 from retouch_export.recipe import Recipe
 from retouch_export.safetensors_index import Stored
 
-EMBEDDINGS = (
-    "shared.weight",
-    "encoder.embed_tokens.weight",
-)  # T5's, of which a checkpoint may hold either
+# two names of T5's embedding, of which a checkpoint may have either
+EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight")
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Network:
-    """`parameters` are numbers, `dtypes` how many of each type are stored; without weights they are
-    counted by the config, and `dtypes` is empty."""
+    """Counts of a network's parameters: in all, and by stored type.
+
+    Without weights they are counted by the config, and `dtypes` is empty."""
 
     name: str
     kind: str
@@ -33,8 +31,8 @@ class Network:
 
 
 def measured(checkpoint: Checkpoint, name: str) -> tuple[Network, Shapes]:
-    """A component and the shapes of its parameters; CheckpointError when there are neither weights
-    nor a config."""
+    """A component and the shapes of its parameters; CheckpointError without both weights and
+    config."""
     library, kind = checkpoint.components.get(name, ("diffusers", ""))
     folder = checkpoint.file(name)
     dtypes = Counter()
@@ -45,7 +43,7 @@ def measured(checkpoint: Checkpoint, name: str) -> tuple[Network, Shapes]:
             dtypes[tensor.kind] += tensor.count
         kind = kind or str(checkpoint.json(f"{name}/config.json").get("_class_name", ""))
     else:
-        from retouch_export.meta_init import outline  # loads torch
+        from retouch_export.meta_init import outline  # imports torch
 
         config = checkpoint.json(f"{name}/config.json")
         kind = kind or str(config.get("_class_name", ""))
@@ -54,8 +52,8 @@ def measured(checkpoint: Checkpoint, name: str) -> tuple[Network, Shapes]:
 
 
 def parameters(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
-    """Without buffers of whole numbers, and with an embedding once that is stored under both of its
-    names."""
+    """The parameters among stored tensors: no integer buffers, and an embedding with two names only
+    once."""
     return {
         name: tensor
         for name, tensor in tensors.items()
@@ -64,11 +62,11 @@ def parameters(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
 
 
 def lane_bytes(shapes: Shapes, precision: str) -> dict[str, int]:
-    """Bytes of a transformer's weights by tier: 2 a number in BF16, 1 in FP8, and in NVFP4 a half
-    and a byte for every 16 along a row. The tier of a linear layer is that of its module in
-    `export/retouch_export/policy.py`, the same as at export.
+    """Bytes of a transformer's weights by tier, with the policy of an export
+    (`export/retouch_export/policy.py`).
 
-    A tensor's own scale, one number, is not counted.
+    A number takes 2 bytes in BF16, 1 in FP8, and ½ in NVFP4, plus a byte for every 16 along a row.
+    The scale of a tensor, one number, is not counted.
     """
     linear = {
         name.removesuffix(".weight"): shape

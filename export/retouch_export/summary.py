@@ -1,5 +1,5 @@
-"""What a checkpoint is, how large it becomes, where it fits and what it lacks: all that can be told
-before an export."""
+"""Summary of a checkpoint before its export: networks, sizes of lanes, GPUs that they fit on, and
+missing files."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ QUERIES = "meta_queries/config.json"
 
 @dataclass(frozen=True)
 class Fit:
-    """How many edits of side × side pixels a step of `lane` can have: with all networks on the
-    `gpu`, and with the transformer `alone` there. None where the GPU has no kernels of the lane."""
+    """The largest batch of edits of side × side pixels in a step of `lane` on a GPU: with all
+    networks on it (`whole`), or only the transformer (`alone`). None if the GPU has no kernels for
+    the lane."""
 
     gpu: str
     gigabytes: int
@@ -36,9 +37,11 @@ class Fit:
 
 @dataclass(frozen=True)
 class Summary:
-    """`lanes` are the transformer's bytes by lane and tier, `steps` and `guidance` the defaults (0:
-    none), `twice` whether a step runs the transformer twice for it; `missing` and `optional` are
-    sentences: what an export needs, and what only some lanes need."""
+    """What is known of a checkpoint.
+
+    `lanes` are the transformer's bytes by lane and tier. `steps` and `guidance` are the defaults
+    (0: none). `twice` says whether guidance runs the transformer twice a step. `missing` and
+    `optional` are sentences about what an export needs, and what only some lanes need."""
 
     pipeline: str
     family: str
@@ -51,28 +54,31 @@ class Summary:
     missing: list[str]
     optional: list[str]
 
-    def words(self) -> dict[str, Any]:
-        """As JSON, under stable names."""
+    def to_json(self) -> dict[str, Any]:
+        """All fields for JSON, under stable names."""
         return asdict(self)
 
 
 def summary(folder: Path, hashed: bool = False, variant: str | None = None) -> Summary:
-    """CheckpointError when the folder is no checkpoint of a supported class. With `hashed` the
-    files are read through and compared with the hashes that the folder carries."""
+    """The summary of a checkpoint's folder; CheckpointError when its class is not supported.
+
+    With `hashed` the files are compared with the hashes in the folder, if there are any."""
     checkpoint = Checkpoint(folder, variant)
     pipeline = _pipeline(checkpoint)
     missing = list(_missing(checkpoint, hashed))
-    found: dict[str, tuple[Network, Shapes]] = {}
+    measures: dict[str, tuple[Network, Shapes]] = {}
     for name in networks(checkpoint):
         if not (checkpoint.folder / name / "config.json").is_file():
-            continue  # told as missing
+            continue  # reported as missing
         try:
-            found[name] = measured(checkpoint, name)
+            measures[name] = measured(checkpoint, name)
         except CheckpointError as failure:
             missing += [] if str(failure) in missing else [str(failure)]
-    shapes = found[TRANSFORMER][1] if TRANSFORMER in found else {}
+    shapes = measures[TRANSFORMER][1] if TRANSFORMER in measures else {}
     lanes = {lane: lane_bytes(shapes, lane) for lane in LANES} if shapes else {}
-    others = sum(network.parameters for name, (network, _) in found.items() if name != TRANSFORMER)
+    others = sum(
+        network.parameters for name, (network, _) in measures.items() if name != TRANSFORMER
+    )
     steps = pipeline.steps or int(checkpoint.config.get("default_steps", 0))
     return Summary(
         checkpoint.config["_class_name"],
@@ -80,7 +86,7 @@ def summary(folder: Path, hashed: bool = False, variant: str | None = None) -> S
         steps,
         pipeline.guidance,
         pipeline.runs_twice,
-        [network for network, _ in found.values()],
+        [network for network, _ in measures.values()],
         lanes,
         list(_fits(checkpoint, pipeline, lanes, others)) if lanes else [],
         missing,
@@ -89,7 +95,7 @@ def summary(folder: Path, hashed: bool = False, variant: str | None = None) -> S
 
 
 def _pipeline(checkpoint: Checkpoint) -> Pipeline:
-    """What is known by its class and, of our own, by what the checkpoint itself says."""
+    """The pipeline of the checkpoint's class, with the checkpoint's own settings."""
     pipeline = checkpoint.pipeline
     if sizes := checkpoint.config.get("sizes"):
         pipeline = replace(pipeline, sides=(round(max(map(math.prod, sizes)) ** 0.5),))
@@ -108,7 +114,7 @@ def _fits(
         vae = checkpoint.json("vae/config.json") if (checkpoint.folder / "vae").is_dir() else {}
         sizes = Sizes.of(checkpoint.json(f"{TRANSFORMER}/config.json"), vae)
     except (CheckpointError, ValueError):
-        return  # told as missing
+        return  # reported as missing
     for gpu in GPUS:
         for lane, weights in lanes.items():
             for side in pipeline.sides:
@@ -122,10 +128,10 @@ def _fits(
                 )
 
 
-def _batches(asked: Demand, gigabytes: int, able: bool) -> tuple[int | None, int | None]:
+def _batches(asked: Demand, gigabytes: int, is_supported: bool) -> tuple[int | None, int | None]:
     return (
         (asked.batch(gigabytes, whole=True), asked.batch(gigabytes, whole=False))
-        if able
+        if is_supported
         else (None, None)
     )
 
@@ -136,12 +142,15 @@ def _missing(checkpoint: Checkpoint, hashed: bool) -> Iterator[str]:
         name for name in checkpoint.pipeline.components if name not in checkpoint.components
     ]
     if unlisted:
-        yield f"model_index.json lists no {', '.join(unlisted)}, which a {checkpoint.config['_class_name']} has"
+        yield (
+            f"model_index.json lists no {', '.join(unlisted)}, "
+            f"which a {checkpoint.config['_class_name']} has"
+        )
 
 
 def _optional(checkpoint: Checkpoint) -> Iterator[str]:
     if not (checkpoint.folder / PAIRS).is_file():
         yield (
-            f"{PAIRS}: fp8 and fp4 need images and sentences to measure activations with (`retouch calibrate-data` makes "
-            "them of photos), or a --calibration file"
+            f"{PAIRS}: fp8 and fp4 need images and sentences to measure activations with "
+            "(`retouch calibrate-data` makes them of photos), or a --calibration file"
         )

@@ -1,8 +1,8 @@
-"""The files of a model repository that no export makes: config.pbtxt, configs/*.pbtxt and
-1/model.py of every model.
+"""Committed files of a model repository: config.pbtxt, configs/*.pbtxt and 1/model.py of every
+model.
 
-A checkout has them in model_repository/, where they are edited and served. The wheel has a copy
-beside this module, from which every other repository gets them."""
+In a checkout they are in model_repository/, where they are edited and served. The wheel has a copy
+in this package, which is installed into other repositories."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ CODE = "model.py"
 
 
 def install(repository: Path, templates: Path = TEMPLATES) -> Iterator[str]:
-    """Write the templates that `repository` lacks, and newer code. Without templates, as in a
-    checkout, nothing is written.
+    """Write missing templates and newer code to `repository`. In a checkout, which has no
+    templates, nothing is written.
 
-    A config that differs from its template may be the user's own: it stays, and the sentence
-    yielded says so.
-    """
+    A config that differs from its template may be the user's: it is kept, and a sentence about it
+    is yielded."""
     for source in sorted(path for path in templates.rglob("*") if path.is_file()):
         target = repository / source.relative_to(templates)
         make_like_parent(target.parent)

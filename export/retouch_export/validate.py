@@ -1,4 +1,4 @@
-"""What is wrong with a checkpoint's files, found before any long work: one sentence a fault."""
+"""Checks of a checkpoint's files before any long work. A fault is one sentence."""
 
 from __future__ import annotations
 
@@ -12,15 +12,10 @@ from retouch_export.safetensors_index import Stored
 from retouch_export.weight_files import variants
 
 TRANSFORMER = "transformer"
-UNFINISHED = (
-    ".incomplete",
-    ".part",
-    ".aria2",
-    ".crdownload",
-)  # what downloads are called before they end
-# a component whose name begins so is no network, and has one of these
+UNFINISHED = (".incomplete", ".part", ".aria2", ".crdownload")  # suffixes of unfinished downloads
 TOKENIZER = ("tokenizer.json", "vocab.json", "spiece.model", "tekken.json")
-PARAMETERS = ".weight", ".bias"  # how names of numbers end that an export takes
+PARAMETERS = ".weight", ".bias"  # suffixes of exported parameters
+# components with such a prefix are no networks, and have at least one of these files
 SETTINGS = {
     "scheduler": ("scheduler_config.json",),
     "tokenizer": TOKENIZER,
@@ -33,19 +28,27 @@ SETTINGS = {
 def faults(
     checkpoint: Checkpoint, weights: bool = True, whole: bool = True, hashed: bool = True
 ) -> Iterator[str]:
-    """Sentences. Without `weights` only settings are looked at, without `whole` a component that
-    has no folder is no fault, and without `hashed` files are not read through."""
+    """Sentences about faults.
+
+    Without `weights` only settings are checked. Without `whole` a component may lack its folder.
+    Without `hashed` files are not compared with their hashes."""
     folder = checkpoint.folder
     for path in sorted(folder.rglob("*")):
         if path.suffix in UNFINISHED:
-            yield f"{path.relative_to(folder).as_posix()} is a download that has not ended; run the download again"
+            yield (
+                f"{path.relative_to(folder).as_posix()} is a download that has not ended; "
+                "run the download again"
+            )
     for name in checkpoint.components:
         if whole or (folder / name).is_dir():
             yield from _of_component(checkpoint, name, weights)
     if checkpoint.variant and not any(
         checkpoint.variant in variants(folder / name) for name in checkpoint.components
     ):
-        yield f"no component of the checkpoint has the variant {checkpoint.variant}; leave out --variant"
+        yield (
+            f"no component of the checkpoint has the variant {checkpoint.variant}; "
+            "leave out --variant"
+        )
     if hashed:
         yield from _of_hashes(folder, weights)
 
@@ -57,8 +60,7 @@ def check(checkpoint: Checkpoint, weights: bool = True, whole: bool = True) -> N
 
 
 def networks(checkpoint: Checkpoint) -> list[str]:
-    """The names of the components that have weights, and of a transformer that is there without
-    being listed."""
+    """Names of the components with weights, including a transformer that is not listed."""
     listed = [name for name in checkpoint.components if _settings(name) is None]
     unlisted = (
         [TRANSFORMER]
@@ -70,20 +72,24 @@ def networks(checkpoint: Checkpoint) -> list[str]:
 
 def _of_component(checkpoint: Checkpoint, name: str, weights: bool) -> Iterator[str]:
     folder = checkpoint.folder / name
-    wanted = _settings(name)
+    settings = _settings(name)
     if not folder.is_dir():
-        yield f"the checkpoint lacks the folder {name}, which model_index.json lists; download it again"
-    elif wanted and not any((folder / each).is_file() for each in wanted):
-        yield f"the checkpoint lacks {' or '.join(f'{name}/{each}' for each in wanted)}; download it again"
-    elif wanted:
-        for each in sorted(folder.glob("*.json")):
-            yield from _said(lambda: checkpoint.json(f"{name}/{each.name}"))
+        yield (
+            f"the checkpoint lacks the folder {name}, which model_index.json lists; "
+            "download it again"
+        )
+    elif settings and not any((folder / file).is_file() for file in settings):
+        files = " or ".join(f"{name}/{file}" for file in settings)
+        yield f"the checkpoint lacks {files}; download it again"
+    elif settings:
+        for path in sorted(folder.glob("*.json")):
+            yield from _failure(lambda: checkpoint.json(f"{name}/{path.name}"))
     elif not (folder / "config.json").is_file():
         yield f"the checkpoint lacks {name}/config.json; download it again"
     else:
-        yield from _said(lambda: checkpoint.json(f"{name}/config.json"))
+        yield from _failure(lambda: checkpoint.json(f"{name}/config.json"))
         if weights:
-            yield from _said(lambda: _readable(checkpoint.stored(name)))
+            yield from _failure(lambda: _readable(checkpoint.stored(name)))
 
 
 def _of_hashes(folder: Path, weights: bool) -> Iterator[str]:
@@ -101,10 +107,10 @@ def _settings(name: str) -> tuple[str, ...] | None:
     return next((files for kind, files in SETTINGS.items() if name.startswith(kind)), None)
 
 
-def _said(look: Callable[[], object]) -> Iterator[str]:
-    """What `look` refuses with."""
+def _failure(check: Callable[[], object]) -> Iterator[str]:
+    """The message of `check`'s CheckpointError, if it raises one."""
     try:
-        look()
+        check()
     except CheckpointError as failure:
         yield str(failure)
 
@@ -112,4 +118,4 @@ def _said(look: Callable[[], object]) -> Iterator[str]:
 def _readable(tensors: dict[str, Stored]) -> None:
     for name, tensor in tensors.items():
         if not tensor.is_count or name.endswith(PARAMETERS):
-            tensor.dtype  # refuses what cannot be read
+            tensor.dtype  # CheckpointError for a type that cannot be read

@@ -1,5 +1,4 @@
-"""Which of a component's files hold its weights: one file or shards, of the plain kind or of a
-variant as `fp16`."""
+"""The weight files of a component: one file or shards, plain or of a variant such as `fp16`."""
 
 from __future__ import annotations
 
@@ -9,16 +8,15 @@ from pathlib import Path
 
 from retouch_export.checkpoint_files import CheckpointError, read_json
 
-STEMS = (
-    "diffusion_pytorch_model",
-    "model",
-)  # of weight files, as diffusers and transformers call them
+STEMS = ("diffusion_pytorch_model", "model")  # of weight files in diffusers and transformers
 SUFFIX = ".safetensors"
 # model.fp16.safetensors, model.safetensors.index.fp16.json, model.fp16.safetensors.index.json and
 # shards of either order
 VARIANT = re.compile(
-    r"(?:diffusion_pytorch_model|model)(?:\.(?P<before>\w+)(?:-\d+-of-\d+)?|-\d+-of-\d+\.(?P<after>\w+))\.safetensors"
-    r"(?:\.index\.json)?|(?:diffusion_pytorch_model|model)\.safetensors\.index\.(?P<index>\w+)\.json"
+    r"(?:diffusion_pytorch_model|model)"
+    r"(?:\.(?P<before>\w+)(?:-\d+-of-\d+)?|-\d+-of-\d+\.(?P<after>\w+))"
+    r"\.safetensors(?:\.index\.json)?"
+    r"|(?:diffusion_pytorch_model|model)\.safetensors\.index\.(?P<index>\w+)\.json"
 )
 SHARD = re.compile(r"(?:diffusion_pytorch_model|model)(?:\.\w+)?-\d+-of-\d+(?:\.\w+)?\.safetensors")
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
@@ -26,8 +24,8 @@ PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """`files` hold the weights. With an `index` they are its shards, and `places` maps each
-    tensor's name to one."""
+    """The files with the weights. With an `index` they are shards, and `places` maps a tensor's
+    name to its shard."""
 
     files: list[Path]
     index: Path | None = None
@@ -35,9 +33,8 @@ class WeightFiles:
 
 
 def weight_files(folder: Path, variant: str | None = None) -> WeightFiles:
-    """The weights of a component's folder. With a `variant` those of that variant, or the plain
-    ones of a component that has none; CheckpointError with what is to be done when neither is
-    there."""
+    """The weights in a component's folder: those of the `variant` if there are any, else the plain
+    ones. CheckpointError with the remedy when there are none."""
     folder = Path(folder)
     chosen = (variant and _chosen(folder, variant)) or _chosen(folder, None)
     if chosen is None:
@@ -46,7 +43,7 @@ def weight_files(folder: Path, variant: str | None = None) -> WeightFiles:
 
 
 def variants(folder: Path) -> list[str]:
-    """The variants that a component's folder has weights of."""
+    """The variants of the weights in a component's folder."""
     matches = (VARIANT.fullmatch(path.name) for path in Path(folder).glob("*"))
     return sorted(
         {match["before"] or match["after"] or match["index"] for match in matches if match}
@@ -54,8 +51,8 @@ def variants(folder: Path) -> list[str]:
 
 
 def _chosen(folder: Path, variant: str | None) -> WeightFiles | None:
-    """An index wins over a single file, unless a shard of it is missing: then the file replaced the
-    shards."""
+    """Prefer an index to a single file, unless one of its shards is missing: then the file has
+    replaced the shards."""
     for stem in STEMS:
         single = folder / (f"{stem}.{variant}{SUFFIX}" if variant else f"{stem}{SUFFIX}")
         index = next((path for path in _indexes(folder, stem, variant) if path.is_file()), None)
@@ -76,7 +73,7 @@ def _indexes(folder: Path, stem: str, variant: str | None) -> list[Path]:
 
 
 def _is_stale(index: Path) -> bool:
-    """Whether the index was left over: a shard that it names is missing."""
+    """Whether a shard that the index names is missing."""
     return any(not (index.parent / shard).is_file() for shard in set(_places(index).values()))
 
 
@@ -87,14 +84,14 @@ def _sharded(index: Path) -> WeightFiles:
     lacking = [shard for shard in shards if not (folder / shard).is_file()]
     if lacking:
         raise CheckpointError(
-            f"the checkpoint lacks {folder.name}/{lacking[0]}, which {index.name} names ({len(lacking)} of {len(shards)} "
-            "shards are missing); download it again"
+            f"the checkpoint lacks {folder.name}/{lacking[0]}, which {index.name} names "
+            f"({len(lacking)} of {len(shards)} shards are missing); download it again"
         )
     return WeightFiles([folder / shard for shard in shards], index, places)
 
 
 def _places(index: Path) -> dict[str, str]:
-    """The file of each tensor by its name; CheckpointError."""
+    """The shard of each tensor, by tensor name; CheckpointError."""
     name = f"{index.parent.name}/{index.name}"
     places = read_json(index, name).get("weight_map")
     if not isinstance(places, dict) or not all(
@@ -105,7 +102,7 @@ def _places(index: Path) -> dict[str, str]:
 
 
 def _lacking(folder: Path, variant: str | None) -> str:
-    """What is wrong with a folder that has no weights that can be read, and what to do."""
+    """Why a folder has no weights that can be read, and the remedy."""
     names = sorted(path.name for path in folder.glob("*") if path.is_file())
     others = variants(folder)
     if others:
@@ -113,12 +110,16 @@ def _lacking(folder: Path, variant: str | None) -> str:
         return f"{folder.name} has {asked}; give --variant {' or --variant '.join(others)}"
     lacks = f"the checkpoint lacks {' or '.join(f'{folder.name}/{stem}{SUFFIX}' for stem in STEMS)}"
     if any(SHARD.fullmatch(name) for name in names):
-        return f"{lacks}, and {folder.name} has shards without the index that names them; download the index too"
+        return (
+            f"{lacks}, and {folder.name} has shards without the index that names them; "
+            "download the index too"
+        )
     pickled = next((name for name in names if name.endswith(PICKLED)), None)
     if pickled:
         return (
-            f"{lacks}, and {pickled} cannot be read in its place, for a pickle may run code; download the safetensors "
-            "files, or save the pipeline again with safe_serialization=True"
+            f"{lacks}, and {pickled} cannot be read in its place, for a pickle may run code; "
+            "download the safetensors files, "
+            "or save the pipeline again with safe_serialization=True"
         )
     other = next((name for name in names if name.endswith((SUFFIX, ".gguf"))), None)
     return (

@@ -1,9 +1,8 @@
-"""The numbers of a graph's parameters, read from a checkpoint when they are needed, one tensor at a
-time.
+"""The weights of a graph, which are read from the checkpoint one tensor at a time when they are
+needed.
 
-In a graph that computes in bfloat16 they are bfloat16. In one that computes in float32 those that
-the checkpoint stores as bfloat16 stay so and are widened where they are used; all others are
-float32."""
+A graph that computes in bfloat16 has bfloat16 weights. A graph that computes in float32 keeps
+weights that are stored as bfloat16 and widens them at their use; its other weights are float32."""
 
 from __future__ import annotations
 
@@ -18,12 +17,12 @@ from retouch_export.safetensors_index import Stored, TensorSource
 
 HALF = ir.DataType.BFLOAT16
 WIDE = ir.DataType.FLOAT
-STORED = "/stored"  # after the name of a parameter that is widened
+STORED = "/stored"  # suffix for a parameter that is widened
 
 
 def tensor_of(source: TensorSource, name: str, dtype: ir.DataType = HALF) -> ir.TensorProtocol:
-    """As `dtype`, memory-mapped where it is bfloat16 and stored so; CheckpointError when its type
-    cannot be read."""
+    """A tensor of `dtype` from `source`; bfloat16 that is stored so is memory-mapped.
+    CheckpointError when its type cannot be read."""
     if dtype == HALF and is_half(source):
         return ir.ExternalTensor(
             source.file.name,
@@ -48,20 +47,20 @@ def is_half(source: TensorSource) -> bool:
 
 @dataclass(frozen=True)
 class StoredWeights:
-    """Of a checkpoint, for the parameters whose names begin with one of `prefixes`, by name."""
+    """Weights of a checkpoint by name, for parameters whose names begin with one of `prefixes`."""
 
     prefixes: Sequence[str]
     tensors: Mapping[str, TensorSource]
 
     def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """CheckpointError when one of these parameters is missing, of another shape or of a type
-        that is not read."""
+        """CheckpointError when a parameter is missing, or has another shape or an unsupported
+        type."""
         for name, shape in shapes.items():
             if name.startswith(tuple(self.prefixes)):
                 source_of(name, shape, self.tensors)
 
     def attach(self, model: ir.Model) -> None:
-        """Give every parameter of `model` its numbers; CheckpointError."""
+        """Attach the weights to the parameters of `model`; CheckpointError."""
         for name, value in _parameters(model, self.prefixes):
             source = source_of(name, tuple(value.shape), self.tensors)
             if value.dtype == WIDE and is_half(source):
@@ -72,16 +71,16 @@ class StoredWeights:
 
 @dataclass(frozen=True)
 class NoWeights:
-    """Zeros for every parameter, as of a checkpoint in bfloat16, made only if somebody reads them:
-    a graph's shape and size need no weights."""
+    """Zeros for all parameters, as of a checkpoint in bfloat16. They are made when they are read: a
+    graph's shape and size need no weights."""
 
     prefixes: Sequence[str]
 
     def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Any will do."""
+        """Accept all shapes."""
 
     def attach(self, model: ir.Model) -> None:
-        """Zeros, widened where the graph computes in float32."""
+        """Attach zeros, which are widened in a graph that computes in float32."""
         for name, value in _parameters(model, self.prefixes):
             shape = tuple(value.shape)
             tensor = ir.LazyTensor(
@@ -100,18 +99,18 @@ class NoWeights:
 def source_of(
     name: str, shape: tuple[int, ...], tensors: Mapping[str, TensorSource]
 ) -> TensorSource:
-    """What the checkpoint has for a parameter of that shape; CheckpointError when that cannot be
-    read or is another."""
+    """The checkpoint's source of a parameter; CheckpointError when it is missing, cannot be read,
+    or has another shape."""
     if name not in tensors:
         raise CheckpointError(
-            f"the checkpoint lacks {_theirs(name)}; its config.json describes another network"
+            f"the checkpoint lacks {_bare(name)}; its config.json describes another network"
         )
     source = tensors[name]
     if isinstance(source, Stored):
-        source.dtype  # refuses now what could not be read later
+        source.dtype  # CheckpointError now, not when it is read
     if source.shape != shape:
         raise CheckpointError(
-            f"{_theirs(name)} has shape {list(source.shape)} in the checkpoint and "
+            f"{_bare(name)} has shape {list(source.shape)} in the checkpoint and "
             f"{list(shape)} by its config.json"
         )
     return source
@@ -125,13 +124,13 @@ def _parameters(model: ir.Model, prefixes: Sequence[str]) -> list[tuple[str, ir.
     ]
 
 
-def _theirs(name: str) -> str:
-    """A parameter's name without that of our wrapper's attribute."""
+def _bare(name: str) -> str:
+    """A parameter's name without the prefix of the export's wrapper module."""
     return name.partition(".")[2]
 
 
 def _widen(graph: ir.Graph, value: ir.Value, tensor: ir.TensorProtocol) -> None:
-    """Put `tensor` and its widening in the place of an initializer."""
+    """Replace an initializer by `tensor` and a cast to float32."""
     half = ir.Value(
         name=tensor.name, type=ir.TensorType(HALF), shape=tensor.shape, const_value=tensor
     )
@@ -146,7 +145,7 @@ def _widen(graph: ir.Graph, value: ir.Value, tensor: ir.TensorProtocol) -> None:
 
 
 def release(tensor: ir.TensorProtocol) -> None:
-    """Let go of the pages that a memory-mapped tensor has read; they count as memory in use. It may
-    be read again."""
+    """Release the pages of a memory-mapped tensor, which count as used memory. It may be read
+    again."""
     if isinstance(tensor, ir.ExternalTensor):
         tensor.release()

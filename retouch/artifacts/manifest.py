@@ -1,4 +1,4 @@
-"""What lies beside every exported artifact: where it came from, and the SHA-256 of each file."""
+"""The manifest of exported artifacts: their origin, and the SHA-256 of every file."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ FLOAT32 = "float32"
 
 
 class ArtifactError(RuntimeError):
-    """An artifact that must not be used: one sentence that says which and why."""
+    """An artifact that must not be used. The message says in one sentence which and why."""
 
 
 @dataclass
 class Manifest:
-    """Where artifacts come from.
+    """The origin and content of a folder of artifacts.
 
-    `checkpoint_sha256` is of the source checkpoint, `precision` the lane and `arithmetic` the
-    number formats of its graphs, FLOAT32 for those that need no lowering; `files` maps a file's
-    name to its SHA-256, `weights` a tier to the bytes of its weights; `settings` is for the stage;
-    `plans` maps a graph to what `retouch.artifacts.tensorrt_plan.PlanInfo` says of its TensorRT
-    plan. `versions` are of the tools, and `sources` digests of our modules, that made the files."""
+    `checkpoint_sha256` is that of the source checkpoint. `precision` is the lane. `arithmetic` is
+    the number formats of its graphs, FLOAT32 for graphs that need no lowering. `files` maps a file
+    name to its SHA-256, and `weights` a number format to the bytes of its weights. `settings` are
+    the stage's. `plans` maps a graph to the fields of its `tensorrt_plan.PlanInfo`. `versions` are
+    those of the tools, and `sources` digests of the modules, that made the files."""
 
     family: str
     checkpoint_sha256: str
@@ -42,7 +42,7 @@ class Manifest:
 
 
 def read(folder: Path) -> Manifest:
-    """The manifest of a folder; ArtifactError when there is none or it cannot be understood."""
+    """The manifest of a folder; ArtifactError when it is missing or damaged."""
     path = Path(folder) / NAME
     if not path.is_file():
         raise ArtifactError(f"{_place(folder)} has no {NAME}; run the export first")
@@ -55,8 +55,7 @@ def read(folder: Path) -> Manifest:
 
 
 def verify(folder: Path, *files: str) -> Manifest:
-    """The manifest, after its `files` (all when none is named) were found unchanged;
-    ArtifactError."""
+    """The manifest, after checking that `files` (default: all) are unchanged; ArtifactError."""
     manifest = read(folder)
     for name in files or manifest.files:
         expected = manifest.files.get(name)
@@ -71,18 +70,19 @@ def verify(folder: Path, *files: str) -> Manifest:
             )
         if sha256(path) != expected:
             raise ArtifactError(
-                f"{name} of {_place(folder)} is not the file its {NAME} describes (cut short, changed or of "
-                "another export); run the export again"
+                f"{name} of {_place(folder)} is not the file its {NAME} describes (cut short, "
+                "changed or of another export); run the export again"
             )
     return manifest
 
 
 def publish(staging: Path, folder: Path, manifest: Manifest) -> None:
-    """Move every file of `staging`, a folder on the same disk, into `folder` and describe them.
+    """Move all files of `staging`, a folder on the same disk, into `folder` and add them to
+    `manifest`.
 
-    Files that `manifest` describes already stay beside them, all others of an earlier manifest go.
-    The old manifest goes first and the new one comes last, so an interrupted export leaves no
-    manifest rather than one that describes half of the files."""
+    Files that `manifest` lists already are kept. Other files of an earlier manifest are removed.
+    The old manifest is removed first and the new one written last, so an interrupted export leaves
+    no manifest."""
     before = _listed(folder)
     moved = [path.name for path in sorted(staging.iterdir())]
     manifest.files |= {name: sha256(staging / name) for name in moved}
@@ -97,8 +97,7 @@ def publish(staging: Path, folder: Path, manifest: Manifest) -> None:
 
 
 def _readable_as(model: Path, *paths: Path) -> None:
-    """Whoever may read the model's folder may read what is exported into it, whatever the umask of
-    the export."""
+    """Give the paths the read and write modes of the model's folder, whatever the umask."""
     mode = model.stat().st_mode
     for path in paths:
         with contextlib.suppress(OSError):  # another user's folder stays as it is
@@ -106,8 +105,8 @@ def _readable_as(model: Path, *paths: Path) -> None:
 
 
 def _listed(folder: Path) -> set[str]:
-    """The files of a manifest that may be missing or damaged, as far as they are names in the
-    folder itself."""
+    """Names of the files in the folder's manifest; empty when it is missing or damaged. Paths to
+    other folders are ignored."""
     try:
         return {name for name in read(folder).files if Path(name).name == name}
     except ArtifactError:
@@ -123,5 +122,5 @@ def sha256(path: Path) -> str:
 
 
 def _place(folder: Path) -> str:
-    """A folder in words: `vl_parser/1`; nobody outside needs the path before it."""
+    """The last two parts of a folder's path, such as `vl_parser/1`."""
     return "/".join(Path(folder).parts[-2:])

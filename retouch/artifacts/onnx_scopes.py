@@ -1,5 +1,4 @@
-"""Which torch module a node of an exported graph comes from, and what its parameters are called
-there."""
+"""The torch module from which a node of an exported graph comes."""
 
 from __future__ import annotations
 
@@ -7,12 +6,13 @@ import ast
 
 import onnx_ir as ir
 
-SCOPES = "pkg.torch.onnx.name_scopes"  # where exports name modules
-ROOT = "model."  # our wrappers' own attribute, before every parameter and module of the network
+SCOPES = "pkg.torch.onnx.name_scopes"  # metadata with the names of modules
+ROOT = "model."  # the network's attribute in the export's wrapper modules
 
 
 def module_of(node: ir.Node) -> str:
-    """The last but one of the node's scopes, before the operation's own; "" for what lies in no
-    module."""
+    """The name of the module; empty for a node outside of modules.
+
+    The last scope of a node is its operation, and the one before it is its module."""
     scopes = [scope for scope in ast.literal_eval(node.metadata_props.get(SCOPES, "[]")) if scope]
     return scopes[-2].removeprefix(ROOT) if len(scopes) > 1 else ""

@@ -1,4 +1,4 @@
-"""A TensorRT plan in words: where it was built, for which shapes, and what was found in it."""
+"""Description of a TensorRT plan in the manifest: its machine, its shapes, and its layers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ class Machine:
 
 @dataclass
 class PlanInfo:
-    """What the manifest says of a plan.
+    """A plan's entry in the manifest.
 
-    `profiles` maps, for each optimisation profile, an input to its smallest, favoured and largest
-    shape. `bytes` are the plan file's, `weight_bytes` the engine's weights as TensorRT counts them.
-    `layers` counts matrix products by format, and attention in one kernel. `similarity` is the
-    least cosine to ONNX Runtime's output, by output; `milliseconds` the median of a run, by lane,
-    where lanes were compared. The weights of a `stripped` plan come from the graph's ONNX file."""
+    `profiles` maps an input to its smallest, optimal and largest shape, for each optimisation
+    profile. `bytes` are those of the plan file, `weight_bytes` those of the engine's weights as
+    TensorRT counts them. `layers` counts matrix products by number format, and fused attention.
+    `similarity` is the smallest cosine to ONNX Runtime's output, by output. `milliseconds` is the
+    median of a run by lane, if lanes were compared. The weights of a `stripped` plan come from the
+    graph's ONNX file."""
 
     gpu: str
     capability: tuple[int, int]
@@ -48,24 +49,25 @@ class PlanInfo:
 
     @classmethod
     def of(cls, manifest: Manifest, graph: str) -> PlanInfo:
-        """The plan of `graph`; ArtifactError when the manifest tells of none."""
+        """The plan of `graph`; ArtifactError when the manifest has none."""
         try:
             return cls(**manifest.plans[graph])
         except KeyError:
             raise ArtifactError(
-                f"the {manifest.precision} lane has no TensorRT plan of {graph}; {rebuild(manifest.precision)}"
+                f"the {manifest.precision} lane has no TensorRT plan of {graph}; "
+                f"{rebuild(manifest.precision)}"
             ) from None
         except TypeError:
             raise ArtifactError(
-                f"the manifest's words on the plan of {graph} are damaged; {rebuild(manifest.precision)}"
+                f"the manifest's entry of the plan of {graph} is damaged; "
+                f"{rebuild(manifest.precision)}"
             ) from None
 
     def check(self, machine: Machine, graph: str) -> None:
         """ArtifactError unless the plan can run on `machine`.
 
-        A plan loads in the very version of TensorRT that built it, patches included, unless it was
-        built to be compatible, which costs the narrow kernels; and it holds kernels for one compute
-        capability."""
+        A plan only loads in the version of TensorRT that built it, patches included: plans of
+        compatible builds lack the narrow kernels. It holds kernels for one compute capability."""
         built = Machine(self.gpu, tuple(self.capability), self.tensorrt)
         if built.tensorrt != machine.tensorrt:
             raise ArtifactError(
@@ -78,8 +80,8 @@ class PlanInfo:
                 f"{described(machine)}; {rebuild(self.precision)}"
             )
 
-    def words(self) -> dict[str, Any]:
-        """What `of` reads again, as it stands in the manifest."""
+    def to_manifest(self) -> dict[str, Any]:
+        """The manifest entry that `of` reads."""
         return asdict(self)
 
 
@@ -89,7 +91,8 @@ def described(machine: Machine) -> str:
 
 
 def rebuild(lane: str) -> str:
-    """What to do when a plan is of no use here."""
+    """How to build a plan that can run on this machine."""
     adapter = lane.removeprefix(precision_of(lane))[1:]
-    options = f"{precision_of(lane)}{f' --lora ADAPTER --lora-name {adapter}' if adapter else ''} --tensorrt"
+    lora = f" --lora ADAPTER --lora-name {adapter}" if adapter else ""
+    options = f"{precision_of(lane)}{lora} --tensorrt"
     return f"build it here with: retouch export CHECKPOINT --precision {options}"

@@ -1,5 +1,5 @@
-"""The Python client: `Retouch(url).edit(image, "make the red circle blue")` yields previews and the
-result; `AsyncRetouch` does the same for asyncio."""
+"""The Python client. `Retouch(url).edit(image, "make the red circle blue")` yields previews and the
+result; `AsyncRetouch` does so for asyncio."""
 
 from retouch.client.aio import AsyncRetouch
 from retouch.client.codec import answer_of, inputs_of

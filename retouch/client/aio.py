@@ -14,16 +14,17 @@ from retouch.client.base import Client
 from retouch.client.errors import in_queue
 from retouch.client.files import edit_request_beside
 from retouch.client.retry import Attempts
+from retouch.client.transport import AsyncTransport
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from retouch.client.shared_memory import Regions
 
-class AsyncRetouch(Client):
-    """As `Retouch`, with which it shares its arguments, errors and rules; any number of edits may
-    run at once."""
 
-    _kind = "Asynchronous"
+class AsyncRetouch(Client[AsyncTransport]):
+    """`Retouch` for asyncio, with the same arguments and errors. Any number of edits may run at
+    once."""
 
     async def __aenter__(self) -> AsyncRetouch:
         return self
@@ -32,7 +33,8 @@ class AsyncRetouch(Client):
         await self.close()
 
     async def close(self) -> None:
-        await self._over.close()
+        """Close the connection and release shared memory."""
+        await self._transport.close()
 
     async def edit(
         self, image: ImageInput, instruction: str, **options: Unpack[EditOptions]
@@ -44,9 +46,9 @@ class AsyncRetouch(Client):
         while True:
             try:
                 async with contextlib.aclosing(
-                    self._over.answers(request, attempts.patience)
-                ) as answers:
-                    async for answer in answers:
+                    self._transport.edit(request, attempts.timeout)
+                ) as stream:
+                    async for answer in stream:
                         attempts.answered = True
                         yield answer
                 return
@@ -63,10 +65,19 @@ class AsyncRetouch(Client):
         return answer
 
     async def lanes(self) -> tuple[str, ...]:
-        """The lanes that are loaded, by name, the widest first; RequestError when no server
-        answers."""
-        return await self._over.lanes()
+        """Names of the loaded lanes, the widest first; RequestError when no server answers."""
+        return await self._transport.lanes()
 
     async def ready(self) -> bool:
-        """Whether edits would be taken."""
-        return await self._over.ready()
+        """Whether the server takes edits."""
+        return await self._transport.ready()
+
+    def _http_transport(self) -> AsyncTransport:
+        from retouch.client.http_aio import AsyncHttpTransport
+
+        return AsyncHttpTransport(self.url, self.model)
+
+    def _grpc_transport(self, regions: Regions | None) -> AsyncTransport:
+        from retouch.client.grpc_aio import AsyncGrpcTransport
+
+        return AsyncGrpcTransport(self.url, self.model, regions)

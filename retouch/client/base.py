@@ -1,24 +1,32 @@
-"""What both clients are made of."""
+"""The options of both clients, and the choice of their transport."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from retouch.api.errors import RequestError
 from retouch.client.errors import host_port
 from retouch.client.retry import Retries
+from retouch.client.transport import AsyncTransport, Transport
+
+if TYPE_CHECKING:
+    from retouch.client.shared_memory import Regions
+
+AnyTransport = TypeVar("AnyTransport", Transport, AsyncTransport)
 
 
-class Client:
-    """A server at `url` (host:port), over gRPC or, with `http`, over HTTP's generate_stream, and
-    its door `model`.
+class Client(Generic[AnyTransport]):
+    """A client of the endpoint `model` of the server at `url` (host:port).
 
-    `timeout` is how many seconds an edit may take with all its attempts, None without end;
-    `retries` says when an edit that the server could not take is sent again. With `shared_memory`
-    images do not travel in the messages, but lie in /dev/shm for a server on the same machine (gRPC
-    alone); a client that uses it wants to be closed, for the server keeps what it was shown until
-    then. That needs the `secret` of the server's start; without one it is read from its file, where
-    this user may. RequestError when the address is none, or the options do not fit each other."""
+    It speaks gRPC, or with `http` HTTP's generate_stream. `timeout` limits an edit with all its
+    attempts, in seconds; None is no limit. `retries` says when an edit is sent again after the
+    server could not take it.
 
-    _kind: str  # of a protocol's classes: Blocking or Asynchronous
+    `shared_memory` (gRPC only) puts images into /dev/shm for a server on the same machine. Close
+    such a client: the server keeps its regions until then. It needs the `secret` of the server's
+    start; without one the client reads the secret's file, if this user may.
+
+    RequestError when `url` is no address or two options exclude one another."""
 
     def __init__(
         self,
@@ -36,18 +44,26 @@ class Client:
         self.model = model
         self.timeout = timeout
         self.retries = retries
-        if http:  # a protocol's packages are loaded where it is wanted
-            if shared_memory:
-                raise RequestError(
-                    "shared memory goes with gRPC; leave out http=True or shared_memory=True"
-                )
-            from retouch.client import http as protocol
-
-            self._over = getattr(protocol, self._kind)(url, model)
-        else:
-            from retouch.client import grpc as protocol
-            from retouch.client.shared_memory import Regions
-
-            self._over = getattr(protocol, self._kind)(
-                url, model, Regions(url, secret) if shared_memory else None
+        if http and shared_memory:
+            raise RequestError(
+                "shared memory goes with gRPC; leave out http=True or shared_memory=True"
             )
+        self._transport = (
+            self._http_transport()
+            if http
+            else self._grpc_transport(_regions(url, secret) if shared_memory else None)
+        )
+
+    # each imports the packages of its protocol only when it is called
+
+    def _http_transport(self) -> AnyTransport:
+        raise NotImplementedError
+
+    def _grpc_transport(self, regions: Regions | None) -> AnyTransport:
+        raise NotImplementedError
+
+
+def _regions(url: str, secret: str | None) -> Regions:
+    from retouch.client.shared_memory import Regions
+
+    return Regions(url, secret)

@@ -1,4 +1,4 @@
-"""gRPC connections to a server: what both kinds of client have in common."""
+"""gRPC connections to a server, for both kinds of client."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ from retouch.api.errors import RequestError
 from retouch.client.errors import host_port
 from retouch.launcher.secret import is_loopback
 
-LARGEST = 2**31 - 1  # bytes of a message, as tritonclient's own default
-RECONNECT_MS = {
-    "initial": 100,
-    "min": 100,
-    "max": 500,
-}  # a server that is back is found within a second
+LARGEST = 2**31 - 1  # bytes of a message; also the default of tritonclient
+# a client reaches a restarted server within a second
+RECONNECT_MS = {"initial": 100, "min": 100, "max": 500}
 
 
 def options(url: str) -> list[tuple[str, int]]:
-    """Of the channel to `url` (host:port). Loopback is never reached by the proxy of the
+    """Options of the channel to `url` (host:port). Connections to loopback ignore the proxy of the
     environment."""
     host = host_port(url).rpartition(":")[0]
     return [
@@ -35,16 +32,18 @@ def options(url: str) -> list[tuple[str, int]]:
     ]
 
 
-class _Use:
-    """Which process has first opened a connection; 0: none yet. A forked child inherits gRPC's
-    locks without the threads that hold them, so that there nothing of gRPC may be called."""
+class _FirstUse:
+    """The process that opened the first connection; 0: none yet.
+
+    A forked child inherits gRPC's locks without the threads that hold them, so it must not call
+    gRPC at all."""
 
     process = 0
 
 
 def is_forked() -> bool:
     """Whether a parent of this process used gRPC before the fork."""
-    return _Use.process not in (0, os.getpid())
+    return _FirstUse.process not in (0, os.getpid())
 
 
 def refuse_forked() -> None:
@@ -54,7 +53,7 @@ def refuse_forked() -> None:
             "this process was forked after its parent had used gRPC, which hangs there; make the "
             "client with http=True, fork before the first edit, or start processes with 'spawn'"
         )
-    _Use.process = os.getpid()
+    _FirstUse.process = os.getpid()
 
 
 def blocking_client(url: str) -> grpc.InferenceServerClient:
@@ -63,6 +62,6 @@ def blocking_client(url: str) -> grpc.InferenceServerClient:
 
 
 def aio_client(url: str) -> grpc_aio.InferenceServerClient:
-    """Belongs to the loop that runs."""
+    """A connection of the running event loop."""
     refuse_forked()
     return grpc_aio.InferenceServerClient(url, channel_args=options(url))

@@ -1,4 +1,4 @@
-"""Requests and answers as the protocols carry them."""
+"""Conversion between EditRequest or EditAnswer and the messages of gRPC and HTTP."""
 
 from __future__ import annotations
 
@@ -18,29 +18,31 @@ from retouch.api.response import ENSEMBLE_IMAGE, EditAnswer, EditInfo
 from retouch.api.triton_errors import read_error
 
 DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
-LANE = "denoiser_"  # how the models' names begin that are lanes
+LANE = "denoiser_"  # prefix of the model names of lanes
 
 
 def inputs_of(
     request: EditRequest,
     protocol: Any,
-    placed: Callable[[Any, Any], bool] = lambda tensor, value: False,
+    place: Callable[[Any, Any], bool] = lambda tensor, value: False,
 ) -> list:
-    """The request as InferInput objects of tritonclient.grpc or tritonclient.http; what is `placed`
-    elsewhere, as in shared memory, is not in them."""
+    """The request as InferInput objects of `protocol`: tritonclient.grpc or tritonclient.http.
+
+    `place` returns whether it has put a value elsewhere (into shared memory); the message then
+    leaves that value out."""
     values = request_to_values(request)
     inputs = []
     for tensor in FIELDS:
         value = np.array([[values[tensor.name]]], DTYPES[tensor.datatype])
         infer_input = protocol.InferInput(tensor.name, value.shape, tensor.datatype)
-        if not placed(infer_input, values[tensor.name]):
+        if not place(infer_input, values[tensor.name]):
             infer_input.set_data_from_numpy(value)
         inputs.append(infer_input)
     return inputs
 
 
 def answer_of(result: Any) -> EditAnswer:
-    """An InferResult of either protocol as EditAnswer."""
+    """EditAnswer of an InferResult of either protocol."""
     image = result.as_numpy("IMAGE")
     if image is None:
         image = result.as_numpy(ENSEMBLE_IMAGE)
@@ -50,8 +52,8 @@ def answer_of(result: Any) -> EditAnswer:
 
 
 def body_of(request: EditRequest) -> str:
-    """The request as JSON for generate_stream. JSON carries no bytes: files go and come as base64
-    text."""
+    """The request as JSON for generate_stream. JSON has no bytes: images are base64 text both
+    ways."""
     values = request_to_values(replace(request, format=f"{request.format};base64"))
     for field in FIELDS:
         value = values[field.name]
@@ -66,8 +68,8 @@ def body_of(request: EditRequest) -> str:
 
 
 def answer_of_line(line: bytes) -> EditAnswer | None:
-    """A line of generate_stream's events; None when it says nothing, RequestError when it tells of
-    an error."""
+    """EditAnswer of one line of generate_stream; None for a line without data, RequestError for an
+    error event."""
     if not line.startswith(b"data:"):
         return None
     event = json.loads(line[5:])
@@ -79,8 +81,9 @@ def answer_of_line(line: bytes) -> EditAnswer | None:
 
 
 def error_text(body: bytes) -> str:
-    """The error in the body of an HTTP answer, which may be an event of a stream that did not
-    begin."""
+    """The error in the body of an HTTP response; empty when there is none.
+
+    The body may be an event of a stream that failed at once."""
     try:
         return json.loads(body.removeprefix(b"data:"))["error"]
     except (ValueError, KeyError, TypeError):
@@ -88,13 +91,11 @@ def error_text(body: bytes) -> str:
 
 
 def lanes_of(models: Iterable[str]) -> tuple[str, ...]:
-    """The lanes among the names of models that are loaded, the widest first and those with an
-    adapter last."""
+    """Lanes among the names of loaded models: the widest first, those with an adapter last."""
     names = {name.removeprefix(LANE) for name in models if name.startswith(LANE)}
     return (*(lane for lane in LANES if lane in names), *sorted(names - set(LANES)))
 
 
-def models_of(statistics: dict[str, Any]) -> list[str]:
-    """The names of the models that are loaded, by the statistics of all of them as HTTP tells
-    them."""
+def model_names(statistics: dict[str, Any]) -> list[str]:
+    """Names of the loaded models, from the statistics that HTTP returns as JSON."""
     return [entry["name"] for entry in statistics["model_stats"]]

@@ -1,4 +1,4 @@
-"""What the Python client takes as an image, a mask or a reference, read into the bytes of an
+"""Images, masks and reference images that the Python client accepts, read into the bytes of an
 encoded file."""
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 ALLOWED = "bytes, bytearray, memoryview, a pathlib.Path, a file opened with 'rb', or a PIL image"
-PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")  # what a PNG holds without conversion
+PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")  # modes that PNG stores without conversion
 
 
 def edit_request(
     image: ImageInput, instruction: str, **options: Unpack[EditOptions]
 ) -> EditRequest:
-    """EditRequest of what a caller has, validated.
+    """A validated EditRequest.
 
     `image`, `region` (a mask) and every entry of `references` may be any ImageInput; `region` may
     be "auto" or "full" too. TypeError for anything else, RequestError for values out of their
@@ -40,8 +40,8 @@ def edit_request(
 async def edit_request_beside(
     image: ImageInput, instruction: str, **options: Unpack[EditOptions]
 ) -> EditRequest:
-    """The same in a thread where something has to be read or encoded, so that the event loop goes
-    on."""
+    """`edit_request` for asyncio: reads and encodes in a thread, so that the event loop is not
+    blocked."""
     if (
         isinstance(image, bytes)
         and isinstance(options.get("region", b""), bytes)
@@ -52,7 +52,7 @@ async def edit_request_beside(
 
 
 def encoded(name: str, value: Any) -> bytes:
-    """The bytes of an encoded image, or of its base64 text; TypeError names the argument `name`."""
+    """Bytes of an encoded image, or of its base64 text; TypeError names the argument `name`."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if isinstance(value, os.PathLike):
@@ -85,7 +85,8 @@ def _references(values: Any) -> tuple[bytes, ...]:
     )
     if single or not isinstance(values, Iterable):
         raise TypeError(
-            f"references must be a list of images, not {type(values).__name__}; each may be {ALLOWED}"
+            f"references must be a list of images, not {type(values).__name__}; "
+            f"each may be {ALLOWED}"
         )
     return tuple(encoded("references", value) for value in values)
 
@@ -100,28 +101,25 @@ def _read(name: str, file: Any) -> bytes:
 
 
 def _is_pil(value: Any) -> bool:
-    """Without importing Pillow, which a caller that has no PIL image need not load."""
+    """Whether `value` is a PIL image, without importing Pillow."""
     return any(
         kind.__module__ == "PIL.Image" and kind.__name__ == "Image" for kind in type(value).__mro__
     )
 
 
 def _png(name: str, image: Image.Image) -> bytes:
-    """Lossless, upright as its EXIF data say, with its colour profile."""
+    """A lossless PNG with the colour profile, upright by its EXIF orientation."""
     from PIL import ImageOps
 
     if image.mode in ("F", "I"):
         raise TypeError(
-            f"{name} is a PIL image of mode {image.mode}, which has no stated range; convert it to RGB or L"
+            f"{name} is a PIL image of mode {image.mode}, which has no stated range; "
+            "convert it to RGB or L"
         )
     upright = ImageOps.exif_transpose(image)
     if upright.mode not in PNG_MODES:
-        profile_holds = upright.mode in (
-            "RGBX",
-            "PA",
-            "La",
-            "RGBa",
-        )  # the same colours in another layout
+        # these modes hold the same colours in another layout, so their profile stays valid
+        profile_holds = upright.mode in ("RGBX", "PA", "La", "RGBa")
         alpha = upright.mode in ("PA", "La", "RGBa")
         upright = upright.convert("RGBA" if alpha else "RGB")
         if not profile_holds:

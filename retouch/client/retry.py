@@ -1,4 +1,4 @@
-"""When an edit that the server could not take is sent again, and how long it may take in all."""
+"""Retries of edits that the server could not take, and the time limit of all attempts."""
 
 from __future__ import annotations
 
@@ -9,68 +9,69 @@ from dataclasses import dataclass
 from retouch.api.errors import RequestError
 from retouch.client.errors import too_late
 
-SHORT = 10.0  # seconds for anything but an edit
+SHORT = 10.0  # seconds for any call but an edit
 
 
 @dataclass(frozen=True)
 class Retries:
-    """At most `attempts` in all, after UNAVAILABLE alone, and never after an answer has come.
+    """When an edit is sent again: only after UNAVAILABLE, and never after an answer has come.
 
-    Pauses are `first` seconds, then twice as long each time, `longest` at most, each shortened at
-    random by up to a half (so that clients that were refused together do not come again together),
-    but not shorter than what the server asks for."""
+    There are at most `attempts` in all. The first pause is `first` seconds; every further one is
+    twice as long, up to `longest`. Each is shortened at random by up to a half, so that clients
+    that were refused together do not return together. No pause is shorter than the server asks."""
 
     attempts: int = 4
     first: float = 0.2
     longest: float = 10.0
 
-    def pause(self, failure: RequestError, tried: int) -> float | None:
-        """Seconds before the next attempt when `tried` have failed, the last with `failure`; None:
-        no more."""
-        if failure.code != "UNAVAILABLE" or tried >= self.attempts:
+    def pause(self, failure: RequestError, attempts: int) -> float | None:
+        """Seconds until the next attempt; None when there is none.
+
+        `attempts` have failed so far, the last one with `failure`."""
+        if failure.code != "UNAVAILABLE" or attempts >= self.attempts:
             return None
-        pause = min(self.first * 2 ** (tried - 1), self.longest) * random.uniform(0.5, 1.0)
+        pause = min(self.first * 2 ** (attempts - 1), self.longest) * random.uniform(0.5, 1.0)
         return max(pause, failure.retry_after or 0.0)
 
 
-class Patience:
-    """What is left of `seconds`, which all attempts of an edit share; None is without end."""
+class Timeout:
+    """A limit of `seconds` from now that all attempts of an edit share; None is no limit."""
 
     def __init__(self, seconds: float | None):
         self._seconds = seconds
         self._begin = time.monotonic()
 
-    def left(self) -> float | None:
-        """Seconds; RequestError with DEADLINE_EXCEEDED when there are none."""
+    def remaining(self) -> float | None:
+        """Seconds until the limit, None without one; RequestError (DEADLINE_EXCEEDED) after it."""
         if self._seconds is None:
             return None
-        left = self._begin + self._seconds - time.monotonic()
-        if left <= 0:
-            raise self.over()
-        return left
+        remaining = self._begin + self._seconds - time.monotonic()
+        if remaining <= 0:
+            raise self.error()
+        return remaining
 
-    def outlasts(self, pause: float) -> bool:
-        """Whether there is more than this left."""
+    def allows(self, pause: float) -> bool:
+        """Whether more than `pause` seconds remain."""
         return self._seconds is None or self._begin + self._seconds - time.monotonic() > pause
 
-    def over(self) -> RequestError:
+    def error(self) -> RequestError:
         return too_late(self._seconds or 0.0)
 
 
 class Attempts:
-    """Of one edit: how often it was tried, whether an answer has come, and the patience that is
-    left."""
+    """The attempts of one edit: their number, their common timeout, and whether an answer has
+    come."""
 
     def __init__(self, retries: Retries, seconds: float | None):
-        self.patience = Patience(seconds)
-        self._retries = retries
-        self._tried = 0
+        self.timeout = Timeout(seconds)
         self.answered = False
+        self._retries = retries
+        self._failed = 0
 
     def pause_after(self, failure: RequestError) -> float:
-        """Seconds before the next; raises `failure` when there is to be none."""
-        self._tried += 1
-        pause = None if self.answered else self._retries.pause(failure, self._tried)
-        if pause is None or not self.patience.outlasts(pause):
+        """Seconds until the next attempt; raises `failure` when there is none."""
+        self._failed += 1
+        pause = None if self.answered else self._retries.pause(failure, self._failed)
+        if pause is None or not self.timeout.allows(pause):
             raise failure
         return pause

@@ -1,9 +1,8 @@
-"""System shared memory: an edit's files reach a server on the same machine without a copy through a
-message.
+"""System shared memory: images reach a server on the same machine without a copy in a message.
 
-A region is a file in /dev/shm that loses its name as soon as the server has it open, so that a
-process that ends suddenly leaves none behind. What the server has open it keeps until it is told,
-or ends."""
+A region is a file in /dev/shm. It loses its name as soon as the server has opened it, so that a
+process that ends suddenly leaves no file behind. The server keeps a region until it is
+unregistered or the server ends."""
 
 from __future__ import annotations
 
@@ -33,14 +32,15 @@ from retouch.api.triton_errors import (
 from retouch.launcher.secret import grpc_headers, secret_of
 
 FOLDER = Path("/dev/shm")
-FILES = tuple(field.name for field in FIELDS if field.is_file)  # the inputs that are worth it
-LEAST = 1 << 20  # bytes
-GRACE = 1.0  # seconds after an edit was left: the server has read its inputs by then, or never will
-PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds
+FILES = tuple(field.name for field in FIELDS if field.is_file)  # inputs that hold images
+LEAST = 1 << 20  # bytes of a region
+GRACE = 1.0  # seconds after an edit was abandoned until the server no longer reads its inputs
+PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds before each attempt to unregister
 
 
 class Region:
-    """`size` bytes for the files of one edit at a time."""
+    """`size` bytes for the images of one edit at a time. `new`: no server has it yet; `lost`: its
+    server has ended."""
 
     def __init__(self, size: int):
         self.name = f"retouch-{secrets.token_hex(8)}"
@@ -48,10 +48,12 @@ class Region:
         self.new = True
         self.lost = False
         self.free_at = 0.0
-        self._end, self._memory = 0, self._made()
+        self._end = 0
+        self._memory = self._allocate()
 
-    def _made(self) -> mmap.mmap:
-        """With all its bytes there: what is not, a write would end the process for (SIGBUS)."""
+    def _allocate(self) -> mmap.mmap:
+        """The mapped file with all its bytes allocated: writing to a byte that is not ends the
+        process (SIGBUS)."""
         path = FOLDER / self.name
         try:
             file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
@@ -63,18 +65,18 @@ class Region:
         except OSError as failure:
             path.unlink(missing_ok=True)
             raise RequestError(
-                f"{FOLDER} cannot hold {self.size:,} bytes more ({failure.strerror}); make it larger, or leave out "
-                "shared_memory=True"
+                f"{FOLDER} cannot hold {self.size:,} bytes more ({failure.strerror}); "
+                "make it larger, or leave out shared_memory=True"
             ) from None
 
     @property
     def key(self) -> str:
-        """As shm_open wants it."""
+        """The name for shm_open."""
         return f"/{self.name}"
 
     @contextlib.contextmanager
-    def handed_over(self) -> Iterator[None]:
-        """While a server is told of it."""
+    def registering(self) -> Iterator[None]:
+        """Context of the call that registers the region with a server; removes its name after."""
         try:
             yield
             self.new = False
@@ -82,18 +84,18 @@ class Region:
             (FOLDER / self.name).unlink()
 
     def failure(self, message: str, url: str) -> RequestError | None:
-        """What tritonserver's words mean, where they are of shared memory."""
+        """The RequestError of a tritonserver message about shared memory; None for others."""
         if is_form(RESTRICTED, message):
             return RequestError(
-                f"the server at {url} lets only those use its shared memory who have its secret; pass secret=, or "
-                "leave out shared_memory=True"
+                f"the server at {url} lets only those use its shared memory who have its secret; "
+                "pass secret=, or leave out shared_memory=True"
             )
         if is_form(CANNOT_OPEN, message):
             return RequestError(
-                f"the server at {url} cannot open this machine's shared memory; leave out shared_memory=True "
-                "where client and server are apart"
+                f"the server at {url} cannot open this machine's shared memory; "
+                "leave out shared_memory=True where client and server are apart"
             )
-        if is_form(REGION_UNKNOWN, message):  # it has ended since, and another has begun
+        if is_form(REGION_UNKNOWN, message):  # another server has started since
             self.lost = True
             return RequestError(
                 f"the server at {url} was started anew and has no shared memory yet", "UNAVAILABLE"
@@ -101,11 +103,14 @@ class Region:
         return None
 
     def clear(self) -> None:
+        """Let the next edit write from the beginning."""
         self._end = 0
 
-    def placed(self, tensor: Any, content: Any) -> bool:
-        """Whether it is one of FILES. Its one element lies behind those that are there: its length
-        as Triton has it, then itself."""
+    def place(self, tensor: Any, content: Any) -> bool:
+        """Append the only element of `tensor` and refer to it; returns False for inputs not in
+        FILES.
+
+        Triton's layout of an element is its length (uint32, little-endian), then its bytes."""
         if tensor.name() not in FILES:
             return False
         begin = self._end
@@ -117,10 +122,10 @@ class Region:
 
 
 class Regions:
-    """Those of a client of the server at `url`, lent to its edits; any thread may ask.
+    """The regions of a client of the server at `url`, lent to its edits. Thread-safe.
 
-    `secret` is that of the server's start; None: that of its file, read anew each time, for a
-    server may be started anew."""
+    `secret` is that of the server's start. None reads it from its file at every call, because the
+    server may be restarted."""
 
     def __init__(self, url: str = "", secret: str | None = None):
         self._url = url
@@ -130,51 +135,54 @@ class Regions:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a call has to carry that tells the server of a region."""
+        """Headers of calls that register or unregister a region."""
         return grpc_headers(secret_of(self._url) if self._secret is None else self._secret)
 
     def take(self, request: EditRequest) -> Region:
-        """One that holds the files among an edit's inputs."""
+        """The smallest idle region that holds the images of an edit, or a new one."""
         values = request_to_values(request)
-        wanted = sum(len(values[name]) + 4 for name in FILES)
+        size = sum(len(values[name]) + 4 for name in FILES)
         with self._lock:
             now = time.monotonic()
-            fitting = [each for each in self._idle if each.size >= wanted and each.free_at <= now]
+            fitting = [
+                region for region in self._idle if region.size >= size and region.free_at <= now
+            ]
             if fitting:
-                found = min(fitting, key=lambda each: each.size)
-                self._idle.remove(found)
-                found.clear()
-                return found
-        return Region(max(LEAST, 1 << (wanted - 1).bit_length()))
+                region = min(fitting, key=lambda region: region.size)
+                self._idle.remove(region)
+                region.clear()
+                return region
+        return Region(max(LEAST, 1 << (size - 1).bit_length()))
 
-    def give(self, region: Region, over: bool) -> None:
-        """Back, after an edit that is `over` or was left."""
+    def give_back(self, region: Region, is_finished: bool) -> None:
+        """Return a region after an edit that is finished or was abandoned."""
         if region.new or region.lost:  # no server has it
             return
-        region.free_at = 0.0 if over else time.monotonic() + GRACE
+        region.free_at = 0.0 if is_finished else time.monotonic() + GRACE
         with self._lock:
             self._idle.append(region)
 
-    def leaving(self) -> Iterator[tuple[str, float]]:
-        """Names that a server is to be told to forget, each after so many seconds; again and again,
-        later each time, until it has `forgotten` them, for it refuses as long as an edit that was
-        left still uses one. At last they are given up."""
+    def to_unregister(self) -> Iterator[tuple[str, float]]:
+        """Names of regions to unregister, and seconds to wait before each call.
+
+        A server refuses while an abandoned edit still uses a region, so its name is repeated after
+        ever longer pauses (PAUSES) until `unregistering` has succeeded. Then it is given up."""
         for pause in PAUSES:
             with self._lock:
-                names = [each.name for each in self._idle]
-            for turn, name in enumerate(names):
-                yield name, 0.0 if turn else pause
+                names = [region.name for region in self._idle]
+            for index, name in enumerate(names):
+                yield name, 0.0 if index else pause
         with self._lock:
             self._idle.clear()
 
     @contextlib.contextmanager
-    def forgotten(self, name: str) -> Iterator[None]:
-        """While a server is told; what it says but that it uses the region means that it has none,
-        or is no more."""
+    def unregistering(self, name: str) -> Iterator[None]:
+        """Context of the call that unregisters a region. Every error but "in use" means that the
+        server has no such region, or has ended."""
         try:
             yield
         except InferenceServerException as failure:
             if is_form(REGION_IN_USE, failure.message() or ""):
                 return
         with self._lock:
-            self._idle = [each for each in self._idle if each.name != name]
+            self._idle = [region for region in self._idle if region.name != name]

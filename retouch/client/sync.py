@@ -14,26 +14,29 @@ from retouch.client.base import Client
 from retouch.client.errors import in_queue
 from retouch.client.files import edit_request
 from retouch.client.retry import Attempts
+from retouch.client.transport import Transport
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from retouch.client.shared_memory import Regions
 
-class Retouch(Client):
-    """Client for ordinary code. In a `with` block gRPC streams stay open between edits, which saves
-    a few milliseconds each. One object may serve several threads."""
 
-    _kind = "Blocking"
+class Retouch(Client[Transport]):
+    """Client for ordinary code. One object may serve several threads.
+
+    In a `with` block gRPC streams stay open between edits, which saves a few milliseconds each."""
 
     def __enter__(self) -> Retouch:
-        self._over.keeps = True
+        self._transport.keep_open = True
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        self._over.close()
+        """Close idle connections and release shared memory."""
+        self._transport.close()
 
     def edit(
         self, image: ImageInput, instruction: str, **options: Unpack[EditOptions]
@@ -58,23 +61,32 @@ class Retouch(Client):
         return answer
 
     def lanes(self) -> tuple[str, ...]:
-        """The lanes that are loaded, by name, the widest first; RequestError when no server
-        answers."""
-        return self._over.lanes()
+        """Names of the loaded lanes, the widest first; RequestError when no server answers."""
+        return self._transport.lanes()
 
     def ready(self) -> bool:
-        """Whether edits would be taken."""
-        return self._over.ready()
+        """Whether the server takes edits."""
+        return self._transport.ready()
 
     def _attempts(self, request: EditRequest) -> Iterator[EditAnswer]:
         attempts = Attempts(self.retries, self.timeout)
         while True:
             try:
-                with contextlib.closing(self._over.answers(request, attempts.patience)) as answers:
-                    for answer in answers:
+                with contextlib.closing(self._transport.edit(request, attempts.timeout)) as stream:
+                    for answer in stream:
                         attempts.answered = True
                         yield answer
                 return
             except RequestError as failure:
                 pause = attempts.pause_after(in_queue(failure, request.deadline_ms))
             time.sleep(pause)
+
+    def _http_transport(self) -> Transport:
+        from retouch.client.http import HttpTransport
+
+        return HttpTransport(self.url, self.model)
+
+    def _grpc_transport(self, regions: Regions | None) -> Transport:
+        from retouch.client.grpc import GrpcTransport
+
+        return GrpcTransport(self.url, self.model, regions)

@@ -1,1 +1,1 @@
-"""Picture files as people have them: their containers, colours and transparency."""
+"""Image files: their formats, colours and transparency."""

@@ -1,8 +1,8 @@
-"""Colour management: pictures of other colour spaces as sRGB for the networks, and back.
+"""Colour management: conversion of images to sRGB for the networks, and back.
 
-RGB profiles stay with the picture: its own pixels are kept, and an edit is converted into its
-colours. PNG's gAMA, cHRM and cICP become such a profile. CMYK, grey and Lab pictures are converted
-when the file is read: to sRGB, or to wider colours where sRGB does not hold theirs.
+An image keeps its RGB profile and its own pixels; the edit is converted into its colours. PNG's
+gAMA, cHRM and cICP chunks become such a profile. CMYK, grey and Lab images are converted when the
+file is read: to sRGB, or to a wider RGB where sRGB does not hold their colours.
 """
 
 from __future__ import annotations
@@ -26,22 +26,18 @@ PRIMARIES = {
     12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.3127, 0.3290)),
 }
 GAMMA_TRANSFERS = {4: 2.2, 5: 2.8, 8: 1.0}  # H.273, table 3
-SRGB_TRANSFERS = (1, 6, 13, 14, 15)  # displays show BT.709's as sRGB's
+SRGB_TRANSFERS = (1, 6, 13, 14, 15)  # displays show BT.709 with sRGB's curve
 ADOBE = ((0.640, 0.330), (0.210, 0.710), (0.150, 0.060), (0.3127, 0.3290))  # Adobe RGB (1998)
-PROPHOTO = (
-    (0.7347, 0.2653),
-    (0.1596, 0.8404),
-    (0.0366, 0.0001),
-    (0.3457, 0.3585),
-)  # ROMM, ISO 22028-2
+# ROMM RGB (ISO 22028-2)
+PROPHOTO = ((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001), (0.3457, 0.3585))
 SAMPLE_SIDE = 512
-VISIBLE = 3.0  # CIE 1976 difference, beyond that of 8 bits
-DARK = 10.0  # lightness below which a profile of inks has colours that nothing can show
-OUTSIDE = 0.002  # share of pixels whose colours sRGB may lose
-OUTSIDE_WIDE = 0.02  # and Adobe RGB: in 8 bits wider colours are coarser everywhere
+VISIBLE = 3.0  # CIE 1976 difference, above the rounding of 8 bits
+DARK = 10.0  # lightness below which ink profiles have colours that no display can show
+OUTSIDE = 0.002  # largest share of pixels whose colours sRGB may lose
+OUTSIDE_WIDE = 0.02  # the same for Adobe RGB: wider colours are coarser in 8 bits
 LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-STRIP = 256  # rows at a time: a large picture has no second copy in wider numbers
-SAME = 1 / 512  # a gamma or chromaticity nearer than this to sRGB's changes no 8-bit value
+STRIP = 256  # rows at a time, so that wider numbers need no copy of a large image
+SAME = 1 / 512  # a smaller difference of gamma or chromaticity changes no 8-bit value
 
 
 def srgb_profile() -> ImageCms.ImageCmsProfile:
@@ -59,27 +55,27 @@ def srgb_to_rgb(icc: bytes) -> ImageCms.ImageCmsTransform | None:
 
 
 def is_rgb_profile(icc: bytes) -> bool:
-    """Whether it describes RGB pixels, can be used in both directions, and says other than sRGB."""
+    """Whether it describes RGB pixels other than sRGB and can be used in both directions."""
     if icc[16:20] != b"RGB " or rgb_to_srgb(icc) is None or srgb_to_rgb(icc) is None:
         return False
     return not _is_identity(icc)
 
 
 def to_srgb(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:
-    """Pixels uint8 [H, W, 3] of an RGB profile as sRGB; the very same array without a profile."""
+    """Convert pixels uint8 [H, W, 3] of an RGB profile to sRGB. Returns the same array without a
+    profile."""
     return pixels if icc is None else _applied(rgb_to_srgb(icc), pixels)
 
 
 def from_srgb(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:
-    """sRGB pixels uint8 [H, W, 3] in the colours of an RGB profile."""
+    """Convert sRGB pixels uint8 [H, W, 3] into the colours of an RGB profile."""
     return pixels if icc is None else _applied(srgb_to_rgb(icc), pixels)
 
 
 def converted(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None] | None:
-    """A CMYK, grey or Lab image as RGB by its profile, and the profile of that: None for sRGB,
-    where its colours fit.
+    """A CMYK, grey or Lab image converted to RGB by its profile, and its new profile (None: sRGB).
 
-    Lab needs no profile. None where the profile does not fit the image.
+    Lab needs no profile. Returns None when the profile does not fit the image.
     """
     source = icc or LAB
     to_srgb_ = _transform(source, image.mode, "RGB", None)
@@ -91,8 +87,10 @@ def converted(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes
 
 
 def profile_of_chunks(chunks: dict[bytes, bytes]) -> tuple[bytes | None, str]:
-    """A profile of what a PNG without one says, by the order that its specification gives: cICP,
-    sRGB, then gAMA and cHRM; None for sRGB. And a note where its colours cannot be told."""
+    """The profile of a PNG without an ICC profile (None: sRGB), and a note when its colours are
+    unknown.
+
+    The order is that of the PNG specification: cICP, sRGB, then gAMA and cHRM."""
     if b"cICP" in chunks:
         return _by_cicp(chunks[b"cICP"])
     if b"sRGB" in chunks or not chunks:
@@ -114,9 +112,10 @@ def _by_cicp(body: bytes) -> tuple[bytes | None, str]:
 
 
 def _by_primaries(primaries: tuple, gamma: float) -> tuple[bytes | None, str]:
-    """Of chromaticities (red, green, blue, white) and a decoding gamma, 0 for sRGB's curve."""
+    """The profile of chromaticities (red, green, blue, white) and a decoding gamma, 0 for sRGB's
+    curve."""
     is_srgb = np.abs(np.array(primaries) - PRIMARIES[1]).max() < SAME
-    if is_srgb and (not gamma or abs(gamma - 2.2) < 0.01):  # 45455 is how programs write sRGB
+    if is_srgb and (not gamma or abs(gamma - 2.2) < 0.01):  # programs write sRGB as 45455
         return None, ""
     icc = rgb_profile.of(primaries, gamma) if 0 <= gamma < 10 else None
     if icc is None or rgb_to_srgb(icc) is None or srgb_to_rgb(icc) is None:
@@ -125,27 +124,28 @@ def _by_primaries(primaries: tuple, gamma: float) -> tuple[bytes | None, str]:
 
 
 def _narrowest(image: Image.Image, icc: bytes) -> bytes | None:
-    """The profile of the narrowest colours that hold those of the image, as a few of its pixels
-    show."""
+    """The profile of the narrowest RGB space that holds the image's colours, by a sample of its
+    pixels."""
     sample = image.resize([min(side, SAMPLE_SIDE) for side in image.size], Image.Resampling.NEAREST)
     exact = _transform(icc, image.mode, "LAB", LAB)
     if exact is None:
         return None
     lab = _lab(ImageCms.applyTransform(sample, exact))
-    shown = lab[:, :, 0] > DARK
+    is_visible = lab[:, :, 0] > DARK
     shares = {}
     for target in (None, rgb_profile.of(ADOBE, 563 / 256), rgb_profile.of(PROPHOTO, 1.8)):
-        there = _transform(icc, image.mode, "RGB", target)
-        back = _transform(target, "RGB", "LAB", LAB)
-        kept = _lab(ImageCms.applyTransform(ImageCms.applyTransform(sample, there), back))
-        shares[target] = ((np.linalg.norm(kept - lab, axis=2) > VISIBLE) & shown).mean()
+        to_rgb = _transform(icc, image.mode, "RGB", target)
+        to_lab = _transform(target, "RGB", "LAB", LAB)
+        rounded = _lab(ImageCms.applyTransform(ImageCms.applyTransform(sample, to_rgb), to_lab))
+        is_lost = np.linalg.norm(rounded - lab, axis=2) > VISIBLE
+        shares[target] = (is_lost & is_visible).mean()
         if shares[target] <= (OUTSIDE if target is None else OUTSIDE_WIDE):
             return target
     return min(shares, key=shares.get)
 
 
 def _lab(image: Image.Image) -> np.ndarray:
-    """CIE Lab [H, W, 3] of an image in Pillow's 8 bits."""
+    """CIE Lab [H, W, 3] of an image with Pillow's 8 bits a channel."""
     levels = np.asarray(image)
     return np.dstack([levels[:, :, 0] * (100 / 255), levels[:, :, 1:].view(np.int8)])
 
@@ -153,7 +153,7 @@ def _lab(image: Image.Image) -> np.ndarray:
 def _transform(
     source: bytes | None, mode: str, output: str, target: bytes | None
 ) -> ImageCms.ImageCmsTransform | None:
-    """Between two profiles, None for sRGB; None where they do not fit the modes."""
+    """The conversion between two profiles (None: sRGB); None when they do not fit the modes."""
     try:
         ends = [
             srgb_profile() if icc is None else ImageCms.getOpenProfile(io.BytesIO(icc))
@@ -172,7 +172,7 @@ def _transform(
 
 @functools.lru_cache(maxsize=32)
 def _is_identity(icc: bytes) -> bool:
-    """Whether it is sRGB by another name: no colour of a coarse grid moves by over one level."""
+    """Whether the profile is sRGB: no colour of a coarse grid moves by more than one level."""
     axis = np.linspace(0, 255, 9).astype(np.uint8)
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(27, 27, 3)
     moved = _applied(rgb_to_srgb(icc), grid).astype(np.int16) - grid

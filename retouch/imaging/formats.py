@@ -1,4 +1,4 @@
-"""Which picture files are taken, and what other files are called."""
+"""Accepted image formats, and the names of other formats for errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import features
 from retouch.api.limits import IMAGE_FORMATS
 from retouch.imaging import heic
 
-# first bytes of the formats that are taken; of RIFF and ftyp files the kind stands behind them
+# first bytes of accepted formats; in RIFF and ftyp files the format follows them
 SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -22,7 +22,7 @@ SIGNATURES = {
     b"MM\0+": "TIFF",
 }
 FTYP = re.compile(rb"^....ftyp(....)", re.DOTALL)
-MAX_AVIF_BYTES = 16 << 20  # its decoder stops Python meanwhile, for 0.16 s a MiB
+MAX_AVIF_BYTES = 16 << 20  # its decoder blocks Python, for 0.16 s a MiB
 ADVICE = "send it as PNG, JPEG or WebP"
 HEIC_ADVICE = f"{ADVICE}, or install pillow-heif where the server runs"
 NAMES = {
@@ -56,12 +56,12 @@ HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", *GENERAL_BRANDS}
 
 
 def is_known(data: bytes) -> bool:
-    """Whether the first bytes are those of a format that is taken."""
+    """Whether the first bytes are those of an accepted format."""
     return bool(kind_of(data))
 
 
 def kind_of(data: bytes) -> str:
-    """The format that is taken and whose first bytes these are; empty where there is none."""
+    """The accepted format with these first bytes; empty when there is none."""
     brand = _brand(data)
     if brand in AVIF_BRANDS:
         return "AVIF"
@@ -71,7 +71,7 @@ def kind_of(data: bytes) -> str:
 
 
 def other_format(data: bytes) -> str:
-    """What a file is that is not taken, as "a PDF"; empty where nobody knows."""
+    """The name of a format that is not accepted, such as "a PDF"; empty when it is unknown."""
     brand = _brand(data)
     if brand in HEIF_BRANDS and not heic.is_installed():
         return "a HEIC"
@@ -86,19 +86,19 @@ def other_format(data: bytes) -> str:
 
 
 def advice(name: str) -> str:
-    """What to do with a file of a format that is not taken."""
+    """What to do with a file of a format that is not accepted."""
     return HEIC_ADVICE if name == "a HEIC" else ADVICE
 
 
 def allowed() -> str:
-    """The formats that are taken, for an error."""
+    """The accepted formats, for an error."""
     names = [{"WEBP": "WebP"}.get(name, name) for name in IMAGE_FORMATS]
     return ", ".join(names[:-1]) + " or " + names[-1]
 
 
 def _brand(data: bytes) -> bytes:
-    """Of an ftyp file; empty for others. One that is general is made exact by those it is
-    compatible with."""
+    """The brand of an ftyp file; empty for other files. A general brand is replaced by a compatible
+    AVIF brand."""
     match = FTYP.match(data[:12])
     if not match:
         return b""

@@ -1,4 +1,4 @@
-"""HEIC files, which pillow-heif decodes where it is installed."""
+"""HEIC files, which need pillow-heif."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ def is_installed() -> bool:
 
 @functools.cache
 def formats() -> tuple[str]:
-    """Pillow's name of the format, of which it is told now; thumbnails and depth maps are left
-    out."""
+    """Register the format, without thumbnails and depth maps, and return Pillow's name of it."""
     import pillow_heif
 
     pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)

@@ -1,9 +1,8 @@
-"""Images: bytes to RGB pixels and back, resolution buckets, masks, and pasting untouched pixels
-back.
+"""Images: decoding and encoding, resolution buckets, masks, and pasting an edit into its source
+image.
 
 Pixels are uint8 [H, W, 3] RGB. A mask is bool [H, W], True = edit. Cells are bool [N], row-major
-over the bucket's grid of CELL × CELL pixel squares. Whatever a sender did wrong comes out as
-RequestError."""
+over the bucket's grid of CELL × CELL pixel squares. RequestError for invalid files."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ from retouch.imaging.colour import STRIP
 from retouch.imaging.formats import advice, allowed, is_known, other_format
 from retouch.imaging.photo import Check, Photo, go_on, loaded, opened, photo_of, upright
 
-# EXIF orientations that swap width and height, and what turns such a picture upright
+# EXIF orientations that swap width and height, and the transposition that turns them upright
 SWAPPED = {
     5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270,
@@ -34,17 +33,17 @@ SWAPPED = {
 
 
 def decode(data: bytes, name: str = "IMAGE", first_frame: bool | None = None) -> np.ndarray:
-    """A picture file (or its base64 text) → sRGB uint8 [H, W, 3], upright, without alpha or
-    metadata."""
+    """Decode an image file (or its base64 text) to sRGB uint8 [H, W, 3], upright, without alpha."""
     return decode_photo(data, name, first_frame=first_frame).srgb()
 
 
 def decode_photo(
     data: bytes, name: str = "IMAGE", check: Check = go_on, first_frame: bool | None = None
 ) -> Photo:
-    """A picture file (or its base64 text) with its colours and its transparency; RequestError.
-    `check` is called while it is decoded, and ends that by raising. Several frames are refused,
-    unless the `first_frame` is asked for; None where nobody can."""
+    """Decode an image file (or its base64 text) with its colours and transparency; RequestError.
+
+    `check` is called during decoding and ends it by raising. Files of several frames are refused
+    unless `first_frame` is True. None says that the caller has no such option."""
     with about(name):
         return photo_of(_plain(data, name), name, check, first_frame)
 
@@ -52,10 +51,9 @@ def decode_photo(
 def decode_mask(
     data: bytes, height: int, width: int, name: str = "REGION", orientation: int = 1
 ) -> np.ndarray:
-    """An encoded mask → bool [height, width], True where it is white; RequestError when the size
-    differs.
+    """Decode a mask to bool [height, width], True where it is white; RequestError for another size.
 
-    A mask may also have the size at which its photo is stored: it is turned by the photo's EXIF
+    A mask may also have the stored size of its source image. It is then turned by that image's EXIF
     `orientation`."""
     subject = f"{name} mask"
     with about(name):
@@ -72,8 +70,8 @@ def decode_mask(
 def decode_transparency(
     data: bytes, height: int, width: int, name: str, orientation: int = 1
 ) -> np.ndarray:
-    """An encoded image → bool [height, width], True where it is transparent; RequestError when it
-    is nowhere."""
+    """Decode an image to bool [height, width], True where it is transparent; RequestError when it
+    is opaque."""
     with about(name):
         photo = _sized(decode_photo(data, name), height, width, name, orientation)
         if photo.alpha is None and not loaded(_plain(data, name), name).has_transparency_data:
@@ -87,17 +85,17 @@ def decode_transparency(
 
 
 def stored_size(data: bytes, name: str = "IMAGE") -> tuple[int, int]:
-    """(width, height) of an encoded image as its header tells it, whichever way it stands;
-    RequestError."""
+    """(width, height) of an encoded image as stored, from its header; RequestError."""
     with about(name):
         return opened(_plain(data, name), name).size
 
 
 def upright_size(data: bytes, name: str = "IMAGE") -> tuple[int, int]:
-    """(width, height) of an encoded image as `decode` sees it; RequestError."""
+    """(width, height) of an encoded image after `decode`; RequestError."""
+    # decoded as a whole, because a PNG may hold its orientation behind its pixels
     with about(name):
         image = loaded(_plain(data, name), name)
-    return upright(image).size  # a PNG may tell how it stands after its pixels
+    return upright(image).size
 
 
 def encode_mask(mask: np.ndarray) -> bytes:
@@ -112,24 +110,24 @@ def encode(
     level: int = DEFAULT_LEVEL,
     icc: bytes | None = None,
 ) -> bytes:
-    """uint8 [H, W, 3], [H, W, 4] with alpha or [H, W] → encoded bytes; `quality` (1 to 100) counts
-    for jpeg and webp, where 100 is lossless, the compression `level` (0 to 9) for png; `icc` is the
-    profile of the pixels."""
+    """Encode uint8 [H, W, 3], [H, W, 4] with alpha, or grey [H, W].
+
+    `quality` (1 to 100) is for jpeg and webp; webp with 100 is lossless. `level` (0 to 9) is the
+    compression of png. `icc` is the profile of the pixels."""
     out = io.BytesIO()
     options = {
         "png": {"compress_level": level},
-        "jpeg": {
-            "quality": quality,
-            "subsampling": 0,
-        },  # full colour resolution: what is not edited looks the same
-        "webp": {"exact": True, **_webp(quality)},  # colours below transparency too
+        # no chroma subsampling, so that unedited pixels look the same
+        "jpeg": {"quality": quality, "subsampling": 0},
+        "webp": {"exact": True, **_webp(quality)},  # keeps the colours of transparent pixels
     }[format]
     Image.fromarray(pixels).save(out, format.upper(), icc_profile=icc, **options)
     return out.getvalue()
 
 
 def _webp(quality: int) -> dict[str, object]:
-    """Lossless is quicker than lossy with the quickest method, and a third smaller than PNG."""
+    """Options of Pillow. Lossless with the fastest method is faster than lossy, and a third smaller
+    than PNG."""
     if quality == LOSSLESS:
         return {"lossless": True, "method": 0, "quality": 20}
     return {"quality": quality}
@@ -139,14 +137,14 @@ def _webp(quality: int) -> dict[str, object]:
 
 
 def bucket(height: int, width: int, sizes: Sequence[tuple[int, int]] = BUCKETS) -> tuple[int, int]:
-    """The one of `sizes` (height, width) whose aspect ratio is nearest."""
+    """The one of `sizes` (height, width) with the nearest aspect ratio."""
     return min(sizes, key=lambda size: abs(math.log(size[0] / size[1]) - math.log(height / width)))
 
 
 def fit(
     pixels: np.ndarray, size: tuple[int, int], by: Image.Resampling = Image.Resampling.LANCZOS
 ) -> np.ndarray:
-    """Pixels at `size` (height, width); the very same array when they have it already."""
+    """Resize pixels to `size` (height, width). Returns the same array when they have that size."""
     if pixels.shape[:2] == tuple(size):
         return pixels
     image = Image.fromarray(pixels).resize((size[1], size[0]), by)
@@ -154,7 +152,8 @@ def fit(
 
 
 def cells_of_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """bool [H, W] → bool [N] of the bucket `size`: a cell is edited when any of its pixels is."""
+    """Mask bool [H, W] → cells bool [N] of the bucket `size`: a cell is True if any of its pixels
+    is."""
     rows, columns = (_starts(count, side // CELL) for count, side in zip(mask.shape, size))
     return np.logical_or.reduceat(
         np.logical_or.reduceat(mask, rows, axis=0), columns, axis=1
@@ -162,9 +161,9 @@ def cells_of_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def mask_of_cells(cells: np.ndarray, size: tuple[int, int], height: int, width: int) -> np.ndarray:
-    """bool [N] of the bucket `size` → bool [height, width]: the pixels that belong to the cells."""
+    """Cells bool [N] of the bucket `size` → mask bool [height, width] of their pixels."""
     grid = cells.reshape(size[0] // CELL, size[1] // CELL)
-    # searching the same starts as cells_of_mask keeps a cell's pixels one set in both directions
+    # the same starts as in cells_of_mask, so that both assign a pixel to the same cell
     rows, columns = (
         np.searchsorted(_starts(count, cells_), np.arange(count), side="right") - 1
         for count, cells_ in zip((height, width), grid.shape)
@@ -175,9 +174,10 @@ def mask_of_cells(cells: np.ndarray, size: tuple[int, int], height: int, width: 
 def paste_back(
     source: np.ndarray, edited: np.ndarray, mask: np.ndarray, keep_below: int = KEEP_BELOW
 ) -> np.ndarray:
-    """The edit at the source's size, with the source's own pixels wherever `mask` [H, W] is False,
-    and where the edit differs by fewer than `keep_below` grey levels, so that nothing was meant to
-    change."""
+    """The edit at the source image's size, with the source's own pixels where nothing was edited.
+
+    These are the pixels where `mask` [H, W] is False, or where the edit differs by fewer than
+    `keep_below` grey levels."""
     edited = fit(edited, source.shape[:2])
     return np.where(changed(source, edited, mask, keep_below)[:, :, None], edited, source)
 
@@ -185,10 +185,9 @@ def paste_back(
 def changed(
     source: np.ndarray, edited: np.ndarray, mask: np.ndarray, keep_below: int
 ) -> np.ndarray:
-    """bool [H, W]: pixels of the mask that an edit of the source's size moves by `keep_below` grey
-    levels or more."""
+    """bool [H, W]: pixels of the mask that the edit changes by `keep_below` grey levels or more."""
     moved = np.empty(mask.shape, bool)
-    for top in range(0, len(source), STRIP):  # a large photo has no second copy in wider numbers
+    for top in range(0, len(source), STRIP):  # int16 strips, not a copy of a large image
         rows = slice(top, top + STRIP)
         moved[rows] = np.abs(edited[rows].astype(np.int16) - source[rows]).max(axis=2) >= keep_below
     return mask & moved
@@ -202,13 +201,12 @@ def _starts(pixels: int, cells: int) -> np.ndarray:
 
 
 def _plain(data: bytes, name: str) -> bytes:
-    """The file in what was sent, which may be its base64 text or a data: URL; RequestError."""
+    """The bytes of a file that may be sent as base64 text or a data: URL; RequestError."""
     if not data:
         raise RequestError(f"{name} is empty; send a picture file: {allowed()}")
     limit = MAX_IMAGE_BYTES
-    if not is_known(data) and (
-        known := other_format(data)
-    ):  # no picture's base64 text starts like one of these
+    # base64 text of an image never starts like one of the other formats
+    if not is_known(data) and (known := other_format(data)):
         raise RequestError(f"{name} is {known} file; {advice(known)}")
     if not is_known(data) and len(data) <= limit * 3 // 2:  # base64 in lines, too
         text = data.split(b",", 1)[1] if data.startswith(b"data:") and b"," in data[:64] else data
@@ -224,7 +222,7 @@ def _plain(data: bytes, name: str) -> bytes:
 
 
 def _sized(photo: Photo, height: int, width: int, name: str, orientation: int) -> Photo:
-    """The mask itself, turned where it has the stored size of its photo; RequestError for another
+    """The mask, turned if it has the stored size of its source image; RequestError for another
     size."""
     shape = photo.pixels.shape[:2]
     if shape == (width, height) != (height, width) and orientation in SWAPPED:

@@ -1,4 +1,4 @@
-"""The levels of a decoded image as 8-bit channels."""
+"""Conversion of a decoded image to 8-bit channels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from retouch.imaging import png_chunks, tiff_tags
 
 
 def bits_of(image: Image.Image, data: bytes) -> int:
-    """Bits of a channel; a file of fewer than 8 is read as 8."""
+    """Bits a channel; fewer than 8 are decoded to 8."""
     if data.startswith(png_chunks.SIGNATURE):
         return max(8, data[24])
     if image.format == "HEIF":
@@ -18,7 +18,7 @@ def bits_of(image: Image.Image, data: bytes) -> int:
 
 
 def in_eight_bits(image: Image.Image, bits: int) -> Image.Image:
-    """16-bit grey as ImageCms takes it; other images as they are."""
+    """A 16-bit grey image as 8-bit grey, which ImageCms needs; other images unchanged."""
     if not image.mode.startswith("I"):
         return image
     pixels, alpha = _deep_grey(image, bits)
@@ -29,7 +29,7 @@ def in_eight_bits(image: Image.Image, bits: int) -> Image.Image:
 
 
 def channels(image: Image.Image, bits: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pixels uint8 [H, W, 3], and alpha uint8 [H, W] where not everything is opaque."""
+    """Pixels uint8 [H, W, 3], and alpha uint8 [H, W] (None: all pixels are opaque)."""
     if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip, not scale
         return _deep_grey(image, bits)
     if not image.has_transparency_data:
@@ -41,7 +41,7 @@ def channels(image: Image.Image, bits: int) -> tuple[np.ndarray, np.ndarray | No
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Without the copy that `convert` makes of an image that has the mode already."""
+    """Convert without the copy that `convert` makes of an image that has the mode already."""
     return image if image.mode == mode else image.convert(mode)
 
 

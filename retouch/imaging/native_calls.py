@@ -1,4 +1,4 @@
-"""Decoders that read a whole picture in one call, of which a request need not await the end."""
+"""Decoders that read a whole image in one native call, which a cancelled request does not await."""
 
 from __future__ import annotations
 
@@ -8,28 +8,25 @@ from collections.abc import Callable
 from PIL import Image
 
 POLL_SECONDS = 0.02
-# at a time, those included that nobody awaits any longer: so many pictures of the largest size may
-# be in memory
-LIMIT = 2
-FORMATS = ("WEBP", "AVIF", "HEIF", "TIFF")  # as Pillow names them
-
-EXACT = ("WEBP", "TIFF")  # whose sizes are those that the file declares
-SHORT_PIXELS = 4_000_000  # which take a moment: such files wait for no slot
+LIMIT = 2  # calls at a time, also those of cancelled requests; bounds the memory
+FORMATS = ("WEBP", "AVIF", "HEIF", "TIFF")  # Pillow's names
+EXACT = ("WEBP", "TIFF")  # formats whose headers declare the true size
+SHORT_PIXELS = 4_000_000  # decoded within milliseconds, so without a slot
 
 _slots = threading.BoundedSemaphore(LIMIT)
 
 
 def is_long(image: Image.Image) -> bool:
-    """Whether the file, of which nothing is decoded yet, may take longer than a moment in one
-    call."""
+    """Whether decoding the file may take long in one native call."""
     is_short = image.format in EXACT and image.width * image.height <= SHORT_PIXELS
     return image.format in FORMATS and not is_short
 
 
 def run(decode: Callable[[], object], check: Callable[[], None]) -> None:
-    """Call `decode` in a thread, and `check` until it has returned; whatever either raises.
+    """Call `decode` in a thread, and `check` repeatedly until it has returned. Raises the errors of
+    both.
 
-    When `check` raises, the thread ends by itself: its picture has been found small enough before.
+    When `check` raises, the thread goes on to its end, which the checked image size bounds.
     """
     while not _slots.acquire(timeout=POLL_SECONDS):
         check()
@@ -39,7 +36,7 @@ def run(decode: Callable[[], object], check: Callable[[], None]) -> None:
     def call() -> None:
         try:
             decode()
-        except BaseException as failure:  # raised where it is awaited
+        except BaseException as failure:  # raised again in the calling thread
             failures.append(failure)
         finally:
             _slots.release()

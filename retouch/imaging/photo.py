@@ -1,4 +1,4 @@
-"""A picture file as its pixels, its transparency and its colours."""
+"""Decoding of an image file into pixels, transparency and colour profile."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from retouch.imaging import (
 from retouch.imaging.formats import ADVICE, MAX_AVIF_BYTES, advice, allowed, kind_of, other_format
 
 WHITE = 255
-BLOCK_BYTES = 8192  # decoded at a time; between two blocks it is asked whether to go on
+BLOCK_BYTES = 8192  # decoded between two calls of `check`
 ORIENTATION = 0x0112
 BMP_RLE4 = 2  # Pillow decodes runs of an odd length wrongly
-CONVERTED = ("CMYK", "L", "LA", "I;16", "I")  # modes whose profiles are not of RGB
-PngImagePlugin.MAX_TEXT_CHUNK = png_chunks.MAX_ICC_BYTES  # the limit of a profile, too
-warnings.filterwarnings("ignore", module="PIL")  # on standard error, with paths
+CONVERTED = ("CMYK", "L", "LA", "I;16", "I")  # modes with profiles other than RGB
+PngImagePlugin.MAX_TEXT_CHUNK = png_chunks.MAX_ICC_BYTES  # also limits a profile
+warnings.filterwarnings("ignore", module="PIL")  # they print paths to standard error
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 FIRST_FRAME = ", or FORMAT png;first_frame to edit the first"
@@ -45,9 +45,11 @@ def go_on() -> None:
 
 @dataclass
 class Photo:
-    """`pixels` uint8 [H, W, 3] in the colours of `icc`, or sRGB where that is None; `alpha` uint8
-    [H, W], None where everything is opaque; `notes` say what was not kept, a sentence each;
-    `orientation` is EXIF's, 1 to 8, by which the pixels have been turned upright."""
+    """A decoded image.
+
+    `pixels` are uint8 [H, W, 3] in the colours of `icc` (None: sRGB). `alpha` is uint8 [H, W]; None
+    when all pixels are opaque. `notes` are sentences about what was lost. `orientation` is the EXIF
+    value (1 to 8) by which the pixels were turned upright."""
 
     pixels: np.ndarray
     alpha: np.ndarray | None = None
@@ -56,7 +58,7 @@ class Photo:
     orientation: int = 1
 
     def opaque(self, background: int = WHITE) -> np.ndarray:
-        """The pixels over a grey level; the very same array where everything is opaque."""
+        """The pixels over a grey background. Returns the same array when all pixels are opaque."""
         if self.alpha is None:
             return self.pixels
         out = np.full_like(self.pixels, background)
@@ -68,17 +70,17 @@ class Photo:
         return out
 
     def srgb(self, background: int = WHITE) -> np.ndarray:
-        """The picture as networks see it, uint8 [H, W, 3]."""
+        """The opaque pixels in sRGB, as the networks take them: uint8 [H, W, 3]."""
         return colour.to_srgb(self.opaque(background), self.icc)
 
 
 def photo_of(
     data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None
 ) -> Photo:
-    """Decode a file that is no base64 text; RequestError, and whatever `check` raises.
+    """Decode an image file (not base64 text); RequestError, and any error of `check`.
 
-    Files of several frames are refused, unless `first_frame` asks for that; None where nobody can
-    ask."""
+    Files of several frames are refused unless `first_frame` is True. None says that the caller has
+    no such option."""
     image = loaded(data, name, check, first_frame)
     bits = levels.bits_of(image, data)
     deep = f"the image has {bits} bits a channel; it is edited and answered in 8"
@@ -91,7 +93,7 @@ def photo_of(
         image, icc = _as_rgb(levels.in_eight_bits(image, bits), icc, notes)
     pixels, alpha = levels.channels(image, bits)
     is_png = data.startswith(png_chunks.SIGNATURE)
-    if icc and not (is_png and b"cICP" in chunks):  # which goes before in PNG files alone
+    if icc and not (is_png and b"cICP" in chunks):  # cICP has precedence in PNG files only
         is_useful = colour.is_rgb_profile(icc)
         return Photo(pixels, alpha, icc if is_useful else None, notes, orientation)
     icc, note = colour.profile_of_chunks(chunks)
@@ -101,7 +103,7 @@ def photo_of(
 def opened(
     data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None
 ) -> Image.Image:
-    """An image of which no pixel is read yet; its size, sides, aspect and frames are allowed."""
+    """An image with its header read and checked: size, sides, aspect and frames; RequestError."""
     if data.startswith(png_chunks.SIGNATURE):
         data = png_chunks.needed_chunks(data)
     elif kind_of(data) == "AVIF" and len(data) > MAX_AVIF_BYTES:
@@ -137,7 +139,7 @@ def opened(
 def loaded(
     data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None
 ) -> Image.Image:
-    """An image whose pixels are read; RequestError."""
+    """An image with its pixels decoded; RequestError."""
     image = opened(data, name, check, first_frame)
     image.decodermaxblock = BLOCK_BYTES
     try:
@@ -146,7 +148,7 @@ def loaded(
         else:
             image.load()
         if image.format == "HEIF":
-            _check_sizes(image, name)  # known for certain only now
+            _check_sizes(image, name)  # the header may be wrong
         return image
     except Exception as failure:
         _reraise(failure)
@@ -156,11 +158,11 @@ def loaded(
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF says; XMP alone turns nothing, as in other programs."""
+    """Turn an image by its EXIF orientation. XMP is ignored, as in other programs."""
     for key in ("XML:com.adobe.xmp", "xmp"):
         image.info.pop(key, None)
     if orientation_of(image) == 1:
-        return image  # no copy of a large photo
+        return image  # without a copy
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # a broken EXIF block says nothing about the pixels
@@ -189,7 +191,7 @@ def _unreadable(data: bytes) -> str:
 
 
 class _CheckedFile(io.BytesIO):
-    """A file of bytes that asks at each reading whether to go on."""
+    """A file of bytes that calls `check` at each read."""
 
     def __init__(self, data: bytes, check: Check):
         super().__init__(data)
@@ -201,13 +203,13 @@ class _CheckedFile(io.BytesIO):
 
 
 def _reraise(failure: Exception) -> None:
-    """What `check` has raised is no fault of the file."""
+    """Raise an error of `check` again: the file is not its cause."""
     if isinstance(failure, (RequestError, Cancelled)):
         raise failure
 
 
 def _without_end(data: bytes, check: Check) -> Image.Image | None:
-    """A JPEG that lacks its end marker alone, as programs show it; None where more is missing."""
+    """Decode a JPEG that lacks only its end marker; None when more is missing."""
     pair = []
     for candidate in jpeg_markers.without_end_marker(data):
         image = Image.open(_CheckedFile(candidate, check), formats=("JPEG",))
@@ -236,8 +238,8 @@ def _check_sizes(image: Image.Image, name: str) -> None:
 
 
 def _check_frames(image: Image.Image, name: str, advice: str) -> None:
-    # cameras put a small second picture into some JPEG files ("MPO"); the first is the photo
-    # and telephones a series of them into one HEIC file, which says which one is the photo
+    # cameras add a small second image to some JPEG files ("MPO"), and phones a series of images to
+    # a HEIC file; Pillow opens the main one
     frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
     if image.format == "TIFF" and frames > 1:
         frames = tiff_tags.count_pages(image, frames)
@@ -248,7 +250,7 @@ def _check_frames(image: Image.Image, name: str, advice: str) -> None:
 
 
 def _colour_chunks(image: Image.Image, data: bytes) -> dict[bytes, bytes]:
-    """What the file says about its colours without a profile, as chunks of a PNG."""
+    """Colour information other than a profile, as chunks of a PNG."""
     if data.startswith(png_chunks.SIGNATURE):
         return png_chunks.colour_chunks(data)
     return heif_boxes.colour_chunks(data) if image.format in ("AVIF", "HEIF") else {}
@@ -257,8 +259,8 @@ def _colour_chunks(image: Image.Image, data: bytes) -> dict[bytes, bytes]:
 def _as_rgb(
     image: Image.Image, icc: bytes | None, notes: list[str]
 ) -> tuple[Image.Image, bytes | None]:
-    """A CMYK, grey or Lab image as RGB with its profile; as Pillow converts it where its own does
-    not fit."""
+    """A CMYK, grey or Lab image as RGB, and its new profile. Pillow converts it later if its
+    profile does not fit."""
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
     plain = image.convert("L") if image.mode == "LA" else image
     result = colour.converted(plain, icc)

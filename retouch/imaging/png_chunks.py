@@ -1,4 +1,5 @@
-"""PNG files with only the chunks that the picture needs, so that others cannot spoil it."""
+"""Chunks of PNG files. Only those that the image needs are decoded, because others may be
+damaged."""
 
 from __future__ import annotations
 
@@ -7,19 +8,19 @@ import zlib
 from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# chunk names by the bytes of their body; None where it depends on the picture
+# length of the body by chunk name
 COLOUR_SIZES = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}
 NEEDED = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
 ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
 CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
-MAX_ICC_BYTES = 8 << 20  # compressed; profiles of printers have some megabytes
+MAX_ICC_BYTES = 8 << 20  # compressed; printer profiles have several megabytes
 
 
 def needed_chunks(data: bytes) -> bytes:
-    """The file without text, physical sizes, XMP and whatever else says nothing about its pixels.
+    """The file without chunks that do not affect its pixels, such as text and XMP.
 
-    An optional chunk whose checksum or length is wrong is left out. Bytes that are no chunks are
-    kept as they are: the decoder says what is wrong with them.
+    Optional chunks with a wrong checksum or length are removed. Bytes that are no chunks stay, so
+    that the decoder reports them.
     """
     kept = [SIGNATURE]
     end = len(SIGNATURE)
@@ -27,7 +28,7 @@ def needed_chunks(data: bytes) -> bytes:
     for kind, body, end in _chunks(data):
         is_still |= kind == b"acTL" and not _has_frames(body)
         if is_still and kind in ANIMATION:
-            continue  # viewers show the picture of such a file
+            continue  # an animation without frames is a still image
         if kind in CRITICAL or (_is_needed(kind, body) and _is_sound(data, kind, body, end)):
             kept.append(data[end - len(body) - 12 : end])
         if kind == b"IEND":
@@ -36,7 +37,7 @@ def needed_chunks(data: bytes) -> bytes:
 
 
 def colour_chunks(data: bytes) -> dict[bytes, bytes]:
-    """Bodies of gAMA, cHRM, sRGB and cICP, where the file has them in their right length."""
+    """Bodies of the gAMA, cHRM, sRGB and cICP chunks that have a valid length and checksum."""
     chunks = {}
     for kind, body, end in _chunks(data):
         if kind == b"IDAT":
@@ -47,7 +48,7 @@ def colour_chunks(data: bytes) -> dict[bytes, bytes]:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
-    """Kind, body and end of each chunk that is there as a whole."""
+    """Kind, body and end position of each complete chunk."""
     position = len(SIGNATURE)
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
@@ -60,7 +61,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
 
 
 def _has_frames(animation: bytes) -> bool:
-    """Whether an acTL chunk says so."""
+    """Whether an acTL chunk declares frames."""
     return len(animation) == 8 and animation[:4] != bytes(4)
 
 

@@ -1,4 +1,4 @@
-"""ICC profiles of RGB colours by their primaries and curve."""
+"""ICC profiles of RGB colour spaces, made from primaries and a curve."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-D50 = (0.9642, 1.0, 0.8249)  # white of the profile connection space, XYZ
+D50 = (0.9642, 1.0, 0.8249)  # XYZ white of the profile connection space
 BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
@@ -19,9 +19,9 @@ COPYRIGHT = b"CC0"
 
 @functools.lru_cache(maxsize=32)
 def of(primaries: tuple, gamma: float) -> bytes | None:
-    """A matrix profile; None where the numbers describe no colours.
+    """A matrix profile; None when the numbers describe no colour space.
 
-    `primaries` are x and y of red, green, blue and white, `gamma` is the decoding exponent, 0 for
+    `primaries` are x and y of red, green, blue and white. `gamma` is the decoding exponent, 0 for
     sRGB's curve.
     """
     columns = _columns(primaries)
@@ -50,7 +50,7 @@ def _columns(primaries: tuple) -> np.ndarray | None:
         return None
     scale = (BRADFORD @ D50) / (BRADFORD @ xyz[3])
     matrix = np.linalg.inv(BRADFORD) @ np.diag(scale) @ BRADFORD @ matrix
-    return matrix if np.abs(matrix).max() < 2 else None  # nan is not
+    return matrix if np.abs(matrix).max() < 2 else None  # False for nan
 
 
 def _srgb_levels() -> np.ndarray:

@@ -1,5 +1,4 @@
-"""Whether a server's models are still there, by its repository index, asked again and again by a
-thread of its own."""
+"""Whether the models of a server are still loaded: a thread polls its repository index."""
 
 from __future__ import annotations
 
@@ -10,14 +9,14 @@ import threading
 
 from retouch.launcher.secret import http_headers
 
-EVERY = 1.0  # seconds
+EVERY = 1.0  # seconds between polls
 STARTING = 0.2  # the same until all models are ready
-PATIENCE = 5.0  # seconds for one answer; a busy server is no reason to stop it
+TIMEOUT = 5.0  # seconds for one response; a busy server must not be stopped
 
 
 class ModelWatch:
-    """Of the server at this host and HTTP port. `ready`: all `models` have been ready once; `gone`:
-    those that no longer are."""
+    """Polls the server at this host and HTTP port. `ready`: all `models` have been ready once;
+    `gone`: models that no longer are."""
 
     def __init__(self, host: str, port: int, secret: str, models: list[str], every: float = EVERY):
         self.ready = False
@@ -27,15 +26,15 @@ class ModelWatch:
         self._secret = secret
         self._models = models
         self._every = every
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         threading.Thread(target=self._run, name="model watch", daemon=True).start()
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopped.set()
 
     def _run(self) -> None:
         while (
-            not self._over.wait(self._every if self.ready else min(self._every, STARTING))
+            not self._stopped.wait(self._every if self.ready else min(self._every, STARTING))
             and not self.gone
         ):
             states = self._states()
@@ -48,8 +47,8 @@ class ModelWatch:
                 self.gone = missing
 
     def _states(self) -> dict[str, str] | None:
-        """By model; None when the server gives no answer that can be read."""
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE)
+        """State by model name; None without a valid response."""
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
         with (
             contextlib.closing(connection),
             contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError),

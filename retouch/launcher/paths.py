@@ -1,5 +1,5 @@
-"""The runtime folder: logs, secrets and what runs here. Nothing in it is needed again after the
-last server has ended."""
+"""The checkout and the runtime folder: logs, secrets and running servers. Nothing in it is needed
+after the last server has ended."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def runtime_folder(
 
 
 def private_folder(folder: Path) -> Path:
-    """The folder, made where it is missing, for its owner alone; PermissionError when another user
-    owns it."""
+    """Make the folder, readable to its owner only, if it is missing; PermissionError when another
+    user owns it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise PermissionError(f"{folder} belongs to another user")
@@ -50,14 +50,14 @@ def private_folder(folder: Path) -> Path:
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether files can be made in it; for a folder that is missing, whether it can be made."""
+    """Whether files can be made in the folder; for a missing one, whether it can be made."""
     while not folder.exists():
         folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) and _writes(folder)
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) and _can_write(folder)
 
 
-def _writes(folder: Path) -> bool:
-    """os.access is not enough for root, or on some network folders."""
+def _can_write(folder: Path) -> bool:
+    """Whether a file can be made. os.access is wrong for root and on some network folders."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             return True

@@ -1,8 +1,8 @@
-"""The secret of a server's start: who has it may use the endpoints that change a server, and nobody
-else.
+"""The secret of a server's start, without which nobody can use the endpoints that change the
+server.
 
-It lies in a file that its owner alone can read, named by the server's gRPC port. Health, inference,
-metadata, configurations and statistics stay open."""
+It lies in a file that only its owner can read, named by the server's gRPC port. Health, inference,
+metadata, configurations and statistics are open to all."""
 
 from __future__ import annotations
 
@@ -15,13 +15,9 @@ from pathlib import Path
 from retouch.launcher.paths import RUNTIME, private_folder
 
 FOLDER = RUNTIME / "secrets"
-RESTRICTED = (
-    "model-repository",
-    "shared-memory",
-    "logging",
-    "trace",
-)  # as tritonserver names its protocols
-KEY = "retouch-secret"  # the header of HTTP
+# tritonserver's names of endpoints
+RESTRICTED = ("model-repository", "shared-memory", "logging", "trace")
+KEY = "retouch-secret"  # the HTTP header
 GRPC_KEY = f"triton-grpc-protocol-{KEY}"  # tritonserver expects this prefix
 
 
@@ -30,7 +26,7 @@ def new_secret() -> str:
 
 
 def options(secret: str) -> list[str]:
-    """The arguments of tritonserver that restrict its protocols to those who send the secret."""
+    """Arguments of tritonserver that restrict endpoints to requests with the secret."""
     rule = f"{','.join(RESTRICTED)}:{KEY}={secret}"
     return [f"--http-restricted-api={rule}", f"--grpc-restricted-protocol={rule}"]
 
@@ -44,23 +40,23 @@ def grpc_headers(secret: str) -> dict[str, str]:
 
 
 def file_of(port: int) -> Path:
-    """Where the secret of the server with this gRPC port lies."""
+    """The file with the secret of the server with this gRPC port."""
     return FOLDER / str(port)
 
 
 def keep(port: int, secret: str) -> Path:
-    """Write the secret for this user's own commands, readable by nobody else."""
+    """Write the secret for this user's commands, readable to its owner only; returns the file."""
     private_folder(FOLDER)
     path = file_of(port)
-    path.unlink(missing_ok=True)  # its mode may be another one
+    path.unlink(missing_ok=True)  # an old file may have another mode
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secret)
     return path
 
 
 def secret_of(url: str) -> str:
-    """The secret of the server at `url` (host:port of gRPC) where it runs on this machine and its
-    file can be read."""
+    """The secret of the server at `url` (host:port of gRPC); empty when it runs elsewhere or its
+    file cannot be read."""
     host, _, port = url.rpartition(":")
     with contextlib.suppress(OSError, ValueError):
         if is_loopback(host):
@@ -69,7 +65,7 @@ def secret_of(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's own, by its form alone."""
+    """Whether an address or name is loopback, by its form alone: no name is resolved."""
     name = host.strip("[]").lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True

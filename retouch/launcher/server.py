@@ -1,32 +1,26 @@
-"""A real tritonserver, from the nvidia-pytriton wheel: check, stage, start, wait, drain, stop,
-leave nothing behind.
+"""One tritonserver of the nvidia-pytriton wheel: its start, drain and stop.
 
-The wheel's server (2.51) has known holes on open networks, so it listens on 127.0.0.1 unless a
-proxy stands before it (SECURITY.md); production uses the NGC container with the same model
-repository."""
+The wheel's server (2.51) has known security holes, so it listens on 127.0.0.1 unless a proxy stands
+in front of it (SECURITY.md). Production uses the NGC container with the same model repository."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import sysconfig
-import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retouch.launcher import preflight, secret, staging
+from retouch.launcher import health, preflight, secret, staging
 from retouch.launcher.log_files import new_log
 from retouch.launcher.paths import ROOT, RUNTIME, default_repository
+from retouch.launcher.repository import models, profiles
+from retouch.launcher.signals import uninterrupted
 from retouch.launcher.start_failure import ServerError, cause
 from retouch.serving import drain
 from retouch.util import env
@@ -46,13 +40,11 @@ __all__ = [
 REPOSITORY = default_repository()
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
-EXIT_SECONDS = 5  # that tritonserver gives running requests when it stops
-SETTLE_SECONDS = 0.3  # from the end of the last edit until its answer has left
-# what is in the log when native code of tritonserver 2.51 ends while its stubs begin, which one
-# start in hundreds was seen to
+EXIT_SECONDS = 5  # running requests may take so long when tritonserver stops
+SETTLE_SECONDS = 0.3  # from the end of the last edit until its answer is sent
+# in the log after native code of tritonserver 2.51 has crashed while its stubs start, as one start
+# in hundreds does
 CRASHES = (b"Fatal Python error: Bus error", b"boost::interprocess::lock_exception")
-# a proxy of the environment is for other machines
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port() -> int:
@@ -63,12 +55,12 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """One tritonserver. Use as a context manager; `http`, `grpc` and `metrics` are ports, chosen
-    free when 0.
+    """One tritonserver, as a context manager. `http`, `grpc` and `metrics` are ports; 0 picks a
+    free one.
 
-    With a `profile`, models that have a configs/PROFILE.pbtxt are loaded by it and the others by
-    their config.pbtxt. Without a `log` it has a new one in the runtime folder. A `host` beyond
-    loopback wants `behind_proxy`."""
+    With a `profile`, a model is loaded by configs/PROFILE.pbtxt if it has one, otherwise by its
+    config.pbtxt. Without a `log`, a new one is made in the runtime folder. A `host` beyond loopback
+    needs `behind_proxy`."""
 
     repository: Path = REPOSITORY
     log: Path | None = None
@@ -84,23 +76,23 @@ class Server:
     def __post_init__(self) -> None:
         self.repository = Path(self.repository).absolute()
         self.log = new_log("server") if self.log is None else Path(self.log)
-        self.http, self.grpc, self.metrics = (
-            port or free_port() for port in (self.http, self.grpc, self.metrics)
-        )
+        self.http = self.http or free_port()
+        self.grpc = self.grpc or free_port()
+        self.metrics = self.metrics or free_port()
         self._token = secret.new_secret()
 
     def __enter__(self) -> Server:
         self.check()
         self.log.unlink(missing_ok=True)
         try:
-            self._started()
+            self._start_until_ready()
         except ServerError:
             if not crashed(self.log):
                 raise
-            self._started()  # one in many starts: nothing is wrong with what it was started with
+            self._start_until_ready()  # once more: the crash does not depend on the arguments
         return self
 
-    def _started(self) -> None:
+    def _start_until_ready(self) -> None:
         try:
             self.start()
             self.wait_ready()
@@ -113,12 +105,12 @@ class Server:
 
     @property
     def shm_prefix(self) -> str:
-        """How the names of its shared memory begin; nobody can guess them."""
+        """Prefix of the names of the server's shared memory; it cannot be guessed."""
         return f"retouch_{os.getpid()}_{self._token[:12]}_"
 
     @property
     def boards(self) -> str:
-        """How the paths of the lanes' boards begin: the guard removes them with the shared
+        """Prefix of the paths of the load reports, which the supervisor removes with the shared
         memory."""
         return f"/dev/shm/{self.shm_prefix}board_"
 
@@ -127,7 +119,7 @@ class Server:
         return models(self.repository, self.profile)
 
     def check(self) -> None:
-        """ServerError when a start cannot succeed, before anything is made."""
+        """ServerError when a start cannot succeed, before any file is made."""
         known = profiles(self.repository)
         if self.profile not in ("", *known):
             raise ServerError(
@@ -156,14 +148,14 @@ class Server:
     def _spawn(self, staged: Path) -> None:
         binary = staging.wheel() / "bin" / "tritonserver"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        kept = secret.keep(self.grpc, self.secret)
+        secret_file = secret.keep(self.grpc, self.secret)
         duties = {
-            "host": self.near.strip("[]"),
+            "host": self.local_host.strip("[]"),
             "http": self.http,
             "secret": self.secret,
             "models": self.names,
             "boards": self.boards,
-            "remove": [str(staged), str(kept)],
+            "remove": [str(staged), str(secret_file)],
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -176,7 +168,7 @@ class Server:
                     str(binary),
                     *self.arguments(staged),
                 ],
-                stdin=subprocess.PIPE,  # closed by our end, whatever that is
+                stdin=subprocess.PIPE,  # closed when this process ends, however it ends
                 stdout=log,
                 stderr=log,
                 env={
@@ -184,19 +176,19 @@ class Server:
                     env.BOARD.name: self.boards,
                     env.GUARD.name: json.dumps(duties),
                 },
-                # the stubs ignore PYTHONPATH, but find our package in the working directory
+                # stubs ignore PYTHONPATH, but find the package in the working directory
                 cwd=ROOT,
-                start_new_session=True,  # Ctrl-C reaches us alone
+                start_new_session=True,  # Ctrl-C reaches this process only
             )
 
     def arguments(self, staged: Path) -> list[str]:
-        """Of tritonserver; `staged` is the folder that staging.stage has made."""
+        """Arguments of tritonserver; `staged` is the folder that staging.stage has made."""
         return [
             f"--model-repository={staged / 'models'}",
             *([f"--model-config-name={self.profile}"] if self.profile else []),
             f"--backend-directory={staged / 'backends'}",
             f"--cache-directory={staged / 'caches'}",
-            # what is staged is loaded, and nobody can load or unload anything
+            # all staged models are loaded, and no request can load or unload one
             "--model-control-mode=none",
             "--disable-auto-complete-config",
             "--strict-readiness=true",
@@ -212,7 +204,7 @@ class Server:
         ]
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
-        """Return when every model is ready; ServerError when the server ends or the time does."""
+        """Return when every model is ready; ServerError when the server ends or time runs out."""
         deadline = time.monotonic() + seconds
         while not self.is_ready():
             if self.process is None or self.process.poll() is not None:
@@ -224,27 +216,17 @@ class Server:
             time.sleep(0.1)
 
     def is_ready(self) -> bool:
-        try:
-            with _direct.open(
-                f"http://{self.near}:{self.http}/v2/health/ready", timeout=5
-            ) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
+        return health.is_ready(self.local_host, self.http)
 
     @property
-    def near(self) -> str:
-        """The address by which this machine reaches it."""
-        return (
-            HOST
-            if self.host in preflight.WILDCARDS
-            else f"[{self.host}]"
-            if ":" in self.host
-            else self.host
-        )
+    def local_host(self) -> str:
+        """The host of a URL by which this machine reaches the server."""
+        if self.host in preflight.WILDCARDS:
+            return HOST
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     def drain(self, seconds: float) -> bool:
-        """Take no new edits and wait for the running ones; whether all have ended in this time."""
+        """Refuse new edits and wait for the running ones; whether all have ended in time."""
         deadline = time.monotonic() + seconds
         drain.begin(self.boards)
         while (
@@ -259,38 +241,18 @@ class Server:
         return True
 
     def stop(self) -> None:
-        """End the server and its stubs; every process of its group and every shared memory region
-        is gone after."""
-        process, self.process = self.process, None
+        """End the server. No process of its group and no shared memory of it is left."""
+        process = self.process
+        self.process = None
         if process is not None:
-            with _uninterrupted():
-                process.stdin.close()  # the guard does the rest
+            with uninterrupted():
+                process.stdin.close()  # the supervisor does the rest
                 process.wait()
 
 
 def crashed(log: Path) -> bool:
-    """Whether native code has ended a server, by its log."""
-    return log.is_file() and any(words in log.read_bytes() for words in CRASHES)
-
-
-def models(repository: Path, profile: str = "") -> list[str]:
-    """What there is to load: everything with a config but the lanes that are not exported, or not
-    for this profile.
-
-    Triton would load a lane that lacks the profile by its config.pbtxt, on the CPU.
-    """
-    names = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
-    lanes = {path.parent.parent.name for path in repository.glob("denoiser_*/1/manifest.json")}
-    if profile:
-        lanes &= {
-            path.parent.parent.name
-            for path in repository.glob(f"denoiser_*/configs/{profile}.pbtxt")
-        }
-    return [name for name in names if not name.startswith("denoiser_") or name in lanes]
-
-
-def profiles(repository: Path) -> list[str]:
-    return sorted({path.stem for path in repository.glob("*/configs/*.pbtxt")})
+    """Whether a server's native code has crashed, by its log."""
+    return log.is_file() and any(message in log.read_bytes() for message in CRASHES)
 
 
 def environment() -> dict[str, str]:
@@ -308,19 +270,3 @@ def environment() -> dict[str, str]:
     if not any("utf" in child.get(name, "").lower() for name in ("LC_ALL", "LC_CTYPE", "LANG")):
         child[env.LOCALE.name] = "C.UTF-8"
     return child
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """A second Ctrl-C must not leave half a server; signals are handled by the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {
-        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,9 +1,8 @@
 """A folder of links for one start: the models to load, the Python backend with its stub, and the
 local cache.
 
-tritonserver starts stubs through a shell and does not quote paths, so the folder's own path is
-plain. It holds nothing but what is to be loaded, so that the server needs no model control at run
-time."""
+Tritonserver starts stubs through a shell and does not quote paths, so the folder's path is plain.
+All models in it are loaded, so the server needs no model control at run time."""
 
 from __future__ import annotations
 
@@ -18,13 +17,13 @@ from retouch.launcher.paths import IS_CHECKOUT
 from retouch.launcher.start_failure import ServerError
 from retouch.util.extras import install_command
 
-PLAIN = re.compile(r"[A-Za-z0-9_./+@%,:=-]+")  # a path that a shell leaves as it is
-PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # where the temporary folder's path is not plain
+PLAIN = re.compile(r"[A-Za-z0-9_./+@%,:=-]+")  # a path that needs no quotes in a shell
+FALLBACKS = ("/tmp", "/var/tmp", "/dev/shm")  # when the temporary folder's path is not plain
 
 
 def wheel() -> Path:
-    """The server's folder in the wheel; ServerError when it is not installed, or not for this
-    Python."""
+    """The server's folder in the wheel; ServerError when the wheel is not installed or lacks this
+    Python's stub."""
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
         raise ServerError(
@@ -41,8 +40,7 @@ def wheel() -> Path:
 
 
 def stage(repository: Path, names: list[str]) -> Path:
-    """A new folder with `models`, `backends` and `caches`; whoever asks for it removes it.
-    ServerError."""
+    """A new folder with `models`, `backends` and `caches`; the caller removes it. ServerError."""
     source = wheel()
     links = {
         f"backends/python/{path.name}": path for path in (source / "backends" / "python").iterdir()
@@ -50,7 +48,7 @@ def stage(repository: Path, names: list[str]) -> Path:
     links["backends/python/triton_python_backend_stub"] = _stub(source)
     links["caches/local"] = source / "caches" / "local"
     links |= {f"models/{name}": (repository / name).absolute() for name in names}
-    folder = Path(tempfile.mkdtemp(prefix=f"retouch_{os.getpid()}_", dir=_place()))
+    folder = Path(tempfile.mkdtemp(prefix=f"retouch_{os.getpid()}_", dir=_parent()))
     for name, target in links.items():
         link = folder / name
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -58,14 +56,14 @@ def stage(repository: Path, names: list[str]) -> Path:
     return folder
 
 
-def _place() -> str:
-    """The temporary folder, or another one that can be written to and has a plain path."""
-    for place in (tempfile.gettempdir(), *PLACES):
+def _parent() -> str:
+    """The temporary folder, or another writable folder with a plain path."""
+    for place in (tempfile.gettempdir(), *FALLBACKS):
         if PLAIN.fullmatch(place) and os.access(place, os.W_OK | os.X_OK):
             return place
     raise ServerError(
-        "the server needs a temporary folder whose path has only letters, digits and . _ -; set TMPDIR "
-        "to one that can be written to"
+        "the server needs a temporary folder whose path has only letters, digits and . _ -; "
+        "set TMPDIR to a writable one"
     )
 
 

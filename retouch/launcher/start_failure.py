@@ -1,18 +1,17 @@
-"""Why a start has failed, in our words: by the server's log, whose first error is often about
-something harmless."""
+"""Why a start has failed, by the server's log. The first error in a log is often harmless."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-LONGEST = 200  # characters of a sentence of tritonserver's own
-# log lines that look like errors and stop nothing
+LONGEST = 200  # characters of a message of tritonserver
+# log lines that look like errors and do not stop the server
 HARMLESS = re.compile(
     r"CUDA driver version is insufficient|pinned system memory|CUDA memory pool|DCGM|^W\d{4} "
 )
 ERROR = re.compile(r"Failed to|rror:|^E\d{4} ")
-CAUSES = (  # what a log holds, and what that means; the first that fits
+CAUSES = (  # a pattern in a log and its meaning; the first match counts
     (
         re.compile(r"[Tt]oo many open files"),
         "this shell allows too few open files; allow more with `ulimit -n 1024`",
@@ -25,9 +24,11 @@ CAUSES = (  # what a log holds, and what that means; the first that fits
     ),
     (
         re.compile(
-            r"increase the shared memory pool|[Ff]ailed to initialize shared memory|shm.*No space left"
+            r"increase the shared memory pool|[Ff]ailed to initialize shared memory|"
+            r"shm.*No space left"
         ),
-        "its shared memory (/dev/shm) is full or too small; give it more room (containers: --shm-size=1g)",
+        "its shared memory (/dev/shm) is full or too small; "
+        "give it more room (containers: --shm-size=1g)",
     ),
     (re.compile(r"No space left on device"), "the disk or /dev/shm is full; make room"),
     (
@@ -39,7 +40,8 @@ CAUSES = (  # what a log holds, and what that means; the first that fits
             r"no CUDA-capable device|no GPU|instance group .* (GPU|gpu)|Cuda GPU not available|"
             r"GPU instances not supported"
         ),
-        "the models of this profile need an NVIDIA GPU, and the server finds none; use --profile cpu",
+        "the models of this profile need an NVIDIA GPU, and the server finds none; "
+        "use --profile cpu",
     ),
     (
         re.compile(r"Resource temporarily unavailable|can't start new thread|fork: retry"),
@@ -47,19 +49,21 @@ CAUSES = (  # what a log holds, and what that means; the first that fits
     ),
     (
         re.compile(
-            r"stub process .* (not healthy|timed? ?out)|[Tt]imed out occurred while waiting for the stub"
+            r"stub process .* (not healthy|timed? ?out)|"
+            r"[Tt]imed out occurred while waiting for the stub"
         ),
-        "a model took too long to start, or its process died; the machine may be too busy or out of memory",
+        "a model took too long to start, or its process died; "
+        "the machine may be too busy or out of memory",
     ),
 )
 
 
 class ServerError(RuntimeError):
-    """The server cannot start or has stopped; the sentence says why, as far as it is known."""
+    """The server cannot start or has stopped; the message says why, if that is known."""
 
 
 def cause(log: Path) -> str:
-    """One sentence; the first error of the log where it is none that we know."""
+    """One sentence: the meaning of a known error, otherwise the first error in the log."""
     text = log.read_text(errors="replace") if log.is_file() else ""
     lines = [line for line in text.splitlines() if not HARMLESS.search(line)]
     errors = [line for line in lines if ERROR.search(line)]

@@ -1,14 +1,16 @@
-"""The process between a command and its tritonserver: when either ends, however it ends, nothing is
-left.
+"""The process between a command and its tritonserver. When either ends, it stops the server and
+removes its files.
 
 Run as `python -m retouch.launcher.supervisor <shm prefix> <server> <arguments…>`. The command holds
-our standard input's other end and never writes; its end, even by SIGKILL, closes it. Then the
-server is stopped in order, its stubs with it, and its shared memory is removed. A server that has
-lost a stub or a model is killed at once: tritonserver 2.51 does not start the stub again, does not
-answer the request that it had, cannot stop in order, and says that it is ready.
+the other end of standard input and never writes. When the command ends, even by SIGKILL, standard
+input closes. Then the supervisor stops the server and its stubs, and removes its shared memory.
 
-RETOUCH_GUARD, where it is set, is JSON of what else there is to do: `host`, `http` (its port),
-`secret`, `models` and `boards` of the server to watch, and the paths to `remove` at the end."""
+A server that has lost a stub or a model is killed at once. Tritonserver 2.51 does not start the
+stub again, leaves its request without an answer, cannot stop in order, and reports that it is
+ready.
+
+RETOUCH_GUARD, if set, is JSON of further duties: `host`, `http` (a port), `secret`, `models` and
+`boards` (a prefix) of the server to watch, and paths to `remove` at the end."""
 
 from __future__ import annotations
 
@@ -36,35 +38,29 @@ from retouch.util.request_log import log_to_stderr
 log = logging.getLogger("retouch.launcher.supervisor")  # also where it is __main__
 
 STOP_SECONDS = 20.0
-IDLE_STOP_SECONDS = (
-    1.0  # of a server without running edits, whose stubs would end one by one, a second each
-)
-LOOK_EVERY = 0.25  # seconds between looks at the stubs
-LIST_EVERY = 2.0  # seconds between lists of them: that reads a file of each of the server's threads
-TIDY_EVERY = 1.0  # seconds between looks at the log's size and at the shared memory
-DEAD_SECONDS = 0.5  # that a stub stays dead before the server is killed for it
-STARTING_SECONDS = (
-    3.0  # the same while models load: a start that fails is told by the server itself
-)
+IDLE_STOP_SECONDS = 1.0  # without running edits; the stubs would end one by one, a second each
+CHECK_EVERY = 0.25  # seconds between checks of the stubs
+LIST_EVERY = 2.0  # seconds between lists of stubs, which read a file of every server thread
+TIDY_EVERY = 1.0  # seconds between checks of the log's size and of the shared memory
+DEAD_SECONDS = 0.5  # from a stub's death until the server is killed for it
+STARTING_SECONDS = 3.0  # the same while models load: the server itself reports a failed start
 
 
 def main(prefix: str, command: list[str]) -> int:
     """Exit code of the server; negative when a signal ended it."""
-    signal.signal(signal.SIGTERM, _close)
+    signal.signal(signal.SIGTERM, _close_input)
     log_to_stderr()
     duties: dict[str, Any] = json.loads(env.GUARD.pop())
     os.umask(0o077)
     if duties.get("secret"):
-        command = [
-            *command,
-            *options(duties["secret"]),
-        ]  # not in our own arguments, which every user can read
+        # not in this process's arguments, which every user can read
+        command = [*command, *options(duties["secret"])]
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        if _serves_until_asked(server, prefix, duties):
-            _stop(server, STOP_SECONDS if _edits(duties) else IDLE_STOP_SECONDS)
+        if _watch(server, prefix, duties):
+            _stop(server, STOP_SECONDS if _has_edits(duties) else IDLE_STOP_SECONDS)
     finally:
-        _kill(server)  # with stubs of a server that ended too early to stop them
+        _kill(server)  # also the stubs of a server that ended before it could stop them
         for region in glob.glob(f"/dev/shm/{glob.escape(prefix)}*"):
             _remove(region)
         for path in duties.get("remove", []):
@@ -72,42 +68,43 @@ def main(prefix: str, command: list[str]) -> int:
     return server.wait()
 
 
-def _serves_until_asked(server: subprocess.Popen, prefix: str, duties: dict[str, Any]) -> bool:
-    """Until the server ends or is to stop; False when it is beyond an orderly stop."""
-    models = (
+def _watch(server: subprocess.Popen, prefix: str, duties: dict[str, Any]) -> bool:
+    """Return when the server has ended or must stop; False when it can no longer stop in order."""
+    model_watch = (
         ModelWatch(duties["host"], duties["http"], duties["secret"], duties["models"])
         if "http" in duties
         else None
     )
-    dead = DeadStubs(server.pid)
-    hidden = False
-    tidied = 0.0
-    while server.poll() is None and not _closed():
-        if time.monotonic() - tidied > TIDY_EVERY or (models is not None and not models.ready):
-            tidied = time.monotonic()
+    stubs = StubWatch(server.pid)
+    is_secret_hidden = False
+    tidied_at = 0.0
+    while server.poll() is None and not _is_input_closed():
+        is_loading = model_watch is not None and not model_watch.ready
+        if time.monotonic() - tidied_at > TIDY_EVERY or is_loading:
+            tidied_at = time.monotonic()
             bound(sys.stderr.fileno())
             _close_to_others(prefix)
-        hidden = hidden or _hide(server.pid, duties.get("secret", ""))
-        if dead.found(DEAD_SECONDS if models is None or models.ready else STARTING_SECONDS):
+        is_secret_hidden = is_secret_hidden or _hide_secret(server.pid, duties.get("secret", ""))
+        if stubs.has_dead(STARTING_SECONDS if is_loading else DEAD_SECONDS):
             return False
-        if models is not None and models.gone:
-            names = ", ".join(models.gone)
+        if model_watch is not None and model_watch.gone:
+            names = ", ".join(model_watch.gone)
             log.error("%s can no longer be used; the server is stopped", names)
             return False
     return True
 
 
 def _close_to_others(prefix: str) -> None:
-    """Shared memory is for its owner alone; the stubs' native code makes it readable to all,
-    whatever the umask."""
+    """Make the shared memory readable to its owner only. The stubs' native code makes it readable
+    to all and ignores the umask."""
     for region in glob.glob(f"/dev/shm/{glob.escape(prefix)}*"):
         with contextlib.suppress(OSError):
             if os.stat(region, follow_symlinks=False).st_mode & 0o077:
                 os.chmod(region, 0o600)
 
 
-def _edits(duties: dict[str, Any]) -> bool:
-    """Whether edits run, or may run for all that is known."""
+def _has_edits(duties: dict[str, Any]) -> bool:
+    """Whether edits may be running; True when that is unknown."""
     return "boards" not in duties or not is_idle(duties["boards"])
 
 
@@ -126,53 +123,55 @@ def _kill(server: subprocess.Popen) -> None:
 def _remove(path: str) -> None:
     with contextlib.suppress(OSError):
         if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path, ignore_errors=True)  # of links: what they point to stays
+            shutil.rmtree(path, ignore_errors=True)  # removes links, not their targets
         else:
             os.unlink(path)
 
 
-class DeadStubs:
-    """Children of the server that have ended and are not collected."""
+class StubWatch:
+    """The stubs of a server: its child processes. A dead one stays a zombie."""
 
     def __init__(self, server: int):
         self._server = server
-        self._since: dict[str, float] = {}
-        self._next = 0.0
+        self._dead_since: dict[str, float] = {}
+        self._next_check = 0.0
         self._children: list[str] = []
-        self._listed = 0.0
+        self._listed_at = 0.0
 
-    def found(self, patience: float = DEAD_SECONDS) -> bool:
-        """Whether one has been dead for `patience` seconds; printed once to standard error, the
-        server's log."""
+    def has_dead(self, seconds: float = DEAD_SECONDS) -> bool:
+        """Whether a stub has been dead for `seconds`; logs it to standard error, the server's
+        log."""
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next_check:
             return False
-        self._next = now + LOOK_EVERY
-        if now - self._listed > LIST_EVERY:
+        self._next_check = now + CHECK_EVERY
+        if now - self._listed_at > LIST_EVERY:
             self._children = children(self._server)
-            self._listed = now
-        since = {
-            child: self._since.get(child, now) for child in self._children if _state(child) == "Z"
+            self._listed_at = now
+        self._dead_since = {
+            child: self._dead_since.get(child, now)
+            for child in self._children
+            if _state(child) == "Z"
         }
-        self._since = since
-        for child, moment in since.items():
-            if now - moment > patience:
+        for child, moment in self._dead_since.items():
+            if now - moment > seconds:
                 log.error("stub %s has died; the server is stopped", child)
                 return True
         return False
 
 
 def children(server: int) -> list[str]:
-    """Of every thread of the server: the one that started a stub is its parent."""
+    """Process ids of the children of all server threads: a stub's parent is the thread that started
+    it."""
     lists = Path(f"/proc/{server}/task").glob("*/children")
     return [child for path in lists for child in _text(path).split()]
 
 
-def _hide(server: int, secret: str) -> bool:
+def _hide_secret(server: int, secret: str) -> bool:
     """Blank the secret out of the server's arguments, which every user of the machine can read.
 
-    The server has read them when it has children. Where the kernel does not allow it, they stay as
-    they are."""
+    Returns whether it is done. The server has read its arguments when it has children. Where the
+    kernel forbids it, they stay as they are."""
     if not secret:
         return True
     if not children(server):
@@ -190,7 +189,7 @@ def _hide(server: int, secret: str) -> bool:
 
 
 def _state(process: str) -> str:
-    """The letter behind the name in parentheses; empty when there is no such process."""
+    """The state letter of a process; empty when there is no such process."""
     return _text(Path(f"/proc/{process}/stat")).rpartition(") ")[2][:1]
 
 
@@ -201,15 +200,15 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _close(*_: object) -> None:
-    """The same as the command's end, however often we are told."""
+def _close_input(*_: object) -> None:
+    """Stop as when the command ends. Further signals change nothing."""
     try:
         os.close(0)
     except OSError:
         pass
 
 
-def _closed() -> bool:
+def _is_input_closed() -> bool:
     try:
         return bool(select.select([0], [], [], 0.1)[0])
     except (OSError, ValueError):

@@ -1,5 +1,5 @@
-"""What was computed from an image, kept by its content: bounded in bytes, the least recently used
-goes first."""
+"""A cache of values that are computed from images, by their content. It is bounded in bytes and
+evicts the least recently used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass
 class Entry:
-    """A kept `value` of `bytes`; as long as somebody has it `pinned` it stays."""
+    """A cached `value` of so many `bytes`. It cannot be evicted while it is `pinned` (a count)."""
 
     value: Any
     bytes: int
@@ -31,7 +31,8 @@ class Counts:
 
 
 class Cache:
-    """Values by key. `limit` bytes hold but for what is pinned; 0 keeps only that."""
+    """Values by key. Unpinned values are evicted above `limit` bytes; 0 keeps only pinned ones.
+    Thread-safe."""
 
     def __init__(self, limit: int):
         self.limit = limit
@@ -43,14 +44,15 @@ class Cache:
         return key in self._entries
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """The value of `key`, made when there is none; two threads that miss at once both make
-        it."""
+        """The value of `key`, computed by `make` if it is missing. Two threads that miss at once
+        both compute it."""
         value = self.pin(key, make)
         self.unpin(key)
         return value
 
     def pin(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """As `get`, and it stays until `unpin`, which must follow once for every `pin`."""
+        """As `get`, but the value stays until `unpin`, which must be called once for every
+        `pin`."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
@@ -85,7 +87,7 @@ class Cache:
 
 
 def key_of(*arrays: np.ndarray) -> str:
-    """A key for the content of arrays, their shapes and types included."""
+    """A key for the content, shapes and dtypes of arrays."""
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
         digest.update(repr((array.shape, array.dtype.str)).encode())
@@ -94,7 +96,7 @@ def key_of(*arrays: np.ndarray) -> str:
 
 
 def size_of(value: Any) -> int:
-    """`nbytes` of a value, or of all in a dict or a tuple."""
+    """`nbytes` of an array, or of all arrays in a dict, list or tuple."""
     if isinstance(value, dict):
         return sum(map(size_of, value.values()))
     if isinstance(value, (tuple, list)):

@@ -1,22 +1,22 @@
-"""A running figure that one odd measurement does not move."""
+"""A running median, which a single outlier hardly changes."""
 
 from __future__ import annotations
 
 import statistics
 from collections import deque
 
-KEPT = 32
+LENGTH = 32  # measurements
 
 
 class RunningMedian:
-    """The median of the last KEPT measurements; about 2 µs to ask."""
+    """The median of the last LENGTH measurements, which takes about 2 µs to compute."""
 
     def __init__(self) -> None:
-        self._kept: deque[float] = deque(maxlen=KEPT)
+        self._values: deque[float] = deque(maxlen=LENGTH)
 
     def add(self, value: float) -> None:
-        self._kept.append(value)
+        self._values.append(value)
 
     def median(self) -> float:
-        """0.0 before the first."""
-        return statistics.median(self._kept) if self._kept else 0.0
+        """The median; 0.0 without measurements."""
+        return statistics.median(self._values) if self._values else 0.0

@@ -47,7 +47,7 @@ def export(root: Path, precision: str, say=lambda label, done: None, **changes: 
             precision,
             "bfloat16",
             23,
-            plans={name: plan.words() for name, plan in plans.items()},
+            plans={name: plan.to_manifest() for name, plan in plans.items()},
         ),
     )
     return folder

@@ -58,7 +58,7 @@ def test_lanes_come_in_their_order():
     names = ["denoiser_fp4", "edit", "denoiser_bf16-sketch", "denoiser_bf16"]
     assert codec.lanes_of(names) == ("bf16", "fp4", "bf16-sketch")
     assert (
-        codec.models_of({"model_stats": [{"name": name, "version": "1"} for name in names]})
+        codec.model_names({"model_stats": [{"name": name, "version": "1"} for name in names]})
         == names
     )
 

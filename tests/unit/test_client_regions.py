@@ -43,8 +43,8 @@ def clock(monkeypatch):
     return now
 
 
-def handed_over(region):
-    with region.handed_over():
+def registered(region):
+    with region.registering():
         pass
     return region
 
@@ -52,60 +52,58 @@ def handed_over(region):
 def test_files_lie_in_the_region_and_the_rest_in_the_message():
     regions = Regions()
     region = regions.take(REQUEST)
-    inputs = inputs_of(REQUEST, grpc, region.placed)
+    inputs = inputs_of(REQUEST, grpc, region.place)
     assert sorted(contents(region, inputs)) == sorted(files_of(REQUEST))
     raw = [each.name() for each in inputs if each._get_content() is not None]
     assert len(raw) == len(inputs) - len(FILES) and not set(raw) & set(FILES)
-    handed_over(region)
+    registered(region)
 
 
 def test_an_edit_of_a_region_that_served_before_finds_its_own_files():
     regions = Regions()
-    region = handed_over(regions.take(REQUEST))
-    inputs_of(REQUEST, grpc, region.placed)
-    regions.give(region, over=True)
+    region = registered(regions.take(REQUEST))
+    inputs_of(REQUEST, grpc, region.place)
+    regions.give_back(region, is_finished=True)
     other = EditRequest(b"another", "make it red")
     assert regions.take(other) is region
-    assert sorted(contents(region, inputs_of(other, grpc, region.placed))) == sorted(
-        files_of(other)
-    )
+    assert sorted(contents(region, inputs_of(other, grpc, region.place))) == sorted(files_of(other))
 
 
 def test_a_region_has_one_edit_at_a_time_and_a_larger_one_comes_for_a_larger_image():
     regions = Regions()
-    first = handed_over(regions.take(REQUEST))
-    second = handed_over(regions.take(REQUEST))
+    first = registered(regions.take(REQUEST))
+    second = registered(regions.take(REQUEST))
     assert first is not second and first.size == second.size == LEAST
-    regions.give(first, over=True)
-    large = handed_over(regions.take(EditRequest(bytes(LEAST), "make it blue")))
+    regions.give_back(first, is_finished=True)
+    large = registered(regions.take(EditRequest(bytes(LEAST), "make it blue")))
     assert large is not first and large.size == 2 * LEAST
-    regions.give(large, over=True)
+    regions.give_back(large, is_finished=True)
     assert regions.take(REQUEST) is first, "the smallest that fits"
 
 
 def test_a_region_whose_edit_was_left_rests_first(clock):
     regions = Regions()
-    region = handed_over(regions.take(REQUEST))
-    regions.give(region, over=False)
-    assert handed_over(regions.take(REQUEST)) is not region
+    region = registered(regions.take(REQUEST))
+    regions.give_back(region, is_finished=False)
+    assert registered(regions.take(REQUEST)) is not region
     clock[0] += shared_memory.GRACE
     assert regions.take(REQUEST) is region
 
 
 def test_what_a_server_is_told_to_forget():
     regions = Regions()
-    assert list(regions.leaving()) == []
+    assert list(regions.to_unregister()) == []
     known, lost, left, never = (regions.take(REQUEST) for _ in range(4))
     for each in (known, lost, left):
-        handed_over(each)
+        registered(each)
     assert lost.failure("Unable to find shared memory region: 'x'", "a:1").code == "UNAVAILABLE"
     for each in (known, lost, never):
-        regions.give(each, over=True)
-    regions.give(left, over=False)
+        regions.give_back(each, is_finished=True)
+    regions.give_back(left, is_finished=False)
     told = []
-    for name, pause in regions.leaving():
+    for name, pause in regions.to_unregister():
         told.append((name, pause))
-        with regions.forgotten(name):
+        with regions.unregistering(name):
             if name == left.name and len(told) < 5:
                 raise InferenceServerException(
                     f"Cannot unregister shared memory region '{name}', it is currently in use."
@@ -114,26 +112,26 @@ def test_what_a_server_is_told_to_forget():
         (known.name, 0.0),
         *((left.name, pause) for pause in (0.0, *shared_memory.PAUSES[1:4])),
     ]
-    assert list(regions.leaving()) == []
+    assert list(regions.to_unregister()) == []
     (shared_memory.FOLDER / never.name).unlink()
 
 
 def test_a_server_that_goes_on_using_it_or_is_no_more_is_given_up():
     regions = Regions()
-    region = handed_over(regions.take(REQUEST))
-    regions.give(region, over=True)
-    assert list(regions.leaving()) == [(region.name, pause) for pause in shared_memory.PAUSES]
-    assert list(regions.leaving()) == []
-    regions.give(region, over=True)
-    with regions.forgotten(region.name):
+    region = registered(regions.take(REQUEST))
+    regions.give_back(region, is_finished=True)
+    assert list(regions.to_unregister()) == [(region.name, pause) for pause in shared_memory.PAUSES]
+    assert list(regions.to_unregister()) == []
+    regions.give_back(region, is_finished=True)
+    with regions.unregistering(region.name):
         raise InferenceServerException("failed to connect to all addresses")
-    assert list(regions.leaving()) == []
+    assert list(regions.to_unregister()) == []
 
 
 def test_no_name_is_left_even_when_the_server_cannot_open_it():
     region = Regions().take(REQUEST)
     assert (shared_memory.FOLDER / region.name).stat().st_mode & 0o777 == 0o600
-    with pytest.raises(OSError), region.handed_over():
+    with pytest.raises(OSError), region.registering():
         raise OSError
     assert not (shared_memory.FOLDER / region.name).exists() and region.new
     assert "leave out shared_memory=True" in str(

@@ -45,7 +45,7 @@ def lane(root, name="fp8", **plans):
             name,
             "bfloat16",
             20,
-            plans={graph: plan.words() for graph, plan in plans.items()},
+            plans={graph: plan.to_manifest() for graph, plan in plans.items()},
         ),
     )
     return folder

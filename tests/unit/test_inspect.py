@@ -68,7 +68,7 @@ def test_the_command(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "instructx" in done.stdout and "4,716,032" in done.stdout and "5.05 MB" in done.stdout
     assert json.loads((tmp_path / "shapes.json").read_text()) == json.loads(
-        json.dumps(summary(SHAPES).words())
+        json.dumps(summary(SHAPES).to_json())
     )
 
 

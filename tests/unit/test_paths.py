@@ -16,9 +16,9 @@ from retouch.launcher.paths import ROOT, private_folder, runtime_folder
 @pytest.fixture
 def read_only(monkeypatch, tmp_path):
     """A checkout in which nothing can be written, also for root."""
-    writes = paths._writes
+    writes = paths._can_write
     monkeypatch.setattr(
-        paths, "_writes", lambda folder: folder != tmp_path / "checkout" and writes(folder)
+        paths, "_can_write", lambda folder: folder != tmp_path / "checkout" and writes(folder)
     )
     (tmp_path / "checkout").mkdir()
     return tmp_path / "checkout"

@@ -9,7 +9,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from retouch.artifacts.manifest import ArtifactError
-from retouch_export.plan_layers import CODE, Asked, asked, check, check_size, found
+from retouch_export.plan_layers import (
+    CODE,
+    GraphProducts,
+    check,
+    check_size,
+    graph_products,
+    plan_products,
+)
 
 XMMA = "sm90_xmma_gemm_{}_tn_n_tilesize128x128x64_stage4_warpsize2x2x1_tensor16x8x32"
 FP4_KERNEL = (
@@ -97,12 +104,12 @@ def report(layers, ten_bindings=True):
     ],
 )
 def test_kernels_are_told_apart(layer, kind, types, tactic, wanted):
-    (counts,) = found(report([layer("a", kind, types, tactic)], layer is ten))
+    (counts,) = plan_products(report([layer("a", kind, types, tactic)], layer is ten))
     assert counts == ({wanted: 1} if wanted else {})
 
 
 def test_weights_tell_where_the_kernel_does_not(layer):
-    (counts,) = found(
+    (counts,) = plan_products(
         report([layer("a", "CaskConvolution", ["Half"], Weights={"Type": "FP8", "Count": 4})])
     )
     assert counts == {"fp8": 1}
@@ -115,28 +122,30 @@ def test_profiles_are_counted_apart(layer):
         layer("a [profile 1]", "gemm", ["FP8"]),
         layer("b [profile 1]", "gemm", ["FP8"]),
     ]
-    assert found(report(layers)) == [{"fp8": 1, "wide": 1}, {"fp8": 2}]
+    assert plan_products(report(layers)) == [{"fp8": 1, "wide": 1}, {"fp8": 2}]
 
 
 def test_a_bare_list_of_layers_is_understood(layer):
-    assert found(json.dumps([layer("a", "gemm", ["FP8"])])) == [{"fp8": 1}]
+    assert plan_products(json.dumps([layer("a", "gemm", ["FP8"])])) == [{"fp8": 1}]
 
 
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("", "form that is known"),
-        ('{"Bindings": []}', "form that is known"),
-        ('{"Layers": []}', "no more than names"),
-        ('{"Layers": ["gemm_0"]}', "no more than names"),
+        ("", "unknown format"),
+        ('{"Bindings": []}', "unknown format"),
+        ('{"Layers": []}', "names only"),
+        ('{"Layers": ["gemm_0"]}', "names only"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(text, words):
     with pytest.raises(ArtifactError, match=words):
-        found(text)
+        plan_products(text)
 
 
-GRAPH = Asked(Counter(fp8=6, fp4=10, wide=4, attention=4), bytes=10_000_000, wide_bytes=30_000_000)
+GRAPH = GraphProducts(
+    Counter(fp8=6, fp4=10, wide=4, attention=4), bytes=10_000_000, wide_bytes=30_000_000
+)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +192,7 @@ def test_a_plan_nearer_to_wide_weights_is_refused(weights, plan, passes):
 
 
 def test_a_wide_graph_has_no_size_to_miss():
-    check_size(Asked(Counter(wide=3), 100, 100), 10**9, 10**10, "step")
+    check_size(GraphProducts(Counter(wide=3), 100, 100), 10**9, 10**10, "step")
 
 
 def test_what_a_graph_asks():
@@ -210,7 +219,7 @@ def test_what_a_graph_asks():
         tensor("s4", TensorProto.FLOAT8E4M3FN, 16, 1),
         tensor("w16", TensorProto.BFLOAT16, 16, 4),
     ]
-    graph = asked(helper.make_model(helper.make_graph(nodes, "g", [], [], weights)))
+    graph = graph_products(helper.make_model(helper.make_graph(nodes, "g", [], [], weights)))
     assert graph.products == {"fp8": 1, "fp4": 2, "wide": 1, "attention": 1}
     assert graph.bytes == 128 + 4 + 128 + 16 + 128
     assert graph.wide_bytes == graph.bytes + 128 + 384

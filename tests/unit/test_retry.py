@@ -1,5 +1,5 @@
 """When the client comes again, what it makes of a server's words, and that all attempts share one
-patience."""
+timeout."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def answer(kind):
     return EditAnswer(b"", (1, 1), EditInfo(kind, 1, "bf16"))
 
 
-class Over:
+class FakeTransport:
     """A connection on which each attempt does the next of `acts`: answers, or a failure's words."""
 
     def __init__(self, *acts):
         self.acts = list(acts)
         self.tried = 0
 
-    def answers(self, request, patience):
-        patience.left()
+    def edit(self, request, timeout):
+        timeout.remaining()
         self.tried += 1
         for act in self.acts.pop(0):
             if isinstance(act, str):
@@ -37,81 +37,85 @@ class Over:
             yield act
 
 
-class AsyncOver(Over):
-    async def answers(self, request, patience):
-        for each in super().answers(request, patience):
+class AsyncFakeTransport(FakeTransport):
+    async def edit(self, request, timeout):
+        for each in super().edit(request, timeout):
             yield each
 
 
-def sync_edit(over, **options):
+def sync_edit(transport, **options):
     client = Retouch(**options)
-    client._over = over
+    client._transport = transport
     return list(client.edit(b"x", "y"))
 
 
-def async_edit(over, **options):
+def async_edit(transport, **options):
     async def collect():
         client = AsyncRetouch(**options)
-        client._over = over
+        client._transport = transport
         return [each async for each in client.edit(b"x", "y")]
 
     return asyncio.run(collect())
 
 
-@pytest.fixture(params=[(sync_edit, Over), (async_edit, AsyncOver)], ids=["sync", "async"])
+@pytest.fixture(
+    params=[(sync_edit, FakeTransport), (async_edit, AsyncFakeTransport)], ids=["sync", "async"]
+)
 def ways(request):
     return request.param
 
 
 def test_it_comes_again_until_it_is_taken(ways):
     edit = ways[0]
-    over = ways[1]([BUSY], [BUSY], [answer("preview"), answer("final")])
-    assert [each.final for each in edit(over, retries=QUICK)] == [False, True]
-    assert over.tried == 3
+    transport = ways[1]([BUSY], [BUSY], [answer("preview"), answer("final")])
+    assert [each.final for each in edit(transport, retries=QUICK)] == [False, True]
+    assert transport.tried == 3
 
 
 def test_not_for_ever(ways):
     edit = ways[0]
-    over = ways[1](*[[BUSY]] * 9)
+    transport = ways[1](*[[BUSY]] * 9)
     with pytest.raises(RequestError, match="try again in") as told:
-        edit(over, retries=QUICK)
-    assert told.value.code == "UNAVAILABLE" and told.value.retry_after == 0.0 and over.tried == 3
+        edit(transport, retries=QUICK)
+    assert (
+        told.value.code == "UNAVAILABLE" and told.value.retry_after == 0.0 and transport.tried == 3
+    )
 
 
 def test_not_after_an_answer(ways):
     edit = ways[0]
-    over = ways[1]([answer("preview"), BUSY], [answer("final")])
+    transport = ways[1]([answer("preview"), BUSY], [answer("final")])
     with pytest.raises(RequestError):
-        edit(over, retries=QUICK)
-    assert over.tried == 1
+        edit(transport, retries=QUICK)
+    assert transport.tried == 1
 
 
 def test_not_for_what_is_wrong(ways):
     edit = ways[0]
-    over = ways[1](["IMAGE is not a picture file"], [answer("final")])
+    transport = ways[1](["IMAGE is not a picture file"], [answer("final")])
     with pytest.raises(RequestError) as told:
-        edit(over, retries=QUICK)
-    assert told.value.code == "INVALID_ARGUMENT" and over.tried == 1
+        edit(transport, retries=QUICK)
+    assert told.value.code == "INVALID_ARGUMENT" and transport.tried == 1
 
 
 def test_not_when_the_time_out_comes_before(ways):
     edit = ways[0]
-    over = ways[1](
+    transport = ways[1](
         ["5 edits are running already; try again in 60 s [code=UNAVAILABLE retry_after=60]"],
         [answer("final")],
     )
     with pytest.raises(RequestError, match="try again in 60 s"):
-        edit(over, retries=QUICK, timeout=5)
-    assert over.tried == 1
+        edit(transport, retries=QUICK, timeout=5)
+    assert transport.tried == 1
 
 
 def test_bad_input_is_not_sent(ways):
-    over = ways[1]([answer("final")])
+    transport = ways[1]([answer("final")])
     client = Retouch()
-    client._over = over
+    client._transport = transport
     with pytest.raises(RequestError, match="INSTRUCTION is blank"):
         client.edit(b"x", " ")
-    assert over.tried == 0
+    assert transport.tried == 0
 
 
 def test_pauses_grow_and_heed_the_server():

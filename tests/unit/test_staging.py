@@ -46,6 +46,6 @@ def test_two_starts_have_folders_of_their_own(staged, tmp_path):
 
 def test_without_a_plain_place_there_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a b"))
-    monkeypatch.setattr(staging, "PLACES", ("/nowhere",))
+    monkeypatch.setattr(staging, "FALLBACKS", ("/nowhere",))
     with pytest.raises(staging.ServerError, match="set TMPDIR"):
         stage(tmp_path, [])

@@ -1,4 +1,4 @@
-"""The guard between a command and its server: nothing is left, however often it is told to stop."""
+"""The supervisor between a command and its server: nothing is left, however often it is told to stop."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def prefix():
 
 @pytest.mark.parametrize("told", ["once", "twice", "by its standard input"])
 def test_it_stops_the_server_and_removes_its_shared_memory(prefix, told):
-    guard = subprocess.Popen(
+    supervisor = subprocess.Popen(
         [sys.executable, "-S", "-m", "retouch.launcher.supervisor", prefix, "sh", "-c", SERVER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert guard.stdout.readline() == "ready\n"
+    assert supervisor.stdout.readline() == "ready\n"
     if told == "by its standard input":
-        guard.stdin.close()
-        guard.stdin = None  # communicate would close it again
+        supervisor.stdin.close()
+        supervisor.stdin = None  # communicate would close it again
     else:
-        guard.send_signal(signal.SIGTERM)
+        supervisor.send_signal(signal.SIGTERM)
         if told == "twice":
             with pytest.raises(subprocess.TimeoutExpired):
-                guard.wait(0.5)  # while it waits for the server
-            guard.send_signal(signal.SIGTERM)
-    _, words = guard.communicate(timeout=30)
-    assert (guard.returncode, words) == (7, "")
+                supervisor.wait(0.5)  # while it waits for the server
+            supervisor.send_signal(signal.SIGTERM)
+    _, words = supervisor.communicate(timeout=30)
+    assert (supervisor.returncode, words) == (7, "")
     assert not list(Path("/dev/shm").glob(f"{prefix}*"))

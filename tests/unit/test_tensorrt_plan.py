@@ -33,7 +33,7 @@ def manifest(**plans):
 
 
 def test_a_plan_is_read_as_it_was_written():
-    assert PlanInfo.of(manifest(step=PLAN.words()), "step") == PLAN
+    assert PlanInfo.of(manifest(step=PLAN.to_manifest()), "step") == PLAN
     PLAN.check(HERE, "step")
 
 
@@ -67,7 +67,7 @@ def test_a_plan_for_another_machine_is_refused(machine, words):
     [
         ({}, "no TensorRT plan of step"),
         ({"step": {"gpu": "x"}}, "damaged"),
-        ({"step": {**PLAN.words(), "colour": "red"}}, "damaged"),
+        ({"step": {**PLAN.to_manifest(), "colour": "red"}}, "damaged"),
     ],
 )
 def test_a_manifest_without_the_plan_is_refused(plans, words):

@@ -179,7 +179,7 @@ def other_numbers(folder):
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 CASES = {
     "no folder": (no_folder, "there is no kontext"),
-    "a file": (a_file, "kontext is no folder; give that of a checkpoint"),
+    "a file": (a_file, "kontext is no folder; give the folder of a checkpoint"),
     "no index": (
         remove("model_index.json"),
         "kontext is no checkpoint: it has no model_index.json",
@@ -202,11 +202,11 @@ CASES = {
     ),
     "a pipeline with code of its own": (
         put("model_index.json", {"_class_name": ["pipeline", "Edit"]}),
-        "kontext holds a pipeline that no class of diffusers is named for; supported are",
+        "kontext holds a pipeline without a class name; supported are",
     ),
     "no class": (
         put("model_index.json", {}),
-        "kontext holds a pipeline that no class of diffusers is named for",
+        "kontext holds a pipeline without a class name",
     ),
     "a component": (no_vae, "lacks the folder vae, which model_index.json lists"),
     "a config": (remove("vae/config.json"), "lacks vae/config.json; download it again"),

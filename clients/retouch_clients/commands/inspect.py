@@ -40,5 +40,5 @@ def inspect(checkpoint: Path, hashes: bool, out: Path | None, variant: str | Non
     report = summary(checkpoint, hashes, variant)
     show(report)
     if out:
-        replace_file(out, (json.dumps(report.words(), indent=2) + "\n").encode())
+        replace_file(out, (json.dumps(report.to_json(), indent=2) + "\n").encode())
     click.get_current_context().exit(Exit.FAILED if report.missing else Exit.OK)

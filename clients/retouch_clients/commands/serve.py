@@ -140,7 +140,7 @@ def _run(server: Server, grace: float) -> None:
     console.print(f"log: {server.log}", soft_wrap=True)
     with server, announced({"http": server.http, "grpc": server.grpc}):
         console.print(
-            f"ready: http {server.near}:{server.http}, gRPC {server.near}:{server.grpc}  "
+            f"ready: http {server.local_host}:{server.http}, gRPC {server.local_host}:{server.grpc}  "
             "(Ctrl-C stops)",
             soft_wrap=True,
         )

@@ -30,15 +30,18 @@ else:
     sys.modules["tensorrt"] = FAKES.module()
     sys.modules["cuda.bindings.runtime"] = cuda.bindings.runtime = CUDA
 
+    def use_default_gpu():
+        DEVICE.name = "NVIDIA B200" if WORLD.eleven else "NVIDIA H200"
+        DEVICE.capability = (10, 0) if WORLD.eleven else (9, 0)
+
     @pytest.fixture
     def device():
-        """The GPU, one that the installed TensorRT serves all lanes on: H200 for 10, B200 for
-        11."""
-        DEVICE.name, DEVICE.capability = (
-            ("NVIDIA B200", (10, 0)) if WORLD.eleven else ("NVIDIA H200", (9, 0))
-        )
+        """The GPU, one that the installed TensorRT serves all lanes on: H200 for 10, B200 for 11.
+        What a test changes in it is undone, also for fixtures of the next module."""
+        use_default_gpu()
         DEVICE.uploads = DEVICE.moves = DEVICE.launches = 0
         yield DEVICE
+        use_default_gpu()
 
     @pytest.fixture
     def world(device):

@@ -171,7 +171,7 @@ def test_a_plan_that_tells_only_names_is_refused(tmp_path, world, monkeypatch):
         "get_engine_information",
         lambda self, format: '{"Layers": ["a", "b"]}',
     )
-    refused(tmp_path, "bf16", "no more than names")
+    refused(tmp_path, "bf16", "names only")
 
 
 def test_a_plan_that_computes_something_else_is_refused(tmp_path, world, wide, narrow):

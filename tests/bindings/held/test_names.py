@@ -10,7 +10,7 @@ from checked import signatures
 
 from retouch.backends.tensorrt.cuda import runtime
 from retouch.backends.tensorrt.engine import LOG, Log
-from retouch_export.tensorrt import Monitor
+from retouch_export.tensorrt_builder import Monitor
 
 
 @pytest.fixture

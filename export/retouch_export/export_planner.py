@@ -1,0 +1,157 @@
+"""The choice of an export's work: everything that is requested and not up to date. This module does
+not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from retouch.api.lanes import LANES
+from retouch.artifacts.manifest import NAME as MANIFEST
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.export_plan import Settings, Work, plans_here
+from retouch_export.lora import AdapterFile
+from retouch_export.parts import DENOISER, Stage, stages_of
+from retouch_export.staleness import checkpoint_digest, why_stale
+from retouch_export.validate import check
+
+WIDE_LANE = "bf16"  # always exported, because the other lanes are made from it
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What an export is to make: `lanes` of the denoiser, all stages or `only` one, and with
+    `tensorrt` the plans of the lanes. With `lora` the lanes are those of the adapter."""
+
+    checkpoint: Path
+    repository: Path
+    lanes: list[str]
+    only: str | None = None
+    tensorrt: bool = False
+    lora: AdapterFile | None = None
+
+
+def plan_export(request: ExportRequest, settings: Settings) -> Work:
+    """The work for a request.
+
+    CheckpointError or AdapterError when checkpoint or adapter cannot be exported. ValueError when
+    `only` is no stage, or when a weightless export would replace one that is served."""
+    return _Planner(request, settings).work()
+
+
+class _Planner:
+    """One request, with its checkpoint and adapter."""
+
+    def __init__(self, request: ExportRequest, settings: Settings):
+        self._request = request
+        self._settings = settings
+        self._checkpoint = Checkpoint(request.checkpoint, settings.variant)
+        self._stages = {stage.name: stage for stage in stages_of(self._checkpoint.family)}
+        only = request.only
+        if only not in (None, *self._stages):
+            raise ValueError(
+                f"--only {only} is no part of this checkpoint; it must be {', '.join(self._stages)}"
+            )
+        is_whole = only is None and not settings.weightless
+        check(self._checkpoint, weights=not settings.weightless, whole=is_whole)
+        self._checkpoint.adapter = request.lora.read(self._checkpoint) if request.lora else None
+        self._sha256 = checkpoint_digest(request.checkpoint, settings.variant)
+        self._denoiser = self._stages.pop(DENOISER) if only in (None, DENOISER) else None
+        self._reasons: list[str] = []
+
+    def work(self) -> Work:
+        lanes = self._missing_lanes()
+        stages = self._missing_stages()
+        if self._settings.weightless:
+            self._refuse_to_replace(stages, lanes)
+        return Work(
+            self._checkpoint,
+            self._sha256,
+            self._request.repository,
+            stages,
+            self._denoiser,
+            lanes,
+            self._missing_plans(lanes),
+            self._reasons,
+        )
+
+    def _missing_stages(self) -> list[Stage]:
+        """Stages other than the denoiser; none for an adapter. A weightless export has only those
+        that stream their weights."""
+        if self._checkpoint.adapter:
+            return []
+        return [
+            stage
+            for stage in self._stages.values()
+            if self._request.only in (None, stage.name)
+            and (stage.is_streamed or not self._settings.weightless)
+            and self._is_missing(stage, WIDE_LANE)
+        ]
+
+    def _missing_lanes(self) -> list[str]:
+        """Requested lanes that are missing, stale or calibrated with other ranges."""
+        if self._denoiser is None:
+            return []
+        adapter = self._checkpoint.adapter
+        entry = adapter.about() if adapter else None
+        return [
+            lane
+            for lane in LANES
+            if lane in {WIDE_LANE, *self._request.lanes}
+            and (
+                self._is_missing(self._denoiser, self._lane_name(lane), entry)
+                or self._has_other_ranges(lane)
+            )
+        ]
+
+    def _missing_plans(self, lanes: list[str]) -> list[str]:
+        """Requested lanes whose plans are missing or cannot run on this machine, and the `lanes`
+        that are exported now."""
+        if self._denoiser is None or not self._request.tensorrt:
+            return []
+        return [
+            lane
+            for lane in LANES
+            if lane in self._request.lanes
+            and (lane in lanes or not plans_here(self._folder(lane), self._settings.strip))
+        ]
+
+    def _is_missing(self, stage: Stage, lane: str, adapter: dict[str, Any] | None = None) -> bool:
+        """Whether artifacts are missing or stale; notes the reason for stale ones. A weightless
+        export replaces all."""
+        if self._settings.weightless:
+            return True
+        folder = stage.folder(self._request.repository, lane)
+        reason = why_stale(stage, folder, self._sha256, lane, adapter)
+        if reason and (folder / MANIFEST).is_file():
+            self._reasons.append(f"{folder.parent.name} is exported again: {reason}")
+        return reason is not None
+
+    def _has_other_ranges(self, lane: str) -> bool:
+        """Whether a lane was calibrated with other ranges than those of --calibration."""
+        if lane == WIDE_LANE or not self._settings.calibration:
+            return False
+        from retouch_export.ranges import FILE, alike  # imports ml_dtypes
+
+        return not alike(self._folder(lane) / FILE, self._settings.calibration)
+
+    def _lane_name(self, lane: str) -> str:
+        adapter = self._checkpoint.adapter
+        return adapter.lane(lane) if adapter else lane
+
+    def _folder(self, lane: str) -> Path:
+        """The folder of a lane of the denoiser."""
+        return self._denoiser.folder(self._request.repository, self._lane_name(lane))
+
+    def _refuse_to_replace(self, stages: list[Stage], lanes: list[str]) -> None:
+        """ValueError when a weightless export would replace artifacts that are served."""
+        repository = self._request.repository
+        folders = [stage.folder(repository, WIDE_LANE) for stage in stages]
+        folders += [self._denoiser.folder(repository, lane) for lane in lanes]
+        names = [folder.parent.name for folder in folders if (folder / MANIFEST).is_file()]
+        if names:
+            raise ValueError(
+                f"--weightless would replace what is served of {', '.join(names)} by graphs that "
+                "cannot be; name another folder with --repository"
+            )
