@@ -82,9 +82,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.denoising", description=__doc__.splitlines()[0]
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer samples: under three minutes"
-    )
+    parser.add_argument("--quick", action="store_true", help="fewer samples: under three minutes")
     parser.add_argument(
         "--only",
         nargs="+",
