@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def measure(
             if not velocity.isfinite().all():
                 sys.exit(f"{precision}, {way}: the velocity is not finite")
             first = velocity if first is None else first
-            time = timed(lambda: flux.step(**flux.inputs), device, options.count)
+            time = timed(partial(flux.step, **flux.inputs), device, options.count)
             rows.append(
                 Row(
                     precision,
@@ -141,9 +142,9 @@ def measure(
         if options.server:
             request = inputs(options.tiny)
             expected = flux.edit(options.steps, request)
-            plain = timed(
-                lambda: flux.edit(options.steps, request), device, options.count, warm_up=1
-            )
+            edit = partial(flux.edit, options.steps, request)
+            plain = timed(edit, device, options.count, warm_up=1)
+            del edit
         del flux
         release(device)
         if options.server:

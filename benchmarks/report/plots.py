@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from xml.etree import ElementTree as xml
+from xml.etree import ElementTree
 
 from benchmarks.report.figures import Spread
 
@@ -101,7 +101,7 @@ def lines(
         path = " ".join(
             f"{place(at):.1f},{level(figure.median):.1f}" for at, figure in curve.points
         )
-        xml.SubElement(svg, "polyline", {"class": f"s{curve.colour}", "points": path})
+        ElementTree.SubElement(svg, "polyline", {"class": f"s{curve.colour}", "points": path})
         for at, figure in curve.points:
             _line(
                 svg,
@@ -111,7 +111,7 @@ def lines(
                 level(figure.most),
                 f"s{curve.colour}",
             )
-            dot = xml.SubElement(
+            dot = ElementTree.SubElement(
                 svg,
                 "circle",
                 {
@@ -121,11 +121,11 @@ def lines(
                     "r": "3.6",
                 },
             )
-            xml.SubElement(
+            ElementTree.SubElement(
                 dot, "title"
             ).text = f"{curve.label}, {_short(at)}: {_short(figure.median)} {y}"
     _legend(svg, [(curve.label, curve.colour) for curve in series])
-    return xml.tostring(svg, encoding="unicode")
+    return ElementTree.tostring(svg, encoding="unicode")
 
 
 def bars(title: str, rows: Sequence[Bar], unit: str, legend: Sequence[str] = ()) -> str:
@@ -138,7 +138,7 @@ def bars(title: str, rows: Sequence[Bar], unit: str, legend: Sequence[str] = ())
         y += _tall(row) - ROW
         end = LABELS + row.figure.median * long
         _text(svg, LABELS - 10, y + 15, row.label, "end")
-        bar = xml.SubElement(
+        bar = ElementTree.SubElement(
             svg,
             "rect",
             {
@@ -150,7 +150,9 @@ def bars(title: str, rows: Sequence[Bar], unit: str, legend: Sequence[str] = ())
                 "height": str(ROW - 4),
             },
         )
-        xml.SubElement(bar, "title").text = f"{row.label}: {_short(row.figure.median)} {unit}"
+        ElementTree.SubElement(
+            bar, "title"
+        ).text = f"{row.label}: {_short(row.figure.median)} {unit}"
         _line(
             svg,
             LABELS + row.figure.least * long,
@@ -168,7 +170,7 @@ def bars(title: str, rows: Sequence[Bar], unit: str, legend: Sequence[str] = ())
         )
         y += ROW
     _legend(svg, [(label, number) for number, label in enumerate(legend)])
-    return xml.tostring(svg, encoding="unicode")
+    return ElementTree.tostring(svg, encoding="unicode")
 
 
 def timeline(title: str, rows: Sequence[Moments]) -> str:
@@ -196,7 +198,7 @@ def timeline(title: str, rows: Sequence[Moments]) -> str:
             _line(
                 svg, LABELS + figure.least * long, y, LABELS + figure.most * long, y, f"s{colour}"
             )
-            dot = xml.SubElement(
+            dot = ElementTree.SubElement(
                 svg,
                 "circle",
                 {
@@ -206,7 +208,7 @@ def timeline(title: str, rows: Sequence[Moments]) -> str:
                     "r": "5.5",
                 },
             )
-            xml.SubElement(dot, "title").text = f"{label}: {_short(figure.median)} ms"
+            ElementTree.SubElement(dot, "title").text = f"{label}: {_short(figure.median)} ms"
             _text(
                 svg,
                 LABELS + figure.median * long,
@@ -216,7 +218,7 @@ def timeline(title: str, rows: Sequence[Moments]) -> str:
                 "value",
             )
     _legend(svg, [("preview", 0), ("result", 2)])
-    return xml.tostring(svg, encoding="unicode")
+    return ElementTree.tostring(svg, encoding="unicode")
 
 
 def ticks(top: float) -> list[float]:
@@ -230,8 +232,8 @@ def ticks(top: float) -> list[float]:
 # -- strokes ---------------------------------------------------------------------------------------
 
 
-def _paper(title: str, height: float) -> xml.Element:
-    svg = xml.Element(
+def _paper(title: str, height: float) -> ElementTree.Element:
+    svg = ElementTree.Element(
         "svg",
         {
             "xmlns": "http://www.w3.org/2000/svg",
@@ -241,13 +243,15 @@ def _paper(title: str, height: float) -> xml.Element:
             "aria-label": title,
         },
     )
-    xml.SubElement(svg, "style").text = STYLE
+    ElementTree.SubElement(svg, "style").text = STYLE
     _text(svg, 8, 14, title, kind="title")
     return svg
 
 
-def _line(svg: xml.Element, x: float, y: float, to_x: float, to_y: float, kind: str) -> None:
-    xml.SubElement(
+def _line(
+    svg: ElementTree.Element, x: float, y: float, to_x: float, to_y: float, kind: str
+) -> None:
+    ElementTree.SubElement(
         svg,
         "line",
         {
@@ -261,9 +265,9 @@ def _line(svg: xml.Element, x: float, y: float, to_x: float, to_y: float, kind: 
 
 
 def _text(
-    svg: xml.Element, x: float, y: float, text: str, anchor: str = "start", kind: str = ""
+    svg: ElementTree.Element, x: float, y: float, text: str, anchor: str = "start", kind: str = ""
 ) -> None:
-    xml.SubElement(
+    ElementTree.SubElement(
         svg,
         "text",
         {
@@ -275,13 +279,13 @@ def _text(
     ).text = text
 
 
-def _legend(svg: xml.Element, entries: Sequence[tuple[str, int]]) -> None:
+def _legend(svg: ElementTree.Element, entries: Sequence[tuple[str, int]]) -> None:
     """At the upper right, from right to left."""
     x = WIDTH - RIGHT
     for label, colour in reversed(entries):
         x -= 6.6 * len(label)
         _text(svg, x, 14, label)
-        xml.SubElement(
+        ElementTree.SubElement(
             svg,
             "line",
             {

@@ -276,7 +276,7 @@ class Campaign:
         loop = PlainLoop(REPOSITORY)
         effort = self.effort
         medians = []
-        for turn in range(effort.repetitions):
+        for _ in range(effort.repetitions):
             self._turn("the same edits in a plain loop")
             requests = self.pictures.take(effort.turns + 2, precision="bf16")
             spent = overhead.compare(loop, client, requests, warm_up=2)

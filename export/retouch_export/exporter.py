@@ -137,9 +137,9 @@ class Exporter:
                 staging,
                 precision,
                 options,
-                lambda words, done: self.say(_with_share(words, done)),
+                lambda text, done: self.say(_with_share(text, done)),
             )
-            # by the lane's whole name, for the words on how it is built again
+            # by the lane's whole name, for the text on how it is built again
             manifest.plans = {
                 name: replace(info, precision=lane).to_manifest() for name, info in built.items()
             }
@@ -179,7 +179,7 @@ class Exporter:
                 save(
                     model,
                     path,
-                    lambda words: self.say(f"{stage.name}_{self.lane(precision)}: {words}"),
+                    lambda text: self.say(f"{stage.name}_{self.lane(precision)}: {text}"),
                 )
                 onnx.checker.check_model(str(path))
 
@@ -232,5 +232,5 @@ def _bytes(models: dict[str, ir.Model]) -> dict[str, int]:
     return dict(sum((Counter(bytes_by_tier(model)) for model in counted), Counter()))
 
 
-def _with_share(words: str, done: float | None) -> str:
-    return words if done is None else f"{words}, {done:.0%}"
+def _with_share(text: str, done: float | None) -> str:
+    return text if done is None else f"{text}, {done:.0%}"

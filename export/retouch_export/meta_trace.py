@@ -61,14 +61,14 @@ def _simplify(model: ir.Model) -> None:
     under its names."""
     optimizer.fold_constants(model, should_fold=lambda node: False if _of_parameter(node) else None)
     rewrite(model)
-    for each in (
+    for graph_pass in (
         common.RemoveUnusedNodesPass(),
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         common.DeduplicateInitializersPass(),
         common.CommonSubexpressionEliminationPass(),
         common.NameFixPass(),
     ):
-        each(model)
+        graph_pass(model)
 
 
 def _of_parameter(node: ir.Node) -> bool:
@@ -80,7 +80,7 @@ def _of_parameter(node: ir.Node) -> bool:
     )
 
 
-def save(model: ir.Model, path: Path, say: Callable[[str], None] = lambda words: None) -> None:
+def save(model: ir.Model, path: Path, say: Callable[[str], None] = lambda text: None) -> None:
     """Write `path` and, beside it, its weights as `path`.data, one tensor at a time."""
     written: list[ir.TensorProtocol] = []
 

@@ -22,8 +22,8 @@ from retouch.families.base import Family
 from retouch.families.registry import family_of
 from retouch_export.plan_layers import check, check_size, graph_products, plan_products
 from retouch_export.plan_trial import compare, example, similarity
-from retouch_export.profiles import Profile, Shapes, profiles, shapes
 from retouch_export.tensorrt_builder import Options, Say, build, lowered
+from retouch_export.tensorrt_profiles import Profile, Shapes, profiles, shapes
 
 __all__ = ["NEEDS", "TIMED", "WIDER", "Options", "build_plans", "lowered", "refuse"]
 
@@ -54,7 +54,7 @@ def build_plans(
     folder: Path,
     staging: Path,
     precision: str,
-    options: Options = Options(),
+    options: Options | None = None,
     say: Say = lambda message, share: None,
 ) -> dict[str, PlanInfo]:
     """Write `X.plan` to `staging` for every `X.onnx` in `folder` (the two may be the same); returns
@@ -64,6 +64,7 @@ def build_plans(
     those of the graph, and a narrow lane's `step` is faster than the wider lane's. ArtifactError
     when this machine cannot run the lane or a check fails; ValueError when `profiles` do not fit
     the graph."""
+    options = options or Options()
     target = machine()
     refuse(precision, target)
     paths = sorted(folder.glob("*.onnx"))

@@ -14,7 +14,7 @@ from retouch.backends.onnx import session
 from retouch.backends.onnx_lowering import load
 from retouch.backends.tensorrt.engine import LOG, must, tensorrt
 from retouch_export.plan_trial import Tensors
-from retouch_export.profiles import Profile, Shapes
+from retouch_export.tensorrt_profiles import Profile, Shapes
 
 Say = Callable[[str, float | None], None]  # a message, and the finished share if it is known
 Truth = Callable[[Path], Callable[[Tensors], Tensors]]  # from a graph's file to its computation

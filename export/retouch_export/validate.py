@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from retouch_export import hashes
@@ -83,7 +84,7 @@ def _of_component(checkpoint: Checkpoint, name: str, weights: bool) -> Iterator[
         yield f"the checkpoint lacks {files}; download it again"
     elif settings:
         for path in sorted(folder.glob("*.json")):
-            yield from _failure(lambda: checkpoint.json(f"{name}/{path.name}"))
+            yield from _failure(partial(checkpoint.json, f"{name}/{path.name}"))
     elif not (folder / "config.json").is_file():
         yield f"the checkpoint lacks {name}/config.json; download it again"
     else:
@@ -118,4 +119,4 @@ def _failure(check: Callable[[], object]) -> Iterator[str]:
 def _readable(tensors: dict[str, Stored]) -> None:
     for name, tensor in tensors.items():
         if not tensor.is_count or name.endswith(PARAMETERS):
-            tensor.dtype  # CheckpointError for a type that cannot be read
+            _ = tensor.dtype  # CheckpointError for a type that cannot be read

@@ -107,7 +107,7 @@ def source_of(
         )
     source = tensors[name]
     if isinstance(source, Stored):
-        source.dtype  # CheckpointError now, not when it is read
+        _ = source.dtype  # CheckpointError now, not when it is read
     if source.shape != shape:
         raise CheckpointError(
             f"{_bare(name)} has shape {list(source.shape)} in the checkpoint and "

@@ -93,10 +93,8 @@ class Files:
 
     def __call__(self, name: str, value: tuple[bytes, ...]) -> None:
         if len(value) > self.count:
-            refuse(
-                name,
-                f"holds {len(value)} images beside the edited one; at most {self.count} are allowed",
-            )
+            problem = f"holds {len(value)} images beside the edited one"
+            refuse(name, f"{problem}; at most {self.count} are allowed")
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,8 @@ class AsyncRetouch(Client[AsyncTransport]):
         self, image: ImageInput, instruction: str, **options: Unpack[EditOptions]
     ) -> EditAnswer:
         """The final answer alone."""
-        async for answer in self.edit(image, instruction, **options):
-            pass
-        return answer
+        answers = [answer async for answer in self.edit(image, instruction, **options)]
+        return answers[-1]
 
     async def lanes(self) -> tuple[str, ...]:
         """Names of the loaded lanes, the widest first; RequestError when no server answers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import queue
@@ -134,10 +135,9 @@ class _Stream:
         _OPEN.add(self)
 
     def send(self, arguments: dict[str, Any]) -> None:
-        try:
+        # a stream that has ended raises; `results` holds its error
+        with contextlib.suppress(grpc.InferenceServerException):
             self.client.async_stream_infer(**arguments)
-        except grpc.InferenceServerException:  # the stream has ended; `results` holds its error
-            pass
 
     def close(self, cancel: bool = False) -> None:
         _OPEN.discard(self)

@@ -202,10 +202,8 @@ def _text(path: Path) -> str:
 
 def _close_input(*_: object) -> None:
     """Stop as when the command ends. Further signals change nothing."""
-    try:
+    with contextlib.suppress(OSError):
         os.close(0)
-    except OSError:
-        pass
 
 
 def _is_input_closed() -> bool:

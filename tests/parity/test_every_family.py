@@ -18,7 +18,7 @@ from retouch.engine import cost_model
 from retouch.families.flux2_klein.sampling import Family
 from retouch.networks.fp8_linear import Fp8Linear
 from retouch_clients.profiling import step_profile
-from retouch_export.profiles import profiles, shapes
+from retouch_export.tensorrt_profiles import profiles, shapes
 
 LANES = ("bf16", "fp8")
 SMALL = ((64, 96), (80, 80), (80, 80)), ((16, 16), (64, 96), (64, 96))  # in place of klein's
@@ -169,7 +169,7 @@ def test_inputs_of_edits_fit_a_profile(family, batch, which):
     for name, model in graphs(family).items():
         table = [shapes(model, profile) for profile in profiles(model, adapter)]
 
-        def fits(limits):
+        def fits(limits, name=name):
             return all(
                 len(value.shape) == len(limits[tensor][0])
                 and all(

@@ -176,5 +176,5 @@ def test_a_client_is_given_the_secret(server, photo):
 
 def test_lanes_are_known_without_it(server, monkeypatch):
     monkeypatch.setattr("retouch.launcher.secret.FOLDER", Path("/nowhere"))
-    for url, http in ((f"{HOST}:{server.grpc}", False), (f"{HOST}:{server.http}", True)):
-        assert {"bf16", "fp8", "fp4"} <= set(Retouch(url, http).lanes())
+    for url, is_http in ((f"{HOST}:{server.grpc}", False), (f"{HOST}:{server.http}", True)):
+        assert {"bf16", "fp8", "fp4"} <= set(Retouch(url, is_http).lanes())

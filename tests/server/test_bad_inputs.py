@@ -167,9 +167,11 @@ def test_a_failure_of_a_stage_is_in_the_log_by_its_request(server):
     """Latents of no checkpoint, straight to the decoder: the client learns no more than that."""
     latents = grpc.InferInput("LATENTS", [1, 99, 1, 1], "FP32")
     latents.set_data_from_numpy(np.zeros((1, 99, 1, 1), np.float32))
-    with grpc.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
-        with pytest.raises(InferenceServerException) as refused:
-            client.infer("vae_decoder", [latents], request_id="broken-1")
+    with (
+        grpc.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client,
+        pytest.raises(InferenceServerException) as refused,
+    ):
+        client.infer("vae_decoder", [latents], request_id="broken-1")
     error = read_error(refused.value.message())
     assert (error.code, error.message) == (
         "INTERNAL",

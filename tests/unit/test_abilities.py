@@ -72,14 +72,14 @@ def printed(info: EditInfo) -> str:
 
 def test_every_word_of_the_heads_is_there():
     fields = json.loads((SHIPPED / HEADS).read_text())["fields"]
-    told = abilities.shipped()
+    reported = abilities.shipped()
     for name in ("op", "value_colour", "target_kind", "value_size", "value_place"):
-        assert all(word in told for word in fields[name] if word != "none"), name
+        assert all(word in reported for word in fields[name] if word != "none"), name
     assert (
         fields["target_colour"] == fields["value_colour"]
         and fields["value_kind"] == fields["target_kind"]
     )
-    assert "does not reject" in told
+    assert "does not reject" in reported
 
 
 def test_other_heads_have_other_words(other):
@@ -109,15 +109,15 @@ def test_the_help_of_edit_tells_it():
 
 @pytest.mark.parametrize("operations", [[], [Operation("remove", "red circle")]])
 def test_an_answer_of_the_shipped_checkpoint_tells_it(operations):
-    told = printed(info_of(SHIPPED_DIGEST[:12], operations))
-    assert abilities.shipped() in told
-    assert ("understood: remove red circle" if operations else "understood: nothing") in told
+    reported = printed(info_of(SHIPPED_DIGEST[:12], operations))
+    assert abilities.shipped() in reported
+    assert ("understood: remove red circle" if operations else "understood: nothing") in reported
 
 
 @pytest.mark.parametrize("checkpoint", OTHERS.values(), ids=OTHERS)
 def test_an_answer_of_another_checkpoint_does_not(checkpoint):
-    told = printed(info_of(checkpoint, [Operation("sharpen", "eyes")]))
-    assert "understood: sharpen eyes" in told and "shipped" not in told
+    reported = printed(info_of(checkpoint, [Operation("sharpen", "eyes")]))
+    assert "understood: sharpen eyes" in reported and "shipped" not in reported
     assert "understood" not in printed(info_of(checkpoint))
 
 

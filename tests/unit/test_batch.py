@@ -66,7 +66,7 @@ def photos(tmp_path):
 def do(jobs, out, client, workers=2, force=False):
     with Journal(out) as journal:
         return asyncio.run(
-            running.run(jobs, out, client, journal, workers, lambda found: None, force)
+            running.run(jobs, out, client, journal, workers, lambda results: None, force)
         )
 
 
@@ -98,7 +98,8 @@ CSV = """\ufeffimage,instruction,steps,mask,references,out,seed
 a.jpg,"make it blue, please",9,,b.png;c.webp,,
 b.png,remove it,,a.jpg,,deep/own.png,7
 """
-LINES = """{"image": "a.jpg", "instruction": "make it blue, please", "steps": 9, "references": ["b.png", "c.webp"]}
+LINES = """{"image": "a.jpg", "instruction": "make it blue, please", "steps": 9, \
+"references": ["b.png", "c.webp"]}
 
 {"image": "b.png", "instruction": "remove it", "mask": "a.jpg", "out": "deep/own.png", "seed": 7}
 """
@@ -126,7 +127,7 @@ def test_a_list_says_what_differs(photos, name, text):
 
 
 @pytest.mark.parametrize(
-    "text, words",
+    "text, message",
     [
         ("image,instruction\na.jpg,\n", "line 2: instruction is missing"),
         ("image,sentence\na.jpg,x\n", "there is no column sentence"),
@@ -147,9 +148,9 @@ def test_a_list_says_what_differs(photos, name, text):
         ("image,instruction,out\na.jpg,x,o.png\na.jpg,y,o.png\n", "two rows have the same out"),
     ],
 )
-def test_a_list_that_cannot_be_used_is_told(photos, text, words):
+def test_a_list_that_cannot_be_used_is_told(photos, text, message):
     (photos / "list.csv").write_text(text)
-    with pytest.raises(ListError, match=words):
+    with pytest.raises(ListError, match=message):
         jobs_of_list(photos / "list.csv", PLAIN)
 
 
@@ -161,7 +162,7 @@ def test_a_list_that_is_not_utf_8_is_told(photos, name):
 
 
 @pytest.mark.parametrize(
-    "column, words",
+    "column, message",
     [
         ('"seed": Infinity', "seed is inf; it must be a whole number"),
         ('"seed": 1e400', "seed is inf; it must be a whole number"),
@@ -170,9 +171,9 @@ def test_a_list_that_is_not_utf_8_is_told(photos, name):
         ('"seed": [7]', "it must be a whole number"),
     ],
 )
-def test_numbers_that_are_none_are_told(photos, column, words):
+def test_numbers_that_are_none_are_told(photos, column, message):
     (photos / "list.jsonl").write_text(f'{{"image": "a.jpg", "instruction": "x", {column}}}')
-    with pytest.raises(ListError, match=words):
+    with pytest.raises(ListError, match=message):
         jobs_of_list(photos / "list.jsonl", PLAIN)
 
 
@@ -199,7 +200,7 @@ def test_a_format_that_is_asked_for_may_have_any_name_without_a_suffix(photos, o
 
 
 @pytest.mark.parametrize(
-    "out, fields, words",
+    "out, fields, message",
     [
         ("b.tiff", {}, "must end in .png, .jpg, .jpeg or .webp"),
         ("b", {}, "must end in .png"),
@@ -208,9 +209,9 @@ def test_a_format_that_is_asked_for_may_have_any_name_without_a_suffix(photos, o
         ("-", {}, "a batch writes files"),
     ],
 )
-def test_names_that_say_no_format_or_another_are_told(photos, out, fields, words):
+def test_names_that_say_no_format_or_another_are_told(photos, out, fields, message):
     (photos / "list.csv").write_text(f"image,instruction,out\na.jpg,x,{out}\n")
-    with pytest.raises(ListError, match=words):
+    with pytest.raises(ListError, match=message):
         jobs_of_list(photos / "list.csv", fields)
 
 
@@ -242,8 +243,8 @@ def test_a_sentence_may_hold_what_breaks_lines_elsewhere(photos, tmp_path):
 def test_all_are_edited_some_at_a_time(photos, tmp_path):
     client = Client(pause=0.02)
     jobs = jobs_of_folder(photos, "make it blue", PLAIN)
-    found = do(jobs, tmp_path / "out", client, workers=2)
-    assert (found.done, found.done_before, found.failed, client.most) == (3, 0, [], 2)
+    results = do(jobs, tmp_path / "out", client, workers=2)
+    assert (results.done, results.done_before, results.failed, client.most) == (3, 0, [], 2)
     assert (tmp_path / "out" / "a.png").read_bytes() == b"edited a.jpg"
     assert sorted(entry["out"] for entry in entries(tmp_path / "out")) == [
         "a.png",
@@ -283,8 +284,8 @@ def test_what_has_changed_is_another_edit(photos, tmp_path, change):
     first, *others = jobs_of_folder(photos, "make it blue", PLAIN)
     do([first, *others], tmp_path / "out", Client())
     again = Client()
-    found = do([change(first), *others], tmp_path / "out", again, force=True)
-    assert (found.done, found.done_before) == (1, 2)
+    results = do([change(first), *others], tmp_path / "out", again, force=True)
+    assert (results.done, results.done_before) == (1, 2)
 
 
 def test_a_changed_image_and_a_lost_result_are_done_again(photos, tmp_path):
@@ -300,9 +301,9 @@ def test_a_changed_image_and_a_lost_result_are_done_again(photos, tmp_path):
 def test_a_failure_is_kept_and_tried_again(photos, tmp_path):
     jobs = jobs_of_folder(photos, "make it blue", PLAIN)
     bad = RequestError("IMAGE is damaged", "INVALID_ARGUMENT")
-    found = do(jobs, tmp_path / "out", Client({b"b.png": bad}))
-    ((job, failure),) = found.failed
-    assert (found.done, job.image.name, str(failure)) == (2, "b.png", "IMAGE is damaged")
+    results = do(jobs, tmp_path / "out", Client({b"b.png": bad}))
+    ((job, failure),) = results.failed
+    assert (results.done, job.image.name, str(failure)) == (2, "b.png", "IMAGE is damaged")
     (entry,) = (entry for entry in entries(tmp_path / "out") if entry["status"] == "failed")
     assert (entry["code"], entry["error"], entry["out"]) == (
         "INVALID_ARGUMENT",
@@ -317,10 +318,10 @@ def test_a_failure_is_kept_and_tried_again(photos, tmp_path):
 def test_a_file_that_is_gone_fails_alone(photos, tmp_path):
     jobs = jobs_of_folder(photos, "make it blue", PLAIN)
     (photos / "b.png").unlink()
-    found = do(jobs, tmp_path / "out", Client())
+    results = do(jobs, tmp_path / "out", Client())
     assert (
-        found.done == 2
-        and str(found.failed[0][1]) == "b.png cannot be read: No such file or directory"
+        results.done == 2
+        and str(results.failed[0][1]) == "b.png cannot be read: No such file or directory"
     )
 
 
@@ -339,7 +340,7 @@ def test_a_batch_that_is_stopped_goes_on(photos, tmp_path):
     async def stopped(journal):
         client = Client(pause=0.05)
         work = asyncio.create_task(
-            running.run(jobs, tmp_path / "out", client, journal, 1, lambda found: None)
+            running.run(jobs, tmp_path / "out", client, journal, 1, lambda results: None)
         )
         while len(client.seen) < 2:
             await asyncio.sleep(0.001)
@@ -350,8 +351,8 @@ def test_a_batch_that_is_stopped_goes_on(photos, tmp_path):
 
     with Journal(tmp_path / "out") as journal:
         asyncio.run(stopped(journal))
-    found = do(jobs, tmp_path / "out", Client())
-    assert (found.done, found.done_before) == (2, 1)
+    results = do(jobs, tmp_path / "out", Client())
+    assert (results.done, results.done_before) == (2, 1)
 
 
 # -- the journal -----------------------------------------------------------------------------------
@@ -400,9 +401,9 @@ def test_another_batchs_results_are_kept(photos, tmp_path, sentence, change):
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")}
     client = Client()
     other = jobs_of_folder(photos, sentence, PLAIN | change)
-    found = do(other, tmp_path / "out", client)
-    assert (found.done, found.done_before, len(found.failed), client.seen) == (0, 0, 3, [])
-    assert all("add --force" in str(failure) for _, failure in found.failed)
+    results = do(other, tmp_path / "out", client)
+    assert (results.done, results.done_before, len(results.failed), client.seen) == (0, 0, 3, [])
+    assert all("add --force" in str(failure) for _, failure in results.failed)
     assert before == {
         path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")
     }
@@ -422,10 +423,12 @@ def test_a_result_that_cannot_be_written_fails_alone(photos, tmp_path):
         "image,instruction,out\n"
         + "".join(f"a.jpg,x,{out}\n" for out in ("taken/file/a.png", long, longest, "good.png"))
     )
-    found = do(jobs_of_list(photos / "list.csv", PLAIN), tmp_path / "out", Client())
-    messages = sorted(str(failure) for _, failure in found.failed)
+    results = do(jobs_of_list(photos / "list.csv", PLAIN), tmp_path / "out", Client())
+    messages = sorted(str(failure) for _, failure in results.failed)
     assert (
-        found.done == 2 and len(longest.encode()) == 255 and (tmp_path / "out" / longest).is_file()
+        results.done == 2
+        and len(longest.encode()) == 255
+        and (tmp_path / "out" / longest).is_file()
     )
     assert "Not a directory" in messages[0] and "256 bytes; at most 255" in messages[1]
 

@@ -24,8 +24,8 @@ from retouch_clients.demo.contact_sheet import side_by_side
 
 def test_every_input_is_sent_with_its_shape():
     inputs = client.inputs_of(EditRequest(b"file", "make it blue"), tritonclient.grpc)
-    assert [each.name() for each in inputs] == [tensor.name for tensor in FIELDS]
-    assert all(each.shape() == [1, 1] for each in inputs)
+    assert [input.name() for input in inputs] == [tensor.name for tensor in FIELDS]
+    assert all(input.shape() == [1, 1] for input in inputs)
 
 
 def test_defaults_leave_the_choice_to_the_family():
@@ -97,7 +97,7 @@ def test_lanes_of_a_server_that_refuses_are_no_empty_list(kind):
             async with asked:
                 await asked.lanes()
 
-        with pytest.raises(RequestError) as told:
+        with pytest.raises(RequestError) as raised:
             asked.lanes() if kind is client.Retouch else asyncio.run(ask())
         server.shutdown()
-    assert told.value.code == "UNAVAILABLE"
+    assert raised.value.code == "UNAVAILABLE"

@@ -24,15 +24,17 @@ def files_of(request):
 
 def contents(region, inputs):
     """The files among the inputs, as a server finds them in the region."""
-    found = []
-    for each in inputs:
-        told = each._get_tensor().parameters
-        if "shared_memory_region" in told:
-            begin = told["shared_memory_offset"].int64_param
-            element = region._memory[begin : begin + told["shared_memory_byte_size"].int64_param]
+    results = []
+    for input in inputs:
+        reported = input._get_tensor().parameters
+        if "shared_memory_region" in reported:
+            begin = reported["shared_memory_offset"].int64_param
+            element = region._memory[
+                begin : begin + reported["shared_memory_byte_size"].int64_param
+            ]
             (content,) = deserialize_bytes_tensor(element)
-            found.append(content)
-    return found
+            results.append(content)
+    return results
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_files_lie_in_the_region_and_the_rest_in_the_message():
     region = regions.take(REQUEST)
     inputs = inputs_of(REQUEST, grpc, region.place)
     assert sorted(contents(region, inputs)) == sorted(files_of(REQUEST))
-    raw = [each.name() for each in inputs if each._get_content() is not None]
+    raw = [input.name() for input in inputs if input._get_content() is not None]
     assert len(raw) == len(inputs) - len(FILES) and not set(raw) & set(FILES)
     registered(region)
 
@@ -94,21 +96,21 @@ def test_what_a_server_is_told_to_forget():
     regions = Regions()
     assert list(regions.to_unregister()) == []
     known, lost, left, never = (regions.take(REQUEST) for _ in range(4))
-    for each in (known, lost, left):
-        registered(each)
+    for item in (known, lost, left):
+        registered(item)
     assert lost.failure("Unable to find shared memory region: 'x'", "a:1").code == "UNAVAILABLE"
-    for each in (known, lost, never):
-        regions.give_back(each, is_finished=True)
+    for item in (known, lost, never):
+        regions.give_back(item, is_finished=True)
     regions.give_back(left, is_finished=False)
-    told = []
+    reported = []
     for name, pause in regions.to_unregister():
-        told.append((name, pause))
+        reported.append((name, pause))
         with regions.unregistering(name):
-            if name == left.name and len(told) < 5:
+            if name == left.name and len(reported) < 5:
                 raise InferenceServerException(
                     f"Cannot unregister shared memory region '{name}', it is currently in use."
                 )
-    assert told == [
+    assert reported == [
         (known.name, 0.0),
         *((left.name, pause) for pause in (0.0, *shared_memory.PAUSES[1:4])),
     ]

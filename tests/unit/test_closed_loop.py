@@ -34,7 +34,7 @@ class Client:
         pass
 
     async def edit_one(self, image, instruction, **fields):
-        return [each async for each in self.edit(image, instruction, **fields)][-1]
+        return [item async for item in self.edit(image, instruction, **fields)][-1]
 
     async def edit(self, image, instruction, **fields):
         self.images.append(image)
@@ -42,18 +42,18 @@ class Client:
         self.most = max(self.most, self.at_once)
         act = next(self.acts)
         try:
-            for each in act:
+            for item in act:
                 await asyncio.sleep(0.005)
-                if isinstance(each, Exception):
-                    raise each
-                yield answer(each)
+                if isinstance(item, Exception):
+                    raise item
+                yield answer(item)
         finally:
             self.at_once -= 1
 
 
 def test_every_image_is_another_and_always_the_same():
     drawn = [draw(number) for number in range(200)]
-    assert len({hashlib.sha256(each.image).digest() for each in drawn}) == 200
+    assert len({hashlib.sha256(item.image).digest() for item in drawn}) == 200
     assert drawn[17] == draw(17) and images.decode(drawn[17].image).shape == (128, 128, 3)
     one = drawn[17].instruction.split()[2]
     third = drawn[17].instruction.split()[-1]
@@ -66,7 +66,7 @@ def test_what_is_measured():
     client = Client(
         [["preview", "preview", "final"], ["final"], [late], [later], ["preview", "final"]]
     )
-    measured = asyncio.run(measure(client, [draw(each) for each in range(5)], 2, {}))
+    measured = asyncio.run(measure(client, [draw(item) for item in range(5)], 2, {}))
     assert (len(measured.total), len(measured.first_preview), client.most) == (3, 2, 2)
     assert measured.refused == {"DEADLINE_MS 60 cannot be met": 2}
     assert max(measured.first_preview) < max(measured.total) <= measured.seconds
@@ -133,7 +133,7 @@ def test_every_run_has_images_that_no_other_had(monkeypatch):
             CliRunner().invoke(retouch, ["bench", "--count", "4", "--concurrency", "1,2"]).exit_code
             == 0
         )
-    images = [image for each in clients for image in each.images]
+    images = [image for client in clients for image in client.images]
     assert len(images) == 2 * (3 + 2 * 4) == len(set(images))
 
 

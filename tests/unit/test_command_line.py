@@ -32,7 +32,7 @@ from retouch_clients.edit_options import read_files, request_options, suffix_of
 
 
 def invoke(*arguments, **options):
-    return CliRunner().invoke(retouch, [str(each) for each in arguments], **options)
+    return CliRunner().invoke(retouch, [str(argument) for argument in arguments], **options)
 
 
 @pytest.fixture
@@ -51,13 +51,13 @@ def editing(monkeypatch):
 
         def does(self, act):
             def edit(client, image, instruction, **fields):
-                told = {
+                reported = {
                     "image": image,
                     "instruction": instruction,
                     "url": client.url,
                     "timeout": client.timeout,
                 }
-                self.asked.append(fields | told)
+                self.asked.append(fields | reported)
                 if isinstance(act, BaseException):
                     raise act
                 yield act
@@ -82,8 +82,8 @@ def test_every_command_explains_itself(command):
 
 
 def test_the_help_tells_the_exit_codes():
-    told = invoke("edit", "--help").output
-    assert all(f"  {code.value}  " in told for code in Exit)
+    reported = invoke("edit", "--help").output
+    assert all(f"  {code.value}  " in reported for code in Exit)
 
 
 @pytest.mark.parametrize(
@@ -259,8 +259,8 @@ def test_what_others_wrote_is_no_markup(editing, photo_file, tmp_path):
         "edit", photo_file, "x", "-o", tmp_path / "out[draft].png", "--url", "127.0.0.1:1"
     )
     assert result.exit_code == 0, result.output
-    for words in ("out[draft].png", "recolour [red]circle[/red] [/blue]", "[bold]as asked[/]"):
-        assert words in result.stdout
+    for message in ("out[draft].png", "recolour [red]circle[/red] [/blue]", "[bold]as asked[/]"):
+        assert message in result.stdout
 
 
 def test_the_demos_sentence_is_no_markup(editing, photo_file, tmp_path, monkeypatch):
@@ -286,7 +286,7 @@ def test_the_demos_sentence_is_no_markup(editing, photo_file, tmp_path, monkeypa
 def test_a_name_says_the_format():
     names = {"a.JPG": "jpeg", "a.jpeg": "jpeg", "a.webp": "webp", "a.png": "png", "-": "png"}
     assert {name: format_of(Path(name)) for name in names} == names
-    assert [suffix_of(each) for each in ("jpeg;quality=80", "webp", "png")] == [
+    assert [suffix_of(item) for item in ("jpeg;quality=80", "webp", "png")] == [
         ".jpg",
         ".webp",
         ".png",
@@ -297,7 +297,7 @@ def test_a_name_says_the_format():
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [
         (("-o", "out.tiff"), "must end in .png, .jpg, .jpeg or .webp"),
         (("-o", "out"), "must end in .png"),
@@ -308,12 +308,12 @@ def test_a_name_says_the_format():
     ],
 )
 def test_a_result_whose_name_says_no_format_is_a_wrong_call(
-    editing, photo_file, tmp_path, monkeypatch, arguments, words
+    editing, photo_file, tmp_path, monkeypatch, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
     editing.does(FINAL)
     result = invoke("edit", photo_file, "make it blue", *arguments, "--url", "127.0.0.1:1")
-    assert result.exit_code == 2 and words in result.stderr and editing.asked == []
+    assert result.exit_code == 2 and message in result.stderr and editing.asked == []
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
@@ -516,7 +516,7 @@ def test_a_scheme_chooses_the_protocol(
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [
         (("--url", "https://a:1"), "https is not supported"),
         (("--url", "grpcs://a:1"), "grpcs is not supported"),
@@ -524,9 +524,9 @@ def test_a_scheme_chooses_the_protocol(
         (("--url", "grpc://a:1", "--http"), "contradict each other"),
     ],
 )
-def test_a_scheme_that_is_not_spoken_is_told(photo_file, arguments, words):
+def test_a_scheme_that_is_not_spoken_is_told(photo_file, arguments, message):
     result = invoke("edit", photo_file, "x", *arguments)
-    assert result.exit_code == 2 and words in result.stderr
+    assert result.exit_code == 2 and message in result.stderr
 
 
 class Live(http.server.BaseHTTPRequestHandler):
@@ -558,8 +558,12 @@ def test_a_seed_and_a_format_are_left_out_unless_they_are_given(tmp_path):
     (tmp_path / "mask").write_bytes(b"white")
     options = {"seed": None, "mask": None, "region": "full", "format": None}
     assert request_options(options) == {"region": b"full"}
-    given = options | {"seed": 0, "mask": tmp_path / "mask", "format": "webp"}
-    assert read_files(request_options(given)) == {"seed": 0, "region": b"white", "format": "webp"}
+    arguments = options | {"seed": 0, "mask": tmp_path / "mask", "format": "webp"}
+    assert read_files(request_options(arguments)) == {
+        "seed": 0,
+        "region": b"white",
+        "format": "webp",
+    }
 
 
 @pytest.mark.parametrize(
@@ -576,7 +580,7 @@ def test_bytes_that_are_no_text_are_told(photo_file, arguments):
     """Python has what is not UTF-8 as halves of characters."""
     result = invoke(
         "edit",
-        *(photo_file if each == "PHOTO" else each for each in arguments),
+        *(photo_file if argument == "PHOTO" else argument for argument in arguments),
         "--url",
         "127.0.0.1:1",
     )

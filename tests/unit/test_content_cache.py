@@ -66,7 +66,7 @@ def test_bytes_are_counted_right(calls, limit):
     cache = Cache(limit)
     pinned = []
     for key, keep in calls:
-        (cache.pin if keep else cache.get)(key, lambda: ONE[: 10 * key + 1])
+        (cache.pin if keep else cache.get)(key, lambda key=key: ONE[: 10 * key + 1])
         pinned += [key] * keep
     held = sum(10 * key + 1 for key in set(pinned))
     assert cache.counts.bytes <= max(limit, held) and cache.counts.bytes >= held

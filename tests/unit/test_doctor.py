@@ -17,9 +17,9 @@ from retouch_clients.doctor import checks, machine, packages, server
 from retouch_clients.doctor.check import Check, installed_version
 
 
-def find(checks, words):
-    (found,) = (check for check in checks if words in check.what)
-    return found
+def find(checks, text):
+    (checked,) = (check for check in checks if text in check.what)
+    return checked
 
 
 def test_packages_that_are_not_as_pinned_are_named(tmp_path):
@@ -69,21 +69,21 @@ def test_artifacts_that_are_missing_or_damaged(tmp_path):
         ("vae_decoder", ["model.onnx"]),
         ("denoiser_bf16", []),
     ):
-        folder, told = model(tmp_path, name, files)
-        manifest = asdict(Manifest("instructx", "", "bf16", "bfloat16", 20)) | told
+        folder, reported = model(tmp_path, name, files)
+        manifest = asdict(Manifest("instructx", "", "bf16", "bfloat16", 20)) | reported
         (folder / "manifest.json").write_text(
             json.dumps(manifest) if name != "denoiser_bf16" else "{"
         )
         if name == "connector":
             (folder / "model.onnx").write_bytes(b"")
-    found = list(server.artifacts(tmp_path))
-    assert find(found, "connector").good
+    checked = list(server.artifacts(tmp_path))
+    assert find(checked, "connector").good
     assert (
-        "model.onnx is missing" in find(found, "vae_decoder").advice
-        and not find(found, "vae_decoder").good
+        "model.onnx is missing" in find(checked, "vae_decoder").advice
+        and not find(checked, "vae_decoder").good
     )
-    assert "damaged" in find(found, "denoiser_bf16").advice
-    assert not find(found, "lane fp8").good and find(found, "lane fp8").optional
+    assert "damaged" in find(checked, "denoiser_bf16").advice
+    assert not find(checked, "lane fp8").good and find(checked, "lane fp8").optional
 
 
 def test_a_port_that_another_program_has(monkeypatch):
@@ -100,8 +100,8 @@ def test_what_is_optional_does_not_count(monkeypatch):
     good = Check(True, "one")
     bad = Check(False, "two", "mend it")
     spare = Check(False, "three", "or not", optional=True)
-    for found, code in (([good, spare], 0), ([good, bad, spare], 1)):
-        monkeypatch.setattr(checks, "checks", lambda url, http, found=found: iter(found))
+    for checked, code in (([good, spare], 0), ([good, bad, spare], 1)):
+        monkeypatch.setattr(checks, "checks", lambda url, http, checked=checked: iter(checked))
         result = CliRunner().invoke(retouch, ["doctor"])
         assert (
             result.exit_code == code
@@ -130,24 +130,24 @@ def test_a_gpu_is_looked_for(tmp_path, monkeypatch, smi, what):
     program.write_text(f"#!/bin/sh\n{smi}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = list(machine.gpu())
-    assert find(found, what).good == what.startswith("GPU") and all(
-        check.optional for check in found
+    checked = list(machine.gpu())
+    assert find(checked, what).good == what.startswith("GPU") and all(
+        check.optional for check in checked
     )
-    assert find(found, "libcuda") and find(found, "TensorRT")
+    assert find(checked, "libcuda") and find(checked, "TensorRT")
 
 
 @pytest.mark.parametrize(
-    "script, good, words",
+    "script, good, message",
     [("echo 27.1", True, ""), ("exit 1", False, "does not answer"), (None, False, "not installed")],
 )
-def test_docker_is_looked_for(tmp_path, monkeypatch, script, good, words):
+def test_docker_is_looked_for(tmp_path, monkeypatch, script, good, message):
     if script:
         (tmp_path / "docker").write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     check = find(machine.optional_programs(), "docker")
-    assert check.good is good and check.optional and words in check.advice
+    assert check.good is good and check.optional and message in check.advice
 
 
 @pytest.mark.parametrize("limit, good", [(64, False), (1023, False), (1024, True), (-1, True)])

@@ -349,14 +349,14 @@ def test_a_source_is_remembered_between_steps(engine, denoiser):
 def test_what_is_told_of_the_work(denoiser):
     """After every change the edits and the steps still to take; seconds for a step and for nothing
     else."""
-    told = []
-    engine = Engine(denoiser, publish=lambda *words: told.append(words))
+    reported = []
+    engine = Engine(denoiser, publish=lambda *report: reported.append(report))
     for client in (Client(2), Client(3, fail=True)):
         admit(engine, client)
         assert ended(client)
     engine.stop()
-    counts = [(edits, steps, seconds > 0) for edits, steps, seconds in told]
-    counts = [each for each, before in zip(counts, [None, *counts]) if each != before]
+    counts = [(edits, steps, seconds > 0) for edits, steps, seconds in reported]
+    counts = [item for item, before in zip(counts, [None, *counts]) if item != before]
     assert counts[:4] == [(1, 2, False), (1, 1, True), (1, 0, True), (0, 0, False)], (
         "admitted, stepped twice, gone"
     )
@@ -405,20 +405,20 @@ def test_what_a_client_cannot_be_told_ends_nobody_else(engine, denoiser, caplog)
 def test_a_step_that_runs_nothing_says_nothing_of_the_speed(denoiser):
     """Of an edit without cells, or with a velocity from before: the doors choose lanes by these
     seconds."""
-    told = []
+    reported = []
     step = denoiser.step
-    engine = Engine(denoiser, publish=lambda edits, steps, seconds: told.append(seconds))
+    engine = Engine(denoiser, publish=lambda edits, steps, seconds: reported.append(seconds))
     empty = Client(3, tokens=0)
     admit(engine, empty)
-    assert ended(empty) and set(told) == {0.0}
+    assert ended(empty) and set(reported) == {0.0}
 
     def reuse(states):
         done = step(states)
-        for each in done:
-            each.reused = True
+        for item in done:
+            item.reused = True
         return done
 
     denoiser.step = reuse
     admit(engine, reusing := Client(3))
-    assert ended(reusing) and set(told) == {0.0}
+    assert ended(reusing) and set(reported) == {0.0}
     engine.stop()

@@ -85,7 +85,7 @@ def test_no_plans_are_there_without_any(tmp_path, here):
 
 def test_an_adapters_plan_says_how_it_is_built_again(tmp_path, monkeypatch):
     built = SimpleNamespace(
-        WIDER={}, Options=SimpleNamespace, build_plans=lambda *given: {"step": PLAN}
+        WIDER={}, Options=SimpleNamespace, build_plans=lambda *arguments: {"step": PLAN}
     )
     monkeypatch.setitem(sys.modules, "retouch_export.tensorrt", built)
     folder = lane(tmp_path, "fp8-sketch")
@@ -100,7 +100,7 @@ def test_an_adapters_plan_says_how_it_is_built_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "lanes, plans, told",
+    "lanes, plans, reported",
     [
         (
             [],
@@ -115,9 +115,9 @@ def test_an_adapters_plan_says_how_it_is_built_again(tmp_path, monkeypatch):
         (["bf16", "fp8"], ["fp8"], []),
     ],
 )
-def test_options_that_change_nothing_are_told(tmp_path, lanes, plans, told):
+def test_options_that_change_nothing_are_told(tmp_path, lanes, plans, reported):
     work = Work(None, "", tmp_path, [], STAGE, lanes, plans)
-    assert work.idle(Settings(calibration=tmp_path, strip=True, force=True)) == told
+    assert work.idle(Settings(calibration=tmp_path, strip=True, force=True)) == reported
     assert work.idle(Settings()) == []
 
 

@@ -84,10 +84,10 @@ def test_sixteen_bit_grey_is_scaled():
         (b"\x89PNG\r\n\x1a\n" + b"\0" * MAX_IMAGE_BYTES, str(MAX_IMAGE_BYTES)),
     ],
 )
-def test_what_is_no_image_is_refused_in_one_sentence(data, words):
+def test_what_is_no_image_is_refused_in_one_sentence(data, message):
     with pytest.raises(RequestError, match="IMAGE") as refused:
         images.decode(data)
-    assert words in str(refused.value) and "\n" not in str(refused.value)
+    assert message in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_animations_are_refused():

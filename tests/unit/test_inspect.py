@@ -32,14 +32,14 @@ def inspected(*arguments, **options):
 
 def test_the_shipped_checkpoint():
     """Parameters as stored; bytes as README's table of lanes has them, which an export measured."""
-    found = summary(SHAPES, hashed=True)
-    assert (found.pipeline, found.family, found.steps, found.guidance) == (
+    summarised = summary(SHAPES, hashed=True)
+    assert (summarised.pipeline, summarised.family, summarised.steps, summarised.guidance) == (
         "RetouchPipeline",
         "instructx",
         3,
         0,
     )
-    parts = {network.name: network for network in found.networks}
+    parts = {network.name: network for network in summarised.networks}
     assert set(parts) == {
         "connector",
         "meta_queries",
@@ -55,11 +55,13 @@ def test_the_shipped_checkpoint():
             network.dtypes == {"BF16": network.parameters}
             and file.stat().st_size == header + 2 * network.parameters
         )
-    megabytes = {lane: round(sum(sizes.values()) / 1e6, 2) for lane, sizes in found.lanes.items()}
+    megabytes = {
+        lane: round(sum(sizes.values()) / 1e6, 2) for lane, sizes in summarised.lanes.items()
+    }
     assert megabytes == {"bf16": 9.43, "fp8": 5.05, "fp4": 3.58}
-    assert found.missing == []
-    assert {fit.side for fit in found.fits} == {128} and all(
-        fit.whole in (None, MOST) for fit in found.fits
+    assert summarised.missing == []
+    assert {fit.side for fit in summarised.fits} == {128} and all(
+        fit.whole in (None, MOST) for fit in summarised.fits
     )
 
 
@@ -91,7 +93,8 @@ def test_what_is_no_checkpoint_is_one_sentence(tmp_path):
 
 def test_without_ml_dtypes_the_client_still_starts():
     """It comes with the exporter's packages, not with the client's."""
-    code = "import sys; sys.modules['ml_dtypes'] = sys.modules['onnx_ir'] = None; import retouch_clients.command"
+    missing = "sys.modules['ml_dtypes'] = sys.modules['onnx_ir'] = None"
+    code = f"import sys; {missing}; import retouch_clients.command"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -112,24 +115,34 @@ def test_a_half_copied_checkpoint_is_described_as_far_as_it_goes(tmp_path):
         "transformer": ["diffusers", "FluxTransformer2DModel"],
     }
     (tmp_path / "model_index.json").write_text(json.dumps(index))
-    found = summary(tmp_path)
-    assert (found.networks, found.lanes, found.fits, found.steps, found.guidance) == (
+    summarised = summary(tmp_path)
+    assert (
+        summarised.networks,
+        summarised.lanes,
+        summarised.fits,
+        summarised.steps,
+        summarised.guidance,
+    ) == (
         [],
         {},
         [],
         28,
         2.5,
     )
-    for words in (
+    for message in (
         "lacks vae/config.json",
         "lacks the folder scheduler",
         "lacks the folder transformer",
-        "lists no text_encoder, tokenizer, text_encoder_2, tokenizer_2, which a FluxKontextPipeline has",
+        "lists no text_encoder, tokenizer, text_encoder_2, tokenizer_2, which a "
+        "FluxKontextPipeline has",
     ):
-        assert sum(words in sentence for sentence in found.missing) == 1, (words, found.missing)
-    assert sum("calibration/pairs.jsonl" in sentence for sentence in found.optional) == 1
+        assert sum(message in sentence for sentence in summarised.missing) == 1, (
+            message,
+            summarised.missing,
+        )
+    assert sum("calibration/pairs.jsonl" in sentence for sentence in summarised.optional) == 1
     done = inspected(tmp_path)
-    assert done.returncode == 1 and done.stdout.count("missing") == len(found.missing)
+    assert done.returncode == 1 and done.stdout.count("missing") == len(summarised.missing)
 
 
 def test_what_only_narrow_lanes_need_fails_no_inspection(tmp_path):

@@ -33,11 +33,13 @@ PARTS = {
 }
 
 
-def checkpoint(folder, index={}, **changes):
+def checkpoint(folder, index=None, **changes):
     for name, config in PARTS.items():
         (folder / name).mkdir()
         (folder / name / "config.json").write_text(json.dumps(config | changes.get(name, {})))
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "RetouchPipeline"} | index))
+    (folder / "model_index.json").write_text(
+        json.dumps({"_class_name": "RetouchPipeline"} | (index or {}))
+    )
     return Checkpoint(folder)
 
 

@@ -42,23 +42,25 @@ def test_grafana_asks_the_prometheus_that_is_started(monkeypatch):
 
 
 def test_compose_gives_grafana_all_that_it_is_provisioned_by():
-    wanted = {
+    expected = {
         name
         for path in PROVISIONING.rglob("*.yml")
         for name in re.findall(r"\$\{(\w+)}", path.read_text())
     }
     services = yaml.safe_load((tools.DEPLOY / "monitor.yml").read_text())["services"]
-    assert wanted and wanted <= set(services["grafana"]["environment"])
+    assert expected and expected <= set(services["grafana"]["environment"])
 
 
 @pytest.mark.parametrize(
-    "told", ["", "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); "]
+    "reported", ["", "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); "]
 )
-def test_a_tool_that_ends_is_told(tmp_path, monkeypatch, told):
+def test_a_tool_that_ends_is_told(tmp_path, monkeypatch, reported):
     """Not the other, which is stopped then, however it takes that."""
     monkeypatch.setattr(processes, "RUNTIME", tmp_path)
     ready = tmp_path / "ready"
-    sleeper = f"{told}import pathlib, time; pathlib.Path({str(ready)!r}).touch(); time.sleep(60)"
+    sleeper = (
+        f"{reported}import pathlib, time; pathlib.Path({str(ready)!r}).touch(); time.sleep(60)"
+    )
     quitter = (
         f"import pathlib, time\nwhile not pathlib.Path({str(ready)!r}).exists(): time.sleep(0.01)"
     )

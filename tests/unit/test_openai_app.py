@@ -77,16 +77,16 @@ def transparent(box, size=(160, 96)) -> bytes:
 
 def test_an_answer():
     answer = form(seed="7", user="somebody")
-    told = answer.json()
+    reply = answer.json()
     assert images.decode(picture(answer))[0, 0, 0] == 7
-    assert (told["size"], told["output_format"]) == ("160x96", "png")
-    assert (told["quality"], told["background"]) == ("high", "opaque")
-    assert (told["data"][0]["retouch"]["seed"], told["data"][0]["retouch"]["lane"]) == (7, "bf16")
+    assert (reply["size"], reply["output_format"]) == ("160x96", "png")
+    assert (reply["quality"], reply["background"]) == ("high", "opaque")
+    assert (reply["data"][0]["retouch"]["seed"], reply["data"][0]["retouch"]["lane"]) == (7, "bf16")
     assert (
-        told["data"][0]["retouch"]["region"]["share"] == 0.25
-        and told["safety_identifier"] == "somebody"
+        reply["data"][0]["retouch"]["region"]["share"] == 0.25
+        and reply["safety_identifier"] == "somebody"
     )
-    assert told["usage"] == {
+    assert reply["usage"] == {
         "input_tokens": 65,
         "input_tokens_details": {"image_tokens": 60, "text_tokens": 5},
         "output_tokens": 60,
@@ -125,7 +125,7 @@ def test_all_of_ours_reaches_the_doors():
 def test_n_results_have_seeds_that_follow():
     answer = sent(n=3, seed=40)
     assert [images.decode(picture(answer, index))[0, 0, 0] for index in range(3)] == [40, 41, 42]
-    assert [each["retouch"]["seed"] for each in answer.json()["data"]] == [40, 41, 42]
+    assert [item["retouch"]["seed"] for item in answer.json()["data"]] == [40, 41, 42]
     assert answer.json()["usage"]["output_tokens"] == 3 * 60
 
 
@@ -140,10 +140,10 @@ def test_quality_is_a_wish(quality, wish):
 
 def test_a_model_is_a_lane():
     doors = FakeDoors()
-    told = sent(doors, model="retouch-fp8").json()
+    reply = sent(doors, model="retouch-fp8").json()
     assert (
-        doors.asked[0].precision == "fp8" == told["data"][0]["retouch"]["lane"]
-        and told["quality"] == "medium"
+        doors.asked[0].precision == "fp8" == reply["data"][0]["retouch"]["lane"]
+        and reply["quality"] == "medium"
     )
     refused(sent(doors, model="retouch-fp8", quality="low"), 400, "quality", "invalid_value")
     for model in ("retouch-fp4", "gpt-image-9", "retouch-", "fp8"):
@@ -171,9 +171,9 @@ def test_formats(format, magic):
 
 def test_compression_is_quality():
     sizes = [
-        len(picture(sent(output_format="jpeg", output_compression=each, **more)))
+        len(picture(sent(output_format="jpeg", output_compression=item, **more)))
         for more in ({}, {"size": "80x48"})
-        for each in (0, 60, 100)
+        for item in (0, 60, 100)
     ]
     assert sizes[:3] == sorted(set(sizes[:3])) and sizes[3:] == sorted(set(sizes[3:]))
     refused(
@@ -200,7 +200,8 @@ def test_sizes_are_kept_without_distortion():
         message = refused(sent(size=size), 400, "size", "invalid_value")
         assert (
             message
-            == "Invalid 'size': it should be auto, or WIDTHxHEIGHT with sides of 16 to 4096 as 1024x768."
+            == "Invalid 'size': it should be auto, or WIDTHxHEIGHT with sides of 16 to 4096 as "
+            "1024x768."
         )
 
 
@@ -230,7 +231,7 @@ def test_a_mask_is_transparent_where_it_may_change(way):
 
 
 @pytest.mark.parametrize(
-    "mask, words",
+    "mask, message",
     [
         (mask_file(160, 96, (0, 0, 9, 9)), "no alpha channel"),
         (transparent((0, 0, 9, 9), (96, 160)), "96 x 160"),
@@ -238,8 +239,8 @@ def test_a_mask_is_transparent_where_it_may_change(way):
         (b"no picture", "not a picture file"),
     ],
 )
-def test_masks_that_are_none(mask, words):
-    assert words in refused(sent(mask=text(mask)), 400, "mask", "invalid_value")
+def test_masks_that_are_none(mask, message):
+    assert message in refused(sent(mask=text(mask)), 400, "mask", "invalid_value")
 
 
 def test_a_mask_of_a_turned_photo_is_held_against_it_upright():
@@ -260,12 +261,12 @@ def test_the_first_image_is_edited_and_others_are_references():
     doors = FakeDoors()
     form(doors, [("image[]", ("a.png", a)), ("image[]", ("b.png", b)), ("image[]", ("c.png", c))])
     sent(doors, image=text(a), images=[text(b), {"image_url": f"data:image/png;base64,{text(c)}"}])
-    assert [(each.image, each.references) for each in doors.asked] == [(a, (b, c))] * 2
+    assert [(item.image, item.references) for item in doors.asked] == [(a, (b, c))] * 2
     refused(sent(doors, image=[text(a)] * 5), 400, "image", "invalid_value")
 
 
 @pytest.mark.parametrize(
-    "image, words",
+    "image, message",
     [
         ("https://example.org/a.png", "does not fetch URLs"),
         ("HTTP://example.org/a.png", "does not fetch URLs"),
@@ -280,12 +281,12 @@ def test_the_first_image_is_edited_and_others_are_references():
         ("", "empty"),
     ],
 )
-def test_images_that_are_none(image, words):
+def test_images_that_are_none(image, message):
     answer = sent(image=image)
     error = answer.json()["error"]
-    assert answer.status_code == 400 and words in error["message"] and error["param"] == "image", (
-        error
-    )
+    assert (
+        answer.status_code == 400 and message in error["message"] and error["param"] == "image"
+    ), error
 
 
 @pytest.mark.parametrize(
@@ -412,7 +413,8 @@ def test_the_doors_words_have_this_apis_names():
     )
     message = refused(sent(FakeDoors(fails=failure)), 400, "negative_prompt", "invalid_value")
     assert message == (
-        "negative_prompt counts with a true_cfg_scale above 1 only; send one, or leave negative_prompt "
+        "negative_prompt counts with a true_cfg_scale above 1 only; send one, or leave "
+        "negative_prompt "
         "empty"
     )
 
@@ -441,17 +443,19 @@ def events(answer) -> list[tuple[str, dict]]:
 
 
 def test_a_stream():
-    told = events(sent(stream=True, partial_images=2, seed=9, output_format="webp"))
-    assert [name for name, _ in told] == ["image_edit.partial_image"] * 2 + ["image_edit.completed"]
+    reply = events(sent(stream=True, partial_images=2, seed=9, output_format="webp"))
+    assert [name for name, _ in reply] == ["image_edit.partial_image"] * 2 + [
+        "image_edit.completed"
+    ]
     assert all(
         (data["type"], data["output_format"], data["size"]) == (name, "webp", "160x96")
-        for name, data in told
+        for name, data in reply
     )
     assert all(
-        images.decode(base64.b64decode(data["b64_json"])).shape == (96, 160, 3) for _, data in told
+        images.decode(base64.b64decode(data["b64_json"])).shape == (96, 160, 3) for _, data in reply
     )
-    assert [data.get("partial_image_index") for _, data in told] == [0, 1, None]
-    final = told[-1][1]
+    assert [data.get("partial_image_index") for _, data in reply] == [0, 1, None]
+    final = reply[-1][1]
     assert final["usage"]["total_tokens"] == 125 and final["retouch"]["seed"] == 9
     assert (
         final["retouch"]["milliseconds"] == MILLISECONDS
@@ -468,14 +472,14 @@ def test_a_stream_that_fails_ends_with_an_error():
         fails=RequestError("the edit failed inside the server", "INTERNAL"), late=True
     )
     page = door(doors)
-    told = events(
+    reply = events(
         page.post(
             EDITS,
             json={"prompt": PROMPT, "image": text(PHOTO), "stream": True, "partial_images": 2},
         )
     )
-    assert [name for name, _ in told] == ["image_edit.partial_image", "error"]
-    assert told[-1][1]["error"]["code"] == "internal_error"
+    assert [name for name, _ in reply] == ["image_edit.partial_image", "error"]
+    assert reply[-1][1]["error"]["code"] == "internal_error"
     assert "retouch_openai_stream_errors_total 1.0" in page.get("/metrics").text
 
 
@@ -484,7 +488,7 @@ def test_metrics():
     page.post(EDITS, json={"prompt": PROMPT, "image": text(PHOTO)})
     page.post(EDITS, json={})
     page.get("/v1/nothing")
-    told = page.get("/metrics").text
+    reply = page.get("/metrics").text
     for line in (
         'requests_total{route="/v1/images/edits",status="200"} 1.0',
         'requests_total{route="/v1/images/edits",status="400"} 1.0',
@@ -493,7 +497,7 @@ def test_metrics():
         "in_flight 1.0",
         "cancelled_total 0.0",
     ):
-        assert f"retouch_openai_{line}" in told, told
+        assert f"retouch_openai_{line}" in reply, reply
 
 
 def test_readiness():
@@ -544,9 +548,9 @@ async def played(app, headers, receive) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    "told, chunks", [(None, 10), (b"10001", 0)], ids=["length unknown", "length told"]
+    "announced, chunks", [(None, 10), (b"10001", 0)], ids=["length unknown", "length told"]
 )
-def test_a_large_body_is_refused_while_it_is_read(told, chunks):
+def test_a_large_body_is_refused_while_it_is_read(announced, chunks):
     read = 0
 
     async def endless():
@@ -554,7 +558,7 @@ def test_a_large_body_is_refused_while_it_is_read(told, chunks):
         read += 1
         return {"type": "http.request", "body": bytes(1024), "more_body": True}
 
-    headers = JSON + [(b"content-length", told)] * (told is not None)
+    headers = JSON + [(b"content-length", announced)] * (announced is not None)
     answered = asyncio.run(played(create_app(FakeDoors(), max_body=10_000), headers, endless))
     assert answered[0]["status"] == 413 and read == chunks
     assert json.loads(answered[1]["body"])["error"]["code"] == "request_too_large"
@@ -580,7 +584,7 @@ def test_who_leaves_cancels_the_edit(more):
     answered = asyncio.run(played(app, JSON, leaving))
     assert doors.left == more.get("n", 1)
     assert "retouch_openai_cancelled_total 1.0" in TestClient(app).get("/metrics").text
-    events = b"".join(each.get("body", b"") for each in answered)
+    events = b"".join(item.get("body", b"") for item in answered)
     assert events.count(b"event: image_edit.partial_image") == more.get("partial_images", 0)
     assert b"completed" not in events
 

@@ -57,7 +57,7 @@ PLAIN = [('name="prompt"', b"make it blue"), ('name="image"; filename="a.png"', 
 
 
 @pytest.mark.parametrize(
-    "body, words",
+    "body, message",
     [
         (b'{"images":[' + b'"",' * 1_000_000 + b'""]}', "exceeds a limit"),
         (b'{"images":[' + b"[]," * 1_000_000 + b"[]]}", "exceeds a limit"),
@@ -77,16 +77,16 @@ PLAIN = [('name="prompt"', b"make it blue"), ('name="image"; filename="a.png"', 
         (b'{"' + b"x" * 1_000_000 + b'":1}', "Unknown parameter"),
     ],
 )
-def test_what_is_too_much_is_refused_before_it_is_decoded(body, words):
+def test_what_is_too_much_is_refused_before_it_is_decoded(body, message):
     tracemalloc.start()
-    with pytest.raises(ApiError, match=words):
+    with pytest.raises(ApiError, match=message):
         fields = fields_of(body, KNOWN)
         if isinstance(fields.get("prompt"), LongText):
             raise ApiError(400, "Invalid 'prompt': it is too long.", "")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3 * len(body) + (1 << 20)
-    assert words in error_of(send(body))["message"]
+    assert message in error_of(send(body))["message"]
 
 
 def test_unknown_names_may_be_escaped():
@@ -307,7 +307,7 @@ def test_a_preamble_and_an_epilogue():
 
 
 @pytest.mark.parametrize(
-    "parts, words",
+    "parts, message",
     [
         ([('name="prompt"', b"a")] * 65, "more than 64 parts"),
         ([("x=1", b"a")], "no name"),
@@ -320,8 +320,8 @@ def test_a_preamble_and_an_epilogue():
         ([('name="image"; filename="a"', b"\r\n--bX" * 1000)], "within its parts"),
     ],
 )
-def test_forms_that_hold_too_much(parts, words):
-    assert words in error_of(send_form(parts))["message"]
+def test_forms_that_hold_too_much(parts, message):
+    assert message in error_of(send_form(parts))["message"]
 
 
 @pytest.mark.parametrize("text", [b"caf\xe9", b"\xff", b"ok \xed\xa0\x80", b"\xc3"])

@@ -34,7 +34,8 @@ def server():
 
 def post(body: bytes, kind: str = JSON, length: int | None = None) -> bytes:
     head = (
-        f"POST /v1/images/edits HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\n"
+        "POST /v1/images/edits HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"Content-Type: {kind}\r\n"
         f"Content-Length: {len(body) if length is None else length}\r\n\r\n"
     )
     return head.encode() + body

@@ -85,9 +85,9 @@ def test_what_is_painted_is_white_at_the_size_of_the_picture():
     other[9, 19, 3] = 255
     assert is_painted([layer])
     mask = images.decode_mask(mask_file([layer, other], (20, 40)), 20, 40)
-    wanted = np.zeros((20, 40), bool)
-    wanted[4:8, 10:20] = wanted[18:, 38:] = True
-    np.testing.assert_array_equal(mask, wanted)
+    expected = np.zeros((20, 40), bool)
+    expected[4:8, 10:20] = expected[18:, 38:] = True
+    np.testing.assert_array_equal(mask, expected)
 
 
 def test_the_region_is_seen_over_the_source():
@@ -148,7 +148,7 @@ def test_what_was_understood_is_told_in_sentences(operation, sentence):
 
 def test_the_account_tells_all_and_escapes_it():
     turn = Turn(b"", "x", dataclasses.replace(INFO, lane_reason="<script>"))
-    told = html.details(turn)
+    reported = html.details(turn)
     for part in (
         "Make the red circle blue",
         "25% of the picture",
@@ -156,7 +156,7 @@ def test_the_account_tells_all_and_escapes_it():
         "8.0&nbsp;ms",
         "&lt;script&gt;",
     ):
-        assert part in told
+        assert part in reported
     assert [stage for stage, _ in text.times(INFO)] == [
         "read the picture",
         "decode",
@@ -198,14 +198,14 @@ def test_the_account_tells_all_and_escapes_it():
     ],
 )
 def test_what_went_wrong_is_told_with_the_next_step(failure, running, parts):
-    told = text.trouble(failure, running, "127.0.0.1:1")
-    assert all(part in told for part in parts) and told.endswith(".")
+    reported = text.trouble(failure, running, "127.0.0.1:1")
+    assert all(part in reported for part in parts) and reported.endswith(".")
 
 
 def test_examples_are_pictures_with_sentences():
-    found = examples()
-    assert len(found) >= 4 and all(each.instruction for each in found)
-    assert all(page_images.size_of(each.image.read_bytes()) for each in found)
+    results = examples()
+    assert len(results) >= 4 and all(item.instruction for item in results)
+    assert all(page_images.size_of(item.image.read_bytes()) for item in results)
 
 
 class Slow:
@@ -302,10 +302,10 @@ def test_tabs_do_not_meet_but_a_tab_has_one_edit():
         with pytest.raises(Dropped):
             await anext(first)
         client.let.set()
-        assert [(await anext(each)).final for each in (second, other)] == [True, True]
-        for each in (second, other):
+        assert [(await anext(item)).final for item in (second, other)] == [True, True]
+        for item in (second, other):
             with pytest.raises(StopAsyncIteration):
-                await anext(each)
+                await anext(item)
 
     beside(check)
 
@@ -367,7 +367,7 @@ CHOICES = {  # what is done in an edit, and the picture that is there then
 def test_what_is_chosen_in_an_edit_stays(app, unchanged, file, choice):
     choose, image = CHOICES[choice]
     page = app.page
-    asked = {each: each.value for each in app.page.edit_inputs()} | {
+    asked = {edit_input: edit_input.value for edit_input in app.page.edit_inputs()} | {
         page.history: TURNS,
         page.instruction: "x",
     }
@@ -378,11 +378,11 @@ def test_what_is_chosen_in_an_edit_stays(app, unchanged, file, choice):
         assert (await anext(shown))[page.stop]["visible"] and "Step 1" in (await anext(shown))[
             page.status
         ]
-        found = choose(app, file)
-        assert (found[page.history] and found[page.history].current.image) == image and not found[
-            page.stop
-        ]["visible"]
-        assert [each async for each in shown] == [
+        results = choose(app, file)
+        assert (
+            results[page.history] and results[page.history].current.image
+        ) == image and not results[page.stop]["visible"]
+        assert [item async for item in shown] == [
             {page.status: unchanged}
         ] and app.edits._client.left == 1
 
@@ -400,10 +400,10 @@ def test_what_is_chosen_in_an_edit_stays(app, unchanged, file, choice):
 )
 def test_turns_that_are_forgotten_are_told(app, ask):
     """Gradio keeps a tab's state for a time only."""
-    found = ask(app)
+    results = ask(app)
     assert (
-        "have expired" in found[app.page.status]
-        and found[app.page.photo] is found[app.page.history] is None
+        "have expired" in results[app.page.status]
+        and results[app.page.photo] is results[app.page.history] is None
     )
     assert app.turns.region_image(None) is None
 
@@ -435,23 +435,23 @@ def refused(app, tmp_path, image, history):
 @pytest.mark.parametrize("kind", ["long", "cut", "text", "nothing"])
 def test_a_refused_picture_is_told_where_it_was_dropped(app, unchanged, tmp_path, toasts, kind):
     image, sentence, seen = REFUSED[kind]
-    found = refused(app, tmp_path, image, None)
+    results = refused(app, tmp_path, image, None)
     page = app.page
     assert sentence in toasts[0] and len(toasts) == 1 and "<" not in toasts[0]
-    assert found[page.refusal]["visible"] and sentence in found[page.refusal]["value"]
-    assert sentence in found[page.status] and "alert" in found[page.status]
-    assert found[page.history] is None
-    assert found[page.photo] == unchanged if seen else found[page.photo] is None, (
+    assert results[page.refusal]["visible"] and sentence in results[page.refusal]["value"]
+    assert sentence in results[page.status] and "alert" in results[page.status]
+    assert results[page.history] is None
+    assert results[page.photo] == unchanged if seen else results[page.photo] is None, (
         "a picture stays in sight"
     )
 
 
 @pytest.mark.parametrize("kind", ["long", "cut", "text", "nothing"])
 def test_what_was_edited_outlasts_a_refused_picture(app, tmp_path, toasts, kind):
-    found = refused(app, tmp_path, REFUSED[kind][0], TURNS)
+    results = refused(app, tmp_path, REFUSED[kind][0], TURNS)
     page = app.page
-    assert found[page.history] == TURNS and found[page.refusal]["visible"] and len(toasts) == 1
-    with open(found[page.photo], "rb") as shown:
+    assert results[page.history] == TURNS and results[page.refusal]["visible"] and len(toasts) == 1
+    with open(results[page.photo], "rb") as shown:
         assert shown.read() == PHOTO
     assert (
         not app.view.current_turn(TURNS)[page.refusal]["visible"]

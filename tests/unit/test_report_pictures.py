@@ -26,16 +26,16 @@ def requests():
 def test_no_image_and_no_seed_comes_twice(requests):
     assert SCENES >= 64
     assert (
-        len({each.image for each in requests})
-        == len({each.seed for each in requests})
+        len({request.image for request in requests})
+        == len({request.seed for request in requests})
         == len(requests)
     )
-    assert len({images.decode(each.image).tobytes() for each in requests}) == len(requests)
+    assert len({images.decode(request.image).tobytes() for request in requests}) == len(requests)
 
 
 def test_what_is_taken_later_is_other():
     pictures = Pictures(3)
-    assert not {each.image for each in pictures.take(5)} & {each.image for each in pictures.take(5)}
+    assert not {item.image for item in pictures.take(5)} & {item.image for item in pictures.take(5)}
     assert pictures.taken == 10
 
 
@@ -68,7 +68,7 @@ def test_aiperf_gets_sentences_and_data_urls(requests, tmp_path):
         json.loads(line)
         for line in for_aiperf(requests, tmp_path / "input.jsonl").read_text().splitlines()
     ]
-    assert [line["text"] for line in lines] == [each.instruction for each in requests]
+    assert [line["text"] for line in lines] == [request.instruction for request in requests]
     head, _, text = lines[0]["image"].partition(",")
     assert head == "data:image/png;base64"
     with Image.open(io.BytesIO(base64.b64decode(text))) as picture:

@@ -49,10 +49,10 @@ def ask(**changes):
         ({"step_cache": float("nan")}, "STEP_CACHE is nan; it must be a finite number from 0 to 1"),
     ],
 )
-def test_each_limit_is_named(changes, words):
+def test_each_limit_is_named(changes, message):
     with pytest.raises(RequestError) as refused:
         ask(**changes).validate()
-    assert words in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_values_cross_both_ways():

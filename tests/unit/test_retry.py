@@ -39,8 +39,8 @@ class FakeTransport:
 
 class AsyncFakeTransport(FakeTransport):
     async def edit(self, request, timeout):
-        for each in super().edit(request, timeout):
-            yield each
+        for item in super().edit(request, timeout):
+            yield item
 
 
 def sync_edit(transport, **options):
@@ -53,7 +53,7 @@ def async_edit(transport, **options):
     async def collect():
         client = AsyncRetouch(**options)
         client._transport = transport
-        return [each async for each in client.edit(b"x", "y")]
+        return [item async for item in client.edit(b"x", "y")]
 
     return asyncio.run(collect())
 
@@ -68,17 +68,19 @@ def ways(request):
 def test_it_comes_again_until_it_is_taken(ways):
     edit = ways[0]
     transport = ways[1]([BUSY], [BUSY], [answer("preview"), answer("final")])
-    assert [each.final for each in edit(transport, retries=QUICK)] == [False, True]
+    assert [item.final for item in edit(transport, retries=QUICK)] == [False, True]
     assert transport.tried == 3
 
 
 def test_not_for_ever(ways):
     edit = ways[0]
     transport = ways[1](*[[BUSY]] * 9)
-    with pytest.raises(RequestError, match="try again in") as told:
+    with pytest.raises(RequestError, match="try again in") as raised:
         edit(transport, retries=QUICK)
     assert (
-        told.value.code == "UNAVAILABLE" and told.value.retry_after == 0.0 and transport.tried == 3
+        raised.value.code == "UNAVAILABLE"
+        and raised.value.retry_after == 0.0
+        and transport.tried == 3
     )
 
 
@@ -93,9 +95,9 @@ def test_not_after_an_answer(ways):
 def test_not_for_what_is_wrong(ways):
     edit = ways[0]
     transport = ways[1](["IMAGE is not a picture file"], [answer("final")])
-    with pytest.raises(RequestError) as told:
+    with pytest.raises(RequestError) as raised:
         edit(transport, retries=QUICK)
-    assert told.value.code == "INVALID_ARGUMENT" and transport.tried == 1
+    assert raised.value.code == "INVALID_ARGUMENT" and transport.tried == 1
 
 
 def test_not_when_the_time_out_comes_before(ways):
@@ -120,12 +122,12 @@ def test_bad_input_is_not_sent(ways):
 
 def test_pauses_grow_and_heed_the_server():
     failure = read_error("full; try again in 0.1 s [code=UNAVAILABLE retry_after=0.1]")
-    told = read_error("full; try again in 7.5 s [code=UNAVAILABLE retry_after=7.5]")
+    error = read_error("full; try again in 7.5 s [code=UNAVAILABLE retry_after=7.5]")
     retries = Retries(attempts=9, first=1.0, longest=4.0)
     for tried, most in ((1, 1.0), (2, 2.0), (3, 4.0), (8, 4.0)):
         pauses = [retries.pause(failure, tried) for _ in range(50)]
         assert most / 2 <= min(pauses) and max(pauses) <= most and len(set(pauses)) > 1
-    assert retries.pause(told, 1) == 7.5 and retries.pause(failure, 9) is None
+    assert retries.pause(error, 1) == 7.5 and retries.pause(failure, 9) is None
 
 
 @pytest.mark.parametrize(
@@ -198,8 +200,8 @@ def test_pauses_grow_and_heed_the_server():
         ),
     ],
 )
-def test_a_servers_words(words, told, status, hint):
-    failure = read_error(words, told)
+def test_a_servers_words(message, error, status, hint):
+    failure = read_error(message, error)
     assert (failure.code, failure.retry_after) == (status, hint) and str(failure)
 
 
@@ -211,8 +213,8 @@ def test_a_servers_words(words, told, status, hint):
         ("Exceeds maximum queue size", 40, "UNAVAILABLE"),
     ],
 )
-def test_what_ran_out_in_the_queue_is_the_deadline_where_there_is_one(words, deadline_ms, status):
-    failure = in_queue(read_error(words), deadline_ms)
+def test_what_ran_out_in_the_queue_is_the_deadline_where_there_is_one(message, deadline_ms, status):
+    failure = in_queue(read_error(message), deadline_ms)
     assert failure.code == status and ("DEADLINE_MS 40" in str(failure)) == (
         status == "DEADLINE_EXCEEDED"
     )

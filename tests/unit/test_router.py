@@ -124,7 +124,7 @@ def test_auto_without_a_deadline_leaves_a_lane_only_for_a_queue_worth_it(taken, 
     chosen = choose("auto", LANES, taken, reports=reports).lane
     for lane in LANES[: LANES.index(chosen)]:
         assert expected[lane].wait_ms > TRIFLE_MS
-        assert expected[lane].finish_ms > min(each.finish_ms for each in expected.values())
+        assert expected[lane].finish_ms > min(item.finish_ms for item in expected.values())
 
 
 @given(steps, everything, some.sampled_from(LANES), counts, counts)
@@ -206,7 +206,8 @@ def test_more_to_do_never_draws_an_edit_to_a_lane(taken, reports, lane, edits, m
             0,
             {"bf16": IDLE, "fp8": BUSY},
             "bf16",
-            "balanced: bf16 is wider than fp8 and finishes sooner, about 100 ms against about 1200 ms",
+            "balanced: bf16 is wider than fp8 and finishes sooner, about 100 ms against about "
+            "1200 ms",
         ),
         (
             "draft",

@@ -1,4 +1,4 @@
-"""The supervisor between a command and its server: nothing is left, however often it is told to stop."""
+"""The supervisor between a command and its server leaves nothing, however often it must stop."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def prefix():
     Path("/dev/shm", f"{name}region").unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("told", ["once", "twice", "by its standard input"])
-def test_it_stops_the_server_and_removes_its_shared_memory(prefix, told):
+@pytest.mark.parametrize("signals", ["once", "twice", "by its standard input"])
+def test_it_stops_the_server_and_removes_its_shared_memory(prefix, signals):
     supervisor = subprocess.Popen(
         [sys.executable, "-S", "-m", "retouch.launcher.supervisor", prefix, "sh", "-c", SERVER],
         stdin=subprocess.PIPE,
@@ -33,15 +33,15 @@ def test_it_stops_the_server_and_removes_its_shared_memory(prefix, told):
         text=True,
     )
     assert supervisor.stdout.readline() == "ready\n"
-    if told == "by its standard input":
+    if signals == "by its standard input":
         supervisor.stdin.close()
         supervisor.stdin = None  # communicate would close it again
     else:
         supervisor.send_signal(signal.SIGTERM)
-        if told == "twice":
+        if signals == "twice":
             with pytest.raises(subprocess.TimeoutExpired):
                 supervisor.wait(0.5)  # while it waits for the server
             supervisor.send_signal(signal.SIGTERM)
-    _, words = supervisor.communicate(timeout=30)
-    assert (supervisor.returncode, words) == (7, "")
+    _, message = supervisor.communicate(timeout=30)
+    assert (supervisor.returncode, message) == (7, "")
     assert not list(Path("/dev/shm").glob(f"{prefix}*"))

@@ -42,7 +42,7 @@ def test_another_gpu_of_the_same_capability_will_do():
 
 
 @pytest.mark.parametrize(
-    "machine, words",
+    "machine, message",
     [
         (
             Machine("NVIDIA H200", (9, 0), "10.16.1.11"),
@@ -51,39 +51,40 @@ def test_another_gpu_of_the_same_capability_will_do():
         (Machine("NVIDIA H200", (9, 0), "11.4.1.7"), "this is TensorRT 11.4.1.7"),
         (
             Machine("NVIDIA B200", (10, 0), "11.4.0.106"),
-            r"built for NVIDIA H200 \(compute capability 9.0\) and this is NVIDIA B200 \(compute capability 10.0\)",
+            r"built for NVIDIA H200 \(compute capability 9.0\) and this is NVIDIA B200 "
+            r"\(compute capability 10.0\)",
         ),
     ],
 )
-def test_a_plan_for_another_machine_is_refused(machine, words):
+def test_a_plan_for_another_machine_is_refused(machine, message):
     with pytest.raises(
-        ArtifactError, match=f"{words}.*retouch export CHECKPOINT --precision fp8 --tensorrt"
+        ArtifactError, match=f"{message}.*retouch export CHECKPOINT --precision fp8 --tensorrt"
     ):
         PLAN.check(machine, "step")
 
 
 @pytest.mark.parametrize(
-    "plans, words",
+    "plans, message",
     [
         ({}, "no TensorRT plan of step"),
         ({"step": {"gpu": "x"}}, "damaged"),
         ({"step": {**PLAN.to_manifest(), "colour": "red"}}, "damaged"),
     ],
 )
-def test_a_manifest_without_the_plan_is_refused(plans, words):
-    with pytest.raises(ArtifactError, match=words):
+def test_a_manifest_without_the_plan_is_refused(plans, message):
+    with pytest.raises(ArtifactError, match=message):
         PlanInfo.of(manifest(**plans), "step")
 
 
 @pytest.mark.parametrize(
-    "missing, words",
+    "missing, message",
     [
         ("tensorrt", "needs TensorRT's Python package"),
         ("cuda.bindings", "needs the Python package cuda-bindings"),
     ],
 )
 @pytest.mark.parametrize("module", ["retouch.backends.tensorrt.backend", "retouch_export.tensorrt"])
-def test_a_machine_without_nvidias_packages_is_told_which(module, missing, words):
+def test_a_machine_without_nvidias_packages_is_told_which(module, missing, message):
     code = f"""
 import sys, types
 for name in ("cuda", "cuda.bindings", "cuda.bindings.runtime"):
@@ -99,7 +100,7 @@ except ArtifactError as refused:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert words in done.stdout and done.stdout.count("\n") == 1
+    assert message in done.stdout and done.stdout.count("\n") == 1
 
 
 def test_serving_without_tensorrt_does_not_look_for_it():

@@ -139,11 +139,9 @@ def _run(server: Server, grace: float) -> None:
     """Run the server until it stops; SystemExit after SIGTERM, once its edits have finished."""
     console.print(f"log: {server.log}", soft_wrap=True)
     with server, announced({"http": server.http, "grpc": server.grpc}):
-        console.print(
-            f"ready: http {server.local_host}:{server.http}, gRPC {server.local_host}:{server.grpc}  "
-            "(Ctrl-C stops)",
-            soft_wrap=True,
-        )
+        host = server.local_host
+        ready = f"ready: http {host}:{server.http}, gRPC {host}:{server.grpc}  (Ctrl-C stops)"
+        console.print(ready, soft_wrap=True)
         try:
             while server.process and server.process.poll() is None:
                 time.sleep(POLL_SECONDS)

@@ -84,9 +84,7 @@ class Job:
 
     async def _result(self, client: Client, seed: int) -> EditAnswer:
         async with aclosing(self.answers(client, seed)) as answers:
-            async for answer in answers:
-                pass
-        return answer
+            return [answer async for answer in answers][-1]
 
     def _finished(self, answer: EditAnswer) -> EditAnswer:
         return replace(answer, image=finished(answer.image, self.size, self.format))

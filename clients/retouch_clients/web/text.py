@@ -59,7 +59,7 @@ def figures(info: EditInfo) -> list[tuple[str, str]]:
 
 
 def times(info: EditInfo) -> list[tuple[str, float]]:
-    """(stage, milliseconds), with the total last. Stages may overlap, so it can be below their sum."""
+    """(stage, milliseconds), with the total last. Stages overlap: it can be below their sum."""
     spent = dict(info.milliseconds)
     total = spent.pop("total", sum(spent.values()))
     stages = [

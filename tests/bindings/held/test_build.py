@@ -112,7 +112,7 @@ def test_options_reach_the_builder(tmp_path, world, fakes):
     assert ("IBuilderConfig", "set_flag") not in calls
 
 
-def test_profiles_that_are_one_for_a_graph_count_once(tmp_path, world):
+def test_tensorrt_profiles_that_are_one_for_a_graph_count_once(tmp_path, world):
     """`reference` has no axis `region`."""
     small, large = (
         {"batch": (1, 1, 1), "cells": (8, 8, 8), "region": limits}

@@ -276,9 +276,9 @@ def test_inputs_must_be_the_graphs(step):
 def test_a_gpu_without_room_says_so(folder, device):
     device.bytes = 100
     try:
-        with TensorRTBackend(folder, "step") as runner:
-            with pytest.raises(CudaError, match="asking the GPU for .* MB failed: out of memory"):
-                runner.run(**inputs())
+        full = "asking the GPU for .* MB failed: out of memory"
+        with TensorRTBackend(folder, "step") as runner, pytest.raises(CudaError, match=full):
+            runner.run(**inputs())
     finally:
         device.bytes = 1 << 30
 

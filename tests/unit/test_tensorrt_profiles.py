@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from retouch.api.geometry import BUCKETS, CELL
 from retouch.api.limits import MAX_ASPECT
 from retouch.families.registry import family_of
-from retouch_export.profiles import profiles, shapes
+from retouch_export.tensorrt_profiles import profiles, shapes
 
 INSTRUCTX = {"patch": 8, "shift": 3.0, "latent_channels": 3, "conditioning": [8, 192], "slots": 2}
 SCHEDULER = {"use_dynamic_shifting": True}
@@ -46,11 +46,11 @@ FAMILIES = {
 
 
 def model(**inputs):
-    given = [
+    values = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, axes)
         for name, axes in inputs.items()
     ]
-    return helper.make_model(helper.make_graph([], "g", given, []))
+    return helper.make_model(helper.make_graph([], "g", values, []))
 
 
 STEP = model(
@@ -128,14 +128,14 @@ def test_axes_become_shapes():
     }
 
 
-@pytest.mark.parametrize("axis, words", [("rows", "'rows'"), (None, "'without a name'")])
-def test_an_axis_without_limits_is_refused(axis, words):
-    with pytest.raises(ValueError, match=f"the input x has a dynamic axis {words}.*knows batch"):
+@pytest.mark.parametrize("axis, message", [("rows", "'rows'"), (None, "'without a name'")])
+def test_an_axis_without_limits_is_refused(axis, message):
+    with pytest.raises(ValueError, match=f"the input x has a dynamic axis {message}.*knows batch"):
         shapes(model(x=["batch", axis]), {"batch": (1, 1, 1)})
 
 
 @pytest.mark.parametrize(
-    "inputs, words",
+    "inputs, message",
     [
         ({"strange": ["batch", "cells"]}, "the family makes no strange with an axis 'cells'"),
         (
@@ -144,6 +144,6 @@ def test_an_axis_without_limits_is_refused(axis, words):
         ),
     ],
 )
-def test_a_graph_of_another_family_is_refused(inputs, words):
-    with pytest.raises(ValueError, match=words):
+def test_a_graph_of_another_family_is_refused(inputs, message):
+    with pytest.raises(ValueError, match=message):
         profiles(model(**inputs), instructx())
