@@ -49,7 +49,7 @@ IMPORTS = {
 PARENTS = {"retouch_export": "export", "retouch_clients": "clients"}
 # words that say nothing of the data that they name
 BANNED = {"said", "told", "found", "wanted", "given", "each", "words"}
-PLAIN = ("retouch", "clients", "export", "model_repository", "benchmarks")  # folders without them
+PLAIN = ("retouch", "clients", "export", "model_repository", "benchmarks", "training", "tests")
 
 
 def imported(path):

@@ -447,7 +447,7 @@ def test_the_demo_keeps_what_is_there(editing, photo_file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "message, field, options, words",
+    "message, field, options, printed",
     [
         (
             "REGION is 64x64; it must be 128x128",
@@ -469,14 +469,14 @@ def test_the_demo_keeps_what_is_there(editing, photo_file, tmp_path):
     ],
 )
 def test_messages_speak_of_what_was_typed(
-    editing, photo_file, tmp_path, message, field, options, words
+    editing, photo_file, tmp_path, message, field, options, printed
 ):
     editing.does(RequestError(message, field=field))
     options = [photo_file if option == "PHOTO" else option for option in options]
     result = invoke(
         "edit", photo_file, "x", "-o", tmp_path / "out.png", *options, "--url", "127.0.0.1:1"
     )
-    assert result.exit_code == 3 and result.stderr.startswith(words)
+    assert result.exit_code == 3 and result.stderr.startswith(printed)
 
 
 @pytest.mark.parametrize("sentence", ["", "  ", "\n\t"])
