@@ -212,7 +212,7 @@ def test_the_ensemble_gives_the_same(client):
 
 
 def test_a_negative_instruction(family, client):
-    if not family.supports_negative:
+    if not family.negatives:
         with pytest.raises(RequestError, match="NEGATIVE is not known to this checkpoint"):
             ours(client, photos_of(1), negative="blurry", true_cfg=3.0)
         return
@@ -223,7 +223,7 @@ def test_a_negative_instruction(family, client):
 
 
 def test_references(family, client):
-    if not family.max_references:
+    if not family.references:
         with pytest.raises(
             RequestError,
             match="REFERENCES holds 1 images beside the edited one; this checkpoint takes 0",
