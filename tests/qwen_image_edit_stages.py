@@ -25,7 +25,7 @@ class Stages:
     loop: TextEncoderLoop
 
     @property
-    def reader(self):
+    def text_encoder(self):
         return self.loop.text_encoder
 
     @property

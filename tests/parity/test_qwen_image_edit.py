@@ -214,7 +214,7 @@ def test_a_whole_edit(stages, seed, steps, true_cfg):
 
 def test_the_decoded_image(stages):
     options = dict(photos=stages.photos(PHOTOS[0]), true_cfg=2.5)
-    ours = stages.loop.decoder._runner.run(latents=stages.final(**options)[None])["pixels"][0]
+    ours = stages.loop.decoder._backend.run(latents=stages.final(**options)[None])["pixels"][0]
     close(ours.transpose(1, 2, 0) / 2 + 0.5, stages.theirs(**options, output_type="np"))
 
 

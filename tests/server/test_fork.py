@@ -15,7 +15,7 @@ START = """
 import multiprocessing, os, sys
 from pictures import file_of, scene
 from retouch.client import Retouch
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 
 url, http, shared = sys.argv[1], sys.argv[2] == "http", sys.argv[2] == "shared"
 photo = file_of(scene())

@@ -212,7 +212,13 @@ def test_a_start_that_cannot_succeed_is_one_sentence(options, sentence, tmp_path
 
 def test_too_few_open_files_are_named(tmp_path):
     done = subprocess.run(
-        ["bash", "-c", 'ulimit -n 64; exec "$0" -m clients serve "$@"', sys.executable, *ANY_PORTS],
+        [
+            "bash",
+            "-c",
+            'ulimit -n 64; exec "$0" -m retouch_clients serve "$@"',
+            sys.executable,
+            *ANY_PORTS,
+        ],
         cwd=ROOT,
         timeout=60,
         env={**os.environ, "RETOUCH_RUNTIME": str(tmp_path)},

@@ -23,7 +23,7 @@ from one_lane import one_lane
 from pictures import file_of, scene
 from retouch.client import Retouch
 from retouch.launcher.server import Server
-from retouch.api.request import RequestError
+from retouch.api.errors import RequestError
 
 noise = np.random.default_rng(0).integers(0, 256, (2048, 2048, 3), np.uint8)
 large = file_of(noise, compress_level=1)
