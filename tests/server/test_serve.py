@@ -211,11 +211,12 @@ def test_a_start_that_cannot_succeed_is_one_sentence(options, sentence, tmp_path
 
 
 def test_too_few_open_files_are_named(tmp_path):
+    limited = 'ulimit -n 64; exec "$0" -m retouch_clients serve "$@"'
     done = subprocess.run(
         [
             "bash",
             "-c",
-            'ulimit -n 64; exec "$0" -m retouch_clients serve "$@"',
+            limited,
             sys.executable,
             *ANY_PORTS,
         ],
