@@ -67,7 +67,7 @@ def test_sixteen_bit_grey_is_scaled():
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "message"),
     [
         (b"", "empty"),
         (b"hello, this is no image", "not a picture file"),

@@ -252,7 +252,7 @@ def test_other_formats_are_read(format):
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "message"),
     [
         (b"\0\0\0\x18ftypheic" + bytes(80), "HEIC file that is damaged"),
         (b"\xff\x0a" + bytes(80), "JPEG XL file"),

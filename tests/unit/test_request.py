@@ -22,7 +22,7 @@ def ask(**changes):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"image": b""}, "IMAGE is empty"),
         ({"instruction": ""}, "1 to 2000 characters"),

@@ -131,7 +131,7 @@ def test_pauses_grow_and_heed_the_server():
 
 
 @pytest.mark.parametrize(
-    ("words", "told", "status", "hint"),
+    ("message", "error", "status", "hint"),
     [
         (
             "[request id: a1] 3 edits are running already; try again in 1.5 s "
@@ -206,7 +206,7 @@ def test_a_servers_words(message, error, status, hint):
 
 
 @pytest.mark.parametrize(
-    ("words", "deadline_ms", "status"),
+    ("message", "deadline_ms", "status"),
     [
         ("Request timeout expired", 40, "DEADLINE_EXCEEDED"),
         ("Request timeout expired", 0, "UNAVAILABLE"),
