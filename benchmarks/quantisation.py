@@ -14,9 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.fidelity import Edit, fidelity, record
 from benchmarks.results import save_json
@@ -30,6 +28,7 @@ from retouch_export.staleness import checkpoint_digest
 from training.evaluate import evaluate
 from training.figures import figures
 from training.scenes import HELD_OUT, held_out
+from training.table import figures_table
 
 LANE = "fp4"
 STAGE = Stage(DENOISER, "instructx")
@@ -97,26 +96,30 @@ def measure(
 def show(results: dict[str, dict[str, Any]], scenes: int) -> None:
     """Print two tables of 80 columns: errors of all recipes, and picture quality of those that were
     judged."""
-    errors = _table(
+    errors = figures_table(
         f"{LANE}: relative errors against bf16, {scenes} held-out scenes",
         (
             "weights: of the NVFP4 layers of the step graph; velocity: at each step, on bf16's "
             f"own tokens; latents: at the end of {LANE}'s own edits; bold is what is shipped"
         ),
+        "recipe",
         "MB",
         "weights",
         *(f"velocity\n{step + 1}" for step in range(len(next(iter(results.values()))["velocity"]))),
         "latents",
+        no_wrap=True,
     )
-    judged = _table(
+    judged = figures_table(
         f"{LANE}: pictures of {HELD_OUT} held-out scenes, against bf16",
         None,
+        "recipe",
         "success",
         "points\nlost",
         "LPIPS\nmean",
         "LPIPS\nworst",
         "PSNR\nmean",
         "PSNR\nworst",
+        no_wrap=True,
     )
     for name, row in results.items():
         style = "bold" if row["shipped"] else None
@@ -140,22 +143,6 @@ def show(results: dict[str, dict[str, Any]], scenes: int) -> None:
     Console(highlight=False).print(
         *(table for table in (errors, judged) if table.row_count), sep="\n"
     )
-
-
-def _table(title: str, caption: str | None, *columns: str) -> Table:
-    out = Table(
-        title=title,
-        caption=caption,
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    out.add_column("recipe", no_wrap=True)
-    for name in columns:
-        out.add_column(name, justify="right")
-    return out
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -34,7 +34,7 @@ def show(figures: dict[str, Any], console: Console | None = None) -> None:
 
 
 def _lanes(figures: dict[str, Any]) -> Table:
-    out = _table(
+    out = figures_table(
         f"{figures['scenes']} held-out scenes",
         (
             f"success: {INSIDE:.0%} of the pixels to change and {OUTSIDE:.0%} of the others have "
@@ -91,7 +91,7 @@ def _remarks(figures: dict[str, Any]) -> Iterator[str]:
 
 def _operations(figures: dict[str, Any]) -> Table:
     lanes = figures["lanes"]
-    out = _table(
+    out = figures_table(
         "success by operation",
         (
             "inside, outside: pixels of the right colour in what has to change and in the rest, by "
@@ -118,7 +118,11 @@ def _operations(figures: dict[str, Any]) -> Table:
     return out
 
 
-def _table(title: str, caption: str, first: str, *others: str) -> Table:
+def figures_table(
+    title: str, caption: str | None, first: str, *others: str, no_wrap: bool = False
+) -> Table:
+    """An empty table without edges: the column `first` has names, the others figures. `no_wrap`
+    keeps the names on one line."""
     out = Table(
         title=title,
         caption=caption,
@@ -128,7 +132,7 @@ def _table(title: str, caption: str, first: str, *others: str) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    out.add_column(first)
+    out.add_column(first, no_wrap=no_wrap)
     for name in others:
         out.add_column(name, justify="right")
     return out

@@ -5,12 +5,12 @@ Imports are read from the files; nothing is imported."""
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 import retouch
+from retouch_export.hashes import sha256
 
 PACKAGES = {"retouch": Path(retouch.__file__).parent, __package__: Path(__file__).parent}
 DIGITS = 12  # of a file's SHA-256 in a manifest
@@ -18,7 +18,7 @@ DIGITS = 12  # of a file's SHA-256 in a manifest
 
 def digests(modules: Iterable[str]) -> dict[str, str]:
     """The first digits of the SHA-256 of each module's file."""
-    return {module: _digest(_file(module)) for module in sorted(modules)}
+    return {module: sha256(_file(module))[:DIGITS] for module in sorted(modules)}
 
 
 def closure(*modules: str, without: str = "") -> set[str]:
@@ -69,8 +69,3 @@ def _file(module: str) -> Path | None:
     path = PACKAGES[package].joinpath(*names)
     files = (path / "__init__.py", path.with_suffix(".py"))
     return next((file for file in files if file.is_file()), None)
-
-
-@cache
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGITS]

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from retouch.diffusion.latents import pack, unpack
+from retouch.diffusion.noise import randn
+from retouch.diffusion.sigmas import Schedule
 from retouch.families.denoise_request import Arrays, DenoiseRequest, Size
 
 # the smallest, the usual and the largest size at which images of one kind are edited
@@ -39,8 +41,9 @@ class Family(ABC):
     - `keep_below`: pixels that an edit changes by fewer grey levels are the source's.
     - `patch`: a token is a patch of so many latents in each direction.
 
-    Subclasses also have `size_ranges`, the sizes to build plans for, the largest kind first, and
-    `text_tokens`, the least, usual and largest number of tokens of prompt embeds."""
+    Subclasses also have the `schedule` of noise levels, `size_ranges`, the sizes to build plans
+    for, the largest kind first, and `text_tokens`, the least, usual and largest number of tokens of
+    prompt embeds."""
 
     has_parser = False
     caches_reference = False
@@ -53,6 +56,7 @@ class Family(ABC):
     guidance: float | None = None
     keep_below = 0
     patch = 2
+    schedule: Schedule
     size_ranges: Sequence[SizeRange]
     text_tokens: tuple[int, int, int]
 
@@ -69,15 +73,6 @@ class Family(ABC):
         """The size in pixels at which an image of `height` and `width` is edited."""
 
     @abstractmethod
-    def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
-        """The seed's noise for a target as large as `latents` [C, h, w], as tokens [N, D]."""
-
-    @abstractmethod
-    def sigmas(self, steps: int, cells: int) -> np.ndarray:
-        """Noise levels [steps + 1] before each step and after the last, for a target of `cells`
-        tokens."""
-
-    @abstractmethod
     def constant_inputs(
         self, request: DenoiseRequest, conditioning: Arrays, cells: np.ndarray
     ) -> Arrays:
@@ -88,6 +83,15 @@ class Family(ABC):
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         """The inputs of `step` at noise level `sigma`, for noisy tokens [n, D]. The graph's first n
         velocities are theirs."""
+
+    def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
+        """The seed's noise for a target as large as `latents` [C, h, w], as tokens [N, D]."""
+        return self.pack(randn(seed, latents.shape))
+
+    def sigmas(self, steps: int, cells: int) -> np.ndarray:
+        """Noise levels [steps + 1] before each step and after the last, for a target of `cells`
+        tokens."""
+        return self.schedule.sigmas(steps, self.schedule.mu(cells))
 
     def reference_inputs(self, latents: np.ndarray, *extra_references: np.ndarray) -> Arrays:
         """The inputs of `reference` for a source and up to `max_references` further images, all [C,

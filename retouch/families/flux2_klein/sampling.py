@@ -15,7 +15,6 @@ import numpy as np
 from retouch.api.geometry import CELL
 from retouch.api.limits import MAX_REFERENCES
 from retouch.diffusion.latents import REFERENCE_TIME, grid_ids, target_ids
-from retouch.diffusion.noise import randn
 from retouch.diffusion.sigmas import Schedule
 from retouch.families import base
 from retouch.families.denoise_request import Arrays, DenoiseRequest, Size
@@ -56,9 +55,6 @@ class Family(base.Family):
             height = int(height * scale)
             width = int(width * scale)
         return max(height // CELL, 1) * CELL, max(width // CELL, 1) * CELL
-
-    def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
-        return self.pack(randn(seed, latents.shape))
 
     def sigmas(self, steps: int, cells: int) -> np.ndarray:
         return self.schedule.sigmas(steps, empirical_mu(cells, steps))

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from retouch.diffusion.latents import grid_ids
-from retouch.diffusion.noise import randn
 from retouch.diffusion.sigmas import Schedule
 from retouch.families import base
 from retouch.families.denoise_request import Arrays, DenoiseRequest, Size
@@ -81,12 +80,6 @@ class Family(base.Family):
             (abs(aspect - columns / rows), columns, rows) for rows, columns in self.sizes
         )
         return rows // self.cell * self.cell, columns // self.cell * self.cell
-
-    def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
-        return self.pack(randn(seed, latents.shape))
-
-    def sigmas(self, steps: int, cells: int) -> np.ndarray:
-        return self.schedule.sigmas(steps, self.schedule.mu(cells))
 
     def constant_inputs(
         self, request: DenoiseRequest, conditioning: Arrays, cells: np.ndarray

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from retouch.api.limits import MAX_ASPECT, MAX_INSTRUCTION
-from retouch.diffusion.noise import randn
 from retouch.diffusion.sigmas import TRAINED_STEPS, Schedule
 from retouch.families import base
 from retouch.families.denoise_request import Arrays, DenoiseRequest, Size
@@ -74,12 +73,6 @@ class Family(base.Family):
 
     def size(self, height: int, width: int) -> Size:
         return dimensions(self.area, height, width)
-
-    def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
-        return self.pack(randn(seed, latents.shape))
-
-    def sigmas(self, steps: int, cells: int) -> np.ndarray:
-        return self.schedule.sigmas(steps, self.schedule.mu(cells))
 
     def constant_inputs(
         self, request: DenoiseRequest, conditioning: Arrays, cells: np.ndarray
