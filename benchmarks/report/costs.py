@@ -10,16 +10,14 @@ from benchmarks.report.plots import Bar
 
 NO_LPIPS = "LPIPS was not measured: its weights are not installed (`make eval` fetches them)."
 ORDER = (
-    *(
-        "preprocess",
-        "vl_parser",
-        "vae_encoder",
-        "reference",
-        "connector",
-        "denoiser",
-        "vae_decoder",
-        "postprocess",
-    ),
+    "preprocess",
+    "vl_parser",
+    "vae_encoder",
+    "reference",
+    "connector",
+    "denoiser",
+    "vae_decoder",
+    "postprocess",
     "total",
 )
 

@@ -75,7 +75,8 @@ class Analyzer:
 
     def __init__(self, folder: Path) -> None:
         """Raises AnalyzerError."""
-        self.binary, self.libraries, self.folder = *prepare(), folder
+        self.binary, self.libraries = prepare()
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(

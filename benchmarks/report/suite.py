@@ -191,7 +191,9 @@ class Campaign:
         )
 
     def _flood(self, server: Server) -> None:
-        effort, rate, runs = self.effort, self.effort.flood * self.figures.capacity, []
+        effort = self.effort
+        rate = effort.flood * self.figures.capacity
+        runs = []
         for turn in range(effort.repetitions):
             self._turn(f"{rate:.0f} edits a second, which is too much")
             requests = self.pictures.take(effort.flooded, precision="bf16")

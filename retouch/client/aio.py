@@ -60,8 +60,9 @@ class AsyncRetouch(Client[AsyncTransport]):
         self, image: ImageInput, instruction: str, **options: Unpack[EditOptions]
     ) -> EditAnswer:
         """The final answer alone."""
-        answers = [answer async for answer in self.edit(image, instruction, **options)]
-        return answers[-1]
+        async for answer in self.edit(image, instruction, **options):
+            last = answer  # previews are not kept
+        return last
 
     async def lanes(self) -> tuple[str, ...]:
         """Names of the loaded lanes, the widest first; RequestError when no server answers."""

@@ -57,7 +57,7 @@ class ParserHeads(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        fields: dict[str, list[str]] = {"op": ["none"]},  # noqa: B006 (a config value, never changed)
+        fields: dict[str, list[str]] = {"op": ["none"]},  # noqa: B006 (never changed)
         slots: int = 2,
         queries: int = 8,
         width: int = 192,

@@ -86,10 +86,10 @@ class OnnxParser(Emulated):
 
 class ParserError(Emulated):
     def __init__(self, text: str):
-        self.words = text
+        self.text = text
 
     def desc(self) -> str:
-        return self.words
+        return self.text
 
 
 class IOptimizationProfile(Emulated):

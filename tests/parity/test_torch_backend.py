@@ -135,10 +135,8 @@ def test_sizes_share_one_compilation(lane, monkeypatch):
     )
     monkeypatch.setenv(COMPILE, "1")
     torch._dynamo.reset()
-    compiled, plain = (
-        Pass(TorchBackend, folder_of(lane)),
-        Pass(TorchBackend, folder_of(lane), compiled=False),
-    )
+    compiled = Pass(TorchBackend, folder_of(lane))
+    plain = Pass(TorchBackend, folder_of(lane), compiled=False)
     with torch._dynamo.config.patch(error_on_recompile=True):
         for grid, count in zip(GRIDS, (20, 33, 60)):
             step_inputs = inputs(grid, count)

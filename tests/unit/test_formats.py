@@ -76,7 +76,8 @@ def test_ties_go_to_even():
 
 def test_no_scale_is_zero():
     weight = np.zeros((2, 32), np.float32)
-    weight[0, 0], weight[1, 16] = 1000, 1e-9
+    weight[0, 0] = 1000
+    weight[1, 16] = 1e-9
     _, block_scales, _, numbers = nvfp4(weight)
     assert (block_scales.astype(np.float32) > 0).all() and np.isfinite(numbers).all()
 

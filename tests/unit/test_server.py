@@ -61,18 +61,18 @@ class Failing(Server):
 
     def __init__(self, log, *arguments):
         super().__init__(log=log)
-        self.words = list(arguments)
+        self.lines = list(arguments)
         self.starts = 0
 
     def start(self):
         self.starts += 1
-        if self.words:
+        if self.lines:
             with self.log.open("a") as log:
-                log.write(f"{self.words[0]}\n")
+                log.write(f"{self.lines[0]}\n")
 
     def wait_ready(self, seconds=1.0):
-        if self.words:
-            raise ServerError(self.words.pop(0))
+        if self.lines:
+            raise ServerError(self.lines.pop(0))
 
 
 CRASH = "Fatal Python error: Bus error"

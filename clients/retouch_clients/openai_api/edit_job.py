@@ -84,7 +84,9 @@ class Job:
 
     async def _result(self, client: Client, seed: int) -> EditAnswer:
         async with aclosing(self.answers(client, seed)) as answers:
-            return [answer async for answer in answers][-1]
+            async for answer in answers:
+                last = answer  # previews are not kept
+        return last
 
     def _finished(self, answer: EditAnswer) -> EditAnswer:
         return replace(answer, image=finished(answer.image, self.size, self.format))
