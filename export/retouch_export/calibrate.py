@@ -25,6 +25,7 @@ from retouch.offline.plain_loop import PlainLoop
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch_export.gptq import products
 from retouch_export.linear import linears
+from retouch_export.onnx_values import name_of
 from retouch_export.ranges import Range, Ranges
 
 
@@ -100,7 +101,9 @@ class CalibrationRunner:
         """ArtifactError when the folder does not match its manifest."""
         self.manifest = verify(folder)
         path = Path(folder) / f"{graph}.onnx"
-        self.layers = {linear.module: linear.activation.name for linear in linears(ir.load(path))}
+        self.layers = {
+            linear.module: name_of(linear.activation) for linear in linears(ir.load(path))
+        }
         model = onnx.load(path)
         self.outputs = [output.name for output in model.graph.output]
         self._ranges: dict[str, Range] = {}  # by tensor: several layers may share one
@@ -118,7 +121,7 @@ class CalibrationRunner:
         """As `retouch.backends.onnx.OnnxBackend.run`."""
         inputs = {name: joined(value) for name, value in arrays.items()}
         names = self.outputs + self._observed
-        results = dict(zip(names, self._session.run(names, inputs)))
+        results = dict(zip(names, map(np.asarray, self._session.run(names, inputs))))
         for tensor in set(self.layers.values()):
             self._record(tensor, (results | inputs)[tensor])
         return {name: results[name] for name in self.outputs}
@@ -129,7 +132,7 @@ class CalibrationRunner:
 
     def _record(self, tensor: str, numbers: np.ndarray) -> None:
         new = Range(float(np.abs(numbers).max()), products(numbers.reshape(-1, numbers.shape[-1])))
-        old = self._ranges.get(tensor, Range(0.0, [np.float32(0)] * len(new.products)))
+        old = self._ranges.get(tensor, Range(0.0, [np.zeros((), np.float32)] * len(new.products)))
         self._ranges[tensor] = Range(
             max(old.largest, new.largest), [a + b for a, b in zip(old.products, new.products)]
         )

@@ -35,7 +35,7 @@ class Work:
     sha256: str
     repository: Path
     stages: list[Stage]
-    denoiser: Stage | None
+    denoiser: Stage
     lanes: list[str]
     plans: list[str]
     reasons: list[str] = field(default_factory=list)

@@ -57,7 +57,8 @@ class _Planner:
         check(self._checkpoint, weights=not settings.weightless, whole=is_whole)
         self._checkpoint.adapter = request.lora.read(self._checkpoint) if request.lora else None
         self._sha256 = checkpoint_digest(request.checkpoint, settings.variant)
-        self._denoiser = self._stages.pop(DENOISER) if only in (None, DENOISER) else None
+        self._denoiser = self._stages.pop(DENOISER)
+        self._has_lanes = only in (None, DENOISER)
         self._reasons: list[str] = []
 
     def work(self) -> Work:
@@ -91,7 +92,7 @@ class _Planner:
 
     def _missing_lanes(self) -> list[str]:
         """Requested lanes that are missing, stale or calibrated with other ranges."""
-        if self._denoiser is None:
+        if not self._has_lanes:
             return []
         adapter = self._checkpoint.adapter
         entry = adapter.about() if adapter else None
@@ -108,7 +109,7 @@ class _Planner:
     def _missing_plans(self, lanes: list[str]) -> list[str]:
         """Requested lanes whose plans are missing or cannot run on this machine, and the `lanes`
         that are exported now."""
-        if self._denoiser is None or not self._request.tensorrt:
+        if not self._has_lanes or not self._request.tensorrt:
             return []
         return [
             lane

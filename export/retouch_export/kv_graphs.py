@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from diffusers import Flux2Transformer2DModel
+from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
 from torch import Tensor
 
 from retouch.api.geometry import CELL
@@ -38,8 +38,8 @@ def prefixed(
     `conditioning` [B, Q, J], `conditioning_ids` [B, Q, 4] and, where the transformer has channels
     for it, `beside` [B, count, …]."""
     layers = len(model.transformer_blocks) + len(model.single_transformer_blocks)
-    heads = model.config.num_attention_heads
-    size = model.config.attention_head_dim
+    heads = model.config["num_attention_heads"]
+    size = model.config["attention_head_dim"]
     width = model.out_channels
 
     def source(shape: Shape) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from retouch.artifacts.onnx_scopes import module_of
+from retouch_export.onnx_values import dims_of, input_of
 
 
 @dataclass(frozen=True)
@@ -21,23 +22,23 @@ class Linear:
 
     @property
     def activation(self) -> ir.Value:
-        return self.node.inputs[0]
+        return input_of(self.node, 0)
 
     @property
     def columns(self) -> int:
         """Length of the axis over which the product sums."""
-        return self.weight.shape[1]
+        return dims_of(self.weight)[1]
 
     @property
     def turn(self) -> ir.Node | None:
         """The Transpose between the weight and a MatMul."""
-        return self.node.inputs[1].producer()
+        return input_of(self.node, 1).producer()
 
 
 def linears(model: ir.Model) -> Iterator[Linear]:
     for node in model.graph:
         weight = _weight(node)
-        if weight is not None and weight.is_initializer() and len(weight.shape) == 2:
+        if weight is not None and weight.is_initializer() and len(dims_of(weight)) == 2:
             yield Linear(node, module_of(node), weight)
 
 
@@ -45,6 +46,6 @@ def _weight(node: ir.Node) -> ir.Value | None:
     if node.op_type == "Gemm" and "transB" in node.attributes:
         return node.inputs[1]
     if node.op_type == "MatMul":
-        turn = node.inputs[1].producer()
+        turn = input_of(node, 1).producer()
         return turn.inputs[0] if turn is not None and turn.op_type == "Transpose" else None
     return None

@@ -18,6 +18,7 @@ from onnxscript import optimizer
 from torch._subclasses import FakeTensorMode
 
 from retouch_export.graph import TRACED, Graph
+from retouch_export.onnx_values import constant_of, dims_of, input_of, name_of
 from retouch_export.rewriting import rewrite
 from retouch_export.trace import traced
 from retouch_export.weights import STORED, release
@@ -75,8 +76,8 @@ def _of_parameter(node: ir.Node) -> bool:
     """Whether it turns or widens one."""
     return (
         node.op_type == "Transpose"
-        and node.inputs[0].is_initializer()
-        or (node.op_type == "Cast" and node.inputs[0].name.endswith(STORED))
+        and input_of(node, 0).is_initializer()
+        or (node.op_type == "Cast" and name_of(input_of(node, 0)).endswith(STORED))
     )
 
 
@@ -99,23 +100,21 @@ def save_without_weights(model: ir.Model, path: Path) -> None:
     """Write `path` alone: it says where in `path`.data every weight would lie. The model is
     changed."""
     offset = 0
-    for value in model.graph.initializers.values():
-        tensor = value.const_value
+    for name, value in model.graph.initializers.items():
+        tensor = constant_of(value)
         if tensor.nbytes > SMALL:
             value.const_value = ir.ExternalTensor(
                 f"{path.name}.data",
                 offset,
                 tensor.nbytes,
                 tensor.dtype,
-                shape=tensor.shape,
-                name=value.name,
+                shape=ir.Shape(dims_of(tensor)),
+                name=name,
                 base_dir=path.parent,
             )
             offset += tensor.nbytes
         elif isinstance(
             tensor, ir.LazyTensor
         ):  # a scale: it would be read off weights that are not there
-            value.const_value = ir.tensor(
-                np.ones(tensor.shape.numpy(), tensor.dtype.numpy()), name=value.name
-            )
+            value.const_value = ir.tensor(np.ones(dims_of(tensor), tensor.dtype.numpy()), name=name)
     ir.save(model, path)

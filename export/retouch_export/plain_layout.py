@@ -28,7 +28,7 @@ def link_plain(folder: Path, target: Path, variant: str | None) -> None:
 
 def _link_weights(chosen: WeightFiles, target: Path) -> None:
     names = [path.name for path in (chosen.index, *chosen.files) if path]
-    stem = re.match(r"\w+", names[0])[0]
+    stem = names[0].partition(".")[0]
     if chosen.index is None:
         _link(chosen.files[0], target / f"{stem}{SUFFIX}")
         return

@@ -20,11 +20,11 @@ FP8 = "fp8"
 FP4 = "fp4"
 WIDE = "wide"
 ATTENTION = "attention"
-STORED = {
+STORED: dict[int, str] = {
     TensorProto.FLOAT8E4M3FN: FP8,
     TensorProto.FLOAT4E2M1: FP4,
 }  # types of a narrow product's weight
-BITS = {
+BITS: dict[int, int] = {
     TensorProto.FLOAT4E2M1: 4,
     TensorProto.FLOAT8E4M3FN: 8,
     TensorProto.BFLOAT16: 16,

@@ -3,7 +3,7 @@ lane's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Protocol
 
@@ -24,7 +24,7 @@ Tensors = Mapping[str, np.ndarray]
 class Timed(Protocol):
     """The calls of an executor that `compare` needs."""
 
-    def run(self, inputs: Tensors) -> Tensors: ...
+    def run(self, inputs: Tensors) -> Mapping[str, object]: ...
 
     def seconds(self, inputs: Tensors) -> float: ...
 
@@ -47,7 +47,7 @@ def example(shapes: Mapping[str, Shape], seed: int = 0) -> dict[str, np.ndarray]
 def similarity(
     plan: Callable[[Tensors], Tensors],
     truth: Callable[[Tensors], Tensors],
-    trials: list[Tensors],
+    trials: Sequence[Tensors],
     precision: str,
     graph: str,
 ) -> dict[str, float]:

@@ -47,16 +47,16 @@ def tiers(modules: Iterable[str], precision: str, tail: int = 0) -> dict[str, Ti
     lane fp4, Qwen-Image's blocks at both ends are BF16 and do not count for `tail`."""
     result = {module: tier_of(module, precision) for module in modules}
     if precision == "fp4" and any(re.search(QWEN_DELICATE, module) for module in result):
-        blocks = {module: _place(module) for module in result if re.search(BLOCK, module)}
+        blocks = _places(result)
         order = sorted(set(blocks.values()))
         ends = {*order[:QWEN_ENDS], *order[-QWEN_ENDS:]}
         result |= {module: Tier.BF16 for module, place in blocks.items() if place in ends}
-    blocks = {module: _place(module) for module, tier in result.items() if tier is Tier.NVFP4}
+    blocks = _places(module for module, tier in result.items() if tier is Tier.NVFP4)
     last = sorted(set(blocks.values()))[-tail:] if tail else []
     return result | {module: Tier.FP8 for module, place in blocks.items() if place in last}
 
 
-def _place(module: str) -> tuple[bool, int]:
-    """The position of a module's block: single-stream blocks come after the others."""
-    single, number = re.search(BLOCK, module).groups()
-    return bool(single), int(number)
+def _places(modules: Iterable[str]) -> dict[str, tuple[bool, int]]:
+    """The positions of the blocks of modules that are in one: single-stream blocks come last."""
+    matches = {module: re.search(BLOCK, module) for module in modules}
+    return {module: (bool(match[1]), int(match[2])) for module, match in matches.items() if match}

@@ -16,6 +16,7 @@ from onnx_ir.passes import common
 
 from retouch_export.formats import BLOCK, fp8_scale, nvfp4_scale
 from retouch_export.linear import Linear, linears
+from retouch_export.onnx_values import constant_of, dims_of, dtype_of
 from retouch_export.policy import Tier, tiers
 from retouch_export.quantized_weight import PackedWeight, scalar
 from retouch_export.ranges import Range
@@ -51,7 +52,7 @@ def bytes_by_tier(model: ir.Model) -> dict[str, int]:
     nvfp4."""
     total: Counter = Counter()
     for name, value in model.graph.initializers.items():
-        tensor = value.const_value
+        tensor = constant_of(value)
         if len(tensor.shape) and tensor.dtype.is_floating_point():
             tier = Tier.NVFP4 if name.endswith("/steps8") else NARROW.get(tensor.dtype, Tier.BF16)
             total[tier.value] += tensor.nbytes
@@ -102,14 +103,14 @@ class _Writer:
         wide = linear.activation
         name = linear.activation.name
         scale = self._constant(
-            scalar(f"{name}/scale", fp8_scale(self.ranges[linear.module].largest), wide.dtype)
+            scalar(f"{name}/scale", fp8_scale(self.ranges[linear.module].largest), dtype_of(wide))
         )
         zero = self._constant(scalar(f"{name}/zero", 0, ir.DataType.FLOAT8E4M3FN))
         narrow = self._node(
-            linear, "QuantizeLinear", [wide, scale, zero], f"{name}/fp8", zero.dtype
+            linear, "QuantizeLinear", [wide, scale, zero], f"{name}/fp8", dtype_of(zero)
         )
         return self._node(
-            linear, "DequantizeLinear", [narrow, scale, zero], f"{name}/fp8/wide", wide.dtype
+            linear, "DequantizeLinear", [narrow, scale, zero], f"{name}/fp8/wide", dtype_of(wide)
         )
 
     def _nvfp4_activation(self, linear: Linear) -> ir.Value:
@@ -120,10 +121,8 @@ class _Writer:
                 f"{name}/scale4", nvfp4_scale(self.ranges[linear.module].largest), ir.DataType.FLOAT
             )
         )
-        outputs = [
-            ir.val(f"{name}/fp4", ir.DataType.FLOAT4E2M1),
-            ir.val(f"{name}/fp4/steps8", ir.DataType.FLOAT8E4M3FN),
-        ]
+        values = ir.val(f"{name}/fp4", ir.DataType.FLOAT4E2M1)
+        steps = ir.val(f"{name}/fp4/steps8", ir.DataType.FLOAT8E4M3FN)
         attributes = {"axis": -1, "block_size": BLOCK, "scale_type": int(ir.DataType.FLOAT8E4M3FN)}
         self.graph.insert_before(
             linear.node,
@@ -132,28 +131,28 @@ class _Writer:
                 [wide, scale],
                 attributes,
                 domain="trt",
-                outputs=outputs,
-                name=outputs[0].name,
+                outputs=[values, steps],
+                name=values.name,
             ),
         )
-        return self._nvfp4_widened(linear, *outputs, scale, f"{name}/fp4")
+        return self._nvfp4_widened(linear, values, steps, scale, f"{name}/fp4")
 
     def _fp8_weight(self, linear: Linear) -> ir.Value:
         """An E4M3 weight in the product's own layout, so that DequantizeLinear comes directly
         before it."""
-        wide = linear.activation.dtype
+        wide = dtype_of(linear.activation)
         packed = PackedWeight(linear, self.ranges[linear.module], self.recipe)
         inputs = [self._constant(packed.fp8()), self._constant(packed.scale(Tier.FP8, wide))]
-        return self._node(linear, "DequantizeLinear", inputs, f"{linear.weight.name}/wide", wide)
+        return self._node(linear, "DequantizeLinear", inputs, f"{packed.name}/wide", wide)
 
     def _nvfp4_weight(self, linear: Linear) -> ir.Value:
         packed = PackedWeight(linear, self.ranges[linear.module], self.recipe)
         tensors = *packed.nvfp4(), packed.scale(Tier.NVFP4, ir.DataType.FLOAT)
-        out = self._nvfp4_widened(linear, *map(self._constant, tensors), linear.weight.name)
+        values, steps, scale = map(self._constant, tensors)
+        name = packed.name
+        out = self._nvfp4_widened(linear, values, steps, scale, name)
         return (
-            self._node(
-                linear, "Transpose", [out], f"{linear.weight.name}/turned", out.dtype, perm=[1, 0]
-            )
+            self._node(linear, "Transpose", [out], f"{name}/turned", dtype_of(out), perm=[1, 0])
             if linear.turn
             else out
         )
@@ -175,7 +174,7 @@ class _Writer:
             axis=-1,
             block_size=BLOCK,
         )
-        wide = linear.activation.dtype
+        wide = dtype_of(linear.activation)
         return (
             out
             if wide is ir.DataType.FLOAT
@@ -189,7 +188,7 @@ class _Writer:
         inputs: list[ir.Value],
         name: str,
         dtype: ir.DataType,
-        **attributes: object,
+        **attributes: int | list[int],
     ) -> ir.Value:
         out = ir.val(name, dtype)
         self.graph.insert_before(
@@ -198,6 +197,6 @@ class _Writer:
         return out
 
     def _constant(self, tensor: ir.TensorProtocol) -> ir.Value:
-        value = ir.val(tensor.name, tensor.dtype, tensor.shape, const_value=tensor)
+        value = ir.val(tensor.name, tensor.dtype, dims_of(tensor), const_value=tensor)
         self.graph.register_initializer(value)
         return value

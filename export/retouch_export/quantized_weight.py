@@ -13,6 +13,7 @@ import onnx_ir as ir
 from retouch_export.formats import BLOCK, E2M1, E4M3, fp8_scale, nvfp4_scale, to_fp8, to_nvfp4
 from retouch_export.gptq import factors, importance, to_nvfp4_with_feedback
 from retouch_export.linear import Linear
+from retouch_export.onnx_values import constant_of, dims_of, name_of
 from retouch_export.policy import Tier
 from retouch_export.ranges import Range
 from retouch_export.recipe import Recipe, Rounding
@@ -35,7 +36,7 @@ class PackedWeight:
 
     @property
     def name(self) -> str:
-        return self.linear.weight.name
+        return name_of(self.linear.weight)
 
     def scale(self, tier: Tier, dtype: ir.DataType) -> ir.TensorProtocol:
         """The scale of the tensor, a scalar."""
@@ -48,7 +49,7 @@ class PackedWeight:
 
     def fp8(self) -> ir.TensorProtocol:
         """E4M3 values, [in, out] for a MatMul and [out, in] for a Gemm."""
-        rows, columns = self.linear.weight.shape
+        rows, columns = dims_of(self.linear.weight)
         turned = self.linear.turn is not None
 
         def make() -> ir.TensorProtocol:
@@ -63,7 +64,7 @@ class PackedWeight:
 
     def nvfp4(self) -> tuple[ir.TensorProtocol, ir.TensorProtocol]:
         """E2M1 values [out, in] and E4M3 block scales [out, in/16]."""
-        rows, columns = self.linear.weight.shape
+        rows, columns = dims_of(self.linear.weight)
         return (
             ir.LazyTensor(
                 lambda: ir.tensor(_nvfp4(self)[0]),
@@ -80,13 +81,13 @@ class PackedWeight:
         )
 
 
-def scalar(name: str, number: float, dtype: ir.DataType) -> ir.TensorProtocol:
+def scalar(name: str, number: float | np.float32, dtype: ir.DataType) -> ir.TensorProtocol:
     return ir.tensor(np.array(number, dtype.numpy()), dtype=dtype, name=name)
 
 
 @lru_cache(maxsize=2)  # values and block scales are written one after the other
 def _nvfp4(packed: PackedWeight) -> tuple[np.ndarray, np.ndarray]:
-    rows, columns = packed.linear.weight.shape
+    rows, columns = dims_of(packed.linear.weight)
     values = np.empty((rows, columns), E2M1)
     steps = np.empty((rows, columns // BLOCK), E4M3)
     convert = _rounding(packed, _scale(packed.linear, Tier.NVFP4))
@@ -117,8 +118,9 @@ def _scale(linear: Linear, tier: Tier) -> np.float32:
 
 def _chunks(linear: Linear) -> Iterator[tuple[slice, np.ndarray]]:
     """Slices of the weight's rows and their float32 numbers."""
+    weight = constant_of(linear.weight)
     height = max(1, CHUNK // linear.columns)
-    for top in range(0, linear.weight.shape[0], height):
+    for top in range(0, dims_of(weight)[0], height):
         part = slice(top, top + height)
-        yield part, linear.weight.const_value.numpy()[part].astype(np.float32)
-    release(linear.weight.const_value)
+        yield part, weight.numpy()[part].astype(np.float32)
+    release(weight)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
+from transformers import PreTrainedConfig, Qwen2_5_VLConfig, Qwen2_5_VLModel, Qwen2_5_VLTextConfig
 
 from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
@@ -43,17 +45,21 @@ def config_of(checkpoint: Checkpoint) -> Qwen2_5_VLConfig:
     return Qwen2_5_VLConfig.from_dict(checkpoint.json(f"{FOLDER}/config.json"))
 
 
+def text_config(config: Qwen2_5_VLConfig) -> Qwen2_5_VLTextConfig:
+    """The language model's config. transformers declares a dict or None too."""
+    return cast(Qwen2_5_VLTextConfig, config.text_config)
+
+
 def patch_layout(checkpoint: Checkpoint) -> PatchLayout:
     """The checkpoint's layout of patches; ValueError when its image processor does not scale
     colours as CLIP's."""
-    return PatchLayout.of_checkpoint(
-        config_of(checkpoint).vision_config.to_dict(), checkpoint.folder
-    )
+    vision = cast(PreTrainedConfig, config_of(checkpoint).vision_config)
+    return PatchLayout.of_checkpoint(vision.to_dict(), checkpoint.folder)
 
 
 def rope_of(checkpoint: Checkpoint) -> Rope:
     """The language model's rotary embedding; ValueError when it differs from Qwen2.5-VL's."""
-    return Rope.of(config_of(checkpoint).text_config)
+    return Rope.of(text_config(config_of(checkpoint)))
 
 
 def parameter_name(name: str) -> str:

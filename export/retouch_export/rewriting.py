@@ -33,9 +33,11 @@ def _quick(rule: pattern.RewriteRule) -> pattern.RewriteRule:
         return rule
     quick = copy.copy(rule)
 
-    def try_rewrite(model: ir.Model, graph: ir.Graph, node: ir.Node, **options: Any) -> Any:
+    def try_rewrite(
+        model: ir.Model, graph_or_function: ir.Graph | ir.Function, node: ir.Node, **options: Any
+    ) -> Any:
         matches = node.op_type == operation[1]
-        return rule.try_rewrite(model, graph, node, **options) if matches else None
+        return rule.try_rewrite(model, graph_or_function, node, **options) if matches else None
 
     quick.try_rewrite = try_rewrite
     return quick

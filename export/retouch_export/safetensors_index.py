@@ -25,10 +25,12 @@ class TensorSource(Protocol):
     """A source of a parameter's numbers: `Stored` in a file, or `retouch_export.adapter.Merged`
     with an adapter's change."""
 
-    shape: tuple[int, ...]
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
     def numbers(self) -> np.ndarray:
         """Compute the numbers as float32."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def stored(folder: Path, variant: str | None = None) -> dict[str, Stored]:
     chosen = weight_files(folder, variant)
     tensors = {name: tensor for file in chosen.files for name, tensor in header(file)[0].items()}
     missing = sorted(set(chosen.places or ()) - set(tensors))
-    if missing:
+    if missing and chosen.index:
         raise CheckpointError(
             f"the shards of {Path(folder).name} lack {missing[0]}, which {chosen.index.name} "
             "lists; copy it again"

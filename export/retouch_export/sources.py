@@ -18,7 +18,7 @@ DIGITS = 12  # of a file's SHA-256 in a manifest
 
 def digests(modules: Iterable[str]) -> dict[str, str]:
     """The first digits of the SHA-256 of each module's file."""
-    return {module: sha256(_file(module))[:DIGITS] for module in sorted(modules)}
+    return {module: sha256(_own_file(module))[:DIGITS] for module in sorted(modules)}
 
 
 def closure(*modules: str, without: str = "") -> set[str]:
@@ -38,7 +38,7 @@ def closure(*modules: str, without: str = "") -> set[str]:
 def imports(module: str) -> frozenset[str]:
     """The modules of ours that a module's file imports, inside its functions too, and the packages
     that it lies in; not what is imported for type checking alone."""
-    tree = ast.parse(_file(module).read_text(encoding="utf-8"))
+    tree = ast.parse(_own_file(module).read_text(encoding="utf-8"))
     names = {name for node in _nodes(tree) for name in _imported(node)}
     names |= {".".join(module.split(".")[:depth]) for depth in range(1, module.count(".") + 1)}
     return frozenset(name for name in names if name != module and _file(name) is not None)
@@ -58,6 +58,14 @@ def _imported(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
         yield node.module
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _own_file(module: str) -> Path:
+    """The file of a module of ours; ValueError for any other name."""
+    file = _file(module)
+    if file is None:
+        raise ValueError(f"{module} is in none of the packages {', '.join(PACKAGES)}")
+    return file
 
 
 @cache

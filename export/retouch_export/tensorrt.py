@@ -6,7 +6,7 @@ names against the bindings of both versions, and runs the flow on an emulated en
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from retouch.backends.tensorrt.executor import Executor
 from retouch.families.base import Family
 from retouch.families.registry import family_of
 from retouch_export.plan_layers import check, check_size, graph_products, plan_products
-from retouch_export.plan_trial import compare, example, similarity
+from retouch_export.plan_trial import Tensors, compare, example, similarity
 from retouch_export.tensorrt_builder import Options, Say, build, lowered
 from retouch_export.tensorrt_profiles import Profile, Shapes, profiles, shapes
 
@@ -145,7 +145,7 @@ def _plan(
     ]
     with Executor(engine) as executor:
         say(f"{name}: comparing with ONNX Runtime", None)
-        similar = similarity(executor.run, options.truth(path), trials, precision, name)
+        similar = similarity(_on_host(executor), options.truth(path), trials, precision, name)
         times = (
             _race(executor, rival, trials[0], precision, options.force, say)
             if rival and name == TIMED
@@ -176,6 +176,11 @@ def _plan(
 def _family(folder: Path) -> Family:
     manifest = read(folder)
     return family_of(manifest.family, manifest.settings)
+
+
+def _on_host(executor: Executor) -> Callable[[Tensors], Tensors]:
+    """The executor's run, with outputs as numpy arrays."""
+    return lambda inputs: {name: np.asarray(value) for name, value in executor.run(inputs).items()}
 
 
 def _rounded(inputs: dict[str, np.ndarray], engine: Engine) -> dict[str, np.ndarray]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from retouch.artifacts.manifest import ArtifactError
 from retouch.artifacts.tensorrt_plan import Machine
 from retouch.backends.onnx import session
@@ -24,7 +26,7 @@ def lowered(path: Path) -> Callable[[Tensors], Tensors]:
     """Run the graph on ONNX Runtime's CPU, with the number formats of its lane."""
     running = session(load(path).SerializeToString())
     names = [output.name for output in running.get_outputs()]
-    return lambda inputs: dict(zip(names, running.run(names, dict(inputs))))
+    return lambda inputs: dict(zip(names, map(np.asarray, running.run(names, dict(inputs)))))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from onnx import ModelProto
+from onnx import ModelProto, ValueInfoProto
 
 from retouch.families.base import Family, Size
 from retouch.families.denoise_request import DenoiseRequest
@@ -42,14 +42,13 @@ def profiles(model: ModelProto, family: Family, batches: Sequence[int] = BATCHES
 def shapes(model: ModelProto, profile: Profile) -> dict[str, Shapes]:
     """The smallest, optimal and largest shape of each input; ValueError when the profile lacks an
     axis."""
+
+    def limit(graph_input: ValueInfoProto, which: int) -> tuple[int, ...]:
+        axes = graph_input.type.tensor_type.shape.dim
+        return tuple(_size(axis, profile, which, graph_input.name) for axis in axes)
+
     return {
-        graph_input.name: tuple(
-            tuple(
-                _size(axis, profile, which, graph_input.name)
-                for axis in graph_input.type.tensor_type.shape.dim
-            )
-            for which in range(3)
-        )
+        graph_input.name: (limit(graph_input, 0), limit(graph_input, 1), limit(graph_input, 2))
         for graph_input in model.graph.input
     }
 

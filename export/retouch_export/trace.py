@@ -6,8 +6,9 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
+from typing import cast
 
 import onnx_ir as ir
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from retouch_export import sources, trace_cache
 from retouch_export.fingerprint import Unknown, fingerprint
 from retouch_export.graph import Graph
+from retouch_export.onnx_values import constant_of, dims_of
 from retouch_export.parts import OPSET
 from retouch_export.staleness import versions
 
@@ -23,7 +25,7 @@ STACK = "pkg.torch.onnx.stack_trace"  # of every node: lines of sources, which n
 NOWHERE = "weights"  # the file that parameters without numbers are said to be in
 
 
-def traced(graph: Graph, inputs: dict[str, Tensor]) -> ir.Model:
+def traced(graph: Graph, inputs: Mapping[str, Tensor]) -> ir.Model:
     """Before any simplification, in a network's own precision. Whoever takes it gives the
     parameters their numbers.
 
@@ -42,14 +44,14 @@ def traced(graph: Graph, inputs: dict[str, Tensor]) -> ir.Model:
     return model
 
 
-def _entry(graph: Graph, inputs: dict[str, Tensor]) -> bytes:
+def _entry(graph: Graph, inputs: Mapping[str, Tensor]) -> bytes:
     model = _trace(graph, inputs)
     _bare(model, graph)
     return trace_cache.packed(model)
 
 
-def _trace(graph: Graph, inputs: dict[str, Tensor]) -> ir.Model:
-    return torch.onnx.export(
+def _trace(graph: Graph, inputs: Mapping[str, Tensor]) -> ir.Model:
+    program = torch.onnx.export(
         graph.module,
         tuple(inputs.values()),
         input_names=list(inputs),
@@ -59,7 +61,8 @@ def _trace(graph: Graph, inputs: dict[str, Tensor]) -> ir.Model:
         opset_version=OPSET,
         optimize=False,
         verbose=False,
-    ).model
+    )
+    return cast(torch.onnx.ONNXProgram, program).model  # None is for the older exporter alone
 
 
 def _bare(model: ir.Model, graph: Graph) -> None:
@@ -68,9 +71,15 @@ def _bare(model: ir.Model, graph: Graph) -> None:
     names = {name for name, _ in _state(graph)}
     for name, value in model.graph.initializers.items():
         if name in names:
-            tensor = value.const_value
+            tensor = constant_of(value)
             value.const_value = ir.ExternalTensor(
-                NOWHERE, 0, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=name, base_dir=""
+                NOWHERE,
+                0,
+                tensor.nbytes,
+                tensor.dtype,
+                shape=ir.Shape(dims_of(tensor)),
+                name=name,
+                base_dir="",
             )
     for function in (model.graph, *model.functions.values()):
         for node in function.all_nodes():
@@ -90,7 +99,7 @@ def _state(graph: Graph) -> Iterator[tuple[str, Tensor]]:
     yield from graph.module.named_buffers(remove_duplicate=False)
 
 
-def _key(graph: Graph, inputs: dict[str, Tensor]) -> str | None:
+def _key(graph: Graph, inputs: Mapping[str, Tensor]) -> str | None:
     """Of all that the graph depends on; None for a module that cannot be described."""
     try:
         module = fingerprint(graph.module)

@@ -81,18 +81,21 @@ def store(key: str, entry: bytes) -> None:
 def alone(key: str) -> Iterator[None]:
     """One process at a time: who comes second to a graph finds it. Without locks, both trace it."""
     home = folder()
+    if home is None:
+        yield
+        return
+    lock = home / f"{key}.lock"
     descriptor = None
-    if home is not None:
-        with contextlib.suppress(OSError):
-            home.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(home / f"{key}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with contextlib.suppress(OSError):
+        home.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
         yield
     finally:
         if descriptor is not None:
             with contextlib.suppress(OSError):
-                (home / f"{key}.lock").unlink(missing_ok=True)
+                lock.unlink(missing_ok=True)
             os.close(descriptor)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 import onnx_ir as ir
 
 from retouch_export.checkpoint_files import CheckpointError
+from retouch_export.onnx_values import dims_of, dtype_of, name_of
 from retouch_export.safetensors_index import Stored, TensorSource
 
 HALF = ir.DataType.BFLOAT16
@@ -41,7 +43,7 @@ def tensor_of(source: TensorSource, name: str, dtype: ir.DataType = HALF) -> ir.
     )
 
 
-def is_half(source: TensorSource) -> bool:
+def is_half(source: TensorSource) -> TypeGuard[Stored]:
     return isinstance(source, Stored) and source.kind == "BF16"
 
 
@@ -62,11 +64,11 @@ class StoredWeights:
     def attach(self, model: ir.Model) -> None:
         """Attach the weights to the parameters of `model`; CheckpointError."""
         for name, value in _parameters(model, self.prefixes):
-            source = source_of(name, tuple(value.shape), self.tensors)
+            source = source_of(name, dims_of(value), self.tensors)
             if value.dtype == WIDE and is_half(source):
                 _widen(model.graph, value, tensor_of(source, name + STORED))
             else:
-                value.const_value = tensor_of(source, name, value.dtype)
+                value.const_value = tensor_of(source, name, dtype_of(value))
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class NoWeights:
     def attach(self, model: ir.Model) -> None:
         """Attach zeros, which are widened in a graph that computes in float32."""
         for name, value in _parameters(model, self.prefixes):
-            shape = tuple(value.shape)
+            shape = dims_of(value)
             tensor = ir.LazyTensor(
                 lambda shape=shape: ir.tensor(np.zeros(shape, HALF.numpy())),
                 HALF,
@@ -131,16 +133,15 @@ def _bare(name: str) -> str:
 
 def _widen(graph: ir.Graph, value: ir.Value, tensor: ir.TensorProtocol) -> None:
     """Replace an initializer by `tensor` and a cast to float32."""
-    half = ir.Value(
-        name=tensor.name, type=ir.TensorType(HALF), shape=tensor.shape, const_value=tensor
-    )
+    shape = ir.Shape(dims_of(tensor))
+    half = ir.Value(name=tensor.name, type=ir.TensorType(HALF), shape=shape, const_value=tensor)
     wide = ir.node("Cast", [half], {"to": WIDE.value})
     graph.register_initializer(half)
     graph.insert_before(graph[0], wide)
     wide.outputs[0].type = ir.TensorType(WIDE)
-    wide.outputs[0].shape = tensor.shape
+    wide.outputs[0].shape = shape
     value.replace_all_uses_with(wide.outputs[0])
-    del graph.initializers[value.name]
+    del graph.initializers[name_of(value)]
     wide.outputs[0].name = value.name
 
 

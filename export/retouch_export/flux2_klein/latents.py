@@ -3,7 +3,7 @@ token."""
 
 from __future__ import annotations
 
-from diffusers import AutoencoderKLFlux2
+from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 from torch import Tensor
 
 from retouch.api.geometry import CELL
@@ -26,6 +26,6 @@ def factor(checkpoint: Checkpoint) -> int:
 
 def mean_and_std(vae: AutoencoderKLFlux2) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of every channel of a patch, both [1, 4C, 1, 1]."""
-    mean = vae.bn.running_mean.view(1, -1, 1, 1)
-    variance = vae.bn.running_var.view(1, -1, 1, 1)
-    return mean, (variance + vae.config.batch_norm_eps).sqrt()
+    mean = vae.bn.get_buffer("running_mean").view(1, -1, 1, 1)
+    variance = vae.bn.get_buffer("running_var").view(1, -1, 1, 1)
+    return mean, (variance + vae.config["batch_norm_eps"]).sqrt()

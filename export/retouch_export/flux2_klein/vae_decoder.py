@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from diffusers import AutoencoderKLFlux2
+from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.flux2_klein.latents import PATCH, factor, mean_and_std
 from retouch_export.graph import Graph
-from retouch_export.instructx.vae_decoder import decoding
+from retouch_export.instructx.vae_decoder import decoded, decoding
 from retouch_export.parts import Part
 
 
@@ -22,7 +22,8 @@ class Decoder(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         mean, std = mean_and_std(self.vae)
-        return self.vae.decode(F.pixel_shuffle(latents * std + mean, PATCH)).sample
+        patches = F.pixel_shuffle(latents * std + mean, PATCH)
+        return decoded(self.vae, patches)
 
 
 class VaeDecoder(Part):

@@ -4,7 +4,7 @@ A patch is a token."""
 from __future__ import annotations
 
 import torch.nn.functional as F
-from diffusers import AutoencoderKLFlux2
+from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
@@ -24,7 +24,8 @@ class Encoder(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         mean, std = mean_and_std(self.vae)
-        return (F.pixel_unshuffle(self.vae.encode(pixels).latent_dist.mode(), PATCH) - mean) / std
+        posterior = self.vae.encode(pixels, return_dict=False)[0]
+        return (F.pixel_unshuffle(posterior.mode(), PATCH) - mean) / std
 
 
 class VaeEncoder(Part):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen2TokenizerFast, Qwen3ForCausalLM
+from transformers import Qwen2Tokenizer, Qwen3ForCausalLM
 
 from retouch.families.flux2_klein.text import GRAPH, TOKENIZER
 from retouch_export.checkpoint import Checkpoint
@@ -62,8 +62,8 @@ def attention_mask(mask: Tensor, kind: torch.dtype) -> Tensor:
     return hidden.to(kind) * torch.finfo(kind).min
 
 
-def _tokenizer(checkpoint: Checkpoint) -> Qwen2TokenizerFast:
-    return Qwen2TokenizerFast.from_pretrained(checkpoint.plain("tokenizer"))
+def _tokenizer(checkpoint: Checkpoint) -> Qwen2Tokenizer:
+    return Qwen2Tokenizer.from_pretrained(checkpoint.plain("tokenizer"))
 
 
 def _check(config) -> None:
@@ -116,11 +116,13 @@ class VlParser(Part):
             raise CheckpointError(
                 "the checkpoint's tokenizer pads or cuts on the left; only the right is supported"
             )
-        chat = tokenizer.apply_chat_template(
-            [{"role": "user", "content": PLACEHOLDER}],
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=False,
+        chat = str(
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": PLACEHOLDER}],
+                tokenize=False,
+                add_generation_prompt=True,
+                enable_thinking=False,
+            )
         )
         if chat.count(PLACEHOLDER) != 1:
             raise CheckpointError(

@@ -15,9 +15,9 @@ from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTokenizer,
-    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
     T5EncoderModel,
-    T5TokenizerFast,
+    T5Tokenizer,
 )
 
 from retouch.artifacts.manifest import FLOAT32
@@ -77,7 +77,7 @@ def lengths(checkpoint: Checkpoint) -> tuple[int, int]:
     return min(clip, positions), min(t5, LONGEST)
 
 
-def _fixed(tokenizer: PreTrainedTokenizerBase, length: int) -> Tokenizer:
+def _fixed(tokenizer: PreTrainedTokenizerFast, length: int) -> Tokenizer:
     """The tokenizer, cutting and padding to `length` as by `padding="max_length",
     truncation=True`."""
     backend = tokenizer.backend_tokenizer
@@ -132,7 +132,7 @@ class VlParser(Part):
         _fixed(CLIPTokenizer.from_pretrained(checkpoint.plain("tokenizer")), clip_length).save(
             str(folder / CLIP_TOKENIZER)
         )
-        _fixed(T5TokenizerFast.from_pretrained(checkpoint.plain("tokenizer_2")), t5_length).save(
+        _fixed(T5Tokenizer.from_pretrained(checkpoint.plain("tokenizer_2")), t5_length).save(
             str(folder / T5_TOKENIZER)
         )
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, Flux2Transformer2DModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
 from safetensors.torch import load_file
 from torch import Tensor
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
@@ -21,9 +22,14 @@ class Decoder(nn.Module):
         self.vae = vae
 
     def forward(self, latents: Tensor) -> Tensor:
-        return self.vae.decode(
-            latents / self.vae.config.scaling_factor + self.vae.config.shift_factor
-        ).sample
+        config = self.vae.config
+        return decoded(self.vae, latents / config["scaling_factor"] + config["shift_factor"])
+
+
+def decoded(vae: AutoencoderKL | AutoencoderKLFlux2, latents: Tensor) -> Tensor:
+    """The pixels of unscaled latents."""
+    # diffusers declares a FloatTensor, and takes any tensor
+    return vae.decode(cast(torch.FloatTensor, latents), return_dict=False)[0]
 
 
 def decoding(decoder: nn.Module, channels: int, factor: int) -> list[Graph]:

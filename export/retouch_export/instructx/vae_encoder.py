@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
@@ -19,8 +19,9 @@ class Encoder(nn.Module):
         self.vae = vae
 
     def forward(self, pixels: Tensor) -> Tensor:
-        latents = self.vae.encode(pixels).latent_dist.mode()
-        return (latents - self.vae.config.shift_factor) * self.vae.config.scaling_factor
+        latents = self.vae.encode(pixels, return_dict=False)[0].mode()
+        config = self.vae.config
+        return (latents - config["shift_factor"]) * config["scaling_factor"]
 
 
 def encoding(encoder: nn.Module) -> list[Graph]:

@@ -36,6 +36,7 @@ from retouch_export.qwen_vl import (
     parameter_name,
     patch_layout,
     rope_of,
+    text_config,
     vision_axes,
 )
 from retouch_export.safetensors_index import TensorSource
@@ -87,7 +88,7 @@ def queries(checkpoint: Checkpoint) -> int:
         checkpoint.json("meta_queries/config.json")[name] for name in ("count", "width")
     )
     heads = checkpoint.json("parser_heads/config.json")
-    hidden = config_of(checkpoint).text_config.hidden_size
+    hidden = text_config(config_of(checkpoint)).hidden_size
     if (heads["queries"], heads["width"], hidden) != (count, width, width):
         raise CheckpointError(
             f"there are {count} meta-queries of {width} numbers; the parser's heads read "
@@ -132,7 +133,7 @@ class VlParser(Part):
         layout = patch_layout(checkpoint)
         rope = rope_of(checkpoint)
         count = queries(checkpoint)
-        text_config = model.config.text_config
+        language_config = text_config(model.config)
 
         def grid(shape: Shape) -> tuple[int, int]:
             return layout.grid(*layout.size(shape.height, shape.width))
@@ -151,9 +152,9 @@ class VlParser(Part):
             length = query_index.max() + 1
             cos, sin = rope.tables(np.tile(np.arange(length), (3, shape.batch, 1)))
             return {
-                "input_ids": torch.randint(0, text_config.vocab_size, (shape.batch, length)),
+                "input_ids": torch.randint(0, language_config.vocab_size, (shape.batch, length)),
                 "vision_tokens": torch.randn(
-                    shape.batch, seen[0] * seen[1], text_config.hidden_size
+                    shape.batch, seen[0] * seen[1], language_config.hidden_size
                 ),
                 "image_index": torch.from_numpy(image_index),
                 "query_index": torch.from_numpy(query_index),

@@ -5,8 +5,12 @@ an effect: each is replaced by a convolution in space. Resampling in time does n
 
 from __future__ import annotations
 
-from diffusers import AutoencoderKLQwenImage
-from diffusers.models.autoencoders.autoencoder_kl_qwenimage import QwenImageCausalConv3d
+from typing import cast
+
+from diffusers.models.autoencoders.autoencoder_kl_qwenimage import (
+    AutoencoderKLQwenImage,
+    QwenImageCausalConv3d,
+)
 from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
@@ -17,12 +21,14 @@ class FrameConv(nn.Module):
 
     def __init__(self, causal: QwenImageCausalConv3d):
         super().__init__()
-        left, _, top, *_ = causal._padding
+        left, _, top, *_ = cast("tuple[int, ...]", causal._padding)
+        size = causal.kernel_size
+        stride = causal.stride
         self.conv = nn.Conv2d(
             causal.in_channels,
             causal.out_channels,
-            causal.kernel_size[1:],
-            causal.stride[1:],
+            (size[1], size[2]),
+            (stride[1], stride[2]),
             (top, left),
         )
         self.conv.load_state_dict({"weight": causal.weight[:, :, -1], "bias": causal.bias})
@@ -44,12 +50,15 @@ class Normal(nn.Module):
     """Latents [B, C, h, w] normalised by mean and standard deviation of every channel, as the
     transformer takes them."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, vae: AutoencoderKLQwenImage):
         super().__init__()
-        for name, numbers in (("mean", vae.config.latents_mean), ("std", vae.config.latents_std)):
-            self.register_buffer(
-                name, vae.quant_conv.conv.weight.new_tensor(numbers)[:, None, None]
-            )
+        weight = vae.quant_conv.get_parameter("conv.weight")
+        for name in ("mean", "std"):
+            numbers = vae.config[f"latents_{name}"]
+            self.register_buffer(name, weight.new_tensor(numbers)[:, None, None])
 
     def forward(self, latents: Tensor) -> Tensor:
         return (latents - self.mean) / self.std

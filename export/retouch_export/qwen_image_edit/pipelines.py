@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from diffusers import QwenImageEditPipeline, QwenImageEditPlusPipeline
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as plus
+from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit import QwenImageEditPipeline
 
 from retouch_export.checkpoint import Checkpoint
 
 AREA = 1024 * 1024  # pixels of the target, and of a photo as the autoencoder sees it
+COMPONENTS = ("scheduler", "vae", "text_encoder", "tokenizer", "processor", "transformer")
 # of QwenImageEditPlusPipeline, once a photo
 PICTURE = "Picture {}: <|vision_start|><|image_pad|><|vision_end|>"
 
@@ -30,13 +32,10 @@ class Pipeline:
 
 def pipeline_of(checkpoint: Checkpoint) -> Pipeline:
     """The pipeline that the checkpoint's `model_index.json` names."""
-    several = checkpoint.config["_class_name"] == QwenImageEditPlusPipeline.__name__
-    kind = QwenImageEditPlusPipeline if several else QwenImageEditPipeline
-    bare = kind(
-        **dict.fromkeys(
-            ("scheduler", "vae", "text_encoder", "tokenizer", "processor", "transformer")
-        )
-    )
+    several = checkpoint.config["_class_name"] == plus.QwenImageEditPlusPipeline.__name__
+    kind = plus.QwenImageEditPlusPipeline if several else QwenImageEditPipeline
+    absent: dict[str, Any] = dict.fromkeys(COMPONENTS)
+    bare = kind(**absent)
     template = bare.prompt_template_encode
     drop = bare.prompt_template_encode_start_idx
     if several:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diffusers import AutoencoderKLQwenImage
+from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
 from torch import Tensor, nn
 
 from retouch_export.checkpoint import Checkpoint
@@ -34,7 +34,7 @@ class VaeDecoder(Part):
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         vae = load(checkpoint)
-        return decoding(Decoder(vae), vae.config.z_dim, factor(vae.config))
+        return decoding(Decoder(vae), vae.config["z_dim"], factor(vae.config))
 
 
 PART = VaeDecoder()
