@@ -23,7 +23,7 @@ class Journal:
     def __init__(self, folder: Path):
         self._folder = folder
         self._path = folder / NAME
-        self._file: IO[str] | None = None
+        self._file: IO[str]  # open in a `with` block
         self._ended: dict[str, dict[str, Any]] = {}  # by key, the last entry
         self._writer: dict[str, str] = {}  # by result, the key of the last edit that wrote it
 
@@ -42,8 +42,7 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()  # releases the lock too
+        self._file.close()  # releases the lock too
 
     def done(self, key: str) -> bool:
         """Whether the last edit with this key succeeded and its result still exists."""

@@ -54,7 +54,7 @@ def format_of(path: Path | str, format_: str | None = None) -> str:
     if str(path) == STDOUT:
         return format_ or "png"
     suffix = Path(path).suffix.lower()
-    by_name = SUFFIXES.get(suffix)
+    by_name = SUFFIXES.get(suffix, "")
     if not by_name and (suffix or not format_):
         raise ValueError(f"{Path(path).name} has no supported image suffix; {NAMES}")
     if format_ and by_name and parse_format(format_).name != by_name:
@@ -120,7 +120,7 @@ def check_stdout() -> None:
 
 def write_stdout(data: bytes) -> None:
     """Write the bytes to standard output; OutputError."""
-    stream = click.get_binary_stream("stdout")
+    stream = sys.stdout.buffer
     try:
         stream.write(data)
         stream.flush()

@@ -136,6 +136,7 @@ async def _measure(
     fields: dict[str, Any],
 ) -> list[Measured]:
     rows = []
+    unhurried: dict[str, Any] = fields | {"deadline_ms": 0}
     # start at random: the server caches the images of other runs
     numbers = itertools.count(secrets.randbelow(2**48))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
@@ -144,9 +145,7 @@ async def _measure(
     ) as bar:
         async with AsyncRetouch(url, http, retries=Retries(attempts=1)) as client:
             for drawing in _draw(numbers, warm_up):
-                await client.edit_one(
-                    drawing.image, drawing.instruction, **fields | {"deadline_ms": 0}
-                )
+                await client.edit_one(drawing.image, drawing.instruction, **unhurried)
             for clients in concurrency:
                 task = bar.add_task(f"{clients} clients", total=count)
                 advance = functools.partial(bar.advance, task)

@@ -84,7 +84,7 @@ def edit(
     out.png"""
     to = error_console if as_json or out == STDOUT else console
     with option_names(has_mask=options["mask"]):
-        fields = read_files(request_options(options)) | {
+        fields: dict[str, Any] = read_files(request_options(options)) | {
             "format": _checked(out, options["format"], save_previews, as_json, force)
         }
         with server_url(url, http, start, to) as address:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -29,9 +29,10 @@ class Client(Protocol):
 
     def edit(
         self, image: bytes, instruction: str, **options: Unpack[EditOptions]
-    ) -> AsyncIterator[EditAnswer]: ...
+    ) -> AsyncGenerator[EditAnswer, None]: ...
     async def lanes(self) -> tuple[str, ...]: ...
     async def ready(self) -> bool: ...
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,15 @@ class Job:
         texts = (parameters.prompt, self.options.get("negative", ""))
         return usage(texts, self.input_sizes, [size_of(result.image) for result in results])
 
-    async def answers(self, client: Client, seed: int) -> AsyncIterator[EditAnswer]:
+    async def answers(self, client: Client, seed: int) -> AsyncGenerator[EditAnswer, None]:
         """Previews and the result at the requested size. Closing the iterator cancels the edit."""
         options: EditOptions = {**self.options, "seed": seed}
         edit = client.edit(self.request.image, self.request.parameters.prompt, **options)
         async with aclosing(edit) as answers:
             async for answer in answers:
-                yield (
-                    answer if self.size is None else await asyncio.to_thread(self._finished, answer)
-                )
+                if self.size is not None:
+                    answer = await asyncio.to_thread(self._finished, answer, self.size)
+                yield answer
 
     async def results(self, client: Client) -> list[EditAnswer]:
         """All n results, computed concurrently. If one fails, the others are cancelled."""
@@ -88,8 +89,8 @@ class Job:
                 last = answer  # previews are not kept
         return last
 
-    def _finished(self, answer: EditAnswer) -> EditAnswer:
-        return replace(answer, image=finished(answer.image, self.size, self.format))
+    def _finished(self, answer: EditAnswer, size: tuple[int, int]) -> EditAnswer:
+        return replace(answer, image=finished(answer.image, size, self.format))
 
 
 async def plan(
@@ -118,7 +119,7 @@ def _without_lane(request: ImageEditRequest) -> Job:
         **parameters.extras(),
         "previews": partial,
         "references": request.references,
-        "region": region_of(request.mask, upright) if request.mask else "auto",
+        "region": region_of(request.mask, upright) if request.mask and upright else "auto",
         # a result that is scaled here is encoded here
         "format": "png"
         if size or parameters.format.name == "png"

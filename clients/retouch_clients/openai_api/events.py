@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -17,7 +17,13 @@ from retouch_clients.openai_api.edit_job import Client, Job
 from retouch_clients.openai_api.errors import ApiError
 from retouch_clients.openai_api.failures import refusal
 from retouch_clients.openai_api.metrics import Metrics
-from retouch_clients.openai_api.responses import StreamEvent, completed, ignored_by, partial
+from retouch_clients.openai_api.responses import (
+    Completed,
+    PartialImage,
+    completed,
+    ignored_by,
+    partial,
+)
 from retouch_clients.openai_api.timing import server_timing
 
 IGNORED = "Retouch-Ignored"
@@ -34,7 +40,7 @@ class EditStream(StreamingResponse):
         self,
         job: Job,
         first: EditAnswer,
-        rest: AsyncIterator[EditAnswer],
+        rest: AsyncGenerator[EditAnswer, None],
         client: Client,
         metrics: Metrics,
     ):
@@ -74,6 +80,6 @@ def ignored_header(ignored: Mapping[str, str]) -> dict[str, str]:
     return {IGNORED: ", ".join(sorted(ignored))} if ignored else {}
 
 
-def _event(shape: Callable[..., StreamEvent], *parts: Any) -> bytes:
+def _event(shape: Callable[..., PartialImage | Completed], *parts: Any) -> bytes:
     event = shape(*parts)
     return format_sse_event(data_str=event.model_dump_json(), event=event.type)

@@ -83,7 +83,7 @@ class _Reader:
         if self._ended:
             return  # ignore the epilogue
         if self._preamble is not None:
-            chunk = self._after_preamble(chunk)
+            chunk = self._after_preamble(self._preamble, chunk)
         self._delimiters += chunk.count(self._delimiter)
         if self._delimiters > 2 * MOST_PARTS:  # false boundaries cost time
             raise _malformed("its boundary occurs within its parts")
@@ -97,15 +97,15 @@ class _Reader:
             raise _malformed("it ends before its closing boundary")
         return self._parts
 
-    def _after_preamble(self, chunk: bytes) -> bytes:
+    def _after_preamble(self, preamble: bytearray, chunk: bytes) -> bytes:
         """The bytes after the preamble; empty before the first boundary."""
-        self._preamble += chunk
-        first = self._first.search(self._preamble)
+        preamble += chunk
+        first = self._first.search(preamble)
         if first:
-            rest = bytes(self._preamble[first.start() :])
+            rest = bytes(preamble[first.start() :])
             self._preamble = None
             return rest
-        if len(self._preamble) > MOST_PREAMBLE:
+        if len(preamble) > MOST_PREAMBLE:
             raise _malformed("its first boundary is missing")
         return b""
 

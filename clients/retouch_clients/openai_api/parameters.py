@@ -165,7 +165,10 @@ class Parameters(with_extras(OpenAIParameters)):
     @property
     def size_asked(self) -> tuple[int, int] | None:
         """(width, height); None is the source's."""
-        return None if self.size in (None, "auto") else tuple(map(int, self.size.split("x")))
+        if self.size in (None, "auto"):
+            return None
+        width, height = map(int, self.size.split("x"))
+        return width, height
 
     @property
     def told_back(self) -> str | None:

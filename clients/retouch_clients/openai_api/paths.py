@@ -17,7 +17,7 @@ class PathNormalizer:
         if scope["type"] == "http":
             path = plain(scope["path"])
             if path != scope["path"]:
-                scope = scope | {"path": path, "raw_path": path.encode()}
+                scope = {**scope, "path": path, "raw_path": path.encode()}
         await self._app(scope, receive, send)
 
 

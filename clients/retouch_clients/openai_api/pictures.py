@@ -111,7 +111,7 @@ def finished(file: bytes, size: tuple[int, int], format: Format) -> bytes:
     The bytes are unchanged if size and format match already. Otherwise the image is scaled to
     cover the size and cropped at the centre."""
     with Image.open(io.BytesIO(file)) as image:
-        if image.size == size and image.format.lower() == format.name:
+        if image.size == size and image.format == format.name.upper():
             return file
     photo = images.decode_photo(file)
     pixels = photo.opaque() if format.name == "jpeg" else photo.pixels

@@ -112,7 +112,7 @@ def ignored_by(job: Job, info: EditInfo) -> dict[str, str]:
     return parameters.ignored
 
 
-def _output_fields(job: Job, answer: EditAnswer) -> dict[str, str]:
+def _output_fields(job: Job, answer: EditAnswer) -> dict[str, Any]:
     width, height = size_of(answer.image)
     quality = job.quality if job.quality != "auto" else QUALITIES[precision_of(answer.info.lane)]
     return {"output_format": job.format.name, "quality": quality, "size": f"{width}x{height}"}

@@ -49,14 +49,14 @@ class App:
 
     def _wire_tab(self) -> None:
         page = self.page
-        outputs = page.turn_components() | {page.precision}
+        outputs = [*page.turn_components(), page.precision]
         token = TOKEN.read_text()
         self.blocks.load(self.tabs.opened, {page.token}, outputs, js=token, **QUIET)
         self.blocks.unload(self.tabs.closed)
 
     def _wire_images(self) -> None:
         page = self.page
-        outputs = page.turn_components() | {page.where, page.mask_tab, page.mask}
+        outputs = [*page.turn_components(), page.where, page.mask_tab, page.mask]
         page.photo.upload(self.images.uploaded, {page.photo, page.history}, outputs, **QUIET)
         page.photo.clear(self.images.cleared, None, outputs, **QUIET)
         page.restart.click(self.images.cleared, None, outputs, **QUIET)
@@ -83,7 +83,7 @@ class App:
         )
         page.stop.click(self.editing.stopped, None, None, queue=False, **QUIET)
         page.where.select(
-            self.masks.where_selected, {page.where, page.history}, {page.stage}, **QUIET
+            self.masks.where_selected, {page.where, page.history}, page.stage, **QUIET
         )
-        page.mask_tab.select(self.masks.opened, {page.history, page.mask}, {page.mask}, **QUIET)
-        page.mask.input(self.masks.painted, {page.mask}, {page.where}, **QUIET)
+        page.mask_tab.select(self.masks.opened, {page.history, page.mask}, page.mask, **QUIET)
+        page.mask.input(self.masks.painted, {page.mask}, page.where, **QUIET)

@@ -18,7 +18,7 @@ from retouch_clients.web.layout import PICTURE, Layout
 from retouch_clients.web.mask_events import MaskEvents
 from retouch_clients.web.running_edits import Dropped, RunningEdits
 from retouch_clients.web.turn_store import TurnStore
-from retouch_clients.web.turn_view import READY, TurnView, Updates, cached_file
+from retouch_clients.web.turn_view import READY, TurnView, Updates, cached_file, tab_of
 from retouch_clients.web.turns import History
 
 
@@ -38,7 +38,7 @@ class EditEvents:
         self._masks = masks
 
     def stopped(self, request: gr.Request) -> None:
-        self._edits.stop(request.session_hash)
+        self._edits.stop(tab_of(request))
 
     async def edited(self, values: dict[Any, Any], request: gr.Request) -> AsyncIterator[Updates]:
         """Edit the current turn and show the previews and the result."""
@@ -58,7 +58,7 @@ class EditEvents:
         }
         instruction = values[page.instruction] or ""
         try:
-            async for update in self.answers(history, instruction, options, request.session_hash):
+            async for update in self.answers(history, instruction, options, tab_of(request)):
                 yield update
         except Dropped:
             # Gradio sends the last update twice, and that would be a preview

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.routes import App as GradioApp
+from starlette.routing import Mount
 
 from retouch.api.limits import MAX_IMAGE_BYTES
 from retouch_clients.openai_api.hosts import HostCheck
@@ -38,7 +40,9 @@ def guarded_page(app: App, password: str = "", hosts: Sequence[str] = ()) -> Fas
         css_paths=STYLE,
         js=LABELS.read_text(),
     )
-    app.blocks.app = outer.routes[-1].app  # the app whose streams end when the blocks are closed
+    # the app whose streams end when the blocks are closed
+    mounted = [route.app for route in outer.routes if isinstance(route, Mount)]
+    [app.blocks.app] = [gradio_app for gradio_app in mounted if isinstance(gradio_app, GradioApp)]
     outer.add_middleware(PageBodyLimit, limit=MAX_BODY_BYTES)
     outer.add_middleware(OriginCheck, allowed=hosts)
     if password:

@@ -17,7 +17,7 @@ from retouch_clients.web import page_images
 from retouch_clients.web.layout import AUTO, Layout
 from retouch_clients.web.running_edits import RunningEdits
 from retouch_clients.web.turn_store import TurnStore
-from retouch_clients.web.turn_view import TurnView, Updates
+from retouch_clients.web.turn_view import TurnView, Updates, tab_of
 from retouch_clients.web.turns import History
 
 
@@ -37,7 +37,7 @@ class ImageEvents:
         self._examples = examples
 
     def uploaded(self, values: dict[Any, Any], request: gr.Request) -> Updates:
-        self._edits.drop(request.session_hash)
+        self._edits.drop(tab_of(request))
         image = Path(values[self._page.photo]).read_bytes()
         try:
             page_images.size_of(image)
@@ -46,19 +46,19 @@ class ImageEvents:
         return self._begin(image, request)
 
     def example_selected(self, event: gr.SelectData, request: gr.Request) -> Updates:
-        self._edits.drop(request.session_hash)
+        self._edits.drop(tab_of(request))
         example = self._examples[event.index]
         updates = self._begin(example.image.read_bytes(), request)
         return {**updates, self._page.instruction: example.instruction}
 
     def cleared(self, request: gr.Request) -> Updates:
-        self._edits.drop(request.session_hash)
-        self._store.forget(request.session_hash)
+        self._edits.drop(tab_of(request))
+        self._store.forget(tab_of(request))
         return self._view.empty()
 
     def _begin(self, image: bytes, request: gr.Request) -> Updates:
         history = History.of(image)
-        self._store.keep(request.session_hash, history)
+        self._store.keep(tab_of(request), history)
         return {
             **self._view.current_turn(history),
             self._page.where: AUTO,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gradio as gr
+from gradio.blocks import BlockContext
+from gradio.components import Component
 from gradio.data_classes import ImageData
 
 from retouch.api.limits import MAX_GUIDANCE, MAX_INSTRUCTION, MAX_REFERENCES, MAX_STEPS
@@ -54,11 +56,11 @@ class Layout:
                 self._advanced()
                 self.details = gr.HTML(elem_id="details")
 
-    def turn_components(self) -> set:
+    def turn_components(self) -> list[Component | BlockContext]:
         """The components that another turn changes.
 
         Without the mask: its editor redraws itself at every update."""
-        return {
+        return [
             self.history,
             self.stage,
             self.photo,
@@ -79,7 +81,7 @@ class Layout:
             self.details,
             self.seed,
             self.abilities,
-        }
+        ]
 
     def edit_inputs(self) -> set:
         """The components whose values make up an edit."""

@@ -21,7 +21,8 @@ VEIL = 0.6  # opacity of the white over the unchanged part
 
 def size_of(image: bytes) -> tuple[int, int]:
     """(height, width) of an encoded image after rotation; RequestError if the server rejects it."""
-    return images.decode(image).shape[:2]
+    height, width = images.decode(image).shape[:2]
+    return height, width
 
 
 def is_displayable(image: bytes) -> bool:
@@ -36,7 +37,8 @@ def is_displayable(image: bytes) -> bool:
 def suffix_of(image: bytes) -> str:
     """The file suffix of an encoded image, such as png, jpg or webp."""
     with Image.open(io.BytesIO(image)) as picture:
-        return SUFFIXES.get(picture.format, picture.format.lower())
+        name = picture.format or ""
+        return SUFFIXES.get(name, name.lower())
 
 
 def shrunk(image: bytes, side: int) -> Image.Image:
@@ -49,8 +51,8 @@ def shrunk(image: bytes, side: int) -> Image.Image:
 def shaped(preview: bytes, size: tuple[int, int]) -> Image.Image:
     """A preview fitted to the shape of the source image (height, width)."""
     scale = min(1, SIDE / max(size))
-    fitted = images.fit(images.decode(preview), tuple(max(1, round(side * scale)) for side in size))
-    return Image.fromarray(fitted)
+    height, width = (max(1, round(side * scale)) for side in size)
+    return Image.fromarray(images.fit(images.decode(preview), (height, width)))
 
 
 def outlined(image: bytes, region: Region, operations: list[Operation]) -> Image.Image:

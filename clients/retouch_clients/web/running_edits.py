@@ -43,7 +43,7 @@ class RunningEdits:
         The tab's previous edit is dropped. Closing this generator stops the edit: the denoiser
         ends it at its next step. `options` are EditRequest's fields."""
         self.drop(tab)
-        answers: asyncio.Queue[EditAnswer | Exception | None] = asyncio.Queue()
+        answers: asyncio.Queue[EditAnswer | BaseException | None] = asyncio.Queue()
         task = asyncio.create_task(self._fetch(answers, image, instruction, options))
 
         def finish(task: asyncio.Task) -> None:
@@ -55,7 +55,7 @@ class RunningEdits:
             while (answer := await answers.get()) is not None:
                 if self._running.get(tab) is not task:
                     raise Dropped
-                if isinstance(answer, Exception):
+                if isinstance(answer, BaseException):
                     raise answer
                 yield answer
         finally:

@@ -13,7 +13,7 @@ from retouch_clients.web import html
 from retouch_clients.web.layout import POLICIES, Layout
 from retouch_clients.web.running_edits import RunningEdits
 from retouch_clients.web.turn_store import TurnStore
-from retouch_clients.web.turn_view import READY, TurnView, Updates
+from retouch_clients.web.turn_view import READY, TurnView, Updates, tab_of
 from retouch_clients.web.turns import History
 
 
@@ -28,7 +28,7 @@ class TabEvents:
         """Show the turns that the tab had before, the loaded lanes, and whether a server runs."""
         page = self._page
         lanes = sorted(await self._edits.lanes(), key=lambda lane: LANES.index(precision_of(lane)))
-        history = self._store.open_tab(request.session_hash, values[page.token])
+        history = self._store.open_tab(tab_of(request), values[page.token])
         if history:
             updates = self._view.current_turn(history)
         else:
@@ -43,8 +43,8 @@ class TabEvents:
 
     def closed(self, request: gr.Request) -> None:
         """Drop the tab's edit."""
-        self._edits.drop(request.session_hash)
-        self._store.close_tab(request.session_hash)
+        self._edits.drop(tab_of(request))
+        self._store.close_tab(tab_of(request))
 
     def _abilities(self, history: History | None) -> str:
         """What the checkpoint can do, known from an edit or, before one, from the address."""

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gradio as gr
+from gradio.themes import Base, Default
 
 STYLE = Path(__file__).with_name("style.css")
 TOKEN = Path(__file__).with_name("token.js")
 LABELS = Path(__file__).with_name("labels.js")
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """The theme. Text has a contrast of at least 4.5 to 1 in light and dark mode."""
-    return gr.themes.Default(
+    return Default(
         primary_hue="indigo",
         secondary_hue="indigo",
         neutral_hue="slate",

@@ -13,7 +13,7 @@ from retouch_clients.web import page_images
 from retouch_clients.web.layout import Layout
 from retouch_clients.web.running_edits import RunningEdits
 from retouch_clients.web.turn_store import TurnStore
-from retouch_clients.web.turn_view import TurnView, Updates
+from retouch_clients.web.turn_view import TurnView, Updates, tab_of
 from retouch_clients.web.turns import History
 
 
@@ -42,11 +42,13 @@ class TurnEvents:
         if history is None or history.before is None:
             return None
         info = history.current.info
+        if info is None or info.region is None:
+            return None
         return page_images.outlined(history.before.image, info.region, info.operations)
 
     def _show(self, history: History | None, request: gr.Request) -> Updates:
-        self._edits.drop(request.session_hash)
+        self._edits.drop(tab_of(request))
         if history is None:
             return self._view.expired()
-        self._store.keep(request.session_hash, history)
+        self._store.keep(tab_of(request), history)
         return self._view.current_turn(history)

@@ -22,6 +22,11 @@ EXPIRED = f"The pictures on this page were not edited for long and have expired.
 Updates = dict[Any, Any]  # new value or gr.update by component
 
 
+def tab_of(request: gr.Request) -> str:
+    """The key of the tab that sent an event. A call that no page sent has none ("")."""
+    return request.session_hash or ""
+
+
 class TurnView:
     """What the page shows, as updates of its components."""
 

@@ -90,4 +90,4 @@ class History:
 
         kept = (turn for index, turn in enumerate(self.turns) if index != removed)
         turns = tuple(replace(turn, parent=new_index(turn.parent)) for turn in kept)
-        return History(turns, new_index(self.at))
+        return History(turns, new_index(self.at) or 0)
