@@ -68,7 +68,8 @@ class PlanInfo:
 
         A plan only loads in the version of TensorRT that built it, patches included: plans of
         compatible builds lack the narrow kernels. It holds kernels for one compute capability."""
-        built = Machine(self.gpu, tuple(self.capability), self.tensorrt)
+        major, minor = self.capability
+        built = Machine(self.gpu, (major, minor), self.tensorrt)
         if built.tensorrt != machine.tensorrt:
             raise ArtifactError(
                 f"the plan of {graph} was built by TensorRT {built.tensorrt} and this is TensorRT "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from retouch.api.errors import RequestError
@@ -38,7 +38,7 @@ class AsyncRetouch(Client[AsyncTransport]):
 
     async def edit(
         self, image: ImageInput, instruction: str, **options: Unpack[EditOptions]
-    ) -> AsyncIterator[EditAnswer]:
+    ) -> AsyncGenerator[EditAnswer, None]:
         """Answers as they come, the final one last. `aclose()` of the iterator cancels the edit, as
         does cancelling the task that waits for it."""
         request = await edit_request_beside(image, instruction, **options)

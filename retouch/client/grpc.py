@@ -47,8 +47,8 @@ class GrpcTransport:
         has_failed = False
         stream = self._stream()
         try:
-            if region and region.new:
-                self._register(region, stream.client)
+            if self._regions and region and region.new:
+                self._register(region, self._regions, stream.client)
             stream.send(infer_arguments(self._model, request, region))
             while not is_finished:
                 try:
@@ -75,7 +75,7 @@ class GrpcTransport:
     def ready(self) -> bool:
         try:
             with blocking_client(self._url) as client:
-                return client.is_model_ready(self._model, client_timeout=SHORT)
+                return bool(client.is_model_ready(self._model, client_timeout=SHORT))
         except (grpc.InferenceServerException, RequestError):
             return False
 
@@ -111,14 +111,16 @@ class GrpcTransport:
             self._idle.append(stream)
         else:
             stream.close(cancel=not (is_finished or has_failed))
-        if region:
+        if self._regions and region:
             self._regions.give_back(region, is_finished)
 
-    def _register(self, region: Region, client: grpc.InferenceServerClient) -> None:
+    def _register(
+        self, region: Region, regions: Regions, client: grpc.InferenceServerClient
+    ) -> None:
         try:
             with region.registering():
                 client.register_system_shared_memory(
-                    **region_arguments(region, self._regions), client_timeout=SHORT
+                    **region_arguments(region, regions), client_timeout=SHORT
                 )
         except grpc.InferenceServerException as error:
             raise call_failure(error, self._url, region) from None
@@ -156,7 +158,7 @@ def _close_open_streams() -> None:
 
 # tritonclient reads a stream in a thread that is no daemon. Python waits for such threads before
 # `atexit`, so only this hook, which concurrent.futures uses as well, comes early enough.
-threading._register_atexit(_close_open_streams)
+threading._register_atexit(_close_open_streams)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _leave_streams_to_parent() -> None:

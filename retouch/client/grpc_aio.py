@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import grpc as grpc_core
 import tritonclient.grpc as grpc
@@ -50,16 +50,19 @@ class AsyncGrpcTransport:
         is_finished = False
         has_failed = False
         try:
-            if region and region.new:
-                await self._register(region)
-            arguments = infer_arguments(self._model, request, region)
-            stream = self._client.stream_infer(_once(arguments), stream_timeout=timeout.remaining())
+            if self._regions and region and region.new:
+                await self._register(region, self._regions)
+            arguments = _once(infer_arguments(self._model, request, region))
+            # tritonclient has no annotations, and None is inferred
+            stream = cast(
+                Any, self._client.stream_infer(arguments, stream_timeout=timeout.remaining())
+            )
             while not is_finished:
                 result, error = await anext(stream, (None, ended_early()))
                 has_failed = error is not None
                 if isinstance(error, RequestError):
                     raise error
-                if has_failed:
+                if error is not None:
                     raise call_failure(error, self._url, region)
                 answer = answer_of(result)
                 is_finished = answer.final
@@ -81,7 +84,7 @@ class AsyncGrpcTransport:
 
     async def ready(self) -> bool:
         try:
-            return await self._client.is_model_ready(self._model, client_timeout=SHORT)
+            return bool(await self._client.is_model_ready(self._model, client_timeout=SHORT))
         except (grpc.InferenceServerException, RequestError):
             return False
 
@@ -90,12 +93,8 @@ class AsyncGrpcTransport:
         parent."""
         if is_forked():
             return
-        for name, pause in self._regions.to_unregister() if self._regions else ():
-            await asyncio.sleep(pause)
-            with self._regions.unregistering(name):
-                await self._client.unregister_system_shared_memory(
-                    name, self._regions.headers, client_timeout=SHORT
-                )
+        if self._regions:
+            await self._unregister(self._regions)
         client = self._open_client
         self._open_client = None
         if client and self._loop is asyncio.get_running_loop():
@@ -110,14 +109,22 @@ class AsyncGrpcTransport:
             await _read_to_end(stream)
         elif stream:
             stream.cancel()
-        if region:
+        if self._regions and region:
             self._regions.give_back(region, is_finished)
 
-    async def _register(self, region: Region) -> None:
+    async def _unregister(self, regions: Regions) -> None:
+        for name, pause in regions.to_unregister():
+            await asyncio.sleep(pause)
+            with regions.unregistering(name):
+                await self._client.unregister_system_shared_memory(
+                    name, regions.headers, client_timeout=SHORT
+                )
+
+    async def _register(self, region: Region, regions: Regions) -> None:
         try:
             with region.registering():
                 await self._client.register_system_shared_memory(
-                    **region_arguments(region, self._regions), client_timeout=SHORT
+                    **region_arguments(region, regions), client_timeout=SHORT
                 )
         except grpc.InferenceServerException as error:
             raise call_failure(error, self._url, region) from None

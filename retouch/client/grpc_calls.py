@@ -56,7 +56,7 @@ def call_failure(
     return shared or _failure(str(error.status() or ""), error.message(), url)
 
 
-def rpc_failure(error: grpc_core.aio.AioRpcError, url: str) -> RequestError:
+def rpc_failure(error: grpc_core.RpcError, url: str) -> RequestError:
     """The RequestError of a call that gRPC itself has ended with `error`."""
     return _failure(error.code().name, error.details() or "", url)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from retouch.api.errors import RequestError
@@ -40,7 +40,7 @@ class Retouch(Client[Transport]):
 
     def edit(
         self, image: ImageInput, instruction: str, **options: Unpack[EditOptions]
-    ) -> Iterator[EditAnswer]:
+    ) -> Generator[EditAnswer, None, None]:
         """Yield previews, then the final answer. Options that are left out have EditRequest's
         defaults.
 
@@ -68,7 +68,7 @@ class Retouch(Client[Transport]):
         """Whether the server takes edits."""
         return self._transport.ready()
 
-    def _attempts(self, request: EditRequest) -> Iterator[EditAnswer]:
+    def _attempts(self, request: EditRequest) -> Generator[EditAnswer, None, None]:
         attempts = Attempts(self.retries, self.timeout)
         while True:
             try:

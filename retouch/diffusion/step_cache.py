@@ -16,7 +16,8 @@ class StepCache:
 
     def __init__(self, threshold: float):
         self.threshold = threshold
-        self._tokens = self._velocity = None  # of the last step, reused or run
+        self._tokens = np.empty(0)  # of the last step, reused or run; empty before the first
+        self._velocity = np.empty(0)  # likewise
         self._rate = 0.0  # the velocity's change per change of the tokens
         self._change = 0.0  # accumulated since the last run, as predicted
 
@@ -33,7 +34,7 @@ class StepCache:
 
     def ran(self, tokens: np.ndarray, velocity: np.ndarray) -> None:
         """Record the network's `velocity` for `tokens`, both [n, D]."""
-        if self.threshold and self._tokens is not None:
+        if self.threshold and self._tokens.size:
             self._rate = _size(velocity - self._velocity) / max(_size(tokens - self._tokens), 1e-12)
         self._tokens = tokens
         self._velocity = velocity

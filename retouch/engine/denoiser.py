@@ -73,7 +73,7 @@ class Denoiser:
         the others."""
         if not len(edits[0].cells):  # an empty region: the result is the source image
             return [edit.advance(np.zeros_like(edit.tokens)) for edit in edits]
-        velocities = dict.fromkeys(edits, ())
+        velocities: dict[EditState, tuple[np.ndarray, ...]] = dict.fromkeys(edits, ())
         if due := [edit for edit in edits if not edit.reuses_velocity]:
             velocities |= zip(due, self._velocities(due))
         return [edit.advance(*own) for edit, own in velocities.items()]
@@ -114,4 +114,5 @@ class Denoiser:
 
     def _encode_reference(self, *images: np.ndarray) -> Arrays:
         """Keys and values of images, latents [C, h, w] each."""
+        assert self._reference is not None  # its family caches references
         return self._reference.run(**self.family.reference_inputs(*images))

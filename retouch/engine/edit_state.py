@@ -29,6 +29,12 @@ class Progress:
     latents: np.ndarray | None = None
     reused: bool = False
 
+    @property
+    def result(self) -> np.ndarray:
+        """The latents after the last step."""
+        assert self.latents is not None
+        return self.latents
+
     def tensors(self) -> Arrays | None:
         """The tensors of an answer; None when this step has none. A missing image is empty."""
         if self.preview is None and self.latents is None:
@@ -127,7 +133,7 @@ class EditState:
             return self._advance(self._cache.velocity(self.tokens), reused=True)
         velocity = velocities[0]
         if len(velocities) > 1:
-            velocity = self.family.apply_cfg(*velocities, self.request.true_cfg)
+            velocity = self.family.apply_cfg(velocity, velocities[1], self.request.true_cfg)
         self._cache.ran(self.tokens, velocity)
         return self._advance(velocity)
 

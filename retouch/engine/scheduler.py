@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from retouch.engine.cost_model import Cost
 
@@ -33,20 +33,26 @@ class Candidate(Protocol):
     """An edit with `steps` left. Times are seconds of one clock. `deadline` may be infinite. A
     higher `priority` goes first."""
 
-    batch_key: BatchKey
-    steps: int
     admitted: float
     deadline: float
     priority: int
 
+    @property
+    def batch_key(self) -> BatchKey: ...
+    @property
+    def steps(self) -> int: ...
+
+
+AnyCandidate = TypeVar("AnyCandidate", bound=Candidate)
+
 
 def schedule(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[AnyCandidate],
     cost: Cost,
     now: float,
     slowdown: float = 1.0,
     idle_workers: int = 1,
-) -> list[Candidate]:
+) -> list[AnyCandidate]:
     """The edits of the next step, at least one; `candidates` must not be empty.
 
     `slowdown` is the ratio of measured step times to those of `cost`. `idle_workers` counts the

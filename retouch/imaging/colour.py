@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import io
 import struct
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -64,12 +65,12 @@ def is_rgb_profile(icc: bytes) -> bool:
 def to_srgb(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:
     """Convert pixels uint8 [H, W, 3] of an RGB profile to sRGB. Returns the same array without a
     profile."""
-    return pixels if icc is None else _applied(rgb_to_srgb(icc), pixels)
+    return _applied(None if icc is None else rgb_to_srgb(icc), pixels)
 
 
 def from_srgb(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:
     """Convert sRGB pixels uint8 [H, W, 3] into the colours of an RGB profile."""
-    return pixels if icc is None else _applied(srgb_to_rgb(icc), pixels)
+    return _applied(None if icc is None else srgb_to_rgb(icc), pixels)
 
 
 def converted(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None] | None:
@@ -82,8 +83,8 @@ def converted(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes
     if to_srgb_ is None:
         return None
     target = None if image.mode == "L" else _narrowest(image, source)
-    transform = to_srgb_ if target is None else _transform(source, image.mode, "RGB", target)
-    return ImageCms.applyTransform(image, transform), target
+    transform = to_srgb_ if target is None else _built(source, image.mode, "RGB", target)
+    return _recoloured(image, transform), target
 
 
 def profile_of_chunks(chunks: dict[bytes, bytes]) -> tuple[bytes | None, str]:
@@ -130,18 +131,18 @@ def _narrowest(image: Image.Image, icc: bytes) -> bytes | None:
     exact = _transform(icc, image.mode, "LAB", LAB)
     if exact is None:
         return None
-    lab = _lab(ImageCms.applyTransform(sample, exact))
+    lab = _lab(_recoloured(sample, exact))
     is_visible = lab[:, :, 0] > DARK
     shares = {}
     for target in (None, rgb_profile.of(ADOBE, 563 / 256), rgb_profile.of(PROPHOTO, 1.8)):
-        to_rgb = _transform(icc, image.mode, "RGB", target)
-        to_lab = _transform(target, "RGB", "LAB", LAB)
-        rounded = _lab(ImageCms.applyTransform(ImageCms.applyTransform(sample, to_rgb), to_lab))
+        to_rgb = _built(icc, image.mode, "RGB", target)
+        to_lab = _built(target, "RGB", "LAB", LAB)
+        rounded = _lab(_recoloured(_recoloured(sample, to_rgb), to_lab))
         is_lost = np.linalg.norm(rounded - lab, axis=2) > VISIBLE
         shares[target] = (is_lost & is_visible).mean()
         if shares[target] <= (OUTSIDE if target is None else OUTSIDE_WIDE):
             return target
-    return min(shares, key=shares.get)
+    return min(shares, key=shares.__getitem__)
 
 
 def _lab(image: Image.Image) -> np.ndarray:
@@ -155,19 +156,26 @@ def _transform(
 ) -> ImageCms.ImageCmsTransform | None:
     """The conversion between two profiles (None: sRGB); None when they do not fit the modes."""
     try:
-        ends = [
-            srgb_profile() if icc is None else ImageCms.getOpenProfile(io.BytesIO(icc))
-            for icc in (source, target)
-        ]
-        return ImageCms.buildTransform(
-            *ends,
-            mode,
-            output,
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
+        return _built(source, mode, output, target)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
+
+
+def _built(
+    source: bytes | None, mode: str, output: str, target: bytes | None
+) -> ImageCms.ImageCmsTransform:
+    source_profile, target_profile = (
+        srgb_profile() if icc is None else ImageCms.getOpenProfile(io.BytesIO(icc))
+        for icc in (source, target)
+    )
+    return ImageCms.buildTransform(
+        source_profile,
+        target_profile,
+        mode,
+        output,
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
 
 
 @functools.lru_cache(maxsize=32)
@@ -179,5 +187,12 @@ def _is_identity(icc: bytes) -> bool:
     return bool(np.abs(moved).max() <= 1)
 
 
-def _applied(transform: ImageCms.ImageCmsTransform, pixels: np.ndarray) -> np.ndarray:
-    return np.asarray(ImageCms.applyTransform(Image.fromarray(pixels), transform))
+def _applied(transform: ImageCms.ImageCmsTransform | None, pixels: np.ndarray) -> np.ndarray:
+    return (
+        pixels if transform is None else np.asarray(_recoloured(Image.fromarray(pixels), transform))
+    )
+
+
+def _recoloured(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+    # the stub does not say that it is None with inPlace alone
+    return cast(Image.Image, ImageCms.applyTransform(image, transform))

@@ -178,7 +178,8 @@ def paste_back(
 
     These are the pixels where `mask` [H, W] is False, or where the edit differs by fewer than
     `keep_below` grey levels."""
-    edited = fit(edited, source.shape[:2])
+    height, width = source.shape[:2]
+    edited = fit(edited, (height, width))
     return np.where(changed(source, edited, mask, keep_below)[:, :, None], edited, source)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from retouch.imaging import png_chunks, tiff_tags
 
@@ -14,7 +15,7 @@ def bits_of(image: Image.Image, data: bytes) -> int:
         return max(8, data[24])
     if image.format == "HEIF":
         return max(8, image.info.get("bit_depth", 8))
-    return tiff_tags.bits(image) if image.format == "TIFF" else 8
+    return tiff_tags.bits(image) if isinstance(image, TiffImageFile) else 8
 
 
 def in_eight_bits(image: Image.Image, bits: int) -> Image.Image:

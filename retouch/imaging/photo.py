@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin
+from PIL.TiffImagePlugin import TiffImageFile
 
 from retouch.api.errors import Cancelled, RequestError
 from retouch.api.limits import IMAGE_FORMATS, MAX_ASPECT, MAX_PIXELS, MAX_SIDE, MIN_SIDE
@@ -102,7 +103,7 @@ def photo_of(
 
 def opened(
     data: bytes, name: str, check: Check = go_on, first_frame: bool | None = None
-) -> Image.Image:
+) -> ImageFile.ImageFile:
     """An image with its header read and checked: size, sides, aspect and frames; RequestError."""
     if data.startswith(png_chunks.SIGNATURE):
         data = png_chunks.needed_chunks(data)
@@ -126,7 +127,7 @@ def opened(
         if known:
             raise RequestError(f"{name} is {known} file; {advice(known)}") from None
         raise RequestError(f"{name} {_unreadable(data)}") from None
-    if image.format == "TIFF":
+    if isinstance(image, TiffImageFile):
         tiff_tags.check(image, name)
     if image.format == "BMP" and image.info.get("compression") == BMP_RLE4:
         raise RequestError(f"{name} is a BMP file compressed by 4-bit run lengths; {ADVICE}")
@@ -241,7 +242,7 @@ def _check_frames(image: Image.Image, name: str, advice: str) -> None:
     # cameras add a small second image to some JPEG files ("MPO"), and phones a series of images to
     # a HEIC file; Pillow opens the main one
     frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
-    if image.format == "TIFF" and frames > 1:
+    if isinstance(image, TiffImageFile) and frames > 1:
         frames = tiff_tags.count_pages(image, frames)
     if frames != 1:
         raise RequestError(

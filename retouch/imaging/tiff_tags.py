@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from retouch.api.errors import RequestError
 from retouch.imaging.formats import ADVICE
@@ -18,10 +18,10 @@ PLAIN_FORMATS = {1, 4}  # values of SAMPLE_FORMAT: unsigned, undefined
 WIDE_MODES = ("I", "F")  # 32 bits: their white level is unknown
 
 
-def check(image: Image.Image, name: str) -> None:
+def check(image: TiffImageFile, name: str) -> None:
     """RequestError when the pixels cannot be decoded, or when their black and white levels are
     unknown."""
-    method = UNSUPPORTED.get(image.tag_v2.get(COMPRESSION))
+    method = UNSUPPORTED.get(image.tag_v2.get(COMPRESSION, 0))
     if method:
         raise RequestError(f"{name} is a TIFF file compressed by {method}; {ADVICE}")
     formats = image.tag_v2.get(SAMPLE_FORMAT, (1,))
@@ -32,7 +32,7 @@ def check(image: Image.Image, name: str) -> None:
         )
 
 
-def count_pages(image: Image.Image, frames: int) -> int:
+def count_pages(image: TiffImageFile, frames: int) -> int:
     """Number of pages without the smaller copies that programs add; leaves the first page
     current."""
     if frames > MAX_PAGES:
@@ -45,6 +45,6 @@ def count_pages(image: Image.Image, frames: int) -> int:
     return frames - copies
 
 
-def bits(image: Image.Image) -> int:
+def bits(image: TiffImageFile) -> int:
     """Bits a channel, 8 to 16; fewer than 8 are decoded to 8."""
     return max(8, min(16, image.tag_v2.get(BITS_PER_SAMPLE, (8,))[0]))

@@ -63,7 +63,7 @@ class Server:
     needs `behind_proxy`."""
 
     repository: Path = REPOSITORY
-    log: Path | None = None
+    log: Path = field(default_factory=lambda: new_log("server"))
     http: int = 0
     grpc: int = 0
     metrics: int = 0
@@ -75,7 +75,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.repository = Path(self.repository).absolute()
-        self.log = new_log("server") if self.log is None else Path(self.log)
+        self.log = Path(self.log)
         self.http = self.http or free_port()
         self.grpc = self.grpc or free_port()
         self.metrics = self.metrics or free_port()
@@ -246,8 +246,7 @@ class Server:
         self.process = None
         if process is not None:
             with uninterrupted():
-                process.stdin.close()  # the supervisor does the rest
-                process.wait()
+                process.communicate()  # closes its input; the supervisor does the rest
 
 
 def crashed(log: Path) -> bool:

@@ -55,7 +55,7 @@ class PlainLoop:
             request.previews,
             request.step_cache,
         )
-        edited = self.decoder.run(last.latents[None])[0]
+        edited = self.decoder.run(last.result[None])[0]
         return postprocess(
             prepared.source, cells, edited, (last.step, last.steps), prepared.info
         ).image

@@ -57,7 +57,7 @@ class TextEncoderLoop:
                 request.true_cfg,
             )
         )
-        return images.encode(self.decoder.run(last.latents[None])[0], format.name, format.quality)
+        return images.encode(self.decoder.run(last.result[None])[0], format.name, format.quality)
 
     def request(
         self,

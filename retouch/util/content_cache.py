@@ -8,9 +8,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+Value = TypeVar("Value")
 
 
 @dataclass
@@ -43,14 +45,14 @@ class Cache:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._entries
 
-    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """The value of `key`, computed by `make` if it is missing. Two threads that miss at once
         both compute it."""
         value = self.pin(key, make)
         self.unpin(key)
         return value
 
-    def pin(self, key: Hashable, make: Callable[[], Any]) -> Any:
+    def pin(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """As `get`, but the value stays until `unpin`, which must be called once for every
         `pin`."""
         with self._lock:
