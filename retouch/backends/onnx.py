@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -45,7 +46,9 @@ class OnnxBackend:
     def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's outputs by name."""
         arrays = {name: joined(value) for name, value in inputs.items()}
-        return dict(zip(self._outputs, self._session.run(self._outputs, arrays)))
+        # the stub also has sparse tensors, lists and dicts
+        outputs = cast("list[np.ndarray]", self._session.run(self._outputs, arrays))
+        return dict(zip(self._outputs, outputs))
 
 
 # without rounding to the lane's arithmetic: nearer to a pipeline in float32

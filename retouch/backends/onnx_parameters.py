@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import torch
+from onnx_ir import tensor_adapters
 from torch import Tensor
 
 from retouch.artifacts.manifest import ArtifactError
@@ -71,23 +72,23 @@ class Parameters:
     def narrow(self) -> Iterator[tuple[str, Fp8]]:
         """The layers with E4M3 weights, by module."""
         for node in self._graph:
-            wide = node.inputs[1].producer() if node.op_type in ("Gemm", "MatMul") else None
+            wide = _inputs(node)[1].producer() if node.op_type in ("Gemm", "MatMul") else None
             if (
                 wide is not None
                 and wide.op_type == "DequantizeLinear"
-                and wide.inputs[0].name.endswith(NARROW)
+                and _name(_inputs(wide)[0]).endswith(NARROW)
             ):
                 yield self._layer(node, wide)
 
     def _layer(self, node: ir.Node, wide: ir.Node) -> tuple[str, Fp8]:
-        value, weight_scale = wide.inputs[:2]
+        value, weight_scale = _inputs(wide)[:2]
         weight = self._tensor(value)
-        name = value.name.removeprefix(ROOT).removesuffix(f".weight{NARROW}")
-        scale = node.inputs[0].producer().inputs[1]
-        if scale.name not in self._scales:
-            self._scales[scale.name] = self._tensor(scale).float()
+        name = _name(value).removeprefix(ROOT).removesuffix(f".weight{NARROW}")
+        scale = _inputs(_inputs(node)[0].producer())[1]
+        if _name(scale) not in self._scales:
+            self._scales[_name(scale)] = self._tensor(scale).float()
         turned = weight.t().contiguous() if node.op_type == "MatMul" else weight
-        return name, Fp8(turned, self._tensor(weight_scale).float(), self._scales[scale.name])
+        return name, Fp8(turned, self._tensor(weight_scale).float(), self._scales[_name(scale)])
 
     def _used_by(self, module: str, shape: tuple[int, ...]) -> ir.Value | None:
         """A constant of this shape that is an input of an operation of `module`."""
@@ -95,8 +96,8 @@ class Parameters:
             (
                 value
                 for node in self._nodes.get(module, ())
-                for value in node.inputs
-                if value is not None and value.is_initializer() and tuple(value.shape) == shape
+                for value in _inputs(node)
+                if value.is_initializer() and tuple(value.shape or ()) == shape
             ),
             None,
         )
@@ -110,7 +111,17 @@ class Parameters:
 
     def _tensor(self, value: ir.Value) -> Tensor:
         """A copy of the value's numbers, because their file may be replaced."""
-        dtype = value.const_value.dtype
-        numbers = np.array(value.const_value.numpy())
+        constant = value.const_value
+        assert constant is not None  # it is an initializer
+        numbers = np.array(constant.numpy())
         bits = torch.from_numpy(numbers.view(f"u{numbers.itemsize}"))
-        return bits.view(ir.tensor_adapters.to_torch_dtype(dtype)).to(self._device)
+        return bits.view(tensor_adapters.to_torch_dtype(constant.dtype)).to(self._device)
+
+
+def _inputs(node: ir.Node | None) -> list[ir.Value]:
+    """The inputs of a node; an optional one that is left out is missing."""
+    return [value for value in node.inputs if value is not None] if node else []
+
+
+def _name(value: ir.Value) -> str:
+    return value.name or ""

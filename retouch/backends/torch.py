@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import diffusers
 import numpy as np
@@ -59,7 +59,7 @@ class TorchBackend:
         self._keep = keep
         path = Path(folder) / f"{graph}.onnx"
         module = _module(path, self.manifest.settings, self._device)
-        self._outputs = module.outputs
+        self._outputs = cast("tuple[str, ...]", module.outputs)  # every pass has them
         compiled = wants_compiling(self._device) if compiled is None else compiled
         if compiled:
             torch_compile.prepare()

@@ -4,6 +4,7 @@ sees them, to prompt embeds. numpy only."""
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,12 +20,13 @@ class TextEncoder(Protocol):
     """Made as `TextEncoder(folder, backend)` of the version folder that the text encoder was
     exported to."""
 
-    def encode_text(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def encode_text(self, instruction: str, photos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """The family's conditioning by name, float32 without a batch dimension: `prompt_embeds`
         [T, J] and, in some families, `pooled_prompt_embeds` [P].
 
         `photos` are uint8 [H, W, 3] of any size; ValueError for more or fewer than the family
         takes."""
+        ...
 
 
 def text_encoder_of(folder: Path, backend: BackendFactory = OnnxBackend) -> TextEncoder:

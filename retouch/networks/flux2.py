@@ -17,7 +17,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from diffusers import Flux2Transformer2DModel
+from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
 from torch import Tensor
 
 REFERENCE_TIMESTEP = 0.0  # of the reference tokens' modulation
@@ -35,15 +35,12 @@ def reference(model: Flux2Transformer2DModel, tokens: Tensor, ids: Tensor) -> tu
         _modulation(layer, emb)
         for layer in (model.double_stream_modulation_img, model.single_stream_modulation)
     )
-    missing = model.config.in_channels - tokens.shape[-1]
+    missing = model.config["in_channels"] - tokens.shape[-1]
     hidden = model.x_embedder(F.pad(tokens, (0, missing)))
     keys = []
     values = []
     for block in model.transformer_blocks:
-        attention, feed_forward = image_mod
-        q, k, v = _image_qkv(block.attn, _modulate(block.norm1(hidden), attention), rope)
-        hidden = hidden + attention[2] * block.attn.to_out[0](_attend(q, k, v))
-        hidden = hidden + feed_forward[2] * block.ff(_modulate(block.norm2(hidden), feed_forward))
+        hidden, k, v = _image_only(block, hidden, image_mod, rope)
         keys.append(k)
         values.append(v)
     *blocks, last = model.single_transformer_blocks
@@ -51,9 +48,9 @@ def reference(model: Flux2Transformer2DModel, tokens: Tensor, ids: Tensor) -> tu
         hidden, k, v = _single(block, hidden, single_mod[0], rope)
         keys.append(k)
         values.append(v)
-    _, k, v, _ = _wide(last, hidden, single_mod[0])  # its queries are not used
-    keys.append(_rotate(_heads(k, last.attn, last.attn.norm_k), rope))
-    values.append(_heads(v, last.attn))
+    k, v = _keys_and_values(last, hidden, single_mod[0], rope)
+    keys.append(k)
+    values.append(v)
     return torch.stack(keys, 1), torch.stack(values, 1)
 
 
@@ -138,6 +135,14 @@ def _double(block, text, hidden, text_mod, image_mod, rope, prefix):
     return text, hidden
 
 
+def _image_only(block, hidden, image_mod, rope):
+    attention, feed_forward = image_mod
+    q, k, v = _image_qkv(block.attn, _modulate(block.norm1(hidden), attention), rope)
+    hidden = hidden + attention[2] * block.attn.to_out[0](_attend(q, k, v))
+    hidden = hidden + feed_forward[2] * block.ff(_modulate(block.norm2(hidden), feed_forward))
+    return hidden, k, v
+
+
 def _single(block, hidden, modulation, rope, prefix=None):
     attn = block.attn
     q, k, v, mlp = _wide(block, hidden, modulation)
@@ -146,6 +151,13 @@ def _single(block, hidden, modulation, rope, prefix=None):
     v = _heads(v, attn)
     out = torch.cat([_attend(q, k, v, prefix), attn.mlp_act_fn(mlp)], -1)
     return hidden + modulation[2] * attn.to_out(out), k, v
+
+
+def _keys_and_values(block, hidden, modulation, rope):
+    """Those of `_single` alone."""
+    attn = block.attn
+    _, k, v, _ = _wide(block, hidden, modulation)
+    return _rotate(_heads(k, attn, attn.norm_k), rope), _heads(v, attn)
 
 
 def _wide(block, hidden, modulation):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from diffusers import Flux2Transformer2DModel
+from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
 from torch import Tensor, nn
 
 from retouch.networks.flux2 import reference, step

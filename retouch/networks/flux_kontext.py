@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diffusers import FluxTransformer2DModel
+from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 from torch import Tensor, nn
 
 from retouch.diffusion.sigmas import TRAINED_STEPS

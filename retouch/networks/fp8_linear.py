@@ -30,6 +30,11 @@ class Fp8Linear(nn.Module):
     tensor object `scale`, so that a compiler rounds the activation once. With powers of two the
     native and the emulated way differ in the order of sums only."""
 
+    weight: Tensor
+    weight_scale: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
     def __init__(
         self,
         weight: Tensor,
@@ -59,7 +64,7 @@ class Fp8Linear(nn.Module):
     def _native(self, narrow: Tensor, dtype: torch.dtype) -> Tensor:
         """Fast accumulation, which Hopper's FP8 rate needs, keeps about 14 bits of a sum; E4M3 has
         4."""
-        return torch._scaled_mm(
+        return torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage]
             narrow,
             self.weight.t(),
             scale_a=self.scale,

@@ -30,9 +30,9 @@ class Connector(ModelMixin, ConfigMixin):
         self.down = nn.Linear(hidden, share * out)
 
     def forward(self, queries: Tensor) -> Tensor:
-        slots = queries.unflatten(1, (-1, self.config.share)).flatten(2)
+        slots = queries.unflatten(1, (-1, self.config["share"])).flatten(2)
         embeds = self.down(nn.functional.gelu(self.up(slots)))
-        return embeds.unflatten(2, (self.config.share, -1)).flatten(1, 2)
+        return embeds.unflatten(2, (self.config["share"], -1)).flatten(1, 2)
 
 
 @dataclass
@@ -73,7 +73,7 @@ class ParserHeads(ModelMixin, ConfigMixin):
     def forward(self, queries: Tensor, cells: Tensor, centres: Tensor) -> Understanding:
         """`queries` [B, Q, width] and `cells` [B, V, width], the hidden states at meta-queries and
         image tokens; `centres` [V, 2] of the cells, x and y as shares."""
-        slots = queries.reshape(queries.shape[0], self.config.slots, -1)
+        slots = queries.reshape(queries.shape[0], self.config["slots"], -1)
         sought = self.seek(slots) @ cells.transpose(1, 2) / cells.shape[-1] ** 0.5
         offset, extent = self.shape(cells).chunk(2, -1)
         shapes = torch.cat([centres + offset.tanh() / 2, extent.sigmoid() / 2], -1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from diffusers import QwenImageTransformer2DModel
+from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
 from torch import Tensor, nn
 
 
@@ -140,7 +140,8 @@ def _attend(
     v = torch.cat(heads(attn.add_v_proj(text), attn.to_v(image)), 1)
     q = _rotated(q, tables, size**-0.5)
     k = _rotated(k, tables)
-    mixed = F.scaled_dot_product_attention(*(part.transpose(1, 2) for part in (q, k, v)), scale=1.0)
+    q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+    mixed = F.scaled_dot_product_attention(q, k, v, scale=1.0)
     mixed = mixed.transpose(1, 2).flatten(2)
     return mixed[:, count:], mixed[:, :count]
 

@@ -30,8 +30,11 @@ def encode_image(
         raise ValueError("the vision tower has windowed attention; it needs its images by window")
     hidden = visual.patch_embed(patches.flatten(0, -2)).unflatten(0, patches.shape[:-1])
     for index, block in enumerate(visual.blocks):
-        attend = _within_windows if real is not None and index not in whole else _over_the_image
-        hidden = hidden + attend(block.attn, block.norm1(hidden), cos, sin, real)
+        normed = block.norm1(hidden)
+        if real is None or index in whole:
+            hidden = hidden + _over_the_image(block.attn, normed, cos, sin, real)
+        else:
+            hidden = hidden + _within_windows(block.attn, normed, cos, sin, real)
         hidden = hidden + block.mlp(block.norm2(hidden))
     merged = visual.merger(hidden.flatten(0, -2)).unflatten(0, (patches.shape[0], -1))
     return merged if restore is None else _gather(merged, restore)

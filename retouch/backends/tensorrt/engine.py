@@ -129,10 +129,12 @@ class Engine:
         )
 
     def _profile(self, index: int) -> dict[str, Range]:
-        return {
-            name: tuple(map(tuple, self._engine.get_tensor_profile_shape(name, index)))
-            for name in self.inputs
-        }
+        return {name: self._range(name, index) for name in self.inputs}
+
+    def _range(self, name: str, profile: int) -> Range:
+        shapes = self._engine.get_tensor_profile_shape(name, profile)
+        smallest, optimal, largest = map(tuple, shapes)
+        return smallest, optimal, largest
 
 
 class Context:

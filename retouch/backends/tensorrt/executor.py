@@ -41,7 +41,7 @@ class Executor:
     memory."""
 
     def __init__(self, engine: Engine, most_graphs: int = MOST_GRAPHS):
-        self.engine = engine
+        self._engine: Engine | None = engine
         self._most = most_graphs
         self._stream = Stream()
         self._ready: OrderedDict[tuple, Ready] = OrderedDict()
@@ -49,6 +49,13 @@ class Executor:
         self._buffers = {name: Buffer() for name in self._types}
         ARENA.join()
         self._leave = weakref.finalize(self, ARENA.leave)
+
+    @property
+    def engine(self) -> Engine:
+        """ValueError after `close`."""
+        if self._engine is None:
+            raise ValueError("the executor is closed")
+        return self._engine
 
     def __enter__(self) -> Executor:
         return self
@@ -64,7 +71,7 @@ class Executor:
                 buffer.close()
             self._stream.close()
             self._leave()
-            self.engine = None  # and with it the weights
+            self._engine = None  # and with it the weights
 
     def run(
         self, inputs: Mapping[str, Input | list[Input]], keep: Collection[str] = ()
@@ -79,7 +86,10 @@ class Executor:
                 for name, shape in ready.context.outputs.items()
             }
             self._stream.synchronize()
-        return {name: value if name in keep else widened(value) for name, value in fetched.items()}
+        return {
+            name: value if isinstance(value, DeviceArray) else widened(value)
+            for name, value in fetched.items()
+        }
 
     def seconds(self, inputs: Mapping[str, Input | list[Input]]) -> float:
         """The GPU's time for a run, without copies."""

@@ -84,7 +84,7 @@ class Family(base.Family):
 
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         timestep = sigma * THOUSAND / THOUSAND  # not always sigma, to the bit
-        return {"tokens": tokens[None], "timestep": timestep[None]}
+        return {"tokens": tokens[None], "timestep": np.array([timestep])}
 
 
 def text_ids(text_tokens: int) -> np.ndarray:

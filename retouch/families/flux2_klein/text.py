@@ -3,6 +3,7 @@ It does not see the photos."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ class TextEncoder:
         chat = self._tokenizer.encode(f"{self._before}{instruction}{self._after}")
         return np.array(chat.ids, np.int64), np.array(chat.attention_mask, np.int64)
 
-    def encode_text(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def encode_text(self, instruction: str, photos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """`prompt_embeds` float32 [LENGTH, J]; `photos` are not used."""
         ids, mask = self.tokens(instruction)
         hidden = self._backend.run(ids=ids[None], mask=mask[None])["conditioning"]

@@ -98,7 +98,7 @@ class Family(base.Family):
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         return {
             "tokens": np.concatenate([tokens, self.pack(request.latents)])[None],
-            "timestep": sigma[None],
+            "timestep": np.array([sigma]),
         }
 
 

@@ -3,6 +3,7 @@ photos."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ class TextEncoder:
             Tokenizer.from_file(str(Path(folder) / name)) for name in (CLIP_TOKENIZER, T5_TOKENIZER)
         ]
 
-    def encode_text(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def encode_text(self, instruction: str, photos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """`prompt_embeds` [T, J] and `pooled_prompt_embeds` [P], float32; `photos` are not used."""
         clip, t5 = self.ids(instruction)
         return {

@@ -124,12 +124,13 @@ class Parser:
 
     def _parse(self, pixels: np.ndarray, instruction: str) -> Parsed:
         key = key_of(pixels)
+        height, width = pixels.shape[1:3]
         cached = {"vision": key in self.images, "parse": (key, instruction) in self.parsed}
         parsed = self.parsed.get(
             (key, instruction),
             lambda: self.encode_text(
                 self.images.get(key, lambda: self.encode_image(pixels)),
-                pixels.shape[1:3],
+                (height, width),
                 instruction,
             ),
         )

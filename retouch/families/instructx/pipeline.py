@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DiffusionPipeline,
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
     FlowMatchEulerDiscreteScheduler,
-    Flux2Transformer2DModel,
 )
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
 from retouch.api.geometry import BUCKETS, CELL
@@ -108,7 +108,7 @@ class RetouchPipeline(DiffusionPipeline):
             region_threshold=region_threshold,
             sizes=[list(size) for size in sizes],
         )
-        self.layout = PatchLayout.of(text_encoder.config.vision_config.to_dict())
+        self.layout = PatchLayout.of(text_encoder.config.to_dict()["vision_config"])
 
     # -- the stages --------------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class RetouchPipeline(DiffusionPipeline):
             places[None],
             parser_output.operations(labels, boxes, heads.fields),
             parser_output.region(
-                understood.region[0].numpy(), self.config.region_threshold, places, seen, grid
+                understood.region[0].numpy(), self.config["region_threshold"], places, seen, grid
             ),
         )
 
@@ -206,7 +206,7 @@ class RetouchPipeline(DiffusionPipeline):
                 self.transformer, seen, sigma[None], reading.conditioning, *positions, keys, values
             )
             velocity = (
-                (tokens - predicted) / sigma if self.config.prediction == "sample" else predicted
+                (tokens - predicted) / sigma if self.config["prediction"] == "sample" else predicted
             )
             if on_step:
                 on_step(done, (tokens - sigma * velocity)[0].numpy())
@@ -231,16 +231,17 @@ class RetouchPipeline(DiffusionPipeline):
         `output_type` "latent" returns the latents. Outside the region the result has the source's
         pixels."""
         whole = np.asarray(image.convert("RGB"))
-        size = images.bucket(*whole.shape[:2], self.config.sizes)
+        height, width, _ = whole.shape
+        size = images.bucket(height, width, self.config["sizes"])
         pixels = images.fit(whole, size)
         reading = self.parse(pixels, instruction)
         cells = _cells(region, reading.region)
         latents = self.denoise(
-            self.encode(pixels), reading, cells, seed, steps or self.config.default_steps
+            self.encode(pixels), reading, cells, seed, steps or self.config["default_steps"]
         )
         if output_type == "latent":
             return Edited(latents, reading.operations, cells, seed)
-        mask = images.mask_of_cells(cells, size, *whole.shape[:2])
+        mask = images.mask_of_cells(cells, size, height, width)
         edited = Image.fromarray(images.paste_back(whole, self.decode(latents), mask))
         return Edited(edited, reading.operations, cells, seed)
 
@@ -266,7 +267,7 @@ class RetouchPipeline(DiffusionPipeline):
         is loaded."""
         options = {"torch_dtype": torch.float32} | options
         pipeline = super().from_pretrained(pretrained_model_name_or_path, **options)
-        vision = pipeline.text_encoder.config.vision_config.to_dict()
+        vision = pipeline.text_encoder.config.to_dict()["vision_config"]
         pipeline.layout = PatchLayout.of_checkpoint(vision, Path(pretrained_model_name_or_path))
         adapter = Path(pretrained_model_name_or_path) / ADAPTER
         if adapter.is_dir():
@@ -288,4 +289,5 @@ def _without_adapter(
     weights = {name.replace(".base_layer", ""): value for name, value in kept}
     base = type(model)(copy.deepcopy(model.config))
     base.load_state_dict(weights)
-    return base.to(model.dtype).eval()
+    nn.Module.to(base, model.dtype)  # in place; transformers' own has no type
+    return base.eval()

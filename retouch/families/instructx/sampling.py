@@ -40,7 +40,8 @@ class Family(base.Family):
     def size_ranges(self) -> list[base.SizeRange]:
         """One for each number of cells, which sizes may share."""
         areas = {height * width: (height, width) for height, width in reversed(self.sizes)}
-        return [(areas[area],) * 3 for area in sorted(areas, reverse=True)]
+        sizes = (areas[area] for area in sorted(areas, reverse=True))
+        return [(size, size, size) for size in sizes]
 
     @property
     def text_tokens(self) -> tuple[int, int, int]:
@@ -84,4 +85,4 @@ class Family(base.Family):
         return inputs
 
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
-        return {"tokens": tokens[None], "timestep": sigma[None]}
+        return {"tokens": tokens[None], "timestep": np.array([sigma])}

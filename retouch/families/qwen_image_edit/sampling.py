@@ -88,7 +88,7 @@ class Family(base.Family):
         }
 
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
-        return {"tokens": tokens[None], "timestep": sigma[None] * np.float32(TRAINED_STEPS)}
+        return {"tokens": tokens[None], "timestep": np.array([sigma]) * np.float32(TRAINED_STEPS)}
 
     def apply_cfg(self, positive: np.ndarray, negative: np.ndarray, scale: float) -> np.ndarray:
         """The combined velocity has the norm of the positive one at every token, as in

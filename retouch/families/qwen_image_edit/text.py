@@ -3,6 +3,7 @@ last hidden states are the prompt embeds."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ class TextEncoder:
         self._photos = settings["photos"]
         self._drop = settings["drop"]
 
-    def encode_text(self, instruction: str, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def encode_text(self, instruction: str, photos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """`prompt_embeds` float32 [T, J]. `photos` are uint8 [H, W, 3]; ValueError for none, or for
         more than the checkpoint takes."""
         if not 1 <= len(photos) <= self._photos:

@@ -74,7 +74,9 @@ class ChatWriter:
 
     def _encoded(self, piece: str) -> list[int]:
         if SPECIAL.fullmatch(piece):
-            return [self.tokenizer.token_to_id(piece)]
+            token = self.tokenizer.token_to_id(piece)
+            assert token is not None  # it is the template's
+            return [token]
         return self.tokenizer.encode(piece, add_special_tokens=False).ids
 
 

@@ -82,12 +82,14 @@ class PatchLayout:
         sides = round(height / cell) * cell, round(width / cell) * cell
         if sides[0] * sides[1] > self.largest:
             shrink = math.sqrt(area / self.largest)
-            return tuple(
+            rows, columns = (
                 max(cell, math.floor(side / shrink / cell) * cell) for side in (height, width)
             )
+            return rows, columns
         if sides[0] * sides[1] < self.smallest:
             grow = math.sqrt(self.smallest / area)
-            return tuple(math.ceil(side * grow / cell) * cell for side in (height, width))
+            rows, columns = (math.ceil(side * grow / cell) * cell for side in (height, width))
+            return rows, columns
         return sides
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
