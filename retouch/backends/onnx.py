@@ -10,15 +10,10 @@ from typing import cast
 
 import numpy as np
 
+from retouch.artifacts.manifest import FLOAT32, ArtifactError, read, verify
+from retouch.backends.base import files_of, joined
+from retouch.backends.onnx_runtime import onnxruntime
 from retouch.util import env
-
-# read on import; telemetry would leave a file behind
-env.disable_unless_set(env.ORT_TELEMETRY)
-
-import onnxruntime  # noqa: E402
-
-from retouch.artifacts.manifest import FLOAT32, ArtifactError, read, verify  # noqa: E402
-from retouch.backends.base import files_of, joined  # noqa: E402
 
 # waking a second thread costs small graphs more than it gains
 THREADS = env.THREADS.name

@@ -69,7 +69,12 @@ RUNTIME = Variable(
 THREADS = Variable("RETOUCH_THREADS", "Threads of one ONNX graph: a positive number.", "1")
 DEVICE = Variable(
     "RETOUCH_DEVICE",
-    "Device of the torch runner: cpu, cuda or cuda:N. Unset: a GPU if there is one.",
+    "Device of the runners torch and onnx-cuda: cpu, cuda or cuda:N. Unset: a GPU if there is one.",
+)
+ORT_TENSORRT = Variable(
+    "RETOUCH_ORT_TENSORRT",
+    "Whether the runner onnx-cuda uses TensorRT's provider: 0 or 1. "
+    "Unset: 1 where libnvinfer.so.10 can be loaded.",
 )
 COMPILE = Variable(
     "RETOUCH_COMPILE",
@@ -131,7 +136,9 @@ STATE_HOME = Variable(
     kind=Kind.FOREIGN,
 )
 CACHE_HOME = Variable(
-    "XDG_CACHE_HOME", "Parent of the traced graphs' folder. Unset: ~/.cache.", kind=Kind.FOREIGN
+    "XDG_CACHE_HOME",
+    "Parent of the folders of traced graphs and of TensorRT's engines. Unset: ~/.cache.",
+    kind=Kind.FOREIGN,
 )
 HOME = Variable("HOME", "The user's home folder.", os.sep, Kind.FOREIGN)
 PATH = Variable("PATH", "The server's stubs find this Python first.", kind=Kind.FOREIGN)
