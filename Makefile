@@ -25,7 +25,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu profile fields bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
+.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu profile fields profiles bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -91,6 +91,9 @@ profile: exported  ## Measure what a step costs on this machine, for the schedul
 
 fields: $(SETUP)  ## Write the table of request fields (retouch/api/fields.py) into the configs and README.md
 	$(BIN)/python -m retouch.api.write_fields
+
+profiles: $(SETUP)  ## Write the profiles (retouch/launcher/write_profiles.py) of the stages and denoisers
+	$(BIN)/python -m retouch.launcher.write_profiles
 
 bindings: $(SETUP)  ## Fetch TensorRT's Python bindings, which the tests hold our names against
 	$(BIN)/python tests/bindings/fetch.py

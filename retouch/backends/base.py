@@ -16,6 +16,7 @@ BACKENDS = {
     "onnx": ("retouch.backends.onnx", "OnnxBackend"),
     "onnx-float32": ("retouch.backends.onnx", "Float32Backend"),
     "tensorrt": ("retouch.backends.tensorrt.backend", "TensorRTBackend"),
+    "auto": ("retouch.backends.auto", "best_backend"),
     "onnx-cuda": ("retouch.backends.onnx_cuda", "OnnxCudaBackend"),
     "torch": ("retouch.backends.torch", "TorchBackend"),
 }

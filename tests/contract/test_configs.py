@@ -12,6 +12,8 @@ from retouch.api.fields import FIELDS, REQUIRED
 from retouch.api.lanes import LANES
 from retouch.api.response import ENSEMBLE_IMAGE, OUTPUTS
 from retouch.api.tensors import ANSWERS
+from retouch.backends.base import BACKENDS
+from retouch.launcher import write_profiles
 from retouch.launcher.server import ROOT
 
 REPOSITORY = ROOT / "model_repository"
@@ -135,7 +137,7 @@ def test_the_table_is_written_into_every_config_that_takes_a_request():
     "path", PROFILES, ids=lambda path: f"{path.parent.parent.name}-{path.stem}"
 )
 def test_a_profile_has_the_optional_inputs_of_its_model(path):
-    assert optional_of(parsed(path)) == OPTIONAL[path.parent.parent.name]
+    assert optional_of(parsed(path)) == OPTIONAL.get(path.parent.parent.name, set())
 
 
 @pytest.mark.parametrize("name", (*DOORS, "postprocess"))
@@ -187,31 +189,85 @@ def test_before_the_ensemble_only_the_lane_it_wires_can_be_chosen():
 )
 def test_a_profile_is_its_config_on_another_machine(path):
     profile = parsed(path)
-    main = config(path.parent.parent.name)
-    gpu = path.stem != "cpu"
+    name = path.parent.parent.name
+    main = config(name)
+    is_denoiser = name.startswith("denoiser_")
+    runners = {
+        "cpu": "onnx",
+        "gpu": "auto",
+        "torch": "torch",
+        "hopper": "tensorrt" if is_denoiser else "auto",
+        "blackwell": "tensorrt" if is_denoiser else "auto",
+    }
     (group,) = profile.instance_group
     # one engine knows all running edits, so there is one, on one GPU
     assert (group.count, group.kind, list(group.gpus)) == (
-        (1, group.KIND_GPU, [0]) if gpu else (1, group.KIND_CPU, [])
+        (1, group.KIND_CPU, []) if path.stem in ("cpu", "torch") else (1, group.KIND_GPU, [0])
     )
-    assert profile.parameters["runner"].string_value == ("tensorrt" if gpu else "onnx")
-    assert int(profile.parameters["reference_bytes"].string_value) == (8 << 30 if gpu else 64 << 20)
-    assert int(profile.parameters["running_bytes"].string_value) == (16 << 30 if gpu else 1 << 30)
+    assert profile.parameters["runner"].string_value == runners[path.stem]
+    changed = ["runner"]
+    if is_denoiser:
+        limits = (64 << 20, 1 << 30) if path.stem == "cpu" else (8 << 30, 16 << 30)
+        for key, limit in zip(("reference_bytes", "running_bytes"), limits):
+            assert int(profile.parameters[key].string_value) == limit
+            changed.append(key)
     for model_config in (profile, main):
         model_config.ClearField("instance_group")
-        for name in ("runner", "reference_bytes", "running_bytes"):
-            del model_config.parameters[name]
+        for key in changed:
+            del model_config.parameters[key]
     assert profile == main
 
 
-def test_every_lane_has_the_profiles_it_can_run_on():
-    lanes = {(path.parent.parent.name, path.stem) for path in PROFILES}
+@pytest.mark.parametrize("name", (*write_profiles.STAGES, *(f"denoiser_{lane}" for lane in LANES)))
+def test_a_model_names_a_runner_that_exists(name):
+    for path in (
+        REPOSITORY / name / "config.pbtxt",
+        *sorted(REPOSITORY.glob(f"{name}/configs/*.pbtxt")),
+    ):
+        assert parsed(path).parameters["runner"].string_value in BACKENDS, path
+
+
+def test_without_a_profile_everything_is_on_the_cpu():
+    for name in NAMES:
+        model_config = config(name)
+        assert all(group.kind == group.KIND_CPU for group in model_config.instance_group), name
+        if "runner" in model_config.parameters:
+            assert model_config.parameters["runner"].string_value == "onnx"
+
+
+def test_profiles_are_current():
+    stale = [
+        str(path)
+        for path, text in write_profiles.files().items()
+        if not write_profiles.is_current(path, text)
+    ]
+    assert stale == [], "`make profiles` writes them"
+
+
+def test_no_profile_is_written_twice():
+    for name in NAMES:
+        texts = [
+            path.read_text()
+            for path in REPOSITORY.glob(f"{name}/configs/*.pbtxt")
+            if not path.is_symlink()
+        ]
+        assert len(texts) == len(set(texts)), name
+
+
+def test_every_model_has_the_profiles_it_can_run_on():
     everywhere = {
         (f"denoiser_{lane}", profile)
         for lane in LANES
-        for profile in ("cpu", "hopper", "blackwell")
+        for profile in ("cpu", "gpu", "hopper", "blackwell", "torch")
     }
-    assert lanes == everywhere - {("denoiser_fp4", "hopper")}
+    # hopper cannot multiply FP4, and torch and onnx-cuda do not
+    everywhere -= {("denoiser_fp4", profile) for profile in ("gpu", "hopper", "torch")}
+    stages = {
+        (stage, profile)
+        for stage in write_profiles.STAGES
+        for profile in ("gpu", "hopper", "blackwell", "torch")
+    }
+    assert {(path.parent.parent.name, path.stem) for path in PROFILES} == everywhere | stages
 
 
 def test_the_lanes_are_one_model():

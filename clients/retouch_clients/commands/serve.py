@@ -66,7 +66,9 @@ class Backoff:
     "[default: $RETOUCH_REPOSITORY or model_repository]",
 )
 @click.option(
-    "--profile", default="", help="Hardware profile: cpu, hopper or blackwell.  [default: cpu]"
+    "--profile",
+    default="",
+    help="Hardware profile: cpu, torch, gpu, hopper or blackwell.  [default: cpu]",
 )
 @click.option(
     "--host",
