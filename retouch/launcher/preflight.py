@@ -4,11 +4,11 @@ why."""
 from __future__ import annotations
 
 import contextlib
-import re
 import resource
 import socket
 from pathlib import Path
 
+from retouch.launcher.placements import Placement
 from retouch.launcher.secret import is_loopback
 from retouch.launcher.start_failure import ServerError
 
@@ -17,7 +17,6 @@ USUAL_FILES = 4096
 RELEASE = "2.51 (24.10)"
 FIXED_IN = "26.08"
 GPU_DEVICES = "/dev/nvidia[0-9]*"
-ON_GPU = re.compile(r"\bKIND_GPU\b")
 WILDCARDS = ("0.0.0.0", "::", "")
 
 
@@ -77,15 +76,13 @@ def raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
-def check_gpu(repository: Path, profile: str, names: list[str], devices: str = GPU_DEVICES) -> None:
+def check_gpu(parts: list[Placement], profile: str, devices: str = GPU_DEVICES) -> None:
     """ServerError when a model runs on a GPU by this profile, and the machine has no GPU."""
     if any(Path("/").glob(devices.lstrip("/"))) or Path("/dev/dxg").exists():  # WSL has the latter
         return
-    for name in names:
-        path = repository / name / "configs" / f"{profile}.pbtxt"
-        config = path if profile and path.is_file() else repository / name / "config.pbtxt"
-        if ON_GPU.search(config.read_text()):
-            where = f"profile {profile}" if profile else f"model {name}"
+    for part in parts:
+        if part.is_on_gpu:
+            where = f"profile {profile}" if profile else f"model {part.model}"
             raise ServerError(
                 f"{where} needs an NVIDIA GPU, and this machine has none; use --profile cpu"
             )

@@ -18,12 +18,15 @@ from pathlib import Path
 
 from retouch.launcher import health, preflight, secret, staging
 from retouch.launcher.log_files import new_log
+from retouch.launcher.part_checks import check_parts
 from retouch.launcher.paths import ROOT, RUNTIME, default_repository
+from retouch.launcher.placements import Placement, placements
 from retouch.launcher.repository import models, profiles
 from retouch.launcher.signals import uninterrupted
 from retouch.launcher.start_failure import ServerError, cause
 from retouch.serving import drain
 from retouch.util import env
+from retouch.util.gpu_machine import gpu_machine
 
 __all__ = [
     "HOST",
@@ -40,6 +43,8 @@ __all__ = [
 REPOSITORY = default_repository()
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
+# the same for models by another runner than onnx: gigabytes are read, and torch compiles
+LONG_START_SECONDS = 1800.0
 EXIT_SECONDS = 5  # running requests may take so long when tritonserver stops
 SETTLE_SECONDS = 0.3  # from the end of the last edit until its answer is sent
 # in the log after native code of tritonserver 2.51 has crashed while its stubs start, as one start
@@ -118,6 +123,14 @@ class Server:
     def names(self) -> list[str]:
         return models(self.repository, self.profile)
 
+    @property
+    def parts(self) -> list[Placement]:
+        return placements(self.repository, self.profile, self.names)
+
+    @property
+    def _may_use_gpu(self) -> bool:
+        return any(part.may_use_gpu for part in self.parts)
+
     def check(self) -> None:
         """ServerError when a start cannot succeed, before any file is made."""
         known = profiles(self.repository)
@@ -134,7 +147,9 @@ class Server:
             self.host, {"http": self.http, "grpc": self.grpc, "metrics": self.metrics}
         )
         preflight.raise_open_files()
-        preflight.check_gpu(self.repository, self.profile, self.names)
+        preflight.check_gpu(self.parts, self.profile)
+        if self._may_use_gpu:
+            check_parts(self.parts, gpu_machine())
 
     def start(self) -> None:
         self.secret = self._token = secret.new_secret()
@@ -203,8 +218,10 @@ class Server:
             "--backend-config=python,stub-timeout-seconds=120",
         ]
 
-    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+    def wait_ready(self, seconds: float | None = None) -> None:
         """Return when every model is ready; ServerError when the server ends or time runs out."""
+        if seconds is None:
+            seconds = LONG_START_SECONDS if self._may_use_gpu else START_SECONDS
         deadline = time.monotonic() + seconds
         while not self.is_ready():
             if self.process is None or self.process.poll() is not None:

@@ -12,6 +12,7 @@ import pytest
 
 from retouch.launcher import preflight
 from retouch.launcher.paths import ROOT
+from retouch.launcher.placements import placements
 from retouch.launcher.server import HOST, Server, ServerError, free_port
 
 
@@ -94,8 +95,12 @@ def test_a_profile_for_a_gpu_is_refused_without_one(tmp_path):
     (tmp_path / "gpu" / "configs" / "hopper.pbtxt").write_text("kind: KIND_GPU")
     nothing = "/nowhere/nvidia*"
     something = str(tmp_path / "gpu")
-    preflight.check_gpu(tmp_path, "", ["cpu", "gpu"], nothing)
-    preflight.check_gpu(tmp_path, "hopper", ["cpu"], nothing)
-    preflight.check_gpu(tmp_path, "hopper", ["gpu"], something)
+
+    def check(profile, models, devices):
+        preflight.check_gpu(placements(tmp_path, profile, models), profile, devices)
+
+    check("", ["cpu", "gpu"], nothing)
+    check("hopper", ["cpu"], nothing)
+    check("hopper", ["gpu"], something)
     with pytest.raises(ServerError, match="profile hopper needs an NVIDIA GPU"):
-        preflight.check_gpu(tmp_path, "hopper", ["cpu", "gpu"], nothing)
+        check("hopper", ["cpu", "gpu"], nothing)

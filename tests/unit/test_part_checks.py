@@ -1,0 +1,205 @@
+"""A profile against the machine, before anything is loaded: one sentence each."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from retouch.artifacts.manifest import Manifest
+from retouch.launcher import server as server_module
+from retouch.launcher.part_checks import CONTEXT_BYTES, check_parts, least_bytes
+from retouch.launcher.placements import placements
+from retouch.launcher.server import REPOSITORY, Server, ServerError
+from retouch.launcher.write_profiles import ON_CPU, ON_GPU
+from retouch.util.gpu_machine import Gpu, GpuMachine
+
+H200 = Gpu("NVIDIA H200", (9, 0), 150 << 30, 140 << 30)
+PACKAGES = {
+    "tensorrt": "10.16.1",
+    "cuda-bindings": "13.0.1",
+    "onnxruntime-gpu": "1.31.1",
+    "torch": "2.11.0",
+    "diffusers": "0.42.1",
+}
+FULL = GpuMachine((H200,), "570.86.15", PACKAGES, "13.0")
+MIB = 1 << 20
+PLAN = {
+    "gpu": "NVIDIA H200",
+    "capability": [9, 0],
+    "tensorrt": "10.16.1",
+    "precision": "bf16",
+    "profiles": [],
+    "bytes": 30 * MIB,
+    "weight_bytes": 20 * MIB,
+    "layers": {},
+}
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A stage, and a denoiser with two graphs of 40 and 60 MiB and their plans."""
+    add(tmp_path, "vae_decoder", {"model": 10 * MIB}, "float32", {})
+    graphs = {"reference": 40 * MIB, "step": 60 * MIB}
+    add(tmp_path, "denoiser_bf16", graphs, "bfloat16", {"reference": PLAN, "step": PLAN})
+    return tmp_path
+
+
+def add(repository, model, graphs, arithmetic, plans):
+    folder = repository / model / "1"
+    folder.mkdir(parents=True)
+    (repository / model / "configs").mkdir()
+    (repository / model / "config.pbtxt").write_text(configured("onnx", ON_CPU))
+    for graph, size in graphs.items():
+        for name, length in ((f"{graph}.onnx", 0), (f"{graph}.onnx.data", size)):
+            (folder / name).touch()
+            os.truncate(folder / name, length)  # a file with a hole: no blocks of the disk
+    files = {path.name: "" for path in folder.iterdir()}
+    settings = {"passes": "retouch.networks.flux2_passes"}
+    manifest = Manifest(
+        "instructx", "", "bf16", arithmetic, 20, files=files, plans=plans, settings=settings
+    )
+    (folder / "manifest.json").write_text(json.dumps(asdict(manifest)))
+
+
+def configured(runner, group):
+    parameter = f'parameters {{ key: "runner"  value {{ string_value: "{runner}" }} }}   # why'
+    return f"{group}\n{parameter}\n"
+
+
+def parts(repository, runner="auto", group=ON_GPU):
+    for model in ("vae_decoder", "denoiser_bf16"):
+        (repository / model / "configs" / "test.pbtxt").write_text(configured(runner, group))
+    return placements(repository, "test", ["vae_decoder", "denoiser_bf16"])
+
+
+def failure(repository, machine, **options):
+    with pytest.raises(ServerError) as raised:
+        check_parts(parts(repository, **options), machine)
+    sentence = str(raised.value)
+    assert "\n" not in sentence and not sentence.endswith(".")
+    return sentence
+
+
+def without(*packages):
+    return replace(
+        FULL, packages={name: value for name, value in PACKAGES.items() if name not in packages}
+    )
+
+
+def test_where_models_run(repository):
+    for model in placements(repository, "", ["vae_decoder", "denoiser_bf16"]):
+        assert (model.runner, model.is_on_gpu, model.may_use_gpu) == ("onnx", False, False)
+    for model in parts(repository):
+        assert (model.runner, model.is_on_gpu, model.may_use_gpu) == ("auto", True, True)
+    assert [part.runner for part in placements(REPOSITORY, "gpu", ["vl_parser", "edit"])] == [
+        "auto",
+        "",
+    ]
+
+
+def test_a_full_machine_passes(repository):
+    check_parts(parts(repository), FULL)
+    check_parts(parts(repository, "torch", ON_CPU), FULL)
+    check_parts(parts(repository, "onnx-cuda"), FULL)
+
+
+def test_without_any_runner_all_are_named(repository):
+    sentence = failure(repository, without("tensorrt", "onnxruntime-gpu", "torch"))
+    assert sentence.startswith("no runner can run vae_decoder here: tensorrt: the package tensorrt")
+    assert "onnx-cuda: the package onnxruntime-gpu" in sentence
+    assert "torch: the package torch is not installed" in sentence
+
+
+@pytest.mark.parametrize("package", ["onnxruntime-gpu", "torch"])
+def test_a_profile_without_its_wheel(repository, package):
+    runner = package.replace("runtime-gpu", "-cuda")
+    assert (
+        f"vae_decoder cannot run by the runner {runner}: the package {package} is not installed"
+    ) in failure(repository, without(package), runner=runner)
+
+
+def test_tensorrt_without_its_wheel_or_plan(repository):
+    assert "vae_decoder cannot run by the runner tensorrt: the package tensorrt" in failure(
+        repository, without("tensorrt"), runner="tensorrt"
+    )
+    assert "has no TensorRT plan of model" in failure(repository, FULL, runner="tensorrt")
+
+
+def test_torch_without_cuda(repository):
+    assert "vae_decoder cannot run by the runner torch: torch 2.11.0 is a build without" in failure(
+        repository, replace(FULL, torch_cuda=""), runner="torch"
+    )
+    # the profile torch takes the CPU then
+    check_parts(parts(repository, "torch", ON_CPU), replace(FULL, torch_cuda=""))
+    check_parts(parts(repository, "torch", ON_CPU), replace(FULL, gpus=()))
+
+
+def test_a_plan_of_another_gpu(repository):
+    b200 = replace(FULL, gpus=(Gpu("NVIDIA B200", (10, 0), 180 << 30, 180 << 30),))
+    with pytest.raises(
+        ServerError,
+        match="denoiser_bf16 cannot run by the runner tensorrt: the plan of reference was built "
+        r"for NVIDIA H200 \(compute capability 9.0\) and this is NVIDIA B200",
+    ):
+        check_parts(parts(repository, "tensorrt")[1:], b200)
+
+
+def test_a_device_that_does_not_exist(repository, monkeypatch):
+    for name, sentence in (
+        ("cuda:3", "RETOUCH_DEVICE is cuda:3, and there is no cuda:3 here; the last GPU is cuda:0"),
+        ("gpu", "RETOUCH_DEVICE is 'gpu'; it must be cpu, cuda or cuda with a number, as cuda:1"),
+    ):
+        monkeypatch.setenv("RETOUCH_DEVICE", name)
+        assert failure(repository, FULL) == sentence
+    monkeypatch.setenv("RETOUCH_DEVICE", "cuda:1")
+    check_parts(parts(repository), replace(FULL, gpus=(H200, H200)))
+    assert "RETOUCH_DEVICE is cuda:1, and this machine has no GPU" in failure(
+        repository, replace(FULL, gpus=()), runner="torch", group=ON_CPU
+    )
+
+
+def test_the_cpu_needs_no_gpu(repository, monkeypatch):
+    monkeypatch.setenv("RETOUCH_DEVICE", "cpu")
+    check_parts(parts(repository, "auto", ON_CPU), GpuMachine())
+    check_parts(parts(repository, "torch", ON_CPU), replace(FULL, gpus=(), torch_cuda=""))
+
+
+def test_least_memory(repository):
+    """Bytes of the files, of TensorRT's own count, and of the largest graph for torch."""
+    decoder, denoiser = parts(repository)
+    assert least_bytes(decoder, "onnx-cuda") == CONTEXT_BYTES + 10 * MIB
+    assert least_bytes(denoiser, "onnx-cuda") == CONTEXT_BYTES + 100 * MIB
+    assert least_bytes(denoiser, "torch") == CONTEXT_BYTES + 60 * MIB
+    assert least_bytes(denoiser, "tensorrt") == CONTEXT_BYTES + 40 * MIB
+
+
+def test_too_little_memory(repository):
+    # both by torch: two processes, and 10 and 60 MiB of weights
+    needed = 2 * CONTEXT_BYTES + 70 * MIB
+    small = replace(H200, free_bytes=needed - 1)
+    sentence = failure(repository, replace(FULL, gpus=(small,)), runner="torch")
+    assert sentence.startswith(
+        f"the 2 models on the GPU need {needed / 1e9:.1f} GB at least, and cuda:0 (NVIDIA H200)"
+    )
+    for free in (needed, 0):  # 0: the driver does not report it
+        enough = replace(FULL, gpus=(replace(H200, free_bytes=free),))
+        check_parts(parts(repository, "torch"), enough)
+
+
+def test_a_missing_artifact_is_left_to_its_model(repository):
+    (repository / "vae_decoder" / "1" / "manifest.json").unlink()
+    check_parts(parts(repository), FULL)
+
+
+def test_nothing_is_started(repository, monkeypatch, tmp_path):
+    """The command shows the sentence, and leaves no log."""
+    parts(repository, "torch", ON_CPU)
+    monkeypatch.setattr(server_module, "gpu_machine", lambda: without("torch"))
+    server = Server(Path(repository), profile="test", log=tmp_path / "server.log")
+    with pytest.raises(ServerError, match="the package torch is not installed"):
+        server.__enter__()
+    assert server.process is None and not server.log.exists()
