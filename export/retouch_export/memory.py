@@ -56,12 +56,13 @@ GPUS = (
 @dataclass(frozen=True)
 class Demand:
     """Bytes of memory: `fixed` in any case, `beside` for the other networks, and `edit` for every
-    edit in a step."""
+    edit in a step, of which `kept` are cached keys and values."""
 
     side: int
     fixed: float
     beside: float
     edit: float
+    kept: float = 0.0
 
     def batch(self, gigabytes: float, whole: bool) -> int:
         """The number of edits that fit into a step, at most MOST. With `whole` the other networks
@@ -119,4 +120,4 @@ def demand(pipeline: Pipeline, sizes: Sizes, side: int, weights: float, others: 
     step = tokens * sizes.width * WIDE * COPIES[sizes.transformer]
     kept = sizes.blocks * 2 * reference * sizes.width * WIDE if pipeline.caches_reference else 0
     decoding = side**2 * sizes.channels * WIDE * DECODED[sizes.vae]
-    return Demand(side, weights + RESERVE, others * WIDE + decoding, step + kept)
+    return Demand(side, weights + RESERVE, others * WIDE + decoding, step + kept, kept)

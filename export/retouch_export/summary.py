@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.memory import GPUS, Demand, Sizes, demand
 from retouch_export.pipeline import Pipeline
+from retouch_export.server_memory import Layout, layouts
 from retouch_export.sizes import Network, Shapes, lane_bytes, measured
 from retouch_export.validate import TRANSFORMER, faults, networks
 
@@ -40,8 +41,9 @@ class Summary:
     """What is known of a checkpoint.
 
     `lanes` are the transformer's bytes by lane and tier. `steps` and `guidance` are the defaults
-    (0: none). `twice` says whether guidance runs the transformer twice a step. `missing` and
-    `optional` are sentences about what an export needs, and what only some lanes need."""
+    (0: none). `twice` says whether guidance runs the transformer twice a step. `layouts` are what
+    to put where on GPUs of usual sizes. `missing` and `optional` are sentences about what an export
+    needs, and what only some lanes need."""
 
     pipeline: str
     family: str
@@ -53,6 +55,7 @@ class Summary:
     fits: list[Fit]
     missing: list[str]
     optional: list[str]
+    layouts: list[Layout] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """All fields for JSON, under stable names."""
@@ -91,6 +94,7 @@ def summary(folder: Path, hashed: bool = False, variant: str | None = None) -> S
         list(_fits(checkpoint, pipeline, lanes, others)) if lanes else [],
         missing,
         list(_optional(checkpoint)),
+        _layouts(checkpoint, pipeline, lanes, {name: own for name, (_, own) in measures.items()}),
     )
 
 
@@ -110,11 +114,9 @@ def _pipeline(checkpoint: Checkpoint) -> Pipeline:
 def _fits(
     checkpoint: Checkpoint, pipeline: Pipeline, lanes: dict[str, dict[str, int]], others: int
 ) -> Iterator[Fit]:
-    try:
-        vae = checkpoint.json("vae/config.json") if (checkpoint.folder / "vae").is_dir() else {}
-        sizes = Sizes.of(checkpoint.json(f"{TRANSFORMER}/config.json"), vae)
-    except (CheckpointError, ValueError):
-        return  # reported as missing
+    sizes = _sizes(checkpoint)
+    if sizes is None:
+        return
     for gpu in GPUS:
         for lane, weights in lanes.items():
             for side in pipeline.sides:
@@ -126,6 +128,25 @@ def _fits(
                     side,
                     *_batches(asked, gpu.gigabytes, lane in gpu.lanes),
                 )
+
+
+def _layouts(
+    checkpoint: Checkpoint,
+    pipeline: Pipeline,
+    lanes: dict[str, dict[str, int]],
+    shapes: dict[str, Shapes],
+) -> list[Layout]:
+    sizes = _sizes(checkpoint) if lanes else None
+    return list(layouts(shapes, lanes, pipeline, sizes)) if sizes else []
+
+
+def _sizes(checkpoint: Checkpoint) -> Sizes | None:
+    """The sizes in the configs; None where one is missing or unknown, which is reported."""
+    try:
+        vae = checkpoint.json("vae/config.json") if (checkpoint.folder / "vae").is_dir() else {}
+        return Sizes.of(checkpoint.json(f"{TRANSFORMER}/config.json"), vae)
+    except (CheckpointError, ValueError):
+        return None
 
 
 def _batches(asked: Demand, gigabytes: int, is_supported: bool) -> tuple[int | None, int | None]:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from retouch_clients.cli.console import console
 from retouch_export.memory import MOST
+from retouch_export.server_memory import Layout
 from retouch_export.sizes import Network
 from retouch_export.summary import Fit, Summary
 
@@ -23,6 +24,8 @@ def show(summary: Summary) -> None:
         console.print(_lanes(summary.lanes))
     if summary.fits:
         console.print(_fits(summary.fits))
+    if summary.layouts:
+        console.print(_layouts(summary.layouts))
     for sentence in summary.missing:
         console.print(f"[yellow]missing[/]  {escape(sentence)}", soft_wrap=True)
     for sentence in summary.optional:
@@ -76,6 +79,44 @@ def _fits(fits: list[Fit]) -> Table:
     return table
 
 
+def _layouts(layouts: list[Layout]) -> Table:
+    """A row for each size of GPUs: what to put where."""
+    table = Table(
+        title=f"the whole server, {layouts[0].side} px",
+        caption=(
+            "text models, autoencoder and lanes in one process each, as bf16 graphs or narrower;\n"
+            "on the host: their runner is onnx. "
+            "Estimated by the formulas in export/retouch_export/server_memory.py"
+        ),
+    )
+    for title in (
+        "GPU",
+        "lanes",
+        "edits a step",
+        "reference cache",
+        "used",
+        "by model",
+        "on the host",
+    ):
+        table.add_column(title)
+    for layout in layouts:
+        models = (f"{name} {_size(count)}" for name, count in layout.parts.items())
+        row = (
+            (
+                ", ".join(layout.lanes),
+                f"{layout.edits}{'+' * (layout.edits == MOST)}",
+                _size(layout.cache_bytes) if layout.cache_bytes else "",
+                _size(layout.used),
+                "\n".join(models),
+                ", ".join(layout.on_host),
+            )
+            if layout.lanes
+            else ("does not fit", *[""] * 5)
+        )
+        table.add_row(f"{layout.gigabytes} GB\n{layout.gpu}", *row)
+    return table
+
+
 def _batches(fit: Fit) -> str:
     if fit.whole is None or fit.alone is None:
         return "–"
@@ -84,5 +125,5 @@ def _batches(fit: Fit) -> str:
     )
 
 
-def _size(count: int) -> str:
+def _size(count: float) -> str:
     return f"{count / 1e9:,.2f} GB" if count >= 1e8 else f"{count / 1e6:,.2f} MB"
