@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from retouch.artifacts.manifest import Manifest
 from retouch.launcher.server import HOST, free_port
+from retouch.util.gpu_machine import Gpu, GpuMachine, gpu_machine
 from retouch_clients.command import retouch
-from retouch_clients.doctor import checks, machine, packages, server
+from retouch_clients.doctor import checks, gpu, machine, packages, server
 from retouch_clients.doctor.check import Check, installed_version
 
 
@@ -117,10 +118,15 @@ def test_what_is_told_is_no_markup(monkeypatch):
     assert "--  one [/red]: see [two]" in CliRunner().invoke(retouch, ["doctor"]).output
 
 
+H200 = Gpu("NVIDIA H200", (9, 0), 150 << 30, 140 << 30)
+PACKAGES = {"tensorrt": "10.16.1.11", "cuda-bindings": "13.0.1", "torch": "2.11.0"}
+GPU_MACHINE = GpuMachine((H200,), "580.95.05", PACKAGES, "13.0")
+
+
 @pytest.mark.parametrize(
     "smi, what",
     [
-        ("echo 'NVIDIA H200, 570.1, 143771 MiB'", "GPU NVIDIA H200, 570.1"),
+        ("echo 'NVIDIA H200, 9.0, 143771, 143000, 580.95.05'", "GPU NVIDIA H200 (compute"),
         ("exit 9", "no NVIDIA GPU"),
         ("", "no NVIDIA GPU"),
     ],
@@ -130,11 +136,59 @@ def test_a_gpu_is_looked_for(tmp_path, monkeypatch, smi, what):
     program.write_text(f"#!/bin/sh\n{smi}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    checked = list(machine.gpu())
+    monkeypatch.setattr(gpu, "gpu_machine", gpu_machine.__wrapped__)
+    checked = list(gpu.gpu())
     assert find(checked, what).good == what.startswith("GPU") and all(
         check.optional for check in checked
     )
-    assert find(checked, "libcuda") and find(checked, "TensorRT")
+    assert find(checked, "libcuda")
+    assert any("TensorRT" in check.what for check in checked) == what.startswith("GPU")
+
+
+def gpu_checks(monkeypatch, machine_facts=GPU_MACHINE, onnxruntime=None, disk=200e9):
+    monkeypatch.setattr(gpu, "gpu_machine", lambda: machine_facts)
+    monkeypatch.setattr(gpu, "is_loadable", lambda path: True)
+    monkeypatch.setattr(gpu, "installed_version", lambda name: onnxruntime)
+    monkeypatch.setattr(gpu.shutil, "disk_usage", lambda path: SimpleNamespace(free=disk))
+    return list(gpu.gpu())
+
+
+def test_a_gpu_machine_with_everything(monkeypatch):
+    full = replace(GPU_MACHINE, packages=PACKAGES | {"onnxruntime-gpu": "1.31.1"})
+    checked = gpu_checks(monkeypatch, full)
+    assert [check.what for check in checked if not check.good] == []
+    assert find(checked, "torch 2.11.0 for CUDA 13.0") and find(checked, "TensorRT 10.16.1.11")
+
+
+@pytest.mark.parametrize(
+    "machine_facts, what, advice",
+    [
+        (replace(GPU_MACHINE, driver="570.86.15"), "driver 570.86.15", "driver 580 or newer"),
+        (replace(GPU_MACHINE, torch_cuda=""), "torch 2.11.0 without CUDA", "a build with CUDA"),
+        (replace(GPU_MACHINE, packages={}), "no TensorRT", "run pip install 'retouch[tensorrt]'"),
+        (
+            replace(GPU_MACHINE, packages={"tensorrt": "10.9.0"}),
+            "TensorRT 10.9.0",
+            "which has 10.16 to 11",
+        ),
+        (replace(GPU_MACHINE, packages={}), "cuda-bindings is missing", "retouch[tensorrt]"),
+        (GPU_MACHINE, "onnxruntime-gpu is missing, onnxruntime 1.32.0", "fill one folder"),
+        (
+            replace(GPU_MACHINE, gpus=(replace(H200, free_bytes=1 << 20),)),
+            "0.0 GB of GPU memory are free",
+            "`retouch inspect CHECKPOINT`",
+        ),
+    ],
+)
+def test_what_a_gpu_machine_lacks(monkeypatch, machine_facts, what, advice):
+    check = find(gpu_checks(monkeypatch, machine_facts, onnxruntime="1.32.0"), what)
+    assert not check.good and check.optional and advice in check.advice
+
+
+def test_disk_space_of_a_large_checkpoint(monkeypatch):
+    for free, good in ((159e9, False), (161e9, True)):
+        check = find(gpu_checks(monkeypatch, disk=free), "disk space are free for checkpoints")
+        assert check.good is good and "takes 160 GB" in check.advice
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from retouch.launcher.paths import IS_CHECKOUT
 from retouch.launcher.server import REPOSITORY, ROOT
 from retouch_clients.doctor.check import Check
-from retouch_clients.doctor.machine import gpu, machine, optional_programs
+from retouch_clients.doctor.gpu import gpu
+from retouch_clients.doctor.machine import machine, optional_programs
 from retouch_clients.doctor.packages import installed_extras, numpy_version, packages, python
 from retouch_clients.doctor.server import artifacts, server
 

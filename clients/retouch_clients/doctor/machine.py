@@ -1,4 +1,4 @@
-"""Checks of the machine: tritonserver, memory, disk, GPU and optional programs."""
+"""Checks of the machine: tritonserver, memory, disk and optional programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from retouch.launcher.paths import is_writable
 from retouch.launcher.server import ROOT, RUNTIME, ServerError
 from retouch.launcher.staging import wheel
-from retouch_clients.doctor.check import Check, installed_version, is_loadable, program_output
+from retouch_clients.doctor.check import Check, program_output
 
 SHARED_MB = 256
 MEMORY_MB = 1000  # with three lanes of the shipped checkpoint
@@ -54,32 +54,6 @@ def machine() -> Iterator[Check]:
         is_writable(RUNTIME),
         "the runtime folder is writable",
         "set RETOUCH_RUNTIME to another folder",
-    )
-
-
-def gpu() -> Iterator[Check]:
-    """What the profiles hopper and blackwell need. The cpu profile needs none of it."""
-    query = "--query-gpu=name,driver_version,memory.total"
-    gpus = program_output("nvidia-smi", query, "--format=csv,noheader").splitlines()
-    yield Check(
-        bool(gpus),
-        f"GPU {'; '.join(gpus)}" if gpus else "no NVIDIA GPU",
-        "the profiles hopper and blackwell need one that `nvidia-smi` lists; cpu needs none",
-        optional=True,
-    )
-    yield Check(
-        is_loadable(Path("libcuda.so.1")),
-        "NVIDIA's driver (libcuda.so.1)",
-        "needed for a GPU only; install the driver, and start containers with --gpus all",
-        optional=True,
-    )
-    packages = ("tensorrt", "tensorrt_cu12", "tensorrt-cu12")
-    tensorrt = next(filter(None, map(installed_version, packages)), None)
-    yield Check(
-        bool(tensorrt) or is_loadable(Path("libnvinfer.so.10")),
-        f"TensorRT {tensorrt or ''}".strip(),
-        "needed for TensorRT plans only; the cpu profile runs ONNX",
-        optional=True,
     )
 
 
