@@ -43,6 +43,19 @@ def check_parts(parts: Iterable[Placement], machine: GpuMachine) -> None:
         check_memory(used, machine, index)
 
 
+def check_host_memory(parts: Iterable[Placement], available: int | None) -> None:
+    """ServerError when the graph files of the parts on the CPU exceed the machine's free memory.
+
+    ONNX Runtime holds every graph by itself, and 16-bit numbers in 32 bits, so they need more."""
+    on_cpu = [part for part in parts if part.runner and not part.may_use_gpu]
+    needed = sum(_file_bytes(part) for part in on_cpu)
+    if available is not None and needed > available:
+        raise ServerError(
+            f"the graphs of {len(on_cpu)} models on the CPU have {needed / 1e9:.1f} GB, and "
+            f"{available / 1e9:.1f} GB of memory are free; export fewer lanes, or free some memory"
+        )
+
+
 def check_device(parts: Iterable[Placement], machine: GpuMachine) -> Device | None:
     """The device that the environment names for one of these parts; ServerError when it does not
     exist."""
@@ -81,6 +94,15 @@ def least_bytes(part: Placement, runner: str) -> int:
         sizes = [_graph_bytes(part.folder, manifest, graph) for graph in graphs_of(manifest)]
     weights = max(sizes, default=0) if runner == TORCH else sum(sizes)
     return CONTEXT_BYTES + weights if sizes else 0
+
+
+def _file_bytes(part: Placement) -> int:
+    """Bytes of a part's graphs; 0 without artifacts, which the model itself reports."""
+    try:
+        manifest = read(part.folder)
+    except ArtifactError:
+        return 0
+    return sum(_graph_bytes(part.folder, manifest, graph) for graph in graphs_of(manifest))
 
 
 def _graph_bytes(folder: Path, manifest: Manifest, graph: str) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from retouch.launcher import health, preflight, secret, staging
 from retouch.launcher.log_files import new_log
-from retouch.launcher.part_checks import check_parts
+from retouch.launcher.part_checks import check_host_memory, check_parts
 from retouch.launcher.paths import ROOT, RUNTIME, default_repository
 from retouch.launcher.placements import Placement, placements
 from retouch.launcher.repository import models, profiles
@@ -27,6 +27,7 @@ from retouch.launcher.start_failure import ServerError, cause
 from retouch.serving import drain
 from retouch.util import env
 from retouch.util.gpu_machine import gpu_machine
+from retouch.util.host_memory import available_bytes
 
 __all__ = [
     "HOST",
@@ -148,6 +149,7 @@ class Server:
         )
         preflight.raise_open_files()
         preflight.check_gpu(self.parts, self.profile)
+        check_host_memory(self.parts, available_bytes())
         if self._may_use_gpu:
             check_parts(self.parts, gpu_machine())
 

@@ -11,11 +11,17 @@ import pytest
 
 from retouch.artifacts.manifest import Manifest
 from retouch.launcher import server as server_module
-from retouch.launcher.part_checks import CONTEXT_BYTES, check_parts, least_bytes
+from retouch.launcher.part_checks import (
+    CONTEXT_BYTES,
+    check_host_memory,
+    check_parts,
+    least_bytes,
+)
 from retouch.launcher.placements import placements
 from retouch.launcher.server import REPOSITORY, Server, ServerError
 from retouch.launcher.write_profiles import ON_CPU, ON_GPU
 from retouch.util.gpu_machine import Gpu, GpuMachine
+from retouch.util.host_memory import available_bytes
 
 H200 = Gpu("NVIDIA H200", (9, 0), 150 << 30, 140 << 30)
 PACKAGES = {
@@ -188,6 +194,19 @@ def test_too_little_memory(repository):
     for free in (needed, 0):  # 0: the driver does not report it
         enough = replace(FULL, gpus=(replace(H200, free_bytes=free),))
         check_parts(parts(repository, "torch"), enough)
+
+
+def test_too_little_memory_of_the_host(repository, tmp_path):
+    """The graphs of both models have 110 MiB; nothing is counted of models on a GPU."""
+    on_cpu = placements(repository, "", ["vae_decoder", "denoiser_bf16"])
+    with pytest.raises(ServerError, match=r"the graphs of 2 models on the CPU have 0.1 GB, and 0"):
+        check_host_memory(on_cpu, 110 * MIB - 1)
+    check_host_memory(on_cpu, 110 * MIB)
+    check_host_memory(on_cpu, None)
+    check_host_memory(parts(repository), 0)
+    (tmp_path / "meminfo").write_text("MemFree:  1 kB\nMemAvailable:    2048 kB\n")
+    assert available_bytes(tmp_path / "meminfo") == 2 * MIB
+    assert available_bytes(tmp_path / "missing") is None
 
 
 def test_a_missing_artifact_is_left_to_its_model(repository):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import resource
 import shutil
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from retouch.launcher.paths import is_writable
 from retouch.launcher.server import ROOT, RUNTIME, ServerError
 from retouch.launcher.staging import wheel
+from retouch.util.host_memory import available_bytes
 from retouch_clients.doctor.check import Check, program_output
 
 SHARED_MB = 256
@@ -32,7 +32,8 @@ def machine() -> Iterator[Check]:
         f"{shared} MB of shared memory",
         f"at least {SHARED_MB} MB are needed; start containers with --shm-size=1g",
     )
-    memory = _available_mb()
+    available = available_bytes()
+    memory = None if available is None else available >> 20
     yield Check(
         memory is None or memory >= MEMORY_MB,
         f"{'unknown' if memory is None else memory} MB of memory are free",
@@ -73,13 +74,3 @@ def optional_programs() -> Iterator[Check]:
         "needed for these tests only; install chromium",
         optional=True,
     )
-
-
-def _available_mb() -> int | None:
-    """Memory that programs can still allocate; None if the kernel does not report it."""
-    try:
-        text = Path("/proc/meminfo").read_text()
-    except OSError:
-        return None
-    line = re.search(r"^MemAvailable: +(\d+) kB", text, re.M)
-    return int(line[1]) // 1024 if line else None
