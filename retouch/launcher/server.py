@@ -24,6 +24,7 @@ from retouch.launcher.placements import Placement, placements
 from retouch.launcher.repository import models, profiles
 from retouch.launcher.signals import uninterrupted
 from retouch.launcher.start_failure import ServerError, cause
+from retouch.launcher.tritonserver import installed
 from retouch.serving import drain
 from retouch.util import env
 from retouch.util.gpu_machine import gpu_machine
@@ -163,7 +164,7 @@ class Server:
             raise
 
     def _spawn(self, staged: Path) -> None:
-        binary = staging.wheel() / "bin" / "tritonserver"
+        binary = installed().binary
         self.log.parent.mkdir(parents=True, exist_ok=True)
         secret_file = secret.keep(self.grpc, self.secret)
         duties = {

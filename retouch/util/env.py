@@ -66,6 +66,11 @@ RUNTIME = Variable(
     "Folder for logs, secrets and the list of running servers. Unset: .runtime of the checkout if "
     "it is writable, else $XDG_STATE_HOME/retouch.",
 )
+TRITON = Variable(
+    "RETOUCH_TRITON",
+    "Folder of the tritonserver to start, such as /opt/tritonserver in NVIDIA's images. "
+    "Unset: the wheel nvidia-pytriton, else /opt/tritonserver.",
+)
 THREADS = Variable("RETOUCH_THREADS", "Threads of one ONNX graph: a positive number.", "1")
 DEVICE = Variable(
     "RETOUCH_DEVICE",

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 # a module of each extra, by which it is known to be installed
 MODULES = {
-    "serve": ("pytriton", "onnxruntime", "tokenizers"),
+    "serve": ("onnxruntime", "tokenizers"),  # the server itself: retouch.launcher.tritonserver
     "export": ("torch", "diffusers", "transformers", "peft", "onnx", "onnx_ir", "onnxscript"),
     "openai": ("fastapi", "uvicorn", "orjson", "prometheus_client", "python_multipart"),
     "web": ("gradio", "fastapi", "uvicorn", "orjson", "prometheus_client", "python_multipart"),

@@ -21,6 +21,7 @@ from processes import INTERRUPTIBLE
 from retouch.api.errors import RequestError
 from retouch.client import Retouch, Retries
 from retouch.launcher.server import HOST, ROOT
+from retouch.launcher.tritonserver import STUB, installed
 
 ANY_PORTS = [text for name in ("http", "grpc", "metrics") for text in (f"--{name}-port", "0")]
 ONCE = Retries(attempts=1)
@@ -30,8 +31,12 @@ LONG = {"steps": 50, "previews": 8, "region": b"full"}
 class Serve:
     """A `retouch serve` of one lane on free ports, with a runtime folder of its own."""
 
-    def __init__(self, runtime, repository, *options):
-        own = {"RETOUCH_RUNTIME": str(runtime), "RETOUCH_REPOSITORY": str(repository)}
+    def __init__(self, runtime, repository, *options, **variables):
+        own = {
+            "RETOUCH_RUNTIME": str(runtime),
+            "RETOUCH_REPOSITORY": str(repository),
+            **variables,
+        }
         self.process = subprocess.Popen(
             [
                 *INTERRUPTIBLE,
@@ -84,11 +89,35 @@ def serve(tmp_path):
             server.ended()
 
 
+def like_the_container(folder):
+    """The wheel's server as NVIDIA's images lay it out: one stub, in the backend's folder."""
+    ours = installed()
+    backend = folder / "backends" / "python"
+    links = {
+        folder / "bin" / "tritonserver": ours.binary,
+        folder / "caches": ours.folder / "caches",
+    }
+    links |= {backend / path.name: path for path in ours.python_backend.iterdir()}
+    links |= {backend / STUB: ours.stub}
+    for link, target in links.items():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory):
-    """A server behind a proxy, for the tests that leave it as it is."""
+    """A server behind a proxy, for the tests that leave it as it is. Its tritonserver lies as in
+    NVIDIA's images."""
     folder = tmp_path_factory.mktemp("proxied")
-    server = Serve(folder / "runtime", one_lane(folder), "--host", "0.0.0.0", "--behind-proxy")
+    server = Serve(
+        folder / "runtime",
+        one_lane(folder),
+        "--host",
+        "0.0.0.0",
+        "--behind-proxy",
+        RETOUCH_TRITON=str(like_the_container(folder / "tritonserver")),
+    )
     yield server
     server.process.send_signal(signal.SIGINT)
     server.ended()

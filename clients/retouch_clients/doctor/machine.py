@@ -10,7 +10,7 @@ from pathlib import Path
 
 from retouch.launcher.paths import is_writable
 from retouch.launcher.server import ROOT, RUNTIME, ServerError
-from retouch.launcher.staging import wheel
+from retouch.launcher.tritonserver import installed
 from retouch.util.host_memory import available_bytes
 from retouch_clients.doctor.check import Check, program_output
 
@@ -23,7 +23,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 def machine() -> Iterator[Check]:
     try:
-        yield Check(bool(wheel()), "tritonserver and its stub for this Python")
+        yield Check(bool(installed()), "tritonserver and its stub for this Python")
     except ServerError as failure:
         yield Check(False, "tritonserver and its stub for this Python", str(failure))
     shared = shutil.disk_usage("/dev/shm").free // 2**20 if os.path.isdir("/dev/shm") else 0
