@@ -86,6 +86,9 @@ test-fast: export $(CHECKS)  ## Quick tests of every tier: about three minutes o
 test-gpu: export  ## What needs a GPU; on a machine without one all of it is skipped
 	$(BIN)/python -m pytest tests/gpu
 
+gpu: $(SETUP)  ## Measure everything that a GPU can tell: make gpu GPU="--budget 600"
+	$(BIN)/python -m benchmarks.gpu_hour $(GPU)
+
 profile: exported  ## Measure what a step costs on this machine, for the scheduler
 	$(BIN)/retouch profile
 

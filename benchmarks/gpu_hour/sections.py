@@ -1,0 +1,45 @@
+"""The sections, the most telling first: with a short budget the later ones are left out."""
+
+from __future__ import annotations
+
+from benchmarks.gpu_hour.section import Section
+
+ON_CPU = ("--tiny", "--device", "cpu")
+JSON = ("--json", "{json}")
+
+SECTIONS = (
+    Section(
+        "tests",
+        ("-m", "pytest", "tests/gpu", "-q", "-p", "no:cacheprovider"),
+        300,
+        needs=("pytest", "onnxruntime"),
+    ),
+    Section(
+        "parts",
+        ("-m", "benchmarks.parts", *JSON),
+        900,
+        needs=("diffusers", "transformers"),
+        tiny=(*ON_CPU, "--count", "2"),
+    ),
+    Section(
+        "steps",
+        ("-m", "benchmarks.gpu", *JSON),
+        900,
+        needs=("diffusers",),
+        tiny=(*ON_CPU, "--count", "2", "--steps", "2", "--ways", "eager", "--no-server"),
+    ),
+    Section(
+        "klein",
+        ("-m", "benchmarks.klein", *JSON),
+        600,
+        needs=("diffusers",),
+        tiny=(*ON_CPU, "--count", "2"),
+    ),
+    Section(
+        "edit",
+        ("-m", "benchmarks.edit_stages", *JSON),
+        300,
+        needs=("pytriton", "tritonclient", "onnxruntime"),
+        tiny=("--profile", "cpu", "--count", "2"),
+    ),
+)
