@@ -14,16 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import FluxTransformer2DModel
-from torch import Tensor, nn
-from torch.utils.weak import WeakTensorKeyDictionary
+from torch import Tensor
 
 from benchmarks.flops import Tokens, Work
+from benchmarks.narrowing import narrow
 from benchmarks.peak import attending
 from retouch.backends import torch_compile
-from retouch.networks.fp8_linear import Fp8Linear, to_fp8
 from retouch_export.dtype import parameters_in
-from retouch_export.formats import fp8_scale
-from retouch_export.policy import Tier, tier_of
 
 # FLUX.1's own settings are diffusers' defaults; 1024 × 1024 is 64 × 64 tokens
 FULL = {}, Tokens(target=64 * 64, reference=64 * 64, text=512)
@@ -76,7 +73,7 @@ class Flux:
         self._sigma = torch.full((1,), 0.7, device=self.device)
         self.inputs = self.tensors(inputs(settings.tiny))
         if settings.precision == "fp8":
-            self._narrow()
+            narrow(self.model, lambda: self.step(**self.inputs))
         if settings.compiled:
             self.compile()
 
@@ -130,41 +127,6 @@ class Flux:
             self.tokens.text, 3, device=self.device
         )
 
-    def _narrow(self) -> None:
-        """Every linear layer that the lane fp8 narrows, with scales as the export sets them, from
-        one step."""
-        layers = {
-            name: layer
-            for name, layer in self.model.named_modules()
-            if isinstance(layer, nn.Linear) and tier_of(name, "fp8") is Tier.FP8
-        }
-        scales = self._watched(layers)
-        for name, layer in layers.items():
-            unit = _scale(layer.weight)
-            self.model.set_submodule(
-                name, Fp8Linear(to_fp8(layer.weight, unit), unit, scales[name], layer.bias)
-            )
-
-    def _watched(self, layers: dict[str, nn.Linear]) -> dict[str, Tensor]:
-        """The scale of what enters each layer; the same tensor for layers that read the same
-        activation."""
-        scales: dict[str, Tensor] = {}
-        seen = WeakTensorKeyDictionary()
-
-        def watch(name: str):
-            def look(_: nn.Module, entering: tuple[Tensor]) -> None:
-                if entering[0] not in seen:
-                    seen[entering[0]] = _scale(entering[0])
-                scales[name] = seen[entering[0]]
-
-            return look
-
-        hooks = [layer.register_forward_pre_hook(watch(name)) for name, layer in layers.items()]
-        self.step(**self.inputs)
-        for hook in hooks:
-            hook.remove()
-        return scales
-
 
 def inputs(tiny: bool) -> dict[str, np.ndarray]:
     """Random numbers of one edit: tokens [N, C], reference [R, C], text [T, J], pooled [P]."""
@@ -178,7 +140,3 @@ def inputs(tiny: bool) -> dict[str, np.ndarray]:
         "pooled": (config.get("pooled_projection_dim", 768),),
     }
     return {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
-
-
-def _scale(numbers: Tensor) -> Tensor:
-    return torch.tensor(fp8_scale(numbers.abs().max().item()), device=numbers.device)
