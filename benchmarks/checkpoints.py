@@ -29,6 +29,8 @@ from transformers import (
     CLIPTextModel,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     T5Config,
     T5EncoderModel,
 )
@@ -167,9 +169,56 @@ LENGTHS = {
     "tokenizer/tokenizer_config.json": {"model_max_length": 77},
     "tokenizer_2/tokenizer_config.json": {"model_max_length": 512},
 }
+# FLUX.2 klein 9B's Qwen3 8B
+QWEN3: dict[str, Callable[[], nn.Module]] = {
+    "text_encoder": lambda: Qwen3ForCausalLM(
+        Qwen3Config(
+            hidden_size=4096,
+            intermediate_size=12288,
+            num_hidden_layers=36,
+            num_attention_heads=32,
+            num_key_value_heads=8,
+            head_dim=128,
+            vocab_size=151936,
+        )
+    )
+}
+# Qwen-Image-Edit's Qwen2.5-VL 7B
+QWEN_VL: dict[str, Callable[[], nn.Module]] = {
+    "text_encoder": lambda: Qwen2_5_VLForConditionalGeneration(
+        Qwen2_5_VLConfig(
+            **PARSER
+            | {
+                "tie_word_embeddings": False,
+                "text_config": PARSER["text_config"]
+                | {
+                    "hidden_size": 3584,
+                    "intermediate_size": 18944,
+                    "num_hidden_layers": 28,
+                    "num_attention_heads": 28,
+                    "num_key_value_heads": 4,
+                    "vocab_size": 152064,
+                },
+                "vision_config": PARSER["vision_config"] | {"out_hidden_size": 3584},
+            }
+        )
+    )
+}
 CHECKPOINTS = {
     "flux": Large("FluxKontextPipeline", {"transformer": flux}, kontext_vae),
     "texts": Large("FluxKontextPipeline", TEXTS, kontext_vae, files=LENGTHS, only="vl_parser"),
+    # with all their networks, for benchmarks.parts
+    "kontext": Large(
+        "FluxKontextPipeline", {"transformer": flux} | TEXTS, kontext_vae, files=LENGTHS
+    ),
+    "flux2-klein": Large(
+        "Flux2KleinKVPipeline", {"transformer": partial(Flux2Transformer2DModel, **KLEIN)} | QWEN3
+    ),
+    "qwen-image-edit": Large(
+        "QwenImageEditPlusPipeline",
+        {"transformer": QwenImageTransformer2DModel} | QWEN_VL,
+        AutoencoderKLQwenImage,
+    ),
     "qwen": Large(
         "QwenImageEditPlusPipeline",
         {"transformer": QwenImageTransformer2DModel},
