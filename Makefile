@@ -25,7 +25,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu profile fields profiles bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
+.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu gpu profile fields profiles bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
