@@ -142,14 +142,13 @@ def _cpu_session(path: Path, is_wide: bool) -> Any:
 
 
 def _cuda_session(path: Path, place: Place, is_wide: bool) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.add_session_config_entry(WEIGHTS_FOLDER, str(path.parent))
+    entries = {WEIGHTS_FOLDER: str(path.parent)}
     try:
         if is_wide:
-            return new_session(str(path), place.providers, options)
+            return new_session(str(path), place.providers, entries)
         from retouch.backends.onnx_cuda_kernels import load
 
-        return new_session(load(path).SerializeToString(), place.providers, options)
+        return new_session(load(path).SerializeToString(), place.providers, entries)
     except Exception as failure:
         reason = str(failure).splitlines()[0]
         runtime = f"ONNX Runtime {onnxruntime.__version__}"

@@ -5,7 +5,7 @@ have no arithmetic of their own. On the device cpu the same calls work on the ho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -57,7 +57,7 @@ class Place:
 
     def working_providers(self) -> list[str]:
         """Names of the providers that a session of one operator has."""
-        return _operator("Cast", ("x0",), FLOAT, FLOAT, self.providers).get_providers()
+        return list(_operator("Cast", ("x0",), FLOAT, FLOAT, self.providers).get_providers())
 
     def upload(self, array: np.ndarray, element_type: int) -> onnxruntime.OrtValue:
         """Copy an array to the device, as this element type where it is bfloat16."""
@@ -129,9 +129,11 @@ def _operator(
     from onnx import helper
 
     result = attribute if kind == "Cast" else element_type
+    node = helper.make_node(kind, inputs, ["y"])
     name = "to" if kind == "Cast" else "axis"
+    node.attribute.append(helper.make_attribute(name, attribute))
     graph = helper.make_graph(
-        [helper.make_node(kind, inputs, ["y"], **{name: attribute})],
+        [node],
         kind,
         [helper.make_tensor_value_info(x, element_type, None) for x in inputs],
         [helper.make_tensor_value_info("y", result, None)],
@@ -142,10 +144,13 @@ def _operator(
 
 
 def new_session(
-    model: str | bytes, providers: Providers, options: onnxruntime.SessionOptions | None = None
+    model: str | bytes, providers: Providers, entries: Mapping[str, str] | None = None
 ) -> onnxruntime.InferenceSession:
-    """A session of a graph's path or bytes; errors of a provider are raised."""
-    options = options or onnxruntime.SessionOptions()
+    """A session of a graph's path or bytes, with these entries of its configuration; errors of a
+    provider are raised."""
+    options = onnxruntime.SessionOptions()
+    for key, value in (entries or {}).items():
+        options.add_session_config_entry(key, value)
     options.log_severity_level = QUIET
     with_options = [(name, dict(pairs)) for name, pairs in providers]
     return onnxruntime.InferenceSession(model, options, with_options, enable_fallback=0)
