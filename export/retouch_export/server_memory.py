@@ -117,7 +117,9 @@ def parts(networks: Mapping[str, Shapes], pipeline: Pipeline, decoding: float) -
         VAE_ENCODER: decoding,
         VAE_DECODER: decoding,
     }
-    weights = {PARSER: text} | {name: dict.fromkeys(LANES, size) for name, size in sizes.items()}
+    weights: dict[str, dict[str, int]] = {PARSER: text}
+    for name, size in sizes.items():
+        weights[name] = {lane: size for lane in LANES}
     return [Part(name, by_lane, peaks.get(name, 0.0)) for name, by_lane in weights.items()]
 
 
