@@ -1,0 +1,43 @@
+"""A server whose models run by onnx-cuda, and by auto, on the CPU: the pictures of the runner
+onnx, bit for bit."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from retouch.client import Retouch
+from retouch.launcher.server import REPOSITORY, Server
+from retouch.launcher.write_profiles import STAGES
+from retouch.util import env
+
+SENTENCE = "make the red circle blue"
+MODELS = (*STAGES, "denoiser_bf16")
+
+
+@pytest.fixture(params=("onnx-cuda", "auto"))
+def log_and_client(request, tmp_path, monkeypatch):
+    repository = shutil.copytree(
+        REPOSITORY,
+        tmp_path / "repository",
+        symlinks=True,
+        ignore=shutil.ignore_patterns("__pycache__", "denoiser_fp?"),
+    )
+    for model in MODELS:
+        config = repository / model / "config.pbtxt"
+        runner = f'string_value: "{request.param}"'
+        config.write_text(config.read_text().replace('string_value: "onnx"', runner))
+        assert runner in config.read_text()
+    monkeypatch.setenv(env.DEVICE.name, "cpu")
+    log = tmp_path / "server.log"
+    with Server(repository, log=log) as server, Retouch(f"127.0.0.1:{server.grpc}") as client:
+        yield log, client
+
+
+def test_the_same_picture(client, log_and_client, photo):
+    log, other = log_and_client
+    answers = [
+        list(one.edit(photo, SENTENCE, precision="bf16", seed=3))[-1] for one in (client, other)
+    ]
+    assert answers[0].image == answers[1].image
