@@ -17,7 +17,7 @@ MODELS = (*STAGES, "denoiser_bf16")
 
 
 @pytest.fixture(params=("onnx-cuda", "auto"))
-def log_and_client(request, tmp_path, monkeypatch):
+def runner_log_client(request, tmp_path, monkeypatch):
     repository = shutil.copytree(
         REPOSITORY,
         tmp_path / "repository",
@@ -32,12 +32,15 @@ def log_and_client(request, tmp_path, monkeypatch):
     monkeypatch.setenv(env.DEVICE.name, "cpu")
     log = tmp_path / "server.log"
     with Server(repository, log=log) as server, Retouch(f"127.0.0.1:{server.grpc}") as client:
-        yield log, client
+        yield request.param, log.read_text, client
 
 
-def test_the_same_picture(client, log_and_client, photo):
-    log, other = log_and_client
+def test_the_same_picture(client, runner_log_client, photo):
+    runner, log, other = runner_log_client
     answers = [
         list(one.edit(photo, SENTENCE, precision="bf16", seed=3))[-1] for one in (client, other)
     ]
     assert answers[0].image == answers[1].image
+    # auto says once a model what runs it and why
+    line = "denoiser_bf16 runs by onnx: tensorrt: RETOUCH_DEVICE is cpu"
+    assert log().count(line) == (runner == "auto")
