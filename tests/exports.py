@@ -108,7 +108,7 @@ def _exporter() -> type:
                     shutil.copytree(stage.folder(self.repository, lane), kept)
                     return weights
             manifest = read(kept)
-            manifest.settings = stage.part().settings(self.checkpoint)
+            manifest.settings = stage.part().all_settings(self.checkpoint)
             with self._publishing(stage, lane, manifest) as staging:
                 shutil.copytree(
                     kept, staging, ignore=shutil.ignore_patterns(NAME), dirs_exist_ok=True

@@ -257,7 +257,7 @@ def torch_loop(checkpoint: Checkpoint, repository: Path) -> TextEncoderLoop:
                 "bf16",
                 "float32",
                 OPSET,
-                settings=part.settings(checkpoint),
+                settings=part.all_settings(checkpoint),
             ),
         )
     runner = partial(TorchGraphs, modules)

@@ -96,6 +96,7 @@ class CalibrationRunner:
     """Runs a graph and records the ranges of the inputs of its linear layers."""
 
     workers = 1
+    batches = False
 
     def __init__(self, folder: Path, graph: str):
         """ArtifactError when the folder does not match its manifest."""

@@ -14,7 +14,6 @@ from retouch_export.plain_layout import link_plain
 from retouch_export.safetensors_index import Stored, stored
 
 INDEX = "model_index.json"
-STORED_TYPES = ("dtype", "torch_dtype")  # names of the weights' type in configs of transformers
 
 
 class Checkpoint:
@@ -98,15 +97,21 @@ class Checkpoint:
         FakeTensorMode it takes no memory."""
         import torch
 
+        from retouch.networks.by_config import by_config, untyped
         from retouch_export.dtype import parameters_in
-        from retouch_export.meta_init import by_config
 
         with parameters_in(dtype or torch.bfloat16):
             return (
-                by_config(kind, _untyped(self.json(f"{name}/config.json")))
+                by_config(kind, untyped(self.json(f"{name}/config.json")))
                 .eval()
                 .requires_grad_(False)
             )
+
+    def description(self, kind: type, name: str) -> dict[str, Any]:
+        """Library, class and config of the component as a manifest has them."""
+        from retouch.networks.by_config import description
+
+        return description(kind, self.json(f"{name}/config.json"))
 
     def file(self, *names: str) -> Path:
         """The first of these files that exists; CheckpointError when none does."""
@@ -133,12 +138,3 @@ class Checkpoint:
     def json(self, name: str) -> dict[str, Any]:
         """The content of a JSON file; CheckpointError when it cannot be read."""
         return read_json(self.file(name), name)
-
-
-def _untyped(config: dict[str, Any]) -> dict[str, Any]:
-    """The config, and its nested configs, without the stored type of the weights."""
-    return {
-        name: _untyped(value) if isinstance(value, dict) else value
-        for name, value in config.items()
-        if name not in STORED_TYPES
-    }

@@ -62,7 +62,7 @@ class Exporter:
             FLOAT32,
             OPSET,
             versions(),
-            settings=part.settings(self.checkpoint),
+            settings=part.all_settings(self.checkpoint),
             sources=sources_of(stage, "bf16"),
         )
         with self._publishing(stage, "bf16", manifest) as staging:
@@ -154,7 +154,7 @@ class Exporter:
     def _manifest(self, stage: Stage, precision: str, weights: dict[str, int]) -> Manifest:
         part = stage.part()
         adapter = self.checkpoint.adapter
-        settings = {} if self.weightless else part.settings(self.checkpoint)
+        settings = {} if self.weightless else part.all_settings(self.checkpoint)
         about = {"adapter": adapter.about()} if adapter else {}
         return Manifest(
             self.checkpoint.family,

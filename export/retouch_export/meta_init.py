@@ -3,25 +3,20 @@ allocates no memory for them."""
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import torch
 
+from retouch.networks.by_config import by_config, class_of
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.silence import quiet
-
-# a checkpoint cannot name any other library
-LIBRARIES = ("diffusers", "transformers", "retouch.networks")
 
 
 def outline(library: str, kind: str, config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """The shapes of the parameters of class `kind`, by name; shared ones appear once.
 
     CheckpointError when the library has no such class, or the config does not fit it."""
-    network_class = (
-        getattr(importlib.import_module(library), kind, None) if library in LIBRARIES else None
-    )
+    network_class = class_of(library, kind)
     if network_class is None:
         raise CheckpointError(
             f"{library} has no {kind or 'class'} that is known here; "
@@ -36,12 +31,3 @@ def outline(library: str, kind: str, config: dict[str, Any]) -> dict[str, tuple[
             f"{kind} cannot be made by its config.json: {message[:200]}"
         ) from None
     return {name: tuple(value.shape) for name, value in network.named_parameters()}
-
-
-def by_config(kind: type, config: dict[str, Any]) -> Any:
-    """A network of a diffusers or transformers class, made from its config."""
-    return (
-        kind.from_config(config)
-        if hasattr(kind, "from_config")
-        else kind(kind.config_class.from_dict(config))
-    )

@@ -13,15 +13,13 @@ from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
-from onnx_ir.passes import common
-from onnxscript import optimizer
 from torch._subclasses import FakeTensorMode
 
 from retouch_export.graph import TRACED, Graph
-from retouch_export.onnx_values import constant_of, dims_of, input_of, name_of
-from retouch_export.rewriting import rewrite
-from retouch_export.trace import traced
-from retouch_export.weights import STORED, release
+from retouch_export.onnx_values import constant_of, dims_of
+from retouch_export.simplify import simplify
+from retouch_export.trace import state_of, traced
+from retouch_export.weights import release
 
 SMALL = 256  # bytes: what is not larger stays in the graph's own file
 
@@ -53,32 +51,8 @@ def _traced(graph: Graph, mode: FakeTensorMode, weights: Weights) -> ir.Model:
     inputs = {name: mode.from_tensor(value) for name, value in graph.inputs(TRACED).items()}
     model = traced(graph, inputs)
     weights.attach(model)
-    _simplify(model)
+    simplify(model, {name for name, _ in state_of(graph)})
     return model
-
-
-def _simplify(model: ir.Model) -> None:
-    """Fold what is constant, but no parameter: those stay as the checkpoint has them, [out, in],
-    under its names."""
-    optimizer.fold_constants(model, should_fold=lambda node: False if _of_parameter(node) else None)
-    rewrite(model)
-    for graph_pass in (
-        common.RemoveUnusedNodesPass(),
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-        common.DeduplicateInitializersPass(),
-        common.CommonSubexpressionEliminationPass(),
-        common.NameFixPass(),
-    ):
-        graph_pass(model)
-
-
-def _of_parameter(node: ir.Node) -> bool:
-    """Whether it turns or widens one."""
-    return (
-        node.op_type == "Transpose"
-        and input_of(node, 0).is_initializer()
-        or (node.op_type == "Cast" and name_of(input_of(node, 0)).endswith(STORED))
-    )
 
 
 def save(model: ir.Model, path: Path, say: Callable[[str], None] = lambda text: None) -> None:

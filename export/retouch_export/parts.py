@@ -6,6 +6,7 @@ of STAGES with a `PART`. Imports no torch before a part is asked for."""
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +30,13 @@ class Part:
 
     `component` is the checkpoint's folder with the parameters of a streamed part. `prefixes` are
     how their names begin in the graphs. `arithmetic` names the number formats of the graphs, None
-    for those of the lane."""
+    for those of the lane. `passes` names the module of `retouch.networks` whose PASSES make
+    the modules of the graphs. `networks` are the classes of their networks by the checkpoint's
+    folder."""
 
     component = ""
+    passes = ""
+    networks: Mapping[str, type] = {}
     prefixes: tuple[str, ...] = (PREFIX,)
     arithmetic: str | None = None
 
@@ -44,6 +49,16 @@ class Part:
         """The manifest's `settings`, for the stage that runs the graphs; CheckpointError,
         ValueError."""
         return {}
+
+    def all_settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """`settings`, and what a backend needs that makes the graphs' modules itself."""
+        if not self.passes:
+            return self.settings(checkpoint)
+        networks = {
+            name: checkpoint.description(kind, name) for name, kind in self.networks.items()
+        }
+        about = {"passes": self.passes, "networks": networks}
+        return self.settings(checkpoint) | about
 
     def files(self, checkpoint: Checkpoint, folder: Path) -> None:
         """Write the files that lie beside the graphs, as a tokenizer."""

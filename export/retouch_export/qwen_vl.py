@@ -1,37 +1,16 @@
-"""Common to exports of Qwen2.5-VL: the vision tower's graph, configs, and names of parameters."""
+"""Common to exports of Qwen2.5-VL: axes of the vision tower, configs, names of parameters."""
 
 from __future__ import annotations
 
 from typing import cast
 
-from torch import Tensor, nn
-from transformers import PreTrainedConfig, Qwen2_5_VLConfig, Qwen2_5_VLModel, Qwen2_5_VLTextConfig
+from transformers import PreTrainedConfig, Qwen2_5_VLConfig, Qwen2_5_VLTextConfig
 
 from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
-from retouch.networks.qwen_vl import encode_image
 from retouch_export.checkpoint import Checkpoint
 
 FOLDER = "text_encoder"
-
-
-class Vision(nn.Module):
-    """The vision tower of `model`; inputs are those of `PatchLayout.inputs`."""
-
-    def __init__(self, model: Qwen2_5_VLModel):
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self,
-        pixel_values: Tensor,
-        rope_cos: Tensor,
-        rope_sin: Tensor,
-        real: Tensor | None = None,
-        restore: Tensor | None = None,
-    ) -> Tensor:
-        tokens = encode_image(self.model.visual, pixel_values, rope_cos, rope_sin, real, restore)
-        return tokens.float()
 
 
 def vision_axes(layout: PatchLayout) -> dict[str, dict[int, str]]:

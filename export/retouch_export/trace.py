@@ -12,6 +12,7 @@ from typing import cast
 
 import onnx_ir as ir
 import torch
+from onnx_ir.tensor_adapters import TorchTensor
 from torch import Tensor
 
 from retouch_export import sources, trace_cache
@@ -68,7 +69,7 @@ def _trace(graph: Graph, inputs: Mapping[str, Tensor]) -> ir.Model:
 def _bare(model: ir.Model, graph: Graph) -> None:
     """Take the numbers from the parameters and buffers of the module, and the traces of sources
     from the nodes."""
-    names = {name for name, _ in _state(graph)}
+    names = {name for name, _ in state_of(graph)}
     for name, value in model.graph.initializers.items():
         if name in names:
             tensor = constant_of(value)
@@ -88,13 +89,14 @@ def _bare(model: ir.Model, graph: Graph) -> None:
 
 def give(model: ir.Model, graph: Graph) -> None:
     """Give the parameters and buffers of `model` the numbers of the graph's module."""
-    state = dict(_state(graph))
+    state = dict(state_of(graph))
     for name, value in model.graph.initializers.items():
         if name in state:
-            value.const_value = ir.tensor(state[name].detach().numpy(), name=name)
+            value.const_value = TorchTensor(state[name].detach(), name=name)
 
 
-def _state(graph: Graph) -> Iterator[tuple[str, Tensor]]:
+def state_of(graph: Graph) -> Iterator[tuple[str, Tensor]]:
+    """The parameters and buffers of the graph's module, by each of their names."""
     yield from graph.module.named_parameters(remove_duplicate=False)
     yield from graph.module.named_buffers(remove_duplicate=False)
 

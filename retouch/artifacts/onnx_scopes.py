@@ -7,12 +7,17 @@ import ast
 import onnx_ir as ir
 
 SCOPES = "pkg.torch.onnx.name_scopes"  # metadata with the names of modules
-ROOT = "model."  # the network's attribute in the export's wrapper modules
+ROOT = "model."  # the network's attribute in the wrapper modules of transformers and text models
 
 
-def module_of(node: ir.Node) -> str:
-    """The name of the module; empty for a node outside of modules.
+def scope_of(node: ir.Node) -> str:
+    """The name of the module in the traced wrapper; empty for a node outside of modules.
 
     The last scope of a node is its operation, and the one before it is its module."""
     scopes = [scope for scope in ast.literal_eval(node.metadata_props.get(SCOPES, "[]")) if scope]
-    return scopes[-2].removeprefix(ROOT) if len(scopes) > 1 else ""
+    return scopes[-2] if len(scopes) > 1 else ""
+
+
+def module_of(node: ir.Node) -> str:
+    """The name of the module in its network; empty for a node outside of modules."""
+    return scope_of(node).removeprefix(ROOT)

@@ -1,12 +1,10 @@
-"""A network's parameters from its exported graph, with torch's names and shapes.
+"""The parameters and buffers of a graph's torch module, from its exported file.
 
-The exporter keeps large parameters under their names. It may fold small ones (a norm's weight
-becomes float32) or share them between layers. These are found at the operation that uses them, by
-its module."""
+The exporter keeps them under torch's names and in torch's layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +16,12 @@ from onnx_ir import tensor_adapters
 from torch import Tensor
 
 from retouch.artifacts.manifest import ArtifactError
-from retouch.artifacts.onnx_scopes import ROOT, module_of
+from retouch.artifacts.onnx_scopes import scope_of
 
-# after a parameter's name: its E4M3 numbers, and their scale
+# after a parameter's name: its E4M3 numbers, their scale, and bfloat16 in a float32 graph
 NARROW = "/fp8"
 SCALE = "/scale"
+STORED = "/stored"
 
 
 @dataclass(frozen=True)
@@ -38,36 +37,39 @@ class Fp8:
 
 
 class Parameters:
-    """The parameters of the network in the file `path`, as tensors on `device`."""
+    """The tensors of the graph in the file `path`, on `device`."""
 
     def __init__(self, path: Path, device: torch.device):
         self._graph = ir.load(path).graph
         self._device = device
         self._scales: dict[str, Tensor] = {}
 
-    def unknown(self, known: set[str]) -> list[str]:
-        """Names of the network's parameters in the graph that are not `known`, in any form."""
-        forms = {name + form for name in known for form in ("", NARROW, SCALE)}
-        names = (
-            name.removeprefix(ROOT) for name in self._graph.initializers if name.startswith(ROOT)
-        )
-        return [name for name in names if name not in forms]
+    def unknown(self, known: Collection[str]) -> list[str]:
+        """Names of the graph's parameters that are not among `known`, in any form."""
+        forms = {name + form for name in known for form in ("", NARROW, SCALE, STORED)}
+        modules = tuple({f"{name.partition('.')[0]}." for name in known})
+        return [
+            name
+            for name in self._graph.initializers
+            if name.startswith(modules) and name not in forms
+        ]
 
-    def wide(self, name: str, like: Tensor) -> Tensor | None:
-        """The parameter `name` with the shape and type of `like`; None where the graph does not
-        use its module. ArtifactError when the graph lacks it.
-        """
-        module = name.rpartition(".")[0]
-        shape = tuple(like.shape)
-        value = self._graph.initializers.get(ROOT + name) or self._used_by(module, shape)
-        if value is not None:
-            return self._tensor(value).to(like.dtype)
-        if module in self._nodes:
-            raise ArtifactError(
-                f"the graph uses {module} without its {name.rpartition('.')[2]}; "
-                "run the export again"
-            )
-        return None
+    def has(self, name: str) -> bool:
+        """Whether the graph uses the parameter or buffer `name`. ArtifactError when the graph uses
+        its module without it."""
+        if self._value(name) is not None:
+            return True
+        module, _, leaf = name.rpartition(".")
+        if module in self._scopes:
+            raise ArtifactError(f"the graph uses {module} without its {leaf}; run the export again")
+        return False
+
+    def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
+        """The parameter or buffer `name` that the graph `has`, as `dtype` or in its own type."""
+        value = self._value(name)
+        assert value is not None
+        tensor = self._tensor(value)
+        return tensor if dtype is None else tensor.to(dtype)
 
     def narrow(self) -> Iterator[tuple[str, Fp8]]:
         """The layers with E4M3 weights, by module."""
@@ -83,31 +85,20 @@ class Parameters:
     def _layer(self, node: ir.Node, wide: ir.Node) -> tuple[str, Fp8]:
         value, weight_scale = _inputs(wide)[:2]
         weight = self._tensor(value)
-        name = _name(value).removeprefix(ROOT).removesuffix(f".weight{NARROW}")
+        name = _name(value).removesuffix(f".weight{NARROW}")
         scale = _inputs(_inputs(node)[0].producer())[1]
         if _name(scale) not in self._scales:
             self._scales[_name(scale)] = self._tensor(scale).float()
         turned = weight.t().contiguous() if node.op_type == "MatMul" else weight
         return name, Fp8(turned, self._tensor(weight_scale).float(), self._scales[_name(scale)])
 
-    def _used_by(self, module: str, shape: tuple[int, ...]) -> ir.Value | None:
-        """A constant of this shape that is an input of an operation of `module`."""
-        return next(
-            (
-                value
-                for node in self._nodes.get(module, ())
-                for value in _inputs(node)
-                if value.is_initializer() and tuple(value.shape or ()) == shape
-            ),
-            None,
-        )
+    def _value(self, name: str) -> ir.Value | None:
+        initializers = self._graph.initializers
+        return initializers.get(name) or initializers.get(name + STORED)
 
     @cached_property
-    def _nodes(self) -> dict[str, list[ir.Node]]:
-        nodes: dict[str, list[ir.Node]] = {}
-        for node in self._graph:
-            nodes.setdefault(module_of(node), []).append(node)
-        return nodes
+    def _scopes(self) -> set[str]:
+        return {scope_of(node) for node in self._graph}
 
     def _tensor(self, value: ir.Value) -> Tensor:
         """A copy of the value's numbers, because their file may be replaced."""

@@ -1,38 +1,29 @@
-"""A diffusion transformer in PyTorch, for a GPU without TensorRT.
+"""The graphs of all stages in PyTorch, for a GPU without TensorRT.
 
-It is the module that the lane's graphs were traced from, named by the manifest's setting `passes`,
-with the parameters of the lane's graph file."""
+A graph is run by the torch module that it was traced from, with the parameters of its file."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-import diffusers
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from retouch.artifacts.manifest import ArtifactError, Manifest, read, verify
 from retouch.backends import torch_compile
 from retouch.backends.base import files_of
-from retouch.backends.onnx_parameters import Parameters
+from retouch.backends.torch_module import TYPED, module_of
 from retouch.networks import flux2_passes
-from retouch.networks.fp8_linear import Fp8Linear
 from retouch.util import env
 
 DEVICE = env.DEVICE.name
 COMPILE = env.COMPILE.name
-ARITHMETIC = torch.bfloat16
-OURS = "retouch."  # a manifest names no other package's modules
-
-Pass = Callable[[nn.Module, dict[str, Any]], nn.Module]
 
 
 class TorchBackend:
-    """`reference` or `step` of a denoiser's folder, in bfloat16, with FP8 where the lane has it.
+    """A graph of a stage's folder, in the types of `torch_module`, with FP8 where the graph has it.
 
     When compiled, the first run takes a minute, and so do the first run with several edits and the
     first with a single cell. On a GPU an edit's last bits may depend on the edits that share its
@@ -40,6 +31,7 @@ class TorchBackend:
 
     manifest: Manifest
     workers = 1
+    batches: bool
 
     def __init__(
         self,
@@ -56,9 +48,10 @@ class TorchBackend:
         """
         self.manifest = verify(folder, *files_of(graph, read(folder).files))
         self._device = device_of(device or env.DEVICE.get())
+        self.batches = self._device.type != "cpu"
         self._keep = keep
         path = Path(folder) / f"{graph}.onnx"
-        module = _module(path, self.manifest.settings, self._device)
+        module = module_of(path, self.manifest, self._device)
         self._outputs = cast("tuple[str, ...]", module.outputs)  # every pass has them
         compiled = wants_compiling(self._device) if compiled is None else compiled
         if compiled:
@@ -86,7 +79,7 @@ class TorchBackend:
             return value.tensor
         # keys and values of another backend: the only inputs in the graph's own type
         is_cached = name in flux2_passes.Reference.outputs
-        return torch.tensor(value, device=self._device, dtype=ARITHMETIC if is_cached else None)
+        return torch.tensor(value, device=self._device, dtype=TYPED if is_cached else None)
 
 
 class Kept:
@@ -134,45 +127,3 @@ def wants_compiling(device: torch.device) -> bool:
     if value not in ("0", "1"):
         raise ValueError(f"{COMPILE} is {value!r}; it must be 0 or 1")
     return value == "1"
-
-
-def _module(path: Path, settings: dict[str, Any], device: torch.device) -> nn.Module:
-    """The pass that the graph in `path` was traced from, with the graph's parameters."""
-    config = settings.get("transformer", {})
-    passes = _passes(settings.get("passes", ""))
-    kind = getattr(diffusers, config.get("_class_name", ""), None)
-    if path.stem not in passes or kind is None:
-        raise ArtifactError(
-            f"the manifest does not say which PyTorch module {path.name} is; run the export again"
-        )
-    return passes[path.stem](_network(path, kind, config, device), settings)
-
-
-def _passes(module: str) -> dict[str, Pass]:
-    """What makes the pass of a network and of a lane's settings, by graph; empty where there is no
-    such module."""
-    try:
-        return importlib.import_module(module).PASSES if module.startswith(OURS) else {}
-    except ModuleNotFoundError:
-        return {}
-
-
-def _network(path: Path, kind: type, config: dict[str, Any], device: torch.device) -> nn.Module:
-    with torch.device("meta"):
-        network = kind.from_config(config).eval()
-        nn.Module.to(network, ARITHMETIC)  # diffusers' own warns
-    parameters = Parameters(path, device)
-    unknown = parameters.unknown({name for name, _ in network.named_parameters()})
-    if unknown:
-        raise ArtifactError(
-            f"{path.name} holds {unknown[0]}, which the torch runner cannot multiply; it runs bf16 "
-            "and fp8, for fp4 choose the runner tensorrt or onnx"
-        )
-    for name, layer in parameters.narrow():
-        bias = network.get_submodule(name).bias
-        bias = None if bias is None else parameters.wide(f"{name}.bias", bias)
-        network.set_submodule(name, Fp8Linear(layer.weight, layer.weight_scale, layer.scale, bias))
-    tensors = {name: parameters.wide(name, like) for name, like in network.named_parameters()}
-    used = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-    network.load_state_dict(used, strict=False, assign=True)
-    return network.requires_grad_(False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from retouch.artifacts.manifest import read
+from retouch.backends.base import BackendFactory
 from retouch.backends.onnx import OnnxBackend
 
 GRAPH = "model"
@@ -16,11 +17,9 @@ class Connector:
     """A two-layer MLP, or the identity: a text encoder's hidden states are prompt embeds already,
     and such a checkpoint has no graph for this stage."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, backend: BackendFactory = OnnxBackend):
         """ArtifactError when the artifact does not match the folder's manifest."""
-        self._backend = (
-            OnnxBackend(folder, GRAPH) if f"{GRAPH}.onnx" in read(folder).files else None
-        )
+        self._backend = backend(folder, GRAPH) if f"{GRAPH}.onnx" in read(folder).files else None
 
     def run(self, queries: np.ndarray) -> np.ndarray:
         """Meta-queries float32 [B, Q, D] → prompt embeds float32 [B, Q, J]."""

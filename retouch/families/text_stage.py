@@ -9,6 +9,8 @@ import numpy as np
 
 from retouch.api.geometry import CELL
 from retouch.artifacts.manifest import read as read_manifest
+from retouch.backends.base import BackendFactory
+from retouch.backends.onnx import OnnxBackend
 from retouch.families.instructx.parser import Parsed, Parser
 from retouch.families.registry import class_of
 from retouch.families.text_encoder import text_encoder_of
@@ -21,10 +23,12 @@ PROMPT_BYTES = 256 << 20  # of cached prompt embeds
 class TextStage:
     """Caches prompt embeds by their sentence and photos."""
 
-    def __init__(self, folder: Path, bytes: int = PROMPT_BYTES):
+    def __init__(
+        self, folder: Path, bytes: int = PROMPT_BYTES, backend: BackendFactory = OnnxBackend
+    ):
         """ArtifactError when an artifact does not match the folder's manifest; ValueError for a
         family without a text encoder."""
-        self._encoder = text_encoder_of(folder)
+        self._encoder = text_encoder_of(folder, backend)
         self.prompts = Cache(bytes)
 
     def parse(
@@ -61,7 +65,9 @@ class TextStage:
         )
 
 
-def stage_of(folder: Path) -> Parser | TextStage:
+def stage_of(folder: Path, backend: BackendFactory = OnnxBackend) -> Parser | TextStage:
     """The stage of the family that `folder` was exported for; ArtifactError, ValueError."""
     family = class_of(read_manifest(folder).family)
-    return Parser(folder) if family.has_parser else TextStage(folder)
+    if family.has_parser:
+        return Parser(folder, backend=backend)
+    return TextStage(folder, backend=backend)

@@ -59,6 +59,6 @@ class Step(nn.Module):
 
 
 PASSES = {
-    "reference": lambda network, settings: Reference(network),
-    "step": lambda network, settings: Step(network, settings["prediction"]),
+    "reference": lambda networks, settings: Reference(networks["transformer"]),
+    "step": lambda networks, settings: Step(networks["transformer"], settings["prediction"]),
 }

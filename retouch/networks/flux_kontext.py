@@ -45,4 +45,4 @@ class Step(nn.Module):
         )[0].float()
 
 
-PASSES = {"step": lambda network, settings: Step(network)}
+PASSES = {"step": lambda networks, settings: Step(networks["transformer"])}

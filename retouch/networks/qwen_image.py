@@ -163,4 +163,4 @@ def _rotated(x: Tensor, tables: tuple[Tensor, Tensor], scale: float = 1.0) -> Te
     return (turned if scale == 1 else turned * scale).type_as(x)
 
 
-PASSES = {"step": lambda network, settings: Step(network)}
+PASSES = {"step": lambda networks, settings: Step(networks["transformer"])}

@@ -25,17 +25,23 @@ from retouch.serving.preprocess import preprocess, region_of
 class PlainLoop:
     """The stages of a model repository, run one after the other."""
 
-    def __init__(self, repository: Path, lane: str = "bf16", backend: BackendFactory = OnnxBackend):
-        """`backend` is the denoiser's; ArtifactError."""
+    def __init__(
+        self,
+        repository: Path,
+        lane: str = "bf16",
+        backend: BackendFactory = OnnxBackend,
+        others: BackendFactory = OnnxBackend,
+    ):
+        """`backend` is the denoiser's, `others` the other stages'; ArtifactError."""
 
         def folder(name: str) -> Path:
             return Path(repository) / name / "1"
 
         self.lane = lane
-        self.parser = Parser(folder("vl_parser"))
-        self.connector = Connector(folder("connector"))
-        self.encoder = VaeEncoder(folder("vae_encoder"))
-        self.decoder = VaeDecoder(folder("vae_decoder"))
+        self.parser = Parser(folder("vl_parser"), backend=others)
+        self.connector = Connector(folder("connector"), others)
+        self.encoder = VaeEncoder(folder("vae_encoder"), backend=others)
+        self.decoder = VaeDecoder(folder("vae_decoder"), others)
         self.denoiser = Denoiser(folder(f"denoiser_{lane}"), backend)
 
     def edit(self, request: EditRequest) -> bytes:

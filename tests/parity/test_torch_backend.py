@@ -163,7 +163,7 @@ def test_a_changed_file_is_refused(copied):
 
 def test_an_export_that_does_not_describe_the_transformer_is_refused(copied):
     manifest = json.loads((copied / "manifest.json").read_text())
-    del manifest["settings"]["transformer"]
+    del manifest["settings"]["networks"]
     (copied / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match="run the export again"):
         TorchBackend(copied, "step")

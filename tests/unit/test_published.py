@@ -15,9 +15,9 @@ import torch
 from diffusers import ModelMixin
 
 from published_files import Layout, layouts, write_header
+from retouch.networks.by_config import by_config
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
-from retouch_export.meta_init import by_config
 from retouch_export.summary import summary
 
 ALL = layouts()

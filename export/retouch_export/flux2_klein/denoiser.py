@@ -27,6 +27,8 @@ class Denoiser(Part):
     """The graphs `reference` and `step`, and the map for previews."""
 
     component = FOLDER
+    passes = flux2_passes.__name__
+    networks = {FOLDER: Flux2Transformer2DModel}
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
@@ -46,9 +48,6 @@ class Denoiser(Part):
         return {
             "scheduler": checkpoint.json("scheduler/scheduler_config.json"),
             "prediction": "velocity",
-            # for a backend that makes the network itself
-            "transformer": transformer,
-            "passes": flux2_passes.__name__,
             "default_steps": 4,  # the pipeline's
             "latent_channels": transformer["in_channels"],
             "conditioning": [LENGTH, transformer["joint_attention_dim"]],

@@ -1,17 +1,12 @@
-"""FLUX.2's latents: patches of two by two, normalised by the autoencoder's batch norm. A patch is a
-token."""
+"""FLUX.2's latents: a patch of two by two is a token, and a token is a cell."""
 
 from __future__ import annotations
 
-from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
-from torch import Tensor
-
 from retouch.api.geometry import CELL
+from retouch.networks.autoencoder_flux2 import PATCH
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.instructx.vae_decoder import vae_factor
-
-PATCH = 2  # latents of a token in each direction
 
 
 def factor(checkpoint: Checkpoint) -> int:
@@ -22,10 +17,3 @@ def factor(checkpoint: Checkpoint) -> int:
             f"a token of the checkpoint covers {pixels} pixels in each direction; it must be {CELL}"
         )
     return pixels
-
-
-def mean_and_std(vae: AutoencoderKLFlux2) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every channel of a patch, both [1, 4C, 1, 1]."""
-    mean = vae.bn.get_buffer("running_mean").view(1, -1, 1, 1)
-    variance = vae.bn.get_buffer("running_var").view(1, -1, 1, 1)
-    return mean, (variance + vae.config["batch_norm_eps"]).sqrt()

@@ -3,33 +3,22 @@ A patch is a token."""
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
-from torch import Tensor, nn
 
+from retouch.networks import vae_encoder
+from retouch.networks.autoencoder_flux2 import Encoder
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.flux2_klein.latents import PATCH, factor, mean_and_std
+from retouch_export.flux2_klein.latents import factor
 from retouch_export.graph import Graph
 from retouch_export.instructx.vae_encoder import encoding
 from retouch_export.parts import Part
 
 
-class Encoder(nn.Module):
-    """Pixels [B, 3, H, W] in −1..1 → latents [B, 4C, H/16, W/16]: patches of two by two, normalised
-    by the statistics of the autoencoder's batch norm."""
-
-    def __init__(self, vae: AutoencoderKLFlux2):
-        super().__init__()
-        self.vae = vae
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        mean, std = mean_and_std(self.vae)
-        posterior = self.vae.encode(pixels, return_dict=False)[0]
-        return (F.pixel_unshuffle(posterior.mode(), PATCH) - mean) / std
-
-
 class VaeEncoder(Part):
     """The encoder's only graph, `model`."""
+
+    passes = vae_encoder.__name__
+    networks = {"vae": AutoencoderKLFlux2}
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         factor(checkpoint)  # refuses a token of another size before anything is exported

@@ -17,12 +17,12 @@ from retouch.diffusion.latents import pack
 from retouch.diffusion.sigmas import Schedule
 from retouch.families.flux_kontext.sampling import Family, step_ids
 from retouch.networks import flux_kontext
+from retouch.networks.autoencoder_kl import Encoder
 from retouch_export import preview
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.flux_kontext.vl_parser import lengths
 from retouch_export.graph import Graph, Shape
 from retouch_export.instructx.vae_decoder import vae_factor
-from retouch_export.instructx.vae_encoder import Encoder
 from retouch_export.parts import Part
 
 FOLDER = "transformer"
@@ -34,6 +34,8 @@ class Denoiser(Part):
     """The graph `step`, and the map for previews."""
 
     component = FOLDER
+    passes = flux_kontext.__name__
+    networks = {FOLDER: FluxTransformer2DModel}
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
@@ -74,9 +76,7 @@ class Denoiser(Part):
         Schedule.of(scheduler)
         return {
             "scheduler": scheduler,
-            # for a backend that makes the network itself
             "transformer": transformer,
-            "passes": flux_kontext.__name__,
             "cell": Family.patch * vae_factor(vae),
             "words": lengths(checkpoint)[1],
             "latent_channels": vae["latent_channels"],

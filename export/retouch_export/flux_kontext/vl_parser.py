@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -22,6 +22,8 @@ from transformers import (
 
 from retouch.artifacts.manifest import FLOAT32
 from retouch.families.flux_kontext.text import CLIP, CLIP_TOKENIZER, T5, T5_TOKENIZER
+from retouch.networks import clip_t5
+from retouch.networks.clip_t5 import Pooled, Sequence
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
 from retouch_export.parts import Part
@@ -33,35 +35,11 @@ LONGEST = 512  # tokens of T5: FluxKontextPipeline's limit
 PREFIX = "text_model."  # before every name of CLIP's in files that transformers older than 5 wrote
 
 
-class Pooled(nn.Module):
-    """Token ids [B, 77] → CLIP's vector [B, D] at the end of the text."""
-
-    def __init__(self, model: CLIPTextModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        # the module's own are a buffer, which has no numbers in outline
-        places = torch.arange(input_ids.shape[1])[None]
-        return self.model(input_ids, position_ids=places).pooler_output
-
-
-class Sequence(nn.Module):
-    """Token ids [B, T] → T5's hidden states [B, T, D]. As in diffusers padding is not masked."""
-
-    def __init__(self, model: T5EncoderModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        return self.model(input_ids).last_hidden_state
-
-
-def _graph(name: str, module: nn.Module, length: int, vocabulary: int, output: str) -> Graph:
+def _graph(name: str, module: Pooled | Sequence, length: int, vocabulary: int) -> Graph:
     def inputs(shape: Shape) -> dict[str, Tensor]:
         return {"input_ids": torch.randint(0, vocabulary, (shape.batch, length))}
 
-    return Graph(name, module, inputs, {"input_ids": {0: "batch"}}, (output,))
+    return Graph(name, module, inputs, {"input_ids": {0: "batch"}}, module.outputs)
 
 
 def lengths(checkpoint: Checkpoint) -> tuple[int, int]:
@@ -96,6 +74,8 @@ class VlParser(Part):
     """The graphs `clip` and `t5`, and their tokenizers."""
 
     arithmetic = FLOAT32
+    passes = clip_t5.__name__
+    networks = FOLDERS
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         """They compute in float32, in `outline` too."""
@@ -107,8 +87,8 @@ class VlParser(Part):
         )
         clip_length, t5_length = lengths(checkpoint)
         return [
-            _graph(CLIP, Pooled(clip), clip_length, clip.config.vocab_size, "pooled"),
-            _graph(T5, Sequence(t5), t5_length, t5.config.vocab_size, "text"),
+            _graph(CLIP, Pooled(clip), clip_length, clip.config.vocab_size),
+            _graph(T5, Sequence(t5), t5_length, t5.config.vocab_size),
         ]
 
     def parameters(self, checkpoint: Checkpoint) -> dict[str, TensorSource]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from retouch.networks import connector as module
+from retouch.networks.connector import PromptEmbeds
 from retouch.networks.instructx import Connector
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
@@ -14,6 +16,9 @@ from retouch_export.parts import Part
 class ConnectorPart(Part):
     """The two-layer MLP between the parser and the transformer."""
 
+    passes = module.__name__
+    networks = {"connector": Connector}
+
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         connector = checkpoint.load(Connector, "connector")
         count = checkpoint.json("parser_heads/config.json")["queries"]
@@ -22,7 +27,8 @@ class ConnectorPart(Part):
         def inputs(shape: Shape) -> dict[str, Tensor]:
             return {"queries": torch.randn(shape.batch, count, width)}
 
-        return [Graph("model", connector, inputs, {"queries": {0: "batch"}}, ("conditioning",))]
+        wrapper = PromptEmbeds(connector)
+        return [Graph("model", wrapper, inputs, {"queries": {0: "batch"}}, PromptEmbeds.outputs)]
 
 
 PART = ConnectorPart()

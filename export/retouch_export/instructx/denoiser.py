@@ -17,12 +17,12 @@ from retouch.diffusion.box_features import CHANNELS
 from retouch.diffusion.latents import conditioning_ids, pack
 from retouch.diffusion.preview import FILE
 from retouch.networks import flux2_passes
+from retouch.networks.autoencoder_kl import Encoder
 from retouch_export import preview
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.graph import Graph, Shape
 from retouch_export.instructx.vae_decoder import vae_factor
-from retouch_export.instructx.vae_encoder import Encoder
 from retouch_export.kv_graphs import grid, prefixed
 from retouch_export.parts import Part
 
@@ -96,6 +96,8 @@ class Denoiser(Part):
     """The graphs `reference` and `step`, and the map for previews."""
 
     component = FOLDER
+    passes = flux2_passes.__name__
+    networks = {FOLDER: Flux2Transformer2DModel}
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
@@ -130,9 +132,6 @@ class Denoiser(Part):
             "slots": checkpoint.json("parser_heads/config.json")["slots"],
             "shift": scheduler["shift"],
             "prediction": prediction(checkpoint),
-            # for a backend that makes the network itself
-            "transformer": checkpoint.json(f"{FOLDER}/config.json"),
-            "passes": flux2_passes.__name__,
             "default_steps": checkpoint.config["default_steps"],
             "latent_channels": checkpoint.json("vae/config.json")["latent_channels"],
             "conditioning": [

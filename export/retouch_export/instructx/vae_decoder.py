@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 from torch import Tensor, nn
 
+from retouch.networks import vae_decoder
+from retouch.networks.autoencoder_kl import Decoder
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
 from retouch_export.parts import Part
-
-
-class Decoder(nn.Module):
-    """Latents [B, C, h, w] → pixels [B, 3, H, W] in −1..1."""
-
-    def __init__(self, vae: AutoencoderKL):
-        super().__init__()
-        self.vae = vae
-
-    def forward(self, latents: Tensor) -> Tensor:
-        config = self.vae.config
-        return decoded(self.vae, latents / config["scaling_factor"] + config["shift_factor"])
-
-
-def decoded(vae: AutoencoderKL | AutoencoderKLFlux2, latents: Tensor) -> Tensor:
-    """The pixels of unscaled latents."""
-    # diffusers declares a FloatTensor, and takes any tensor
-    return vae.decode(cast(torch.FloatTensor, latents), return_dict=False)[0]
 
 
 def decoding(decoder: nn.Module, channels: int, factor: int) -> list[Graph]:
@@ -44,7 +27,7 @@ def decoding(decoder: nn.Module, channels: int, factor: int) -> list[Graph]:
         }
 
     axes = {"latents": {0: "batch", 2: "height", 3: "width"}}
-    return [Graph("model", decoder, inputs, axes, ("pixels",))]
+    return [Graph("model", decoder, inputs, axes, Decoder.outputs)]
 
 
 def vae_factor(config: dict[str, Any]) -> int:
@@ -54,6 +37,9 @@ def vae_factor(config: dict[str, Any]) -> int:
 
 class VaeDecoder(Part):
     """The decoder's only graph, `model`."""
+
+    passes = vae_decoder.__name__
+    networks = {"vae": AutoencoderKL}
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         vae = checkpoint.load(AutoencoderKL, "vae")

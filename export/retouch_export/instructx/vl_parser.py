@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
-from torch import Tensor, nn
-from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
+from torch import Tensor
+from transformers import Qwen2_5_VLForConditionalGeneration
 
 from retouch.artifacts.manifest import FLOAT32
 from retouch.diffusion.latents import cell_centres
 from retouch.families.instructx.parser import LANGUAGE, TOKENIZER, VISION
+from retouch.networks import instructx_passes
 from retouch.networks.instructx import MetaQueries, ParserHeads
-from retouch.networks.qwen_vl import encode_queries
+from retouch.networks.instructx_passes import Language, Vision
 from retouch_export.adapter import Merged
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
@@ -31,7 +32,6 @@ from retouch_export.lora import changes
 from retouch_export.parts import Part
 from retouch_export.qwen_vl import (
     FOLDER,
-    Vision,
     config_of,
     parameter_name,
     patch_layout,
@@ -44,42 +44,6 @@ from retouch_export.safetensors_index import TensorSource
 LORA = "text_encoder_lora"  # of the joint training
 BESIDE = {"meta_queries": MetaQueries, "parser_heads": ParserHeads}
 PREFIXES = "model.", *(f"{name}." for name in BESIDE)  # of the parameters in the graphs
-
-
-class Language(nn.Module):
-    """Inputs of `encode_queries`, and `centres` [V, 2] → queries [B, Q, width] and the heads'
-    outputs: labels, boxes and region."""
-
-    def __init__(
-        self, model: Qwen2_5_VLModel, meta_queries: MetaQueries, parser_heads: ParserHeads
-    ):
-        super().__init__()
-        self.model = model
-        self.meta_queries = meta_queries
-        self.parser_heads = parser_heads
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        vision_tokens: Tensor,
-        image_index: Tensor,
-        query_index: Tensor,
-        rope_cos: Tensor,
-        rope_sin: Tensor,
-        centres: Tensor,
-    ) -> tuple[Tensor, ...]:
-        queries, tokens = encode_queries(
-            self.model,
-            self.meta_queries,
-            vision_tokens,
-            input_ids,
-            image_index,
-            query_index,
-            rope_cos,
-            rope_sin,
-        )
-        outputs = self.parser_heads(queries, tokens, centres)
-        return queries, outputs.labels, outputs.boxes, outputs.region
 
 
 def queries(checkpoint: Checkpoint) -> int:
@@ -116,6 +80,8 @@ class VlParser(Part):
 
     prefixes = PREFIXES
     arithmetic = FLOAT32
+    passes = instructx_passes.__name__
+    networks = {FOLDER: Qwen2_5_VLForConditionalGeneration} | BESIDE
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         """They compute in float32, in `outline` too."""
@@ -175,14 +141,8 @@ class VlParser(Part):
             "centres": {0: "cells"},
         }
         return [
-            Graph(VISION, Vision(model), photos, vision_axes(layout), ("vision_tokens",)),
-            Graph(
-                LANGUAGE,
-                Language(model, **beside),
-                prompts,
-                axes,
-                ("queries", "labels", "boxes", "region"),
-            ),
+            Graph(VISION, Vision(model), photos, vision_axes(layout), Vision.outputs),
+            Graph(LANGUAGE, Language(model, **beside), prompts, axes, Language.outputs),
         ]
 
     def parameters(self, checkpoint: Checkpoint) -> dict[str, TensorSource]:

@@ -14,13 +14,13 @@ from torch import Tensor
 from retouch.api.geometry import CELL
 from retouch.families.qwen_image_edit.sampling import Family
 from retouch.networks import qwen_image
+from retouch.networks.autoencoder_qwen_image import Encoder
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
 from retouch_export.parts import Part
 from retouch_export.preview import write
 from retouch_export.qwen_image_edit.frame import factor, load
 from retouch_export.qwen_image_edit.pipelines import pipeline_of
-from retouch_export.qwen_image_edit.vae_encoder import Encoder
 from retouch_export.qwen_vl import patch_layout
 
 FOLDER = "transformer"
@@ -32,6 +32,8 @@ class Denoiser(Part):
     """The graph `step`, and the map for previews."""
 
     component = FOLDER
+    passes = qwen_image.__name__
+    networks = {FOLDER: QwenImageTransformer2DModel}
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
@@ -86,9 +88,6 @@ class Denoiser(Part):
             "area": pipeline.area,
             "photos": pipeline.photos,
             "seen": pipeline.seen_area // patch_layout(checkpoint).cell ** 2,
-            # for a backend that makes the network itself
-            "transformer": config,
-            "passes": qwen_image.__name__,
             "scheduler": checkpoint.json("scheduler/scheduler_config.json"),
             "default_steps": 50,
             "default_true_cfg": 4.0,

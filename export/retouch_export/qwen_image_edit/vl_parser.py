@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
+from torch import Tensor
+from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
 from retouch.api.geometry import CELL
 from retouch.families.qwen_image_edit.text import LANGUAGE, TOKENIZER, VISION
-from retouch.networks.qwen_vl import encode_text
+from retouch.networks import qwen_vl_passes
+from retouch.networks.qwen_vl_passes import Language, Vision
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
 from retouch_export.parts import Part
 from retouch_export.qwen_image_edit.pipelines import pipeline_of
 from retouch_export.qwen_vl import (
     FOLDER,
-    Vision,
     parameter_name,
     patch_layout,
     rope_of,
@@ -29,29 +29,12 @@ from retouch_export.qwen_vl import (
 )
 
 
-class Language(nn.Module):
-    """Inputs of `retouch.networks.qwen_vl.encode_text` → the last hidden states in float32."""
-
-    def __init__(self, model: Qwen2_5_VLModel):
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        vision_tokens: Tensor,
-        image_index: Tensor,
-        rope_cos: Tensor,
-        rope_sin: Tensor,
-    ) -> Tensor:
-        hidden = encode_text(self.model, input_ids, vision_tokens, image_index, rope_cos, rope_sin)
-        return hidden.float()
-
-
 class VlParser(Part):
     """The graphs `vision` and `language`, and the tokenizer."""
 
     component = FOLDER
+    passes = qwen_vl_passes.__name__
+    networks = {FOLDER: Qwen2_5_VLForConditionalGeneration}
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
@@ -90,8 +73,8 @@ class VlParser(Part):
             "rope_sin": length,
         }
         return [
-            Graph(VISION, Vision(model), photos, vision_axes(layout), ("vision_tokens",)),
-            Graph(LANGUAGE, Language(model), chats, axes, ("hidden",)),
+            Graph(VISION, Vision(model), photos, vision_axes(layout), Vision.outputs),
+            Graph(LANGUAGE, Language(model), chats, axes, Language.outputs),
         ]
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:

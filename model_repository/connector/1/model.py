@@ -6,7 +6,7 @@ class TritonPythonModel:
     """From the parser's queries to prompt embeds."""
 
     def initialize(self, args):
-        self.stage = Connector(model_args.folder(args))
+        self.stage = Connector(model_args.folder(args), backend=model_args.backend(args))
 
     def execute(self, requests):
         return stages.per_row(

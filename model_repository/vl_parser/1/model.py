@@ -10,7 +10,7 @@ class TritonPythonModel:
     """From an instruction to the connector's queries, and the cells to edit."""
 
     def initialize(self, args):
-        self.stage = stage_of(model_args.folder(args))
+        self.stage = stage_of(model_args.folder(args), backend=model_args.backend(args))
 
     def execute(self, requests):
         return stages.per_row(requests, self.row)

@@ -14,6 +14,7 @@ class TensorRTBackend:
     """One plan, checked against its folder's manifest and against this machine."""
 
     workers = 1
+    batches = True
 
     def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = ()):
         """ArtifactError when `graph` has no plan, a changed one, or one for another GPU or

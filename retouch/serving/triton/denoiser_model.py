@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from retouch.backends.base import backend_of
 from retouch.engine import cost_model
 from retouch.engine.admission import Limits
 from retouch.engine.denoiser import Denoiser
@@ -22,9 +21,8 @@ class DenoiserModel:
 
     def initialize(self, args):
         folder = model_args.folder(args)
-        runner = backend_of(model_args.parameter(args, "runner"))
         reference_bytes = int(model_args.parameter(args, "reference_bytes"))
-        denoiser = Denoiser(folder, runner, reference_bytes)
+        denoiser = Denoiser(folder, model_args.backend(args), reference_bytes)
         cost = cost_model.load(folder)
         limits = Limits(bytes=int(model_args.parameter(args, "running_bytes")))
         self.load_reporter = LoadReporter.of(folder)

@@ -9,7 +9,10 @@ from pathlib import Path
 import triton_python_backend_utils as pb_utils
 
 from retouch.api.lanes import precision_of
+from retouch.backends.base import BackendFactory, backend_of
 from retouch.routing.router import adapted
+
+DEFAULT_RUNNER = "onnx"
 
 
 def folder(args: dict[str, str]) -> Path:
@@ -25,6 +28,13 @@ def repository(args: dict[str, str]) -> Path:
 def parameter(args: dict[str, str], name: str) -> str:
     """A parameter of config.pbtxt."""
     return json.loads(args["model_config"])["parameters"][name]["string_value"]
+
+
+def backend(args: dict[str, str]) -> BackendFactory:
+    """The backend that the parameter `runner` of config.pbtxt names, `onnx` where there is none;
+    ValueError."""
+    parameters = json.loads(args["model_config"]).get("parameters", {})
+    return backend_of(parameters.get("runner", {}).get("string_value") or DEFAULT_RUNNER)
 
 
 def lanes(args: dict[str, str]) -> Callable[[], tuple[str, ...]]:
