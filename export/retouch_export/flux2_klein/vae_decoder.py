@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 
 from retouch.networks import vae_decoder
@@ -22,6 +24,10 @@ class VaeDecoder(Part):
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         vae = checkpoint.load(AutoencoderKLFlux2, "vae")
         return decoding(Decoder(vae), vae.config.latent_channels * PATCH**2, factor(checkpoint))
+
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Pixels of a token in each direction, for decoding in tiles."""
+        return {"factor": factor(checkpoint)}
 
 
 PART = VaeDecoder()

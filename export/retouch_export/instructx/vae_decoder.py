@@ -45,5 +45,9 @@ class VaeDecoder(Part):
         vae = checkpoint.load(AutoencoderKL, "vae")
         return decoding(Decoder(vae), vae.config.latent_channels, vae_factor(vae.config))
 
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Pixels of a latent in each direction, for decoding in tiles."""
+        return {"factor": vae_factor(checkpoint.json("vae/config.json"))}
+
 
 PART = VaeDecoder()

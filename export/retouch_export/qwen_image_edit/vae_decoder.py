@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
 
 from retouch.networks import vae_decoder
@@ -22,6 +24,10 @@ class VaeDecoder(Part):
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         vae = load(checkpoint)
         return decoding(Decoder(vae), vae.config["z_dim"], factor(vae.config))
+
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Pixels of a latent in each direction, for decoding in tiles."""
+        return {"factor": factor(checkpoint.json("vae/config.json"))}
 
 
 PART = VaeDecoder()
