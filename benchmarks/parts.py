@@ -29,18 +29,24 @@ from benchmarks.narrowing import narrow
 from benchmarks.results import save_json
 from benchmarks.timing import Timing, timed
 from benchmarks.tiny_checkpoints import TINY
+from retouch.api.geometry import CELL
 from retouch.backends import torch_compile
+from retouch.networks.vae_decoder import decoder
+from retouch.networks.vae_encoder import encoder
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.graph import Graph, Shape
-from retouch_export.parts import stages_of
+from retouch_export.dtype import parameters_in
+from retouch_export.graph import Shape
+from retouch_export.parts import Part, stages_of
 
 SIDE = 1024  # pixels
 TEXT = 512  # tokens of an instruction
 PRECISIONS = ("bf16", "fp8")
 WAYS = ("eager", "compiled", "CUDA graph")
+AUTOENCODER = ("vae_encoder", "vae_decoder")
 
 Inputs = dict[str, Tensor]
 Run = Callable[[], tuple[Tensor, ...]]
+Make = Callable[[], tuple[nn.Module, Inputs]]
 
 
 @dataclass(frozen=True)
@@ -84,37 +90,56 @@ def main() -> None:
         sys.exit("no part could be measured")
 
 
-def parts(
-    large: Large, device: torch.device, is_tiny: bool
-) -> Iterator[tuple[str, Callable[[], tuple[nn.Module, Inputs]]]]:
+def parts(large: Large, device: torch.device, is_tiny: bool) -> Iterator[tuple[str, Make]]:
     """The name of every graph of a checkpoint, and what makes its module and inputs on `device`."""
-    side = 128 if is_tiny else SIDE
-    shape = Shape(batch=1, height=side, width=side, text=16 if is_tiny else TEXT, region=0)
+    side = 64 if is_tiny else SIDE
+    cells = (side // CELL) ** 2
+    shape = Shape(batch=1, height=side, width=side, text=16 if is_tiny else TEXT, region=cells)
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), large)
         checkpoint = Checkpoint(Path(folder))
         for stage in stages_of(checkpoint.family):
-            part = stage.part()
+            if stage.name in AUTOENCODER:
+                yield stage.name, partial(autoencoder, stage.name, large, device, side)
+                continue
             with torch.device("meta"):
-                names = [graph.name for graph in part.graphs(checkpoint, outline=True)]
-
-            def made(number: int, part=part) -> tuple[nn.Module, Inputs]:
-                torch.manual_seed(0)
-                with device:
-                    graph: Graph = part.graphs(checkpoint, outline=True)[number]
-                inputs = {name: value.to(device) for name, value in graph.inputs(shape).items()}
-                return graph.module, inputs
-
+                names = [graph.name for graph in stage.part().graphs(checkpoint, outline=True)]
             for number, name in enumerate(names):
                 label = stage.name if len(names) == 1 else f"{stage.name} {name}"
-                yield label, partial(made, number)
+                yield label, partial(graph_of, stage.part(), number, checkpoint, device, shape)
+
+
+def graph_of(
+    part: Part, number: int, checkpoint: Checkpoint, device: torch.device, shape: Shape
+) -> tuple[nn.Module, Inputs]:
+    """A graph of a part in bfloat16, with random weights."""
+    torch.manual_seed(0)
+    with device:
+        graph = part.graphs(checkpoint, outline=True)[number]
+    return graph.module, {name: value.to(device) for name, value in graph.inputs(shape).items()}
+
+
+def autoencoder(
+    stage: str, large: Large, device: torch.device, side: int
+) -> tuple[nn.Module, Inputs]:
+    """The encoder or the decoder in bfloat16, with random weights, for a picture of `side` pixels
+    in each direction."""
+    torch.manual_seed(0)
+    with parameters_in(torch.bfloat16), device:
+        networks = {"vae": large.vae().eval().requires_grad_(False)}
+        pixels = torch.rand(1, 3, side, side) * 2 - 1
+    if stage == "vae_encoder":
+        return encoder(networks, {}), {"pixels": pixels}
+    with torch.no_grad():
+        latents = encoder(dict(networks), {})(pixels)
+    return decoder(networks, {}), {"latents": torch.randn_like(latents)}
 
 
 @torch.no_grad()
 def measure(
     checkpoint: str,
     part: str,
-    make: Callable[[], tuple[nn.Module, Inputs]],
+    make: Make,
     device: torch.device,
     options: argparse.Namespace,
 ) -> Iterator[Row]:

@@ -1,32 +1,47 @@
-"""`benchmarks/gpu.py` from end to end, tiny and on the CPU: what it measures there means nothing,
-that it runs does."""
+"""`make gpu` from end to end, tiny and on the CPU: what it measures there means nothing, that it
+runs does."""
 
 import json
 import os
 import subprocess
 import sys
 
+import pytest
+
 from retouch.launcher.server import ROOT
 
+SECTIONS = "parts,steps,klein,edit"
 
-def run(*arguments, **environment):
+
+@pytest.fixture(scope="module")
+def hour(tmp_path_factory):
+    """What the command printed, the figures of its sections, and the compiler's cache."""
+    folder = tmp_path_factory.mktemp("gpu")
+    options = ("--tiny", "--sections", SECTIONS, "--json", folder / "out" / "gpu.json")
+    cache = folder / "cache"
+    done = run("gpu_hour", *options, TORCHINDUCTOR_CACHE_DIR=str(cache))
+    assert done.returncode == 0, done.stdout
+    sections = json.loads((folder / "out" / "gpu.json").read_text())["sections"]
+    assert [(name, section["state"]) for name, section in sections.items()] == [
+        (name, "done") for name in SECTIONS.split(",")
+    ], done.stdout
+    return done.stdout, {name: section["figures"] for name, section in sections.items()}, cache
+
+
+def run(module, *arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu", *map(str, arguments)],
+        [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)],
         cwd=ROOT,
         text=True,
-        timeout=400,
+        timeout=500,
         env={**os.environ, **environment},
         capture_output=True,
     )
 
 
-def test_every_figure_is_there(tmp_path):
-    json_path = tmp_path / "out" / "gpu.json"
-    options = ("--tiny", "--device", "cpu", "--count", 2, "--steps", 2)
-    cache = tmp_path / "cache"
-    done = run(*options, "--json", json_path, TORCHINDUCTOR_CACHE_DIR=str(cache))
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(json_path.read_text())
+def test_every_figure_of_the_steps_is_there(hour):
+    text, sections, cache = hour
+    figures = sections["steps"]
     assert figures.keys() == {
         "machine",
         "clocks",
@@ -54,11 +69,38 @@ def test_every_figure_is_there(tmp_path):
     for row in figures["served"]:  # the server computes what the process beside it does
         assert row["error"] < 1e-3 and row["seconds"]["count"] == 2
         assert row["seconds"]["least"] <= row["seconds"]["median"] <= row["seconds"]["most"]
-    assert "say nothing of a GPU" in done.stdout
+    assert "say nothing of a GPU" in text
 
 
-def test_without_a_gpu_it_says_so():
-    done = run(CUDA_VISIBLE_DEVICES="")
+def test_every_part_of_every_checkpoint_is_there(hour):
+    _, sections, _ = hour
+    figures = sections["parts"]
+    assert not figures["failed"]
+    rows = {(row["checkpoint"], row["part"], row["precision"]) for row in figures["rows"]}
+    parts = {
+        "kontext": ("vl_parser clip", "vl_parser t5", "denoiser"),
+        "flux2-klein": ("vl_parser", "denoiser reference", "denoiser step"),
+        "qwen-image-edit": ("vl_parser vision", "vl_parser language", "denoiser"),
+    }
+    for checkpoint, names in parts.items():
+        for part in (*names, "vae_encoder", "vae_decoder"):
+            assert (checkpoint, part, "bf16") in rows
+        assert any(row[0] == checkpoint and row[2] == "fp8" for row in rows)
+    for row in figures["rows"]:
+        assert row["seconds"]["median"] > 0
+        assert row["error"] == 0 if row["precision"] == "bf16" else 0 < row["error"] < 0.3
+
+
+def test_klein_and_a_whole_edit_are_there(hour):
+    _, sections, _ = hour
+    assert sections["klein"]["findings"].keys() == {"64", "128"}
+    milliseconds = sections["edit"]["milliseconds"]
+    assert {"vl_parser", "vae_encoder", "denoiser", "vae_decoder", "total"} <= milliseconds.keys()
+
+
+@pytest.mark.parametrize("module", ("gpu_hour", "gpu", "parts"))
+def test_without_a_gpu_it_says_so(module):
+    done = run(module, CUDA_VISIBLE_DEVICES="")
     assert (
         done.returncode == 1
         and "finds no GPU here" in done.stderr
