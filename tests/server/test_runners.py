@@ -1,12 +1,16 @@
-"""A server whose models run by onnx-cuda, and by auto, on the CPU: the pictures of the runner
-onnx, bit for bit."""
+"""A server whose models run by other runners on the CPU: by onnx-cuda and auto the pictures of the
+runner onnx, bit for bit, and by the profile torch nearly."""
 
 from __future__ import annotations
 
+import io
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from beside import psnr
 from retouch.client import Retouch
 from retouch.launcher.server import REPOSITORY, Server
 from retouch.launcher.write_profiles import STAGES
@@ -14,6 +18,13 @@ from retouch.util import env
 
 SENTENCE = "make the red circle blue"
 MODELS = (*STAGES, "denoiser_bf16")
+
+
+def pixels(client, photo, lane):
+    """uint8 [H, W, 3] of the same edit in a lane."""
+    *_, answer = client.edit(photo, SENTENCE, precision=lane, seed=3)
+    with Image.open(io.BytesIO(answer.image)) as image:
+        return np.asarray(image)
 
 
 @pytest.fixture(params=("onnx-cuda", "auto"))
@@ -42,5 +53,18 @@ def test_the_same_picture(client, runner_log_client, photo):
     ]
     assert answers[0].image == answers[1].image
     # auto says once a model what runs it and why
-    line = "denoiser_bf16 runs by onnx: tensorrt: RETOUCH_DEVICE is cpu"
-    assert log().count(line) == (runner == "auto")
+    for model in MODELS:
+        line = f"{model} runs by onnx: tensorrt: RETOUCH_DEVICE is cpu"
+        assert log().count(line) == (runner == "auto"), model
+
+
+def test_the_profile_torch(client, tmp_path, monkeypatch, photo):
+    """Every network by torch, on the CPU."""
+    monkeypatch.setenv(env.DEVICE.name, "cpu")
+    with (
+        Server(profile="torch", log=tmp_path / "server.log") as server,
+        Retouch(f"127.0.0.1:{server.grpc}") as other,
+    ):
+        for lane in ("bf16", "fp8"):
+            ours, onnx = (pixels(one, photo, lane) for one in (other, client))
+            assert psnr(ours, onnx) >= 40
