@@ -41,6 +41,14 @@ def graphs_of(manifest: Manifest) -> list[str]:
     return [name.removesuffix(".onnx") for name in manifest.files if name.endswith(".onnx")]
 
 
+def libraries_of(manifest: Manifest) -> list[str]:
+    """The packages with the classes of a stage's networks, by its settings; Retouch's own left
+    out."""
+    networks = manifest.settings.get("networks", {}).values()
+    libraries = {network.get("library", "") for network in networks}
+    return sorted(libraries & {"diffusers", "transformers"})
+
+
 def missing_gpu(machine: GpuMachine, device: Device) -> str:
     """Why the machine lacks a device; empty when it is there."""
     if device.kind == CPU or device.index < len(machine.gpus):
@@ -83,7 +91,7 @@ def _of_onnx_cuda(manifest: Manifest, machine: GpuMachine, device: Device) -> st
 def _of_torch(manifest: Manifest, machine: GpuMachine, device: Device) -> str:
     if FP4 in manifest.arithmetic:
         return "it does not multiply FP4"
-    for package in (TORCH, "diffusers"):
+    for package in (TORCH, *libraries_of(manifest)):
         if package not in machine.packages:
             return f"the package {package} is not installed (pip install 'retouch[torch]')"
     if "passes" not in manifest.settings:

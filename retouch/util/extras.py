@@ -12,7 +12,7 @@ MODULES = {
     "openai": ("fastapi", "uvicorn", "orjson", "prometheus_client", "python_multipart"),
     "web": ("gradio", "fastapi", "uvicorn", "orjson", "prometheus_client", "python_multipart"),
     "heic": ("pillow_heif",),
-    "torch": ("torch", "diffusers", "onnx_ir"),
+    "torch": ("torch", "diffusers", "transformers", "onnx_ir"),
     "tensorrt": ("tensorrt", "cuda", "ml_dtypes"),
 }
 

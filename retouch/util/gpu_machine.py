@@ -22,6 +22,7 @@ PACKAGES = {
     "onnxruntime-gpu": ("onnxruntime-gpu",),
     "torch": ("torch",),
     "diffusers": ("diffusers",),
+    "transformers": ("transformers",),
 }
 MIB = 1 << 20
 

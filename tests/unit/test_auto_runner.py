@@ -27,6 +27,7 @@ PACKAGES = {
     "onnxruntime-gpu": "1.31.1",
     "torch": "2.11.0",
     "diffusers": "0.42.1",
+    "transformers": "5.17.0",
 }
 FULL = GpuMachine((H200,), "570.86.15", PACKAGES, "13.0")
 PLAN = {
@@ -44,7 +45,8 @@ PLAN = {
 def manifest(arithmetic="bfloat16", **changes):
     files = {"reference.onnx": "", "step.onnx": "", "step.onnx.data": ""}
     plans = {"reference": PLAN, "step": PLAN}
-    settings = {"passes": "retouch.networks.flux2_passes"}
+    networks = {"text": {"library": "transformers"}, "vae": {"library": "diffusers"}}
+    settings = {"passes": "retouch.networks.flux2_passes", "networks": networks}
     fields = {"files": files, "plans": plans, "settings": settings} | changes
     return Manifest("instructx", "", "bf16", arithmetic, 20, **fields)
 
@@ -80,6 +82,7 @@ def test_a_full_machine_runs_everything():
         ("onnx-cuda", replace(FULL, gpus=()), "this machine has no GPU"),
         ("torch", without("torch"), "the package torch is not installed"),
         ("torch", without("diffusers"), "the package diffusers is not installed"),
+        ("torch", without("transformers"), "the package transformers is not installed"),
         ("torch", replace(FULL, torch_cuda=""), "torch 2.11.0 is a build without CUDA"),
         ("torch", replace(FULL, gpus=()), "this machine has no GPU"),
     ],
@@ -111,7 +114,7 @@ def test_devices():
     assert "there is no cuda:1 here; the last GPU is cuda:0" in obstacle(
         "torch", manifest(), FULL, Device("cuda", 1)
     )
-    bare = GpuMachine(packages={"torch": "2.13.0+cpu", "diffusers": "0.42.1"})
+    bare = GpuMachine(packages={"torch": "2.13.0+cpu", "diffusers": "0.42.1", "transformers": "5"})
     assert obstacle("torch", manifest(), bare, Device("cpu")) == ""
     assert obstacle("onnx-cuda", manifest(FLOAT32), bare, Device("cpu")) == ""
     assert "GPUs alone" in obstacle("tensorrt", manifest(), FULL, Device("cpu"))

@@ -30,6 +30,7 @@ PACKAGES = {
     "onnxruntime-gpu": "1.31.1",
     "torch": "2.11.0",
     "diffusers": "0.42.1",
+    "transformers": "5.17.0",
 }
 FULL = GpuMachine((H200,), "570.86.15", PACKAGES, "13.0")
 MIB = 1 << 20
