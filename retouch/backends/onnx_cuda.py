@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import logging
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from retouch.util.device import CPU, CUDA, Device, parse
 CUDA_PROVIDER = "CUDAExecutionProvider"
 TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 CPU_PROVIDER = "CPUExecutionProvider"
-TENSORRT_LIBRARY = "libnvinfer.so.10"  # that the provider of PyPI's onnxruntime-gpu links
+# that the provider of PyPI's onnxruntime-gpu links, and the package of TensorRT's wheel with them
+TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvonnxparser.so.10")
+TENSORRT_PACKAGE = "tensorrt_libs"
 ARITHMETIC = (FLOAT32, "bfloat16")
 # the folder of a graph's weights, which the runtime cannot know of a graph in memory
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
@@ -102,16 +105,18 @@ def _opened(path: Path, device: Device, is_wide: bool) -> tuple[Place, Any]:
         place = Place(device, ((CPU_PROVIDER, ()),))
         return place, _cpu_session(path, is_wide)
     _preload()
-    if _has_tensorrt():
-        place = Place(device, (_tensorrt(device, is_wide), *_cuda(device)))
-        try:
-            check_provider(place)
-            return place, _cuda_session(path, place, is_wide)
-        except ArtifactError as failure:
-            log.warning("TensorRT's provider is not used: %s", failure)
     place = Place(device, _cuda(device))
     check_provider(place)
-    return place, _cuda_session(path, place, is_wide)
+    if _has_tensorrt():
+        providers = (_tensorrt(device, is_wide), *place.providers)
+        try:
+            session = _cuda_session(path, providers, is_wide)
+            if TENSORRT_PROVIDER in session.get_providers():
+                return place, session
+            log.warning("ONNX Runtime cannot start its %s", TENSORRT_PROVIDER)
+        except ArtifactError as failure:
+            log.warning("TensorRT's provider is not used: %s", failure)
+    return place, _cuda_session(path, place.providers, is_wide)
 
 
 def check_provider(place: Place) -> None:
@@ -141,14 +146,14 @@ def _cpu_session(path: Path, is_wide: bool) -> Any:
     return session(load(path).SerializeToString())
 
 
-def _cuda_session(path: Path, place: Place, is_wide: bool) -> Any:
+def _cuda_session(path: Path, providers: Providers, is_wide: bool) -> Any:
     entries = {WEIGHTS_FOLDER: str(path.parent)}
     try:
         if is_wide:
-            return new_session(str(path), place.providers, entries)
+            return new_session(str(path), providers, entries)
         from retouch.backends.onnx_cuda_kernels import load
 
-        return new_session(load(path).SerializeToString(), place.providers, entries)
+        return new_session(load(path).SerializeToString(), providers, entries)
     except Exception as failure:
         reason = str(failure).splitlines()[0]
         runtime = f"ONNX Runtime {onnxruntime.__version__}"
@@ -171,18 +176,30 @@ def _cuda(device: Device) -> Providers:
 
 
 def _tensorrt(device: Device, is_wide: bool) -> tuple[str, tuple[tuple[str, str], ...]]:
-    home = env.CACHE_HOME.get() or str(Path(env.HOME.get(), ".cache"))
-    cache_folder = Path(home, "retouch", "tensorrt")
     return (
         TENSORRT_PROVIDER,
         (
             ("device_id", str(device.index)),
             ("trt_bf16_enable", str(int(not is_wide))),
-            ("trt_engine_cache_enable", "1"),
-            ("trt_engine_cache_path", str(cache_folder)),
-            ("trt_timing_cache_enable", "1"),
-            ("trt_timing_cache_path", str(cache_folder)),
+            *_engine_cache(),
         ),
+    )
+
+
+def _engine_cache() -> tuple[tuple[str, str], ...]:
+    """The options that keep TensorRT's engines between starts; none where no folder can be made."""
+    home = env.CACHE_HOME.get() or str(Path(env.HOME.get(), ".cache"))
+    folder = Path(home, "retouch", "tensorrt")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        log.warning("TensorRT's engines are built at every start: %s", failure)
+        return ()
+    return (
+        ("trt_engine_cache_enable", "1"),
+        ("trt_engine_cache_path", str(folder)),
+        ("trt_timing_cache_enable", "1"),
+        ("trt_timing_cache_path", str(folder)),
     )
 
 
@@ -200,16 +217,26 @@ def _has_tensorrt() -> bool:
         raise ArtifactError(f"{env.ORT_TENSORRT.name} is {value!r}; it must be 0 or 1")
     if value == "0" or TENSORRT_PROVIDER not in onnxruntime.get_available_providers():
         return False
-    try:
-        ctypes.CDLL(TENSORRT_LIBRARY)
-    except OSError:
-        if value:
-            raise ArtifactError(
-                f"{env.ORT_TENSORRT.name} is 1, and {TENSORRT_LIBRARY} of TensorRT 10 cannot be "
-                "loaded; install tensorrt-cu13 below 11, or set it to 0"
-            ) from None
-        return False
-    return True
+    missing = [name for name in TENSORRT_LIBRARIES if not _loads(name)]
+    if missing and value:
+        raise ArtifactError(
+            f"{env.ORT_TENSORRT.name} is 1, and {missing[0]} of TensorRT 10 cannot be loaded; "
+            "install tensorrt-cu13 below 11, or set it to 0"
+        )
+    return not missing
+
+
+def _loads(library: str) -> bool:
+    """Load a library by its name, or from the folder of TensorRT's wheel, which is on no path."""
+    spec = find_spec(TENSORRT_PACKAGE)
+    folders = (spec.submodule_search_locations or ()) if spec else ()
+    for path in (library, *(str(Path(folder, library)) for folder in folders)):
+        try:
+            ctypes.CDLL(path, ctypes.RTLD_GLOBAL)
+            return True
+        except OSError:
+            continue
+    return False
 
 
 def _element(kind: str) -> int:

@@ -193,7 +193,7 @@ def test_tensorrt_by_the_environment(monkeypatch):
     monkeypatch.setattr(
         onnxruntime, "get_available_providers", lambda: [onnx_cuda.TENSORRT_PROVIDER]
     )
-    monkeypatch.setattr(onnx_cuda, "TENSORRT_LIBRARY", "libmissing.so")
+    monkeypatch.setattr(onnx_cuda, "TENSORRT_LIBRARIES", ("libmissing.so",))
     assert not onnx_cuda._has_tensorrt()
     monkeypatch.setenv("RETOUCH_ORT_TENSORRT", "1")
     with pytest.raises(ArtifactError, match="libmissing.so of TensorRT 10 cannot be loaded"):
@@ -203,9 +203,33 @@ def test_tensorrt_by_the_environment(monkeypatch):
         onnx_cuda._has_tensorrt()
     monkeypatch.setenv("RETOUCH_ORT_TENSORRT", "0")
     assert not onnx_cuda._has_tensorrt()
-    monkeypatch.setattr(onnx_cuda, "TENSORRT_LIBRARY", "libc.so.6")
+    monkeypatch.setattr(onnx_cuda, "TENSORRT_LIBRARIES", ("libc.so.6",))
     monkeypatch.setenv("RETOUCH_ORT_TENSORRT", "")
     assert onnx_cuda._has_tensorrt()
+
+
+def test_tensorrt_in_the_folder_of_its_wheel(tmp_path, monkeypatch):
+    package = tmp_path / "libraries_of_a_wheel"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    # any library will do: a compiled module
+    (package / "libother.so.10").symlink_to(np.core._multiarray_umath.__file__)
+    assert not onnx_cuda._loads("libother.so.10")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(onnx_cuda, "TENSORRT_PACKAGE", package.name)
+    assert onnx_cuda._loads("libother.so.10")
+
+
+def test_engines_are_kept_where_a_folder_can_be_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = dict(onnx_cuda._tensorrt(Device("cuda", 2), is_wide=False)[1])
+    folder = tmp_path / "cache" / "retouch" / "tensorrt"
+    assert folder.is_dir() and options["trt_engine_cache_path"] == str(folder)
+    assert (options["device_id"], options["trt_bf16_enable"]) == ("2", "1")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    wide = dict(onnx_cuda._tensorrt(Device("cuda"), is_wide=True)[1])
+    assert wide == {"device_id": "0", "trt_bf16_enable": "0"}
 
 
 def test_devices():
