@@ -336,3 +336,40 @@ def test_weights_beside_a_graph_in_memory(tmp_path):
     np.testing.assert_array_equal(
         loaded.run(None, {"x": x})[0], session(wide).run(None, {"x": x})[0]
     )
+
+
+class Session:
+    """Stands in for a session on a GPU."""
+
+    def __init__(self, providers):
+        self._providers = providers
+
+    def get_providers(self):
+        return self._providers
+
+
+@pytest.mark.parametrize("state", ["starts", "is passed over", "fails"])
+def test_tensorrt_s_provider_comes_first_where_it_works(tmp_path, monkeypatch, caplog, state):
+    """Joins and casts never run by it: it would build an engine for every shape."""
+    asked = []
+
+    def opened(path, providers, is_wide):
+        names = [name for name, _ in providers]
+        asked.append(names)
+        if onnx_cuda.TENSORRT_PROVIDER in names and state == "fails":
+            raise ArtifactError("no shape inference")
+        return Session(names if state == "starts" else [names[-2], names[-1]])
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(onnx_cuda, "check_provider", lambda place: None)
+    monkeypatch.setattr(onnx_cuda, "_has_tensorrt", lambda: True)
+    monkeypatch.setattr(onnx_cuda, "_cuda_session", opened)
+    with caplog.at_level("WARNING", logger="retouch"):
+        place, session = onnx_cuda._opened(tmp_path, Device("cuda", 1), is_wide=True)
+    cuda = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert [name for name, _ in place.providers] == cuda
+    assert asked[0] == ["TensorrtExecutionProvider", *cuda]
+    assert asked[1:] == ([] if state == "starts" else [cuda])
+    assert session.get_providers() == asked[-1]
+    assert bool(caplog.records) == (state != "starts")
+    assert dict(dict(place.providers)["CUDAExecutionProvider"])["device_id"] == "1"
