@@ -61,8 +61,9 @@ openai: exported $(WEB)  ## Serve OpenAI's image editing API on 127.0.0.1:8080, 
 web: exported $(WEB)  ## Serve the web page on 127.0.0.1, with a server when none runs, until Ctrl-C
 	$(BIN)/retouch web
 
-eval: export $(LPIPS)  ## All lanes over the 500 held-out scenes: make eval, or PRECISION="fp8" for one beside bf16
-	$(BIN)/python -m training.evaluate --precision $(PRECISION) --worst out/worst.png --json out/eval.json $(EVAL)
+eval: export $(LPIPS)  ## All lanes over the 500 held-out scenes: make eval, PRECISION="fp8" for one beside bf16, PARTS=all for the parser's lanes too
+	$(if $(PARTS),$(BIN)/retouch export $(CHECKPOINT) --precision $(LANES) --parts $(LANES))
+	$(BIN)/python -m training.evaluate --precision $(PRECISION) $(if $(PARTS),--parts $(filter-out all,$(PARTS)) --write export/README.md) --worst out/worst.png --json out/eval.json $(EVAL)
 $(LPIPS): $(SETUP) requirements-eval.txt
 	$(BIN)/python $(INSTALL) --no-deps --requirement requirements-eval.txt
 	@touch $@
@@ -153,7 +154,7 @@ train: $(SETUP)  ## Make the checkpoint again from a seed (hours on two cores; r
 	$(BIN)/python -m training
 
 clean:  ## Remove what commands wrote, but not .venv
-	rm -rf build out out.png .runtime .pytest_cache .hypothesis model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.plan model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer*.json model_repository/*/1/calibration.json model_repository/*/1/cost.json model_repository/denoiser_*-*
+	rm -rf build out out.png .runtime .pytest_cache .hypothesis model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.plan model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer*.json model_repository/*/1/calibration.json model_repository/*/1/cost.json model_repository/*/1/{bf16,fp8,fp4} model_repository/denoiser_*-*
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove .venv and .venv-aiperf too

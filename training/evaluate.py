@@ -1,7 +1,7 @@
 """Evaluate every lane on the 500 held-out scenes: the exported graphs, without a server.
 
-    python -m training.evaluate [--precision LANE …] [--steps N] [--scenes N] [--json PATH] [--worst
-    PATH]
+    python -m training.evaluate [--precision LANE …] [--parts [PRECISION …]] [--steps N] [--scenes N]
+    [--json PATH] [--worst PATH] [--write README]
 
 `make eval` first installs the weights of LPIPS (requirements-eval.txt), which bf16 alone does not
 need.
@@ -25,6 +25,9 @@ from training.figures import REFERENCE, Outcome, figures
 from training.lane import Answer, Lane, exported
 from training.likeness import Likeness, likeness
 from training.lpips import Lpips, LpipsError
+from training.parts import exported as parts_of
+from training.parts import reading_figures
+from training.parts_table import show_parts, write_table
 from training.render import render
 from training.scenes import HELD_OUT, Pair, held_out
 from training.table import show
@@ -61,6 +64,16 @@ def edit(lanes: Sequence[Lane], scenes: Sequence[Pair], steps: int) -> dict[str,
     return answers
 
 
+def with_parts(precisions: Sequence[str]) -> list[str]:
+    """Names of the lanes with parser and connector in these precisions: beside bf16, and beside the
+    lane of the same precision."""
+    return list(
+        dict.fromkeys(
+            f"{lane}+{precision}" for precision in precisions for lane in (REFERENCE, precision)
+        )
+    )
+
+
 def compare(
     name: str, answers: Sequence[Answer], reference: Sequence[Answer], lpips: Lpips
 ) -> list[Likeness]:
@@ -73,11 +86,19 @@ def main(arguments: list[str] | None = None) -> None:
     scenes = held_out(options.scenes)
     try:
         lanes = options.precision or exported(options.repository)
-        outcomes = evaluate(options.repository, lanes, scenes, options.steps)
-    except (ArtifactError, LpipsError) as failure:
+        parts = _parts(options)
+        edited = evaluate(options.repository, [*lanes, *with_parts(parts)], scenes, options.steps)
+        outcomes = {name: outcome for name, outcome in edited.items() if "+" not in name}
+        report = figures(scenes, outcomes)
+        show(report)
+        if parts:
+            reading = reading_figures(options.repository, parts, scenes, bar)
+            report |= {"parts": reading, "edits": figures(scenes, edited)["lanes"]}
+            show_parts(report)
+            if options.write:
+                write_table(report, options.write)
+    except (ArtifactError, LpipsError, ValueError) as failure:
         sys.exit(f"error: {failure}")
-    report = figures(scenes, outcomes)
-    show(report)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report, indent=1) + "\n")
@@ -85,6 +106,13 @@ def main(arguments: list[str] | None = None) -> None:
         options.worst.parent.mkdir(parents=True, exist_ok=True)
         contact_sheet(scenes, outcomes).save(options.worst)
         print(f"wrote {options.worst}")
+
+
+def _parts(options: argparse.Namespace) -> list[str]:
+    """The precisions of the parts, the widest first."""
+    if options.parts is None:
+        return []
+    return [name for name in LANES if name in (options.parts or parts_of(options.repository))]
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -98,6 +126,14 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         choices=LANES,
         help="lanes other than bf16 (default: all that are exported)",
     )
+    parser.add_argument(
+        "--parts",
+        nargs="*",
+        choices=LANES,
+        help="also edit with parser and connector in these precisions (default without names: all "
+        "that are exported)",
+    )
+    parser.add_argument("--write", type=Path, help="write the table of the parts to this README")
     parser.add_argument("--steps", type=int, default=0, help="0 is the checkpoint's default")
     parser.add_argument("--scenes", type=int, default=HELD_OUT)
     parser.add_argument("--json", type=Path, help="write the figures to this file")

@@ -33,13 +33,16 @@ class Answer:
 
 
 class Lane:
-    """The stages of a repository with the denoiser of one lane."""
+    """The stages of a repository with the denoiser of one lane.
+
+    The name is that of the lane, or LANE+PRECISION with typed graphs of the other stages."""
 
     def __init__(self, repository: Path, name: str):
-        """ArtifactError when the lane is not exported."""
+        """ArtifactError when the lane, or the other stages in the precision, is not exported."""
         self.name = name
-        self._loop = _TimedLoop(repository, name)
-        self.bytes = read(_folder(repository, name)).weights
+        lane, _, precision = name.partition("+")
+        self._loop = _TimedLoop(repository, lane, parts=precision)
+        self.bytes = read(_folder(repository, lane)).weights
 
     def edit(
         self, source: Drawing, target: Drawing, instruction: str, seed: int, steps: int = 0

@@ -36,7 +36,9 @@ def _lora(
     return AdapterFile(path, name, scale)
 
 
-def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
+def _lanes(_: click.Context, __: click.Parameter, text: str | None) -> list[str]:
+    if text is None:
+        return []
     lanes = [lane.strip() for lane in text.split(",")]
     if not set(lanes) <= set(LANES):
         raise click.BadParameter(
@@ -54,6 +56,13 @@ def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
     callback=_lanes,
     help="Lanes of the denoiser, for example bf16,fp8,fp4. "
     "bf16 is always exported, because the others are made from it.",
+)
+@click.option(
+    "--parts",
+    metavar="PRECISIONS",
+    callback=_lanes,
+    help="Also export the parser, connector and autoencoder in these precisions, for a GPU; for "
+    "example bf16,fp8,fp4. The autoencoder is bf16 in all.  [default: none]",
 )
 @click.option(
     "--repository",
@@ -116,6 +125,7 @@ def _lanes(_: click.Context, __: click.Parameter, text: str) -> list[str]:
 def export(
     checkpoint: Path,
     precision: list[str],
+    parts: list[str],
     repository: Path,
     only: str | None,
     calibration: Path | None,
@@ -148,7 +158,7 @@ def export(
             for sentence in templates.install(repository):
                 click.echo(sentence, err=True)
             request = ExportRequest(
-                checkpoint, repository, precision, only, tensorrt and not weightless, adapter
+                checkpoint, repository, precision, only, tensorrt and not weightless, adapter, parts
             )
             work = plan_export(request, settings)
             for sentence in (*work.reasons, *work.idle(settings)):

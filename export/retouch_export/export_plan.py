@@ -10,7 +10,7 @@ from retouch.artifacts.manifest import NAME as MANIFEST
 from retouch.artifacts.manifest import ArtifactError, read
 from retouch.artifacts.tensorrt_plan import PlanInfo
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.parts import Stage
+from retouch_export.parts import WIDE, Stage, TypedStage
 from retouch_export.staleness import checkpoint_digest
 
 
@@ -27,8 +27,8 @@ class Settings:
 
 @dataclass
 class Work:
-    """What an export makes: stages other than the denoiser, lanes of the denoiser by precision, and
-    TensorRT plans of lanes. If the checkpoint has an adapter, the lanes are the adapter's.
+    """What an export makes: stages other than the denoiser, lanes of the denoiser by precision,
+    TensorRT plans of lanes, and `parts`, typed graphs of stages other than the denoiser. If the checkpoint has an adapter, the lanes are the adapter's.
     `reasons` has a sentence for each existing artifact that is replaced."""
 
     checkpoint: Checkpoint
@@ -39,13 +39,20 @@ class Work:
     lanes: list[str]
     plans: list[str]
     reasons: list[str] = field(default_factory=list)
+    parts: list[tuple[TypedStage, str]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.stages or self.lanes or self.plans)
+        return self.steps > 0
+
+    @property
+    def steps(self) -> int:
+        """The number of artifacts that are made."""
+        return len(self.stages) + len(self.parts) + len(self.lanes) + len(self.plans)
 
     def idle(self, settings: Settings) -> list[str]:
         """A sentence for every option that has no effect on this work."""
-        narrow = not settings.weightless and [lane for lane in self.lanes if lane != "bf16"]
+        precisions = [*self.lanes, *(precision for _, precision in self.parts)]
+        narrow = not settings.weightless and any(name != WIDE for name in precisions)
         uses = (
             ("--calibration", settings.calibration, narrow, "lane fp8 or fp4 is to be calibrated"),
             ("--strip", settings.strip, self.plans, "plan is to be built"),

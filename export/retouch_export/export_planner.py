@@ -3,6 +3,7 @@ not import torch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,24 @@ from retouch.artifacts.manifest import NAME as MANIFEST
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.export_plan import Settings, Work, plans_here
 from retouch_export.lora import AdapterFile
-from retouch_export.parts import DENOISER, Stage, stages_of
+from retouch_export.parts import (
+    DENOISER,
+    TYPED,
+    WIDE,
+    Stage,
+    TypedStage,
+    stages_of,
+    typed_stages_of,
+)
 from retouch_export.staleness import checkpoint_digest, why_stale
 from retouch_export.validate import check
-
-WIDE_LANE = "bf16"  # always exported, because the other lanes are made from it
 
 
 @dataclass(frozen=True)
 class ExportRequest:
     """What an export is to make: `lanes` of the denoiser, all stages or `only` one, and with
-    `tensorrt` the plans of the lanes. With `lora` the lanes are those of the adapter."""
+    `tensorrt` the plans of the lanes. With `lora` the lanes are those of the adapter. `parts` are
+    the precisions of the other stages' typed graphs."""
 
     checkpoint: Path
     repository: Path
@@ -30,6 +38,7 @@ class ExportRequest:
     only: str | None = None
     tensorrt: bool = False
     lora: AdapterFile | None = None
+    parts: Sequence[str] = ()
 
 
 def plan_export(request: ExportRequest, settings: Settings) -> Work:
@@ -64,6 +73,7 @@ class _Planner:
     def work(self) -> Work:
         lanes = self._missing_lanes()
         stages = self._missing_stages()
+        parts = self._missing_parts(stages)
         if self._settings.weightless:
             self._refuse_to_replace(stages, lanes)
         return Work(
@@ -75,20 +85,44 @@ class _Planner:
             lanes,
             self._missing_plans(lanes),
             self._reasons,
+            parts,
         )
 
     def _missing_stages(self) -> list[Stage]:
-        """Stages other than the denoiser; none for an adapter. A weightless export has only those
-        that stream their weights."""
+        """Stages other than the denoiser; none for an adapter."""
         if self._checkpoint.adapter:
             return []
         return [
             stage
             for stage in self._stages.values()
-            if self._request.only in (None, stage.name)
-            and (stage.is_streamed or not self._settings.weightless)
-            and self._is_missing(stage, WIDE_LANE)
+            if self._is_chosen(stage) and self._is_missing(stage, WIDE)
         ]
+
+    def _missing_parts(self, stages: list[Stage]) -> list[tuple[TypedStage, str]]:
+        """Requested typed graphs that are missing, stale or calibrated with other ranges, and those
+        of the `stages` that are exported now; none for an adapter."""
+        if self._checkpoint.adapter:
+            return []
+        anew = {stage.name for stage in stages}
+        return [
+            (stage, precision)
+            for stage, precision in typed_stages_of(
+                self._checkpoint.family, self._request.parts
+            )
+            if self._is_chosen(stage)
+            and (
+                self._is_missing(stage, precision)
+                or stage.name in anew
+                or self._has_other_ranges(stage, precision)
+            )
+        ]
+
+    def _is_chosen(self, stage: Stage) -> bool:
+        """Whether a stage other than the denoiser is requested. A weightless export has only those
+        that stream their weights."""
+        return self._request.only in (None, stage.name) and (
+            stage.is_streamed or not self._settings.weightless
+        )
 
     def _missing_lanes(self) -> list[str]:
         """Requested lanes that are missing, stale or calibrated with other ranges."""
@@ -99,10 +133,10 @@ class _Planner:
         return [
             lane
             for lane in LANES
-            if lane in {WIDE_LANE, *self._request.lanes}
+            if lane in {WIDE, *self._request.lanes}
             and (
                 self._is_missing(self._denoiser, self._lane_name(lane), entry)
-                or self._has_other_ranges(lane)
+                or self._has_other_ranges(self._denoiser, lane)
             )
         ]
 
@@ -126,16 +160,18 @@ class _Planner:
         folder = stage.folder(self._request.repository, lane)
         reason = why_stale(stage, folder, self._sha256, lane, adapter)
         if reason and (folder / MANIFEST).is_file():
-            self._reasons.append(f"{folder.parent.name} is exported again: {reason}")
+            name = stage.label(lane) if isinstance(stage, TypedStage) else stage.model(lane)
+            self._reasons.append(f"{name} is exported again: {reason}")
         return reason is not None
 
-    def _has_other_ranges(self, lane: str) -> bool:
+    def _has_other_ranges(self, stage: Stage, lane: str) -> bool:
         """Whether a lane was calibrated with other ranges than those of --calibration."""
-        if lane == WIDE_LANE or not self._settings.calibration:
+        if lane == WIDE or not self._settings.calibration:
             return False
         from retouch_export.ranges import FILE, alike  # imports ml_dtypes
 
-        return not alike(self._folder(lane) / FILE, self._settings.calibration)
+        folder = stage.folder(self._request.repository, self._lane_name(lane))
+        return not alike(folder / FILE, self._settings.calibration)
 
     def _lane_name(self, lane: str) -> str:
         adapter = self._checkpoint.adapter
@@ -148,7 +184,7 @@ class _Planner:
     def _refuse_to_replace(self, stages: list[Stage], lanes: list[str]) -> None:
         """ValueError when a weightless export would replace artifacts that are served."""
         repository = self._request.repository
-        folders = [stage.folder(repository, WIDE_LANE) for stage in stages]
+        folders = [stage.folder(repository, WIDE) for stage in stages]
         folders += [self._denoiser.folder(repository, lane) for lane in lanes]
         names = [folder.parent.name for folder in folders if (folder / MANIFEST).is_file()]
         if names:

@@ -4,6 +4,7 @@ whole or not at all."""
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,15 +14,17 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from retouch.artifacts.manifest import FLOAT32, Manifest, publish, read, verify
+from retouch.api.lanes import LANES
+from retouch.artifacts.manifest import FLOAT32, ArtifactError, Manifest, publish, read, verify
+from retouch.artifacts.typed_folder import typed_folder
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.file_modes import make_like_parent, share
-from retouch_export.graph import LARGEST, check
+from retouch_export.graph import LARGEST, TYPED_TOLERANCE, check
 from retouch_export.linear import linears
 from retouch_export.loaded import export
 from retouch_export.meta_trace import Weights, save, save_without_weights, skeletons
-from retouch_export.parts import OPSET, Part, Stage
-from retouch_export.policy import Tier
+from retouch_export.parts import OPSET, WIDE, Part, Stage, TypedStage
+from retouch_export.policy import POLICIES, Tier
 from retouch_export.quantise import bytes_by_tier, quantise
 from retouch_export.ranges import FILE as CALIBRATION
 from retouch_export.ranges import Range, Ranges
@@ -29,6 +32,7 @@ from retouch_export.ranges import write as write_ranges
 from retouch_export.recipe import Recipe, recipe_for
 from retouch_export.registration import register
 from retouch_export.staleness import sources_of, versions
+from retouch_export.typed_graphs import round_parameters, typed_models, with_islands
 from retouch_export.weights import NoWeights, StoredWeights
 
 ARITHMETIC = {"bf16": "bfloat16", "fp8": "E4M3, bfloat16", "fp4": "E2M1, E4M3, bfloat16"}
@@ -84,7 +88,7 @@ class Exporter:
         """A stage whose weights are not loaded, as the denoiser's bf16 lane; returns the bytes of
         its weights by tier."""
         part = stage.part()
-        self.say(f"{stage.name}_{self.lane('bf16')}: tracing")
+        self.say(f"{stage.label(self.lane(WIDE))}: tracing")
         models = skeletons(lambda: part.graphs(self.checkpoint, outline=True), self._weights(part))
         weights = _bytes(models)
         with self._publishing(
@@ -96,11 +100,43 @@ class Exporter:
                 self._compare(part, weights, staging)
         return weights
 
+    def wide(self, stage: TypedStage) -> dict[str, int]:
+        """A typed stage in bf16; returns the bytes of its weights by tier."""
+        part = stage.part()
+        if stage.is_streamed and part.arithmetic is None and not self.weightless:
+            return self._linked(stage)
+        self.say(f"{stage.label(WIDE)}: tracing")
+        models = (
+            skeletons(
+                lambda: with_islands(part.typed_graphs(self.checkpoint)), self._weights(part)
+            )
+            if stage.is_streamed
+            else typed_models(part.graphs(self.checkpoint))
+        )
+        weights = _bytes(models)
+        with self._publishing(stage, WIDE, self._manifest(stage, WIDE, weights)) as staging:
+            self._write(models, staging, stage, WIDE)
+            if not self.weightless:
+                part.files(self.checkpoint, staging)
+                self._compare_typed(part, models, staging)
+        return weights
+
+    def _linked(self, stage: TypedStage) -> dict[str, int]:
+        """Links to the graphs of the stage itself, which are typed already."""
+        source = Stage(stage.name, stage.family).folder(self.repository, WIDE)
+        manifest = read(source)
+        manifest.sources = sources_of(stage, WIDE)
+        with self._publishing(stage, WIDE, manifest) as staging:
+            for name in manifest.files:
+                _link(source / name, staging / name)
+        return manifest.weights
+
     def narrow(
         self, stage: Stage, precision: str, ranges: Ranges, recipe: Recipe | None = None
     ) -> dict[str, int]:
-        """A narrow lane of the denoiser, from its bf16 lane, by the best recipe that `ranges` allow
-        or by `recipe`; returns the bytes of its weights by tier."""
+        """A narrow lane of the denoiser, or a typed stage in a narrow precision, from the bf16 one,
+        by the best recipe that `ranges` allow or by `recipe`; returns the bytes of its weights by
+        tier."""
         recipe = recipe or recipe_for(ranges)
         source = stage.folder(self.repository, self.lane("bf16"))
         models = {path.stem: ir.load(path) for path in sorted(source.glob("*.onnx"))}
@@ -108,7 +144,7 @@ class Exporter:
             some = (
                 {linear.module: Range(1.0) for linear in linears(model)} if self.weightless else {}
             )
-            quantise(model, precision, ranges.get(name, some), recipe)
+            quantise(model, precision, ranges.get(name, some), recipe, POLICIES[stage.name])
         weights = _bytes(models)
         manifest = self._manifest(stage, precision, weights)
         if Tier.NVFP4.value in weights:
@@ -118,7 +154,8 @@ class Exporter:
             if not self.weightless:
                 _copy_beside(source, staging)
             if ranges:
-                write_ranges(ranges, staging / CALIBRATION)
+                own = {name: ranges[name] for name in models}
+                write_ranges(own, staging / CALIBRATION)
         return weights
 
     def plans(self, stage: Stage, precision: str, force: bool, strip: bool) -> dict[str, int]:
@@ -156,11 +193,12 @@ class Exporter:
         adapter = self.checkpoint.adapter
         settings = {} if self.weightless else part.all_settings(self.checkpoint)
         about = {"adapter": adapter.about()} if adapter else {}
+        is_typed = isinstance(stage, TypedStage)
         return Manifest(
             self.checkpoint.family,
             self.sha256,
             self.lane(precision),
-            part.arithmetic or ARITHMETIC[precision],
+            ARITHMETIC[precision] if is_typed else part.arithmetic or ARITHMETIC[precision],
             OPSET,
             versions(),
             weights=weights,
@@ -179,7 +217,7 @@ class Exporter:
                 save(
                     model,
                     path,
-                    lambda text: self.say(f"{stage.name}_{self.lane(precision)}: {text}"),
+                    lambda text: self.say(f"{stage.label(self.lane(precision))}: {text}"),
                 )
                 onnx.checker.check_model(str(path))
 
@@ -192,6 +230,16 @@ class Exporter:
             self.say(f"{graph.file} against torch")
             check(graph, staging / graph.file)
 
+    def _compare_typed(self, part: Part, models: dict[str, ir.Model], staging: Path) -> None:
+        """The same for typed graphs, with the torch modules' parameters rounded as theirs."""
+        for graph in part.graphs(self.checkpoint) if models else []:
+            if graph.parameters > LARGEST:
+                self._say_uncompared(graph.parameters)
+                return
+            self.say(f"{graph.file} against torch")
+            round_parameters(graph, models[graph.name])
+            check(graph, staging / graph.file, tolerance=TYPED_TOLERANCE)
+
     def _say_uncompared(self, parameters: int) -> None:
         self.say(
             f"not compared with torch: in float32 the weights take {parameters * 4 / 1e9:.0f} GB"
@@ -201,9 +249,9 @@ class Exporter:
     def _publishing(self, stage: Stage, lane: str, manifest: Manifest) -> Iterator[Path]:
         """An empty folder, whose files become the stage's when the block ends without an error."""
         folder = stage.folder(self.repository, lane)
-        staging = folder.parent / ".partial"
+        staging = self.repository / stage.model(lane) / ".partial"
         shutil.rmtree(staging, ignore_errors=True)  # of an export that was killed
-        make_like_parent(folder.parent)
+        make_like_parent(staging.parent)
         staging.mkdir()
         try:
             yield staging
@@ -215,6 +263,7 @@ class Exporter:
             else:
                 publish(staging, folder, manifest)
                 register(self.repository, stage, lane)
+                _remove_foreign(folder, manifest)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -224,6 +273,23 @@ def _copy_beside(source: Path, staging: Path) -> None:
     for name in read(source).files:
         if not name.endswith((".onnx", ".onnx.data", ".plan")):
             shutil.copyfile(source / name, staging / name)
+
+
+def _remove_foreign(folder: Path, manifest: Manifest) -> None:
+    """Remove typed graphs of another checkpoint from a version folder."""
+    for precision in LANES:
+        typed = typed_folder(folder, precision)
+        with contextlib.suppress(ArtifactError):  # it has none
+            if read(typed).checkpoint_sha256 != manifest.checkpoint_sha256:
+                shutil.rmtree(typed)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name of a file, or a copy where the file system has no such links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _bytes(models: dict[str, ir.Model]) -> dict[str, int]:

@@ -6,11 +6,13 @@ of STAGES with a `PART`. Imports no torch before a part is asked for."""
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retouch.api.lanes import LANES
+from retouch.artifacts.typed_folder import typed_folder
 from retouch.families.registry import package_of
 
 if TYPE_CHECKING:
@@ -22,6 +24,14 @@ OPSET = 20
 DENOISER = "denoiser"
 STAGES = ("vl_parser", "connector", "vae_encoder", "vae_decoder", DENOISER)
 STREAMED = ("vl_parser", DENOISER)  # too large to be loaded: their weights go from file to file
+WIDE = "bf16"  # the precision that the others are made from
+# precisions of typed graphs: an autoencoder's convolutions stay bfloat16 in every lane
+TYPED = {
+    "vl_parser": LANES,
+    "connector": LANES,
+    "vae_encoder": (WIDE,),
+    "vae_decoder": (WIDE,),
+}
 PREFIX = "model."  # how the parameters of a graph's only network begin
 
 
@@ -44,6 +54,10 @@ class Part:
         """The graphs with the checkpoint's weights. In `outline` a streamed part has no weights,
         and its parameters have the types of the exported ones."""
         return []
+
+    def typed_graphs(self, checkpoint: Checkpoint) -> list[Graph]:
+        """The graphs that compute in bfloat16; those of a streamed part without weights."""
+        return self.graphs(checkpoint, outline=True)
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """The manifest's `settings`, for the stage that runs the graphs; CheckpointError,
@@ -95,10 +109,41 @@ class Stage:
         """What exports it; imports torch."""
         return importlib.import_module(self.module).PART
 
+    def model(self, lane: str) -> str:
+        """The name of the Triton model; a denoiser has one a lane."""
+        return f"{self.name}_{lane}" if self.name == DENOISER else self.name
+
     def folder(self, repository: Path, lane: str) -> Path:
-        """The version folder; a denoiser has one model a lane."""
-        model = f"{self.name}_{lane}" if self.name == DENOISER else self.name
-        return repository / model / "1"
+        """The folder of the artifacts: the model's version folder."""
+        return repository / self.model(lane) / "1"
+
+    def label(self, lane: str) -> str:
+        """The name in messages."""
+        return f"{self.name}_{lane}"
+
+
+@dataclass(frozen=True)
+class TypedStage(Stage):
+    """A stage other than the denoiser, with graphs that compute in a lane's precision."""
+
+    def folder(self, repository: Path, lane: str) -> Path:
+        """The folder within the version folder."""
+        return typed_folder(super().folder(repository, lane), lane)
+
+    def label(self, lane: str) -> str:
+        return f"{self.name} in {lane}"
+
+
+def typed_stages_of(family: str, precisions: Collection[str]) -> list[tuple[TypedStage, str]]:
+    """Stages and precisions of the typed graphs for parts in `precisions`: wide ones too, which
+    the others are made from. The precisions of a stage follow one another, the widest first."""
+    chosen = {WIDE, *precisions} if precisions else set()
+    return [
+        (TypedStage(name, family), precision)
+        for name, possible in TYPED.items()
+        for precision in possible
+        if precision in chosen
+    ]
 
 
 def stages_of(family: str) -> tuple[Stage, ...]:

@@ -17,7 +17,7 @@ from onnx_ir.passes import common
 from retouch_export.formats import BLOCK, fp8_scale, nvfp4_scale
 from retouch_export.linear import Linear, linears
 from retouch_export.onnx_values import constant_of, dims_of, dtype_of
-from retouch_export.policy import Tier, tiers
+from retouch_export.policy import TRANSFORMER, Policy, Tier, tiers
 from retouch_export.quantized_weight import PackedWeight, scalar
 from retouch_export.ranges import Range
 from retouch_export.recipe import Recipe
@@ -27,15 +27,21 @@ IR = 11  # the first version in which DequantizeLinear supports E2M1
 NARROW = {ir.DataType.FLOAT4E2M1: Tier.NVFP4, ir.DataType.FLOAT8E4M3FN: Tier.FP8}
 
 
-def quantise(model: ir.Model, precision: str, ranges: dict[str, Range], recipe: Recipe) -> None:
-    """Change `model` to the lane `precision`.
+def quantise(
+    model: ir.Model,
+    precision: str,
+    ranges: dict[str, Range],
+    recipe: Recipe,
+    policy: Policy = TRANSFORMER,
+) -> None:
+    """Change `model` to the lane `precision`, with its stage's `policy`.
 
     `ranges` are those of the input of each narrow layer, by module, as `retouch_export.calibrate`
     measures them. `recipe` is for the lane fp4. ValueError when a range is missing, or a layer's
     size does not fit its tier."""
     writer = _Writer(model.graph, ranges, recipe)
     layers = list(linears(model))
-    tier_of = tiers((linear.module for linear in layers), precision, recipe.tail)
+    tier_of = tiers((linear.module for linear in layers), precision, recipe.tail, policy)
     for linear in layers:
         tier = tier_of[linear.module]
         if tier is not Tier.BF16:

@@ -1,6 +1,6 @@
 """The result of a calibration: ranges of the activations that enter a lane's narrow layers.
 
-The file is JSON: {graph: {module: largest absolute value}}. Products are many times larger and are
+The file is JSON: {graph: {module: largest absolute value}}, of one stage or of several. Products are many times larger and are
 not stored. With a file of ranges alone, FP4 weights are rounded without them
 (`retouch_export.recipe`)."""
 
@@ -46,8 +46,10 @@ def write(ranges: Ranges, path: Path) -> None:
 
 
 def alike(one: Path, other: Path) -> bool:
-    """Whether two files hold the same ranges; ValueError."""
-    return _largest(read(one)) == _largest(read(other))
+    """Whether two files hold the same ranges of the graphs that are in both; ValueError."""
+    before = _largest(read(one))
+    now = _largest(read(other))
+    return all(before[graph] == now[graph] for graph in before.keys() & now.keys())
 
 
 def _largest(ranges: Ranges) -> dict[str, dict[str, float]]:

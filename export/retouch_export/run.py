@@ -15,9 +15,10 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from retouch_export import calibrate
+from retouch_export import calibrate, calibrate_parts
 from retouch_export.export_plan import Settings, Work
 from retouch_export.exporter import Exporter
+from retouch_export.parts import WIDE
 from retouch_export.ranges import Ranges, read
 from retouch_export.silence import quiet
 
@@ -36,7 +37,7 @@ def run(work: Work, settings: Settings) -> None:
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
         bar = progress.add_task(
-            "loading torch", total=len(work.stages) + len(work.lanes) + len(work.plans)
+            "loading torch", total=work.steps
         )
         exporter = Exporter(
             work.checkpoint,
@@ -60,6 +61,7 @@ def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
             if exporter.weightless
             else f"exported and checked {stage.name}"
         )
+    yield from _parts(work, exporter, settings)
     ranges: Ranges = {}
     for lane in work.lanes:
         if lane == "bf16":
@@ -74,6 +76,36 @@ def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
         yield f"built the plans of {work.denoiser.name}_{exporter.lane(lane)}: {_sizes_text(sizes)}"
 
 
+def _parts(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
+    """Export typed graphs of stages other than the denoiser; the wide ones of all stages first,
+    because the others are calibrated with them."""
+    ranges: dict[str, Ranges] = {}
+    for stage, precision in sorted(work.parts, key=lambda part: part[1] != WIDE):
+        if precision == WIDE:
+            with quiet():
+                sizes = exporter.wide(stage)
+        else:
+            ranges = ranges or _part_ranges(work, exporter, settings.calibration)
+            sizes = exporter.narrow(stage, precision, ranges.get(stage.name, {}))
+        yield f"exported {stage.label(precision)}: {_sizes_text(sizes)}"
+
+
+def _part_ranges(work: Work, exporter: Exporter, calibration: Path | None) -> dict[str, Ranges]:
+    """Ranges by stage: of the file where it has the stage's graphs, or measured on the checkpoint's
+    calibration pairs."""
+    if exporter.weightless:
+        return {}
+    stages = {stage.name: stage for stage, precision in work.parts if precision != WIDE}
+    known = calibrate_parts.known(work.repository, list(stages.values()), calibration)
+    missing = [name for name in stages if name not in known]
+    if not missing:
+        return known
+    measured = calibrate_parts.calibrate(
+        work.repository, work.checkpoint, _reported(work, exporter), missing
+    )
+    return known | measured
+
+
 def _ranges(work: Work, exporter: Exporter, calibration: Path | None) -> Ranges:
     """Ranges of the file, or measured on the checkpoint's calibration pairs. A weightless export
     needs none."""
@@ -81,14 +113,17 @@ def _ranges(work: Work, exporter: Exporter, calibration: Path | None) -> Ranges:
         return {}
     if calibration:
         return read(calibration)
+    return calibrate.calibrate(
+        work.repository, _reported(work, exporter), lane=exporter.lane("bf16")
+    )
+
+
+def _reported(work: Work, exporter: Exporter) -> Iterator[calibrate.CalibrationPair]:
+    """The checkpoint's calibration pairs, each with a message."""
     pairs = calibrate.pairs(work.checkpoint.folder)
-
-    def reported() -> Iterator[calibrate.CalibrationPair]:
-        for number, pair in enumerate(pairs, start=1):
-            exporter.say(f"calibrating: pair {number} of {len(pairs)}")
-            yield pair
-
-    return calibrate.calibrate(work.repository, reported(), lane=exporter.lane("bf16"))
+    for number, pair in enumerate(pairs, start=1):
+        exporter.say(f"calibrating: pair {number} of {len(pairs)}")
+        yield pair
 
 
 def _sizes_text(sizes: dict[str, int]) -> str:

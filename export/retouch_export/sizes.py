@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.formats import BLOCK
-from retouch_export.policy import Tier, tiers
+from retouch_export.policy import TRANSFORMER, Policy, Tier, tiers
 from retouch_export.recipe import Recipe
 from retouch_export.safetensors_index import Stored
 
@@ -61,8 +61,10 @@ def parameters(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
     }
 
 
-def lane_bytes(shapes: Shapes, precision: str) -> dict[str, int]:
-    """Bytes of a transformer's weights by tier, with the policy of an export
+def lane_bytes(
+    shapes: Shapes, precision: str, policy: Policy = TRANSFORMER
+) -> dict[str, int]:
+    """Bytes of a network's weights by tier, with a stage's policy of an export
     (`export/retouch_export/policy.py`).
 
     A number takes 2 bytes in BF16, 1 in FP8, and ½ in NVFP4, plus a byte for every 16 along a row.
@@ -73,7 +75,7 @@ def lane_bytes(shapes: Shapes, precision: str) -> dict[str, int]:
         for name, shape in shapes.items()
         if name.endswith(".weight") and len(shape) == 2
     }
-    tier_of = tiers(linear, precision, Recipe().tail)
+    tier_of = tiers(linear, precision, Recipe().tail, policy)
     total: Counter[str] = Counter()
     for name, shape in shapes.items():
         tier = (

@@ -12,12 +12,13 @@ from retouch.api.lanes import precision_of
 from retouch.artifacts.manifest import ArtifactError, Manifest, verify
 from retouch_export import sources
 from retouch_export.hashes import sha256
-from retouch_export.parts import OPSET, Stage
+from retouch_export.parts import OPSET, Stage, TypedStage
 
 TOOLS = ("torch", "diffusers", "transformers", "peft", "onnx", "onnxruntime", "onnxscript")
 EXPORTER = f"{__package__}.exporter"  # it makes all artifacts
 PLAN_RUNTIME = "retouch.backends.tensorrt"  # it builds no plan and no graph
 CALIBRATION = f"{__package__}.calibrate"  # and that the ranges of quantised lanes
+PART_CALIBRATION = f"{__package__}.calibrate_parts"  # and that those of quantised parts
 
 
 def versions() -> dict[str, str]:
@@ -29,8 +30,10 @@ def sources_of(stage: Stage, lane: str) -> dict[str, str]:
     """Digests of the modules that a stage's artifacts are made by. The loops that calibration runs
     are left out: other tests hold what they compute."""
     modules = sources.closure(stage.module, EXPORTER, without=PLAN_RUNTIME)
-    quantised = precision_of(lane) != "bf16"
-    return sources.digests(modules | {CALIBRATION} if quantised else modules)
+    if precision_of(lane) != "bf16":
+        modules |= {CALIBRATION}
+        modules |= {PART_CALIBRATION} if isinstance(stage, TypedStage) else set()
+    return sources.digests(modules)
 
 
 def why_stale(

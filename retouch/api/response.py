@@ -35,7 +35,8 @@ class Region:
 class EditInfo:
     """The JSON of every image. `kind` is `preview` or `final`. `lane_reason` says in a sentence why
     this lane was chosen. `milliseconds` are by stage, plus `total`. `steps_reused` of the `steps`
-    were taken from STEP_CACHE. `notes` name in sentences what the answer lacks of the image."""
+    were taken from STEP_CACHE. `parts` are the precisions of the graphs that read the instruction, by
+    stage. `notes` name in sentences what the answer lacks of the image."""
 
     kind: str
     seed: int
@@ -50,6 +51,7 @@ class EditInfo:
     cache: dict[str, bool] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    parts: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from retouch.api.lanes import LANES
 from retouch.api.request import EditRequest
+from retouch.artifacts.typed_folder import exported_folder
 from retouch.backends.base import BackendFactory
 from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
@@ -31,17 +33,21 @@ class PlainLoop:
         lane: str = "bf16",
         backend: BackendFactory = OnnxBackend,
         others: BackendFactory = OnnxBackend,
+        parts: str = "",
     ):
-        """`backend` is the denoiser's, `others` the other stages'; ArtifactError."""
+        """`backend` is the denoiser's, `others` the other stages'. `parts` is the precision of
+        parser and connector; the autoencoder beside them is bf16. "" are the graphs in the version
+        folders. ArtifactError."""
 
-        def folder(name: str) -> Path:
-            return Path(repository) / name / "1"
+        def folder(name: str, precision: str = "") -> Path:
+            return exported_folder(Path(repository) / name / "1", precision)
 
+        autoencoder = LANES[0] if parts else ""
         self.lane = lane
-        self.parser = Parser(folder("vl_parser"), backend=others)
-        self.connector = Connector(folder("connector"), others)
-        self.encoder = VaeEncoder(folder("vae_encoder"), backend=others)
-        self.decoder = VaeDecoder(folder("vae_decoder"), others)
+        self.parser = Parser(folder("vl_parser", parts), backend=others)
+        self.connector = Connector(folder("connector", parts), others)
+        self.encoder = VaeEncoder(folder("vae_encoder", autoencoder), backend=others)
+        self.decoder = VaeDecoder(folder("vae_decoder", autoencoder), others)
         self.denoiser = Denoiser(folder(f"denoiser_{lane}"), backend)
 
     def edit(self, request: EditRequest) -> bytes:

@@ -110,7 +110,8 @@ class EditPipeline:
         finally:
             encoding.exception()  # waits: no call outlives its edit
         latents = encoding.result()
-        connected = self._stage(context, "connector", {"QUERIES": parsed["QUERIES"]})
+        inputs = {name: parsed[name] for name in ("QUERIES", "INFO")}
+        connected = self._stage(context, "connector", inputs)
         return parsed | connected, latents
 
     def _parse(self, request: EditRequest, prepared: Prepared, context: RequestContext) -> Arrays:

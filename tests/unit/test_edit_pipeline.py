@@ -55,7 +55,7 @@ class Stages:
                 "INFO": inputs.get("INFO"),
             },
             "vae_encoder": {"LATENTS": np.zeros((1, 1, 1, 1))},
-            "connector": {"PROMPT_EMBEDS": np.zeros((1, 1, 1))},
+            "connector": {"PROMPT_EMBEDS": np.zeros((1, 1, 1)), "INFO": inputs.get("INFO")},
             "vae_decoder": {"PIXELS": np.zeros((1, 128, 128, 3), np.uint8)},
         }[model]
 
@@ -125,7 +125,7 @@ def test_stages_get_only_what_they_read():
     assert stages.inputs == {
         "vl_parser": {"PIXELS", "MASK", "INSTRUCTION", "INFO"},
         "vae_encoder": {"PIXELS"},
-        "connector": {"QUERIES"},
+        "connector": {"QUERIES", "INFO"},
         PREFILL: {"LATENTS", "PARAMS"},
         EDIT: {"LATENTS", "PROMPT_EMBEDS", "CELLS", "INFO", "PARAMS"},
         "vae_decoder": {"LATENTS"},

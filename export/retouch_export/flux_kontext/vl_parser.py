@@ -79,10 +79,17 @@ class VlParser(Part):
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         """They compute in float32, in `outline` too."""
+        return self._graphs(checkpoint, torch.float32 if outline else None)
+
+    def typed_graphs(self, checkpoint: Checkpoint) -> list[Graph]:
+        """In bfloat16, as transformers computes in that type: variances of norms in float32, and
+        CLIP's softmax."""
+        return self._graphs(checkpoint, torch.bfloat16)
+
+    def _graphs(self, checkpoint: Checkpoint, dtype: torch.dtype | None) -> list[Graph]:
+        """Without weights in `dtype`, or with the checkpoint's in float32."""
         clip, t5 = (
-            checkpoint.outline(kind, name, torch.float32)
-            if outline
-            else checkpoint.load(kind, name)
+            checkpoint.outline(kind, name, dtype) if dtype else checkpoint.load(kind, name)
             for name, kind in FOLDERS.items()
         )
         clip_length, t5_length = lengths(checkpoint)

@@ -43,6 +43,7 @@ from retouch_export.safetensors_index import TensorSource
 
 LORA = "text_encoder_lora"  # of the joint training
 BESIDE = {"meta_queries": MetaQueries, "parser_heads": ParserHeads}
+
 PREFIXES = "model.", *(f"{name}." for name in BESIDE)  # of the parameters in the graphs
 
 
@@ -85,14 +86,23 @@ class VlParser(Part):
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         """They compute in float32, in `outline` too."""
+        return self._graphs(checkpoint, torch.float32 if outline else None)
+
+    def typed_graphs(self, checkpoint: Checkpoint) -> list[Graph]:
+        """In bfloat16, the heads in float32: a region's threshold and a box's edge need more digits
+        than bfloat16 has."""
+        return self._graphs(checkpoint, torch.bfloat16)
+
+    def _graphs(self, checkpoint: Checkpoint, dtype: torch.dtype | None) -> list[Graph]:
+        """Without weights in `dtype`, or with the checkpoint's in float32."""
         model = (
-            checkpoint.outline(Qwen2_5_VLForConditionalGeneration, FOLDER, torch.float32)
-            if outline
+            checkpoint.outline(Qwen2_5_VLForConditionalGeneration, FOLDER, dtype)
+            if dtype
             else language_model(checkpoint)
         ).model
         beside = {
-            name: checkpoint.outline(kind, name, torch.float32)
-            if outline
+            name: checkpoint.outline(kind, name, torch.float32 if name in WIDE else dtype)
+            if dtype
             else checkpoint.load(kind, name)
             for name, kind in BESIDE.items()
         }

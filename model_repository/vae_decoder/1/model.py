@@ -8,7 +8,7 @@ class TritonPythonModel:
     """From latents to an image."""
 
     def initialize(self, args):
-        self.stage = VaeDecoder(model_args.folder(args), backend=model_args.backend(args))
+        self.stage = model_args.part(args, VaeDecoder)
 
     def execute(self, requests):
         return stages.per_row(requests, self.row)

@@ -6,7 +6,7 @@ class TritonPythonModel:
     """From an image to latents."""
 
     def initialize(self, args):
-        self.stage = VaeEncoder(model_args.folder(args), backend=model_args.backend(args))
+        self.stage = model_args.part(args, VaeEncoder)
 
     def execute(self, requests):
         return stages.per_row(

@@ -10,7 +10,7 @@ class TritonPythonModel:
     """From an instruction to the connector's queries, and the cells to edit."""
 
     def initialize(self, args):
-        self.stage = stage_of(model_args.folder(args), backend=model_args.backend(args))
+        self.parts = model_args.parts(args, stage_of)
 
     def execute(self, requests):
         return stages.per_row(requests, self.row)
@@ -19,10 +19,12 @@ class TritonPythonModel:
         image_files = list(inputs.get("IMAGE_FILES", ()))
         instruction = inputs["INSTRUCTION"][0].decode()
         negative = inputs["NEGATIVE"][0].decode() if "NEGATIVE" in inputs else ""
-        parsed = self.stage.parse(image_files, inputs["PIXELS"], instruction, negative)
         info = EditInfo.from_json(inputs["INFO"][0])
+        part = self.parts(info.lane)
+        parsed = part.stage.parse(image_files, inputs["PIXELS"], instruction, negative)
         info.operations = parsed.operations
         info.cache = parsed.cached
+        info.parts |= part.parts
         return {
             "QUERIES": parsed.queries,
             "BOXES": parsed.boxes.astype(np.float32),

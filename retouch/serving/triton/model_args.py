@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from retouch.api.lanes import precision_of
+from retouch.api.lanes import LANES, precision_of
+from retouch.artifacts.manifest import NAME
 from retouch.backends.base import BackendFactory, backend_of
 from retouch.routing.router import adapted
+from retouch.serving.part_precision import PartPrecision, ServedPart, served_parts
 
 DEFAULT_RUNNER = "onnx"
 
@@ -35,6 +38,36 @@ def backend(args: dict[str, str]) -> BackendFactory:
     ValueError."""
     parameters = json.loads(args["model_config"]).get("parameters", {})
     return backend_of(parameters.get("runner", {}).get("string_value") or DEFAULT_RUNNER)
+
+
+def precisions(args: dict[str, str]) -> PartPrecision:
+    """The precision of a stage's graphs by lane, from the parameter `precision`; ValueError."""
+    parameters = json.loads(args["model_config"]).get("parameters", {})
+    text = parameters.get("precision", {}).get("string_value", "")
+    return PartPrecision.parse(text, folder(args))
+
+
+def parts(args: dict[str, str], make: Callable[..., Any]) -> Callable[[str], ServedPart]:
+    """A function from the lane of an edit to the model's stage in its precision, which
+    `make(folder, backend=…)` makes, for the lanes that are exported; ArtifactError, ValueError."""
+    models = repository(args)
+    exported = [lane for lane in LANES if (models / f"denoiser_{lane}" / "1" / NAME).is_file()]
+    return _parts(args, make, exported or LANES[:1])
+
+
+def part(args: dict[str, str], make: Callable[..., Any]) -> Any:
+    """The stage of a model that has one precision for all lanes; ArtifactError, ValueError."""
+    widest = LANES[0]
+    return _parts(args, make, (widest,))(widest).stage
+
+
+def _parts(
+    args: dict[str, str], make: Callable[..., Any], lanes: Sequence[str]
+) -> Callable[[str], ServedPart]:
+    runner = backend(args)
+    return served_parts(
+        folder(args), precisions(args), lambda graphs: make(graphs, backend=runner), lanes
+    )
 
 
 def lanes(args: dict[str, str]) -> Callable[[], tuple[str, ...]]:
