@@ -106,9 +106,7 @@ class _Planner:
         anew = {stage.name for stage in stages}
         return [
             (stage, precision)
-            for stage, precision in typed_stages_of(
-                self._checkpoint.family, self._request.parts
-            )
+            for stage, precision in typed_stages_of(self._checkpoint.family, self._request.parts)
             if self._is_chosen(stage)
             and (
                 self._is_missing(stage, precision)

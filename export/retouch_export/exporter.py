@@ -107,9 +107,7 @@ class Exporter:
             return self._linked(stage)
         self.say(f"{stage.label(WIDE)}: tracing")
         models = (
-            skeletons(
-                lambda: with_islands(part.typed_graphs(self.checkpoint)), self._weights(part)
-            )
+            skeletons(lambda: with_islands(part.typed_graphs(self.checkpoint)), self._weights(part))
             if stage.is_streamed
             else typed_models(part.graphs(self.checkpoint))
         )

@@ -36,9 +36,7 @@ def run(work: Work, settings: Settings) -> None:
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
-        bar = progress.add_task(
-            "loading torch", total=work.steps
-        )
+        bar = progress.add_task("loading torch", total=work.steps)
         exporter = Exporter(
             work.checkpoint,
             work.sha256,

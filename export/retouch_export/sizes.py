@@ -61,9 +61,7 @@ def parameters(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
     }
 
 
-def lane_bytes(
-    shapes: Shapes, precision: str, policy: Policy = TRANSFORMER
-) -> dict[str, int]:
+def lane_bytes(shapes: Shapes, precision: str, policy: Policy = TRANSFORMER) -> dict[str, int]:
     """Bytes of a network's weights by tier, with a stage's policy of an export
     (`export/retouch_export/policy.py`).
 

@@ -37,9 +37,7 @@ def repository(request, tmp_path_factory):
         if request.param == "flux2-klein-kv":
             klein_tiny.few_layers(patch)
         for part in TYPED:
-            exported(
-                checkpoint, "--repository", folder, "--only", part, "--parts", "bf16,fp8,fp4"
-            )
+            exported(checkpoint, "--repository", folder, "--only", part, "--parts", "bf16,fp8,fp4")
     return folder
 
 

@@ -134,5 +134,7 @@ def test_typed_graphs_that_are_missing_or_of_another_checkpoint(parser):
 
 @pytest.mark.parametrize("text", ["fp16", "fp8:int4", "fast:fp8", "fp8,fp4"])
 def test_a_precision_that_is_none(text):
-    with pytest.raises(ValueError, match="the parameter precision is .*it must be empty, auto, bf16"):
+    with pytest.raises(
+        ValueError, match="the parameter precision is .*it must be empty, auto, bf16"
+    ):
         PartPrecision.parse(text, Path("1"))

@@ -23,7 +23,7 @@ from retouch.diffusion.latents import cell_centres
 from retouch.families.instructx.parser import LANGUAGE, TOKENIZER, VISION
 from retouch.networks import instructx_passes
 from retouch.networks.instructx import MetaQueries, ParserHeads
-from retouch.networks.instructx_passes import Language, Vision
+from retouch.networks.instructx_passes import WIDE, Language, Vision
 from retouch_export.adapter import Merged
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
@@ -43,7 +43,6 @@ from retouch_export.safetensors_index import TensorSource
 
 LORA = "text_encoder_lora"  # of the joint training
 BESIDE = {"meta_queries": MetaQueries, "parser_heads": ParserHeads}
-
 PREFIXES = "model.", *(f"{name}." for name in BESIDE)  # of the parameters in the graphs
 
 
