@@ -1,7 +1,7 @@
 """Evaluate every lane on the 500 held-out scenes: the exported graphs, without a server.
 
-    python -m training.evaluate [--precision LANE …] [--parts [PRECISION …]] [--steps N] [--scenes N]
-    [--json PATH] [--worst PATH] [--write README]
+    python -m training.evaluate [--precision LANE …] [--parts [PRECISION …]] [--steps N]
+    [--scenes N] [--json PATH] [--worst PATH] [--write README]
 
 `make eval` first installs the weights of LPIPS (requirements-eval.txt), which bf16 alone does not
 need.

@@ -52,7 +52,7 @@ def write_table(figures: dict[str, Any], path: Path) -> None:
     lines = [COLUMNS, ("---",) * len(COLUMNS), *_rows(figures)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     caption = (
-        f"{figures['scenes']} held-out scenes. Operations and region IoU are against the scene, and "
+        f"{figures['scenes']} held-out scenes. Operations and region IoU are against the scene / "
         "against the parser in float32."
     )
     text = path.read_text()

@@ -28,8 +28,9 @@ class Settings:
 @dataclass
 class Work:
     """What an export makes: stages other than the denoiser, lanes of the denoiser by precision,
-    TensorRT plans of lanes, and `parts`, typed graphs of stages other than the denoiser. If the checkpoint has an adapter, the lanes are the adapter's.
-    `reasons` has a sentence for each existing artifact that is replaced."""
+    TensorRT plans of lanes, and `parts`, typed graphs of stages other than the denoiser. If the
+    checkpoint has an adapter, the lanes are the adapter's. `reasons` has a sentence for each
+    existing artifact that is replaced."""
 
     checkpoint: Checkpoint
     sha256: str

@@ -15,7 +15,6 @@ from retouch_export.export_plan import Settings, Work, plans_here
 from retouch_export.lora import AdapterFile
 from retouch_export.parts import (
     DENOISER,
-    TYPED,
     WIDE,
     Stage,
     TypedStage,

@@ -1,8 +1,8 @@
 """The result of a calibration: ranges of the activations that enter a lane's narrow layers.
 
-The file is JSON: {graph: {module: largest absolute value}}, of one stage or of several. Products are many times larger and are
-not stored. With a file of ranges alone, FP4 weights are rounded without them
-(`retouch_export.recipe`)."""
+The file is JSON: {graph: {module: largest absolute value}}, of one stage or of several. Products
+are many times larger and are not stored. With a file of ranges alone, FP4 weights are rounded
+without them (`retouch_export.recipe`)."""
 
 from __future__ import annotations
 

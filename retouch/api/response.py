@@ -35,8 +35,8 @@ class Region:
 class EditInfo:
     """The JSON of every image. `kind` is `preview` or `final`. `lane_reason` says in a sentence why
     this lane was chosen. `milliseconds` are by stage, plus `total`. `steps_reused` of the `steps`
-    were taken from STEP_CACHE. `parts` are the precisions of the graphs that read the instruction, by
-    stage. `notes` name in sentences what the answer lacks of the image."""
+    were taken from STEP_CACHE. `notes` name in sentences what the answer lacks of the image.
+    `parts` are the precisions of the graphs that read the instruction, by stage."""
 
     kind: str
     seed: int

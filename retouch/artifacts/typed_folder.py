@@ -31,7 +31,8 @@ def exported_folder(folder: Path, precision: str) -> Path:
 
 
 def precision_in(folder: Path) -> str:
-    """The precision of the folder's graphs, float32 included; "" when it has none. ArtifactError."""
+    """The precision of the folder's graphs, "float32" included; "" when it has none.
+    ArtifactError."""
     manifest = read(folder)
     if not any(name.endswith(".onnx") for name in manifest.files):
         return ""
