@@ -28,6 +28,7 @@ RUNNERS = {
     "tensorrt": "plans that were built on this GPU",
     "torch": "on the device of RETOUCH_DEVICE",
 }
+PRECISION = "by lane: typed graphs of `retouch export --parts` where they are"
 # one engine holds all running edits and alone can cancel them: several GPUs are several servers
 ON_GPU = "instance_group [ { count: 1  kind: KIND_GPU  gpus: [ 0 ] } ]   # one GPU a server"
 ON_CPU = "instance_group [ { count: 1  kind: KIND_CPU } ]   # Triton itself needs no GPU"
@@ -60,6 +61,9 @@ def written(model: str, profile: Profile, repository: Path = REPOSITORY) -> str:
     runner = profile.denoiser if is_denoiser else profile.stage
     text = _replaced(GROUP, ON_GPU if profile.is_on_gpu else ON_CPU, text, model)
     text = _with_parameter(text, "runner", runner, RUNNERS[runner], model)
+    if not is_denoiser:
+        pairs = ",".join(f"{lane}:auto" for lane in profile.lanes)
+        text = _with_parameter(text, "precision", pairs, PRECISION, model)
     if is_denoiser:
         for name, size, comment in (
             ("reference_bytes", REFERENCE_BYTES, "of the reference cache"),

@@ -18,34 +18,24 @@ AUTO = "auto"  # those of the lane's precision where they are exported, else the
 
 @dataclass(frozen=True)
 class PartPrecision:
-    """The precision for every lane, or, with `by_lane`, for the lanes that it names; other lanes
-    then have the version folder's graphs."""
+    """The precisions `by_lane`. A lane that it does not name has that of the first."""
 
-    every: str = VERSION_FOLDER
-    by_lane: Mapping[str, str] | None = None
+    by_lane: Mapping[str, str]
 
     @classmethod
     def parse(cls, text: str, folder: Path) -> PartPrecision:
-        """Of "", a precision, `auto`, or pairs of lane and precision as `bf16:bf16,fp8:fp8`;
-        ValueError. `folder` is the stage's version folder."""
-        if text.strip() == AUTO:
-            exported = [lane for lane in LANES if (typed_folder(folder, lane) / NAME).is_file()]
-            return cls(by_lane={lane: lane for lane in exported})
-        if ":" not in text:
-            return cls(_known(text.strip(), text))
-        pairs = [pair.partition(":") for pair in text.split(",")]
-        return cls(
-            by_lane={
-                _known(lane.strip(), text): _known(precision.strip(), text)
-                for lane, _, precision in pairs
-            }
-        )
+        """Of "", a precision or `auto` for all lanes, or pairs of lane and one of these, such as
+        `bf16:bf16,fp8:auto`; ValueError. `folder` is the stage's version folder."""
+        listed = text.split(",") if ":" in text else [f"{lane}:{text}" for lane in LANES]
+        pairs = [[part.strip() for part in pair.partition(":")] for pair in listed]
+        for lane, _, precision in pairs:
+            _check(lane, precision, text)
+        return cls({lane: _chosen(lane, precision, folder) for lane, _, precision in pairs})
 
     def of(self, lane: str) -> str:
         """The precision for a lane, with an adapter or without."""
-        if self.by_lane is None:
-            return self.every
-        return self.by_lane.get(precision_of(lane), VERSION_FOLDER)
+        first = next(iter(self.by_lane.values()))
+        return self.by_lane.get(precision_of(lane), first)
 
 
 @dataclass(frozen=True)
@@ -70,10 +60,15 @@ def served_parts(
     return lambda lane: parts[precision.of(lane)]
 
 
-def _known(name: str, text: str) -> str:
-    if name not in (VERSION_FOLDER, *LANES):
+def _check(lane: str, precision: str, text: str) -> None:
+    if lane not in LANES or precision not in (VERSION_FOLDER, AUTO, *LANES):
         raise ValueError(
-            f"the parameter precision is {text!r}; it must be empty, {AUTO}, {', '.join(LANES)}, "
-            "or pairs of lane and precision, such as bf16:bf16,fp8:fp8"
+            f"the parameter precision has {text!r}; it must be empty, {AUTO}, {', '.join(LANES)}, "
+            "or pairs of a lane and one of these, such as bf16:bf16,fp8:fp8"
         )
-    return name
+
+
+def _chosen(lane: str, precision: str, folder: Path) -> str:
+    if precision != AUTO:
+        return precision
+    return lane if (typed_folder(folder, lane) / NAME).is_file() else VERSION_FOLDER

@@ -105,11 +105,12 @@ def test_a_calibration_file_may_hold_several_stages(tmp_path):
 
 def test_what_serves_is_named_by_its_manifest(parser):
     assert precision_in(parser) == "float32" and exported_folder(parser, "") == parser
-    precision = PartPrecision.parse("bf16:,fp8:fp8,fp4:fp8", parser)
+    precision = PartPrecision.parse("bf16:,fp8:fp8", parser)
     parts = served_parts(parser, precision, lambda path: path, LANES)
     assert parts("bf16-sketch").parts == {"vl_parser": "float32"}
-    assert parts("fp8").stage is parts("fp4").stage == parser / "fp8"
+    assert parts("fp8").stage == parser / "fp8"
     assert parts("fp8").parts == {"vl_parser": "fp8"}
+    assert parts("fp4").stage == parser, "a lane without a pair has the first"
 
 
 def test_what_is_exported_serves_beside_its_lane(parser):
@@ -121,7 +122,7 @@ def test_what_is_exported_serves_beside_its_lane(parser):
 
 def test_a_stage_without_graphs_names_no_precision(tmp_path):
     folder = artifact(tmp_path / "connector" / "1", "bf16", FLOAT32, graph="")
-    assert served_parts(folder, PartPrecision(), str, LANES)("bf16").parts == {}
+    assert served_parts(folder, PartPrecision.parse("", folder), str, LANES)("bf16").parts == {}
 
 
 def test_typed_graphs_that_are_missing_or_of_another_checkpoint(parser):
@@ -135,6 +136,6 @@ def test_typed_graphs_that_are_missing_or_of_another_checkpoint(parser):
 @pytest.mark.parametrize("text", ["fp16", "fp8:int4", "fast:fp8", "fp8,fp4"])
 def test_a_precision_that_is_none(text):
     with pytest.raises(
-        ValueError, match="the parameter precision is .*it must be empty, auto, bf16"
+        ValueError, match="the parameter precision has .*it must be empty, auto, bf16"
     ):
         PartPrecision.parse(text, Path("1"))

@@ -49,10 +49,11 @@ def precisions(args: dict[str, str]) -> PartPrecision:
 
 def parts(args: dict[str, str], make: Callable[..., Any]) -> Callable[[str], ServedPart]:
     """A function from the lane of an edit to the model's stage in its precision, which
-    `make(folder, backend=…)` makes, for the lanes that are exported; ArtifactError, ValueError."""
+    `make(folder, backend=…)` makes; ArtifactError, ValueError."""
     models = repository(args)
-    exported = [lane for lane in LANES if (models / f"denoiser_{lane}" / "1" / NAME).is_file()]
-    return _parts(args, make, exported or LANES[:1])
+    first, *others = precisions(args).by_lane
+    exported = [lane for lane in others if (models / f"denoiser_{lane}" / "1" / NAME).is_file()]
+    return _parts(args, make, (first, *exported))
 
 
 def part(args: dict[str, str], make: Callable[..., Any]) -> Any:
