@@ -16,9 +16,8 @@ from retouch.backends.onnx import session
 from retouch.backends.onnx_lowering import load
 
 TOLERANCE = 1e-4  # largest error, relative to the largest value of the output, in float32
-TYPED_TOLERANCE = 5e-2  # the same for a typed graph: the scale of attention is a bfloat16 number in it
-    1e-2  # the same for a typed graph, where the scale of attention is a bfloat16 number
-)
+# the same for a typed graph: the scale of attention is a bfloat16 number in it
+TYPED_TOLERANCE = 5e-2
 LARGEST = 500_000_000  # parameters that a graph can hold in float32: it has at most 2 GiB
 
 
