@@ -15,10 +15,19 @@ from retouch.backends.base import BackendFactory
 from retouch.backends.onnx import OnnxBackend
 from retouch.families.registry import class_of, package_of
 
+Photos = Sequence[np.ndarray]
+
 
 class TextEncoder(Protocol):
     """Made as `TextEncoder(folder, backend)` of the version folder that the text encoder was
-    exported to."""
+    exported to. `batches` is whether the backend gains by several sentences at once."""
+
+    batches: bool
+
+    def encode_texts(self, rows: Sequence[tuple[str, Photos]]) -> list[dict[str, np.ndarray]]:
+        """`encode_text` of several instructions with their photos; equal lengths share a run where
+        the backend gains by it."""
+        ...
 
     def encode_text(self, instruction: str, photos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """The family's conditioning by name, float32 without a batch dimension: `prompt_embeds`

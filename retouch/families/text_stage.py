@@ -11,7 +11,7 @@ from retouch.api.geometry import CELL
 from retouch.artifacts.manifest import read as read_manifest
 from retouch.backends.base import BackendFactory
 from retouch.backends.onnx import OnnxBackend
-from retouch.families.instructx.parser import Parsed, Parser
+from retouch.families.instructx.parser import Parsed, ParseInput, Parser
 from retouch.families.registry import class_of
 from retouch.families.text_encoder import text_encoder_of
 from retouch.imaging import images
@@ -29,40 +29,61 @@ class TextStage:
         """ArtifactError when an artifact does not match the folder's manifest; ValueError for a
         family without a text encoder."""
         self._encoder = text_encoder_of(folder, backend)
+        self.batches = self._encoder.batches
         self.prompts = Cache(bytes)
 
-    def parse(
-        self, files: Sequence[bytes], pixels: np.ndarray, instruction: str, negative: str
-    ) -> Parsed:
-        """Encode an instruction and, unless it is empty, a negative one. The region is the whole
-        image.
+    def parse(self, rows: Sequence[ParseInput]) -> list[Parsed]:
+        """Encode instructions and negative ones. The region is the whole image.
 
-        `files` are encoded photos, the edited one first. `pixels` uint8 [H, W, 3] is that one at
-        the size at which it is edited."""
-        photos = [images.decode(file, first_frame=True) for file in files]  # validated before
-        key = key_of(*photos)
-        is_cached = (key, instruction) in self.prompts
-
-        def encoded(sentence: str) -> dict[str, np.ndarray]:
-            return self.prompts.get(
-                (key, sentence), lambda: self._encoder.encode_text(sentence, photos)
-            )
-
-        positive = encoded(instruction)
-        against = encoded(negative) if negative else {}
-        cells = pixels.shape[0] // CELL * (pixels.shape[1] // CELL)
-        no_embeds = np.zeros((0, 0), np.float32)
-        no_pooled = np.zeros(0, np.float32)
-        return Parsed(
-            positive["prompt_embeds"],
-            np.zeros((1, 2, 4), np.float32),
-            [],
-            np.ones(cells, bool),
-            {"parse": is_cached},
-            positive.get("pooled_prompt_embeds", no_pooled),
-            against.get("prompt_embeds", no_embeds),
-            against.get("pooled_prompt_embeds", no_pooled),
+        Sentences of equal lengths share a run where the backend gains by it."""
+        photos = [[images.decode(file, first_frame=True) for file in row.files] for row in rows]
+        keys = [key_of(*row_photos) for row_photos in photos]  # the files were validated before
+        by_key = dict(zip(keys, photos))
+        cached = [(key, row.instruction) in self.prompts for key, row in zip(keys, rows)]
+        sentences = [
+            (key, sentence)
+            for key, row in zip(keys, rows)
+            for sentence in (row.instruction, row.negative)
+            if sentence or sentence is row.instruction
+        ]
+        embeds = self.prompts.get_all(
+            sentences,
+            lambda missing: self._encoder.encode_texts(
+                [(sentence, by_key[key]) for key, sentence in missing]
+            ),
         )
+        by_sentence = dict(zip(sentences, embeds))
+        return [
+            _parsed(
+                row.pixels,
+                by_sentence[key, row.instruction],
+                by_sentence[key, row.negative] if row.negative else {},
+                is_cached,
+            )
+            for row, key, is_cached in zip(rows, keys, cached)
+        ]
+
+
+def _parsed(
+    pixels: np.ndarray,
+    positive: dict[str, np.ndarray],
+    negative: dict[str, np.ndarray],
+    is_cached: bool,
+) -> Parsed:
+    """The stage's result for an image of `pixels` and the embeds of its instructions."""
+    cells = pixels.shape[0] // CELL * (pixels.shape[1] // CELL)
+    no_embeds = np.zeros((0, 0), np.float32)
+    no_pooled = np.zeros(0, np.float32)
+    return Parsed(
+        positive["prompt_embeds"],
+        np.zeros((1, 2, 4), np.float32),
+        [],
+        np.ones(cells, bool),
+        {"parse": is_cached},
+        positive.get("pooled_prompt_embeds", no_pooled),
+        negative.get("prompt_embeds", no_embeds),
+        negative.get("pooled_prompt_embeds", no_pooled),
+    )
 
 
 def stage_of(folder: Path, backend: BackendFactory = OnnxBackend) -> Parser | TextStage:

@@ -6,11 +6,13 @@ pixels then differ a little from those of a whole run, as with diffusers' `enabl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from retouch.backends.base import BackendFactory
+from retouch.backends.base import Backend, BackendFactory
+from retouch.backends.batches import run_rows
 from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.preview import to_uint8
 from retouch.diffusion.tiling import Tiling
@@ -29,21 +31,31 @@ class VaeEncoder:
     def __init__(self, folder: Path, bytes: int = BYTES, backend: BackendFactory = OnnxBackend):
         """ArtifactError when the artifact does not match the folder's manifest."""
         self._backend = backend(folder, GRAPH)
+        self.batches = self._backend.batches
         self.cache = Cache(bytes)
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
         """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the mode of the
         posterior. The array is the cache's: do not write to it."""
-        return self.cache.get(key_of(pixels), lambda: self._encode(pixels))
+        latents = self.run_rows(list(pixels))
+        return latents[0][None] if len(latents) == 1 else np.stack(latents)
 
-    def _encode(self, pixels: np.ndarray) -> np.ndarray:
-        scaled = pixels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(127.5) - 1
-        if pixels.shape[1] * pixels.shape[2] > WHOLE:
-            return Tiling(TILE, STRIDE).run(self._network, scaled)
-        return self._network(scaled)
+    def run_rows(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """`run` for images [H, W, 3] of any sizes; equal sizes share a run where the backend gains
+        by it."""
+        by_key = {key_of(image): image for image in images}
+        return self.cache.get_all(
+            [key_of(image) for image in images],
+            lambda keys: self._encode([by_key[key] for key in keys]),
+        )
 
-    def _network(self, scaled: np.ndarray) -> np.ndarray:
-        return self._backend.run(pixels=scaled)["latents"]
+    def _encode(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        scaled = [
+            image.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(127.5) - 1
+            for image in images
+        ]
+        latents = _outputs(self._backend, "pixels", "latents", scaled, factor=1)
+        return [row[0] for row in latents]
 
 
 class VaeDecoder:
@@ -52,17 +64,33 @@ class VaeDecoder:
     def __init__(self, folder: Path, backend: BackendFactory = OnnxBackend):
         """ArtifactError when the artifact does not match the folder's manifest."""
         self._backend = backend(folder, GRAPH)
+        self.batches = self._backend.batches
         self._factor: int = self._backend.manifest.settings["factor"]
 
     def run(self, latents: np.ndarray) -> np.ndarray:
         """Latents float32 [B, C, h, w] → images uint8 [B, factor · h, factor · w, 3]."""
-        return to_uint8(self._decode(latents).transpose(0, 2, 3, 1))
+        return np.stack(self.run_rows(list(latents)))
 
-    def _decode(self, latents: np.ndarray) -> np.ndarray:
-        if latents.shape[2] * latents.shape[3] * self._factor**2 > WHOLE:
-            tiling = Tiling(TILE // self._factor, STRIDE // self._factor)
-            return tiling.run(self._network, latents)
-        return self._network(latents)
+    def run_rows(self, rows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """`run` for latents [C, h, w] of any sizes; equal sizes share a run where the backend gains
+        by it."""
+        arrays = [latents[None] for latents in rows]
+        pixels = _outputs(self._backend, "latents", "pixels", arrays, self._factor)
+        return [to_uint8(row[0].transpose(1, 2, 0)) for row in pixels]
 
-    def _network(self, latents: np.ndarray) -> np.ndarray:
-        return self._backend.run(latents=latents)["pixels"]
+
+def _outputs(
+    backend: Backend, name: str, output: str, arrays: Sequence[np.ndarray], factor: int
+) -> list[np.ndarray]:
+    """The `output` of the graph for every array [1, C, h, w] of its input `name`, of which a number
+    in each direction stands for `factor` pixels. Large ones run in tiles, each by itself."""
+    tiling = Tiling(TILE // factor, STRIDE // factor)
+    is_large = [array.shape[2] * array.shape[3] * factor**2 > WHOLE for array in arrays]
+    rows = [{name: array} for array, large in zip(arrays, is_large) if not large]
+    whole = iter(run_rows(backend, rows))
+    return [
+        tiling.run(lambda tile: backend.run(**{name: tile})[output], array)
+        if large
+        else next(whole)[output]
+        for array, large in zip(arrays, is_large)
+    ]

@@ -30,7 +30,8 @@ class Fp8Linear(nn.Module):
     tensor object `scale`, so that a compiler rounds the activation once. With powers of two the
     native and the emulated way differ in the order of sums only."""
 
-    weight: Tensor
+    weight = None  # a module that computes in the type of its layer's weight finds none
+    numbers: Tensor
     weight_scale: Tensor
     scale: Tensor
     bias: Tensor | None
@@ -48,7 +49,7 @@ class Fp8Linear(nn.Module):
         super().__init__()
         self.rows, self.columns = weight.shape
         self.native = multiplies_fp8(weight.device) if native is None else native
-        self.register_buffer("weight", _padded(weight))
+        self.register_buffer("numbers", _padded(weight))
         self.register_buffer("weight_scale", weight_scale)
         self.register_buffer("scale", scale)
         self.register_buffer(
@@ -56,7 +57,7 @@ class Fp8Linear(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        missing = self.weight.shape[1] - self.columns
+        missing = self.numbers.shape[1] - self.columns
         narrow = to_fp8(F.pad(x, (0, missing)) if missing else x, self.scale).flatten(0, -2)
         product = self._native(narrow, x.dtype) if self.native else self._wide(narrow).to(x.dtype)
         return product[:, : self.rows].unflatten(0, x.shape[:-1])
@@ -66,7 +67,7 @@ class Fp8Linear(nn.Module):
         4."""
         return torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage]
             narrow,
-            self.weight.t(),
+            self.numbers.t(),
             scale_a=self.scale,
             scale_b=self.weight_scale,
             bias=self.bias,
@@ -75,7 +76,7 @@ class Fp8Linear(nn.Module):
         )
 
     def _wide(self, narrow: Tensor) -> Tensor:
-        product = F.linear(narrow.float(), self.weight.float()) * (self.scale * self.weight_scale)
+        product = F.linear(narrow.float(), self.numbers.float()) * (self.scale * self.weight_scale)
         return product if self.bias is None else product + self.bias.float()
 
     def extra_repr(self) -> str:

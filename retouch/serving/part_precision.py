@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,18 +46,42 @@ class ServedPart:
     parts: dict[str, str]
 
 
+@dataclass(frozen=True)
+class ServedParts:
+    """The stages of a model by `precision`; called with the lane of an edit, its stage."""
+
+    precision: PartPrecision
+    stages: Mapping[str, ServedPart]
+
+    def __call__(self, lane: str) -> ServedPart:
+        return self.stages[self.precision.of(lane)]
+
+    @property
+    def batches(self) -> bool:
+        """Whether a stage gains by a batch."""
+        return any(part.stage.batches for part in self.stages.values())
+
+    def grouped(self, lanes: Sequence[str]) -> Iterator[tuple[ServedPart, list[int]]]:
+        """Every stage that serves one of these `lanes`, with the indices of its lanes."""
+        indices: dict[str, list[int]] = {}
+        for index, lane in enumerate(lanes):
+            indices.setdefault(self.precision.of(lane), []).append(index)
+        for precision, some in indices.items():
+            yield self.stages[precision], some
+
+
 def served_parts(
     folder: Path, precision: PartPrecision, make: Callable[[Path], Any], lanes: Sequence[str]
-) -> Callable[[str], ServedPart]:
-    """A function from the lane of an edit to its stage: one is made by `make(folder)` for every
-    precision that `lanes` have. `folder` is the stage's version folder; ArtifactError."""
+) -> ServedParts:
+    """The stages for the edits of `lanes`: one is made by `make(folder)` for every precision that
+    they have. `folder` is the stage's version folder; ArtifactError."""
     parts = {}
     for name in dict.fromkeys(precision.of(lane) for lane in lanes):
         graphs = exported_folder(folder, name)
         served = precision_in(graphs)
         about = {Path(folder).parent.name: served} if served else {}
         parts[name] = ServedPart(make(graphs), about)
-    return lambda lane: parts[precision.of(lane)]
+    return ServedParts(precision, parts)
 
 
 def _check(lane: str, precision: str, text: str) -> None:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
+Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
@@ -51,6 +52,16 @@ class Cache:
         value = self.pin(key, make)
         self.unpin(key)
         return value
+
+    def get_all(self, keys: Sequence[Key], make: Callable[[list[Key]], list[Value]]) -> list[Value]:
+        """The values of `keys`; `make` computes those of the missing keys at once."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self]
+        computed = dict(zip(missing, make(missing))) if missing else {}
+
+        def value_of(key: Key) -> Value:
+            return computed[key] if key in computed else make([key])[0]
+
+        return [self.get(key, lambda key=key: value_of(key)) for key in keys]
 
     def pin(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """As `get`, but the value stays until `unpin`, which must be called once for every

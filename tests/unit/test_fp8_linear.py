@@ -43,7 +43,7 @@ def test_rounds_as_the_export_does():
 def test_is_the_product_rounded_once(rows, columns, bias, native):
     made = layer(rows, columns, native, bias)
     x = (torch.randn(2, 5, columns) * 8).bfloat16()
-    plain = expected(made, x, made.weight[:rows, :columns])
+    plain = expected(made, x, made.numbers[:rows, :columns])
     if bias:
         plain = plain + made.bias[:rows].double().numpy()
     got = made(x)

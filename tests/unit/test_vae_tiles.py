@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from retouch.backends.base import joined
 from retouch.families.vae import TILE, VaeDecoder, VaeEncoder
 
 FACTOR = 8
@@ -24,7 +25,8 @@ class Resampler:
         self.sizes = []
 
     def run(self, **inputs):
-        ((name, array),) = inputs.items()
+        ((name, value),) = inputs.items()
+        array = joined(value)
         self.sizes.append(array.shape[2:])
         if name == "pixels":
             return {"latents": array[:, :, ::FACTOR, ::FACTOR]}

@@ -12,13 +12,15 @@ class TritonPythonModel:
         self.parts = model_args.parts(args, Connector)
 
     def execute(self, requests):
-        return stages.per_row(requests, self.row)
+        return stages.in_batches(requests, self.rows, self.parts.batches)
 
-    def row(self, inputs):
-        info = EditInfo.from_json(inputs["INFO"][0])
-        part = self.parts(info.lane)
-        info.parts |= part.parts
-        return {
-            "PROMPT_EMBEDS": part.stage.run(inputs["QUERIES"][None])[0],
-            "INFO": np.array([info.to_json().encode()], object),
-        }
+    def rows(self, rows):
+        infos = [EditInfo.from_json(row["INFO"][0]) for row in rows]
+        outputs = [{} for _ in rows]
+        for part, indices in self.parts.grouped([info.lane for info in infos]):
+            embeds = part.stage.run_rows([rows[index]["QUERIES"] for index in indices])
+            for index, row_embeds in zip(indices, embeds):
+                infos[index].parts |= part.parts
+                info = np.array([infos[index].to_json().encode()], object)
+                outputs[index] = {"PROMPT_EMBEDS": row_embeds, "INFO": info}
+        return outputs

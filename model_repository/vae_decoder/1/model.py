@@ -11,10 +11,10 @@ class TritonPythonModel:
         self.stage = model_args.part(args, VaeDecoder)
 
     def execute(self, requests):
-        return stages.per_row(requests, self.row)
+        return stages.in_batches(requests, self.rows, self.stage.batches)
 
-    def row(self, inputs):
-        latents = inputs["LATENTS"]
-        if not latents.size:  # a preview of the ensemble
-            return {"PIXELS": np.zeros((0, 0, 3), np.uint8)}
-        return {"PIXELS": self.stage.run(latents[None])[0]}
+    def rows(self, rows):
+        results = [row["LATENTS"] for row in rows if row["LATENTS"].size]
+        pixels = iter(self.stage.run_rows(results))
+        no_pixels = np.zeros((0, 0, 3), np.uint8)  # for a preview of the ensemble
+        return [{"PIXELS": next(pixels) if row["LATENTS"].size else no_pixels} for row in rows]

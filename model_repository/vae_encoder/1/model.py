@@ -9,6 +9,8 @@ class TritonPythonModel:
         self.stage = model_args.part(args, VaeEncoder)
 
     def execute(self, requests):
-        return stages.per_row(
-            requests, lambda row: {"LATENTS": self.stage.run(row["PIXELS"][None])[0]}
-        )
+        return stages.in_batches(requests, self.rows, self.stage.batches)
+
+    def rows(self, rows):
+        latents = self.stage.run_rows([row["PIXELS"] for row in rows])
+        return [{"LATENTS": row_latents} for row_latents in latents]

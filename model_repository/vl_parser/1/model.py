@@ -1,8 +1,6 @@
-import numpy as np
-
 from retouch.api.response import EditInfo
 from retouch.families.text_stage import stage_of
-from retouch.serving.preprocess import region_of
+from retouch.serving.parser_tensors import parse_input, parser_outputs
 from retouch.serving.triton import model_args, stages
 
 
@@ -13,24 +11,14 @@ class TritonPythonModel:
         self.parts = model_args.parts(args, stage_of)
 
     def execute(self, requests):
-        return stages.per_row(requests, self.row)
+        return stages.in_batches(requests, self.rows, self.parts.batches)
 
-    def row(self, inputs):
-        image_files = list(inputs.get("IMAGE_FILES", ()))
-        instruction = inputs["INSTRUCTION"][0].decode()
-        negative = inputs["NEGATIVE"][0].decode() if "NEGATIVE" in inputs else ""
-        info = EditInfo.from_json(inputs["INFO"][0])
-        part = self.parts(info.lane)
-        parsed = part.stage.parse(image_files, inputs["PIXELS"], instruction, negative)
-        info.operations = parsed.operations
-        info.cache = parsed.cached
-        info.parts |= part.parts
-        return {
-            "QUERIES": parsed.queries,
-            "BOXES": parsed.boxes.astype(np.float32),
-            "CELLS": region_of(inputs["MASK"], parsed.region),
-            "PROMPT_EMBEDS_POOLED": parsed.pooled_prompt_embeds,
-            "NEGATIVE_EMBEDS": parsed.negative_embeds,
-            "NEGATIVE_EMBEDS_POOLED": parsed.pooled_negative_embeds,
-            "INFO": np.array([info.to_json().encode()], object),
-        }
+    def rows(self, rows):
+        infos = [EditInfo.from_json(row["INFO"][0]) for row in rows]
+        outputs = [{} for _ in rows]
+        for part, indices in self.parts.grouped([info.lane for info in infos]):
+            parsed = part.stage.parse([parse_input(rows[index]) for index in indices])
+            for index, row_parsed in zip(indices, parsed):
+                infos[index].parts |= part.parts
+                outputs[index] = parser_outputs(rows[index], infos[index], row_parsed)
+        return outputs

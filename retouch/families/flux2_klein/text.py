@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import BackendFactory
+from retouch.backends.batches import run_rows
 from retouch.backends.onnx import OnnxBackend
 
 GRAPH = "text"
@@ -25,6 +26,7 @@ class TextEncoder:
     def __init__(self, folder: Path, backend: BackendFactory = OnnxBackend):
         """ArtifactError when an artifact does not match the folder's manifest."""
         self._backend = backend(folder, GRAPH)
+        self.batches = self._backend.batches
         settings = verify(folder, TOKENIZER).settings
         self._before = settings["before"]
         self._after = settings["after"]
@@ -42,6 +44,15 @@ class TextEncoder:
 
     def encode_text(self, instruction: str, photos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """`prompt_embeds` float32 [LENGTH, J]; `photos` are not used."""
-        ids, mask = self.tokens(instruction)
-        hidden = self._backend.run(ids=ids[None], mask=mask[None])["conditioning"]
-        return {"prompt_embeds": hidden[0]}
+        return self.encode_texts([(instruction, photos)])[0]
+
+    def encode_texts(
+        self, rows: Sequence[tuple[str, Sequence[np.ndarray]]]
+    ) -> list[dict[str, np.ndarray]]:
+        """`encode_text` of several instructions."""
+        pairs = [self.tokens(instruction) for instruction, _ in rows]
+        inputs = [{"ids": ids[None], "mask": mask[None]} for ids, mask in pairs]
+        return [
+            {"prompt_embeds": outputs["conditioning"][0]}
+            for outputs in run_rows(self._backend, inputs)
+        ]

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import BackendFactory
+from retouch.backends.batches import run_rows
 from retouch.backends.onnx import OnnxBackend
 
 CLIP = "clip"
@@ -27,6 +28,7 @@ class TextEncoder:
         """ArtifactError when an artifact does not match the folder's manifest."""
         self._clip = backend(folder, CLIP)
         self._t5 = backend(folder, T5)
+        self.batches = self._t5.batches
         verify(folder, CLIP_TOKENIZER, T5_TOKENIZER)
         self._tokenizers = [
             Tokenizer.from_file(str(Path(folder) / name)) for name in (CLIP_TOKENIZER, T5_TOKENIZER)
@@ -34,11 +36,19 @@ class TextEncoder:
 
     def encode_text(self, instruction: str, photos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """`prompt_embeds` [T, J] and `pooled_prompt_embeds` [P], float32; `photos` are not used."""
-        clip, t5 = self.ids(instruction)
-        return {
-            "prompt_embeds": self._t5.run(input_ids=t5[None])["text"][0],
-            "pooled_prompt_embeds": self._clip.run(input_ids=clip[None])["pooled"][0],
-        }
+        return self.encode_texts([(instruction, photos)])[0]
+
+    def encode_texts(
+        self, rows: Sequence[tuple[str, Sequence[np.ndarray]]]
+    ) -> list[dict[str, np.ndarray]]:
+        """`encode_text` of several instructions."""
+        pairs = [self.ids(instruction) for instruction, _ in rows]
+        texts = run_rows(self._t5, [{"input_ids": t5[None]} for _, t5 in pairs])
+        vectors = run_rows(self._clip, [{"input_ids": clip[None]} for clip, _ in pairs])
+        return [
+            {"prompt_embeds": text["text"][0], "pooled_prompt_embeds": vector["pooled"][0]}
+            for text, vector in zip(texts, vectors)
+        ]
 
     def ids(self, instruction: str) -> tuple[np.ndarray, np.ndarray]:
         """Token ids for CLIP and for T5, both int64 [T]."""

@@ -15,8 +15,10 @@ from retouch.api.geometry import CELL
 from retouch.api.response import Operation
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import BackendFactory
+from retouch.backends.batches import run_rows
 from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.latents import cell_centres
+from retouch.families.denoise_request import Arrays, Size
 from retouch.families.instructx import parser_output
 from retouch.families.instructx.prompt import PromptWriter
 from retouch.families.qwen_vl.patches import PatchLayout
@@ -79,6 +81,17 @@ class Parsed:
         return cls(queries, np.array(data["boxes"], np.float32), operations, region)
 
 
+@dataclass(frozen=True, eq=False)
+class ParseInput:
+    """What a parser reads: encoded photos, the edited one first; that one's pixels uint8 [H, W, 3]
+    at the size at which it is edited; an instruction and, unless it is empty, a negative one."""
+
+    files: Sequence[bytes]
+    pixels: np.ndarray
+    instruction: str
+    negative: str = ""
+
+
 class Parser:
     """The vision tower, then the language model with meta-queries and heads. Images' tokens and
     results are cached.
@@ -98,6 +111,7 @@ class Parser:
         self.parsed = Cache(parsed_bytes)
         self._vision = backend(folder, VISION)
         self._language = backend(folder, LANGUAGE)
+        self.batches = self._language.batches
         settings = verify(folder, TOKENIZER).settings
         self._writer = PromptWriter(Path(folder) / TOKENIZER, settings["queries"])
         self._layout = PatchLayout(**settings["patches"])
@@ -105,58 +119,79 @@ class Parser:
         self._fields = settings["fields"]
         self._threshold = settings["region_threshold"]
 
-    def parse(
-        self, files: Sequence[bytes], pixels: np.ndarray, instruction: str, negative: str
-    ) -> Parsed:
-        """Parse one image uint8 [H, W, 3]. The encoded `files` are not used, and this family has no
-        negative instruction."""
-        return self.run(pixels[None], [instruction])[0]
-
     def run(self, pixels: np.ndarray, instructions: list[str]) -> list[Parsed]:
-        """Images uint8 [B, H, W, 3] of one size, with an instruction each.
-
-        Every row runs alone: a batch is no faster on a CPU. So no row is padded to the longest
-        instruction, and no row changes another's last bits."""
-        return [
-            self._parse(image[None], instruction)
-            for image, instruction in zip(pixels, instructions)
-        ]
-
-    def _parse(self, pixels: np.ndarray, instruction: str) -> Parsed:
-        key = key_of(pixels)
-        height, width = pixels.shape[1:3]
-        cached = {"vision": key in self.images, "parse": (key, instruction) in self.parsed}
-        parsed = self.parsed.get(
-            (key, instruction),
-            lambda: self.encode_text(
-                self.images.get(key, lambda: self.encode_image(pixels)),
-                (height, width),
-                instruction,
-            ),
+        """Images uint8 [B, H, W, 3] of one size, with an instruction each."""
+        return self.parse(
+            [ParseInput((), image, sentence) for image, sentence in zip(pixels, instructions)]
         )
-        return replace(parsed, cached=cached)
+
+    def parse(self, rows: Sequence[ParseInput]) -> list[Parsed]:
+        """Parse images of any sizes. Their files are not used, and this family has no negative
+        instruction.
+
+        Rows of equal sizes share a run where the backend gains by it. No row is padded to the
+        longest instruction."""
+        images = {key_of(row.pixels): row.pixels for row in rows}
+        keys = [(key_of(row.pixels), row.instruction) for row in rows]
+        cached = [{"vision": key[0] in self.images, "parse": key in self.parsed} for key in keys]
+
+        def parse(missing: list[tuple[str, str]]) -> list[Parsed]:
+            tokens = self.images.get_all(
+                [key for key, _ in missing],
+                lambda absent: self.encode_images([images[key] for key in absent]),
+            )
+            sizes = [(len(images[key]), images[key].shape[1]) for key, _ in missing]
+            return self.encode_texts(tokens, sizes, [sentence for _, sentence in missing])
+
+        return [
+            replace(parsed, cached=hits)
+            for parsed, hits in zip(self.parsed.get_all(keys, parse), cached)
+        ]
 
     def encode_image(self, pixels: np.ndarray) -> np.ndarray:
         """Images uint8 [1, H, W, 3] → vision tokens float32 [1, V, width]."""
-        resized = fit(pixels[0], self._layout.size(*pixels.shape[1:3]), Resampling.BICUBIC)
-        return self._vision.run(**self._layout.inputs(resized[None]))["vision_tokens"]
+        return self.encode_images([pixels[0]])[0]
 
-    def encode_text(self, tokens: np.ndarray, size: tuple[int, int], instruction: str) -> Parsed:
+    def encode_images(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """`encode_image` of images [H, W, 3]."""
+        sizes = [self._layout.size(*image.shape[:2]) for image in images]
+        resized = [fit(image, size, Resampling.BICUBIC) for image, size in zip(images, sizes)]
+        rows = [self._layout.inputs(image[None]) for image in resized]
+        return [outputs["vision_tokens"] for outputs in run_rows(self._vision, rows)]
+
+    def encode_text(self, tokens: np.ndarray, size: Size, instruction: str) -> Parsed:
         """Run the language model on an image's vision tokens [1, V, width] and an instruction. The
         image is edited at `size` (height, width) in pixels."""
-        token_grid = self._layout.grid(*self._layout.size(*size))
-        grid = (size[0] // CELL, size[1] // CELL)
+        return self.encode_texts([tokens], [size], [instruction])[0]
+
+    def encode_texts(
+        self, tokens: Sequence[np.ndarray], sizes: Sequence[Size], instructions: Sequence[str]
+    ) -> list[Parsed]:
+        """`encode_text` of several images and instructions."""
+        rows = [
+            self._inputs(image, self._layout.grid(*self._layout.size(*size)), instruction)
+            for image, size, instruction in zip(tokens, sizes, instructions)
+        ]
+        outputs = run_rows(self._language, rows, shared=("centres",))
+        return [self._parsed(row, size) for row, size in zip(outputs, sizes)]
+
+    def _inputs(self, tokens: np.ndarray, token_grid: Size, instruction: str) -> Arrays:
         prompt = self._writer.write([instruction], token_grid)
         cos, sin = self._rope.tables(prompt.positions)
-        outputs = self._language.run(
-            input_ids=prompt.ids,
-            vision_tokens=tokens,
-            image_index=prompt.image_index,
-            query_index=prompt.query_index,
-            rope_cos=cos,
-            rope_sin=sin,
-            centres=cell_centres(token_grid),
-        )
+        return {
+            "input_ids": prompt.ids,
+            "vision_tokens": tokens,
+            "image_index": prompt.image_index,
+            "query_index": prompt.query_index,
+            "rope_cos": cos,
+            "rope_sin": sin,
+            "centres": cell_centres(token_grid),
+        }
+
+    def _parsed(self, outputs: Arrays, size: Size) -> Parsed:
+        """The language model's outputs for one image that is edited at `size`."""
+        token_grid = self._layout.grid(*self._layout.size(*size))
+        grid = (size[0] // CELL, size[1] // CELL)
         queries, labels, boxes, region = (
             outputs[name][0] for name in ("queries", "labels", "boxes", "region")
         )

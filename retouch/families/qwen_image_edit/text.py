@@ -11,6 +11,7 @@ from PIL.Image import Resampling
 
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import BackendFactory
+from retouch.backends.batches import run_rows
 from retouch.backends.onnx import OnnxBackend
 from retouch.families.qwen_image_edit.sampling import dimensions
 from retouch.families.qwen_vl.chat import ChatWriter
@@ -39,6 +40,7 @@ class TextEncoder:
         self.images = Cache(image_bytes)
         self._vision = backend(folder, VISION)
         self._language = backend(folder, LANGUAGE)
+        self.batches = self._language.batches
         settings = verify(folder, TOKENIZER).settings
         self._layout = PatchLayout(**settings["patches"])
         self._writer = ChatWriter(
@@ -52,25 +54,46 @@ class TextEncoder:
     def encode_text(self, instruction: str, photos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """`prompt_embeds` float32 [T, J]. `photos` are uint8 [H, W, 3]; ValueError for none, or for
         more than the checkpoint takes."""
+        return self.encode_texts([(instruction, photos)])[0]
+
+    def encode_texts(
+        self, rows: Sequence[tuple[str, Sequence[np.ndarray]]]
+    ) -> list[dict[str, np.ndarray]]:
+        """`encode_text` of several instructions with their photos."""
+        for _, photos in rows:
+            self._check(photos)
+        pixels = [[self.prepared(photo) for photo in photos] for _, photos in rows]
+        tokens = iter(self.encode_images([image for images in pixels for image in images]))
+        inputs = [
+            self._inputs(instruction, images, [next(tokens) for _ in images])
+            for (instruction, _), images in zip(rows, pixels)
+        ]
+        return [
+            {"prompt_embeds": outputs["hidden"][0][self._drop :]}
+            for outputs in run_rows(self._language, inputs)
+        ]
+
+    def _check(self, photos: Sequence[np.ndarray]) -> None:
         if not 1 <= len(photos) <= self._photos:
             raise ValueError(
                 f"there are {len(photos)} photos; this checkpoint takes 1 to {self._photos}"
             )
-        pixels = [self.prepared(photo) for photo in photos]
-        grids = [
-            (image.shape[0] // self._layout.cell, image.shape[1] // self._layout.cell)
-            for image in pixels
-        ]
+
+    def _inputs(
+        self, instruction: str, pixels: Sequence[np.ndarray], tokens: Sequence[np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """The language model's inputs for photos as `prepared` gives them, with their tokens."""
+        cell = self._layout.cell
+        grids = [(image.shape[0] // cell, image.shape[1] // cell) for image in pixels]
         prompt = self._writer.write(instruction, grids)
         cos, sin = self._rope.tables(prompt.positions)
-        hidden = self._language.run(
-            input_ids=prompt.ids[None],
-            vision_tokens=np.concatenate([self.encode_image(image) for image in pixels], 1),
-            image_index=prompt.image_index[None],
-            rope_cos=cos[None],
-            rope_sin=sin[None],
-        )["hidden"][0]
-        return {"prompt_embeds": hidden[self._drop :]}
+        return {
+            "input_ids": prompt.ids[None],
+            "vision_tokens": np.concatenate(tokens, 1),
+            "image_index": prompt.image_index[None],
+            "rope_cos": cos[None],
+            "rope_sin": sin[None],
+        }
 
     def prepared(self, photo: np.ndarray) -> np.ndarray:
         """A photo uint8 [H, W, 3] at the size that the vision tower takes."""
@@ -79,5 +102,15 @@ class TextEncoder:
 
     def encode_image(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels as `prepared` gives them → vision tokens float32 [1, V, width]."""
-        inputs = self._layout.inputs(pixels[None])
-        return self.images.get(key_of(pixels), lambda: self._vision.run(**inputs)["vision_tokens"])
+        return self.encode_images([pixels])[0]
+
+    def encode_images(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """`encode_image` of several photos; equal sizes share a run where the backend gains by
+        it."""
+        by_key = {key_of(pixels): pixels for pixels in photos}
+
+        def encode(keys: Sequence[str]) -> list[np.ndarray]:
+            rows = [self._layout.inputs(by_key[key][None]) for key in keys]
+            return [outputs["vision_tokens"] for outputs in run_rows(self._vision, rows)]
+
+        return self.images.get_all([key_of(pixels) for pixels in photos], encode)

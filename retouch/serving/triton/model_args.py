@@ -13,7 +13,7 @@ from retouch.api.lanes import LANES, precision_of
 from retouch.artifacts.manifest import NAME
 from retouch.backends.base import BackendFactory, backend_of
 from retouch.routing.router import adapted
-from retouch.serving.part_precision import PartPrecision, ServedPart, served_parts
+from retouch.serving.part_precision import PartPrecision, ServedParts, served_parts
 
 DEFAULT_RUNNER = "onnx"
 
@@ -47,9 +47,9 @@ def precisions(args: dict[str, str]) -> PartPrecision:
     return PartPrecision.parse(text, folder(args))
 
 
-def parts(args: dict[str, str], make: Callable[..., Any]) -> Callable[[str], ServedPart]:
-    """A function from the lane of an edit to the model's stage in its precision, which
-    `make(folder, backend=…)` makes; ArtifactError, ValueError."""
+def parts(args: dict[str, str], make: Callable[..., Any]) -> ServedParts:
+    """The model's stages by the lane of an edit, which `make(folder, backend=…)` makes;
+    ArtifactError, ValueError."""
     models = repository(args)
     first, *others = precisions(args).by_lane
     exported = [lane for lane in others if (models / f"denoiser_{lane}" / "1" / NAME).is_file()]
@@ -62,9 +62,7 @@ def part(args: dict[str, str], make: Callable[..., Any]) -> Any:
     return _parts(args, make, (widest,))(widest).stage
 
 
-def _parts(
-    args: dict[str, str], make: Callable[..., Any], lanes: Sequence[str]
-) -> Callable[[str], ServedPart]:
+def _parts(args: dict[str, str], make: Callable[..., Any], lanes: Sequence[str]) -> ServedParts:
     runner = backend(args)
     return served_parts(
         folder(args), precisions(args), lambda graphs: make(graphs, backend=runner), lanes

@@ -1,9 +1,11 @@
-"""Stages as Triton models: the rows of a request, one by one."""
+"""Stages as Triton models: the rows of requests, one by one or as a batch."""
 
 from __future__ import annotations
 
 import faulthandler
+import logging
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from retouch.serving.triton.responses import guarded
 
 faulthandler.enable()  # a crash of native code logs the Python stacks
 log_to_triton()
+log = logging.getLogger(__name__)
 
 
 def inputs_of(request: Any) -> Arrays:
@@ -34,13 +37,45 @@ def per_row(requests: list, function: Callable[[Arrays], Arrays]) -> list:
     changes the last bits, and an edit must not depend on others in its batch."""
 
     def answer(request: Any) -> Arrays:
-        inputs = inputs_of(request)
-        size = len(next(iter(inputs.values())))
-        rows = [function({name: value[i] for name, value in inputs.items()}) for i in range(size)]
-        if any(a.shape != b.shape for row in rows for a, b in zip(row.values(), rows[0].values())):
-            raise RequestError(
-                "the rows of one request must lead to one resolution; send them one by one"
-            )
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        return _stacked([function(row) for row in _rows(request)])
 
     return [guarded(answer, request) for request in requests]
+
+
+def in_batches(
+    requests: list, function: Callable[[list[Arrays]], list[Arrays]], batches: bool
+) -> list:
+    """Triton responses of `function`, which gets the inputs of rows and returns their outputs.
+
+    Where the stage `batches`, `function` gets the rows of all requests at once, else one by one.
+    When it fails for all of them, every row runs alone: others' faults fail no request."""
+    counts = [len(_rows(request)) for request in requests]
+    if batches and sum(counts) > 1:
+        try:
+            outputs = iter(function([row for request in requests for row in _rows(request)]))
+        except Exception as failure:
+            log.warning("a batch failed, and its rows run one by one: %s", failure)
+        else:
+            own = [list(islice(outputs, count)) for count in counts]
+            rows_of = dict(zip(map(id, requests), own))
+            return [
+                guarded(lambda request: _stacked(rows_of[id(request)]), request)
+                for request in requests
+            ]
+    return per_row(requests, lambda row: function([row])[0])
+
+
+def _rows(request: Any) -> list[Arrays]:
+    """The inputs of every row, without the batch dimension."""
+    inputs = inputs_of(request)
+    size = len(next(iter(inputs.values())))
+    return [{name: value[index] for name, value in inputs.items()} for index in range(size)]
+
+
+def _stacked(rows: list[Arrays]) -> Arrays:
+    """The outputs of rows as one array by name; RequestError when they differ in size."""
+    if any(a.shape != b.shape for row in rows for a, b in zip(row.values(), rows[0].values())):
+        raise RequestError(
+            "the rows of one request must lead to one resolution; send them one by one"
+        )
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -1,0 +1,35 @@
+"""The tensors of the model `vl_parser`, one row of a batch at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retouch.api.response import EditInfo
+from retouch.families.denoise_request import Arrays
+from retouch.families.instructx.parser import Parsed, ParseInput
+from retouch.serving.preprocess import region_of
+
+
+def parse_input(row: Arrays) -> ParseInput:
+    """What the stage reads, of the model's inputs."""
+    return ParseInput(
+        list(row.get("IMAGE_FILES", ())),
+        row["PIXELS"],
+        row["INSTRUCTION"][0].decode(),
+        row["NEGATIVE"][0].decode() if "NEGATIVE" in row else "",
+    )
+
+
+def parser_outputs(row: Arrays, info: EditInfo, parsed: Parsed) -> Arrays:
+    """The model's outputs, of its inputs and of what the stage made of them. `info` is changed."""
+    info.operations = parsed.operations
+    info.cache = parsed.cached
+    return {
+        "QUERIES": parsed.queries,
+        "BOXES": parsed.boxes.astype(np.float32),
+        "CELLS": region_of(row["MASK"], parsed.region),
+        "PROMPT_EMBEDS_POOLED": parsed.pooled_prompt_embeds,
+        "NEGATIVE_EMBEDS": parsed.negative_embeds,
+        "NEGATIVE_EMBEDS_POOLED": parsed.pooled_negative_embeds,
+        "INFO": np.array([info.to_json().encode()], object),
+    }
