@@ -15,11 +15,13 @@ from retouch.artifacts.manifest import ArtifactError, Manifest, read, verify
 from retouch.backends import torch_compile
 from retouch.backends.base import files_of
 from retouch.backends.torch_module import TYPED, module_of
+from retouch.backends.torch_offload import Offloaded
 from retouch.networks import flux2_passes
 from retouch.util import env
 
 DEVICE = env.DEVICE.name
 COMPILE = env.COMPILE.name
+HOST = torch.device("cpu")
 
 
 class TorchBackend:
@@ -40,23 +42,27 @@ class TorchBackend:
         keep: tuple[str, ...] = (),
         device: str = "",
         compiled: bool | None = None,
+        offload: bool = False,
     ):
         """ArtifactError when the graph is missing, changed or not supported, or the device is not
         on this machine.
 
         Outputs in `keep` stay on the device. `device` and `compiled` override the environment.
+        With `offload` the parameters stay in host memory and come to the device for every run.
         """
         self.manifest = verify(folder, *files_of(graph, read(folder).files))
         self._device = device_of(device or env.DEVICE.get())
         self.batches = self._device.type != "cpu"
         self._keep = keep
         path = Path(folder) / f"{graph}.onnx"
-        module = module_of(path, self.manifest, self._device)
+        home = HOST if offload else self._device
+        module = module_of(path, self.manifest, self._device, home)
         self._outputs = cast("tuple[str, ...]", module.outputs)  # every pass has them
         compiled = wants_compiling(self._device) if compiled is None else compiled
         if compiled:
             torch_compile.prepare()
-        self._module = torch.compile(module, dynamic=True) if compiled else module
+        runnable = torch.compile(module, dynamic=True) if compiled else module
+        self._module = Offloaded(module, runnable, self._device) if offload else runnable
 
     @torch.no_grad()
     def run(self, **inputs: Input | list[Input]) -> dict[str, Input]:

@@ -31,8 +31,11 @@ Owner = tuple[str, str]  # a component, and a parameter's name in it
 _shared: WeakValueDictionary[tuple, Tensor] = WeakValueDictionary()
 
 
-def module_of(path: Path, manifest: Manifest, device: torch.device) -> nn.Module:
-    """The module of the graph in `path`, on `device`; ArtifactError."""
+def module_of(
+    path: Path, manifest: Manifest, device: torch.device, home: torch.device | None = None
+) -> nn.Module:
+    """The module of the graph in `path`, in the types of `device`; ArtifactError. Its parameters
+    lie on `home`, by default the same device."""
     passes = _passes(manifest.settings.get("passes", ""))
     graph_pass = getattr(passes, "PASSES", {}).get(path.stem)
     if graph_pass is None or "networks" not in manifest.settings:
@@ -49,7 +52,7 @@ def module_of(path: Path, manifest: Manifest, device: torch.device) -> nn.Module
             for name, parameter in network.named_parameters()
         }
         module = graph_pass(networks, manifest.settings)
-    loader = _Loader(path, manifest, device, owners)
+    loader = _Loader(path, manifest, home or device, owners)
     loader.fill(module)
     return module.eval().requires_grad_(False)
 

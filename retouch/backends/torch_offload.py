@@ -5,7 +5,7 @@ the copy: 10 GB at 25 GB/s of PCIe 4 take 0.4 s."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from retouch.networks.fp8_linear import Fp8Linear, multiplies_fp8
 
 
-class Offloaded(nn.Module):
+class Offloaded:
     """Runs `module`, which lies in host memory, on `device`."""
 
-    def __init__(self, module: nn.Module, device: torch.device):
-        super().__init__()
-        self.module = module
+    def __init__(self, module: nn.Module, run: Callable[..., Any], device: torch.device):
+        """`run` is the module itself, or what a compiler made of it."""
+        self._module = module
+        self._run = run
         self._device = device
         for layer in module.modules():
             if isinstance(layer, Fp8Linear):  # it was made where it lies, not where it runs
@@ -29,10 +30,10 @@ class Offloaded(nn.Module):
             for tensor in self._tensors():
                 tensor.data = tensor.data.pin_memory()  # copies from pinned memory overlap
 
-    def forward(self, **inputs: Any) -> Any:
+    def __call__(self, **inputs: Any) -> Any:
         """The module's outputs. Its parameters are on the device until it returns."""
         with self._on_device():
-            return self.module(**inputs)
+            return self._run(**inputs)
 
     @contextmanager
     def _on_device(self) -> Iterator[None]:
@@ -48,5 +49,5 @@ class Offloaded(nn.Module):
 
     def _tensors(self) -> list[Tensor]:
         """Each parameter and buffer once, however many names it has."""
-        tensors = (*self.module.parameters(), *self.module.buffers())
+        tensors = (*self._module.parameters(), *self._module.buffers())
         return list({id(tensor): tensor for tensor in tensors}.values())

@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from retouch.backends.offload import OFFLOADING, is_offloaded
+from retouch.launcher.start_failure import ServerError
+
 CPU_RUNNERS = ("", "onnx", "onnx-float32")
 ON_GPU = re.compile(r"\bKIND_GPU\b")
 PARAMETER = re.compile(
@@ -36,13 +39,17 @@ def config_of(repository: Path, model: str, profile: str) -> Path:
 
 
 def placements(repository: Path, profile: str, models: list[str]) -> list[Placement]:
-    """The placements of these models by a profile."""
+    """The placements of these models by a profile; ServerError when one that is to be offloaded
+    cannot be."""
     return [_placement(repository, profile, model) for model in models]
 
 
 def _placement(repository: Path, profile: str, model: str) -> Placement:
     text = config_of(repository, model, profile).read_text()
     parameters = dict(PARAMETER.findall(text))
-    return Placement(
-        model, parameters.get("runner", ""), bool(ON_GPU.search(text)), repository / model / "1"
-    )
+    runner = parameters.get("runner", "")
+    try:
+        runner = OFFLOADING if is_offloaded(model, runner) else runner
+    except ValueError as failure:
+        raise ServerError(str(failure)) from None
+    return Placement(model, runner, bool(ON_GPU.search(text)), repository / model / "1")

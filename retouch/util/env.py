@@ -85,6 +85,11 @@ COMPILE = Variable(
     "RETOUCH_COMPILE",
     "Whether the torch runner compiles: 0 or 1. Unset: 1 on a GPU, 0 on a CPU.",
 )
+OFFLOAD = Variable(
+    "RETOUCH_OFFLOAD",
+    "text keeps the text encoders in host memory and brings them to the GPU for a read "
+    "(`retouch serve --offload text`). Unset: all parts stay on the GPU.",
+)
 GRAPHS = Variable(
     "RETOUCH_GRAPHS",
     "Folder of traced graphs that exports share, or 0 for none. "

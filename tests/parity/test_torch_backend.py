@@ -149,6 +149,19 @@ def copied(tmp_path):
     return shutil.copytree(folder_of("fp8"), there, ignore=shutil.ignore_patterns("__pycache__"))
 
 
+def test_offloaded_parameters_give_the_same():
+    pixels = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
+    folder = REPOSITORY / "vae_encoder" / "1"
+    there, brought = (
+        TorchBackend(folder, "model", device="cpu", compiled=False, offload=offload)
+        for offload in (False, True)
+    )
+    for _ in range(2):
+        np.testing.assert_array_equal(
+            brought.run(pixels=pixels)["latents"], there.run(pixels=pixels)["latents"]
+        )
+
+
 def test_fp4_is_refused():
     with pytest.raises(ArtifactError, match="runs bf16 and fp8, for fp4 choose"):
         TorchBackend(folder_of("fp4"), "step")

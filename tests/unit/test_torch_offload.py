@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from retouch.backends.offload import is_offloaded
 from retouch.backends.torch_offload import Offloaded
+from retouch.launcher.placements import placements
+from retouch.launcher.server import REPOSITORY
+from retouch.launcher.start_failure import ServerError
 
 CPU = torch.device("cpu")
 
@@ -43,7 +47,7 @@ def test_a_run_has_copies_and_leaves_none(module):
     x = torch.randn(2, 4)
     expected = module(x)
     before = homes(module)
-    offloaded = Offloaded(module, CPU)
+    offloaded = Offloaded(module, module, CPU)
     torch.testing.assert_close(offloaded(x=x), expected, rtol=0, atol=0)
     assert len(module.places) == len(before) == 4  # the tied weight counts once
     assert not set(module.places) & set(before)
@@ -54,5 +58,33 @@ def test_a_run_has_copies_and_leaves_none(module):
 def test_a_run_that_fails_leaves_none_either(module):
     before = homes(module)
     with pytest.raises(ValueError, match="no input"):
-        Offloaded(module, CPU)(x=None)
+        Offloaded(module, module, CPU)(x=None)
     assert homes(module) == before
+
+
+@pytest.mark.parametrize(
+    ("value", "stage", "runner", "expected"),
+    [
+        ("", "vl_parser", "onnx", False),
+        ("text", "vl_parser", "auto", True),
+        ("text", "vl_parser", "torch", True),
+        ("text", "vae_decoder", "onnx", False),
+    ],
+)
+def test_text_is_the_parser(monkeypatch, value, stage, runner, expected):
+    monkeypatch.setenv("RETOUCH_OFFLOAD", value)
+    assert is_offloaded(stage, runner) is expected
+
+
+def test_only_text_can_be_offloaded(monkeypatch):
+    monkeypatch.setenv("RETOUCH_OFFLOAD", "everything")
+    with pytest.raises(ValueError, match="RETOUCH_OFFLOAD is 'everything'; it must be text"):
+        is_offloaded("vl_parser", "torch")
+
+
+def test_a_profile_that_cannot_offload_is_refused_before_a_start(monkeypatch):
+    monkeypatch.setenv("RETOUCH_OFFLOAD", "text")
+    with pytest.raises(ServerError, match="vl_parser runs by onnx, which cannot offload; choose"):
+        placements(REPOSITORY, "", ["vl_parser"])
+    (part,) = placements(REPOSITORY, "gpu", ["vl_parser"])
+    assert part.runner == "torch"

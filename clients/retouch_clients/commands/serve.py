@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from rich.markup import escape
 
+from retouch.backends.offload import TEXT
 from retouch.launcher.server import HOST, REPOSITORY, Server, ServerError
-from retouch.util import extras
+from retouch.util import env, extras
 from retouch_clients.addresses.local_servers import announced
 from retouch_clients.addresses.server_options import DEFAULT_PORTS, PORT
 from retouch_clients.cli.console import console
@@ -88,6 +89,11 @@ class Backoff:
     show_default=True,
     help="Seconds that running edits may take after SIGTERM.",
 )
+@click.option(
+    "--offload",
+    type=click.Choice([TEXT]),
+    help="Keep the text encoders in host memory, and bring them to the GPU for a read.",
+)
 @click.option("--restart", is_flag=True, help="Restart the server if it stops.")
 def serve(
     http_port: int,
@@ -98,6 +104,7 @@ def serve(
     host: str,
     behind_proxy: bool,
     grace: float,
+    offload: str | None,
     restart: bool,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM.
@@ -105,22 +112,26 @@ def serve(
     Ctrl-C stops it at once. After SIGTERM, running edits may finish."""
     extras.check("serve")
     signal.signal(signal.SIGTERM, _terminated)
+    options = {
+        "http": http_port,
+        "grpc": grpc_port,
+        "metrics": metrics_port,
+        "profile": profile,
+        "host": host,
+        "behind_proxy": behind_proxy,
+    }
+    with env.OFFLOAD.set_to(offload or env.OFFLOAD.get()):
+        _serve(repository, options, grace, restart)
+
+
+def _serve(repository: Path, options: dict[str, Any], grace: float, restart: bool) -> NoReturn:
+    """Run servers with these `options` until one stops and is not to be started again."""
     backoff = Backoff()
     first = True
     while True:
-        server = Server(
-            repository,
-            http=http_port,
-            grpc=grpc_port,
-            metrics=metrics_port,
-            profile=profile,
-            host=host,
-            behind_proxy=behind_proxy,
-        )
+        server = Server(repository, **options)
         # keep the same ports after a restart
-        http_port = server.http
-        grpc_port = server.grpc
-        metrics_port = server.metrics
+        options |= {"http": server.http, "grpc": server.grpc, "metrics": server.metrics}
         began = time.monotonic()
         failure = ServerError(f"the server has stopped unexpectedly; its log is {server.log}")
         try:

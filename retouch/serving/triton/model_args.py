@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import triton_python_backend_utils as pb_utils
 from retouch.api.lanes import LANES, precision_of
 from retouch.artifacts.manifest import NAME
 from retouch.backends.base import BackendFactory, backend_of
+from retouch.backends.offload import OFFLOADING, is_offloaded
 from retouch.routing.router import adapted
 from retouch.serving.part_precision import PartPrecision, ServedParts, served_parts
 
@@ -35,9 +37,12 @@ def parameter(args: dict[str, str], name: str) -> str:
 
 def backend(args: dict[str, str]) -> BackendFactory:
     """The backend that the parameter `runner` of config.pbtxt names, `onnx` where there is none;
-    ValueError."""
+    ValueError. An offloaded stage runs by torch."""
     parameters = json.loads(args["model_config"]).get("parameters", {})
-    return backend_of(parameters.get("runner", {}).get("string_value") or DEFAULT_RUNNER)
+    runner = parameters.get("runner", {}).get("string_value") or DEFAULT_RUNNER
+    if is_offloaded(args["model_name"], runner):
+        return partial(backend_of(OFFLOADING), offload=True)
+    return backend_of(runner)
 
 
 def precisions(args: dict[str, str]) -> PartPrecision:
