@@ -48,6 +48,7 @@ class Offloaded:
                 tensor.data = data
 
     def _tensors(self) -> list[Tensor]:
-        """Each parameter and buffer once, however many names it has."""
+        """Each parameter and buffer once, however many names it has; without those that no run
+        uses, which have no numbers."""
         tensors = (*self._module.parameters(), *self._module.buffers())
-        return list({id(tensor): tensor for tensor in tensors}.values())
+        return list({id(tensor): tensor for tensor in tensors if not tensor.is_meta}.values())
