@@ -217,6 +217,9 @@ def make_transformer(zero_cond_t: bool, blocks: int) -> QwenImageTransformer2DMo
 
 
 class TorchGraphs:
+    batches = False
+    compiles = False
+
     """A runner of the stages' torch modules, in place of the graphs that they become."""
 
     workers = 1

@@ -97,6 +97,7 @@ class CalibrationRunner:
 
     workers = 1
     batches = False
+    compiles = False
 
     def __init__(self, folder: Path, graph: str):
         """ArtifactError when the folder does not match its manifest."""

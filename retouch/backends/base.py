@@ -27,11 +27,13 @@ class Backend(Protocol):
 
     Outputs named in `keep` may stay on the backend's device. They are inputs of other graphs of the
     same backend, and `numpy.asarray` copies them to the host. `workers` is how many concurrent runs
-    gain time. `batches` is whether a run of several rows is faster than as many runs."""
+    gain time. `batches` is whether a run of several rows is faster than as many runs, `compiles`
+    whether the first run of a shape takes long."""
 
     manifest: Manifest
     workers: int
     batches: bool
+    compiles: bool
 
     def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's outputs by name, with a batch dimension in front. An input that is a list of

@@ -23,6 +23,7 @@ class OnnxBackend:
     """One graph of a folder, checked against the folder's manifest."""
 
     batches = False  # on a CPU, and a batch's company changes an edit's last bits
+    compiles = False
 
     def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = (), rounded: bool = True):
         """ArtifactError when a file of `graph` is missing, changed or cannot be loaded by ONNX

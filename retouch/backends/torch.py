@@ -34,6 +34,7 @@ class TorchBackend:
     manifest: Manifest
     workers = 1
     batches: bool
+    compiles: bool
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class TorchBackend:
         module = module_of(path, self.manifest, self._device, home)
         self._outputs = cast("tuple[str, ...]", module.outputs)  # every pass has them
         compiled = wants_compiling(self._device) if compiled is None else compiled
+        self.compiles = compiled
         if compiled:
             torch_compile.prepare()
         runnable = torch.compile(module, dynamic=True) if compiled else module

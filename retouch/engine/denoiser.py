@@ -46,6 +46,11 @@ class Denoiser:
         """How many steps can run side by side at a gain."""
         return self._step.workers
 
+    @property
+    def compiles(self) -> bool:
+        """Whether the first step of a shape takes long."""
+        return self._step.compiles
+
     def prefill(self, latents: np.ndarray) -> None:
         """Cache the keys and values of a source image, latents [C, h, w], ahead of its edits."""
         if self._reference:

@@ -17,12 +17,17 @@ GRAPH = "model"
 
 class Connector:
     """A two-layer MLP, or the identity: a text encoder's hidden states are prompt embeds already,
-    and such a checkpoint has no graph for this stage."""
+    and such a checkpoint has no graph for this stage. `queries` are the number of meta-queries and
+    their width."""
 
     def __init__(self, folder: Path, backend: BackendFactory = OnnxBackend):
         """ArtifactError when the artifact does not match the folder's manifest."""
-        self._backend = backend(folder, GRAPH) if f"{GRAPH}.onnx" in read(folder).files else None
+        manifest = read(folder)
+        settings = manifest.settings
+        self._backend = backend(folder, GRAPH) if f"{GRAPH}.onnx" in manifest.files else None
         self.batches = self._backend is not None and self._backend.batches
+        self.compiles = self._backend is not None and self._backend.compiles
+        self.queries: tuple[int, int] = tuple(settings.get("queries", (0, 0)))
 
     def run(self, queries: np.ndarray) -> np.ndarray:
         """Meta-queries float32 [B, Q, D] → prompt embeds float32 [B, Q, J]."""

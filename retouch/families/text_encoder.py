@@ -20,9 +20,10 @@ Photos = Sequence[np.ndarray]
 
 class TextEncoder(Protocol):
     """Made as `TextEncoder(folder, backend)` of the version folder that the text encoder was
-    exported to. `batches` is whether the backend gains by several sentences at once."""
+    exported to. `batches` and `compiles` are the backend's."""
 
     batches: bool
+    compiles: bool
 
     def encode_texts(self, rows: Sequence[tuple[str, Photos]]) -> list[dict[str, np.ndarray]]:
         """`encode_text` of several instructions with their photos; equal lengths share a run where

@@ -30,6 +30,7 @@ class TextStage:
         family without a text encoder."""
         self._encoder = text_encoder_of(folder, backend)
         self.batches = self._encoder.batches
+        self.compiles = self._encoder.compiles
         self.prompts = Cache(bytes)
 
     def parse(self, rows: Sequence[ParseInput]) -> list[Parsed]:

@@ -32,6 +32,7 @@ class VaeEncoder:
         """ArtifactError when the artifact does not match the folder's manifest."""
         self._backend = backend(folder, GRAPH)
         self.batches = self._backend.batches
+        self.compiles = self._backend.compiles
         self.cache = Cache(bytes)
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
@@ -66,6 +67,7 @@ class VaeDecoder:
         self._backend = backend(folder, GRAPH)
         self.batches = self._backend.batches
         self._factor: int = self._backend.manifest.settings["factor"]
+        self.compiles = self._backend.compiles
 
     def run(self, latents: np.ndarray) -> np.ndarray:
         """Latents float32 [B, C, h, w] → images uint8 [B, factor · h, factor · w, 3]."""

@@ -90,6 +90,11 @@ OFFLOAD = Variable(
     "text keeps the text encoders in host memory and brings them to the GPU for a read "
     "(`retouch serve --offload text`). Unset: all parts stay on the GPU.",
 )
+WARMUP = Variable(
+    "RETOUCH_WARMUP",
+    "Sizes of the edits that a compiling runner runs before its model is ready: HEIGHTxWIDTH, "
+    "separated by commas. Unset: none.",
+)
 GRAPHS = Variable(
     "RETOUCH_GRAPHS",
     "Folder of traced graphs that exports share, or 0 for none. "

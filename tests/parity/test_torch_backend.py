@@ -1,5 +1,6 @@
 """The torch runner against ONNX Runtime's on the shipped lanes, on the CPU."""
 
+import gc
 import json
 import shutil
 
@@ -24,6 +25,7 @@ from retouch.artifacts.manifest import ArtifactError
 from retouch.backends.base import backend_of
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import COMPILE, DEVICE, TorchBackend
+from retouch.backends.torch_module import _shared
 from retouch.launcher.server import REPOSITORY
 from retouch.networks.fp8_linear import Fp8Linear
 from retouch.offline.plain_loop import PlainLoop
@@ -141,6 +143,35 @@ def test_sizes_share_one_compilation(lane, monkeypatch):
         for grid, count in zip(GRIDS, (20, 33, 60)):
             step_inputs = inputs(grid, count)
             assert distance(compiled.run(*step_inputs), plain.run(*step_inputs))["velocity"] == 0
+
+
+def weights(backend):
+    """Parameters, and the numbers of narrow layers, by name; not what the graph does not use."""
+    state = backend._module.state_dict(keep_vars=True)
+    return {
+        name: tensor
+        for name, tensor in state.items()
+        if not tensor.is_meta and name.endswith(("weight", "bias", "numbers"))
+    }
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_graphs_of_a_folder_share_their_weights(lane):
+    """A weight of both is one tensor, and goes when both are gone."""
+
+    def held():
+        return [tensor for key, tensor in _shared.items() if key[0] == folder_of(lane).resolve()]
+
+    gc.collect()
+    assert not held()
+    backends = [TorchBackend(folder_of(lane), graph) for graph in ("reference", "step")]
+    reference, step = map(weights, backends)
+    common = reference.keys() & step.keys()
+    assert len(common) > 20 and all(reference[name] is step[name] for name in common)
+    assert len(held()) == len(reference.keys() | step.keys())
+    del backends, reference, step
+    gc.collect()
+    assert not held()
 
 
 @pytest.fixture()

@@ -25,16 +25,23 @@ from families_tiny import make_published
 from instructx_tiny import QWEN, Made, make_checkpoint
 from kontext_theirs import Case, Theirs
 from retouch.api.errors import RequestError
+from retouch.api.request import EditRequest
+from retouch.artifacts import manifest
 from retouch.client import Retouch
 from retouch.families.instructx.pipeline import RetouchPipeline
+from retouch.families.registry import class_of
 from retouch.imaging import images
 from retouch.launcher.server import HOST, REPOSITORY, Server
+from retouch.offline.plain_loop import PlainLoop
+from retouch.offline.text_encoder_loop import TextEncoderLoop
+from retouch.util import env
 
 SIZE = (64, 96)
 SENTENCE = "make the red circle blue"
 SEED = 2**33 + 7
 STEPS = 4
 NEAR = 50  # dB of the served PNG to the pipeline's
+NEAR_TORCH = 49  # of the torch runner's PNG to ONNX Runtime's
 
 
 @dataclass(frozen=True)
@@ -136,8 +143,8 @@ def family(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def client(family, tmp_path_factory):
-    """A server of its own, with the lane bf16 in float32, as the pipelines are here."""
+def repository(family, tmp_path_factory):
+    """The family's models, with the lane bf16."""
     folder = tmp_path_factory.mktemp("repository")
     artifacts = shutil.ignore_patterns(
         "*.onnx",
@@ -153,10 +160,17 @@ def client(family, tmp_path_factory):
     repository = shutil.copytree(REPOSITORY, folder / "models", symlinks=False, ignore=artifacts)
     exported(family.checkpoint, "--repository", repository)
     for model, settings in family.settings.items():
-        manifest = repository / model / "1" / "manifest.json"
-        document = json.loads(manifest.read_text())
+        path = repository / model / "1" / "manifest.json"
+        document = json.loads(path.read_text())
         document["settings"] |= settings
-        manifest.write_text(json.dumps(document))
+        path.write_text(json.dumps(document))
+    return repository
+
+
+@pytest.fixture(scope="module")
+def client(repository):
+    """A server of its own, with the lane bf16 in float32, as the pipelines are here."""
+    folder = repository.parent
     config = repository / "denoiser_bf16" / "config.pbtxt"
     config.write_text(
         re.sub(
@@ -170,6 +184,34 @@ def client(family, tmp_path_factory):
         Retouch(f"{HOST}:{server.grpc}") as kept,
     ):
         yield kept
+
+
+@pytest.fixture()
+def torch_client(repository, tmp_path, monkeypatch):
+    """A server whose every model has the runner torch, on the CPU."""
+    models = shutil.copytree(repository, tmp_path / "models")
+    for name in ("denoiser_bf16", "vl_parser", "connector", "vae_encoder", "vae_decoder"):
+        config = models / name / "config.pbtxt"
+        text = re.sub(r'parameters \{ key: "runner" .*', "", config.read_text())
+        runner = 'parameters { key: "runner" value { string_value: "torch" } }'
+        config.write_text(f"{text}\n{runner}\n")
+    monkeypatch.setenv(env.DEVICE.name, "cpu")
+    with (
+        Server(models, log=tmp_path / "server.log") as server,
+        Retouch(f"{HOST}:{server.grpc}") as kept,
+    ):
+        yield kept
+
+
+def test_every_part_by_torch(repository, torch_client):
+    """The same edit as by ONNX Runtime, which rounds to bfloat16 between operations too."""
+    request = EditRequest(
+        images.encode(photos_of(1)[0]), SENTENCE, SEED, STEPS, precision="bf16", region=b"full"
+    )
+    has_parser = class_of(manifest.read(repository / "vl_parser" / "1").family).has_parser
+    loop = PlainLoop if has_parser else TextEncoderLoop
+    onnx = images.decode(loop(repository).edit(request))
+    assert psnr(ours(torch_client, photos_of(1))[-1].image, onnx) >= NEAR_TORCH
 
 
 def photos_of(count: int) -> list[np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,11 @@ class ConnectorPart(Part):
 
     passes = module.__name__
     networks = {"connector": Connector}
+
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """The number of meta-queries, and their width."""
+        count = checkpoint.json("parser_heads/config.json")["queries"]
+        return {"queries": [count, checkpoint.json("meta_queries/config.json")["width"]]}
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
         connector = checkpoint.load(Connector, "connector")

@@ -15,6 +15,7 @@ class TensorRTBackend:
 
     workers = 1
     batches = True
+    compiles = False
 
     def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = ()):
         """ArtifactError when `graph` has no plan, a changed one, or one for another GPU or

@@ -27,6 +27,7 @@ class TextEncoder:
         """ArtifactError when an artifact does not match the folder's manifest."""
         self._backend = backend(folder, GRAPH)
         self.batches = self._backend.batches
+        self.compiles = self._backend.compiles
         settings = verify(folder, TOKENIZER).settings
         self._before = settings["before"]
         self._after = settings["after"]

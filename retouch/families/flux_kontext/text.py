@@ -29,6 +29,7 @@ class TextEncoder:
         self._clip = backend(folder, CLIP)
         self._t5 = backend(folder, T5)
         self.batches = self._t5.batches
+        self.compiles = self._t5.compiles
         verify(folder, CLIP_TOKENIZER, T5_TOKENIZER)
         self._tokenizers = [
             Tokenizer.from_file(str(Path(folder) / name)) for name in (CLIP_TOKENIZER, T5_TOKENIZER)

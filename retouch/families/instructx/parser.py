@@ -112,6 +112,7 @@ class Parser:
         self._vision = backend(folder, VISION)
         self._language = backend(folder, LANGUAGE)
         self.batches = self._language.batches
+        self.compiles = self._language.compiles
         settings = verify(folder, TOKENIZER).settings
         self._writer = PromptWriter(Path(folder) / TOKENIZER, settings["queries"])
         self._layout = PatchLayout(**settings["patches"])

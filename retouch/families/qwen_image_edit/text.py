@@ -41,6 +41,7 @@ class TextEncoder:
         self._vision = backend(folder, VISION)
         self._language = backend(folder, LANGUAGE)
         self.batches = self._language.batches
+        self.compiles = self._language.compiles
         settings = verify(folder, TOKENIZER).settings
         self._layout = PatchLayout(**settings["patches"])
         self._writer = ChatWriter(

@@ -23,6 +23,7 @@ class DenoiserModel:
         folder = model_args.folder(args)
         reference_bytes = int(model_args.parameter(args, "reference_bytes"))
         denoiser = Denoiser(folder, model_args.backend(args), reference_bytes)
+        model_args.warmed_up(args, denoiser)
         cost = cost_model.load(folder)
         limits = Limits(bytes=int(model_args.parameter(args, "running_bytes")))
         self.load_reporter = LoadReporter.of(folder)

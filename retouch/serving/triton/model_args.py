@@ -16,6 +16,9 @@ from retouch.backends.base import BackendFactory, backend_of
 from retouch.backends.offload import OFFLOADING, is_offloaded
 from retouch.routing.router import adapted
 from retouch.serving.part_precision import PartPrecision, ServedParts, served_parts
+from retouch.serving.repository import family
+from retouch.serving.warm_up import Stage, warm_up
+from retouch.util import env
 
 DEFAULT_RUNNER = "onnx"
 
@@ -70,8 +73,18 @@ def part(args: dict[str, str], make: Callable[..., Any]) -> Any:
 def _parts(args: dict[str, str], make: Callable[..., Any], lanes: Sequence[str]) -> ServedParts:
     runner = backend(args)
     return served_parts(
-        folder(args), precisions(args), lambda graphs: make(graphs, backend=runner), lanes
+        folder(args),
+        precisions(args),
+        lambda graphs: warmed_up(args, make(graphs, backend=runner)),
+        lanes,
     )
+
+
+def warmed_up(args: dict[str, str], stage: Stage) -> Stage:
+    """The stage, after the edits that RETOUCH_WARMUP names if its backend compiles; ValueError."""
+    if stage.compiles and env.WARMUP.get():
+        warm_up(stage, family(repository(args)))
+    return stage
 
 
 def lanes(args: dict[str, str]) -> Callable[[], tuple[str, ...]]:
