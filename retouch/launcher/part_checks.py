@@ -3,7 +3,7 @@ devices and the GPU's memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from retouch.artifacts.manifest import ArtifactError, Manifest, read
@@ -48,10 +48,11 @@ def check_host_memory(parts: Iterable[Placement], available: int | None) -> None
 
     ONNX Runtime holds every graph by itself, and 16-bit numbers in 32 bits, so they need more."""
     on_cpu = [part for part in parts if part.runner and not part.may_use_gpu]
+    models = {part.model for part in on_cpu}
     needed = sum(_file_bytes(part) for part in on_cpu)
     if available is not None and needed > available:
         raise ServerError(
-            f"the graphs of {len(on_cpu)} models on the CPU have {needed / 1e9:.1f} GB, and "
+            f"the graphs of {len(models)} models on the CPU have {needed / 1e9:.1f} GB, and "
             f"{available / 1e9:.1f} GB of memory are free; export fewer lanes, or free some memory"
         )
 
@@ -74,26 +75,32 @@ def check_memory(runners: dict[Placement, str], machine: GpuMachine, index: int)
     """ServerError when the weights and processes of these parts exceed the GPU's free memory. Edits
     need more: `retouch inspect` counts that."""
     gpu = machine.gpus[index]
-    needed = sum(least_bytes(part, runner) for part, runner in runners.items())
+    needed = least_bytes(runners)
+    models = {part.model for part in runners}
     if gpu.free_bytes and needed > gpu.free_bytes:
         raise ServerError(
-            f"the {len(runners)} models on the GPU need {needed / 1e9:.1f} GB at least, and "
+            f"the {len(models)} models on the GPU need {needed / 1e9:.1f} GB at least, and "
             f"cuda:{index} ({gpu.name}) has {gpu.free_bytes / 1e9:.1f} GB free; export narrower or "
             "fewer lanes, as `retouch inspect CHECKPOINT` advises"
         )
 
 
-def least_bytes(part: Placement, runner: str) -> int:
-    """Memory that a part occupies at least: its process, and its weights as its runner holds them.
+def least_bytes(runners: Mapping[Placement, str]) -> int:
+    """Memory that these parts occupy at least: their models' processes, and their weights."""
+    weights = {part: weight_bytes(part, runner) for part, runner in runners.items()}
+    processes = {part.model for part, size in weights.items() if size}
+    return sum(weights.values()) + CONTEXT_BYTES * len(processes)
+
+
+def weight_bytes(part: Placement, runner: str) -> int:
+    """Weights of a part as its runner holds them, at least.
 
     A torch network is loaded once for all graphs of its weights, so only the largest counts."""
     manifest = read(part.folder)
     if runner == TENSORRT:
-        sizes = [PlanInfo.of(manifest, graph).weight_bytes for graph in graphs_of(manifest)]
-    else:
-        sizes = [_graph_bytes(part.folder, manifest, graph) for graph in graphs_of(manifest)]
-    weights = max(sizes, default=0) if runner == TORCH else sum(sizes)
-    return CONTEXT_BYTES + weights if sizes else 0
+        return sum(PlanInfo.of(manifest, graph).weight_bytes for graph in graphs_of(manifest))
+    sizes = [_graph_bytes(part.folder, manifest, graph) for graph in graphs_of(manifest)]
+    return max(sizes, default=0) if runner == TORCH else sum(sizes)
 
 
 def _file_bytes(part: Placement) -> int:
@@ -128,11 +135,11 @@ def _runner_of(part: Placement, machine: GpuMachine, device: Device | None) -> s
         if part.runner == AUTO:
             runners, reasons = candidates(part.folder, machine, device)
             if not runners:
-                raise ServerError(f"no runner can run {part.model} here: {listed(reasons)}")
+                raise ServerError(f"no runner can run {part.name} here: {listed(reasons)}")
             return runners[0]
     except ArtifactError:
         return ""
     reason = obstacle(part.runner, manifest, machine, _device_of(part, machine, device))
     if reason:
-        raise ServerError(f"{part.model} cannot run by the runner {part.runner}: {reason}")
+        raise ServerError(f"{part.name} cannot run by the runner {part.runner}: {reason}")
     return part.runner

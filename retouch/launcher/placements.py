@@ -1,5 +1,5 @@
-"""Where the models of a profile run: the runner, the kind of device and the artifacts of each, by
-the text of their configurations."""
+"""Where the models of a profile run: the runner, the kind of device and the folders of graphs of
+each, by the text of their configurations."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from retouch.api.lanes import LANES
+from retouch.artifacts.manifest import NAME
+from retouch.artifacts.typed_folder import typed_folder
+from retouch.backends.auto import part_of
 from retouch.backends.offload import OFFLOADING, is_offloaded
 from retouch.launcher.start_failure import ServerError
+from retouch.serving.part_precision import PartPrecision
 
+BY_LANE = ("vl_parser", "connector")  # a precision for every lane; the others have one for all
 CPU_RUNNERS = ("", "onnx", "onnx-float32")
 ON_GPU = re.compile(r"\bKIND_GPU\b")
 PARAMETER = re.compile(
@@ -19,8 +25,8 @@ PARAMETER = re.compile(
 
 @dataclass(frozen=True)
 class Placement:
-    """A model's runner, empty for one that runs no graph. `is_on_gpu`: Triton places it on a GPU.
-    `folder` holds its artifacts."""
+    """One folder of a model's graphs, and its runner, empty for a model that runs no graph.
+    `is_on_gpu`: Triton places it on a GPU."""
 
     model: str
     runner: str
@@ -31,6 +37,11 @@ class Placement:
     def may_use_gpu(self) -> bool:
         return self.is_on_gpu or self.runner not in CPU_RUNNERS
 
+    @property
+    def name(self) -> str:
+        """The model, and the precision of typed graphs: vl_parser or vl_parser/fp8."""
+        return part_of(self.folder)
+
 
 def config_of(repository: Path, model: str, profile: str) -> Path:
     """The configuration by which Triton loads a model."""
@@ -39,17 +50,29 @@ def config_of(repository: Path, model: str, profile: str) -> Path:
 
 
 def placements(repository: Path, profile: str, models: list[str]) -> list[Placement]:
-    """The placements of these models by a profile; ServerError when one that is to be offloaded
-    cannot be."""
-    return [_placement(repository, profile, model) for model in models]
+    """The placements of these models by a profile, one for every folder of graphs that a model
+    serves; ServerError for a precision that does not exist, or a model that cannot be offloaded."""
+    return [place for model in models for place in _of_model(repository, profile, model)]
 
 
-def _placement(repository: Path, profile: str, model: str) -> Placement:
+def _of_model(repository: Path, profile: str, model: str) -> list[Placement]:
     text = config_of(repository, model, profile).read_text()
     parameters = dict(PARAMETER.findall(text))
+    is_on_gpu = bool(ON_GPU.search(text))
     runner = parameters.get("runner", "")
     try:
         runner = OFFLOADING if is_offloaded(model, runner) else runner
+        folders = _folders(repository, model, parameters.get("precision", ""))
     except ValueError as failure:
-        raise ServerError(str(failure)) from None
-    return Placement(model, runner, bool(ON_GPU.search(text)), repository / model / "1")
+        raise ServerError(f"{model}: {failure}") from None
+    return [Placement(model, runner, is_on_gpu, folder) for folder in folders]
+
+
+def _folders(repository: Path, model: str, text: str) -> list[Path]:
+    """The folders of graphs that a model opens by its parameter `precision`; ValueError."""
+    folder = repository / model / "1"
+    precision = PartPrecision.parse(text, folder)
+    first, *others = precision.by_lane
+    exported = [lane for lane in others if (repository / f"denoiser_{lane}/1" / NAME).is_file()]
+    lanes = (first, *exported) if model in BY_LANE else LANES[:1]
+    return [typed_folder(folder, name) for name in dict.fromkeys(map(precision.of, lanes))]

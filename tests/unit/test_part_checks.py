@@ -16,6 +16,7 @@ from retouch.launcher.part_checks import (
     check_host_memory,
     check_parts,
     least_bytes,
+    weight_bytes,
 )
 from retouch.launcher.placements import placements
 from retouch.launcher.server import REPOSITORY, Server, ServerError
@@ -178,10 +179,45 @@ def test_the_cpu_needs_no_gpu(repository, monkeypatch):
 def test_least_memory(repository):
     """Bytes of the files, of TensorRT's own count, and of the largest graph for torch."""
     decoder, denoiser = parts(repository)
-    assert least_bytes(decoder, "onnx-cuda") == CONTEXT_BYTES + 10 * MIB
-    assert least_bytes(denoiser, "onnx-cuda") == CONTEXT_BYTES + 100 * MIB
-    assert least_bytes(denoiser, "torch") == CONTEXT_BYTES + 60 * MIB
-    assert least_bytes(denoiser, "tensorrt") == CONTEXT_BYTES + 40 * MIB
+    assert weight_bytes(decoder, "onnx-cuda") == 10 * MIB
+    assert weight_bytes(denoiser, "onnx-cuda") == 100 * MIB
+    assert weight_bytes(denoiser, "torch") == 60 * MIB
+    assert weight_bytes(denoiser, "tensorrt") == 40 * MIB
+    assert least_bytes({decoder: "torch", denoiser: "torch"}) == 2 * CONTEXT_BYTES + 70 * MIB
+
+
+def test_typed_graphs_of_every_lane(repository):
+    """One process of the parser holds the graphs of all lanes that are exported."""
+    add(repository, "vl_parser", {"language": 7 * MIB}, "float32", {})
+    add(repository, "denoiser_fp8", {"step": 1 * MIB}, "E4M3, bfloat16", {})
+    add_typed(repository, "bf16", 5 * MIB, "bfloat16")
+    path = repository / "vl_parser" / "configs" / "test.pbtxt"
+
+    def served(text):
+        parameter = f'parameters {{ key: "precision"  value {{ string_value: "{text}" }} }}'
+        path.write_text(configured("auto", ON_GPU) + parameter)
+        return placements(repository, "test", ["vl_parser"])
+
+    assert [part.name for part in served("")] == ["vl_parser"]
+    # without a folder of its own, fp8 has the graphs of the version folder
+    assert [part.name for part in served("bf16:auto,fp8:auto")] == ["vl_parser/bf16", "vl_parser"]
+    add_typed(repository, "fp8", 3 * MIB, "E4M3, bfloat16")
+    typed = served("bf16:auto,fp8:auto,fp4:auto")
+    assert [part.name for part in typed] == ["vl_parser/bf16", "vl_parser/fp8"]
+    runners = dict.fromkeys(typed, "torch")
+    assert least_bytes(runners) == CONTEXT_BYTES + 8 * MIB
+    check_parts(typed, FULL)  # fp8 by torch, which onnx-cuda does not multiply
+    with pytest.raises(ServerError, match="no runner can run vl_parser/fp8 here: tensorrt: "):
+        check_parts(typed, without("torch"))
+    with pytest.raises(ServerError, match="vl_parser: the parameter precision has 'fp16'"):
+        served("fp16")
+
+
+def add_typed(repository, precision, size, arithmetic):
+    add(repository, f"vl_parser/1/{precision}", {"language": size}, arithmetic, {})
+    source = repository / "vl_parser" / "1" / precision
+    for path in (source / "1").iterdir():
+        path.rename(source / path.name)
 
 
 def test_too_little_memory(repository):

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from retouch.artifacts.manifest import ArtifactError
+from retouch.artifacts.manifest import NAME
 from retouch.backends.obstacles import TORCH
 from retouch.launcher.part_checks import least_bytes
 from retouch.launcher.placements import placements
@@ -117,12 +117,6 @@ def _room(machine: GpuMachine) -> Iterator[Check]:
 
 def _least_bytes(repository: Path) -> int:
     """Memory that the models of the profile gpu occupy at least; those without artifacts none."""
-    total = 0
-    for part in placements(repository, "gpu", models(repository, "gpu")):
-        if not part.is_on_gpu:
-            continue
-        try:
-            total += least_bytes(part, TORCH)
-        except ArtifactError:
-            continue
-    return total
+    parts = placements(repository, "gpu", models(repository, "gpu"))
+    exported = [part for part in parts if part.is_on_gpu and (part.folder / NAME).is_file()]
+    return least_bytes(dict.fromkeys(exported, TORCH))
