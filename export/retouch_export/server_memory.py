@@ -2,10 +2,9 @@
 
 Formulas and their sources, for bfloat16 graphs of the stages and one size of images:
 
-    weights      2 bytes a number. A text model's linear layers take 1 byte in fp8, and in fp4 half
-                 a byte and an E4M3 scale for every 16 numbers. Its embeddings and its vision tower
-                 stay in bfloat16, as do the connector and the autoencoder
-    transformer  `retouch_export.sizes.lane_bytes`, which follows the policy of the export
+    weights      `retouch_export.sizes.lane_bytes`, by the policy of each stage in an export. The
+                 parser and the connector have typed graphs for every lane. The autoencoder has 2
+                 bytes a number, once
     process      PROCESS_BYTES: the CUDA context and the libraries of a model's process. A bare
                  context takes 128 to 256 MiB (pull request 9447 of InvokeAI), one with PyTorch's
                  kernels 781 MB (issue 34323 of PyTorch); between the two
@@ -26,15 +25,13 @@ from dataclasses import dataclass, field, replace
 
 from retouch.api.lanes import LANES
 from retouch.launcher.write_profiles import REFERENCE_BYTES
-from retouch_export.formats import BLOCK
 from retouch_export.memory import MOST, WIDE, Demand, Sizes, demand
 from retouch_export.pipeline import Pipeline
-from retouch_export.sizes import Shapes
+from retouch_export.policy import POLICIES
+from retouch_export.sizes import Shapes, lane_bytes
 
 PROCESS_BYTES = 0.5e9
 GATED = 3
-# parameters of text models that stay wide: embeddings, output head, vision tower, heads of a parser
-WIDE_NAMES = re.compile(r"(^|\.)(shared|embed\w*|\w*embeddings?|lm_head|visual|vision\w*)(\.|$)")
 DECODER = re.compile(r"^(decoder|post_quant_conv)\.")
 ENCODER = re.compile(r"^(encoder|quant_conv)\.")
 PARSER = "vl_parser"
@@ -42,6 +39,9 @@ CONNECTOR = "connector"
 VAE_ENCODER = "vae_encoder"
 VAE_DECODER = "vae_decoder"
 DENOISER = "denoiser"
+# components of a checkpoint
+TRANSFORMER = "transformer"
+VAE = "vae"
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,17 @@ SIZES = (
 
 @dataclass(frozen=True)
 class Part:
-    """A model of the server: its weights by lane, and its activations at their peak, in bytes."""
+    """A model of the server: its weights by lane, and its activations at their peak, in bytes. A
+    model has its graphs once a lane, or once for all."""
 
     name: str
     weights: dict[str, int]
     activations: float = 0.0
+    is_by_lane: bool = True
 
-    def total(self, lane: str) -> float:
-        """Bytes with its process; 0 for a model without weights."""
-        weights = self.weights.get(lane, 0)
+    def total(self, *lanes: str) -> float:
+        """Bytes for these lanes, with its process; 0 for a model without weights."""
+        weights = sum(self.weights[lane] for lane in (lanes if self.is_by_lane else lanes[:1]))
         return weights + self.activations + PROCESS_BYTES if weights else 0.0
 
 
@@ -97,37 +99,18 @@ class Layout:
 
 def parts(networks: Mapping[str, Shapes], pipeline: Pipeline, decoding: float) -> list[Part]:
     """The models beside the denoiser, of components and their shapes."""
-    text: dict[str, int] = dict.fromkeys(LANES, 0)
-    widest = 0
-    sizes = {CONNECTOR: 0, VAE_ENCODER: 0, VAE_DECODER: 0}
-    for component, shapes in networks.items():
-        if component == "transformer":
-            continue
-        if component == "vae":
-            sizes[VAE_ENCODER] += _wide_bytes(shapes, without=DECODER)
-            sizes[VAE_DECODER] += _wide_bytes(shapes, without=ENCODER)
-        elif component == CONNECTOR:
-            sizes[CONNECTOR] += _wide_bytes(shapes)
-        else:
-            for lane in LANES:
-                text[lane] += text_bytes(shapes, lane)
-            widest = max(widest, _widest(shapes))
-    peaks = {
-        PARSER: pipeline.text_tokens * widest * WIDE * GATED,
-        VAE_ENCODER: decoding,
-        VAE_DECODER: decoding,
-    }
-    weights: dict[str, dict[str, int]] = {PARSER: text}
-    for name, size in sizes.items():
-        weights[name] = {lane: size for lane in LANES}
-    return [Part(name, by_lane, peaks.get(name, 0.0)) for name, by_lane in weights.items()]
-
-
-def text_bytes(shapes: Shapes, lane: str) -> int:
-    """Bytes of a text model's weights in a lane."""
-    return sum(
-        _bytes(shape, lane if _is_narrow(name, shape) else "bf16") for name, shape in shapes.items()
-    )
+    text = [
+        shapes for name, shapes in networks.items() if name not in (TRANSFORMER, VAE, CONNECTOR)
+    ]
+    widest = max(map(_widest, text), default=0)
+    connector = [networks[CONNECTOR]] if CONNECTOR in networks else []
+    vae = networks.get(VAE, {})
+    return [
+        Part(PARSER, _by_lane(text, PARSER), pipeline.text_tokens * widest * WIDE * GATED),
+        Part(CONNECTOR, _by_lane(connector, CONNECTOR)),
+        Part(VAE_ENCODER, dict.fromkeys(LANES, _wide_bytes(vae, DECODER)), decoding, False),
+        Part(VAE_DECODER, dict.fromkeys(LANES, _wide_bytes(vae, ENCODER)), decoding, False),
+    ]
 
 
 def layouts(
@@ -173,9 +156,9 @@ def _with_more_lanes(
 def _placed(
     layout: Layout, lanes: tuple[str, ...], stages: list[Part], denoiser: Part, asked: Demand
 ) -> Layout:
-    """The layout with these lanes. The text models have the first one's precision."""
+    """The layout with these lanes, each with text models of its precision."""
     loaded = {
-        part.name: part.total(lanes[0]) for part in stages if part.name not in layout.on_host
+        part.name: part.total(*lanes) for part in stages if part.name not in layout.on_host
     } | {f"{DENOISER}_{lane}": denoiser.total(lane) for lane in lanes}
     fixed = sum(loaded.values()) + layout.cache_bytes
     left = layout.gigabytes * 1e9 - fixed
@@ -184,25 +167,27 @@ def _placed(
     return replace(layout, lanes=lanes, edits=edits, parts=loaded | {"edits": edits * asked.edit})
 
 
-def _is_narrow(name: str, shape: tuple[int, ...]) -> bool:
-    return name.endswith(".weight") and len(shape) == 2 and not WIDE_NAMES.search(name)
+def _by_lane(networks: list[Shapes], stage: str) -> dict[str, int]:
+    """Bytes of a stage's networks in every lane."""
+    policy = POLICIES[stage]
+    return {
+        lane: sum(sum(lane_bytes(shapes, lane, policy).values()) for shapes in networks)
+        for lane in LANES
+    }
 
 
-def _bytes(shape: tuple[int, ...], lane: str) -> int:
-    count = math.prod(shape)
-    if lane == "bf16":
-        return WIDE * count
-    return count if lane == "fp8" else count // 2 + shape[0] * math.ceil(shape[1] / BLOCK)
-
-
-def _wide_bytes(shapes: Shapes, without: re.Pattern | None = None) -> int:
+def _wide_bytes(shapes: Shapes, without: re.Pattern) -> int:
+    """Bytes in bfloat16 of the parameters whose names do not match."""
     return sum(
-        _bytes(shape, "bf16")
-        for name, shape in shapes.items()
-        if without is None or not without.search(name)
+        WIDE * math.prod(shape) for name, shape in shapes.items() if not without.search(name)
     )
 
 
 def _widest(shapes: Shapes) -> int:
-    """Outputs of the widest linear layer that narrow lanes have; 0 without one."""
-    return max((shape[0] for name, shape in shapes.items() if _is_narrow(name, shape)), default=0)
+    """Outputs of the widest linear layer in a block; 0 without one."""
+    linear = (shape for name, shape in shapes.items() if len(shape) == 2 and _is_in_block(name))
+    return max((shape[0] for shape in linear), default=0)
+
+
+def _is_in_block(name: str) -> bool:
+    return bool(re.search(POLICIES[PARSER].block, name))
