@@ -20,7 +20,7 @@ def is_offloaded(stage: str, runner: str) -> bool:
         return False
     if runner not in REPLACED:
         raise ValueError(
-            f"{stage} runs by {runner}, which cannot offload; "
-            "choose a profile that runs it by auto or torch, such as gpu"
+            f"the runner {runner} cannot offload; "
+            f"choose a profile that runs {stage} by auto or torch, such as gpu"
         )
     return True
