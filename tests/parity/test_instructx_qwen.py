@@ -41,9 +41,9 @@ ODD = (
     (400, 250),
 )  # of photos, in pixels; some below and above the processor's limits
 KINDS = {
-    "eight queries, an adapter": Made(QWEN, 8, 2, 4, sizes=SIZES, pixels=PIXELS, adapted=True),
+    "16 queries, an adapter": Made(QWEN, sizes=SIZES, pixels=PIXELS, adapted=True),
     "256 queries, a plain transformer": Made(
-        QWEN, 256, 4, 8, beside=False, sizes=SIZES, pixels=PIXELS
+        QWEN, 256, beside=False, sizes=SIZES, pixels=PIXELS
     ),
 }
 

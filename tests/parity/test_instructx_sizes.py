@@ -23,7 +23,7 @@ from retouch.offline.plain_loop import PlainLoop
 from training import tokenizer
 from training.checkpoint import calibration_pairs
 
-QUERIES = 256
+QUERIES = 16
 SLOTS = 4
 SENTENCE = "make the red circle blue"
 

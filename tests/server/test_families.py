@@ -124,7 +124,7 @@ def family(request, tmp_path_factory):
         elif request.param == "instructx":
             # its parser in the real Qwen2.5-VL's layout
             made = Made(
-                QWEN, queries=16, slots=2, sizes=((128, 128), SIZE), pixels=(56 * 56, 28 * 28 * 20)
+                QWEN, sizes=((128, 128), SIZE), pixels=(56 * 56, 28 * 28 * 20)
             )
             yield InstructX(
                 make_checkpoint(folder, qwen_image_edit_tiny.make_tokenizer(), made), {}
