@@ -42,9 +42,7 @@ ODD = (
 )  # of photos, in pixels; some below and above the processor's limits
 KINDS = {
     "16 queries, an adapter": Made(QWEN, sizes=SIZES, pixels=PIXELS, adapted=True),
-    "256 queries, a plain transformer": Made(
-        QWEN, 256, beside=False, sizes=SIZES, pixels=PIXELS
-    ),
+    "256 queries, a plain transformer": Made(QWEN, 256, beside=False, sizes=SIZES, pixels=PIXELS),
 }
 
 

@@ -123,9 +123,7 @@ def family(request, tmp_path_factory):
             yield Kontext(checkpoint, {"denoiser_bf16": {"sizes": [SIZE]}}, negatives=True)
         elif request.param == "instructx":
             # its parser in the real Qwen2.5-VL's layout
-            made = Made(
-                QWEN, sizes=((128, 128), SIZE), pixels=(56 * 56, 28 * 28 * 20)
-            )
+            made = Made(QWEN, sizes=((128, 128), SIZE), pixels=(56 * 56, 28 * 28 * 20))
             yield InstructX(
                 make_checkpoint(folder, qwen_image_edit_tiny.make_tokenizer(), made), {}
             )
