@@ -10,7 +10,7 @@ from retouch.backends.base import BackendFactory
 from retouch.backends.onnx import OnnxBackend
 from retouch.families.base import Family
 from retouch.families.connector import Connector
-from retouch.families.instructx.parser import Parser
+from retouch.families.instructx.parser import Parsed, Parser
 from retouch.families.registry import family_of
 from retouch.families.text_encoder import text_encoder_of
 from retouch.imaging import images
@@ -61,12 +61,14 @@ def calibrate(
     def backend(stage: str) -> BackendFactory:
         return _recording(recorded[stage]) if stage in stages else OnnxBackend
 
-    parser_backend = backend(PARSER)
-    run = (
-        _parsing(folder(PARSER), parser_backend, folder(CONNECTOR), backend(CONNECTOR), family)
-        if family.has_parser
-        else _encoding(folder(PARSER), parser_backend, family)
-    )
+    def parsing() -> Callable[[CalibrationPair], object]:
+        parser = Parser(folder(PARSER), backend=backend(PARSER))
+        if CONNECTOR not in stages:
+            return lambda pair: _parse(parser, family, pair)
+        connector = Connector(folder(CONNECTOR), backend(CONNECTOR))
+        return lambda pair: connector.run(_parse(parser, family, pair).queries[None])
+
+    run = parsing() if family.has_parser else _encoding(folder(PARSER), backend(PARSER), family)
     for pair in pairs:
         run(pair)
     return {
@@ -85,24 +87,10 @@ def _recording(runners: Recorded) -> BackendFactory:
     return runner
 
 
-def _parsing(
-    parser_folder: Path,
-    parser_backend: BackendFactory,
-    connector_folder: Path,
-    connector_backend: BackendFactory,
-    family: Family,
-) -> Callable[[CalibrationPair], object]:
-    """A function that reads a pair with parser and connector."""
-    parser = Parser(parser_folder, backend=parser_backend)
-    connector = Connector(connector_folder, connector_backend)
-
-    def run(pair: CalibrationPair) -> object:
-        photo = images.decode(pair.image)
-        pixels = images.fit(photo, family.size(*photo.shape[:2]))
-        (parsed,) = parser.run(pixels[None], [pair.instruction])
-        return connector.run(parsed.queries[None])
-
-    return run
+def _parse(parser: Parser, family: Family, pair: CalibrationPair) -> Parsed:
+    photo = images.decode(pair.image)
+    pixels = images.fit(photo, family.size(*photo.shape[:2]))
+    return parser.run(pixels[None], [pair.instruction])[0]
 
 
 def _encoding(

@@ -4,7 +4,6 @@ whole or not at all."""
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -104,7 +103,7 @@ class Exporter:
         """A typed stage in bf16; returns the bytes of its weights by tier."""
         part = stage.part()
         if stage.is_streamed and part.arithmetic is None and not self.weightless:
-            return self._linked(stage)
+            return self._copied(stage)
         self.say(f"{stage.label(WIDE)}: tracing")
         models = (
             skeletons(lambda: with_islands(part.typed_graphs(self.checkpoint)), self._weights(part))
@@ -119,14 +118,15 @@ class Exporter:
                 self._compare_typed(part, models, staging)
         return weights
 
-    def _linked(self, stage: TypedStage) -> dict[str, int]:
-        """Links to the graphs of the stage itself, which are typed already."""
+    def _copied(self, stage: TypedStage) -> dict[str, int]:
+        """A copy of the stage's own graphs, which are typed already. The package `onnx` refuses
+        links to files of weights."""
         source = Stage(stage.name, stage.family).folder(self.repository, WIDE)
         manifest = read(source)
         manifest.sources = sources_of(stage, WIDE)
         with self._publishing(stage, WIDE, manifest) as staging:
             for name in manifest.files:
-                _link(source / name, staging / name)
+                shutil.copyfile(source / name, staging / name)
         return manifest.weights
 
     def narrow(
@@ -280,14 +280,6 @@ def _remove_foreign(folder: Path, manifest: Manifest) -> None:
         with contextlib.suppress(ArtifactError):  # it has none
             if read(typed).checkpoint_sha256 != manifest.checkpoint_sha256:
                 shutil.rmtree(typed)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name of a file, or a copy where the file system has no such links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _bytes(models: dict[str, ir.Model]) -> dict[str, int]:
