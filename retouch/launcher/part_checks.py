@@ -18,6 +18,7 @@ from retouch.backends.obstacles import (
     missing_gpu,
     obstacle,
 )
+from retouch.backends.offload import is_offloaded
 from retouch.launcher.placements import Placement
 from retouch.launcher.start_failure import ServerError
 from retouch.util import env
@@ -86,10 +87,17 @@ def check_memory(runners: dict[Placement, str], machine: GpuMachine, index: int)
 
 
 def least_bytes(runners: Mapping[Placement, str]) -> int:
-    """Memory that these parts occupy at least: their models' processes, and their weights."""
-    weights = {part: weight_bytes(part, runner) for part, runner in runners.items()}
-    processes = {part.model for part, size in weights.items() if size}
-    return sum(weights.values()) + CONTEXT_BYTES * len(processes)
+    """Memory that these parts occupy at least: their models' processes, and their weights. Of an
+    offloaded model only one folder's are there at a time."""
+    sizes: dict[str, list[int]] = {}
+    for part, runner in runners.items():
+        sizes.setdefault(part.model, []).append(weight_bytes(part, runner))
+    total = 0
+    for part in {part.model: part for part in runners}.values():
+        count = max if is_offloaded(part.model, part.runner) else sum
+        weights = count(sizes[part.model])
+        total += CONTEXT_BYTES + weights if weights else 0
+    return total
 
 
 def weight_bytes(part: Placement, runner: str) -> int:

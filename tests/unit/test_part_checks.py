@@ -186,7 +186,7 @@ def test_least_memory(repository):
     assert least_bytes({decoder: "torch", denoiser: "torch"}) == 2 * CONTEXT_BYTES + 70 * MIB
 
 
-def test_typed_graphs_of_every_lane(repository):
+def test_typed_graphs_of_every_lane(repository, monkeypatch):
     """One process of the parser holds the graphs of all lanes that are exported."""
     add(repository, "vl_parser", {"language": 7 * MIB}, "float32", {})
     add(repository, "denoiser_fp8", {"step": 1 * MIB}, "E4M3, bfloat16", {})
@@ -206,6 +206,11 @@ def test_typed_graphs_of_every_lane(repository):
     assert [part.name for part in typed] == ["vl_parser/bf16", "vl_parser/fp8"]
     runners = dict.fromkeys(typed, "torch")
     assert least_bytes(runners) == CONTEXT_BYTES + 8 * MIB
+    with monkeypatch.context() as patch:
+        patch.setenv("RETOUCH_OFFLOAD", "text")
+        offloaded = served("bf16:auto,fp8:auto")
+        assert [part.runner for part in offloaded] == ["torch", "torch"]
+        assert least_bytes(dict.fromkeys(offloaded, "torch")) == CONTEXT_BYTES + 5 * MIB
     check_parts(typed, FULL)  # fp8 by torch, which onnx-cuda does not multiply
     with pytest.raises(ServerError, match="no runner can run vl_parser/fp8 here: tensorrt: "):
         check_parts(typed, without("torch"))

@@ -85,7 +85,7 @@ def _layouts(layouts: list[Layout]) -> Table:
         title=f"the whole server, {layouts[0].side} px",
         caption=(
             "text models, autoencoder and lanes in one process each, as bf16 graphs or narrower;\n"
-            "on the host: their runner is onnx. "
+            "on the host: give that model the runner onnx. "
             "Estimated by the formulas in export/retouch_export/server_memory.py"
         ),
     )
