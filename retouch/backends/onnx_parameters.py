@@ -55,14 +55,14 @@ class Parameters:
         ]
 
     def has(self, name: str) -> bool:
-        """Whether the graph uses the parameter or buffer `name`. ArtifactError when the graph uses
-        its module without it."""
-        if self._value(name) is not None:
-            return True
+        """Whether the graph uses the parameter or buffer `name`."""
+        return self._value(name) is not None
+
+    def check_unused(self, name: str) -> None:
+        """ArtifactError when the graph uses the module of a parameter that it does not have."""
         module, _, leaf = name.rpartition(".")
         if module in self._scopes:
             raise ArtifactError(f"the graph uses {module} without its {leaf}; run the export again")
-        return False
 
     def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
         """The parameter or buffer `name` that the graph `has`, as `dtype` or in its own type."""

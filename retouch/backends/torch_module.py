@@ -108,11 +108,13 @@ class _Loader:
 
     def _fill(self, module: nn.Module, group: list[str]) -> None:
         """Fill in one tensor, which the module has under all names of `group`."""
+        is_parameter = isinstance(_get(module, group[0]), nn.Parameter)
         name = next((name for name in group if self._parameters.has(name)), None)
         if name is None:
+            if is_parameter:
+                self._parameters.check_unused(group[0])
             return
         like = _get(module, name)
-        is_parameter = isinstance(like, nn.Parameter)
         dtype = like.dtype if is_parameter else None
         tensor = self._share(like, name, lambda: self._parameters.tensor(name, dtype))
         for alias in group:
