@@ -51,7 +51,6 @@ def latents(family, lane, runner, which, share, more):
     denoiser = family.denoiser(lane, runner)
     adapter = denoiser.family
     size = sizes(adapter)[which]
-    more = min(more, adapter.max_references)
     edits = [
         denoise_request(adapter, size, adapter.text_tokens[1], seed, share, more) for seed in DRAWS
     ]
@@ -67,6 +66,8 @@ def latents(family, lane, runner, which, share, more):
 def test_torch_is_as_near_as_rounding_allows(family, lane, which, share, more):
     """Whole edits in four steps, of the lane in torch, on ONNX Runtime, and there with no rounding
     in between."""
+    if more > family.denoiser(lane).family.max_references:
+        pytest.skip("this family takes no references: the edit is the one of a whole image")
     ours, theirs, exact = (
         latents(family, lane, runner, which, share, more)
         for runner in (torch_runner, OnnxBackend, partial(OnnxBackend, rounded=False))
