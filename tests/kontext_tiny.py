@@ -50,8 +50,8 @@ CLIP_LENGTH = 77
 T5_LENGTH = 40
 
 
-def make_pipeline(seed: int = 0, **transformer) -> FluxKontextPipeline:
-    """In float32; options are the transformer's."""
+def make_pipeline(seed: int = 0, text_layers: int = 2, **transformer) -> FluxKontextPipeline:
+    """In float32; options are the transformer's. Both text encoders have `text_layers`."""
     torch.manual_seed(seed)
     clip_words = clip_tokenizer()
     t5_words = t5_tokenizer()
@@ -65,7 +65,7 @@ def make_pipeline(seed: int = 0, **transformer) -> FluxKontextPipeline:
                 vocab_size=len(clip_words),
                 hidden_size=32,
                 intermediate_size=64,
-                num_hidden_layers=2,
+                num_hidden_layers=text_layers,
                 num_attention_heads=2,
                 max_position_embeddings=CLIP_LENGTH,
                 hidden_act="quick_gelu",
@@ -82,7 +82,7 @@ def make_pipeline(seed: int = 0, **transformer) -> FluxKontextPipeline:
                 d_model=64,
                 d_kv=16,
                 d_ff=96,
-                num_layers=2,
+                num_layers=text_layers,
                 num_heads=4,
                 feed_forward_proj="gated-gelu",
                 use_cache=False,

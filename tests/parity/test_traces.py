@@ -19,7 +19,7 @@ def checkpoints(tmp_path_factory):
     """Two of one architecture."""
     folder = tmp_path_factory.mktemp("traces")
     for seed in range(2):
-        make_pipeline(seed).save_pretrained(folder / str(seed))
+        make_pipeline(seed, text_layers=1).save_pretrained(folder / str(seed))
     return [folder / "0", folder / "1"]
 
 
