@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from retouch.artifacts.manifest import ArtifactError, Manifest
 from retouch.backends.base import Backend, BackendFactory
 from retouch.backends.batches import run_rows
 from retouch.backends.onnx import OnnxBackend
@@ -66,7 +67,7 @@ class VaeDecoder:
         """ArtifactError when the artifact does not match the folder's manifest."""
         self._backend = backend(folder, GRAPH)
         self.batches = self._backend.batches
-        self._factor: int = self._backend.manifest.settings["factor"]
+        self._factor = _factor(self._backend.manifest)
         self.compiles = self._backend.compiles
 
     def run(self, latents: np.ndarray) -> np.ndarray:
@@ -79,6 +80,16 @@ class VaeDecoder:
         arrays = [latents[None] for latents in rows]
         pixels = _outputs(self._backend, "latents", "pixels", arrays, self._factor)
         return [to_uint8(row[0].transpose(1, 2, 0)) for row in pixels]
+
+
+def _factor(manifest: Manifest) -> int:
+    """Pixels of a latent in each direction; ArtifactError when the manifest lacks it."""
+    if "factor" not in manifest.settings:
+        raise ArtifactError(
+            "the manifest of the decoder lacks its factor, as of an older export; "
+            "run the export again"
+        )
+    return manifest.settings["factor"]
 
 
 def _outputs(

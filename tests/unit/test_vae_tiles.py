@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from retouch.artifacts.manifest import ArtifactError
 from retouch.backends.base import joined
 from retouch.families.vae import TILE, VaeDecoder, VaeEncoder
 
@@ -56,6 +57,16 @@ def test_a_large_image_is_decoded_in_tiles(size, runs):
     assert np.abs(pixels - np.clip(whole * 127.5 + 127.5, 0, 255)).max() <= 1
     assert len(backend.sizes) == runs
     assert runs == 1 or np.max(backend.sizes) == TILE // FACTOR
+
+
+def test_an_older_export_is_refused():
+    class Older(Resampler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.manifest = SimpleNamespace(settings={})
+
+    with pytest.raises(ArtifactError, match="lacks its factor.*run the export again"):
+        VaeDecoder("folder", backend=Older)
 
 
 @pytest.mark.parametrize(("size", "runs"), [((1536, 1536), 1), ((2048, 2048), 9)])
