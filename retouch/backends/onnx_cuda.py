@@ -55,6 +55,8 @@ class OnnxCudaBackend:
         is_wide = self.manifest.arithmetic == FLOAT32
         path = folder / f"{graph}.onnx"
         self._place, self._session = _opened(path, target, is_wide)
+        # TensorRT's provider builds an engine at the first run of a shape
+        self.compiles = self._place.providers[0][0] == TENSORRT_PROVIDER
         self._keep = keep
         self._inputs = {value.name: _element(value.type) for value in self._session.get_inputs()}
         self._outputs = [value.name for value in self._session.get_outputs()]

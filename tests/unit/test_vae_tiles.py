@@ -20,6 +20,7 @@ class Resampler:
 
     workers = 1
     batches = False
+    compiles = False
 
     def __init__(self, folder, graph, keep=()):
         self.manifest = SimpleNamespace(settings={"factor": FACTOR})
