@@ -148,6 +148,7 @@ def test_a_gpu_is_looked_for(tmp_path, monkeypatch, smi, what):
 def gpu_checks(monkeypatch, machine_facts=GPU_MACHINE, onnxruntime=None, disk=200e9):
     monkeypatch.setattr(gpu, "gpu_machine", lambda: machine_facts)
     monkeypatch.setattr(gpu, "is_loadable", lambda path: True)
+    monkeypatch.setattr(gpu, "_least_bytes", lambda repository: 2e9)
     monkeypatch.setattr(gpu, "installed_version", lambda name: onnxruntime)
     monkeypatch.setattr(gpu.shutil, "disk_usage", lambda path: SimpleNamespace(free=disk))
     return list(gpu.gpu())
@@ -175,7 +176,7 @@ def test_a_gpu_machine_with_everything(monkeypatch):
         (GPU_MACHINE, "onnxruntime-gpu is missing, onnxruntime 1.32.0", "fill one folder"),
         (
             replace(GPU_MACHINE, gpus=(replace(H200, free_bytes=1 << 20),)),
-            "0.0 GB of GPU memory are free",
+            "0.0 GB of GPU memory are free, the exported models need 2.0 GB at least",
             "`retouch inspect CHECKPOINT`",
         ),
     ],
