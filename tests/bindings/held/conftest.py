@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ else:
     FAKES = Fakes(tensorrt_bindings, WORLD.classes)
     CUDA = Runtime(DEVICE)
     sys.modules["tensorrt"] = FAKES.module()
+    sys.modules["tensorrt"].__spec__ = ModuleSpec("tensorrt", None)  # torch looks for it
     sys.modules["cuda.bindings.runtime"] = cuda.bindings.runtime = CUDA
 
     def use_default_gpu():
