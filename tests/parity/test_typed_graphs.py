@@ -87,7 +87,8 @@ def test_the_autoencoder_is_near_float32(tmp_path, name):
     encoder, decoder = (tmp_path / stage / "1" for stage in ("vae_encoder", "vae_decoder"))
     for part in (encoder, decoder):
         exported(checkpoint, "--repository", tmp_path, "--only", part.parent.name, "--parts", "fp8")
-    assert {path.name for path in decoder.iterdir()} == {"bf16", "model.onnx", "manifest.json"}
+    names = {path.name for path in decoder.iterdir()}
+    assert {"bf16", "model.onnx", "manifest.json"} <= names and not {"fp8", "fp4"} & names
     assert verify(decoder / "bf16").weights.keys() == {"bf16"}
     latents = VaeEncoder(encoder).run(scene()[None])
     typed = VaeEncoder(exported_folder(encoder, "bf16")).run(scene()[None])
