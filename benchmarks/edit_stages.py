@@ -33,12 +33,7 @@ def main() -> None:
     try:
         with (
             Server(
-                options.repository,
-                http=0,
-                grpc=0,
-                metrics=0,
-                profile=options.profile,
-                log=RUNTIME / "benchmark.log",
+                options.repository, profile=options.profile, log=RUNTIME / "benchmark.log"
             ) as server,
             Retouch(f"127.0.0.1:{server.grpc}") as client,
         ):

@@ -9,7 +9,6 @@ without a GPU; its figures mean nothing."""
 from __future__ import annotations
 
 import argparse
-import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,11 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.device import device_of, release
 from benchmarks.flops import Work
 from benchmarks.flux import FULL, TINY, Flux, Settings, inputs
 from benchmarks.peak import attentions, products
 from benchmarks.results import save_json
 from benchmarks.timing import Timing, timed
+from benchmarks.triton_flux import edits
 from retouch.launcher.server import ServerError
 
 PRECISIONS = ("bf16", "fp8")
@@ -65,12 +66,7 @@ class Served:
 
 def main() -> None:
     options = parse()
-    device = torch.device(options.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        sys.exit(
-            f"PyTorch {torch.__version__} finds no GPU here; --tiny --device cpu tries the "
-            "script without one"
-        )
+    device = device_of(options.device)
     figures: dict[str, Any] = {"machine": machine(device), "clocks": {"before": clocks(device)}}
     print(*(f"{name:10} {value}" for name, value in figures["machine"].items()), sep="\n")
     peaks = measure_peaks(options, device, figures)
@@ -157,10 +153,8 @@ def serve(
     """One row, or a line with the reason why there is none."""
     way = "compiled" if settings.compiled else "eager"
     try:
-        from benchmarks.triton_flux import edits  # needs tritonclient
-
         seconds, edited = edits(settings, options.steps, options.count)
-    except (ServerError, ModuleNotFoundError) as failure:
+    except ServerError as failure:
         print(f"not served: {failure}")
         return
     row = Served(
@@ -224,14 +218,6 @@ def clocks(device: torch.device) -> dict[str, str]:
     except (OSError, subprocess.SubprocessError):
         return {}
     return dict(zip(CLOCKS.split(","), (value.strip() for value in output.split(","))))
-
-
-def release(device: torch.device) -> None:
-    """Free the memory of deleted tensors for the server's process."""
-    torch._dynamo.reset()
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 def spread_text(time: Timing, unit: float = 1.0, name: str = "s") -> str:

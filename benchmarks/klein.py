@@ -11,7 +11,6 @@ a step alone."""
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.checkpoints import KLEIN
+from benchmarks.device import device_of
 from benchmarks.results import save_json
 from benchmarks.timing import timed
 from retouch.api.geometry import CELL
@@ -66,12 +66,7 @@ class Row:
 
 def main() -> None:
     options = parse()
-    device = torch.device(options.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        sys.exit(
-            f"PyTorch {torch.__version__} finds no GPU here; --tiny --device cpu tries the "
-            "script without one"
-        )
+    device = device_of(options.device)
     rows = list(measure(options.tiny, device, options.count))
     name = (
         torch.cuda.get_device_name(device)

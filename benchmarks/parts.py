@@ -10,7 +10,6 @@ CUDA graph repeats the eager kernels without the time between them."""
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from benchmarks.checkpoints import CHECKPOINTS, Large, write
+from benchmarks.device import device_of, release
 from benchmarks.narrowing import narrow
 from benchmarks.results import save_json
 from benchmarks.timing import Timing, timed
@@ -66,12 +66,7 @@ class Row:
 
 def main() -> None:
     options = parse()
-    device = torch.device(options.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        sys.exit(
-            f"PyTorch {torch.__version__} finds no GPU here; --tiny --device cpu tries the "
-            "script without one"
-        )
+    device = device_of(options.device)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "none"
     figures: dict[str, Any] = {"gpu": gpu, "torch": torch.__version__, "rows": [], "failed": {}}
     for name in options.checkpoints:
@@ -218,14 +213,6 @@ def peak(device: torch.device, reset: bool = False) -> int:
     if reset:
         torch.cuda.reset_peak_memory_stats(device)
     return torch.cuda.max_memory_allocated(device)
-
-
-def release(device: torch.device) -> None:
-    """Free the memory of the part before."""
-    torch._dynamo.reset()
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 def show(figures: dict[str, Any]) -> None:
