@@ -45,10 +45,10 @@ class VaeEncoder:
     def run_rows(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """`run` for images [H, W, 3] of any sizes; equal sizes share a run where the backend gains
         by it."""
-        by_key = {key_of(image): image for image in images}
+        keys = [key_of(image) for image in images]
+        by_key = dict(zip(keys, images))
         return self.cache.get_all(
-            [key_of(image) for image in images],
-            lambda keys: self._encode([by_key[key] for key in keys]),
+            keys, lambda missing: self._encode([by_key[key] for key in missing])
         )
 
     def _encode(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:

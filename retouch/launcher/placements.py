@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retouch.api.lanes import LANES
-from retouch.artifacts.manifest import NAME
 from retouch.artifacts.typed_folder import typed_folder
 from retouch.backends.auto import part_of
 from retouch.backends.offload import OFFLOADING, is_offloaded
 from retouch.launcher.start_failure import ServerError
-from retouch.serving.part_precision import PartPrecision
+from retouch.serving.part_precision import PartPrecision, exported_lanes
 
 BY_LANE = ("vl_parser", "connector")  # a precision for every lane; the others have one for all
 CPU_RUNNERS = ("", "onnx", "onnx-float32")
@@ -72,7 +71,5 @@ def _folders(repository: Path, model: str, text: str) -> list[Path]:
     """The folders of graphs that a model opens by its parameter `precision`; ValueError."""
     folder = repository / model / "1"
     precision = PartPrecision.parse(text, folder)
-    first, *others = precision.by_lane
-    exported = [lane for lane in others if (repository / f"denoiser_{lane}/1" / NAME).is_file()]
-    lanes = (first, *exported) if model in BY_LANE else LANES[:1]
+    lanes = exported_lanes(repository, precision) if model in BY_LANE else LANES[:1]
     return [typed_folder(folder, name) for name in dict.fromkeys(map(precision.of, lanes))]

@@ -38,6 +38,15 @@ class PartPrecision:
         return self.by_lane.get(precision_of(lane), first)
 
 
+def exported_lanes(repository: Path, precision: PartPrecision) -> list[str]:
+    """The first lane of `precision`, and those of its others that have a denoiser."""
+    first, *others = precision.by_lane
+    return [
+        first,
+        *(lane for lane in others if (repository / f"denoiser_{lane}/1" / NAME).is_file()),
+    ]
+
+
 @dataclass(frozen=True)
 class ServedPart:
     """A stage, and its entry in `parts` of an answer's INFO."""

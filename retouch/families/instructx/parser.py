@@ -132,8 +132,8 @@ class Parser:
 
         Rows of equal sizes share a run where the backend gains by it. No row is padded to the
         longest instruction."""
-        images = {key_of(row.pixels): row.pixels for row in rows}
         keys = [(key_of(row.pixels), row.instruction) for row in rows]
+        images = {key: row.pixels for (key, _), row in zip(keys, rows)}
         cached = [{"vision": key[0] in self.images, "parse": key in self.parsed} for key in keys]
 
         def parse(missing: list[tuple[str, str]]) -> list[Parsed]:

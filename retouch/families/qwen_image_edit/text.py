@@ -108,10 +108,11 @@ class TextEncoder:
     def encode_images(self, photos: Sequence[np.ndarray]) -> list[np.ndarray]:
         """`encode_image` of several photos; equal sizes share a run where the backend gains by
         it."""
-        by_key = {key_of(pixels): pixels for pixels in photos}
+        keys = [key_of(pixels) for pixels in photos]
+        by_key = dict(zip(keys, photos))
 
-        def encode(keys: Sequence[str]) -> list[np.ndarray]:
-            rows = [self._layout.inputs(by_key[key][None]) for key in keys]
+        def encode(missing: Sequence[str]) -> list[np.ndarray]:
+            rows = [self._layout.inputs(by_key[key][None]) for key in missing]
             return [outputs["vision_tokens"] for outputs in run_rows(self._vision, rows)]
 
-        return self.images.get_all([key_of(pixels) for pixels in photos], encode)
+        return self.images.get_all(keys, encode)

@@ -11,11 +11,15 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from retouch.api.lanes import LANES, precision_of
-from retouch.artifacts.manifest import NAME
 from retouch.backends.base import BackendFactory, backend_of
 from retouch.backends.offload import OFFLOADING, is_offloaded
 from retouch.routing.router import adapted
-from retouch.serving.part_precision import PartPrecision, ServedParts, served_parts
+from retouch.serving.part_precision import (
+    PartPrecision,
+    ServedParts,
+    exported_lanes,
+    served_parts,
+)
 from retouch.serving.repository import family
 from retouch.serving.warm_up import Stage, warm_up
 from retouch.util import env
@@ -38,11 +42,16 @@ def parameter(args: dict[str, str], name: str) -> str:
     return json.loads(args["model_config"])["parameters"][name]["string_value"]
 
 
+def _optional(args: dict[str, str], name: str) -> str:
+    """The same; empty where config.pbtxt does not have it."""
+    parameters = json.loads(args["model_config"]).get("parameters", {})
+    return parameters.get(name, {}).get("string_value", "")
+
+
 def backend(args: dict[str, str]) -> BackendFactory:
     """The backend that the parameter `runner` of config.pbtxt names, `onnx` where there is none;
     ValueError. An offloaded stage runs by torch."""
-    parameters = json.loads(args["model_config"]).get("parameters", {})
-    runner = parameters.get("runner", {}).get("string_value") or DEFAULT_RUNNER
+    runner = _optional(args, "runner") or DEFAULT_RUNNER
     if is_offloaded(args["model_name"], runner):
         return partial(backend_of(OFFLOADING), offload=True)
     return backend_of(runner)
@@ -50,18 +59,13 @@ def backend(args: dict[str, str]) -> BackendFactory:
 
 def precisions(args: dict[str, str]) -> PartPrecision:
     """The precision of a stage's graphs by lane, from the parameter `precision`; ValueError."""
-    parameters = json.loads(args["model_config"]).get("parameters", {})
-    text = parameters.get("precision", {}).get("string_value", "")
-    return PartPrecision.parse(text, folder(args))
+    return PartPrecision.parse(_optional(args, "precision"), folder(args))
 
 
 def parts(args: dict[str, str], make: Callable[..., Any]) -> ServedParts:
     """The model's stages by the lane of an edit, which `make(folder, backend=…)` makes;
     ArtifactError, ValueError."""
-    models = repository(args)
-    first, *others = precisions(args).by_lane
-    exported = [lane for lane in others if (models / f"denoiser_{lane}" / "1" / NAME).is_file()]
-    return _parts(args, make, (first, *exported))
+    return _parts(args, make, exported_lanes(repository(args), precisions(args)))
 
 
 def part(args: dict[str, str], make: Callable[..., Any]) -> Any:

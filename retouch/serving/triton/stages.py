@@ -49,18 +49,17 @@ def in_batches(
 
     Where the stage `batches`, `function` gets the rows of all requests at once, else one by one.
     When it fails for all of them, every row runs alone: others' faults fail no request."""
-    counts = [len(_rows(request)) for request in requests]
-    if batches and sum(counts) > 1:
+    groups = [_rows(request) for request in requests] if batches else []
+    if sum(map(len, groups)) > 1:
         try:
-            outputs = iter(function([row for request in requests for row in _rows(request)]))
+            outputs = iter(function([row for group in groups for row in group]))
         except Exception as failure:
             log.warning("a batch failed, and its rows run one by one: %s", failure)
         else:
-            own = [list(islice(outputs, count)) for count in counts]
-            rows_of = dict(zip(map(id, requests), own))
+            own = [list(islice(outputs, len(group))) for group in groups]
             return [
-                guarded(lambda request: _stacked(rows_of[id(request)]), request)
-                for request in requests
+                guarded(lambda _, rows=rows: _stacked(rows), request)
+                for request, rows in zip(requests, own)
             ]
     return per_row(requests, lambda row: function([row])[0])
 
