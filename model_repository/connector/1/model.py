@@ -2,14 +2,14 @@ import numpy as np
 
 from retouch.api.response import EditInfo
 from retouch.families.connector import Connector
-from retouch.serving.triton import model_args, stages
+from retouch.serving.triton import stage_args, stages
 
 
 class TritonPythonModel:
     """From the parser's queries to prompt embeds."""
 
     def initialize(self, args):
-        self.parts = model_args.parts(args, Connector)
+        self.parts = stage_args.parts(args, Connector)
 
     def execute(self, requests):
         return stages.in_batches(requests, self.rows, self.parts.batches)

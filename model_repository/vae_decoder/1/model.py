@@ -1,14 +1,14 @@
 import numpy as np
 
 from retouch.families.vae import VaeDecoder
-from retouch.serving.triton import model_args, stages
+from retouch.serving.triton import stage_args, stages
 
 
 class TritonPythonModel:
     """From latents to an image."""
 
     def initialize(self, args):
-        self.stage = model_args.part(args, VaeDecoder)
+        self.stage = stage_args.part(args, VaeDecoder)
 
     def execute(self, requests):
         return stages.in_batches(requests, self.rows, self.stage.batches)

@@ -1,12 +1,12 @@
 from retouch.families.vae import VaeEncoder
-from retouch.serving.triton import model_args, stages
+from retouch.serving.triton import stage_args, stages
 
 
 class TritonPythonModel:
     """From an image to latents."""
 
     def initialize(self, args):
-        self.stage = model_args.part(args, VaeEncoder)
+        self.stage = stage_args.part(args, VaeEncoder)
 
     def execute(self, requests):
         return stages.in_batches(requests, self.rows, self.stage.batches)

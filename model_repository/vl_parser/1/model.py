@@ -1,14 +1,14 @@
 from retouch.api.response import EditInfo
 from retouch.families.text_stage import stage_of
 from retouch.serving.parser_tensors import parse_input, parser_outputs
-from retouch.serving.triton import model_args, stages
+from retouch.serving.triton import stage_args, stages
 
 
 class TritonPythonModel:
     """From an instruction to the connector's queries, and the cells to edit."""
 
     def initialize(self, args):
-        self.parts = model_args.parts(args, stage_of)
+        self.parts = stage_args.parts(args, stage_of)
 
     def execute(self, requests):
         return stages.in_batches(requests, self.rows, self.parts.batches)

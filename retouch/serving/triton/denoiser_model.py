@@ -11,7 +11,7 @@ from retouch.engine.metrics import metric_groups
 from retouch.routing.cancel_socket import CancelListener
 from retouch.routing.load_board import LoadReporter
 from retouch.serving.denoise_params import EDIT, PREFILL
-from retouch.serving.triton import model_args
+from retouch.serving.triton import model_args, stage_args
 from retouch.serving.triton.metrics import Metrics
 from retouch.serving.triton.sender import Sender
 
@@ -22,8 +22,8 @@ class DenoiserModel:
     def initialize(self, args):
         folder = model_args.folder(args)
         reference_bytes = int(model_args.parameter(args, "reference_bytes"))
-        denoiser = Denoiser(folder, model_args.backend(args), reference_bytes)
-        model_args.warmed_up(args, denoiser)
+        denoiser = Denoiser(folder, stage_args.backend(args), reference_bytes)
+        stage_args.warmed_up(args, denoiser)
         cost = cost_model.load(folder)
         limits = Limits(bytes=int(model_args.parameter(args, "running_bytes")))
         self.load_reporter = LoadReporter.of(folder)
