@@ -27,7 +27,7 @@ FULL = {}, Tokens(target=64 * 64, reference=64 * 64, text=512)
 TINY = (
     {
         "num_layers": 1,
-        "num_single_layers": 2,
+        "num_single_layers": 1,
         "attention_head_dim": 16,
         "num_attention_heads": 2,
         "in_channels": 16,

@@ -33,7 +33,9 @@ from retouch_export.dtype import parameters_in
 SIDES = (512, 1024)
 SHARES = (0.05, 0.15, 0.5, 1.0)
 BATCHES = (1, 2, 4, 8)
-WORDS = 512
+TEXT = 512  # tokens of an instruction
+TINY_SIDES = (64, 128)
+TINY_TEXT = 8
 TINY = {
     "num_layers": 1,
     "num_single_layers": 1,
@@ -90,9 +92,10 @@ def measure(tiny: bool, device: torch.device, count: int) -> Iterator[Row]:
     torch.manual_seed(0)
     with parameters_in(torch.bfloat16), device:
         model = Flux2Transformer2DModel(**(TINY if tiny else KLEIN)).eval().requires_grad_(False)
+    text_tokens = TINY_TEXT if tiny else TEXT
     see = Reference(model)
     step = Step(model, "velocity")
-    for side in (64, 128) if tiny else SIDES:
+    for side in TINY_SIDES if tiny else SIDES:
         grid = side // CELL, side // CELL
         cells = grid[0] * grid[1]
         tokens = torch.randn(1, cells, model.config.in_channels, device=device)
@@ -102,7 +105,7 @@ def measure(tiny: bool, device: torch.device, count: int) -> Iterator[Row]:
         for share in SHARES:
             some = max(1, round(share * cells))
             for batch in BATCHES:
-                step_inputs = inputs(model, grid, some, batch, device) | {
+                step_inputs = inputs(model, grid, some, batch, text_tokens, device) | {
                     name: tensor.expand(batch, *tensor.shape[1:]).contiguous()
                     for name, tensor in zip(("k", "v"), kept)
                 }
@@ -121,12 +124,14 @@ def inputs(
     grid: tuple[int, int],
     some: int,
     batch: int,
+    text_tokens: int,
     device: torch.device,
 ) -> dict:
-    """Inputs of the step without the reference, for `some` cells in each of `batch` edits."""
+    """Inputs of the step without the reference, for `some` cells in each of `batch` edits with
+    instructions of `text_tokens`."""
     ids = torch.from_numpy(target_ids(grid)[:some])[None].repeat(batch, 1, 1)
-    conditioning_ids = torch.from_numpy(text_ids(WORDS))[None].repeat(batch, 1, 1)
-    conditioning = torch.randn(batch, WORDS, model.config.joint_attention_dim)
+    conditioning_ids = torch.from_numpy(text_ids(text_tokens))[None].repeat(batch, 1, 1)
+    conditioning = torch.randn(batch, text_tokens, model.config.joint_attention_dim)
     tensors = {
         "tokens": torch.randn(batch, some, model.config.in_channels),
         "timestep": torch.full((batch,), 0.7),

@@ -1,6 +1,6 @@
 """Measure this machine and write the report.
 
-    python -m benchmarks.report [--quick] [--slo-ms 500] [--out out/bench] [--json PATH]
+    python -m benchmarks.report [--quick | --tiny] [--slo-ms 500] [--out out/bench] [--json PATH]
     python -m benchmarks.report --from out/bench/figures.json      writes the pages again
 
 The server and the endpoints listen on loopback, and stop at the end or on Ctrl-C."""
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.report import figures, html, markdown
 from benchmarks.report.figures import Figures
-from benchmarks.report.plan import FULL, QUICK
+from benchmarks.report.plan import FULL, QUICK, TINY, Effort
 from benchmarks.report.report_text import story
 from benchmarks.report.suite import Campaign
 from retouch.launcher.server import ServerError
@@ -59,12 +59,16 @@ def measure(options: argparse.Namespace, console: Console) -> Figures:
         def say(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
-        campaign = Campaign(
-            QUICK if options.quick else FULL, options.slo_ms, options.out / "raw", say
-        )
+        campaign = Campaign(effort_of(options), options.slo_ms, options.out / "raw", say)
         results = campaign.run()
         bar.update(task, description="done", completed=campaign.total, total=campaign.total)
     return results
+
+
+def effort_of(options: argparse.Namespace) -> Effort:
+    if options.tiny:
+        return TINY
+    return QUICK if options.quick else FULL
 
 
 def write(results: Figures, out: Path) -> list[Path]:
@@ -81,6 +85,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--quick", action="store_true", help="fewer loads and edits: under three minutes"
+    )
+    parser.add_argument(
+        "--tiny", action="store_true", help="a few edits of every load, whose figures say nothing"
     )
     parser.add_argument(
         "--slo-ms", type=float, default=SLO_MS, help="the latency limit of a good edit"

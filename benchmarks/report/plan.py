@@ -1,4 +1,4 @@
-"""Sample counts of the report, in full and for `--quick`."""
+"""Sample counts of the report: in full, for `--quick`, and for `--tiny`, which tries it."""
 
 from __future__ import annotations
 
@@ -42,5 +42,19 @@ QUICK = Effort(
     turns=8,
     scenes=12,
     others=(1,),
+    rated=False,
+)
+TINY = Effort(
+    repetitions=1,
+    clients=(1, 2),
+    streams=(1,),
+    count=6,
+    shares=(0.7,),
+    arrivals=8,
+    flooded=24,
+    starts=1,
+    turns=2,
+    scenes=2,
+    others=(),
     rated=False,
 )

@@ -21,6 +21,8 @@ BACKENDS = {
     "torch": ("retouch.backends.torch", "TorchBackend"),
 }
 
+CACHED = ("k", "v")  # a reference's keys and values: outputs of one graph, inputs of another
+
 
 class Backend(Protocol):
     """One graph of a version folder, made as `Backend(folder, graph, keep)`; ArtifactError.
@@ -53,10 +55,21 @@ BackendFactory = Callable[..., Backend]
 
 def backend_of(name: str) -> BackendFactory:
     """The backend called `name`; ValueError."""
-    if name not in BACKENDS:
-        raise ValueError(f"runner {name!r} is unknown; it must be {', '.join(BACKENDS)}")
+    _check(name)
     module, kind = BACKENDS[name]
     return getattr(importlib.import_module(module), kind)
+
+
+def lazy_backend_of(name: str) -> BackendFactory:
+    """The backend called `name`, whose packages are imported with its first graph: a stage without
+    graphs needs none. ValueError."""
+    _check(name)
+    return lambda *arguments, **options: backend_of(name)(*arguments, **options)
+
+
+def _check(name: str) -> None:
+    if name not in BACKENDS:
+        raise ValueError(f"runner {name!r} is unknown; it must be {', '.join(BACKENDS)}")
 
 
 def files_of(graph: str, manifest_files: dict[str, str]) -> list[str]:

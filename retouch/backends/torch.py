@@ -13,10 +13,9 @@ from torch import Tensor
 
 from retouch.artifacts.manifest import ArtifactError, Manifest, read, verify
 from retouch.backends import torch_compile
-from retouch.backends.base import files_of
+from retouch.backends.base import CACHED, files_of
 from retouch.backends.torch_module import TYPED, module_of
 from retouch.backends.torch_offload import Offloaded
-from retouch.networks import flux2_passes
 from retouch.util import env
 
 DEVICE = env.DEVICE.name
@@ -86,8 +85,8 @@ class TorchBackend:
         if isinstance(value, Kept):
             return value.tensor
         # keys and values of another backend: the only inputs in the graph's own type
-        is_cached = name in flux2_passes.Reference.outputs
-        return torch.tensor(value, device=self._device, dtype=TYPED if is_cached else None)
+        dtype = TYPED if name in CACHED else None
+        return torch.tensor(value, device=self._device, dtype=dtype)
 
 
 class Kept:

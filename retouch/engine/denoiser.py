@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch.backends.base import BackendFactory
+from retouch.backends.base import CACHED, BackendFactory
 from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.preview import PreviewMap
 from retouch.engine.edit_state import EditState, Progress
@@ -36,7 +36,7 @@ class Denoiser:
         self.settings = self.manifest.settings
         self.family = family_of(self.manifest.family, self.settings)
         self._reference = (
-            runner(folder, "reference", keep=("k", "v")) if self.family.caches_reference else None
+            runner(folder, "reference", keep=CACHED) if self.family.caches_reference else None
         )
         self._preview_map = PreviewMap.load(folder)
         self.references = Cache(reference_bytes)

@@ -168,8 +168,10 @@ def test_a_look_at_the_checkpoint():
     assert "instructx" in output and "9.43 MB" in output and "missing" not in output
 
 
-def test_the_report_in_a_hurry():
-    run(line("make bench"), seconds=1500)  # the first time with the packages of AIPerf
+def test_the_report():
+    """Of a few edits: what is measured here means nothing."""
+    # the first time with the packages of AIPerf
+    run(f"{line('make bench')} BENCH=--tiny", seconds=1500)
     folder = ROOT / "out" / "bench"
     assert {"report.html", "report.md", "figures.json", "raw"} <= {
         path.name for path in folder.iterdir()

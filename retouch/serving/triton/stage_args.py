@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from retouch.api.lanes import LANES
-from retouch.backends.base import BackendFactory, backend_of
+from retouch.backends.base import BackendFactory, lazy_backend_of
 from retouch.backends.offload import OFFLOADING, is_offloaded
 from retouch.serving.part_precision import (
     PartPrecision,
@@ -29,8 +29,8 @@ def backend(args: dict[str, str]) -> BackendFactory:
     ValueError. An offloaded stage runs by torch."""
     runner = optional(args, "runner") or DEFAULT_RUNNER
     if is_offloaded(args["model_name"], runner):
-        return partial(backend_of(OFFLOADING), offload=True)
-    return backend_of(runner)
+        return partial(lazy_backend_of(OFFLOADING), offload=True)
+    return lazy_backend_of(runner)
 
 
 def precisions(args: dict[str, str]) -> PartPrecision:
