@@ -80,7 +80,7 @@ def _lanes(_: click.Context, __: click.Parameter, text: str | None) -> list[str]
 @click.option(
     "--tensorrt",
     is_flag=True,
-    help="Also build TensorRT plans of the lanes, for the GPU of this machine.",
+    help="Also build TensorRT plans of the lanes and of --parts, for the GPU of this machine.",
 )
 @click.option(
     "--strip",

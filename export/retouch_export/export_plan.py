@@ -28,9 +28,9 @@ class Settings:
 @dataclass
 class Work:
     """What an export makes: stages other than the denoiser, lanes of the denoiser by precision,
-    TensorRT plans of lanes, and `parts`, typed graphs of stages other than the denoiser. If the
-    checkpoint has an adapter, the lanes are the adapter's. `reasons` has a sentence for each
-    existing artifact that is replaced."""
+    TensorRT `plans` of lanes and parts, and `parts`, typed graphs of stages other than the
+    denoiser. If the checkpoint has an adapter, the lanes are the adapter's. `reasons` has a
+    sentence for each existing artifact that is replaced."""
 
     checkpoint: Checkpoint
     sha256: str
@@ -38,7 +38,7 @@ class Work:
     stages: list[Stage]
     denoiser: Stage
     lanes: list[str]
-    plans: list[str]
+    plans: list[tuple[Stage, str]]
     reasons: list[str] = field(default_factory=list)
     parts: list[tuple[TypedStage, str]] = field(default_factory=list)
 
@@ -77,8 +77,9 @@ def holds_another(repository: Path, checkpoint: Path, variant: str | None = None
     return any(digest != sha256 for digest in digests)
 
 
-def plans_here(folder: Path, strip: bool) -> bool:
-    """Whether a lane has plans that run on this machine; with `strip` they must have no weights."""
+def plans_here(folder: Path, strip: bool, part: str = "") -> bool:
+    """Whether a lane, or a part in a precision, has plans that run on this machine; with `strip`
+    they must have no weights."""
     manifest = read(folder)
     if not manifest.plans:
         return False
@@ -86,7 +87,7 @@ def plans_here(folder: Path, strip: bool) -> bool:
         from retouch.backends.tensorrt.engine import machine  # needs TensorRT and a GPU
 
         target = machine()
-        plans = {graph: PlanInfo.of(manifest, graph) for graph in manifest.plans}
+        plans = {graph: PlanInfo.of(manifest, graph, part) for graph in manifest.plans}
         for graph, plan in plans.items():
             plan.check(target, graph)
     except ArtifactError:

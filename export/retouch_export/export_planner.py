@@ -10,11 +10,13 @@ from typing import Any
 
 from retouch.api.lanes import LANES
 from retouch.artifacts.manifest import NAME as MANIFEST
+from retouch.artifacts.typed_folder import precision_in
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.export_plan import Settings, Work, plans_here
 from retouch_export.lora import AdapterFile
 from retouch_export.parts import (
     DENOISER,
+    TYPED,
     WIDE,
     Stage,
     TypedStage,
@@ -28,8 +30,8 @@ from retouch_export.validate import check
 @dataclass(frozen=True)
 class ExportRequest:
     """What an export is to make: `lanes` of the denoiser, all stages or `only` one, and with
-    `tensorrt` the plans of the lanes. With `lora` the lanes are those of the adapter. `parts` are
-    the precisions of the other stages' typed graphs."""
+    `tensorrt` the plans of lanes and parts. With `lora` the lanes are those of the adapter.
+    `parts` are the precisions of the other stages' typed graphs."""
 
     checkpoint: Path
     repository: Path
@@ -82,7 +84,7 @@ class _Planner:
             stages,
             self._denoiser,
             lanes,
-            self._missing_plans(lanes),
+            self._missing_plans(lanes, parts),
             self._reasons,
             parts,
         )
@@ -137,17 +139,40 @@ class _Planner:
             )
         ]
 
-    def _missing_plans(self, lanes: list[str]) -> list[str]:
-        """Requested lanes whose plans are missing or cannot run on this machine, and the `lanes`
-        that are exported now."""
-        if not self._has_lanes or not self._request.tensorrt:
+    def _missing_plans(
+        self, lanes: list[str], parts: list[tuple[TypedStage, str]]
+    ) -> list[tuple[Stage, str]]:
+        """Requested plans that are missing or cannot run on this machine, and those of the `lanes`
+        and `parts` that are exported now. The precisions of a stage follow one another, the widest
+        first."""
+        if not self._request.tensorrt:
             return []
+        anew = {(self._denoiser, lane) for lane in lanes} | set(parts)
         return [
-            lane
-            for lane in LANES
-            if lane in self._request.lanes
-            and (lane in lanes or not plans_here(self._folder(lane), self._settings.strip))
+            (stage, precision)
+            for stage, precision in self._planned()
+            if (stage, precision) in anew or self._lacks_plans(stage, precision)
         ]
+
+    def _planned(self) -> list[tuple[Stage, str]]:
+        """The parts and lanes whose plans are requested. A part with one precision for all lanes
+        always has its plans."""
+        typed = typed_stages_of(self._checkpoint.family, self._request.parts)
+        parts = [
+            (stage, precision)
+            for stage, precision in typed
+            if not self._checkpoint.adapter
+            and self._is_chosen(stage)
+            and (precision in self._request.parts or len(TYPED[stage.name]) == 1)
+        ]
+        lanes = [lane for lane in LANES if lane in self._request.lanes and self._has_lanes]
+        return [*parts, *((self._denoiser, lane) for lane in lanes)]
+
+    def _lacks_plans(self, stage: Stage, precision: str) -> bool:
+        """Whether exported graphs have no plans that run here; never for a stage without graphs."""
+        folder = stage.folder(self._request.repository, self._lane_name(precision))
+        part = stage.name if isinstance(stage, TypedStage) else ""
+        return bool(precision_in(folder)) and not plans_here(folder, self._settings.strip, part)
 
     def _is_missing(self, stage: Stage, lane: str, adapter: dict[str, Any] | None = None) -> bool:
         """Whether artifacts are missing or stale; notes the reason for stale ones. A weightless
@@ -173,10 +198,6 @@ class _Planner:
     def _lane_name(self, lane: str) -> str:
         adapter = self._checkpoint.adapter
         return adapter.lane(lane) if adapter else lane
-
-    def _folder(self, lane: str) -> Path:
-        """The folder of a lane of the denoiser."""
-        return self._denoiser.folder(self._request.repository, self._lane_name(lane))
 
     def _refuse_to_replace(self, stages: list[Stage], lanes: list[str]) -> None:
         """ValueError when a weightless export would replace artifacts that are served."""

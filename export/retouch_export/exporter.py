@@ -16,6 +16,7 @@ import onnx_ir as ir
 from retouch.api.lanes import LANES
 from retouch.artifacts.manifest import FLOAT32, ArtifactError, Manifest, publish, read, verify
 from retouch.artifacts.typed_folder import typed_folder
+from retouch_export import part_profiles
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.file_modes import make_like_parent, share
 from retouch_export.graph import LARGEST, TYPED_TOLERANCE, check
@@ -157,7 +158,8 @@ class Exporter:
         return weights
 
     def plans(self, stage: Stage, precision: str, force: bool, strip: bool) -> dict[str, int]:
-        """TensorRT plans of an exported lane, beside its graphs; returns their bytes by graph."""
+        """TensorRT plans of an exported lane or typed stage, beside its graphs; returns their bytes
+        by graph."""
         from retouch_export.tensorrt import WIDER, Options, build_plans  # needs TensorRT and a GPU
 
         lane = self.lane(precision)
@@ -165,6 +167,9 @@ class Exporter:
         folder = stage.folder(self.repository, lane)
         rival = stage.folder(self.repository, self.lane(wider)) if wider else None
         options = Options(force=force, strip=strip, wider=rival)
+        if isinstance(stage, TypedStage):
+            targets = part_profiles.targets_of(stage, self.checkpoint)
+            options = replace(options, part=stage.name, targets=targets)
         manifest = verify(folder)
         with self._publishing(stage, lane, manifest) as staging:
             built = build_plans(

@@ -16,8 +16,9 @@ from retouch.artifacts.typed_folder import typed_folder
 from retouch.families.registry import package_of
 
 if TYPE_CHECKING:
+    from retouch.families.base import Family
     from retouch_export.checkpoint import Checkpoint
-    from retouch_export.graph import Graph
+    from retouch_export.graph import Graph, Shape
     from retouch_export.safetensors_index import TensorSource
 
 OPSET = 20
@@ -58,6 +59,18 @@ class Part:
     def typed_graphs(self, checkpoint: Checkpoint) -> list[Graph]:
         """The graphs that compute in bfloat16; those of a streamed part without weights."""
         return self.graphs(checkpoint, outline=True)
+
+    def shapes(self, checkpoint: Checkpoint, family: Family, graph: str) -> list[Shape]:
+        """Shapes of a graph's inputs that its stage runs, the usual one first. A plan is built for
+        the smallest to the largest of them. As it stands, edits and prompt embeds of the family's
+        sizes."""
+        from retouch_export.graph import Shape  # imports torch
+
+        edit = family.size_ranges[0]
+        least, usual, most = (
+            Shape(1, *size, tokens, 0) for size, tokens in zip(edit, family.text_tokens)
+        )
+        return [usual, least, most]
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """The manifest's `settings`, for the stage that runs the graphs; CheckpointError,

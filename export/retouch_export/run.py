@@ -69,9 +69,14 @@ def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
             ranges = ranges or _ranges(work, exporter, settings.calibration)
             sizes = exporter.narrow(work.denoiser, lane, ranges)
         yield f"exported {work.denoiser.name}_{exporter.lane(lane)}: {_sizes_text(sizes)}"
-    for lane in work.plans:
-        sizes = exporter.plans(work.denoiser, lane, settings.force, settings.strip)
-        yield f"built the plans of {work.denoiser.name}_{exporter.lane(lane)}: {_sizes_text(sizes)}"
+    for stage, precision in work.plans:
+        label = stage.label(exporter.lane(precision))
+        sizes = exporter.plans(stage, precision, settings.force, settings.strip)
+        yield (
+            f"built the plans of {label}: {_sizes_text(sizes)}"
+            if sizes
+            else f"{label} has no graphs and needs no plan"
+        )
 
 
 def _parts(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:

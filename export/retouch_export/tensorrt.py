@@ -1,12 +1,12 @@
-"""A lane's TensorRT plans: they are built from its ONNX graphs, inspected, and compared with the
-graphs and the wider lane.
+"""TensorRT plans of a lane, or of a part in a precision: they are built from its ONNX graphs,
+inspected, and compared with the graphs and the wider lane.
 
 TensorRT 10.16 builds bf16 and fp8, TensorRT 11 all three lanes. tests/bindings checks all used
 names against the bindings of both versions, and runs the flow on an emulated engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,21 +14,29 @@ import numpy as np
 import onnx
 
 from retouch.artifacts.manifest import ArtifactError, read
-from retouch.artifacts.tensorrt_plan import Machine, PlanInfo, described
+from retouch.artifacts.tensorrt_plan import Machine, PlanInfo, described, labelled
 from retouch.backends.tensorrt.backend import TensorRTBackend
+from retouch.backends.tensorrt.cuda import widened
 from retouch.backends.tensorrt.engine import Engine, machine  # ArtifactError without TensorRT
 from retouch.backends.tensorrt.executor import Executor
 from retouch.families.base import Family
 from retouch.families.registry import family_of
-from retouch_export.plan_layers import check, check_size, graph_products, plan_products
+from retouch_export.plan_layers import (
+    GraphProducts,
+    check,
+    check_size,
+    graph_products,
+    plan_products,
+)
 from retouch_export.plan_trial import Tensors, compare, example, similarity
 from retouch_export.tensorrt_builder import Options, Say, build, lowered
-from retouch_export.tensorrt_profiles import Profile, Shapes, profiles, shapes
+from retouch_export.tensorrt_profiles import Shapes, Target, profiles, shapes
 
 __all__ = ["NEEDS", "TIMED", "WIDER", "Options", "build_plans", "lowered", "refuse"]
 
 WIDER = {"fp8": "bf16", "fp4": "fp8"}  # the lane that a lane must be faster than
-TIMED = "step"  # the graph that takes most of an edit's time
+STEP = "step"
+TIMED = (STEP, "language", "text", "t5", "model")  # the graph with most narrow products of a stage
 
 
 @dataclass(frozen=True)
@@ -61,17 +69,20 @@ def build_plans(
     the manifest entries by graph.
 
     A plan is written after three checks: its kernels are as narrow as its graph, its outputs are
-    those of the graph, and a narrow lane's `step` is faster than the wider lane's. ArtifactError
+    those of the graph, and a narrow lane's largest graph is faster than the wider's. ArtifactError
     when this machine cannot run the lane or a check fails; ValueError when `profiles` do not fit
     the graph."""
     options = options or Options()
     target = machine()
     refuse(precision, target)
-    paths = sorted(folder.glob("*.onnx"))
-    is_timed = TIMED in (path.stem for path in paths)
-    rival = _rival(precision, options, target) if is_timed else None
+    paths = {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+    timed = next((graph for graph in TIMED if graph in paths), "")
+    rival = _rival(paths[timed], precision, options, target) if timed else None
     return {
-        path.stem: _plan(path, staging, precision, options, rival, target, say) for path in paths
+        graph: _plan(
+            path, precision, options, rival if graph == timed else None, target, say, staging
+        )
+        for graph, path in paths.items()
     }
 
 
@@ -92,8 +103,9 @@ def refuse(precision: str, target: Machine) -> None:
         )
 
 
-def _rival(precision: str, options: Options, target: Machine) -> Path | None:
-    """The folder of the wider lane, or None when there is none to compare with.
+def _rival(path: Path, precision: str, options: Options, target: Machine) -> Path | None:
+    """The folder of the wider lane, or None when there is none to compare with, as for a graph
+    that is no narrower there.
 
     ArtifactError, before a build of hours, when a narrow lane cannot be compared and `force` is not
     set."""
@@ -103,34 +115,45 @@ def _rival(precision: str, options: Options, target: Machine) -> Path | None:
     try:
         if options.wider is None:
             raise ArtifactError(f"there is no {wider} lane")
-        PlanInfo.of(read(options.wider), TIMED).check(target, TIMED)
+        if options.part and _products(path) == _products(options.wider / path.name):
+            return None
+        PlanInfo.of(read(options.wider), path.stem, options.part).check(target, path.stem)
         return options.wider
     except ArtifactError as failure:
         if options.force:
             return None
         raise ArtifactError(
-            f"the lane {precision} must be faster than {wider}, which cannot be measured: "
-            f"{failure}; export {wider} with --tensorrt first, or use --force"
+            f"{_lane(precision, options.part)} must be faster than {wider}, which cannot be "
+            f"measured: {failure}; export {wider} with --tensorrt first, or use --force"
         ) from None
+
+
+def _products(path: Path) -> GraphProducts:
+    return graph_products(onnx.load(path, load_external_data=False))
+
+
+def _lane(precision: str, part: str) -> str:
+    return f"{part} in {precision}" if part else f"the lane {precision}"
 
 
 def _plan(
     path: Path,
-    staging: Path,
     precision: str,
     options: Options,
     rival: Path | None,
     target: Machine,
     say: Say,
+    staging: Path,
 ) -> PlanInfo:
     """Build, check and write the plan of one graph."""
-    name = path.stem
+    name = labelled(path.stem, options.part)
     model = onnx.load(path, load_external_data=False)
     graph = graph_products(model)
-    table = _table(model, options.profiles or profiles(model, _family(path.parent)))
+    targets = _targets(path, model, options)
+    table = [one.limits for one in targets]
     plan = build(path, table, options, target, say)
     size = memoryview(plan).nbytes
-    engine = Engine(plan, f"{name}.plan")
+    engine = Engine(plan, f"{path.stem}.plan")
     if options.strip:
         engine.refit(path)
     say(f"{name}: inspecting the plan", None)
@@ -139,19 +162,14 @@ def _plan(
     check(graph, layers, name)
     if not options.force:
         check_size(graph, weights, size, name)
-    trials = [
-        _rounded(example({name: optimal for name, (_, optimal, _) in limits.items()}), engine)
-        for limits in table
-    ]
+    trials = [_rounded(one.trial(), engine) for one in targets]
     with Executor(engine) as executor:
         say(f"{name}: comparing with ONNX Runtime", None)
         similar = similarity(_on_host(executor), options.truth(path), trials, precision, name)
         times = (
-            _race(executor, rival, trials[0], precision, options.force, say)
-            if rival and name == TIMED
-            else {}
+            _race(executor, rival, path.stem, trials[0], precision, options, say) if rival else {}
         )
-    (staging / f"{name}.plan").write_bytes(plan)
+    (staging / f"{path.stem}.plan").write_bytes(plan)
     return PlanInfo(
         target.gpu,
         target.capability,
@@ -170,6 +188,7 @@ def _plan(
         options.strip,
         similar,
         times,
+        options.part,
     )
 
 
@@ -183,39 +202,49 @@ def _on_host(executor: Executor) -> Callable[[Tensors], Tensors]:
     return lambda inputs: {name: np.asarray(value) for name, value in executor.run(inputs).items()}
 
 
-def _rounded(inputs: dict[str, np.ndarray], engine: Engine) -> dict[str, np.ndarray]:
+def _rounded(inputs: Tensors, engine: Engine) -> dict[str, np.ndarray]:
     """Round inputs to the engine's input types, so that plan and graph compute on the same numbers.
 
     In a narrow lane a small difference can change a number by a whole quantisation step."""
-    return {
-        name: values.astype(engine.inputs[name]).astype(np.float32)
-        for name, values in inputs.items()
-    }
+    return {name: widened(values.astype(engine.inputs[name])) for name, values in inputs.items()}
 
 
-def _table(model: onnx.ModelProto, profiles: Sequence[Profile]) -> list[dict[str, Shapes]]:
-    """Limits of each input, by profile. Profiles that are equal for this graph count once."""
-    table = [shapes(model, profile) for profile in profiles]
-    return [limits for index, limits in enumerate(table) if limits not in table[:index]]
+def _targets(path: Path, model: onnx.ModelProto, options: Options) -> list[Target]:
+    """The profiles of a graph's plan. Those that are equal for this graph count once."""
+    if options.targets:
+        targets = options.targets(path.stem, model)
+    else:
+        table = options.profiles or profiles(model, _family(path.parent))
+        targets = [_of_denoiser(shapes(model, profile)) for profile in table]
+    limits = [target.limits for target in targets]
+    return [target for index, target in enumerate(targets) if target.limits not in limits[:index]]
+
+
+def _of_denoiser(limits: dict[str, Shapes]) -> Target:
+    optimal = {name: shape for name, (_, shape, _) in limits.items()}
+    return Target(limits, lambda: example(optimal))
 
 
 def _race(
     executor: Executor,
     rival: Path,
+    graph: str,
     inputs: dict[str, np.ndarray],
     precision: str,
-    force: bool,
+    options: Options,
     say: Say,
 ) -> dict[str, float]:
-    """Milliseconds of a step in this lane and the wider one, measured now; ArtifactError when it is
-    not faster."""
+    """Milliseconds of a run of the graph in this lane and the wider one, measured now;
+    ArtifactError when it is not faster."""
     wider = WIDER[precision]
-    say(f"{TIMED}: measuring {precision} and {wider} in turns", None)
-    with TensorRTBackend(rival, TIMED) as runner:
+    name = labelled(graph, options.part)
+    say(f"{name}: measuring {precision} and {wider} in turns", None)
+    with TensorRTBackend(rival, graph) as runner:
         times = compare({precision: executor, wider: runner.executor}, inputs)
-    if times[precision] >= times[wider] and not force:
+    if times[precision] >= times[wider] and not options.force:
+        run = "step" if graph == STEP else f"run of {graph}"
         raise ArtifactError(
-            f"the lane {precision} takes {times[precision]:.2f} ms a step and {wider} "
+            f"{_lane(precision, options.part)} takes {times[precision]:.2f} ms a {run} and {wider} "
             f"{times[wider]:.2f} ms on this machine: it would cost quality and bring nothing; "
             f"serve {wider}, or register it with --force"
         )

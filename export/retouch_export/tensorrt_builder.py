@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from retouch.artifacts.manifest import ArtifactError
-from retouch.artifacts.tensorrt_plan import Machine
+from retouch.artifacts.tensorrt_plan import Machine, labelled
 from retouch.backends.onnx import session
 from retouch.backends.onnx_lowering import load
 from retouch.backends.tensorrt.engine import LOG, must, tensorrt
 from retouch_export.plan_trial import Tensors
-from retouch_export.tensorrt_profiles import Profile, Shapes
+from retouch_export.tensorrt_profiles import Profile, Shapes, Targets
 
 Say = Callable[[str, float | None], None]  # a message, and the finished share if it is known
 Truth = Callable[[Path], Callable[[Tensors], Tensors]]  # from a graph's file to its computation
@@ -37,7 +37,9 @@ class Options:
     `workspace` limits a kernel's extra memory in bytes; 0 is no limit. `strip` leaves the weights
     out of the plan: they are loaded from the ONNX file. `wider` is the version folder of the next
     wider lane, with its plans. `force` registers slow and large plans too. `cache` is the folder of
-    TensorRT's timings, which make the next build faster. `truth` computes the expected outputs."""
+    TensorRT's timings, which make the next build faster. `truth` computes the expected outputs. For
+    the plans of a stage other than the denoiser, `part` is its name and `targets` takes the place
+    of `profiles`."""
 
     profiles: Sequence[Profile] = ()
     level: int = 3
@@ -47,6 +49,8 @@ class Options:
     wider: Path | None = None
     cache: Path = Path(".runtime")
     truth: Truth = lowered
+    part: str = ""
+    targets: Targets | None = None
 
 
 def build(
@@ -66,7 +70,7 @@ def build(
             f"TensorRT {target.tensorrt} does not understand {path.name}: {reasons}"
         )
     config = _config(builder, table, options)
-    config.progress_monitor = monitor = Monitor(path.stem, say)
+    config.progress_monitor = monitor = Monitor(labelled(path.stem, options.part), say)
     cache = (
         options.cache / f"{re.sub('[^a-z0-9]+', '-', target.gpu.lower())}-{target.tensorrt}.timing"
     )

@@ -2,11 +2,12 @@
 
 A profile maps the names of a graph's dynamic axes to the smallest, optimal and largest size. The
 sizes are those of the family's inputs for its smallest, usual and largest edits. Lanes are compared
-with the first profile."""
+with the first profile. Those of the other stages are in part_profiles.py."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from onnx import ModelProto, ValueInfoProto
@@ -19,6 +20,18 @@ Profile = dict[str, Limits]
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 BATCHES = (1, 4)  # largest batches: one profile for a single edit, and one for two to four
+
+
+@dataclass(frozen=True)
+class Target:
+    """The limits of every input in a profile, and a function that makes valid inputs for a check of
+    the plan."""
+
+    limits: dict[str, Shapes]
+    trial: Callable[[], Mapping[str, np.ndarray]]
+
+
+Targets = Callable[[str, ModelProto], list[Target]]  # the targets of a graph, by its name
 
 
 def profiles(model: ModelProto, family: Family, batches: Sequence[int] = BATCHES) -> list[Profile]:

@@ -33,7 +33,7 @@ class PlanInfo:
     TensorRT counts them. `layers` counts matrix products by number format, and fused attention.
     `similarity` is the smallest cosine to ONNX Runtime's output, by output. `milliseconds` is the
     median of a run by lane, if lanes were compared. The weights of a `stripped` plan come from the
-    graph's ONNX file."""
+    graph's ONNX file. `part` is the stage, "" for the denoiser."""
 
     gpu: str
     capability: tuple[int, int]
@@ -46,21 +46,24 @@ class PlanInfo:
     stripped: bool = False
     similarity: dict[str, float] = field(default_factory=dict)
     milliseconds: dict[str, float] = field(default_factory=dict)
+    part: str = ""
 
     @classmethod
-    def of(cls, manifest: Manifest, graph: str) -> PlanInfo:
-        """The plan of `graph`; ArtifactError when the manifest has none."""
+    def of(cls, manifest: Manifest, graph: str, part: str = "") -> PlanInfo:
+        """The plan of `graph` in the manifest of a stage, "" for the denoiser; ArtifactError when
+        there is none."""
+        lane = manifest.precision
         try:
             return cls(**manifest.plans[graph])
         except KeyError:
+            owner = f"{part} in {lane}" if part else f"the {lane} lane"
             raise ArtifactError(
-                f"the {manifest.precision} lane has no TensorRT plan of {graph}; "
-                f"{rebuild(manifest.precision)}"
+                f"{owner} has no TensorRT plan of {graph}; {rebuild(lane, part)}"
             ) from None
         except TypeError:
             raise ArtifactError(
-                f"the manifest's entry of the plan of {graph} is damaged; "
-                f"{rebuild(manifest.precision)}"
+                f"the manifest's entry of the plan of {labelled(graph, part)} is damaged; "
+                f"{rebuild(lane, part)}"
             ) from None
 
     def check(self, machine: Machine, graph: str) -> None:
@@ -70,15 +73,17 @@ class PlanInfo:
         compatible builds lack the narrow kernels. It holds kernels for one compute capability."""
         major, minor = self.capability
         built = Machine(self.gpu, (major, minor), self.tensorrt)
+        plan = f"the plan of {labelled(graph, self.part)}"
+        remedy = rebuild(self.precision, self.part)
         if built.tensorrt != machine.tensorrt:
             raise ArtifactError(
-                f"the plan of {graph} was built by TensorRT {built.tensorrt} and this is TensorRT "
-                f"{machine.tensorrt}; {rebuild(self.precision)}"
+                f"{plan} was built by TensorRT {built.tensorrt} and this is TensorRT "
+                f"{machine.tensorrt}; {remedy}"
             )
         if built.capability != machine.capability:
             raise ArtifactError(
-                f"the plan of {graph} was built for {described(built)} and this is "
-                f"{described(machine)}; {rebuild(self.precision)}"
+                f"{plan} was built for {described(built)} and this is {described(machine)}; "
+                f"{remedy}"
             )
 
     def to_manifest(self) -> dict[str, Any]:
@@ -91,8 +96,15 @@ def described(machine: Machine) -> str:
     return f"{machine.gpu} (compute capability {major}.{minor})"
 
 
-def rebuild(lane: str) -> str:
-    """How to build a plan that can run on this machine."""
+def labelled(graph: str, part: str) -> str:
+    """A graph's name in messages: step, or language of vl_parser."""
+    return f"{graph} of {part}" if part else graph
+
+
+def rebuild(lane: str, part: str = "") -> str:
+    """How to build a plan of the denoiser, or of a `part`, that can run on this machine."""
+    if part:
+        return f"build it here with: retouch export CHECKPOINT --parts {lane} --tensorrt"
     adapter = lane.removeprefix(precision_of(lane))[1:]
     lora = f" --lora ADAPTER --lora-name {adapter}" if adapter else ""
     options = f"{precision_of(lane)}{lora} --tensorrt"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from retouch.artifacts.manifest import FLOAT32, ArtifactError, read
 
+DENOISER = "denoiser_"
+
 
 def typed_folder(folder: Path, precision: str) -> Path:
     """The folder of the graphs in `precision`, or the version folder itself for ""."""
@@ -28,6 +30,13 @@ def exported_folder(folder: Path, precision: str) -> Path:
     if read(typed).checkpoint_sha256 != read(folder).checkpoint_sha256:
         raise ArtifactError(f"{stage} in {precision} is of another checkpoint; {remedy}")
     return typed
+
+
+def part_in(folder: Path) -> str:
+    """The stage whose graphs the folder holds; "" for a lane of the denoiser."""
+    folder = Path(folder).absolute()
+    model = folder.parent if folder.name.isdecimal() else folder.parents[1]
+    return "" if model.name.startswith(DENOISER) else model.name
 
 
 def precision_in(folder: Path) -> str:

@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 
 from retouch.artifacts.manifest import ArtifactError, read
+from retouch.artifacts.typed_folder import part_in
 from retouch.backends.base import Backend, backend_of
 from retouch.backends.obstacles import ON_GPU, obstacle
 from retouch.util import env
@@ -47,7 +48,8 @@ def candidates(
     if device is not None and device.kind == CPU:
         return ["onnx"], {name: f"{env.DEVICE.name} is cpu" for name in ON_GPU}
     manifest = read(folder)
-    reasons = {name: obstacle(name, manifest, machine, device) for name in ON_GPU}
+    part = part_in(folder)
+    reasons = {name: obstacle(name, manifest, machine, device, part) for name in ON_GPU}
     runners = [name for name in ON_GPU if not reasons[name]]
     return runners, {name: reason for name, reason in reasons.items() if reason}
 

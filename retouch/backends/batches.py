@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -13,13 +13,19 @@ LARGEST = 8  # rows of a run
 Arrays = dict[str, np.ndarray]
 
 
-def run_rows(backend: Backend, rows: Sequence[Arrays], shared: Sequence[str] = ()) -> list[Arrays]:
+def run_rows(
+    backend: Backend,
+    rows: Sequence[Arrays],
+    shared: Sequence[str] = (),
+    most: Callable[[Arrays], int] = lambda row: LARGEST,
+) -> list[Arrays]:
     """The outputs for every row's inputs, all with a batch dimension of 1.
 
     Where the backend `batches`, rows with equal shapes share a run, else every row runs alone.
-    Inputs named in `shared` have no batch dimension; only rows with equal ones share a run."""
+    Inputs named in `shared` have no batch dimension; only rows with equal ones share a run.
+    `most` is the number of rows like this one that may share a run."""
     outputs: list[Arrays] = [{} for _ in rows]
-    for group in _groups(backend, rows, shared):
+    for group in _groups(backend, rows, shared, most):
         inputs = {
             name: value if name in shared else [rows[index][name] for index in group]
             for name, value in rows[group[0]].items()
@@ -32,7 +38,12 @@ def run_rows(backend: Backend, rows: Sequence[Arrays], shared: Sequence[str] = (
     return outputs
 
 
-def _groups(backend: Backend, rows: Sequence[Arrays], shared: Sequence[str]) -> Iterator[list[int]]:
+def _groups(
+    backend: Backend,
+    rows: Sequence[Arrays],
+    shared: Sequence[str],
+    most: Callable[[Arrays], int],
+) -> Iterator[list[int]]:
     """The indices of the rows of every run."""
     if not backend.batches:
         yield from ([index] for index in range(len(rows)))
@@ -45,7 +56,8 @@ def _groups(backend: Backend, rows: Sequence[Arrays], shared: Sequence[str]) -> 
         )
         alike.setdefault(key, []).append(index)
     for group in alike.values():
-        yield from (group[start : start + LARGEST] for start in range(0, len(group), LARGEST))
+        size = most(rows[group[0]])
+        yield from (group[start : start + size] for start in range(0, len(group), size))
 
 
 def _row(value: np.ndarray, place: int, size: int) -> np.ndarray:

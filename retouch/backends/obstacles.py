@@ -21,15 +21,19 @@ NO_GPU = "this machine has no GPU that `nvidia-smi` lists"
 
 
 def obstacle(
-    runner: str, manifest: Manifest, machine: GpuMachine, device: Device | None = None
+    runner: str,
+    manifest: Manifest,
+    machine: GpuMachine,
+    device: Device | None = None,
+    part: str = "",
 ) -> str:
     """One clause without a full stop; empty when the runner can run the graphs on `device`, by
-    default the first GPU."""
+    default the first GPU. `part` is the stage of the manifest, "" for the denoiser."""
     device = device or FIRST
     if not graphs_of(manifest):
         return ""  # the identity, which nothing runs
     if runner == TENSORRT:
-        return _of_tensorrt(manifest, machine, device)
+        return _of_tensorrt(manifest, machine, device, part)
     if runner == ONNX_CUDA:
         return _of_onnx_cuda(manifest, machine, device)
     if runner == TORCH:
@@ -59,7 +63,7 @@ def missing_gpu(machine: GpuMachine, device: Device) -> str:
     return f"there is no {device} here; the last GPU is cuda:{last}"
 
 
-def _of_tensorrt(manifest: Manifest, machine: GpuMachine, device: Device) -> str:
+def _of_tensorrt(manifest: Manifest, machine: GpuMachine, device: Device, part: str) -> str:
     if TENSORRT not in machine.packages:
         return "the package tensorrt is not installed (pip install tensorrt-cu13)"
     if "cuda-bindings" not in machine.packages:
@@ -72,7 +76,7 @@ def _of_tensorrt(manifest: Manifest, machine: GpuMachine, device: Device) -> str
     here = Machine(gpu.name, gpu.capability, machine.packages[TENSORRT])
     try:
         for graph in graphs_of(manifest):
-            PlanInfo.of(manifest, graph).check(here, graph)
+            PlanInfo.of(manifest, graph, part).check(here, graph)
     except ArtifactError as failure:
         return str(failure)
     return ""

@@ -2,7 +2,8 @@
 the pixels in each direction.
 
 An image of more than WHOLE pixels goes through in tiles, so that its memory is that of a tile. Its
-pixels then differ a little from those of a whole run, as with diffusers' `enable_tiling`."""
+pixels then differ a little from those of a whole run, as with diffusers' `enable_tiling`. Images
+that share a run have at most as many pixels together."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from retouch.artifacts.manifest import ArtifactError, Manifest
 from retouch.backends.base import Backend, BackendFactory
-from retouch.backends.batches import run_rows
+from retouch.backends.batches import LARGEST, Arrays, run_rows
 from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.preview import to_uint8
 from retouch.diffusion.tiling import Tiling
@@ -82,6 +83,11 @@ class VaeDecoder:
         return [to_uint8(row[0].transpose(1, 2, 0)) for row in pixels]
 
 
+def rows_of_a_run(pixels: int) -> int:
+    """How many images of so many pixels share a run: their memory is that of the largest one."""
+    return min(max(WHOLE // pixels, 1), LARGEST)
+
+
 def _factor(manifest: Manifest) -> int:
     """Pixels of a latent in each direction; ArtifactError when the manifest lacks it."""
     if "factor" not in manifest.settings:
@@ -100,7 +106,11 @@ def _outputs(
     tiling = Tiling(TILE // factor, STRIDE // factor)
     is_large = [array.shape[2] * array.shape[3] * factor**2 > WHOLE for array in arrays]
     rows = [{name: array} for array, large in zip(arrays, is_large) if not large]
-    whole = iter(run_rows(backend, rows))
+
+    def most(row: Arrays) -> int:
+        return rows_of_a_run(row[name].shape[2] * row[name].shape[3] * factor**2)
+
+    whole = iter(run_rows(backend, rows, most=most))
     return [
         tiling.run(lambda tile: backend.run(**{name: tile})[output], array)
         if large

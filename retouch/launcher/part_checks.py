@@ -8,6 +8,7 @@ from pathlib import Path
 
 from retouch.artifacts.manifest import ArtifactError, Manifest, read
 from retouch.artifacts.tensorrt_plan import PlanInfo
+from retouch.artifacts.typed_folder import part_in
 from retouch.backends.auto import candidates, listed
 from retouch.backends.obstacles import (
     FIRST,
@@ -106,7 +107,9 @@ def weight_bytes(part: Placement, runner: str) -> int:
     A torch network is loaded once for all graphs of its weights, so only the largest counts."""
     manifest = read(part.folder)
     if runner == TENSORRT:
-        return sum(PlanInfo.of(manifest, graph).weight_bytes for graph in graphs_of(manifest))
+        owner = part_in(part.folder)
+        plans = [PlanInfo.of(manifest, graph, owner) for graph in graphs_of(manifest)]
+        return sum(plan.weight_bytes for plan in plans)
     sizes = [_graph_bytes(part.folder, manifest, graph) for graph in graphs_of(manifest)]
     return max(sizes, default=0) if runner == TORCH else sum(sizes)
 
@@ -147,7 +150,8 @@ def _runner_of(part: Placement, machine: GpuMachine, device: Device | None) -> s
             return runners[0]
     except ArtifactError:
         return ""
-    reason = obstacle(part.runner, manifest, machine, _device_of(part, machine, device))
+    place = _device_of(part, machine, device)
+    reason = obstacle(part.runner, manifest, machine, place, part_in(part.folder))
     if reason:
         raise ServerError(f"{part.name} cannot run by the runner {part.runner}: {reason}")
     return part.runner

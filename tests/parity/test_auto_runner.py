@@ -160,7 +160,7 @@ def test_one_line_says_what_runs_and_why(chosen, monkeypatch, caplog):
         assert isinstance(best_backend(CONNECTOR, "model"), Runs)
         best_backend(CONNECTOR, "model")
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("connector runs by onnx-cuda: tensorrt: the bf16 lane has no")
+    assert line.startswith("connector runs by onnx-cuda: tensorrt: connector in bf16 has no")
     assert "torch" not in line  # a runner after the chosen one is no reason
 
 

@@ -111,8 +111,12 @@ def test_an_adapters_plan_says_how_it_is_built_again(tmp_path, monkeypatch):
                 "--force is not used: no plan is to be built",
             ],
         ),
-        (["bf16"], ["bf16"], ["--calibration is not used: no lane fp8 or fp4 is to be calibrated"]),
-        (["bf16", "fp8"], ["fp8"], []),
+        (
+            ["bf16"],
+            [(STAGE, "bf16")],
+            ["--calibration is not used: no lane fp8 or fp4 is to be calibrated"],
+        ),
+        (["bf16", "fp8"], [(STAGE, "fp8")], []),
     ],
 )
 def test_options_that_change_nothing_are_told(tmp_path, lanes, plans, reported):

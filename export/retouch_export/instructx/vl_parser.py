@@ -20,13 +20,16 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from retouch.artifacts.manifest import FLOAT32
 from retouch.diffusion.latents import cell_centres
+from retouch.families.base import Family
 from retouch.families.instructx.parser import LANGUAGE, TOKENIZER, VISION
+from retouch.families.instructx.prompt import MAX_TOKENS
 from retouch.networks import instructx_passes
 from retouch.networks.instructx import MetaQueries, ParserHeads
 from retouch.networks.instructx_passes import WIDE, Language, Vision
 from retouch_export.adapter import Merged
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
+from retouch_export.edit_sizes import edit_sizes
 from retouch_export.graph import Graph, Shape
 from retouch_export.lora import changes
 from retouch_export.parts import Part
@@ -41,6 +44,8 @@ from retouch_export.qwen_vl import (
 )
 from retouch_export.safetensors_index import TensorSource
 
+USUAL_TOKENS = 16  # of an instruction
+FRAME = 2  # tokens around an instruction before the image
 LORA = "text_encoder_lora"  # of the joint training
 BESIDE = {"meta_queries": MetaQueries, "parser_heads": ParserHeads}
 PREFIXES = "model.", *(f"{name}." for name in BESIDE)  # of the parameters in the graphs
@@ -152,6 +157,15 @@ class VlParser(Part):
         return [
             Graph(VISION, Vision(model), photos, vision_axes(layout), Vision.outputs),
             Graph(LANGUAGE, Language(model, **beside), prompts, axes, Language.outputs),
+        ]
+
+    def shapes(self, checkpoint: Checkpoint, family: Family, graph: str) -> list[Shape]:
+        """Images of the family's sizes, and instructions from one token to the longest."""
+        _, usual, _ = family.size_ranges[0]
+        return [
+            Shape(1, *size, tokens + FRAME, 0)
+            for size in (usual, *edit_sizes(family))
+            for tokens in (USUAL_TOKENS, 1, MAX_TOKENS)
         ]
 
     def parameters(self, checkpoint: Checkpoint) -> dict[str, TensorSource]:

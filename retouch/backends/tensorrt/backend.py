@@ -6,6 +6,7 @@ from pathlib import Path
 
 from retouch.artifacts.manifest import read, verify
 from retouch.artifacts.tensorrt_plan import PlanInfo
+from retouch.artifacts.typed_folder import part_in
 from retouch.backends.tensorrt.engine import Engine, machine
 from retouch.backends.tensorrt.executor import Executor, Input
 
@@ -26,7 +27,7 @@ class TensorRTBackend:
         folder = Path(folder)
         plan = f"{graph}.plan"
         master = f"{graph}.onnx"
-        info = PlanInfo.of(read(folder), graph)
+        info = PlanInfo.of(read(folder), graph, part_in(folder))
         info.check(machine(), graph)
         self.manifest = verify(folder, plan)
         engine = Engine((folder / plan).read_bytes(), plan)
