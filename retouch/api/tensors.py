@@ -23,7 +23,7 @@ ANSWERS = {
         "NEGATIVE_EMBEDS_POOLED",
         "INFO",
     ],
-    "connector": ["PROMPT_EMBEDS"],
+    "connector": ["PROMPT_EMBEDS", "INFO"],
     "vae_encoder": ["LATENTS"],
     "vae_decoder": ["PIXELS"],
     "denoiser": ["LATENTS", "PREVIEW", "STEP", "INFO"],

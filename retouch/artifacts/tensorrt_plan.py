@@ -97,8 +97,8 @@ def described(machine: Machine) -> str:
 
 
 def labelled(graph: str, part: str) -> str:
-    """A graph's name in messages: step, or language of vl_parser."""
-    return f"{graph} of {part}" if part else graph
+    """A graph's name in messages: step, or vl_parser's language."""
+    return f"{part}'s {graph}" if part else graph
 
 
 def rebuild(lane: str, part: str = "") -> str:

@@ -17,6 +17,15 @@ from world import Emulated
 NUMPY = {
     TensorProto.FLOAT: np.dtype(np.float32),
     TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
+    TensorProto.INT64: np.dtype(np.int64),
+    TensorProto.BOOL: np.dtype(np.bool_),
+}
+# members of DataType
+TYPES = {
+    TensorProto.FLOAT: "FLOAT",
+    TensorProto.BFLOAT16: "BF16",
+    TensorProto.INT64: "INT64",
+    TensorProto.BOOL: "BOOL",
 }
 WORDS = {"fp8": "FP8", "fp4": "FP4", "wide": "BFloat16"}
 TACTICS = {
@@ -54,11 +63,14 @@ class ICudaEngine(Emulated):
 
     def compute(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         names = [output.name for output in self.session.get_outputs()]
-        wide = {name: values.astype(np.float32) for name, values in inputs.items()}
+        wide = {name: _widened(values) for name, values in inputs.items()}
         return dict(zip(names, self.session.run(names, wide)))
 
     def numpy(self, name: str) -> np.dtype:
-        return NUMPY[self.tensors[name].type.tensor_type.elem_type]
+        return NUMPY[self._type(name)]
+
+    def _type(self, name: str) -> int:
+        return self.tensors[name].type.tensor_type.elem_type
 
     @property
     def num_io_tensors(self) -> int:
@@ -76,8 +88,7 @@ class ICudaEngine(Emulated):
         return modes.INPUT if name in self.inputs else modes.OUTPUT
 
     def get_tensor_dtype(self, name: str) -> Any:
-        types = self.world.real.DataType
-        return types.FLOAT if self.numpy(name) == np.float32 else types.BF16
+        return getattr(self.world.real.DataType, TYPES[self._type(name)])
 
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list:
         return [
@@ -98,6 +109,10 @@ class ICudaEngine(Emulated):
     def create_execution_context(self, strategy: Any) -> Any:
         assert strategy == self.world.real.ExecutionContextAllocationStrategy.USER_MANAGED
         return self.world.new("IExecutionContext", self)
+
+
+def _widened(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32) if values.dtype.kind in "fV" else values
 
 
 class IExecutionContext(Emulated):
@@ -122,7 +137,9 @@ class IExecutionContext(Emulated):
         return all(a <= b <= c for a, b, c in zip(low, shape, high))
 
     def infer_shapes(self) -> list[str]:
-        zeros = {name: np.zeros(shape, np.float32) for name, shape in self.shapes.items()}
+        zeros = {
+            name: np.zeros(shape, self.owner.numpy(name)) for name, shape in self.shapes.items()
+        }
         self.results = {name: values.shape for name, values in self.owner.compute(zeros).items()}
         return [name for name in self.owner.inputs if name not in self.shapes]
 

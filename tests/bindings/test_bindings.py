@@ -9,20 +9,34 @@ import sys
 
 import pytest
 
+from exports import made_once
+
 sys.path.insert(0, os.path.dirname(__file__))
 
+import parts  # noqa: E402
 from fetch import HERE, VERSIONS, Unavailable, fetch  # noqa: E402
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_everything_holds_with(version):
+@pytest.fixture
+def repository(tmp_path):
+    return made_once("parts", parts.make, tmp_path / "repository")
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request):
     try:
-        folders = fetch(version)
+        fetch(request.param)
     except Unavailable as reason:
         pytest.skip(str(reason))
+    return request.param
+
+
+def test_everything_holds_with(version, repository):
+    folders = fetch(version)
     env = {
         **os.environ,
         "RETOUCH_TENSORRT": version,
+        parts.FOLDER: str(repository),
         "CUDA_VISIBLE_DEVICES": "",
         "PYTHONPATH": os.pathsep.join(map(str, folders)),
     }

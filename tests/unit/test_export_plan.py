@@ -3,17 +3,20 @@ nothing are told."""
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
 
 from retouch.artifacts.manifest import ArtifactError, Manifest, publish, read
 from retouch.artifacts.tensorrt_plan import Machine, PlanInfo
+from retouch_export import export_planner
 from retouch_export.export_plan import Settings, Work, holds_another, plans_here
+from retouch_export.export_planner import ExportRequest, plan_export
 from retouch_export.exporter import Exporter
-from retouch_export.parts import Stage
+from retouch_export.parts import Stage, TypedStage
 
 HERE = Machine("NVIDIA H200", (9, 0), "11.4.0.106")
 PLAN = PlanInfo("NVIDIA H200", (9, 0), "11.4.0.106", "fp8", [], 100, 90, {"fp8": 3})
@@ -123,6 +126,72 @@ def test_options_that_change_nothing_are_told(tmp_path, lanes, plans, reported):
     work = Work(None, "", tmp_path, [], STAGE, lanes, plans)
     assert work.idle(Settings(calibration=tmp_path, strip=True, force=True)) == reported
     assert work.idle(Settings()) == []
+
+
+@pytest.fixture
+def planned(tmp_path, monkeypatch):
+    """A function that plans an export of a checkpoint into an empty repository."""
+    monkeypatch.setattr(export_planner, "check", lambda *arguments, **options: None)
+    monkeypatch.setattr(export_planner, "checkpoint_digest", lambda *arguments: "c" * 64)
+    monkeypatch.setattr(
+        export_planner, "Checkpoint", lambda *arguments: SimpleNamespace(family="instructx")
+    )
+
+    def plan(lanes, parts=(), only=None, tensorrt=True):
+        request = ExportRequest(tmp_path, tmp_path, lanes, only, tensorrt, parts=parts)
+        return plan_export(request, Settings())
+
+    return plan
+
+
+def names(work):
+    return [f"{stage.name} {precision}" for stage, precision in work.plans]
+
+
+def test_plans_of_parts_and_lanes_come_wider_before_narrower(planned):
+    assert names(planned(["fp8", "bf16"], ["fp8", "bf16"])) == [
+        "vl_parser bf16",
+        "vl_parser fp8",
+        "connector bf16",
+        "connector fp8",
+        "vae_encoder bf16",
+        "vae_decoder bf16",
+        "denoiser bf16",
+        "denoiser fp8",
+    ]
+    assert names(planned(["bf16"])) == ["denoiser bf16"]
+    assert not planned(["bf16"], ["bf16"], tensorrt=False).plans
+
+
+def test_an_autoencoder_has_its_plans_beside_any_precision(planned):
+    plans = names(planned(["fp8"], ["fp8"]))
+    assert plans[:2] == ["vl_parser fp8", "connector fp8"]
+    assert {"vae_encoder bf16", "vae_decoder bf16"} < set(plans)
+
+
+def test_one_part_alone(planned):
+    assert names(planned(["bf16"], ["bf16", "fp8"], only="vl_parser")) == [
+        "vl_parser bf16",
+        "vl_parser fp8",
+    ]
+    assert names(planned(["bf16"], ["bf16"], only="denoiser")) == ["denoiser bf16"]
+
+
+@pytest.mark.parametrize("plans, is_missing", [({}, True), ({"model": PLAN}, False)])
+def test_exported_parts_need_plans_that_run_here(
+    planned, here, tmp_path, monkeypatch, plans, is_missing
+):
+    monkeypatch.setattr(export_planner, "why_stale", lambda *arguments: None)
+    here(HERE)
+    for stage, files in (("connector", {"model.onnx": ""}), ("vl_parser", {})):
+        folder = TypedStage(stage, "instructx").folder(tmp_path, "fp8")
+        folder.mkdir(parents=True)
+        entries = {graph: plan.to_manifest() for graph, plan in plans.items()}
+        manifest = Manifest("instructx", "c" * 64, "fp8", "E4M3, bfloat16", 20, plans=entries)
+        manifest.files = files
+        (folder / "manifest.json").write_text(json.dumps(asdict(manifest)))
+    assert ("connector fp8" in names(planned([], ["fp8"], only="connector"))) == is_missing
+    assert not planned([], ["fp8"], only="vl_parser").plans, "it has no graphs"
 
 
 def test_the_export_of_another_checkpoint_is_told_from_ones_own(tmp_path, monkeypatch):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from retouch.artifacts.manifest import Manifest
+from retouch.api.lanes import LANES
+from retouch.artifacts.manifest import NAME, Manifest
 from retouch.launcher import server as server_module
 from retouch.launcher.part_checks import (
     CONTEXT_BYTES,
@@ -135,6 +137,32 @@ def test_tensorrt_without_its_wheel_or_plan(repository):
         repository, without("tensorrt"), runner="tensorrt"
     )
     assert "has no TensorRT plan of model" in failure(repository, FULL, runner="tensorrt")
+
+
+def test_fp4_graphs_of_a_part_run_by_their_plan(tmp_path):
+    """By the profile blackwell: no other runner multiplies FP4."""
+    stage = tmp_path / "vl_parser"
+    entry = PLAN | {"precision": "fp4", "part": "vl_parser"}
+    add(tmp_path, "vl_parser", {"text": 10 * MIB}, "float32", {})
+    shutil.copytree(REPOSITORY / "vl_parser" / "configs", stage / "configs", dirs_exist_ok=True)
+    for precision in LANES:
+        lane = tmp_path / f"denoiser_{precision}" / "1"
+        lane.mkdir(parents=True)
+        (lane / NAME).touch()
+    for precision, arithmetic in (("bf16", "bfloat16"), ("fp4", "E2M1, E4M3, bfloat16")):
+        add(tmp_path / "typed", precision, {"text": MIB}, arithmetic, {"text": entry})
+        (tmp_path / "typed" / precision / "1").rename(stage / "1" / precision)
+    served = placements(tmp_path, "blackwell", ["vl_parser"])
+    assert [part.name for part in served] == ["vl_parser/bf16", "vl_parser", "vl_parser/fp4"]
+    check_parts(served, FULL)
+    assert weight_bytes(served[2], "tensorrt") == 20 * MIB
+    with pytest.raises(ServerError) as raised:
+        check_parts(served, replace(FULL, packages=PACKAGES | {"tensorrt": "11.4.0"}))
+    sentence = str(raised.value)
+    assert (
+        "no runner can run vl_parser/fp4 here: tensorrt: the plan of vl_parser's text" in sentence
+    )
+    assert "retouch export CHECKPOINT --parts fp4 --tensorrt" in sentence
 
 
 def test_torch_without_cuda(repository):

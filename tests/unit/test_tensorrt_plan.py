@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -74,6 +75,19 @@ def test_a_plan_for_another_machine_is_refused(machine, message):
 def test_a_manifest_without_the_plan_is_refused(plans, message):
     with pytest.raises(ArtifactError, match=message):
         PlanInfo.of(manifest(**plans), "step")
+
+
+def test_a_part_is_named_with_its_command():
+    command = "retouch export CHECKPOINT --parts fp8 --tensorrt"
+    plan = replace(PLAN, part="vl_parser")
+    with pytest.raises(ArtifactError, match=f"the plan of vl_parser's language was.*{command}"):
+        plan.check(Machine("NVIDIA B200", (10, 0), "11.4.0.106"), "language")
+    for plans, message in (
+        ({}, "vl_parser in fp8 has no TensorRT plan of language"),
+        ({"language": {"gpu": "x"}}, "the plan of vl_parser's language is damaged"),
+    ):
+        with pytest.raises(ArtifactError, match=f"{message}; .*{command}"):
+            PlanInfo.of(manifest(**plans), "language", "vl_parser")
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ LIBRARY = "libcuda.so.1"
 DRIVER = 580
 TENSORRT = ((10, 16), (12, 0))  # the first release, and the first that was not tried
 # of a checkpoint as large as FLUX.1 Kontext: 34 GB of weights, 44 of the denoiser's graphs in three
-# lanes, 44 of their plans, and 37 of the text models' graphs
-DISK_GB = 160
+# lanes, 44 of their plans, 37 of the text models' graphs, and 18 of the parts' plans
+DISK_GB = 180
 PLANS = "needed for TensorRT plans only; onnx-cuda and torch run without"
 
 

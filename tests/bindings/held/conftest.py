@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -16,30 +15,11 @@ if not VERSION:
 else:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-    import building
-    import cuda.bindings
-    import running
-    import tensorrt_bindings
-    from checked import Fakes
-    from device import Device, Runtime
-    from world import World
-
-    DEVICE = Device()
-    WORLD = World(tensorrt_bindings, DEVICE, (*building.CLASSES, *running.CLASSES))
-    FAKES = Fakes(tensorrt_bindings, WORLD.classes)
-    CUDA = Runtime(DEVICE)
-    sys.modules["tensorrt"] = FAKES.module()
-    sys.modules["tensorrt"].__spec__ = ModuleSpec("tensorrt", None)  # torch looks for it
-    sys.modules["cuda.bindings.runtime"] = cuda.bindings.runtime = CUDA
-
-    def use_default_gpu():
-        DEVICE.name = "NVIDIA B200" if WORLD.eleven else "NVIDIA H200"
-        DEVICE.capability = (10, 0) if WORLD.eleven else (9, 0)
+    from emulated import DEVICE, FAKES, WORLD, use_default_gpu
 
     @pytest.fixture
     def device():
-        """The GPU, one that the installed TensorRT serves all lanes on: H200 for 10, B200 for 11.
-        What a test changes in it is undone, also for fixtures of the next module."""
+        """The GPU; what a test changes in it is undone, also for fixtures of the next module."""
         use_default_gpu()
         DEVICE.uploads = DEVICE.moves = DEVICE.launches = 0
         yield DEVICE
