@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from emulated import WORLD
 from parts import STAGES, copy, exporter_of
 from PIL import Image
 
@@ -43,7 +44,7 @@ PARSER, CONNECTOR, ENCODER, DECODER = STAGES
 DENOISER = Stage("denoiser", "instructx")
 SENTENCE = "make the red circle blue"
 # each runner rounds keys and values to bfloat16 at its own places
-NEAR = 40  # dB
+NEAR = 45  # dB
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +143,8 @@ def test_narrow_parts_are_raced_in_their_largest_graph(exporter, world, monkeypa
     assert plans["language"].layers["fp8"] > 0
     assert plans["vision"].milliseconds == {}
     world.milliseconds = 1.0
-    with pytest.raises(ArtifactError, match="vl_parser in fp8 takes 1.00 ms a run of language"):
-        exporter.plans(PARSER, "fp8", force=False, strip=False)
+    with pytest.raises(ArtifactError, match="connector in fp8 takes 1.00 ms a run of model"):
+        exporter.plans(CONNECTOR, "fp8", force=False, strip=False)
 
 
 def test_narrow_parts_need_the_wider_plans(tmp_path, world):
@@ -202,9 +203,8 @@ def pixels_of(file):
         return np.asarray(image)
 
 
+@pytest.mark.skipif(not WORLD.eleven, reason="a server for one version is enough")
 def test_a_server_edits_by_plans_alone(emulated, world, tmp_path):
-    if not world.eleven:
-        pytest.skip("once is enough")
     photo = file_of(scene())
     loop = PlainLoop(emulated, "bf16", OnnxBackend, OnnxBackend, parts="bf16")
     expected = loop.edit(EditRequest(photo, SENTENCE, precision="bf16", seed=3))
