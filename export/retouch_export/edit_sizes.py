@@ -10,6 +10,7 @@ from retouch.api.limits import MAX_ASPECT, MAX_SIDE, MIN_SIDE
 from retouch.families.base import Family, Size
 
 PROPORTIONS = 1001  # tried between the narrowest and the widest
+EVERY = 5  # of these proportions an image of every side is tried at
 SIDES = 25  # tried between the shortest and the longest of an image's shorter sides
 
 
@@ -17,7 +18,7 @@ def edit_sizes(family: Family) -> list[Size]:
     """Sizes (height, width) that the family makes of images, the smallest and the largest among
     them, by their number of pixels."""
     sides = np.geomspace(MIN_SIDE, MAX_SIDE / MAX_ASPECT, SIDES)
-    ratios = proportions()
+    ratios = proportions()[::EVERY]
     shapes = {
         (round(side * max(1, 1 / ratio)), round(side * max(1, ratio)))
         for side in sides
