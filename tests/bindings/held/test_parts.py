@@ -32,7 +32,9 @@ from retouch.launcher.write_profiles import Profile, written
 from retouch.offline.plain_loop import PlainLoop
 from retouch.util.gpu_machine import Gpu, GpuMachine
 from retouch_export import plan_trial
+from retouch_export.export_plan import Settings, Work
 from retouch_export.parts import Stage
+from retouch_export.run import run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -95,6 +97,15 @@ def test_every_part_has_its_plans(exporter, world):
             assert batches == {1, 8}
             assert min(info.similarity.values()) > 0.999
         assert not verify(folder.parent).plans, "the graphs of every machine have no plan"
+
+
+def test_an_export_reports_what_it_has_built(exporter, capsys):
+    plans = [(CONNECTOR, "bf16"), (CONNECTOR, "fp8")]
+    work = Work(exporter.checkpoint, exporter.sha256, exporter.repository, [], DENOISER, [], plans)
+    run(work, Settings(force=True))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("built the plans of connector in bf16: model ")
+    assert second.startswith("built the plans of connector in fp8: model ")
 
 
 def test_stages_run_alone_and_in_batches(exporter, device):
