@@ -10,17 +10,18 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from retouch.networks.fp8_linear import Fp8Linear, to_fp8
 from retouch_export.formats import fp8_scale
-from retouch_export.policy import Tier, tier_of
+from retouch_export.policy import TRANSFORMER, Policy, Tier, tier_of
 
 
-def narrow(network: nn.Module, run: Callable[[], object]) -> int:
+def narrow(network: nn.Module, run: Callable[[], object], policy: Policy = TRANSFORMER) -> int:
     """Replace every linear layer that the lane fp8 narrows; returns their number.
 
-    `run` is one run of the network, by which the ranges of activations are measured."""
+    `run` is one run of the network, by which the ranges of activations are measured. `policy` is
+    the stage's."""
     layers = {
         name: layer
         for name, layer in network.named_modules()
-        if isinstance(layer, nn.Linear) and tier_of(name, "fp8") is Tier.FP8
+        if isinstance(layer, nn.Linear) and tier_of(name, "fp8", policy) is Tier.FP8
     }
     scales = _measured(layers, run)
     for name, layer in layers.items():

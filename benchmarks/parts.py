@@ -37,6 +37,7 @@ from retouch_export.checkpoint import Checkpoint
 from retouch_export.dtype import parameters_in
 from retouch_export.graph import Shape
 from retouch_export.parts import Part, stages_of
+from retouch_export.policy import POLICIES
 
 SIDE = 1024  # pixels
 TEXT = 512  # tokens of an instruction
@@ -47,6 +48,16 @@ AUTOENCODER = ("vae_encoder", "vae_decoder")
 Inputs = dict[str, Tensor]
 Run = Callable[[], tuple[Tensor, ...]]
 Make = Callable[[], tuple[nn.Module, Inputs]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A graph of a stage. `name` is the stage, and the graph where it has several; `make` makes the
+    module and its inputs."""
+
+    name: str
+    stage: str
+    make: Make
 
 
 @dataclass(frozen=True)
@@ -71,22 +82,22 @@ def main() -> None:
     figures: dict[str, Any] = {"gpu": gpu, "torch": torch.__version__, "rows": [], "failed": {}}
     for name in options.checkpoints:
         large = (TINY if options.tiny else CHECKPOINTS)[name]
-        for part, make in parts(large, device, options.tiny):
+        for part in parts(large, device, options.tiny):
             try:
-                for row in measure(name, part, make, device, options):
+                for row in measure(name, part, device, options):
                     figures["rows"].append(asdict(row))
             except (RuntimeError, ValueError) as failure:  # no memory, or no kernel
                 reason = (str(failure).splitlines() or [type(failure).__name__])[0]
-                figures["failed"][f"{name} {part}"] = reason
-                print(f"{name} {part}: not measured: {reason}", flush=True)
+                figures["failed"][f"{name} {part.name}"] = reason
+                print(f"{name} {part.name}: not measured: {reason}", flush=True)
             save_json(options.json, figures)  # what is measured stays if the rest is cut off
     show(figures)
     if not figures["rows"]:
         sys.exit("no part could be measured")
 
 
-def parts(large: Large, device: torch.device, is_tiny: bool) -> Iterator[tuple[str, Make]]:
-    """The name of every graph of a checkpoint, and what makes its module and inputs on `device`."""
+def parts(large: Large, device: torch.device, is_tiny: bool) -> Iterator[Measured]:
+    """Every graph of a checkpoint, on `device`."""
     side = 64 if is_tiny else SIDE
     cells = (side // CELL) ** 2
     shape = Shape(batch=1, height=side, width=side, text=16 if is_tiny else TEXT, region=cells)
@@ -95,13 +106,15 @@ def parts(large: Large, device: torch.device, is_tiny: bool) -> Iterator[tuple[s
         checkpoint = Checkpoint(Path(folder))
         for stage in stages_of(checkpoint.family):
             if stage.name in AUTOENCODER:
-                yield stage.name, partial(autoencoder, stage.name, large, device, side)
+                make = partial(autoencoder, stage.name, large, device, side)
+                yield Measured(stage.name, stage.name, make)
                 continue
             with torch.device("meta"):
                 names = [graph.name for graph in stage.part().graphs(checkpoint, outline=True)]
             for number, name in enumerate(names):
                 label = stage.name if len(names) == 1 else f"{stage.name} {name}"
-                yield label, partial(graph_of, stage.part(), number, checkpoint, device, shape)
+                make = partial(graph_of, stage.part(), number, checkpoint, device, shape)
+                yield Measured(label, stage.name, make)
 
 
 def graph_of(
@@ -132,19 +145,16 @@ def autoencoder(
 
 @torch.no_grad()
 def measure(
-    checkpoint: str,
-    part: str,
-    make: Make,
-    device: torch.device,
-    options: argparse.Namespace,
+    checkpoint: str, part: Measured, device: torch.device, options: argparse.Namespace
 ) -> Iterator[Row]:
     """The rows of one graph, printed as they come."""
     release(device)
-    module, inputs = make()
+    module, inputs = part.make()
     run = partial(outputs_of, module, inputs)
     exact = run()
+    policy = POLICIES.get(part.stage)  # none for the autoencoder, which is wide in every lane
     for precision in options.precisions:
-        if precision == "fp8" and not narrow(module, run):
+        if precision == "fp8" and not (policy and narrow(module, run, policy)):
             continue
         for way in options.ways:
             if way == "CUDA graph" and device.type != "cuda":
@@ -153,9 +163,9 @@ def measure(
             error = distance(runner(), exact)
             peak(device, reset=True)
             seconds = timed(runner, device, options.count)
-            row = Row(checkpoint, part, precision, way, seconds, peak(device), error)
+            row = Row(checkpoint, part.name, precision, way, seconds, peak(device), error)
             print(
-                f"{checkpoint:16} {part:18} {precision:4} {way:10} {seconds.median:.4f} s, "
+                f"{checkpoint:16} {part.name:18} {precision:4} {way:10} {seconds.median:.4f} s, "
                 f"{row.memory / 1e9:.1f} GB, error {error:.4f}",
                 flush=True,
             )
