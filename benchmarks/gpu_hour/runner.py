@@ -26,9 +26,9 @@ def run(sections: Iterable[Section], budget: float, is_tiny: bool) -> Iterator[O
     end = time.monotonic() + budget
     for section in sections:
         left = end - time.monotonic()
-        lacking = section.lacking()
-        if lacking:
-            yield Outcome(section.name, SKIPPED, f"{' and '.join(lacking)} is not installed here")
+        reason = section.reason_to_skip()
+        if reason:
+            yield Outcome(section.name, SKIPPED, reason)
         elif left < section.least:
             yield Outcome(
                 section.name,

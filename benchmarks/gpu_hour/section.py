@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,8 +18,9 @@ CUT_OFF = "cut off"
 class Section:
     """`arguments` are those of Python; `{json}` in them is the file of its figures.
 
-    `seconds` is its time limit, and `least` what it needs to tell anything. `needs` are packages
-    without which it is skipped. `tiny` are the arguments of a machine without a GPU."""
+    `seconds` is its time limit, and `least` what it needs to tell anything. It is skipped without
+    the packages `needs`, and where `obstacle` returns a reason. `tiny` are the arguments of a
+    machine without a GPU."""
 
     name: str
     arguments: tuple[str, ...]
@@ -26,10 +28,12 @@ class Section:
     least: float = 30
     needs: tuple[str, ...] = ()
     tiny: tuple[str, ...] = ()
+    obstacle: Callable[[], str] = lambda: ""
 
-    def lacking(self) -> list[str]:
-        """The packages of `needs` that are not installed."""
-        return [name for name in self.needs if find_spec(name) is None]
+    def reason_to_skip(self) -> str:
+        """Why it cannot run here, as one clause; empty when it can."""
+        missing = [name for name in self.needs if find_spec(name) is None]
+        return f"{' and '.join(missing)} is not installed here" if missing else self.obstacle()
 
     def command(self, json_path: Path, is_tiny: bool) -> list[str]:
         """The arguments for Python, with the file of the figures."""

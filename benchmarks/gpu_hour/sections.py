@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from benchmarks.gpu_hour.section import Section
+from retouch.launcher import tritonserver
+from retouch.launcher.start_failure import ServerError
 
 ON_CPU = ("--tiny", "--device", "cpu")
 JSON = ("--json", "{json}")
+
+
+def missing_server() -> str:
+    """Why there is no tritonserver, of the wheel or of a container; empty when there is one."""
+    try:
+        tritonserver.installed()
+    except ServerError as failure:
+        return str(failure)
+    return ""
+
 
 SECTIONS = (
     Section(
@@ -39,7 +51,8 @@ SECTIONS = (
         "edit",
         ("-m", "benchmarks.edit_stages", *JSON),
         300,
-        needs=("pytriton", "tritonclient", "onnxruntime"),
+        needs=("tritonclient", "onnxruntime"),
         tiny=("--profile", "cpu", "--count", "2"),
+        obstacle=missing_server,
     ),
 )

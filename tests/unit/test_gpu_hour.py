@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -38,12 +39,24 @@ def test_a_late_section_is_ended_and_keeps_what_it_wrote():
     ("section", "budget", "reason"),
     [
         (code("a", WRITE, needs=("no_such_package",)), 60, "no_such_package is not installed here"),
-        (code("b", WRITE), 0.0, "0 s of the budget are left, and it needs 1 s"),
+        (code("b", WRITE, obstacle=lambda: "no server"), 60, "no server"),
+        (code("c", WRITE), 0.0, "0 s of the budget are left, and it needs 1 s"),
     ],
 )
 def test_what_cannot_run_says_why(section, budget, reason):
     (outcome,) = run([section], budget, False)
     assert (outcome.state, outcome.reason) == (SKIPPED, reason)
+
+
+def test_a_whole_edit_needs_any_tritonserver(monkeypatch, tmp_path):
+    """The one of NVIDIA's container serves as well as the wheel's."""
+    edit = replace(next(section for section in SECTIONS if section.name == "edit"), needs=())
+    monkeypatch.setenv("RETOUCH_TRITON", str(tmp_path))
+    assert "has no bin/tritonserver" in edit.reason_to_skip()
+    for name in ("bin/tritonserver", "backends/python/triton_python_backend_stub"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"")
+    assert edit.reason_to_skip() == ""
 
 
 def test_a_machine_without_a_gpu_takes_the_tiny_arguments():
