@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
-import numpy as np
+import torch
 from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
@@ -21,7 +20,7 @@ from diffusers import (
     FluxTransformer2DModel,
     QwenImageTransformer2DModel,
 )
-from safetensors.numpy import save_file
+from safetensors.torch import save_file
 from torch import nn
 from torch._subclasses import FakeTensorMode
 from transformers import (
@@ -294,14 +293,13 @@ def _config(folder: Path, network: nn.Module) -> None:
 
 
 def _shards(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
-    rng = np.random.default_rng(0)
+    generator = torch.Generator().manual_seed(0)
     places = {}
     held = {}
     size = 0
     for index, (name, shape) in enumerate(shapes.items(), start=1):
-        held[name] = (rng.standard_normal(shape, np.float32) / max(1, shape[-1]) ** 0.5).astype(
-            ml_dtypes.bfloat16
-        )
+        numbers = torch.randn(shape, generator=generator) / max(1, shape[-1]) ** 0.5
+        held[name] = numbers.bfloat16()
         size += held[name].nbytes
         if size > SHARD or index == len(shapes):
             file = f"diffusion_pytorch_model-{len(set(places.values())) + 1:05d}.safetensors"

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from retouch.networks.fp8_linear import Fp8Linear, to_fp8
-from retouch_export.formats import fp8_scale
 from retouch_export.policy import TRANSFORMER, Policy, Tier, tier_of
+from retouch_export.scales import fp8_scale
 
 
 def narrow(network: nn.Module, run: Callable[[], object], policy: Policy = TRANSFORMER) -> int:

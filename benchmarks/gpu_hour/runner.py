@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.gpu_hour.section import CUT_OFF, DONE, FAILED, SKIPPED, Outcome, Section
 
 ROOT = Path(__file__).resolve().parents[2]
+EXPORT = ROOT / "export"
 TAIL = 300  # characters of a failed section's last line
 
 
@@ -51,7 +52,7 @@ def run_one(section: Section, seconds: float, is_tiny: bool) -> Outcome:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": _module_path()},
         )
         state, last = _followed(process, seconds)
         taken = time.monotonic() - started
@@ -61,6 +62,11 @@ def run_one(section: Section, seconds: float, is_tiny: bool) -> Outcome:
             CUT_OFF: f"it had not ended after {seconds:.0f} s",
         }[state]
         return Outcome(section.name, state, reason, taken, _figures(figures))
+
+
+def _module_path() -> str:
+    """PYTHONPATH with the exporter, so that nothing of Retouch must be installed."""
+    return os.pathsep.join(filter(None, (str(EXPORT), os.environ.get("PYTHONPATH"))))
 
 
 def _followed(process: subprocess.Popen, seconds: float) -> tuple[str, str]:

@@ -33,7 +33,11 @@ class Section:
     def reason_to_skip(self) -> str:
         """Why it cannot run here, as one clause; empty when it can."""
         missing = [name for name in self.needs if find_spec(name) is None]
-        return f"{' and '.join(missing)} is not installed here" if missing else self.obstacle()
+        if missing:
+            return (
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed here"
+            )
+        return self.obstacle()
 
     def command(self, json_path: Path, is_tiny: bool) -> list[str]:
         """The arguments for Python, with the file of the figures."""

@@ -19,7 +19,8 @@ from retouch.artifacts.typed_folder import typed_folder
 from retouch_export import part_profiles
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.file_modes import make_like_parent, share
-from retouch_export.graph import LARGEST, TYPED_TOLERANCE, check
+from retouch_export.graph import LARGEST
+from retouch_export.graph_check import TYPED_TOLERANCE, check
 from retouch_export.linear import linears
 from retouch_export.loaded import export
 from retouch_export.meta_trace import Weights, save, save_without_weights, skeletons

@@ -1,7 +1,7 @@
 """The narrow number formats in numpy: FP8 (E4M3, one scale a tensor) and NVFP4 (E2M1, one scale for
 16 numbers).
 
-This module computes the scales; ml_dtypes rounds (to nearest, ties to even). NVFP4 has the layout
+This module computes block scales; ml_dtypes rounds (to nearest, ties to even). NVFP4 has the layout
 of TensorRT and Model Optimizer: block scales are E4M3 numbers in units of one float32 scale a
 tensor."""
 
@@ -10,28 +10,13 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 
+from retouch_export.scales import BLOCK, E2M1_MAX, E4M3_MAX
+
 E4M3 = np.dtype(ml_dtypes.float8_e4m3fn)
 E2M1 = np.dtype(ml_dtypes.float4_e2m1fn)
-E4M3_MAX = np.float32(448)
-E2M1_MAX = np.float32(6)
-BLOCK = 16  # numbers along the last axis that share a scale
 SMALLEST = np.float32(2**-9)  # positive E4M3 number; TensorRT rejects a scale of zero
 # E4M3 codes around the scale of a block's maximum: about 0.8 to 1.55 times as large
 NEIGHBOURS = range(-2, 6)
-
-
-def fp8_scale(amax: float) -> np.float32:
-    """The smallest power of two that brings `amax` to at most the largest E4M3 number.
-
-    A power of two costs no precision, and numbers × scale are exact bfloat16 numbers. So a kernel
-    may multiply before or after it sums."""
-    return _power(amax, E4M3_MAX)
-
-
-def nvfp4_scale(amax: float) -> np.float32:
-    """The tensor's scale, a power of two, with which the scale of a block with maximum `amax` is an
-    E4M3 number."""
-    return _power(amax, E2M1_MAX * E4M3_MAX)
 
 
 def to_fp8(numbers: np.ndarray, scale: np.float32) -> np.ndarray:
@@ -103,10 +88,6 @@ def _error(
     return (
         np.square(_values(blocks, steps, scale).astype(np.float32) * unit - blocks) * counts
     ).sum(-1)
-
-
-def _power(amax: float, largest: np.float32) -> np.float32:
-    return np.float32(2.0) ** np.ceil(np.log2(np.float32(max(amax, 1e-12)) / largest))
 
 
 def _saturate(numbers: np.ndarray, largest: np.float32) -> np.ndarray:

@@ -12,14 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retouch_export.formats import BLOCK, E2M1, E4M3, to_e2m1, to_nvfp4
+from retouch_export.formats import E2M1, E4M3, to_e2m1, to_nvfp4
+from retouch_export.ranges import Products
+from retouch_export.scales import BLOCK
 
 GROUP = 256  # columns that compensate one another's errors, a multiple of BLOCK
 # share of the inputs' mean square that is added to that of every channel
 DAMPING = 0.01
-
-# sums of xᵀx over tokens x, for each group of an activation's channels
-Products = Sequence[np.ndarray]
 
 
 def products(tokens: np.ndarray) -> list[np.ndarray]:

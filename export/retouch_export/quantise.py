@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from retouch_export.formats import BLOCK, fp8_scale, nvfp4_scale
 from retouch_export.linear import Linear, linears
 from retouch_export.onnx_values import constant_of, dims_of, dtype_of
 from retouch_export.policy import TRANSFORMER, Policy, Tier, tiers
 from retouch_export.quantized_weight import PackedWeight, scalar
 from retouch_export.ranges import Range
 from retouch_export.recipe import Recipe
+from retouch_export.scales import BLOCK, fp8_scale, nvfp4_scale
 
 OPSET = 23
 IR = 11  # the first version in which DequantizeLinear supports E2M1

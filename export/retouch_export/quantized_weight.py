@@ -10,13 +10,14 @@ from functools import lru_cache, partial
 import numpy as np
 import onnx_ir as ir
 
-from retouch_export.formats import BLOCK, E2M1, E4M3, fp8_scale, nvfp4_scale, to_fp8, to_nvfp4
+from retouch_export.formats import E2M1, E4M3, to_fp8, to_nvfp4
 from retouch_export.gptq import factors, importance, to_nvfp4_with_feedback
 from retouch_export.linear import Linear
 from retouch_export.onnx_values import constant_of, dims_of, name_of
 from retouch_export.policy import Tier
 from retouch_export.ranges import Range
 from retouch_export.recipe import Recipe, Rounding
+from retouch_export.scales import BLOCK, fp8_scale, nvfp4_scale
 from retouch_export.weights import release
 
 CHUNK = 1 << 22  # numbers that are converted at a time; temporary arrays are several times as large

@@ -7,12 +7,15 @@ without them (`retouch_export.recipe`)."""
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retouch_export.gptq import Products
+import numpy as np
 
 FILE = "calibration.json"  # in a narrow lane's folder
+# sums of xᵀx over tokens x, for each group of an activation's channels
+Products = Sequence[np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.formats import BLOCK
 from retouch_export.policy import TRANSFORMER, Policy, Tier, tiers
 from retouch_export.recipe import Recipe
 from retouch_export.safetensors_index import Stored
+from retouch_export.scales import BLOCK
 
 # two names of T5's embedding, of which a checkpoint may have either
 EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight")

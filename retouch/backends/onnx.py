@@ -1,19 +1,23 @@
 """The backend `onnx`: a graph on ONNX Runtime's CPU, from the file that TensorRT builds from. It is
-lowered when it is loaded."""
+lowered when it is loaded.
+
+Other runners do not need ONNX Runtime, so it is imported with the first graph."""
 
 from __future__ import annotations
 
 import os
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from retouch.artifacts.manifest import FLOAT32, ArtifactError, read, verify
 from retouch.backends.base import files_of, joined
-from retouch.backends.onnx_runtime import onnxruntime
 from retouch.util import env
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 # waking a second thread costs small graphs more than it gains
 THREADS = env.THREADS.name
@@ -28,6 +32,8 @@ class OnnxBackend:
     def __init__(self, folder: Path, graph: str, keep: tuple[str, ...] = (), rounded: bool = True):
         """ArtifactError when a file of `graph` is missing, changed or cannot be loaded by ONNX
         Runtime. `rounded` as in `retouch.backends.onnx_lowering.lower`; `keep` has no effect."""
+        from retouch.backends.onnx_runtime import onnxruntime
+
         self.manifest = verify(folder, *files_of(graph, read(folder).files))
         path = Path(folder) / f"{graph}.onnx"
         try:
@@ -62,6 +68,8 @@ def _lowered(path: Path, rounded: bool) -> bytes:
 
 def session(model: str | bytes) -> onnxruntime.InferenceSession:
     """A session on this machine's CPU of a graph's path or bytes."""
+    from retouch.backends.onnx_runtime import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
     options.inter_op_num_threads = 1

@@ -7,7 +7,8 @@ import torch
 
 from retouch.artifacts.manifest import FLOAT32, verify
 from retouch.backends.onnx import OnnxBackend
-from retouch_export.graph import TOLERANCE, Shape, check
+from retouch_export.graph import Shape
+from retouch_export.graph_check import TOLERANCE, check
 from retouch_export.parts import stages_of
 
 OTHER = Shape(batch=8, height=160, width=96, text=23, region=33)

@@ -26,7 +26,8 @@ from retouch.networks.flux_kontext import Step
 from retouch_export.adapter import Held
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.flux_kontext.denoiser import PART
-from retouch_export.graph import Shape, relative_error
+from retouch_export.graph import Shape
+from retouch_export.graph_check import relative_error
 from retouch_export.lora import AdapterFile
 from retouch_export.sizes import lane_bytes, measured
 

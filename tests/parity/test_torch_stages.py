@@ -29,7 +29,7 @@ from retouch.serving import repository
 from retouch.serving.warm_up import sizes_of, warm_up
 from retouch.util import env
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.graph import UNSEEN
+from retouch_export.graph_check import UNSEEN
 from retouch_export.parts import stages_of
 
 # the norm of an error over the norm of the output, where both compute in float32

@@ -3,16 +3,8 @@
 import numpy as np
 import pytest
 
-from retouch_export.formats import (
-    BLOCK,
-    E2M1,
-    E4M3,
-    fp8_scale,
-    from_nvfp4,
-    nvfp4_scale,
-    to_fp8,
-    to_nvfp4,
-)
+from retouch_export.formats import BLOCK, E2M1, E4M3, from_nvfp4, to_fp8, to_nvfp4
+from retouch_export.scales import fp8_scale, nvfp4_scale
 
 GRID = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retouch_export.formats import from_nvfp4, nvfp4_scale, to_nvfp4
+from retouch_export.formats import from_nvfp4, to_nvfp4
 from retouch_export.gptq import (
     DAMPING,
     GROUP,
@@ -14,6 +14,7 @@ from retouch_export.gptq import (
     products,
     to_nvfp4_with_feedback,
 )
+from retouch_export.scales import nvfp4_scale
 
 ROWS = 40
 COLUMNS = GROUP + 48  # a whole group and a part of one

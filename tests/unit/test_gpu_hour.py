@@ -39,6 +39,11 @@ def test_a_late_section_is_ended_and_keeps_what_it_wrote():
     ("section", "budget", "reason"),
     [
         (code("a", WRITE, needs=("no_such_package",)), 60, "no_such_package is not installed here"),
+        (
+            code("a", WRITE, needs=("no_such_package", "nor_this_one")),
+            60,
+            "no_such_package and nor_this_one are not installed here",
+        ),
         (code("b", WRITE, obstacle=lambda: "no server"), 60, "no server"),
         (code("c", WRITE), 0.0, "0 s of the budget are left, and it needs 1 s"),
     ],
@@ -46,6 +51,12 @@ def test_a_late_section_is_ended_and_keeps_what_it_wrote():
 def test_what_cannot_run_says_why(section, budget, reason):
     (outcome,) = run([section], budget, False)
     assert (outcome.state, outcome.reason) == (SKIPPED, reason)
+
+
+def test_a_section_finds_the_exporter_without_an_installation():
+    finding = "from importlib.util import find_spec; print(find_spec('retouch_export').origin)"
+    (outcome,) = run([Section("x", ("-S", "-c", finding), 60, least=1)], 60, False)
+    assert outcome.state == DONE, outcome.reason
 
 
 def test_a_whole_edit_needs_any_tritonserver(monkeypatch, tmp_path):

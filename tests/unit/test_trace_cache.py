@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from retouch_export import trace, trace_cache
-from retouch_export.graph import Graph, Shape, check
+from retouch_export.graph import Graph, Shape
+from retouch_export.graph_check import check
 from retouch_export.loaded import export
 
 SHAPES = (Shape(1, 16, 16, 1, 5), Shape(3, 16, 16, 1, 9))

@@ -67,7 +67,7 @@ class VlParser(Part):
         def photos(shape: Shape) -> dict[str, Tensor]:
             size = shape.height // CELL * layout.cell, shape.width // CELL * layout.cell
             pixels = np.random.default_rng(0).integers(0, 256, (shape.batch, *size, 3), np.uint8)
-            return {name: torch.from_numpy(array) for name, array in layout.inputs(pixels).items()}
+            return {name: torch.tensor(array) for name, array in layout.inputs(pixels).items()}
 
         def chats(shape: Shape) -> dict[str, Tensor]:
             cells = shape.height // CELL * (shape.width // CELL)
