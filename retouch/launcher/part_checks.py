@@ -37,7 +37,7 @@ def check_parts(parts: Iterable[Placement], machine: GpuMachine) -> None:
     device = check_device(on_gpu, machine)
     used: dict[Placement, str] = {}
     for part in on_gpu:
-        runner = _runner_of(part, machine, device)
+        runner = runner_of(part, machine, device)
         if runner and _device_of(part, machine, device).kind != CPU:
             used[part] = runner
     index = (device or FIRST).index
@@ -136,7 +136,7 @@ def _device_of(part: Placement, machine: GpuMachine, device: Device | None) -> D
     return device or FIRST
 
 
-def _runner_of(part: Placement, machine: GpuMachine, device: Device | None) -> str:
+def runner_of(part: Placement, machine: GpuMachine, device: Device | None) -> str:
     """The runner of a part; empty where it has no artifacts, which the model itself reports.
     ServerError."""
     if part.runner == TENSORRT and not part.is_on_gpu:

@@ -12,7 +12,7 @@ from retouch.artifacts.typed_folder import typed_folder
 from retouch.backends.auto import part_of
 from retouch.backends.offload import OFFLOADING, is_offloaded
 from retouch.launcher.start_failure import ServerError
-from retouch.serving.part_precision import PartPrecision, exported_lanes
+from retouch.serving.part_precision import PartPrecision, lanes_with_denoiser
 
 BY_LANE = ("vl_parser", "connector")  # a precision for every lane; the others have one for all
 CPU_RUNNERS = ("", "onnx", "onnx-float32")
@@ -50,26 +50,28 @@ def config_of(repository: Path, model: str, profile: str) -> Path:
 
 def placements(repository: Path, profile: str, models: list[str]) -> list[Placement]:
     """The placements of these models by a profile, one for every folder of graphs that a model
-    serves; ServerError for a precision that does not exist, or a model that cannot be offloaded."""
-    return [place for model in models for place in _of_model(repository, profile, model)]
+    serves beside their lanes; ServerError for a precision that does not exist, or a model that
+    cannot be offloaded."""
+    return [place for model in models for place in _of_model(repository, profile, model, models)]
 
 
-def _of_model(repository: Path, profile: str, model: str) -> list[Placement]:
+def _of_model(repository: Path, profile: str, model: str, models: list[str]) -> list[Placement]:
     text = config_of(repository, model, profile).read_text()
     parameters = dict(PARAMETER.findall(text))
     is_on_gpu = bool(ON_GPU.search(text))
     runner = parameters.get("runner", "")
     try:
         runner = OFFLOADING if is_offloaded(model, runner) else runner
-        folders = _folders(repository, model, parameters.get("precision", ""))
+        folders = _folders(repository, model, parameters.get("precision", ""), models)
     except ValueError as failure:
         raise ServerError(f"{model}: {failure}") from None
     return [Placement(model, runner, is_on_gpu, folder) for folder in folders]
 
 
-def _folders(repository: Path, model: str, text: str) -> list[Path]:
-    """The folders of graphs that a model opens by its parameter `precision`; ValueError."""
+def _folders(repository: Path, model: str, text: str, models: list[str]) -> list[Path]:
+    """The folders of graphs that a model opens by its parameter `precision` beside the lanes of
+    `models`; ValueError."""
     folder = repository / model / "1"
     precision = PartPrecision.parse(text, folder)
-    lanes = exported_lanes(repository, precision) if model in BY_LANE else LANES[:1]
+    lanes = lanes_with_denoiser(precision, models) if model in BY_LANE else LANES[:1]
     return [typed_folder(folder, name) for name in dict.fromkeys(map(precision.of, lanes))]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from pathlib import Path
+
+DENOISER = "denoiser_"  # before a lane, the name of its model
+ENSEMBLE_STEP = re.compile(r'^\s*model_name:\s*"(\w+)"', re.MULTILINE)
 
 
 def models(repository: Path, profile: str = "") -> list[str]:
@@ -19,6 +24,20 @@ def models(repository: Path, profile: str = "") -> list[str]:
             for path in repository.glob(f"denoiser_*/configs/{profile}.pbtxt")
         }
     return [name for name in names if not name.startswith("denoiser_") or name in lanes]
+
+
+def without(repository: Path, names: list[str], left_out: Collection[str]) -> list[str]:
+    """`names` but for those `left_out` and the ensembles that need one of them."""
+    return [
+        name
+        for name in names
+        if name not in left_out and not _steps(repository / name).intersection(left_out)
+    ]
+
+
+def _steps(model: Path) -> set[str]:
+    """The models that an ensemble runs; none for another model."""
+    return {*ENSEMBLE_STEP.findall((model / "config.pbtxt").read_text())}
 
 
 def profiles(repository: Path) -> list[str]:

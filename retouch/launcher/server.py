@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retouch.launcher import health, preflight, secret, staging
+from retouch.launcher.lane_checks import leave_out_lanes
 from retouch.launcher.log_files import new_log
 from retouch.launcher.part_checks import check_host_memory, check_parts
 from retouch.launcher.paths import ROOT, RUNTIME, default_repository
 from retouch.launcher.placements import Placement, placements
-from retouch.launcher.repository import models, profiles
+from retouch.launcher.repository import models, profiles, without
 from retouch.launcher.signals import uninterrupted
 from retouch.launcher.start_failure import ServerError, cause
 from retouch.launcher.tritonserver import installed
@@ -79,6 +80,7 @@ class Server:
     behind_proxy: bool = False
     process: subprocess.Popen | None = None
     secret: str = field(default="", repr=False)  # of this start
+    left_out: set[str] = field(default_factory=set)  # denoisers that cannot run here, by `check`
 
     def __post_init__(self) -> None:
         self.repository = Path(self.repository).absolute()
@@ -123,7 +125,7 @@ class Server:
 
     @property
     def names(self) -> list[str]:
-        return models(self.repository, self.profile)
+        return without(self.repository, models(self.repository, self.profile), self.left_out)
 
     @property
     def parts(self) -> list[Placement]:
@@ -134,7 +136,8 @@ class Server:
         return any(part.may_use_gpu for part in self.parts)
 
     def check(self) -> None:
-        """ServerError when a start cannot succeed, before any file is made."""
+        """ServerError when a start cannot succeed, before any file is made. Lanes that cannot run
+        are left out."""
         known = profiles(self.repository)
         if self.profile not in ("", *known):
             raise ServerError(
@@ -150,9 +153,11 @@ class Server:
         )
         preflight.raise_open_files()
         preflight.check_gpu(self.parts, self.profile)
-        check_host_memory(self.parts, available_bytes())
         if self._may_use_gpu:
-            check_parts(self.parts, gpu_machine())
+            machine = gpu_machine()
+            self.left_out = leave_out_lanes(self.repository, self.profile, self.names, machine)
+            check_parts(self.parts, machine)
+        check_host_memory(self.parts, available_bytes())
 
     def start(self) -> None:
         self.secret = self._token = secret.new_secret()

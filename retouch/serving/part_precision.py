@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,15 @@ class PartPrecision:
 
 
 def exported_lanes(repository: Path, precision: PartPrecision) -> list[str]:
-    """The first lane of `precision`, and those of its others that have a denoiser."""
+    """The first lane of `precision`, and those of its others that are in `repository`."""
+    manifests = repository.glob(f"denoiser_*/1/{NAME}")
+    return lanes_with_denoiser(precision, {path.parent.parent.name for path in manifests})
+
+
+def lanes_with_denoiser(precision: PartPrecision, models: Collection[str]) -> list[str]:
+    """The first lane of `precision`, and those of its others whose denoiser is one of `models`."""
     first, *others = precision.by_lane
-    return [
-        first,
-        *(lane for lane in others if (repository / f"denoiser_{lane}/1" / NAME).is_file()),
-    ]
+    return [first, *(lane for lane in others if f"denoiser_{lane}" in models)]
 
 
 @dataclass(frozen=True)

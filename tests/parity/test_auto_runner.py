@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from gpu_machines import A100, FULL, H200, PACKAGES, PLAN, without
 from retouch.artifacts.manifest import FLOAT32, ArtifactError, Manifest
 from retouch.backends import auto, base
 from retouch.backends.auto import best_backend, candidates, part_of
@@ -16,30 +17,9 @@ from retouch.backends.obstacles import ON_GPU, obstacle
 from retouch.backends.onnx import OnnxBackend
 from retouch.launcher.server import ROOT
 from retouch.util.device import Device
-from retouch.util.gpu_machine import Gpu, GpuMachine, parsed_gpus
+from retouch.util.gpu_machine import GpuMachine, parsed_gpus
 
 CONNECTOR = ROOT / "model_repository" / "connector" / "1"
-H200 = Gpu("NVIDIA H200", (9, 0), 150 << 30, 140 << 30)
-A100 = Gpu("NVIDIA A100", (8, 0), 80 << 30, 79 << 30)
-PACKAGES = {
-    "tensorrt": "10.16.1",
-    "cuda-bindings": "13.0.1",
-    "onnxruntime-gpu": "1.31.1",
-    "torch": "2.11.0",
-    "diffusers": "0.42.1",
-    "transformers": "5.17.0",
-}
-FULL = GpuMachine((H200,), "570.86.15", PACKAGES, "13.0")
-PLAN = {
-    "gpu": "NVIDIA H200",
-    "capability": [9, 0],
-    "tensorrt": "10.16.1",
-    "precision": "bf16",
-    "profiles": [],
-    "bytes": 1,
-    "weight_bytes": 1,
-    "layers": {},
-}
 
 
 def manifest(arithmetic="bfloat16", **changes):
@@ -49,12 +29,6 @@ def manifest(arithmetic="bfloat16", **changes):
     settings = {"passes": "retouch.networks.flux2_passes", "networks": networks}
     fields = {"files": files, "plans": plans, "settings": settings} | changes
     return Manifest("instructx", "", "bf16", arithmetic, 20, **fields)
-
-
-def without(package):
-    return replace(
-        FULL, packages={name: value for name, value in PACKAGES.items() if name != package}
-    )
 
 
 def test_a_full_machine_runs_everything():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gpu_machines import FULL, H200, MIB, PACKAGES, PLAN, without
+from graph_folders import add, add_typed, configured
 from retouch.api.lanes import LANES
-from retouch.artifacts.manifest import NAME, Manifest
+from retouch.artifacts.manifest import NAME
 from retouch.launcher import server as server_module
 from retouch.launcher.part_checks import (
     CONTEXT_BYTES,
@@ -26,58 +26,14 @@ from retouch.launcher.write_profiles import ON_CPU, ON_GPU
 from retouch.util.gpu_machine import Gpu, GpuMachine
 from retouch.util.host_memory import available_bytes
 
-H200 = Gpu("NVIDIA H200", (9, 0), 150 << 30, 140 << 30)
-PACKAGES = {
-    "tensorrt": "10.16.1",
-    "cuda-bindings": "13.0.1",
-    "onnxruntime-gpu": "1.31.1",
-    "torch": "2.11.0",
-    "diffusers": "0.42.1",
-    "transformers": "5.17.0",
-}
-FULL = GpuMachine((H200,), "570.86.15", PACKAGES, "13.0")
-MIB = 1 << 20
-PLAN = {
-    "gpu": "NVIDIA H200",
-    "capability": [9, 0],
-    "tensorrt": "10.16.1",
-    "precision": "bf16",
-    "profiles": [],
-    "bytes": 30 * MIB,
-    "weight_bytes": 20 * MIB,
-    "layers": {},
-}
-
 
 @pytest.fixture
 def repository(tmp_path):
     """A stage, and a denoiser with two graphs of 40 and 60 MiB and their plans."""
-    add(tmp_path, "vae_decoder", {"model": 10 * MIB}, "float32", {})
+    add(tmp_path, "vae_decoder", {"model": 10 * MIB}, "float32")
     graphs = {"reference": 40 * MIB, "step": 60 * MIB}
     add(tmp_path, "denoiser_bf16", graphs, "bfloat16", {"reference": PLAN, "step": PLAN})
     return tmp_path
-
-
-def add(repository, model, graphs, arithmetic, plans):
-    folder = repository / model / "1"
-    folder.mkdir(parents=True)
-    (repository / model / "configs").mkdir()
-    (repository / model / "config.pbtxt").write_text(configured("onnx", ON_CPU))
-    for graph, size in graphs.items():
-        for name, length in ((f"{graph}.onnx", 0), (f"{graph}.onnx.data", size)):
-            (folder / name).touch()
-            os.truncate(folder / name, length)  # a file with a hole: no blocks of the disk
-    files = {path.name: "" for path in folder.iterdir()}
-    settings = {"passes": "retouch.networks.flux2_passes"}
-    manifest = Manifest(
-        "instructx", "", "bf16", arithmetic, 20, files=files, plans=plans, settings=settings
-    )
-    (folder / "manifest.json").write_text(json.dumps(asdict(manifest)))
-
-
-def configured(runner, group):
-    parameter = f'parameters {{ key: "runner"  value {{ string_value: "{runner}" }} }}   # why'
-    return f"{group}\n{parameter}\n"
 
 
 def parts(repository, runner="auto", group=ON_GPU):
@@ -92,12 +48,6 @@ def failure(repository, machine, **options):
     sentence = str(raised.value)
     assert "\n" not in sentence and not sentence.endswith(".")
     return sentence
-
-
-def without(*packages):
-    return replace(
-        FULL, packages={name: value for name, value in PACKAGES.items() if name not in packages}
-    )
 
 
 def test_where_models_run(repository):
@@ -150,8 +100,7 @@ def test_fp4_graphs_of_a_part_run_by_their_plan(tmp_path):
         lane.mkdir(parents=True)
         (lane / NAME).touch()
     for precision, arithmetic in (("bf16", "bfloat16"), ("fp4", "E2M1, E4M3, bfloat16")):
-        add(tmp_path / "typed", precision, {"text": MIB}, arithmetic, {"text": entry})
-        (tmp_path / "typed" / precision / "1").rename(stage / "1" / precision)
+        add_typed(tmp_path, "vl_parser", precision, {"text": MIB}, arithmetic, {"text": entry})
     served = placements(tmp_path, "blackwell", ["vl_parser"])
     assert [part.name for part in served] == ["vl_parser/bf16", "vl_parser", "vl_parser/fp4"]
     check_parts(served, FULL)
@@ -216,20 +165,23 @@ def test_least_memory(repository):
 
 def test_typed_graphs_of_every_lane(repository, monkeypatch):
     """One process of the parser holds the graphs of all lanes that are exported."""
-    add(repository, "vl_parser", {"language": 7 * MIB}, "float32", {})
-    add(repository, "denoiser_fp8", {"step": 1 * MIB}, "E4M3, bfloat16", {})
-    add_typed(repository, "bf16", 5 * MIB, "bfloat16")
+    add(repository, "vl_parser", {"language": 7 * MIB}, "float32")
+    add(repository, "denoiser_fp8", {"step": 1 * MIB}, "E4M3, bfloat16")
+    add_typed(repository, "vl_parser", "bf16", {"language": 5 * MIB}, "bfloat16")
     path = repository / "vl_parser" / "configs" / "test.pbtxt"
 
     def served(text):
         parameter = f'parameters {{ key: "precision"  value {{ string_value: "{text}" }} }}'
         path.write_text(configured("auto", ON_GPU) + parameter)
-        return placements(repository, "test", ["vl_parser"])
+        models = ["denoiser_bf16", "denoiser_fp8", "vl_parser"]
+        return [
+            part for part in placements(repository, "test", models) if part.model == "vl_parser"
+        ]
 
     assert [part.name for part in served("")] == ["vl_parser"]
     # without a folder of its own, fp8 has the graphs of the version folder
     assert [part.name for part in served("bf16:auto,fp8:auto")] == ["vl_parser/bf16", "vl_parser"]
-    add_typed(repository, "fp8", 3 * MIB, "E4M3, bfloat16")
+    add_typed(repository, "vl_parser", "fp8", {"language": 3 * MIB}, "E4M3, bfloat16")
     typed = served("bf16:auto,fp8:auto,fp4:auto")
     assert [part.name for part in typed] == ["vl_parser/bf16", "vl_parser/fp8"]
     runners = dict.fromkeys(typed, "torch")
@@ -244,13 +196,6 @@ def test_typed_graphs_of_every_lane(repository, monkeypatch):
         check_parts(typed, without("torch"))
     with pytest.raises(ServerError, match="vl_parser: the parameter precision has 'fp16'"):
         served("fp16")
-
-
-def add_typed(repository, precision, size, arithmetic):
-    add(repository, f"vl_parser/1/{precision}", {"language": size}, arithmetic, {})
-    source = repository / "vl_parser" / "1" / precision
-    for path in (source / "1").iterdir():
-        path.rename(source / path.name)
 
 
 def test_too_little_memory(repository):
