@@ -23,6 +23,7 @@ import torch
 from benchmarks.device import device_of, release
 from benchmarks.flops import Work
 from benchmarks.flux import FULL, TINY, Flux, Settings, inputs
+from benchmarks.options import some_of
 from benchmarks.peak import attentions, products
 from benchmarks.results import save_json
 from benchmarks.timing import Timing, timed
@@ -225,22 +226,19 @@ def spread_text(time: Timing, unit: float = 1.0, name: str = "s") -> str:
 
 
 def parse() -> argparse.Namespace:
-    def some(allowed: tuple[str, ...]):
-        def parsed(text: str) -> tuple[str, ...]:
-            if not text or not {*text.split(",")} <= {*allowed}:
-                raise argparse.ArgumentTypeError(f"{text!r} must be of {', '.join(allowed)}")
-            return tuple(name for name in allowed if name in text.split(","))
-
-        return parsed
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--tiny", action="store_true", help="a network of tens of thousands of parameters"
     )
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--precisions", type=some(PRECISIONS), default=PRECISIONS, help="bf16,fp8")
     parser.add_argument(
-        "--ways", type=some(WAYS), default=WAYS, help="eager,compiled; the last one is served too"
+        "--precisions", type=some_of(PRECISIONS), default=PRECISIONS, help="bf16,fp8"
+    )
+    parser.add_argument(
+        "--ways",
+        type=some_of(WAYS),
+        default=WAYS,
+        help="eager,compiled; the last one is served too",
     )
     parser.add_argument("--count", type=int, default=7, help="samples of each figure")
     parser.add_argument("--steps", type=int, default=4, help="steps of a request")

@@ -38,11 +38,11 @@ class Reader:
 
     def __init__(self, repository: Path, precision: str):
         """ArtifactError when they are not exported."""
-        parser, connector = (
-            typed_folder(Path(repository) / stage / "1", precision) for stage in STAGES
-        )
-        self.parser = Parser(parser, image_bytes=0, parsed_bytes=0)
-        self.connector = Connector(connector)
+        folders = {
+            stage: typed_folder(Path(repository) / stage / "1", precision) for stage in STAGES
+        }
+        self.parser = Parser(folders["vl_parser"], image_bytes=0, parsed_bytes=0)
+        self.connector = Connector(folders["connector"])
 
     def read(self, pair: Pair) -> Reading:
         (parsed,) = self.parser.run(render(pair.source).pixels[None], [pair.instruction])

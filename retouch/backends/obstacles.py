@@ -6,7 +6,7 @@ from __future__ import annotations
 from retouch.artifacts.manifest import FLOAT32, ArtifactError, Manifest
 from retouch.artifacts.tensorrt_plan import Machine, PlanInfo
 from retouch.util.device import CPU, Device
-from retouch.util.gpu_machine import Gpu, GpuMachine
+from retouch.util.gpu_machine import FP8_CAPABILITY, Gpu, GpuMachine
 
 TENSORRT = "tensorrt"
 ONNX_CUDA = "onnx-cuda"
@@ -16,7 +16,6 @@ ON_GPU = (TENSORRT, ONNX_CUDA, TORCH)  # the best first
 FIRST = Device("cuda")
 FP4 = "E2M1"  # in a manifest's arithmetic
 FP8 = "E4M3"
-FP8_CAPABILITY = (8, 9)  # the first with matrix units for FP8: Ada
 NO_GPU = "this machine has no GPU that `nvidia-smi` lists"
 
 

@@ -19,6 +19,7 @@ from retouch.util import env
 if TYPE_CHECKING:
     import onnxruntime
 
+env.disable_unless_set(env.ORT_TELEMETRY)  # whoever imports ONNX Runtime first
 # waking a second thread costs small graphs more than it gains
 THREADS = env.THREADS.name
 

@@ -17,6 +17,7 @@ from retouch.backends.base import CACHED, files_of
 from retouch.backends.torch_module import TYPED, module_of
 from retouch.backends.torch_offload import Offloaded
 from retouch.util import env
+from retouch.util.device import CPU, CUDA, Device, parse
 
 DEVICE = env.DEVICE.name
 COMPILE = env.COMPILE.name
@@ -110,21 +111,15 @@ def device_of(name: str) -> torch.device:
     """The device called `name`, or by default a GPU if there is one; ArtifactError when it is not
     on this machine."""
     try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except RuntimeError:
-        raise ArtifactError(
-            f"{DEVICE} is {name!r}; it must be cpu, cuda or cuda with a number, as cuda:1"
-        ) from None
-    if device.type not in ("cpu", "cuda"):
-        raise ArtifactError(
-            f"the torch runner has not been tried on {device.type}; {DEVICE} must be cpu or cuda"
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        device = parse(name) or Device(CUDA if torch.cuda.is_available() else CPU)
+    except ValueError as failure:
+        raise ArtifactError(str(failure)) from None
+    if device.kind == CUDA and device.index >= torch.cuda.device_count():
         raise ArtifactError(
             f"PyTorch {torch.__version__} finds no {device} here; set {DEVICE} to cpu or install "
             "a build with CUDA"
         )
-    return device
+    return torch.device(str(device))
 
 
 def wants_compiling(device: torch.device) -> bool:

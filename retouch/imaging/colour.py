@@ -164,18 +164,18 @@ def _transform(
 def _built(
     source: bytes | None, mode: str, output: str, target: bytes | None
 ) -> ImageCms.ImageCmsTransform:
-    source_profile, target_profile = (
-        srgb_profile() if icc is None else ImageCms.getOpenProfile(io.BytesIO(icc))
-        for icc in (source, target)
-    )
     return ImageCms.buildTransform(
-        source_profile,
-        target_profile,
+        _opened(source),
+        _opened(target),
         mode,
         output,
         renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
+
+
+def _opened(icc: bytes | None) -> ImageCms.ImageCmsProfile:
+    return srgb_profile() if icc is None else ImageCms.getOpenProfile(io.BytesIO(icc))
 
 
 @functools.lru_cache(maxsize=32)

@@ -6,15 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from retouch.util.gpu_machine import FP8_CAPABILITY
+
 E4M3 = torch.float8_e4m3fn
 LARGEST = 448.0  # of E4M3
 MULTIPLE = 16  # of both sizes of a weight for torch._scaled_mm
-CAPABILITY = (8, 9)  # of the first CUDA GPUs with E4M3 matrix units: Ada, Hopper, Blackwell
 
 
 def multiplies_fp8(device: torch.device) -> bool:
     """Whether `device` has matrix units for E4M3."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= CAPABILITY
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= FP8_CAPABILITY
 
 
 def to_fp8(numbers: Tensor, scale: Tensor) -> Tensor:

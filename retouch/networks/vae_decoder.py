@@ -1,26 +1,18 @@
-"""The modules of the stage `vae_decoder`, by the class of the autoencoder."""
+"""The module of the stage `vae_decoder`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
-from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
 from torch import nn
 
-from retouch.networks import autoencoder_flux2, autoencoder_kl, autoencoder_qwen_image
+from retouch.networks.autoencoders import modules_of
 
 
 def decoder(networks: dict[str, Any], settings: dict[str, Any]) -> nn.Module:
     """Normalised latents → pixels [B, 3, H, W] in −1..1, of the network `vae`."""
-    vae = networks["vae"]
-    if isinstance(vae, AutoencoderKLQwenImage):
-        return autoencoder_qwen_image.Decoder(autoencoder_qwen_image.for_one_frame(vae))
-    if isinstance(vae, AutoencoderKLFlux2):
-        return autoencoder_flux2.Decoder(vae)
-    assert isinstance(vae, AutoencoderKL)
-    return autoencoder_kl.Decoder(vae)
+    modules, vae = modules_of(networks["vae"])
+    return modules.Decoder(vae)
 
 
 PASSES = {"model": decoder}

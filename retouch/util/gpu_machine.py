@@ -25,6 +25,8 @@ PACKAGES = {
     "transformers": ("transformers",),
 }
 MIB = 1 << 20
+# compute capability of the first GPUs with matrix units for FP8 (E4M3): Ada, Hopper, Blackwell
+FP8_CAPABILITY = (8, 9)
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,13 @@ def parsed_gpus(text: str) -> tuple[str, tuple[Gpu, ...]]:
         if match is None:
             continue
         capability = int(match[1]), int(match[2])
-        total, free = (int(value) * MIB if value.isdigit() else 0 for value in fields[2:4])
-        gpus.append(Gpu(fields[0], capability, total, free))
+        gpus.append(Gpu(fields[0], capability, _bytes(fields[2]), _bytes(fields[3])))
         driver = fields[4]
     return driver, tuple(gpus)
+
+
+def _bytes(mebibytes: str) -> int:
+    return int(mebibytes) * MIB if mebibytes.isdigit() else 0
 
 
 def _nvidia_smi() -> str:

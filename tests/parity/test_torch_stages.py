@@ -122,15 +122,15 @@ def far(ours: np.ndarray, theirs: np.ndarray) -> float:
 def test_eight_images_share_a_run_of_the_autoencoder(family):
     photos = [photo(seed) for seed in range(ROWS)]
     runners = Runner(True), Runner(False)
-    together, alone = (
+    latents = [
         VaeEncoder(family.folder("vae_encoder"), backend=runner).run_rows(photos)
         for runner in runners
-    )
+    ]
     assert [runner.runs["model"] for runner in runners] == [1, ROWS]
-    assert max(map(far, together, alone)) <= EXACT
+    assert max(map(far, *latents)) <= EXACT
     runners = Runner(True), Runner(False)
     pixels = [
-        VaeDecoder(family.folder("vae_decoder"), runner).run_rows(alone) for runner in runners
+        VaeDecoder(family.folder("vae_decoder"), runner).run_rows(latents[1]) for runner in runners
     ]
     assert [runner.runs["model"] for runner in runners] == [1, ROWS]
     steps = np.abs(np.stack(pixels[0]).astype(int) - np.stack(pixels[1]))
@@ -149,9 +149,8 @@ def test_eight_edits_share_a_run_of_every_text_graph(family):
         for seed in range(ROWS)
     ]
     runners = Runner(True), Runner(False)
-    together, alone = (
-        stage_of(family.folder("vl_parser"), runner).parse(rows) for runner in runners
-    )
+    together = stage_of(family.folder("vl_parser"), runners[0]).parse(rows)
+    alone = stage_of(family.folder("vl_parser"), runners[1]).parse(rows)
     graphs = runners[1].runs.keys()
     assert runners[0].runs == dict.fromkeys(graphs, 1)
     assert runners[1].runs == dict.fromkeys(graphs, ROWS)
@@ -179,10 +178,8 @@ def test_warm_up_runs_every_graph_that_is_compiled(family, monkeypatch):
     monkeypatch.setenv(env.WARMUP.name, "64x96, 96x64")
     adapter = repository.family(family.repository)
     sizes = len({adapter.size(64, 96), adapter.size(96, 64)})
-    compiled, plain = (
-        Runner(batches=True, compiles=True),
-        Runner(batches=True),
-    )
+    compiled = Runner(batches=True, compiles=True)
+    plain = Runner(batches=True)
     for runner in (compiled, plain):
         warm_up(VaeEncoder(family.folder("vae_encoder"), backend=runner), adapter)
         warm_up(VaeDecoder(family.folder("vae_decoder"), runner), adapter)

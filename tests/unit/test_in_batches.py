@@ -45,7 +45,10 @@ class Response:
 
 
 class TritonError(Exception):
-    INVALID_ARG = UNAVAILABLE = CANCELLED = INTERNAL = 0
+    INVALID_ARG = 0
+    UNAVAILABLE = 0
+    CANCELLED = 0
+    INTERNAL = 0
 
 
 @pytest.fixture

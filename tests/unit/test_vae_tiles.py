@@ -51,8 +51,8 @@ def made(stage):
 )
 def test_a_large_image_is_decoded_in_tiles(size, runs):
     decoder, (backend,) = made(VaeDecoder)
-    rows, columns = (side // FACTOR for side in size)
-    latents = np.random.default_rng(0).random((1, 3, rows, columns), np.float32)
+    shape = [1, 3, *(side // FACTOR for side in size)]
+    latents = np.random.default_rng(0).random(shape, np.float32)
     pixels = decoder.run(latents)
     whole = latents.repeat(FACTOR, 2).repeat(FACTOR, 3).transpose(0, 2, 3, 1)
     assert np.abs(pixels - np.clip(whole * 127.5 + 127.5, 0, 255)).max() <= 1

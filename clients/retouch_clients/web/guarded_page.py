@@ -42,7 +42,7 @@ def guarded_page(app: App, password: str = "", hosts: Sequence[str] = ()) -> Fas
     )
     # the app whose streams end when the blocks are closed
     mounted = [route.app for route in outer.routes if isinstance(route, Mount)]
-    [app.blocks.app] = [gradio_app for gradio_app in mounted if isinstance(gradio_app, GradioApp)]
+    app.blocks.app = next(inner for inner in mounted if isinstance(inner, GradioApp))
     outer.add_middleware(PageBodyLimit, limit=MAX_BODY_BYTES)
     outer.add_middleware(OriginCheck, allowed=hosts)
     if password:

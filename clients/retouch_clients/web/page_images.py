@@ -51,7 +51,8 @@ def shrunk(image: bytes, side: int) -> Image.Image:
 def shaped(preview: bytes, size: tuple[int, int]) -> Image.Image:
     """A preview fitted to the shape of the source image (height, width)."""
     scale = min(1, SIDE / max(size))
-    height, width = (max(1, round(side * scale)) for side in size)
+    height = max(1, round(size[0] * scale))
+    width = max(1, round(size[1] * scale))
     return Image.fromarray(images.fit(images.decode(preview), (height, width)))
 
 

@@ -145,10 +145,13 @@ def size_of(box: np.ndarray) -> str:
 
 def upright(box: np.ndarray) -> tuple[float, float, float, float]:
     """A box with x0 ≤ x1 and y0 ≤ y1, as floats of four digits."""
-    (x0, x1) = sorted((box[0], box[2]))
-    (y0, y1) = sorted((box[1], box[3]))
-    x0, y0, x1, y1 = (round(float(side), 4) for side in (x0, y0, x1, y1))
+    x0, x1 = sorted((_rounded(box[0]), _rounded(box[2])))
+    y0, y1 = sorted((_rounded(box[1]), _rounded(box[3])))
     return x0, y0, x1, y1
+
+
+def _rounded(side: float) -> float:
+    return round(float(side), 4)
 
 
 def ordered(fields: dict[str, list[str]]) -> dict[str, list[str]]:

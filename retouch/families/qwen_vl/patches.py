@@ -82,13 +82,13 @@ class PatchLayout:
         sides = round(height / cell) * cell, round(width / cell) * cell
         if sides[0] * sides[1] > self.largest:
             shrink = math.sqrt(area / self.largest)
-            rows, columns = (
-                max(cell, math.floor(side / shrink / cell) * cell) for side in (height, width)
-            )
+            rows = max(cell, math.floor(height / shrink / cell) * cell)
+            columns = max(cell, math.floor(width / shrink / cell) * cell)
             return rows, columns
         if sides[0] * sides[1] < self.smallest:
             grow = math.sqrt(self.smallest / area)
-            rows, columns = (math.ceil(side * grow / cell) * cell for side in (height, width))
+            rows = math.ceil(height * grow / cell) * cell
+            columns = math.ceil(width * grow / cell) * cell
             return rows, columns
         return sides
 
