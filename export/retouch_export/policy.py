@@ -55,7 +55,8 @@ TRANSFORMER = Policy(
 # language models: the vision tower, embeddings, meta-queries and heads stay wide
 LAYER = r"(?:^|\.)(?:layers|block)\.(?P<index>\d+)\."
 CLIP = r"(?:^|\.)encoder\.layers\.\d+\."  # a vector of the whole sentence, by a small network
-MLP_OUT = r"\.(?:down_proj|wo)$"  # its input has outliers, and its output is the residual's
+# its input has outliers, and its output is the residual's
+MLP_OUT = r"(?:^|\.)(?:layers|block)\.\d+\.(?:.*\.)?(?:down_proj|wo)$"
 LANGUAGE = Policy(
     {
         "bf16": (),

@@ -69,6 +69,7 @@ def test_parts_of_narrow_precisions_are_made_from_wide_ones(tmp_path):
         ("text_model.encoder.layers.0.mlp.fc1", Tier.FP8, Tier.FP8),
         ("encoder.layers.0.self_attn.k_proj", Tier.FP8, Tier.FP8),
         ("visual.blocks.0.mlp.gate_proj", Tier.BF16, Tier.BF16),
+        ("visual.blocks.0.mlp.down_proj", Tier.BF16, Tier.BF16),
         ("visual.merger.mlp.0", Tier.BF16, Tier.BF16),
         ("parser_heads.labels", Tier.BF16, Tier.BF16),
     ],
