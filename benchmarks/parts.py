@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from benchmarks.checkpoints import CHECKPOINTS, Large, write
 from benchmarks.device import device_of, release
 from benchmarks.narrowing import narrow
+from benchmarks.options import some_of
 from benchmarks.results import save_json
 from benchmarks.timing import Timing, timed
 from benchmarks.tiny_checkpoints import TINY
@@ -39,8 +40,6 @@ from retouch_export.graph import Shape
 from retouch_export.parts import Part, stages_of
 from retouch_export.policy import POLICIES
 
-SIDE = 1024  # pixels
-TEXT = 512  # tokens of an instruction
 PRECISIONS = ("bf16", "fp8")
 WAYS = ("eager", "compiled", "CUDA graph")
 AUTOENCODER = ("vae_encoder", "vae_decoder")
@@ -48,6 +47,15 @@ AUTOENCODER = ("vae_encoder", "vae_decoder")
 Inputs = dict[str, Tensor]
 Run = Callable[[], tuple[Tensor, ...]]
 Make = Callable[[], tuple[nn.Module, Inputs]]
+
+
+def square(side: int, text: int) -> Shape:
+    """One edit of all cells of a square image of `side` pixels, with `text` tokens."""
+    return Shape(batch=1, height=side, width=side, text=text, region=(side // CELL) ** 2)
+
+
+USUAL = square(1024, 512)
+SMALL = square(64, 16)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def main() -> None:
     figures: dict[str, Any] = {"gpu": gpu, "torch": torch.__version__, "rows": [], "failed": {}}
     for name in options.checkpoints:
         large = (TINY if options.tiny else CHECKPOINTS)[name]
-        for part in parts(large, device, options.tiny):
+        for part in parts(large, device, SMALL if options.tiny else USUAL):
             try:
                 for row in measure(name, part, device, options):
                     figures["rows"].append(asdict(row))
@@ -96,17 +104,14 @@ def main() -> None:
         sys.exit("no part could be measured")
 
 
-def parts(large: Large, device: torch.device, is_tiny: bool) -> Iterator[Measured]:
-    """Every graph of a checkpoint, on `device`."""
-    side = 64 if is_tiny else SIDE
-    cells = (side // CELL) ** 2
-    shape = Shape(batch=1, height=side, width=side, text=16 if is_tiny else TEXT, region=cells)
+def parts(large: Large, device: torch.device, shape: Shape) -> Iterator[Measured]:
+    """Every graph of a checkpoint, on `device`, with inputs of a `shape`."""
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), large)
         checkpoint = Checkpoint(Path(folder))
         for stage in stages_of(checkpoint.family):
             if stage.name in AUTOENCODER:
-                make = partial(autoencoder, stage.name, large, device, side)
+                make = partial(autoencoder, stage.name, large, device, shape.height)
                 yield Measured(stage.name, stage.name, make)
                 continue
             with torch.device("meta"):
@@ -238,24 +243,15 @@ def show(figures: dict[str, Any]) -> None:
 
 
 def parse() -> argparse.Namespace:
-    def some(allowed: tuple[str, ...]):
-        def parsed(text: str) -> list[str]:
-            names = text.split(",")
-            if not {*names} <= {*allowed}:
-                raise argparse.ArgumentTypeError(f"{text!r} must be of {', '.join(allowed)}")
-            return names
-
-        return parsed
-
     names = tuple(TINY)
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.parts", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--tiny", action="store_true", help="tiny networks")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--checkpoints", type=some(names), default=names, help=",".join(names))
-    parser.add_argument("--precisions", type=some(PRECISIONS), default=PRECISIONS)
-    parser.add_argument("--ways", type=some(WAYS), default=WAYS, help=",".join(WAYS))
+    parser.add_argument("--checkpoints", type=some_of(names), default=names, help=",".join(names))
+    parser.add_argument("--precisions", type=some_of(PRECISIONS), default=PRECISIONS)
+    parser.add_argument("--ways", type=some_of(WAYS), default=WAYS, help=",".join(WAYS))
     parser.add_argument("--count", type=int, default=7, help="samples of each figure")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
