@@ -10,6 +10,7 @@ import numpy as np
 
 from retouch.api.answer_format import parse_format
 from retouch.api.request import EditRequest
+from retouch.artifacts.typed_folder import exported_folder
 from retouch.backends.base import BackendFactory
 from retouch.backends.onnx import OnnxBackend
 from retouch.engine.denoiser import Denoiser
@@ -28,13 +29,15 @@ class TextEncoderLoop:
         lane: str = "bf16",
         backend: BackendFactory = OnnxBackend,
         others: BackendFactory = OnnxBackend,
+        parser: str = "",
     ):
-        """`backend` is the denoiser's, `others` the other stages'; ArtifactError, ValueError."""
+        """`backend` is the denoiser's, `others` the other stages'. `parser` is the precision of the
+        text encoder's graphs; "" are those that every machine runs. ArtifactError, ValueError."""
 
         def folder(name: str) -> Path:
             return Path(repository) / name / "1"
 
-        self.text_encoder = text_encoder_of(folder("vl_parser"), others)
+        self.text_encoder = text_encoder_of(exported_folder(folder("vl_parser"), parser), others)
         self.encoder = VaeEncoder(folder("vae_encoder"), backend=others)
         self.decoder = VaeDecoder(folder("vae_decoder"), others)
         self.denoiser = Denoiser(folder(f"denoiser_{lane}"), backend)

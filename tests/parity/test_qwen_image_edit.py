@@ -15,10 +15,11 @@ from beside import psnr
 from exports import exported
 from qwen_image_edit_stages import SENTENCE, Stages
 from qwen_image_edit_tiny import load_pipeline, make_checkpoint, small_images, torch_loop
+from retouch.api.request import EditRequest
 from retouch.artifacts.manifest import verify
 from retouch.backends.onnx import OnnxBackend
 from retouch.families.qwen_vl import chat
-from retouch.imaging.images import encode
+from retouch.imaging.images import decode, encode
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.parts import stages_of
@@ -279,8 +280,9 @@ def test_the_bf16_lane_draws_the_same_picture(folder, repository):
     assert quality > 30
 
 
-def test_narrow_lanes(folder, repository):
-    """Calibrated on whole edits of the checkpoint's own pairs, as the bf16 lane makes them."""
+@pytest.fixture(scope="module")
+def calibrated(folder, repository):
+    """The checkpoint, with calibration pairs."""
     pairs = folder / "exported" / "calibration"
     pairs.mkdir()
     rng = np.random.default_rng(0)
@@ -288,15 +290,14 @@ def test_narrow_lanes(folder, repository):
         (pairs / f"{index}.png").write_bytes(encode(rng.integers(0, 256, (60, 100, 3), np.uint8)))
     lines = [json.dumps({"image": f"{index}.png", "instruction": SENTENCE}) for index in range(2)]
     (pairs / "pairs.jsonl").write_text("\n".join(lines) + "\n")
-    exported(
-        folder / "exported",
-        "--repository",
-        repository,
-        "--precision",
-        "fp8,fp4",
-        "--only",
-        "denoiser",
-    )
+    return folder / "exported"
+
+
+def test_narrow_lanes(calibrated, repository):
+    """Calibrated on whole edits of the checkpoint's own pairs, as the bf16 lane makes them."""
+    options = ("--precision", "fp8,fp4", "--only", "denoiser")
+    exported(calibrated, "--repository", repository, *options)
+    rng = np.random.default_rng(2)
     lanes = {lane: TextEncoderLoop(repository, lane) for lane in ("bf16", "fp8", "fp4")}
     request = lanes["bf16"].request([rng.integers(0, 256, (90, 70, 3), np.uint8)], SENTENCE, 0, 1)
     moved = {}
@@ -310,6 +311,20 @@ def test_narrow_lanes(folder, repository):
     print(f"errors of the narrow lanes: {errors}")
     assert 0 < errors["fp8"] < 0.1 and 0 < errors["fp4"] < 0.2
     assert set(verify(repository / "denoiser_fp4" / "1").weights) == {"bf16", "fp8", "nvfp4"}
+
+
+def test_an_edit_by_a_typed_parser(calibrated, repository):
+    """Whole edits, with the parser in bf16 and in fp8, against the one that every machine runs."""
+    exported(calibrated, "--repository", repository, "--only", "vl_parser", "--parts", "fp8")
+    photo = np.random.default_rng(3).integers(0, 256, (60, 100, 3), np.uint8)
+    request = EditRequest(encode(photo), SENTENCE, seed=1, steps=4, format="png")
+    pictures = {
+        parser: decode(TextEncoderLoop(repository, parser=parser).edit(request))
+        for parser in ("", "bf16", "fp8")
+    }
+    quality = {parser: psnr(pictures[parser], pictures[""]) for parser in ("bf16", "fp8")}
+    print(f"PSNR by typed parsers: {quality}")
+    assert quality["bf16"] >= 60 and 35 < quality["fp8"] < 60
 
 
 def test_every_part_is_exported(repository):
