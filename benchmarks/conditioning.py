@@ -46,14 +46,14 @@ SHAPE = square(128, 64)
 
 
 def _t5() -> nn.Module:
-    """T5-XXL's layers, 4 of 24."""
+    """T5-XXL's layers, 3 of 24."""
     return T5EncoderModel(
         T5Config(
             vocab_size=VOCABULARY,
             d_model=4096,
             d_kv=64,
             d_ff=10240,
-            num_layers=4,
+            num_layers=3,
             num_heads=64,
             feed_forward_proj="gated-gelu",
         )
@@ -61,11 +61,11 @@ def _t5() -> nn.Module:
 
 
 def _qwen3() -> nn.Module:
-    """A Qwen3 1.7B, of 28 layers: klein takes hidden states up to the 27th."""
+    """A Qwen3 0.6B, of 28 layers: klein takes hidden states up to the 27th."""
     return Qwen3ForCausalLM(
         Qwen3Config(
-            hidden_size=2048,
-            intermediate_size=6144,
+            hidden_size=1024,
+            intermediate_size=3072,
             num_hidden_layers=28,
             num_attention_heads=16,
             num_key_value_heads=8,
@@ -77,16 +77,17 @@ def _qwen3() -> nn.Module:
 
 
 def _qwen_vl() -> nn.Module:
-    """Qwen2.5-VL 7B's layers, 4 of 28, and 2 of its vision tower's 32."""
+    """Qwen2.5-VL 7B's layers, 2 of 28, and 2 of its vision tower's 32."""
     text = PARSER["text_config"] | {
         "hidden_size": 3584,
         "intermediate_size": 18944,
-        "num_hidden_layers": 4,
+        "num_hidden_layers": 2,
         "num_attention_heads": 28,
         "num_key_value_heads": 4,
         "vocab_size": VOCABULARY,
     }
-    vision = PARSER["vision_config"] | {"out_hidden_size": 3584, "depth": 2}
+    tower = {"out_hidden_size": 3584, "depth": 2, "fullatt_block_indexes": [1]}
+    vision = PARSER["vision_config"] | tower
     tokens = {"image_token_id": 151, "vision_start_token_id": 153, "vision_end_token_id": 154}
     config = PARSER | tokens | {"video_token_id": 152, "text_config": text, "vision_config": vision}
     return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(**config))

@@ -13,6 +13,8 @@ from retouch_export.scales import BLOCK, E2M1_MAX, E4M3_MAX, nvfp4_scale
 
 SMALLEST = 2.0**-9  # positive E4M3 number
 LARGEST_CODE = 126  # of E4M3: 448
+EXPONENT = 0x7F800000  # the bits of a float32 number's
+CHUNK = 1 << 12  # blocks at a time, which a processor's cache holds
 NEIGHBOURS = range(-2, 6)  # codes around the scale of a block's maximum
 
 
@@ -39,22 +41,27 @@ class Nvfp4Linear(nn.Module):
 
 def rounded(numbers: Tensor, scale: float, search: bool) -> Tensor:
     """float32 numbers [..., K], K a multiple of 16, rounded to NVFP4 and back."""
-    blocks = numbers.unflatten(-1, (-1, BLOCK))
-    steps = _holding(blocks, scale)
-    best = _dequantised(blocks, steps, scale)
-    if search:
-        least = _error(best, blocks)
-        for offset in NEIGHBOURS:
-            other = _dequantised(blocks, _neighbour(steps, offset), scale)
-            error = _error(other, blocks)
-            best = torch.where(error < least, other, best)
-            least = torch.minimum(error, least)
-    return best.flatten(-2)
+    chunks = numbers.reshape(-1, BLOCK).split(CHUNK)
+    return torch.cat([_rounded(blocks.T, scale, search).T for blocks in chunks]).view_as(numbers)
+
+
+def _rounded(blocks: Tensor, scale: float, search: bool) -> Tensor:
+    """The same of blocks [16, B]."""
+    blocks = blocks.contiguous()
+    held = _holding(blocks, scale)
+    best = held
+    least = _error(blocks, held, scale)
+    for offset in NEIGHBOURS if search else ():
+        other = _neighbour(held, offset)
+        error = _error(blocks, other, scale)
+        best = torch.where(error < least, other.float(), best.float()).to(E4M3)
+        least = torch.minimum(error, least)
+    return _dequantised(blocks, best, scale)
 
 
 def _holding(blocks: Tensor, scale: float) -> Tensor:
-    """E4M3 scales with which the largest number of every block is about 6."""
-    exact = blocks.abs().amax(-1, keepdim=True) / float(E2M1_MAX) / scale
+    """E4M3 scales [B] with which the largest number of every block is about 6."""
+    exact = blocks.abs().amax(0) / float(E2M1_MAX) / scale
     held = exact.clamp(SMALLEST, float(E4M3_MAX))
     return torch.where(exact == 0, 1.0, held).to(E4M3)
 
@@ -70,12 +77,14 @@ def _dequantised(blocks: Tensor, steps: Tensor, scale: float) -> Tensor:
     return to_e2m1(blocks / unit) * unit
 
 
-def _error(rounded: Tensor, blocks: Tensor) -> Tensor:
-    return (rounded - blocks).square().sum(-1, keepdim=True)
+def _error(blocks: Tensor, steps: Tensor, scale: float) -> Tensor:
+    """Squared errors [B] of the blocks."""
+    return (_dequantised(blocks, steps, scale) - blocks).square().sum(0)
 
 
 def to_e2m1(numbers: Tensor) -> Tensor:
     """Round to 0, ½, 1, 1½, 2, 3, 4 and 6, ties to even; larger numbers are clipped."""
-    size = numbers.abs()
-    step = torch.where(size < 2, 0.5, torch.where(size < 4, 1.0, 2.0))
+    # half the power of two below a number is the distance of its neighbours
+    power = numbers.abs().clamp(1, 4).view(torch.int32) & EXPONENT
+    step = power.view(torch.float32) / 2
     return ((numbers / step).round() * step).clamp(-float(E2M1_MAX), float(E2M1_MAX))
