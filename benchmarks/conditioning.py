@@ -89,7 +89,8 @@ def _qwen_vl() -> nn.Module:
     tower = {"out_hidden_size": 3584, "depth": 2, "fullatt_block_indexes": [1]}
     vision = PARSER["vision_config"] | tower
     tokens = {"image_token_id": 151, "vision_start_token_id": 153, "vision_end_token_id": 154}
-    config = PARSER | tokens | {"video_token_id": 152, "text_config": text, "vision_config": vision}
+    more = {"video_token_id": 152, "text_config": text, "vision_config": vision}
+    config: dict[str, Any] = PARSER | tokens | more
     return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(**config))
 
 

@@ -24,6 +24,7 @@ class Nvfp4Linear(nn.Module):
 
     weight = None  # a module that computes in the type of its layer's weight finds none
     numbers: Tensor
+    bias: Tensor | None
 
     def __init__(self, layer: nn.Linear, largest: float):
         """`largest` is the largest absolute value of the layer's input."""
