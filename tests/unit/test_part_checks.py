@@ -11,7 +11,6 @@ import pytest
 from gpu_machines import FULL, H200, MIB, PACKAGES, PLAN, without
 from graph_folders import add, add_typed, configured
 from retouch.api.lanes import LANES
-from retouch.artifacts.manifest import NAME
 from retouch.launcher import server as server_module
 from retouch.launcher.part_checks import (
     CONTEXT_BYTES,
@@ -95,13 +94,12 @@ def test_fp4_graphs_of_a_part_run_by_their_plan(tmp_path):
     entry = PLAN | {"precision": "fp4", "part": "vl_parser"}
     add(tmp_path, "vl_parser", {"text": 10 * MIB}, "float32", {})
     shutil.copytree(REPOSITORY / "vl_parser" / "configs", stage / "configs", dirs_exist_ok=True)
-    for precision in LANES:
-        lane = tmp_path / f"denoiser_{precision}" / "1"
-        lane.mkdir(parents=True)
-        (lane / NAME).touch()
+    lanes = [f"denoiser_{lane}" for lane in LANES]
+    for lane in lanes:
+        add(tmp_path, lane, {"step": MIB}, "bfloat16")
     for precision, arithmetic in (("bf16", "bfloat16"), ("fp4", "E2M1, E4M3, bfloat16")):
         add_typed(tmp_path, "vl_parser", precision, {"text": MIB}, arithmetic, {"text": entry})
-    served = placements(tmp_path, "blackwell", ["vl_parser"])
+    served = placements(tmp_path, "blackwell", ["vl_parser", *lanes])[:3]
     assert [part.name for part in served] == ["vl_parser/bf16", "vl_parser", "vl_parser/fp4"]
     check_parts(served, FULL)
     assert weight_bytes(served[2], "tensorrt") == 20 * MIB
