@@ -6,6 +6,8 @@ the exporter's own cache."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -16,8 +18,10 @@ from click.testing import CliRunner
 from filelock import FileLock
 
 from retouch.artifacts.manifest import NAME, read
+from retouch_export.checkpoint import Checkpoint
 from retouch_export.command import export
 from retouch_export.parts import Stage
+from retouch_export.staleness import sources_of
 
 _kept: list[Path] = []  # the folder of this run's exports, where there is one
 
@@ -77,6 +81,23 @@ def _share(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(run, "Exporter", _exporter())
 
 
+def _identity(stage: Stage, checkpoint: Checkpoint) -> str:
+    """A digest of what a stage is made of: pipelines that share their networks, their settings and
+    a stage's code share its graphs."""
+    settings = {
+        name: value
+        for name, value in checkpoint.config.items()
+        if not name.startswith("_") and name != "is_distilled"
+    }
+    made_of = [type(stage.part()).__module__, checkpoint.variant, settings]
+    total = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode())
+    folder = checkpoint.folder
+    for path in sorted([*folder.glob("*/*.safetensors"), *folder.glob("*/*.json")]):
+        total.update(path.relative_to(folder).as_posix().encode())
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
 @cache
 def _registry() -> Callable:
     from torch.onnx._internal.exporter._registration import ONNXRegistry
@@ -101,13 +122,16 @@ def _exporter() -> type:
             if self.weightless or self.checkpoint.adapter:
                 return make(stage)
             lane = self.lane("bf16")
-            kept = _kept[0] / f"{stage.name}_{lane}_{self.sha256}"
+            kept = _kept[0] / f"{stage.name}_{lane}_{_identity(stage, self.checkpoint)}"
             with FileLock(f"{kept}.lock"):
                 if not kept.is_dir():
                     weights = make(stage)
                     shutil.copytree(stage.folder(self.repository, lane), kept)
                     return weights
             manifest = read(kept)
+            manifest.family = self.checkpoint.family
+            manifest.checkpoint_sha256 = self.sha256
+            manifest.sources = sources_of(stage, lane)
             manifest.settings = stage.part().all_settings(self.checkpoint)
             with self._publishing(stage, lane, manifest) as staging:
                 shutil.copytree(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+from diffusers import Flux2KleinPipeline
 
 import klein_tiny
 import kontext_tiny
@@ -49,7 +50,8 @@ def make_published(name: str, path: Path) -> Path:
     make = {
         "instructx": tiny.make_checkpoint,
         "flux-kontext": _kontext,
-        "flux2-klein-kv": _klein,
+        "flux2-klein": _klein,
+        "flux2-klein-kv": _klein_kv,
         "qwen-image-edit": _qwen_image_edit,
     }
     return made_once(name, make[name], path)
@@ -64,6 +66,11 @@ def _kontext(path: Path) -> None:
 
 
 def _klein(path: Path) -> None:
+    """A base checkpoint, which takes guidance."""
+    published_names.publish_klein(klein_tiny.make_checkpoint(path, Flux2KleinPipeline))
+
+
+def _klein_kv(path: Path) -> None:
     published_names.publish_klein(klein_tiny.make_checkpoint(path))
 
 

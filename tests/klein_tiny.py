@@ -1,4 +1,4 @@
-"""A Flux2KleinKVPipeline of random weights, every class the real one's, a few hundred numbers
+"""FLUX.2 klein's pipelines of random weights, every class the real one's, a few hundred numbers
 wide."""
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from diffusers import (
     AutoencoderKLFlux2,
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinKVPipeline,
+    Flux2KleinPipeline,
     Flux2Transformer2DModel,
 )
 from PIL import Image
@@ -47,21 +48,25 @@ LAYERS = (
 
 
 def few_layers(patch) -> None:
-    """Make the pipeline, and the export, take LAYERS; `patch` is pytest's MonkeyPatch."""
-    original = Flux2KleinKVPipeline._get_qwen3_prompt_embeds
-
-    def embeds(**options):
-        return original(**options | {"hidden_states_layers": LAYERS})
-
-    patch.setattr(Flux2KleinKVPipeline, "_get_qwen3_prompt_embeds", staticmethod(embeds))
+    """Make the pipelines, and the export, take LAYERS; `patch` is pytest's MonkeyPatch."""
+    for pipeline in (Flux2KleinKVPipeline, Flux2KleinPipeline):
+        patch.setattr(
+            pipeline, "_get_qwen3_prompt_embeds", staticmethod(_with_few_layers(pipeline))
+        )
     patch.setattr(vl_parser, "LAYERS", LAYERS)
 
 
-def make_checkpoint(path: Path, seed: int = 0) -> Path:
-    """Write one to `path`, every weight a bfloat16 number."""
-    torch.manual_seed(seed)
+def _with_few_layers(kind):
+    original = kind._get_qwen3_prompt_embeds
+    return lambda **options: original(**options | {"hidden_states_layers": LAYERS})
+
+
+def make_checkpoint(path: Path, kind=Flux2KleinKVPipeline, **options) -> Path:
+    """Write a pipeline of that kind to `path`, every weight a bfloat16 number. The weights are the
+    same for all kinds."""
+    torch.manual_seed(0)
     tokenizer = make_tokenizer()
-    pipeline = Flux2KleinKVPipeline(
+    pipeline = kind(
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=make_vae(),
         text_encoder=Qwen3ForCausalLM(
@@ -78,6 +83,7 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
         ),
         tokenizer=tokenizer,
         transformer=make_transformer(),
+        **options,
     )
     for part in (pipeline.vae, pipeline.text_encoder, pipeline.transformer):
         shake(part)

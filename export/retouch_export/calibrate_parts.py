@@ -98,13 +98,13 @@ def _encoding(
 ) -> Callable[[CalibrationPair], object]:
     """A function that encodes a pair's instruction and the family's negative one."""
     encoder = text_encoder_of(folder, backend)
-    has_negative = bool(family.negative) and family.true_cfg > 1
+    negatives = [family.negative] if family.negative is not None and family.true_cfg > 1 else []
 
     def run(pair: CalibrationPair) -> object:
         photos = [images.decode(pair.image)]
         return [
             encoder.encode_text(instruction, photos)
-            for instruction in (pair.instruction, *[family.negative] * has_negative)
+            for instruction in (pair.instruction, *negatives)
         ]
 
     return run

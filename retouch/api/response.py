@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from retouch.api.fields import Tensor
 
@@ -36,7 +37,9 @@ class EditInfo:
     """The JSON of every image. `kind` is `preview` or `final`. `lane_reason` says in a sentence why
     this lane was chosen. `milliseconds` are by stage, plus `total`. `steps_reused` of the `steps`
     were taken from STEP_CACHE. `notes` name in sentences what the answer lacks of the image.
-    `parts` are the precisions of the graphs that read the instruction, by stage."""
+    `parts` are the precisions of the graphs that read the instruction, by stage. `guidance` and
+    `true_cfg` are those of the edit, 0 and 1 where the checkpoint takes none. `defaults` are the
+    lane's, by the names of the request's fields."""
 
     kind: str
     seed: int
@@ -45,6 +48,7 @@ class EditInfo:
     steps: int = 0
     steps_reused: int = 0
     guidance: float = 0.0
+    true_cfg: float = 1.0
     operations: list[Operation] = field(default_factory=list)
     region: Region | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -52,6 +56,7 @@ class EditInfo:
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     parts: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))

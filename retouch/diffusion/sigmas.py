@@ -30,7 +30,8 @@ class Schedule:
     `shift` above 1 takes more of the steps at high noise: σ ← shift · σ / (1 + (shift − 1) · σ). A
     `dynamic` shift is e^mu ("exponential") or mu ("linear"). mu is linear in the image's tokens:
     `base_shift` at `base_length` tokens and `max_shift` at `max_length`. `terminal`, unless 0, is
-    the last noise level before 0; the others are stretched to it."""
+    the last noise level before 0; the others are stretched to it. `levels`, before the shift, take
+    the place of evenly spaced ones for as many steps: the pipelines' argument `sigmas`."""
 
     shift: float = 1.0
     dynamic: str = ""
@@ -39,6 +40,7 @@ class Schedule:
     base_length: int = 256
     max_length: int = 4096
     terminal: float = 0.0
+    levels: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> Schedule:
@@ -77,7 +79,8 @@ class Schedule:
     def sigmas(self, steps: int, mu: float = 0.0) -> np.ndarray:
         """Noise levels before each step and after the last, float32 [steps + 1], from 1 to 0. `mu`
         is used by a dynamic shift."""
-        levels = np.linspace(1, 1 / steps, steps).astype(np.float32)
+        even = np.linspace(1, 1 / steps, steps)
+        levels = (np.array(self.levels) if len(self.levels) == steps else even).astype(np.float32)
         if self.dynamic:
             shift = math.exp(mu) if self.dynamic == "exponential" else mu
             levels = shift / (shift + (1 / levels - 1))

@@ -28,6 +28,7 @@ class Family(ABC):
     dimension of 1. C channels of latents, N tokens of an image, n tokens of the target, D numbers
     of a token.
 
+    - `steps`: the default number of denoising steps.
     - `has_parser`: a parser reads the instruction and finds the region. Otherwise a text encoder
       reads it.
     - `caches_reference`: the graph `reference` computes the reference's keys and values once an
@@ -35,7 +36,7 @@ class Family(ABC):
     - `supports_regions`: a step can take any subset of the target's tokens.
     - `supports_negative`: requests may have a negative instruction.
     - `text_sees_images`: the text encoder takes the photos too.
-    - `negative`, `true_cfg`: the defaults; a scale of 1 runs no negative instruction.
+    - `negative`, `true_cfg`: the defaults. A scale of 1, or None, runs no negative instruction.
     - `max_references`: reference images beside the edited one.
     - `guidance`: the default of a network with embedded guidance, else None.
     - `keep_below`: pixels that an edit changes by fewer grey levels are the source's.
@@ -45,12 +46,13 @@ class Family(ABC):
     for, the largest kind first, and `text_tokens`, the least, usual and largest number of tokens of
     prompt embeds."""
 
+    steps = 0
     has_parser = False
     caches_reference = False
     supports_regions = False
     supports_negative = True
     text_sees_images = False
-    negative = ""
+    negative: str | None = None
     true_cfg = 1.0
     max_references = 0
     guidance: float | None = None
@@ -83,6 +85,18 @@ class Family(ABC):
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         """The inputs of `step` at noise level `sigma`, for noisy tokens [n, D]. The graph's first n
         velocities are theirs."""
+
+    def defaults(self) -> dict[str, Any]:
+        """What an edit takes that names nothing else, under the names of the request's fields.
+        `sigmas`, if the lane has some of its own, hold for as many steps."""
+        values: dict[str, Any] = {"steps": self.steps}
+        if self.guidance is not None:
+            values["guidance"] = self.guidance
+        if self.supports_negative:
+            values["true_cfg"] = self.true_cfg
+        if self.schedule.levels:
+            values["sigmas"] = list(self.schedule.levels)
+        return values
 
     def noise(self, seed: int, latents: np.ndarray) -> np.ndarray:
         """The seed's noise for a target as large as `latents` [C, h, w], as tokens [N, D]."""

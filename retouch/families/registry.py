@@ -7,6 +7,7 @@ and a module with a `PART` for each model of the repository."""
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import Any
 
 from retouch.families.base import Family
@@ -15,7 +16,8 @@ from retouch.families.base import Family
 FAMILIES = {
     "instructx": "instructx",
     "flux-kontext": "flux_kontext",
-    "flux2-klein-kv": "flux2_klein",
+    "flux2-klein": "flux2_klein",
+    "flux2-klein-kv": "flux2_klein_kv",
     "qwen-image-edit": "qwen_image_edit",
 }
 
@@ -33,5 +35,10 @@ def class_of(name: str) -> type[Family]:
 
 
 def family_of(name: str, settings: dict[str, Any]) -> Family:
-    """The family called `name`, of a lane's settings; ValueError."""
-    return class_of(name)(settings)
+    """The family called `name`, of a lane's settings, with the lane's defaults; ValueError."""
+    family = class_of(name)(settings)
+    family.steps = settings.get("default_steps", family.steps)
+    family.true_cfg = settings.get("default_true_cfg", family.true_cfg)
+    if levels := settings.get("default_sigmas"):
+        family.schedule = replace(family.schedule, levels=tuple(levels))
+    return family

@@ -45,7 +45,7 @@ class TextStage:
             (key, sentence)
             for key, row in zip(keys, rows)
             for sentence in (row.instruction, row.negative)
-            if sentence or sentence is row.instruction
+            if sentence is not None
         ]
         embeds = self.prompts.get_all(
             sentences,
@@ -58,7 +58,7 @@ class TextStage:
             _parsed(
                 row.pixels,
                 by_sentence[key, row.instruction],
-                by_sentence[key, row.negative] if row.negative else {},
+                by_sentence[key, row.negative] if row.negative is not None else {},
                 is_cached,
             )
             for row, key, is_cached in zip(rows, keys, cached)

@@ -1,9 +1,9 @@
-"""The two passes of a Flux2Transformer2DModel in K/V mode, with position ids of their own for every
-edit of a batch.
+"""The passes of a Flux2Transformer2DModel, with position ids of their own for every edit of a
+batch: two in K/V mode, and one in which all tokens attend to one another.
 
 `diffusers.Flux2Transformer2DModel.forward` uses the first row's position ids for the whole batch,
 so edits of different regions could not share one. These passes use its weights and its formulas
-(K/V mode of `transformer_flux2.py`), take ids [B, N, 4], and run the reference apart from the
+(`transformer_flux2.py`) and take ids [B, N, 4]. In K/V mode the reference runs apart from the
 target.
 
 A transformer may take more channels than a token has. They hold the source's token in the same
@@ -13,7 +13,9 @@ In bfloat16 the time embedding, the rotations and the scale of the attention are
 diffusers. The scale is multiplied into the rotated queries, because as a bfloat16 constant it would
 be 0.4 % off."""
 
+import itertools
 import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -61,14 +63,17 @@ def step(
     conditioning: Tensor,
     ids: Tensor,
     conditioning_ids: Tensor,
-    keys: Tensor,
-    values: Tensor,
+    keys: Tensor | None = None,
+    values: Tensor | None = None,
+    references: Tensor | None = None,
 ) -> Tensor:
     """The model's prediction [B, N, out_channels] for target `tokens` [B, N, in_channels] at
     `timestep` [B] (sigma).
 
-    `conditioning` is [B, Q, J] with ids [B, Q, 4]. `keys` and `values` are those of `reference`.
-    The target may be any subset of the image's tokens, those at `ids` [B, N, 4]."""
+    `conditioning` is [B, Q, J] with ids [B, Q, 4]. In K/V mode `keys` and `values` are those of
+    `reference`, and the target may be any subset of the image's tokens, those at `ids` [B, N, 4].
+    Otherwise the tokens of `references` [B, R, in_channels] are in full attention with the others,
+    and `ids` are [B, N + R, 4]."""
     emb = _time(model, timestep)
     image_mod, text_mod, single_mod = (
         _modulation(layer, emb)
@@ -81,16 +86,27 @@ def step(
     rope = tuple(
         torch.cat(pair, 1) for pair in zip(_rope(model, conditioning_ids), _rope(model, ids))
     )
-    hidden = model.x_embedder(tokens)
+    every = tokens if references is None else torch.cat([tokens, references], 1)
+    hidden = model.x_embedder(every)
     text = model.context_embedder(conditioning)
     count = conditioning.shape[1]
-    prefixes = iter(zip(keys.unbind(1), values.unbind(1)))
+    prefixes = _prefixes(keys, values)
     for block in model.transformer_blocks:
         text, hidden = _double(block, text, hidden, text_mod, image_mod, rope, next(prefixes))
     hidden = torch.cat([text, hidden], 1)
     for block in model.single_transformer_blocks:
         hidden, _, _ = _single(block, hidden, single_mod[0], rope, next(prefixes))
-    return model.proj_out(model.norm_out(hidden[:, count:], emb))
+    hidden = hidden[:, count:]
+    if references is not None:
+        hidden = hidden[:, : tokens.shape[1]]
+    return model.proj_out(model.norm_out(hidden, emb))
+
+
+def _prefixes(keys: Tensor | None, values: Tensor | None) -> Iterator[tuple[Tensor, Tensor] | None]:
+    """The reference's keys and values of every layer; None of every layer outside of K/V mode."""
+    if keys is None or values is None:
+        return itertools.repeat(None)
+    return iter(zip(keys.unbind(1), values.unbind(1)))
 
 
 def _time(model, timestep: Tensor) -> Tensor:

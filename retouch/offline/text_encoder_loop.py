@@ -79,8 +79,7 @@ class TextEncoderLoop:
         instruction has no effect."""
         family = self.denoiser.family
         true_cfg = true_cfg or family.true_cfg
-        negative = negative or family.negative
-        is_guided = bool(negative) and true_cfg > 1
+        negative_text = (negative or family.negative) if true_cfg > 1 else None
         source, *extra_references = (
             self.encoder.run(images.fit(photo, family.size(*photo.shape[:2]))[None])[0]
             for photo in photos
@@ -94,6 +93,8 @@ class TextEncoderLoop:
             steps,
             guidance,
             extra_references=tuple(extra_references),
-            negative=self.text_encoder.encode_text(negative, photos) if is_guided else None,
+            negative=None
+            if negative_text is None
+            else self.text_encoder.encode_text(negative_text, photos),
             true_cfg=true_cfg,
         )

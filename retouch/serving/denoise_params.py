@@ -15,6 +15,7 @@ from retouch.families.denoise_request import Arrays, DenoiseRequest
 
 EDIT = "edit"
 PREFILL = "prefill"  # cache the source image's keys and values ahead of the edit
+DESCRIBE = "describe"  # answer with the lane's defaults alone, in INFO
 
 REQUIRED = ("LATENTS", "PROMPT_EMBEDS", "CELLS")  # tensors of an edit
 
@@ -69,7 +70,7 @@ class DenoiseParams:
             values = json.loads(text)
             shapes = tuple(map(tuple, values.get("reference_shapes", ())))
             params = cls(**values | {"reference_shapes": shapes})
-            if params.action not in (EDIT, PREFILL):
+            if params.action not in (EDIT, PREFILL, DESCRIBE):
                 raise ValueError(params.action)
             return params
         except (ValueError, TypeError, AttributeError):

@@ -8,7 +8,6 @@ model refuses."""
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -39,18 +38,18 @@ class EditPipeline:
         call: Callable[[str, Arrays], Arrays],
         stream: Callable[[str, Arrays], Iterator[Arrays]],
         lanes: Callable[[], tuple[str, ...]],
-        family: Callable[[], Family],
+        family: Callable[[str], Family],
         versions: dict[str, str] | None = None,
         load: Callable[[str], load_board.LoadReport | None] = load_board.read,
         send_cancel: Callable[[str, str], None] = cancel_socket.send_cancel,
     ):
-        """`lanes()` are the lanes loaded now, `family()` their checkpoint's family, `load(lane)`
-        the lane's load report. `send_cancel(lane, request_id)` cancels an edit there. `versions` go
+        """`lanes()` are the lanes loaded now, `family(lane)` the lane's family, `load(lane)` its
+        load report. `send_cancel(lane, request_id)` cancels an edit there. `versions` go
         into every EditInfo."""
         self._call = call
         self._stream = stream
         self._lanes = lanes
-        self._family = functools.cache(family)
+        self._family = family
         self._versions = versions or {}
         self._load = load
         self._send_cancel = send_cancel
@@ -73,7 +72,7 @@ class EditPipeline:
     def _run(self, request: EditRequest, context: RequestContext) -> Iterator[EditAnswer]:
         with context.stage("preprocess"):
             choice = self._choose_lane(request)
-            prepared = preprocess(request, choice, self._family(), context.check)
+            prepared = preprocess(request, choice, self._family(choice.lane), context.check)
         prepared.info.versions = self._versions
         denoiser = DenoiserClient(self._stream, self._send_cancel, choice.lane)
         prompt, latents = self._encode(request, prepared, context, denoiser)
@@ -122,9 +121,9 @@ class EditPipeline:
             "INSTRUCTION": string_tensor(request.instruction),
             "INFO": string_tensor(prepared.info.to_json()),
         }
-        if prepared.negative:
+        if prepared.negative is not None:
             inputs["NEGATIVE"] = string_tensor(prepared.negative)
-        if self._family().text_sees_images:
+        if prepared.family.text_sees_images:
             inputs["IMAGE_FILES"] = np.array([[request.image, *request.references]], object)
         return self._stage(context, "vl_parser", inputs)
 
@@ -134,7 +133,7 @@ class EditPipeline:
         """The source image's latents. A denoiser that caches references prefills them meanwhile,
         unless there are reference images, whose latents it needs too."""
         latents = self._encode_image(context, prepared.pixels)
-        if self._family().caches_reference and not prepared.references:
+        if prepared.family.caches_reference and not prepared.references:
             with context.stage("reference"):
                 denoiser.prefill(latents)
             # otherwise the next stream would ask, and the edit would wait for it

@@ -12,11 +12,12 @@ from retouch.serving.preprocess import region_of
 
 def parse_input(row: Arrays) -> ParseInput:
     """What the stage reads, of the model's inputs."""
+    negative = row.get("NEGATIVE", ())
     return ParseInput(
         list(row.get("IMAGE_FILES", ())),
         row["PIXELS"],
         row["INSTRUCTION"][0].decode(),
-        row["NEGATIVE"][0].decode() if "NEGATIVE" in row else "",
+        negative[0].decode() if len(negative) else None,
     )
 
 

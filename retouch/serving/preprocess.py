@@ -25,16 +25,17 @@ ASK = 2  # the parser decides
 class Prepared:
     """A decoded and fitted request.
 
-    `pixels` are sRGB uint8 [H, W, 3] at the bucket. `mask` is uint8 [N] of KEEP, EDIT or ASK.
-    `references` are sRGB uint8 [h, w, 3] at sizes of their own. `negative` is the negative
-    instruction, "" without one, and `true_cfg` its strength."""
+    `family` is the lane's. `pixels` are sRGB uint8 [H, W, 3] at the bucket. `mask` is uint8 [N] of
+    KEEP, EDIT or ASK. `references` are sRGB uint8 [h, w, 3] at sizes of their own. `negative` is
+    the negative instruction, None without one, and `true_cfg` its strength."""
 
+    family: Family
     source: SourceImage
     pixels: np.ndarray
     mask: np.ndarray
     info: EditInfo
     references: list[np.ndarray]
-    negative: str
+    negative: str | None
     true_cfg: float
 
 
@@ -66,16 +67,18 @@ def preprocess(
             "NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty",
             field="NEGATIVE",
         )
+    negative = (request.negative or family.negative) if true_cfg > 1 else None
     info = EditInfo(
         "",
         request.seed,
         choice.lane,
         choice.reason,
-        guidance=0.0 if family.guidance is None else request.guidance,
+        guidance=0.0 if family.guidance is None else request.guidance or family.guidance,
+        true_cfg=1.0 if negative is None else true_cfg,
         notes=source.notes(),
+        defaults=family.defaults(),
     )
-    negative = request.negative or family.negative if true_cfg > 1 else ""
-    return Prepared(source, pixels, _mask(source), info, references, negative, true_cfg)
+    return Prepared(family, source, pixels, _mask(source), info, references, negative, true_cfg)
 
 
 def _fitted(photo: Photo, size: tuple[int, int]) -> np.ndarray:

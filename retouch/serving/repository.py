@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from retouch.api.version import VERSION
+from retouch.artifacts.manifest import NAME as MANIFEST
 from retouch.artifacts.manifest import Manifest, read
 from retouch.families.base import Family
 from retouch.families.registry import family_of
@@ -21,6 +23,21 @@ def family(repository: Path) -> Family:
     manifest = lane_manifest(repository)
     if manifest is None:
         raise ValueError("no lane is exported; run the export first")
+    return family_of(manifest.family, manifest.settings)
+
+
+def lane_family(repository: Path, lane: str) -> Family:
+    """The family with a lane's own defaults, as its manifest has them now; ArtifactError,
+    ValueError."""
+    folder = Path(repository) / f"denoiser_{lane}" / "1"
+    path = folder / MANIFEST
+    return _family_at(folder, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache
+def _family_at(folder: Path, written: int) -> Family:
+    """The family of the manifest that was `written` at that time."""
+    manifest = read(folder)
     return family_of(manifest.family, manifest.settings)
 
 

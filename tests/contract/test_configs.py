@@ -25,6 +25,7 @@ DOORS = ("edit", "edit_sync", "edit_ensemble")
 TAKE_REQUESTS = (*DOORS, "preprocess")
 # inputs that a call may leave out
 DENOISER_OPTIONAL = {
+    "LATENTS",
     "PROMPT_EMBEDS",
     "PROMPT_EMBEDS_POOLED",
     "NEGATIVE_EMBEDS",

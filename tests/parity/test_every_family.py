@@ -15,7 +15,7 @@ from retouch.artifacts.manifest import ArtifactError
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import TorchBackend
 from retouch.engine import cost_model
-from retouch.families.flux2_klein.sampling import Family
+from retouch.families.flux2_klein_kv.sampling import Family
 from retouch.networks.fp8_linear import Fp8Linear
 from retouch_clients.profiling import step_profile
 from retouch_export.tensorrt_profiles import profiles, shapes

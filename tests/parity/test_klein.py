@@ -15,48 +15,23 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein_kv import compute_empirical_
 
 from exports import exported
 from families_tiny import make_published
+from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, psnr, relative
 from klein_tiny import SENTENCES, few_layers, photo
 from retouch.artifacts.manifest import verify
-from retouch.backends.base import joined
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import TorchBackend
 from retouch.engine.denoiser import Denoiser
-from retouch.families.denoise_request import DenoiseRequest
-from retouch.families.flux2_klein.sampling import Family, empirical_mu
+from retouch.families.flux2_klein.sampling import empirical_mu
+from retouch.families.flux2_klein_kv.sampling import Family
 from retouch.families.text_encoder import text_encoder_of
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch_export.checkpoint import Checkpoint
-from retouch_export.flux2_klein.denoiser import PART
 from retouch_export.flux2_klein.vl_parser import LAYERS
+from retouch_export.flux2_klein_kv.denoiser import PART
 from training.checkpoint import calibration_pairs
 
 SIZES = ((128, 128), (64, 112), (112, 80))
 SENTENCE = SENTENCES[0]
-EXACT = 1e-5
-EXPORTED = (
-    1e-3  # largest errors of latents: in torch, and relative of the float32 run of the bf16 lane
-)
-
-
-class Torch:
-    """Stands in for a runner: the module that is exported, in float32."""
-
-    def __init__(self, checkpoint: Checkpoint, folder, graph, keep=()):
-        self.manifest = verify(folder)
-        self.graph = next(
-            candidate for candidate in PART.graphs(checkpoint) if candidate.name == graph
-        )
-
-    @torch.no_grad()
-    def run(self, **inputs):
-        tensors = {name: torch.from_numpy(joined(value)) for name, value in inputs.items()}
-        got = self.graph.module(**tensors)
-        return dict(
-            zip(
-                self.graph.outputs,
-                (tensor.numpy() for tensor in (got if isinstance(got, tuple) else (got,))),
-            )
-        )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -98,45 +73,7 @@ def plain(repository):
 
 @pytest.fixture(scope="module")
 def torched(folder, repository):
-    return Denoiser(repository / "denoiser_bf16" / "1", partial(Torch, Checkpoint(folder)))
-
-
-@torch.no_grad()
-def denoise_request(pipeline, seed, size, sentence=SENTENCE, steps=2, **options):
-    """What an edit asks of the denoiser, made by the pipeline's own stages."""
-    latents = pipeline._encode_vae_image(
-        pipeline.image_processor.preprocess(photo(size, seed)), None
-    )[0].numpy()
-    prompt_embeds = pipeline.encode_prompt(sentence)[0][0].numpy()
-    region = np.ones(latents[0].size, bool)
-    return DenoiseRequest(latents, {"prompt_embeds": prompt_embeds}, region, seed, steps, **options)
-
-
-def edited(pipeline, seed, size, sentence=SENTENCE, steps=2, images=None):
-    """The pipeline's packed latents after each step, and its image in 0..1."""
-    seen = []
-
-    def keep(pipe, step, time, tensors):
-        seen.append(tensors["latents"][0].numpy())
-        return {}
-
-    image = pipeline(
-        images or photo(size, seed),
-        sentence,
-        num_inference_steps=steps,
-        output_type="np",
-        generator=torch.Generator().manual_seed(seed),
-        callback_on_step_end=keep,
-    )
-    return seen, image.images[0]
-
-
-def relative(ours, theirs):
-    return np.abs(ours - theirs).max() / np.abs(theirs).max()
-
-
-def psnr(ours, theirs):
-    return 10 * np.log10(1 / np.square(ours - theirs).mean())
+    return Denoiser(repository / "denoiser_bf16" / "1", partial(Torch, PART, Checkpoint(folder)))
 
 
 def test_the_layers_of_the_text_are_the_pipelines():

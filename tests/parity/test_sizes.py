@@ -105,6 +105,8 @@ def test_defaults_are_those_of_diffusers(name):
     distilled = call["guidance_scale"].default if "guidance_scale" in call else None
     if name == "FluxKontextPipeline":
         distilled = 2.5  # of the example in its documentation; its signature has FLUX.1's 3.5
+    if name == "Flux2KleinPipeline":  # its guidance is classifier-free
+        scale = distilled
     assert (ours.guidance, ours.runs_twice) == (
         (scale, True) if scale > 1 else (distilled or 0.0, False)
     )

@@ -86,7 +86,7 @@ def pipeline_of(stages, **loads):
         stages.call,
         stages.stream,
         lambda: tuple(loads) or ("bf16",),
-        lambda: family,
+        lambda lane: family,
         load=loads.get,
         send_cancel=stages.send_cancel,
     )

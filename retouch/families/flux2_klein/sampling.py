@@ -1,5 +1,5 @@
-"""FLUX.2 klein with cached references (`Flux2KleinKVPipeline`): few steps and no guidance.
-Reference tokens attend to themselves alone.
+"""FLUX.2 klein (`Flux2KleinPipeline`): reference tokens in full attention with the others. A
+distilled checkpoint takes few steps and no guidance, a base one classifier-free guidance.
 
 Latents are the autoencoder's in patches of two by two, normalised by the statistics of its batch
 norm. Each patch is a token. The pipeline crops an image to whole tokens; here it is scaled to
@@ -8,6 +8,7 @@ norm. Each patch is a token. The pipeline crops an image to whole tokens; here i
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,10 @@ THOUSAND = np.float32(1000)
 
 
 class Family(base.Family):
-    """The conditioning is `prompt_embeds` [T, J]. The graph takes any subset of the target's
-    tokens, though the network has not been trained on parts of an image."""
+    """The conditioning is `prompt_embeds` [T, J]. The reference tokens are those of the source and,
+    after it, of `extra_references`, each with a size of its own. The target is as large as the
+    source."""
 
-    caches_reference = True
-    supports_regions = True
-    supports_negative = False
     max_references = MAX_REFERENCES
     patch = 1
     # from a single token to the middle, and from there to the largest
@@ -39,6 +38,8 @@ class Family(base.Family):
 
     def __init__(self, settings: dict[str, Any]):
         self.schedule = Schedule.of(settings["scheduler"])
+        self.supports_negative = not settings.get("is_distilled", False)
+        self.negative = "" if self.supports_negative else None
         self._settings = settings
 
     @property
@@ -59,32 +60,31 @@ class Family(base.Family):
     def sigmas(self, steps: int, cells: int) -> np.ndarray:
         return self.schedule.sigmas(steps, empirical_mu(cells, steps))
 
-    def reference_inputs(self, latents: np.ndarray, *extra_references: np.ndarray) -> Arrays:
-        """The tokens of all images attend to one another. The time of their position ids tells the
-        images apart."""
-        images = latents, *extra_references
-        ids = [
-            grid_ids(self.grid(image), REFERENCE_TIME * place)
-            for place, image in enumerate(images, start=1)
-        ]
-        return {
-            "tokens": np.concatenate(list(map(self.pack, images)))[None],
-            "ids": np.concatenate(ids)[None],
-        }
-
     def constant_inputs(
         self, request: DenoiseRequest, conditioning: Arrays, cells: np.ndarray
     ) -> Arrays:
         prompt_embeds = conditioning["prompt_embeds"]
+        images = request.latents, *request.extra_references
+        grids = [self.grid(image) for image in images]
+        ids = np.concatenate([target_ids(grids[0])[cells], reference_ids(grids)])
         return {
+            "references": np.concatenate([self.pack(image) for image in images])[None],
             "conditioning": prompt_embeds[None],
-            "ids": target_ids(self.grid(request.latents))[cells][None],
+            "ids": ids[None],
             "conditioning_ids": text_ids(len(prompt_embeds))[None],
         }
 
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         timestep = sigma * THOUSAND / THOUSAND  # not always sigma, to the bit
         return {"tokens": tokens[None], "timestep": np.array([timestep])}
+
+
+def reference_ids(grids: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Position ids (t, h, w, l) of the references' tokens, float32 [R, 4]: t tells the images
+    apart."""
+    return np.concatenate(
+        [grid_ids(grid, REFERENCE_TIME * place) for place, grid in enumerate(grids, start=1)]
+    )
 
 
 def text_ids(text_tokens: int) -> np.ndarray:

@@ -84,12 +84,12 @@ class Parsed:
 @dataclass(frozen=True, eq=False)
 class ParseInput:
     """What a parser reads: encoded photos, the edited one first; that one's pixels uint8 [H, W, 3]
-    at the size at which it is edited; an instruction and, unless it is empty, a negative one."""
+    at the size at which it is edited; an instruction and, unless it is None, a negative one."""
 
     files: Sequence[bytes]
     pixels: np.ndarray
     instruction: str
-    negative: str = ""
+    negative: str | None = None
 
 
 class Parser:

@@ -40,7 +40,6 @@ class Family(base.Family):
         self.area = settings["area"]
         self.axes = settings["axes"]
         self.negative = settings["negative"]
-        self.true_cfg = settings["default_true_cfg"]
         self.max_references = settings["photos"] - 1
         self.schedule = Schedule.of(settings["scheduler"])
         self._settings = settings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from retouch.api.errors import RequestError
+from retouch.api.response import EditInfo
 from retouch.engine import cost_model
 from retouch.engine.admission import Limits
 from retouch.engine.denoiser import Denoiser
@@ -10,7 +12,7 @@ from retouch.engine.engine import Engine
 from retouch.engine.metrics import metric_groups
 from retouch.routing.cancel_socket import CancelListener
 from retouch.routing.load_board import LoadReporter
-from retouch.serving.denoise_params import EDIT, PREFILL
+from retouch.serving.denoise_params import DESCRIBE, EDIT, PREFILL
 from retouch.serving.triton import model_args, stage_args
 from retouch.serving.triton.metrics import Metrics
 from retouch.serving.triton.sender import Sender
@@ -24,6 +26,7 @@ class DenoiserModel:
         reference_bytes = int(model_args.parameter(args, "reference_bytes"))
         denoiser = Denoiser(folder, stage_args.backend(args), reference_bytes)
         stage_args.warmed_up(args, denoiser)
+        self.defaults = denoiser.family.defaults()
         cost = cost_model.load(folder)
         limits = Limits(bytes=int(model_args.parameter(args, "running_bytes")))
         self.load_reporter = LoadReporter.of(folder)
@@ -38,7 +41,9 @@ class DenoiserModel:
 
     def execute(self, requests):
         for request in requests:
-            Sender(request).dispatch({EDIT: self.edit, PREFILL: self.prefill})
+            Sender(request).dispatch(
+                {EDIT: self.edit, PREFILL: self.prefill, DESCRIBE: self.describe}
+            )
 
     def edit(self, sender: Sender) -> None:
         params = sender.params
@@ -55,7 +60,13 @@ class DenoiserModel:
         self.engine.admit(edit)
 
     def prefill(self, sender: Sender) -> None:
+        if "LATENTS" not in sender.tensors:
+            raise RequestError("LATENTS is missing; a prefill needs them", field="LATENTS")
         self.engine.prefill(sender.tensors["LATENTS"], sender.end)
+
+    def describe(self, sender: Sender) -> None:
+        sender.send_info(EditInfo("lane", 0, self.load_reporter.lane, defaults=self.defaults))
+        sender.end()
 
     def finalize(self):
         self.metrics.stop()

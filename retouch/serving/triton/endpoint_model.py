@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
@@ -26,7 +27,7 @@ class EndpointModel:
             calls.call,
             calls.stream,
             model_args.lanes(args),
-            lambda: repository.family(models),
+            partial(repository.lane_family, models),
             repository.versions(models),
         )
 

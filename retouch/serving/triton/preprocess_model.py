@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from retouch.api.tensors import request_of
@@ -20,7 +22,7 @@ class PreprocessModel:
         models = model_args.repository(args)
         self.lanes = model_args.ensemble_lanes(args)
         self.versions = repository.versions(models)
-        self.family = repository.family(models)
+        self.family = partial(repository.lane_family, models)
 
     def execute(self, requests):
         return stages.per_row(requests, self.row)
@@ -29,14 +31,15 @@ class PreprocessModel:
         drain.check()
         request = request_of(inputs).validate_for_ensemble()
         choice = choose(request.precision, self.lanes())
-        prepared = preprocess(request, choice, self.family)
+        prepared = preprocess(request, choice, self.family(choice.lane))
         prepared.info.versions = self.versions
         params = DenoiseParams.of(request, request.deadline_ms, prepared.true_cfg)
-        image_files = [request.image] if self.family.text_sees_images else []
+        negatives = [] if prepared.negative is None else [prepared.negative.encode()]
+        image_files = [request.image] if prepared.family.text_sees_images else []
         return {
             "PIXELS": prepared.pixels,
             "MASK": prepared.mask,
-            "NEGATIVE": np.array([prepared.negative.encode()], object),
+            "NEGATIVE": np.array(negatives, object),
             "IMAGE_FILES": np.array(image_files, object),
             "SOURCE": np.array([request.image, request.region, request.format.encode()], object),
             "INFO": np.array([prepared.info.to_json().encode()], object),

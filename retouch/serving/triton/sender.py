@@ -54,6 +54,10 @@ class Sender:
             returned = {name: self.tensors[name] for name in RETURNED if name in self.tensors}
             self._send(outputs | returned | self._info())
 
+    def send_info(self, info: EditInfo) -> None:
+        """Send an answer that is INFO alone."""
+        self._send(_info_tensor(info))
+
     def end(self, failure: Exception | None = None) -> None:
         """End the answers, with an error if there is one."""
         with request_id(self._request_id or self.params.request_id):
@@ -66,9 +70,13 @@ class Sender:
             return {}
         info = EditInfo.from_json(self.tensors["INFO"][0])
         info.steps_reused = self._steps_reused
-        return {"INFO": np.array([info.to_json().encode()], object)}
+        return _info_tensor(info)
 
     def _send(self, outputs: Arrays) -> None:
         """Send those outputs, without a batch dimension, that the request asks for."""
         batched = {name: value[None] for name, value in outputs.items() if name in self._outputs}
         self._sender.send(response_of(batched))
+
+
+def _info_tensor(info: EditInfo) -> Arrays:
+    return {"INFO": np.array([info.to_json().encode()], object)}

@@ -1,0 +1,204 @@
+"""FLUX.2 klein with references in full attention against diffusers' Flux2KleinPipeline, on a tiny
+base checkpoint. What it shares with the pipeline of kept references is held in test_klein.py."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from diffusers import Flux2KleinPipeline
+from diffusers.pipelines.flux2 import pipeline_flux2_klein, pipeline_flux2_klein_kv
+
+from exports import exported
+from families_tiny import make_published
+from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, relative
+from klein_tiny import SENTENCES, few_layers, photo
+from retouch.backends.onnx import OnnxBackend
+from retouch.engine.denoiser import Denoiser
+from retouch.families.registry import family_of
+from retouch.offline.text_encoder_loop import TextEncoderLoop
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.flux2_klein.denoiser import PART
+
+SIZES = ((96, 96), (64, 112), (112, 80))
+OTHERS = ((64, 80), (80, 64))  # of the references beside the edited photo
+SENTENCE = SENTENCES[0]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        few_layers(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_published("flux2-klein", tmp_path_factory.mktemp("klein"))
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder):
+    made = Flux2KleinPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@pytest.fixture(scope="module")
+def repository(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("klein repository")
+    exported(folder, "--repository", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(repository):
+    """In float32, as the pipeline is: bfloat16 would round each at other places."""
+    exact = partial(OnnxBackend, rounded=False)
+    return TextEncoderLoop(repository, backend=exact, others=exact)
+
+
+@pytest.fixture(scope="module")
+def torched(folder, repository):
+    return Denoiser(repository / "denoiser_bf16" / "1", partial(Torch, PART, Checkpoint(folder)))
+
+
+@torch.no_grad()
+def guided_request(pipeline, seed, size, references=1, true_cfg=4.0, **options):
+    """As `denoise_request`, with further references and the pipeline's own negative prompt."""
+    others = [
+        denoise_request(pipeline, seed + number, OTHERS[number - 1]).latents
+        for number in range(1, references)
+    ]
+    edit = denoise_request(pipeline, seed, size, extra_references=tuple(others), **options)
+    if true_cfg <= 1:
+        return edit
+    negative = {"prompt_embeds": pipeline.encode_prompt("")[0][0].numpy()}
+    return replace(edit, negative=negative, true_cfg=true_cfg)
+
+
+def photos(seed, size, references=1):
+    sizes = (size, *OTHERS[: references - 1])
+    return [photo(own, seed + number) for number, own in enumerate(sizes)]
+
+
+CASES = [
+    # size, references, seed, steps, guidance
+    (SIZES[0], 1, 1, 2, 4.0),
+    (SIZES[0], 3, 7, 4, 1.0),
+    (SIZES[1], 1, 7, 4, 1.0),
+    (SIZES[1], 3, 1, 2, 4.0),
+    (SIZES[2], 1, 7, 2, 2.5),
+    (SIZES[2], 3, 1, 4, 4.0),
+]
+
+
+@pytest.mark.parametrize("size, references, seed, steps, guidance", CASES)
+def test_an_edits_latents(pipeline, torched, plain, size, references, seed, steps, guidance):
+    """After every step in torch, and of the exported lane at the end."""
+    edit = guided_request(pipeline, seed, size, references, guidance, steps=steps)
+    images = photos(seed, size, references)
+    theirs, _ = edited(pipeline, seed, size, steps=steps, images=images, guidance_scale=guidance)
+    assert len(theirs) == steps
+    running = torched.begin(edit)
+    for packed in theirs:
+        (progress,) = torched.step([running])
+        assert np.abs(running.tokens - packed).max() <= EXACT
+    assert progress.latents is not None
+    torched.end(running)
+    *_, last = plain.denoiser.run(edit)
+    assert relative(plain.denoiser.family.pack(last.latents), theirs[-1]) <= EXPORTED
+
+
+def test_references_and_guidance_matter(pipeline):
+    """So the cases above differ from one another by more than their bounds."""
+    size = SIZES[1]
+    alone, with_others, guided = (
+        edited(pipeline, 1, size, images=photos(1, size, references), guidance_scale=guidance)[0][
+            -1
+        ]
+        for references, guidance in ((1, 1.0), (3, 1.0), (1, 4.0))
+    )
+    assert np.abs(alone - with_others).max() > 100 * EXACT
+    assert np.abs(alone - guided).max() > 100 * EXACT
+
+
+@pytest.mark.parametrize("is_distilled", (False, True))
+def test_a_whole_edit_with_the_defaults(folder, plain, monkeypatch, is_distilled):
+    """From photos and a sentence to pixels: a distilled checkpoint ignores guidance."""
+    pipeline = Flux2KleinPipeline.from_pretrained(
+        folder, torch_dtype=torch.float32, is_distilled=is_distilled
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    settings = plain.denoiser.settings | {"is_distilled": is_distilled}
+    if is_distilled:
+        settings["default_true_cfg"] = 1.0
+    monkeypatch.setattr(plain.denoiser, "family", family_of("flux2-klein", settings))
+    images = photos(11, SIZES[1], 3)
+    theirs = edited(pipeline, 11, SIZES[1], images=images)[1]
+    request = plain.request([np.asarray(image) for image in images], SENTENCE, 11, 2)
+    assert (request.negative is None) == is_distilled
+    *_, last = plain.denoiser.run(request)
+    ours = plain.decoder.run(last.latents[None])[0]
+    assert np.abs(ours - np.rint(theirs * 255)).max() <= 1
+
+
+def test_three_edits_share_their_steps(pipeline, torched):
+    """Of other images, sentences and seeds."""
+    size = SIZES[1]
+    running = [
+        torched.begin(guided_request(pipeline, seed, size, 1, 4.0, sentence=sentence))
+        for seed, sentence in enumerate(SENTENCES)
+    ]
+    assert len({edit.batch_key for edit in running}) == 1
+    for _ in range(2):
+        progress = torched.step(running)
+    for seed, (sentence, update) in enumerate(zip(SENTENCES, progress)):
+        theirs = edited(pipeline, seed, size, sentence, guidance_scale=4.0)[0][-1]
+        assert np.abs(torched.family.pack(update.latents) - theirs).max() <= EXACT
+
+
+def test_the_defaults_are_the_pipelines(folder, tmp_path):
+    call = inspect.signature(Flux2KleinPipeline.__call__).parameters
+    settings = PART.settings(Checkpoint(folder))
+    assert settings["default_steps"] == call["num_inference_steps"].default
+    assert settings["default_true_cfg"] == call["guidance_scale"].default
+    index = json.loads((folder / "model_index.json").read_text()) | {"is_distilled": True}
+    for name in ("transformer", "scheduler"):
+        (tmp_path / name).symlink_to(folder / name)
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    settings = PART.settings(Checkpoint(tmp_path))
+    assert (settings["default_steps"], settings["default_true_cfg"]) == (4, 1.0)
+    family = family_of("flux2-klein", settings)
+    assert not family.supports_negative and family.negative is None and family.true_cfg == 1.0
+
+
+def test_the_pipelines_share_their_stages():
+    """What test_klein.py holds for the other pipeline holds for this one."""
+    for name in ("compute_empirical_mu", "retrieve_timesteps", "retrieve_latents"):
+        sources = [
+            inspect.getsource(getattr(module, name))
+            for module in (pipeline_flux2_klein, pipeline_flux2_klein_kv)
+        ]
+        assert sources[0] == sources[1], name
+    shared = (
+        "_prepare_text_ids",
+        "_prepare_latent_ids",
+        "_prepare_image_ids",
+        "_pack_latents",
+        "_encode_vae_image",
+        "encode_prompt",
+        "prepare_latents",
+        "prepare_image_latents",
+    )
+    for name in shared:
+        sources = [
+            inspect.getsource(getattr(kind, name))
+            for kind in (Flux2KleinPipeline, pipeline_flux2_klein_kv.Flux2KleinKVPipeline)
+        ]
+        assert sources[0] == sources[1], name
