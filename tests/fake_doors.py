@@ -39,6 +39,11 @@ class FakeDoors:
     async def lanes(self) -> tuple[str, ...]:
         return self.loaded
 
+    async def defaults(self, lane: str) -> dict[str, float]:
+        if lane not in self.loaded:
+            raise RequestError(f"{lane} is not loaded")
+        return {"steps": STEPS, "true_cfg": 1.0}
+
     async def ready(self) -> bool:
         return self.up
 

@@ -70,7 +70,8 @@ class Merged:
 @dataclass(frozen=True)
 class Adapter:
     """An adapter for one network. `changes` are by parameter name and include the user's `scale` in
-    their factors. `sha256` is that of its files."""
+    their factors. `sha256` is that of its files, and `file` the name of the one with its
+    weights."""
 
     component = COMPONENT
 
@@ -78,6 +79,7 @@ class Adapter:
     scale: float
     sha256: str
     changes: dict[str, LowRank]
+    file: str = ""
 
     def lane(self, precision: str) -> str:
         """The name of the lane with this adapter."""

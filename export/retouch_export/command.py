@@ -13,6 +13,7 @@ from retouch_export import templates
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.export_plan import Settings, holds_another
 from retouch_export.export_planner import ExportRequest, plan_export
+from retouch_export.lane_defaults import LaneOptions
 from retouch_export.lock import locked
 from retouch_export.lora import AdapterFile
 
@@ -45,6 +46,15 @@ def _lanes(_: click.Context, __: click.Parameter, text: str | None) -> list[str]
             f"{text} is unknown; it must be of {', '.join(LANES)}, several with commas between"
         )
     return lanes
+
+
+def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise click.BadParameter(f"{text} must be numbers with commas between") from None
 
 
 @click.command()
@@ -106,6 +116,27 @@ def _lanes(_: click.Context, __: click.Parameter, text: str | None) -> list[str]
     "--lora-scale", type=float, default=1.0, show_default=True, help="Strength of the adapter."
 )
 @click.option(
+    "--steps",
+    type=int,
+    help="Steps of an edit in the lanes of this export that names no number; 0: the checkpoint's.",
+)
+@click.option(
+    "--guidance", type=float, help="The same for the scale that the network takes as an input."
+)
+@click.option("--true-cfg", type=float, help="The same for classifier-free guidance; 1 is off.")
+@click.option(
+    "--sigmas",
+    metavar="NUMBERS",
+    callback=_numbers,
+    help="Noise levels of the steps before the scheduler's shift, with commas between, such as "
+    "1,0.75,0.5,0.25. They hold for as many steps.",
+)
+@click.option(
+    "--scheduler",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A scheduler_config.json for the lanes of this export, in place of the checkpoint's.",
+)
+@click.option(
     "--keep",
     is_flag=True,
     help="Do nothing if the repository holds the export of another checkpoint.",
@@ -135,6 +166,11 @@ def export(
     lora: Path | None,
     lora_name: str | None,
     lora_scale: float,
+    steps: int | None,
+    guidance: float | None,
+    true_cfg: float | None,
+    sigmas: tuple[float, ...] | None,
+    scheduler: Path | None,
     keep: bool,
     weightless: bool,
     variant: str | None,
@@ -145,7 +181,13 @@ def export(
     """
     try:
         adapter = _lora(lora, lora_name, lora_scale, only, weightless)
-        settings = Settings(calibration, weightless, strip, force, variant)
+        chosen = LaneOptions(steps, guidance, true_cfg, sigmas, scheduler).chosen()
+        if chosen and (weightless or only not in (None, "denoiser")):
+            raise ValueError(
+                f"--{next(iter(chosen)).replace('_', '-')} is a default of the denoiser's lanes; "
+                "leave out --weightless, and --only other parts"
+            )
+        settings = Settings(calibration, weightless, strip, force, variant, chosen)
         Checkpoint(checkpoint, variant)  # checks the folder before a repository is made
         extras.check("export")
         with locked(repository, lambda sentence: click.echo(sentence, err=True)):

@@ -10,6 +10,7 @@ from retouch.artifacts.manifest import NAME as MANIFEST
 from retouch.artifacts.manifest import ArtifactError, read
 from retouch.artifacts.tensorrt_plan import PlanInfo
 from retouch_export.checkpoint import Checkpoint
+from retouch_export.lane_defaults import Chosen
 from retouch_export.parts import WIDE, Stage, TypedStage
 from retouch_export.staleness import checkpoint_digest
 
@@ -23,14 +24,16 @@ class Settings:
     strip: bool = False
     force: bool = False
     variant: str | None = None
+    chosen: Chosen = field(default_factory=dict)  # defaults of the lanes
 
 
 @dataclass
 class Work:
     """What an export makes: stages other than the denoiser, lanes of the denoiser by precision,
     TensorRT `plans` of lanes and parts, and `parts`, typed graphs of stages other than the
-    denoiser. If the checkpoint has an adapter, the lanes are the adapter's. `reasons` has a
-    sentence for each existing artifact that is replaced."""
+    denoiser. If the checkpoint has an adapter, the lanes are the adapter's. Of the lanes
+    `redefined` nothing changes but their defaults. `reasons` has a sentence for each existing
+    artifact that is replaced."""
 
     checkpoint: Checkpoint
     sha256: str
@@ -41,6 +44,7 @@ class Work:
     plans: list[tuple[Stage, str]]
     reasons: list[str] = field(default_factory=list)
     parts: list[tuple[TypedStage, str]] = field(default_factory=list)
+    redefined: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return self.steps > 0
@@ -48,7 +52,8 @@ class Work:
     @property
     def steps(self) -> int:
         """The number of artifacts that are made."""
-        return len(self.stages) + len(self.parts) + len(self.lanes) + len(self.plans)
+        exported = len(self.stages) + len(self.parts) + len(self.lanes)
+        return exported + len(self.plans) + len(self.redefined)
 
     def idle(self, settings: Settings) -> list[str]:
         """A sentence for every option that has no effect on this work."""

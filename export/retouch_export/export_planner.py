@@ -10,9 +10,11 @@ from typing import Any
 
 from retouch.api.lanes import LANES
 from retouch.artifacts.manifest import NAME as MANIFEST
+from retouch.artifacts.manifest import read
 from retouch.artifacts.typed_folder import precision_in
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.export_plan import Settings, Work, plans_here
+from retouch_export.lane_choice import choice
 from retouch_export.lora import AdapterFile
 from retouch_export.parts import (
     DENOISER,
@@ -87,7 +89,24 @@ class _Planner:
             self._missing_plans(lanes, parts),
             self._reasons,
             parts,
+            self._redefined(lanes),
         )
+
+    def _redefined(self, anew: list[str]) -> list[str]:
+        """Requested lanes that are up to date but for their defaults."""
+        if not self._has_lanes or self._settings.weightless:
+            return []
+        return [
+            lane
+            for lane in LANES
+            if lane in {WIDE, *self._request.lanes}
+            and lane not in anew
+            and self._has_other_defaults(lane)
+        ]
+
+    def _has_other_defaults(self, lane: str) -> bool:
+        before = read(self._folder(lane)).settings.get("defaults", {})
+        return choice(before, self._checkpoint, self._settings.chosen) != before
 
     def _missing_stages(self) -> list[Stage]:
         """Stages other than the denoiser; none for an adapter."""

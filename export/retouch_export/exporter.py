@@ -7,7 +7,7 @@ import contextlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import onnx
@@ -21,10 +21,12 @@ from retouch_export.checkpoint import Checkpoint
 from retouch_export.file_modes import make_like_parent, share
 from retouch_export.graph import LARGEST
 from retouch_export.graph_check import TYPED_TOLERANCE, check
+from retouch_export.lane_choice import with_defaults
+from retouch_export.lane_defaults import Chosen
 from retouch_export.linear import linears
 from retouch_export.loaded import export
 from retouch_export.meta_trace import Weights, save, save_without_weights, skeletons
-from retouch_export.parts import OPSET, WIDE, Part, Stage, TypedStage
+from retouch_export.parts import DENOISER, OPSET, WIDE, Part, Stage, TypedStage
 from retouch_export.policy import POLICIES, Tier
 from retouch_export.quantise import bytes_by_tier, quantise
 from retouch_export.ranges import FILE as CALIBRATION
@@ -46,13 +48,15 @@ class Exporter:
     """Exports the stages of one checkpoint into one repository.
 
     `say` gets a phrase about every step. `weightless` writes graphs only, which no server loads.
-    Where the checkpoint has an adapter, the lanes are the adapter's."""
+    Where the checkpoint has an adapter, the lanes are the adapter's. `chosen` are defaults of the
+    lanes."""
 
     checkpoint: Checkpoint
     sha256: str
     repository: Path
     say: Say = print
     weightless: bool = False
+    chosen: Chosen = field(default_factory=dict)
 
     def whole(self, stage: Stage) -> None:
         """A stage around the denoiser."""
@@ -196,7 +200,10 @@ class Exporter:
         part = stage.part()
         adapter = self.checkpoint.adapter
         settings = {} if self.weightless else part.all_settings(self.checkpoint)
-        about = {"adapter": adapter.about()} if adapter else {}
+        settings |= {"adapter": adapter.about()} if adapter else {}
+        if stage.name == DENOISER and not self.weightless:
+            folder = stage.folder(self.repository, self.lane(precision))
+            settings = with_defaults(settings, folder, self.checkpoint, self.sha256, self.chosen)
         is_typed = isinstance(stage, TypedStage)
         return Manifest(
             self.checkpoint.family,
@@ -206,7 +213,7 @@ class Exporter:
             OPSET,
             versions(),
             weights=weights,
-            settings=settings | about,
+            settings=settings,
             sources=sources_of(stage, precision),
         )
 

@@ -79,7 +79,11 @@ class AdapterFile:
         network."""
         file = _file(self.path)
         adapter = Adapter(
-            self.name, self.scale, _digest(file), changes(file, self.scale, checkpoint.family)
+            self.name,
+            self.scale,
+            _digest(file),
+            changes(file, self.scale, checkpoint.family),
+            file.name,
         )
         adapter.check(checkpoint.stored(COMPONENT))
         return adapter

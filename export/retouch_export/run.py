@@ -18,6 +18,8 @@ from rich.progress import (
 from retouch_export import calibrate, calibrate_parts
 from retouch_export.export_plan import Settings, Work
 from retouch_export.exporter import Exporter
+from retouch_export.lane_choice import redefine
+from retouch_export.lane_defaults import chosen_text
 from retouch_export.parts import WIDE
 from retouch_export.ranges import Ranges, read
 from retouch_export.silence import quiet
@@ -43,6 +45,7 @@ def run(work: Work, settings: Settings) -> None:
             work.repository,
             lambda message: progress.update(bar, description=message),
             settings.weightless,
+            settings.chosen,
         )
         for message in _steps(work, exporter, settings):
             progress.update(bar, advance=1)
@@ -69,6 +72,15 @@ def _steps(work: Work, exporter: Exporter, settings: Settings) -> Iterator[str]:
             ranges = ranges or _ranges(work, exporter, settings.calibration)
             sizes = exporter.narrow(work.denoiser, lane, ranges)
         yield f"exported {work.denoiser.name}_{exporter.lane(lane)}: {_sizes_text(sizes)}"
+    for lane in work.redefined:
+        name = exporter.lane(lane)
+        chosen = redefine(
+            work.denoiser.folder(work.repository, name),
+            work.denoiser.part().settings(work.checkpoint),
+            work.checkpoint,
+            settings.chosen,
+        )
+        yield f"defaults of {work.denoiser.name}_{name}: {chosen_text(chosen)}"
     for stage, precision in work.plans:
         label = stage.label(exporter.lane(precision))
         sizes = exporter.plans(stage, precision, settings.force, settings.strip)

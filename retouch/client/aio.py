@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retouch.api.errors import RequestError
 from retouch.api.request import EditOptions, ImageInput
@@ -67,6 +67,11 @@ class AsyncRetouch(Client[AsyncTransport]):
     async def lanes(self) -> tuple[str, ...]:
         """Names of the loaded lanes, the widest first; RequestError when no server answers."""
         return await self._transport.lanes()
+
+    async def defaults(self, lane: str) -> dict[str, Any]:
+        """What an edit in a loaded lane takes that names nothing else, by the names of the
+        options: steps, guidance, true_cfg and sigmas. RequestError."""
+        return await self._transport.defaults(lane)
 
     async def ready(self) -> bool:
         """Whether the server takes edits."""

@@ -19,6 +19,7 @@ from retouch.api.triton_errors import read_error
 
 DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 LANE = "denoiser_"  # prefix of the model names of lanes
+DESCRIBE = json.dumps({"action": "describe"})  # PARAMS of a denoiser that asks for its defaults
 
 
 def inputs_of(
@@ -78,6 +79,24 @@ def answer_of_line(line: bytes) -> EditAnswer | None:
     info = event["INFO"] if isinstance(event["INFO"], str) else json.dumps(event["INFO"])
     image = event.get("IMAGE", event.get(ENSEMBLE_IMAGE))
     return EditAnswer(base64.b64decode(image), tuple(event["STEP"]), EditInfo.from_json(info))
+
+
+def defaults_of(info: str | bytes) -> dict[str, Any]:
+    """The lane's defaults in INFO, by the names of the request's fields."""
+    return EditInfo.from_json(info).defaults
+
+
+def defaults_of_line(line: bytes) -> dict[str, Any] | None:
+    """The same of a line of generate_stream; None for a line without data, RequestError for an
+    error event."""
+    if not line.startswith(b"data:"):
+        return None
+    event = json.loads(line[5:])
+    if "error" in event:
+        raise read_error(event["error"])
+    return defaults_of(
+        event["INFO"] if isinstance(event["INFO"], str) else json.dumps(event["INFO"])
+    )
 
 
 def error_text(body: bytes) -> str:

@@ -14,10 +14,11 @@ from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
 from retouch.client.channel import aio_client, is_forked, refuse_forked
-from retouch.client.codec import answer_of, lanes_of
+from retouch.client.codec import answer_of, defaults_of, lanes_of
 from retouch.client.errors import ended_early
 from retouch.client.grpc_calls import (
     call_failure,
+    describe_arguments,
     infer_arguments,
     model_names,
     region_arguments,
@@ -81,6 +82,22 @@ class AsyncGrpcTransport:
             return lanes_of(model_names(statistics))
         except grpc.InferenceServerException as error:
             raise call_failure(error, self._url) from None
+
+    async def defaults(self, lane: str) -> dict[str, Any]:
+        stream = cast(
+            Any, self._client.stream_infer(_once(describe_arguments(lane)), stream_timeout=SHORT)
+        )
+        try:
+            result, error = await anext(stream, (None, ended_early()))
+            if isinstance(error, RequestError):
+                raise error
+            if error is not None:
+                raise call_failure(error, self._url)
+            return defaults_of(result.as_numpy("INFO")[0, 0])
+        except grpc_core.RpcError as error:
+            raise rpc_failure(error, self._url) from None
+        finally:
+            await _read_to_end(stream)
 
     async def ready(self) -> bool:
         try:

@@ -6,12 +6,13 @@ import secrets
 from typing import Any
 
 import grpc as grpc_core
+import numpy as np
 import tritonclient.grpc as grpc
 
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.api.triton_errors import is_unreachable, read_error
-from retouch.client.codec import inputs_of
+from retouch.client.codec import DESCRIBE, LANE, inputs_of
 from retouch.client.errors import unreachable
 from retouch.client.shared_memory import Region, Regions
 from retouch.util.request_log import REQUEST_ID
@@ -30,6 +31,14 @@ def infer_arguments(
         "priority": request.priority,
         "timeout": request.deadline_ms * 1000 or None,  # microseconds in Triton's queue
     }
+
+
+def describe_arguments(lane: str) -> dict[str, Any]:
+    """Keyword arguments of the call that asks a lane for its defaults."""
+    params = grpc.InferInput("PARAMS", (1, 1), "BYTES")
+    params.set_data_from_numpy(np.array([[DESCRIBE.encode()]], object))
+    outputs = [grpc.InferRequestedOutput("INFO")]
+    return {"model_name": f"{LANE}{lane}", "inputs": [params], "outputs": outputs}
 
 
 def region_arguments(region: Region, regions: Regions) -> dict[str, Any]:

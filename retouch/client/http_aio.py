@@ -6,13 +6,22 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 import aiohttp
 
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
-from retouch.client.codec import answer_of_line, body_of, lanes_of, model_names
+from retouch.client.codec import (
+    DESCRIBE,
+    LANE,
+    answer_of_line,
+    body_of,
+    defaults_of_line,
+    lanes_of,
+    model_names,
+)
 from retouch.client.errors import ended_early, unreachable
 from retouch.client.http_paths import STATISTICS, edit_path, ready_path, refusal
 from retouch.client.retry import SHORT, Timeout
@@ -53,6 +62,18 @@ class AsyncHttpTransport:
             if response.status != 200:
                 raise refusal(response.status, await response.read())
             return lanes_of(model_names(json.loads(await response.read())))
+
+    async def defaults(self, lane: str) -> dict[str, Any]:
+        path = edit_path(f"{LANE}{lane}")
+        body = json.dumps({"PARAMS": DESCRIBE})
+        async with self._called("POST", path, body, Timeout(SHORT)) as response:
+            if response.status != 200:
+                raise refusal(response.status, await response.read())
+            async for line in response.content:
+                defaults = defaults_of_line(line)
+                if defaults is not None:
+                    return defaults
+        raise ended_early()
 
     async def ready(self) -> bool:
         try:

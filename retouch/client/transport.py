@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from typing import Protocol
+from typing import Any, Protocol
 
 from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
@@ -39,6 +39,8 @@ class AsyncTransport(Protocol):
     def edit(self, request: EditRequest, timeout: Timeout) -> AsyncGenerator[EditAnswer, None]: ...
 
     async def lanes(self) -> tuple[str, ...]: ...
+
+    async def defaults(self, lane: str) -> dict[str, Any]: ...
 
     async def ready(self) -> bool: ...
 

@@ -155,7 +155,9 @@ def test_models_are_listed():
     page = door()
     names = [model["id"] for model in page.get("/v1/models").json()["data"]]
     assert names == ["retouch", "retouch-bf16", "retouch-fp8", *ALIASES]
-    assert page.get("/v1/models/retouch-fp8").json()["object"] == "model"
+    model = page.get("/v1/models/retouch-fp8").json()
+    assert model["object"] == "model" and model["defaults"] == {"steps": 4, "true_cfg": 1.0}
+    assert "defaults" not in page.get("/v1/models/retouch").json()  # the server chooses its lane
     refused(page.get("/v1/models/retouch-fp4"), 404, "model", "model_not_found")
     assert door(FakeDoors(lanes=())).get("/v1/models").json()["data"] == []
 

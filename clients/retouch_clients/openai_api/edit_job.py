@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from retouch.api.answer_format import Format
 from retouch.api.fields import new_seed
@@ -31,6 +31,7 @@ class Client(Protocol):
         self, image: bytes, instruction: str, **options: Unpack[EditOptions]
     ) -> AsyncGenerator[EditAnswer, None]: ...
     async def lanes(self) -> tuple[str, ...]: ...
+    async def defaults(self, lane: str) -> dict[str, Any]: ...
     async def ready(self) -> bool: ...
     async def close(self) -> None: ...
 

@@ -1,22 +1,29 @@
-"""GET /v1/models: the loaded lanes as models, and the aliases of the default model."""
+"""GET /v1/models: the loaded lanes as models, with their defaults, and the aliases of the default
+model."""
 
 from __future__ import annotations
 
-from typing import Literal
+import asyncio
+import contextlib
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
+from retouch.api.errors import RequestError
 from retouch_clients.openai_api import lanes, schema
 
 router = APIRouter(prefix="/v1/models")
 
 
 class Model(BaseModel):
+    """`defaults` are a lane's steps, guidance, true_cfg and sigmas of an edit that names none."""
+
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "retouch"
+    defaults: dict[str, Any] | None = None
 
 
 class ModelList(BaseModel):
@@ -24,22 +31,37 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
-@router.get("", summary="List the loaded lanes", responses=schema.errors(401, 403, 429, 500, 503))
+@router.get(
+    "",
+    summary="List the loaded lanes",
+    responses=schema.errors(401, 403, 429, 500, 503),
+    response_model_exclude_none=True,
+)
 async def list_models(request: Request) -> ModelList:
     loaded = await request.app.state.client.lanes()
-    return ModelList(
-        data=[_model(request, name) for name in lanes.names(loaded, request.app.state.aliases)]
-    )
+    names = lanes.names(loaded, request.app.state.aliases)
+    return ModelList(data=list(await asyncio.gather(*(_model(request, name) for name in names))))
 
 
-@router.get("/{model}", summary="One model", responses=schema.errors(401, 403, 404, 429, 500, 503))
+@router.get(
+    "/{model}",
+    summary="One model",
+    responses=schema.errors(401, 403, 404, 429, 500, 503),
+    response_model_exclude_none=True,
+)
 async def get_model(request: Request, model: str) -> Model:
     loaded = await request.app.state.client.lanes()
     aliases = request.app.state.aliases
     if model not in lanes.names(loaded, aliases):
         raise lanes.unknown(model, loaded, aliases)
-    return _model(request, model)
+    return await _model(request, model)
 
 
-def _model(request: Request, name: str) -> Model:
-    return Model(id=name, created=request.app.state.since)
+async def _model(request: Request, name: str) -> Model:
+    """A model without defaults where the server chooses the lane, or the lane does not answer."""
+    state = request.app.state
+    defaults = None
+    if not lanes.is_default(name, state.aliases):
+        with contextlib.suppress(RequestError):  # an older server, or a lane that is loading
+            defaults = await state.client.defaults(name.removeprefix(f"{lanes.MODEL}-"))
+    return Model(id=name, created=state.since, defaults=defaults)
