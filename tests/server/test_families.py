@@ -4,6 +4,7 @@ seed."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import math
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import Flux2KleinKVPipeline, FluxKontextPipeline
+from diffusers import Flux2KleinKVPipeline, Flux2KleinPipeline, FluxKontextPipeline
 from PIL import Image
 
 import klein_tiny
@@ -27,9 +28,9 @@ from kontext_theirs import Case, Theirs
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.artifacts import manifest
-from retouch.client import Retouch
+from retouch.client import AsyncRetouch, Retouch
 from retouch.families.instructx.pipeline import RetouchPipeline
-from retouch.families.registry import class_of
+from retouch.families.registry import class_of, family_of
 from retouch.imaging import images
 from retouch.launcher.server import HOST, REPOSITORY, Server
 from retouch.offline.plain_loop import PlainLoop
@@ -72,6 +73,24 @@ class Kontext(Served):
 
 
 class Klein(Served):
+    """A base checkpoint: guidance is classifier-free, against an empty sentence by default."""
+
+    def theirs(self, photos, negative="", true_cfg=4.0):
+        pipeline = Flux2KleinPipeline.from_pretrained(self.checkpoint)
+        pipeline.set_progress_bar_config(disable=True)
+        return np.asarray(
+            pipeline(
+                [*map(Image.fromarray, photos)],
+                SENTENCE,
+                num_inference_steps=STEPS,
+                guidance_scale=true_cfg,
+                negative_prompt_embeds=pipeline.encode_prompt(negative)[0],
+                generator=torch.Generator().manual_seed(SEED),
+            ).images[0]
+        )
+
+
+class KleinKV(Served):
     def theirs(self, photos):
         pipeline = Flux2KleinKVPipeline.from_pretrained(self.checkpoint)
         pipeline.set_progress_bar_config(disable=True)
@@ -113,7 +132,8 @@ class InstructX(Served):
 
 
 @pytest.fixture(
-    scope="module", params=["instructx", "flux-kontext", "flux2-klein-kv", "qwen-image-edit"]
+    scope="module",
+    params=["instructx", "flux-kontext", "flux2-klein-kv", "flux2-klein", "qwen-image-edit"],
 )
 def family(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
@@ -129,7 +149,10 @@ def family(request, tmp_path_factory):
             )
         elif request.param == "flux2-klein-kv":
             klein_tiny.few_layers(patch)
-            yield Klein(make_published(request.param, folder), {}, references=1)
+            yield KleinKV(make_published(request.param, folder), {}, references=1)
+        elif request.param == "flux2-klein":
+            klein_tiny.few_layers(patch)
+            yield Klein(make_published(request.param, folder), {}, negatives=True, references=1)
         else:
             qwen_image_edit_tiny.small_images(patch)
             area = {"area": qwen_image_edit_tiny.AREA}
@@ -166,7 +189,7 @@ def repository(family, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def client(repository):
+def running(repository):
     """A server of its own, with the lane bf16 in float32, as the pipelines are here."""
     folder = repository.parent
     config = repository / "denoiser_bf16" / "config.pbtxt"
@@ -177,16 +200,23 @@ def client(repository):
             config.read_text(),
         )
     )
-    with (
-        Server(repository, log=folder / "server.log") as server,
-        Retouch(f"{HOST}:{server.grpc}") as kept,
-    ):
+    with Server(repository, log=folder / "server.log") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(running):
+    with Retouch(f"{HOST}:{running.grpc}") as kept:
         yield kept
 
 
 @pytest.fixture()
 def torch_client(repository, tmp_path, monkeypatch):
     """A server whose every model has the runner torch, on the CPU."""
+    if manifest.read(repository / "denoiser_bf16" / "1").family == "flux2-klein":
+        pytest.skip(
+            "its parts are those of flux2-klein-kv, and test_every_family runs its denoiser"
+        )
     models = shutil.copytree(repository, tmp_path / "models")
     for name in ("denoiser_bf16", "vl_parser", "connector", "vae_encoder", "vae_decoder"):
         config = models / name / "config.pbtxt"
@@ -241,6 +271,25 @@ def test_an_edit_is_the_pipelines(family, client):
     *previews, last = ours(client, photos_of(1), previews=2)
     assert len(previews) == 2 and last.final and last.info.steps == STEPS
     assert psnr(last.image, family.theirs(photos_of(1))) >= NEAR
+
+
+def test_a_lane_tells_its_defaults(repository, running, client):
+    """By both protocols, and in INFO; a request takes them where it names nothing else."""
+    lane = manifest.read(repository / "denoiser_bf16" / "1")
+    expected = family_of(lane.family, lane.settings).defaults()
+    assert expected["steps"] == lane.settings["default_steps"]
+
+    async def by(port, http):
+        async with AsyncRetouch(f"{HOST}:{port}", http=http) as asking:
+            with pytest.raises(RequestError):
+                await asking.defaults("fp3")
+            return await asking.defaults("bf16")
+
+    assert asyncio.run(by(running.grpc, False)) == asyncio.run(by(running.http, True)) == expected
+    *_, last = ours(client, photos_of(1))
+    assert last.info.defaults == expected
+    assert last.info.true_cfg == expected.get("true_cfg", 1.0)
+    assert last.info.guidance == expected.get("guidance", 0.0)
 
 
 def test_the_ensemble_gives_the_same(client):

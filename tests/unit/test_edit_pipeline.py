@@ -135,7 +135,7 @@ def test_stages_get_only_what_they_read():
 def test_a_text_encoder_that_sees_images_gets_their_files(monkeypatch):
     stages = Stages()
     pipeline = pipeline_of(stages)
-    monkeypatch.setattr(type(pipeline._family()), "text_sees_images", True)
+    monkeypatch.setattr(type(pipeline._family("bf16")), "text_sees_images", True)
     list(pipeline.edit(EditRequest(PHOTO, "make it blue")))
     assert "IMAGE_FILES" in stages.inputs["vl_parser"]
 
@@ -143,7 +143,7 @@ def test_a_text_encoder_that_sees_images_gets_their_files(monkeypatch):
 def test_a_family_without_cached_references_is_not_prefilled(monkeypatch):
     stages = Stages()
     pipeline = pipeline_of(stages)
-    monkeypatch.setattr(type(pipeline._family()), "caches_reference", False)
+    monkeypatch.setattr(type(pipeline._family("bf16")), "caches_reference", False)
     *_, answer = pipeline.edit(EditRequest(PHOTO, "make it blue"))
     assert PREFILL not in stages.inputs and "reference" not in answer.info.milliseconds
 
