@@ -129,10 +129,13 @@ def _exporter() -> type:
                     shutil.copytree(stage.folder(self.repository, lane), kept)
                     return weights
             manifest = read(kept)
-            manifest.family = self.checkpoint.family
-            manifest.checkpoint_sha256 = self.sha256
-            manifest.sources = sources_of(stage, lane)
-            manifest.settings = stage.part().all_settings(self.checkpoint)
+            if stage.is_streamed:
+                manifest = self._manifest(stage, lane, manifest.weights)
+            else:
+                manifest.family = self.checkpoint.family
+                manifest.checkpoint_sha256 = self.sha256
+                manifest.sources = sources_of(stage, lane)
+                manifest.settings = stage.part().all_settings(self.checkpoint)
             with self._publishing(stage, lane, manifest) as staging:
                 shutil.copytree(
                     kept, staging, ignore=shutil.ignore_patterns(NAME), dirs_exist_ok=True
