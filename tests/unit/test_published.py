@@ -29,6 +29,7 @@ KONTEXT = {
     "text_encoder_2": "t5_xxl",
 }
 KLEIN = {"transformer": "flux2_klein_9b", "vae": "flux2_vae", "text_encoder": "qwen3_8b"}
+KLEIN_4B = {"transformer": "flux2_klein_4b", "vae": "flux2_vae", "text_encoder": "qwen3_4b"}
 QWEN = {
     "transformer": "qwen_image_transformer",
     "vae": "qwen_image_vae",
@@ -36,15 +37,19 @@ QWEN = {
 }
 CHECKPOINTS = {
     "FLUX.1-Kontext-dev": ("FluxKontextPipeline", KONTEXT, 0, 11_901_408_320),
+    "FLUX.2-klein-4B": ("Flux2KleinPipeline", KLEIN_4B, 0, 3_875_544_576),
+    "FLUX.2-klein-9B": ("Flux2KleinPipeline", KLEIN, 0, 9_078_581_248),
     "FLUX.2-klein-9b-kv": ("Flux2KleinKVPipeline", KLEIN, 0, 9_078_581_248),
     "Qwen-Image-Edit": ("QwenImageEditPipeline", QWEN, 0, 20_430_401_088),
     "Qwen-Image-Edit-2509": ("QwenImageEditPlusPipeline", QWEN, 1, 20_430_401_088),
     "Qwen-Image-Edit-2511": ("QwenImageEditPlusPipeline", QWEN, 1, 20_430_401_088),
+    "FireRed-Image-Edit-1.1": ("QwenImageEditPlusPipeline", QWEN, 1, 20_430_401_088),
 }
 # whose text encoder gives a network's tensors the names of its graph; others have them already
 RENAMED = {
     "clip_l": "flux_kontext",
     "t5_xxl": "flux_kontext",
+    "qwen3_4b": "flux2_klein",
     "qwen3_8b": "flux2_klein",
     "qwen2_5_vl_7b": "qwen_image_edit",
     "qwen2_5_vl_3b": "instructx",
