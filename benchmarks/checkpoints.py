@@ -78,6 +78,12 @@ KLEIN = {
     "joint_attention_dim": 3 * 4096,
     "guidance_embeds": False,
 }
+KLEIN_4B = KLEIN | {
+    "num_layers": 5,
+    "num_single_layers": 20,
+    "num_attention_heads": 24,
+    "joint_attention_dim": 3 * 2560,
+}
 # InstructX: Qwen2.5-VL 3B as its config.json has it, and a transformer of klein's size on FLUX.1's
 # latents, which sees the source's token and the layout beside its noise
 QUERIES = 256
@@ -182,6 +188,21 @@ QWEN3: dict[str, Callable[[], nn.Module]] = {
         )
     )
 }
+# FLUX.2 klein 4B's
+QWEN3_4B: dict[str, Callable[[], nn.Module]] = {
+    "text_encoder": lambda: Qwen3ForCausalLM(
+        Qwen3Config(
+            hidden_size=2560,
+            intermediate_size=9728,
+            num_hidden_layers=36,
+            num_attention_heads=32,
+            num_key_value_heads=8,
+            head_dim=128,
+            vocab_size=151936,
+            tie_word_embeddings=True,
+        )
+    )
+}
 # Qwen-Image-Edit's Qwen2.5-VL 7B
 QWEN_VL: dict[str, Callable[[], nn.Module]] = {
     "text_encoder": lambda: Qwen2_5_VLForConditionalGeneration(
@@ -222,6 +243,12 @@ CHECKPOINTS = {
         "QwenImageEditPlusPipeline",
         {"transformer": QwenImageTransformer2DModel},
         AutoencoderKLQwenImage,
+    ),
+    "klein-4b": Large(
+        "Flux2KleinPipeline",
+        {"transformer": partial(Flux2Transformer2DModel, **KLEIN_4B)} | QWEN3_4B,
+        more={"is_distilled": True},
+        only=None,
     ),
     "klein": Large(
         "Flux2KleinKVPipeline", {"transformer": partial(Flux2Transformer2DModel, **KLEIN)}

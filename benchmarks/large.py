@@ -3,7 +3,8 @@
 python -m benchmarks.large flux       # FLUX.1 Kontext's 12 B parameters, by its config alone python
 -m benchmarks.large texts      # its text encoders, CLIP-L and T5-XXL, likewise python -m
 benchmarks.large qwen       # Qwen-Image-Edit's 20 B parameters, likewise python -m benchmarks.large
-klein      # FLUX.2 klein's 9 B, likewise python -m benchmarks.large instructx  # InstructX with a
+klein      # FLUX.2 klein's 9 B, likewise python -m benchmarks.large klein-4b   # FLUX.2 klein 4B
+with its text encoder, likewise python -m benchmarks.large instructx  # InstructX with a
 Qwen2.5-VL 3B, 256 meta-queries and 9 B, likewise python -m benchmarks.large parser     # the same
 parser alone, of random weights, for real python -m benchmarks.large random     # 1.5 B random
 parameters, exported and quantised for real"""

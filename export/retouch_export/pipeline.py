@@ -14,7 +14,8 @@ class Pipeline:
     twice. `text_tokens` is the most tokens of prompt embeds in a step, of the prompt and of the
     images that the text model sees. With `caches_reference` the reference's keys and values are
     computed once an image; otherwise its tokens are in every step. `sides` are those of usual
-    square images, in pixels. `family` is filled in by `retouch_export.pipelines`."""
+    square images, in pixels. `family` is filled in by `retouch_export.pipelines`. A checkpoint
+    that is distilled, by its `model_index.json`, takes `distilled_steps` and no guidance."""
 
     components: tuple[str, ...]
     steps: int = 0
@@ -24,6 +25,7 @@ class Pipeline:
     caches_reference: bool = False
     sides: tuple[int, ...] = (512, 1024)
     family: str = ""
+    distilled_steps: int = 0
 
 
 # components of every pipeline

@@ -101,6 +101,8 @@ def summary(folder: Path, hashed: bool = False, variant: str | None = None) -> S
 def _pipeline(checkpoint: Checkpoint) -> Pipeline:
     """The pipeline of the checkpoint's class, with the checkpoint's own settings."""
     pipeline = checkpoint.pipeline
+    if pipeline.distilled_steps and checkpoint.config.get("is_distilled"):
+        pipeline = replace(pipeline, steps=pipeline.distilled_steps, guidance=0.0, runs_twice=False)
     if sizes := checkpoint.config.get("sizes"):
         pipeline = replace(pipeline, sides=(round(max(map(math.prod, sizes)) ** 0.5),))
     if (checkpoint.folder / QUERIES).is_file():

@@ -28,6 +28,7 @@ FAMILIES = {
         "words": 512,
         "transformer": NETWORK,
     },
+    "flux2-klein": {"scheduler": SCHEDULER, "latent_channels": 128, "conditioning": [512, 32]},
     "flux2-klein-kv": {"scheduler": SCHEDULER, "latent_channels": 128, "conditioning": [512, 32]},
     "qwen-image-edit": {
         "patch": 2,

@@ -2,4 +2,13 @@
 
 from retouch_export.pipeline import COMPONENTS, Pipeline
 
-PIPELINES = {"Flux2KleinPipeline": Pipeline(COMPONENTS, 50, 4.0, runs_twice=True)}
+# of the pipeline's signature, and the steps that distilled checkpoints were made for
+STEPS = 50
+TRUE_CFG = 4.0
+DISTILLED_STEPS = 4
+
+PIPELINES = {
+    "Flux2KleinPipeline": Pipeline(
+        COMPONENTS, STEPS, TRUE_CFG, runs_twice=True, distilled_steps=DISTILLED_STEPS
+    )
+}

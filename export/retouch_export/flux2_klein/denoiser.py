@@ -17,6 +17,7 @@ from retouch.families.flux2_klein.text import LENGTH
 from retouch.networks import flux2_full
 from retouch_export import preview
 from retouch_export.checkpoint import Checkpoint
+from retouch_export.flux2_klein import DISTILLED_STEPS, STEPS, TRUE_CFG
 from retouch_export.flux2_klein.vae_encoder import PART as VAE_ENCODER
 from retouch_export.graph import Graph, Shape
 from retouch_export.kv_graphs import grid
@@ -31,10 +32,6 @@ AXES = {
     "ids": {0: "batch", 1: "all"},
     "conditioning_ids": {0: "batch"},
 }
-# of the pipeline's signature, and those that distilled checkpoints were made for
-STEPS = 50
-TRUE_CFG = 4.0
-DISTILLED_STEPS = 4
 
 
 def text_inputs(model: Flux2Transformer2DModel, batch: int) -> dict[str, Tensor]:
