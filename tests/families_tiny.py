@@ -22,7 +22,8 @@ from retouch.families.denoise_request import DenoiseRequest
 from retouch_export.linear import linears
 from tiny import round_weights
 
-NAMES = ("instructx", "flux-kontext", "flux2-klein", "flux2-klein-kv", "qwen-image-edit")
+# flux2-klein has the parts of flux2-klein-kv but for its denoiser, which test_klein_plain.py runs
+NAMES = ("instructx", "flux-kontext", "flux2-klein-kv", "qwen-image-edit")
 SIZES = {
     "flux-kontext": {"sizes": [[64, 96], [96, 64], [80, 80]]},
     "qwen-image-edit": {"area": qwen_image_edit_tiny.AREA},

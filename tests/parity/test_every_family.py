@@ -15,8 +15,7 @@ from retouch.artifacts.manifest import ArtifactError
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import TorchBackend
 from retouch.engine import cost_model
-from retouch.families.flux2_klein import sampling as klein
-from retouch.families.flux2_klein_kv import sampling as klein_kv
+from retouch.families.flux2_klein_kv.sampling import Family
 from retouch.networks.fp8_linear import Fp8Linear
 from retouch_clients.profiling import step_profile
 from retouch_export.tensorrt_profiles import profiles, shapes
@@ -29,8 +28,7 @@ torch_runner = partial(TorchBackend, device="cpu", compiled=False)
 @pytest.fixture(scope="module", params=NAMES)
 def family(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        for module in (klein, klein_kv):
-            patch.setattr(module.Family, "size_ranges", SMALL)
+        patch.setattr(Family, "size_ranges", SMALL)
         yield export_family(request.param, tmp_path_factory.mktemp(request.param))
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from diffusers import Flux2KleinPipeline
@@ -19,11 +20,14 @@ from families_tiny import make_published
 from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, relative
 from klein_tiny import SENTENCES, few_layers, photo
 from retouch.backends.onnx import OnnxBackend
+from retouch.backends.torch import TorchBackend
 from retouch.engine.denoiser import Denoiser
+from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.registry import family_of
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.flux2_klein.denoiser import PART
+from retouch_export.tensorrt_profiles import profiles, shapes
 
 SIZES = ((96, 96), (64, 112), (112, 80))
 OTHERS = ((64, 80), (80, 64))  # of the references beside the edited photo
@@ -146,6 +150,39 @@ def test_a_whole_edit_with_the_defaults(folder, plain, monkeypatch, is_distilled
     *_, last = plain.denoiser.run(request)
     ours = plain.decoder.run(last.latents[None])[0]
     assert np.abs(ours - np.rint(theirs * 255)).max() <= 1
+
+
+def test_the_torch_runner(plain, repository):
+    """What it rounds otherwise is as small as what rounding does."""
+    loop = TextEncoderLoop(repository, backend=partial(TorchBackend, device="cpu", compiled=False))
+    pixels = [np.asarray(photo(SIZES[1]))]
+    *_, ours = loop.denoiser.run(plain.request(pixels, SENTENCE, 4, 1))
+    *_, theirs = plain.denoiser.run(plain.request(pixels, SENTENCE, 4, 1))
+    assert np.linalg.norm(ours.latents - theirs.latents) <= 0.02 * np.linalg.norm(theirs.latents)
+
+
+def test_plans_take_every_input(plain, repository):
+    """From one photo to four, within a profile's limits on every dynamic axis."""
+    model = onnx.load(repository / "denoiser_bf16" / "1" / "step.onnx", load_external_data=False)
+    family = plain.denoiser.family
+    table = [shapes(model, profile) for profile in profiles(model, family)]
+    for images in (1, 1 + family.max_references):
+        latents = [np.zeros((16, 4, 7), np.float32)] * images
+        embeds = {"prompt_embeds": np.zeros((512, 96), np.float32)}
+        edit = DenoiseRequest(
+            latents[0], embeds, np.ones(28, bool), 0, extra_references=tuple(latents[1:])
+        )
+        inputs = family.constant_inputs(edit, embeds, np.arange(28)) | family.step_inputs(
+            edit, family.pack(latents[0]), np.float32(1)
+        )
+        assert any(
+            all(
+                low <= side <= high
+                for name, value in inputs.items()
+                for low, side, high in zip(limits[name][0], value.shape, limits[name][2])
+            )
+            for limits in table
+        )
 
 
 def test_three_edits_share_their_steps(pipeline, torched):

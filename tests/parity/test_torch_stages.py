@@ -81,8 +81,7 @@ def torch_backend(folder: Path, graph: str) -> TorchBackend:
     return TorchBackend(folder, graph, device="cpu", compiled=False)
 
 
-# FLUX.2 klein's parts are those of its other pipeline, but for the denoiser
-@pytest.fixture(scope="module", params=[name for name in NAMES if name != "flux2-klein"])
+@pytest.fixture(scope="module", params=NAMES)
 def family(request, tmp_path_factory) -> Exported:
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:

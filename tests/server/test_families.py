@@ -215,7 +215,7 @@ def torch_client(repository, tmp_path, monkeypatch):
     """A server whose every model has the runner torch, on the CPU."""
     if manifest.read(repository / "denoiser_bf16" / "1").family == "flux2-klein":
         pytest.skip(
-            "its parts are those of flux2-klein-kv, and test_every_family runs its denoiser"
+            "its parts are those of flux2-klein-kv, and test_klein_plain.py runs its denoiser"
         )
     models = shutil.copytree(repository, tmp_path / "models")
     for name in ("denoiser_bf16", "vl_parser", "connector", "vae_encoder", "vae_decoder"):
