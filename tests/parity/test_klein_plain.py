@@ -94,11 +94,9 @@ def photos(seed, size, references=1):
 CASES = [
     # size, references, seed, steps, guidance
     (SIZES[0], 1, 1, 2, 4.0),
-    (SIZES[0], 3, 7, 4, 1.0),
-    (SIZES[1], 1, 7, 4, 1.0),
-    (SIZES[1], 3, 1, 2, 4.0),
-    (SIZES[2], 1, 7, 2, 2.5),
-    (SIZES[2], 3, 1, 4, 4.0),
+    (SIZES[1], 3, 7, 3, 1.0),
+    (SIZES[2], 1, 7, 3, 1.0),
+    (SIZES[2], 3, 1, 2, 2.5),
 ]
 
 
@@ -123,9 +121,14 @@ def test_references_and_guidance_matter(pipeline):
     """So the cases above differ from one another by more than their bounds."""
     size = SIZES[1]
     alone, with_others, guided = (
-        edited(pipeline, 1, size, images=photos(1, size, references), guidance_scale=guidance)[0][
-            -1
-        ]
+        edited(
+            pipeline,
+            1,
+            size,
+            steps=1,
+            images=photos(1, size, references),
+            guidance_scale=guidance,
+        )[0][-1]
         for references, guidance in ((1, 1.0), (3, 1.0), (1, 4.0))
     )
     assert np.abs(alone - with_others).max() > 100 * EXACT
@@ -143,7 +146,7 @@ def test_a_whole_edit_with_the_defaults(folder, plain, monkeypatch, is_distilled
     if is_distilled:
         settings["default_true_cfg"] = 1.0
     monkeypatch.setattr(plain.denoiser, "family", family_of("flux2-klein", settings))
-    images = photos(11, SIZES[1], 3)
+    images = photos(11, SIZES[1], 2)
     theirs = edited(pipeline, 11, SIZES[1], images=images)[1]
     request = plain.request([np.asarray(image) for image in images], SENTENCE, 11, 2)
     assert (request.negative is None) == is_distilled
@@ -185,12 +188,12 @@ def test_plans_take_every_input(plain, repository):
         )
 
 
-def test_three_edits_share_their_steps(pipeline, torched):
+def test_two_edits_share_their_steps(pipeline, torched):
     """Of other images, sentences and seeds."""
     size = SIZES[1]
     running = [
         torched.begin(guided_request(pipeline, seed, size, 1, 4.0, sentence=sentence))
-        for seed, sentence in enumerate(SENTENCES)
+        for seed, sentence in enumerate(SENTENCES[:2])
     ]
     assert len({edit.batch_key for edit in running}) == 1
     for _ in range(2):
