@@ -13,9 +13,8 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from retouch.api.lanes import LANES
-from retouch.artifacts.manifest import FLOAT32, ArtifactError, Manifest, publish, read, verify
-from retouch.artifacts.typed_folder import typed_folder
+from retouch.artifacts.manifest import FLOAT32, Manifest, publish, read, verify
+from retouch.artifacts.typed_folder import remove_foreign
 from retouch_export import part_profiles
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.file_modes import make_like_parent, share
@@ -274,7 +273,7 @@ class Exporter:
             else:
                 publish(staging, folder, manifest)
                 register(self.repository, stage, lane)
-                _remove_foreign(folder, manifest)
+                remove_foreign(folder, manifest.checkpoint_sha256)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -284,15 +283,6 @@ def _copy_beside(source: Path, staging: Path) -> None:
     for name in read(source).files:
         if not name.endswith((".onnx", ".onnx.data", ".plan")):
             shutil.copyfile(source / name, staging / name)
-
-
-def _remove_foreign(folder: Path, manifest: Manifest) -> None:
-    """Remove typed graphs of another checkpoint from a version folder."""
-    for precision in LANES:
-        typed = typed_folder(folder, precision)
-        with contextlib.suppress(ArtifactError):  # it has none
-            if read(typed).checkpoint_sha256 != manifest.checkpoint_sha256:
-                shutil.rmtree(typed)
 
 
 def _bytes(models: dict[str, ir.Model]) -> dict[str, int]:

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 
+from retouch.api.lanes import LANES
 from retouch.artifacts.manifest import FLOAT32, ArtifactError, read
 
 DENOISER = "denoiser_"
@@ -46,3 +49,12 @@ def precision_in(folder: Path) -> str:
     if not any(name.endswith(".onnx") for name in manifest.files):
         return ""
     return FLOAT32 if manifest.arithmetic == FLOAT32 else manifest.precision
+
+
+def remove_foreign(folder: Path, checkpoint_sha256: str) -> None:
+    """Remove typed graphs of another checkpoint from a version folder."""
+    for precision in LANES:
+        typed = typed_folder(folder, precision)
+        with contextlib.suppress(ArtifactError):  # it has none
+            if read(typed).checkpoint_sha256 != checkpoint_sha256:
+                shutil.rmtree(typed)
