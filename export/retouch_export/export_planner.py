@@ -105,7 +105,8 @@ class _Planner:
         ]
 
     def _has_other_defaults(self, lane: str) -> bool:
-        before = read(self._folder(lane)).settings.get("defaults", {})
+        folder = self._denoiser.folder(self._request.repository, self._lane_name(lane))
+        before = read(folder).settings.get("defaults", {})
         return choice(before, self._checkpoint, self._settings.chosen) != before
 
     def _missing_stages(self) -> list[Stage]:
