@@ -237,14 +237,16 @@ class TorchGraphs:
     @torch.no_grad()
     def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
         tensors = {name: torch.from_numpy(joined(value)) for name, value in inputs.items()}
-        return {self._graph.outputs[0]: self._graph.module(**tensors).numpy()}
+        outputs = self._graph.module(**tensors)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return {name: value.numpy() for name, value in zip(self._graph.outputs, outputs)}
 
 
 def torch_loop(checkpoint: Checkpoint, repository: Path) -> TextEncoderLoop:
     """Our stages in torch: a repository without graphs, and the modules that they would be traced
     from."""
     modules = {}
-    for stage in stages_of("qwen-image-edit"):
+    for stage in stages_of(checkpoint.family):
         part = stage.part()
         folder = stage.folder(repository, "bf16")
         modules |= {(folder.parent.name, graph.name): graph for graph in part.graphs(checkpoint)}

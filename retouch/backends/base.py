@@ -22,6 +22,8 @@ BACKENDS = {
 }
 
 CACHED = ("k", "v")  # a reference's keys and values: outputs of one graph, inputs of another
+CACHED_TEXT = ("text_k", "text_v")  # a prompt's, likewise
+CACHED_INPUTS = (*CACHED, *CACHED_TEXT, "past_k", "past_v")
 
 
 class Backend(Protocol):

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from retouch.artifacts.manifest import ArtifactError, Manifest, read, verify
 from retouch.backends import torch_compile
-from retouch.backends.base import CACHED, files_of
-from retouch.backends.torch_module import TYPED, module_of
+from retouch.backends.base import CACHED_INPUTS, files_of
+from retouch.backends.torch_module import dtype_of, module_of
 from retouch.backends.torch_offload import Offloaded
 from retouch.util import env
 from retouch.util.device import CPU, CUDA, Device, parse
@@ -53,6 +53,7 @@ class TorchBackend:
         """
         self.manifest = verify(folder, *files_of(graph, read(folder).files))
         self._device = device_of(device or env.DEVICE.get())
+        self._dtype = dtype_of(self.manifest, self._device)
         self.batches = self._device.type != "cpu"
         self._keep = keep
         path = Path(folder) / f"{graph}.onnx"
@@ -85,8 +86,7 @@ class TorchBackend:
             return rows[0] if len(rows) == 1 else torch.cat(rows)
         if isinstance(value, Kept):
             return value.tensor
-        # keys and values of another backend: the only inputs in the graph's own type
-        dtype = TYPED if name in CACHED else None
+        dtype = self._dtype if name in CACHED_INPUTS else None
         return torch.tensor(value, device=self._device, dtype=dtype)
 
 
@@ -99,6 +99,10 @@ class Kept:
     @property
     def nbytes(self) -> int:
         return self.tensor.nbytes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.tensor.shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self.tensor.float().cpu().numpy().astype(dtype or np.float32, copy=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retouch.backends.base import CACHED, BackendFactory
+from retouch.backends.base import CACHED, CACHED_TEXT, BackendFactory
 from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.preview import PreviewMap
 from retouch.engine.edit_state import EditState, Progress
@@ -19,10 +19,13 @@ REFERENCE_BYTES = 64 << 20  # of keys and values that no running edit needs
 
 
 class Denoiser:
-    """The lane's graph `step` and, in a family that caches references, its graph `reference`.
+    """The lane's graph `step`, in a family that caches references its graph `reference`, and in a
+    block-causal family its graph `prefix`.
 
     A reference's keys and values depend on its images alone. They serve every step, every seed and
-    later edits of the same image. `references` caches them by the content of the latents."""
+    later edits of the same images. `references` caches them by the content of the latents; in a
+    block-causal family those of the first images serve edits with other images after them. A
+    prompt's keys and values serve the steps of its edit."""
 
     def __init__(
         self,
@@ -38,6 +41,11 @@ class Denoiser:
         self._reference = (
             runner(folder, "reference", keep=CACHED) if self.family.caches_reference else None
         )
+        self._prefix = (
+            runner(folder, "prefix", keep=CACHED_TEXT)
+            if self.family.is_block_causal
+            else None
+        )
         self._preview_map = PreviewMap.load(folder)
         self.references = Cache(reference_bytes)
 
@@ -52,20 +60,26 @@ class Denoiser:
         return self._step.compiles
 
     def prefill(self, latents: np.ndarray) -> None:
-        """Cache the keys and values of a source image, latents [C, h, w], ahead of its edits."""
-        if self._reference:
-            self.references.get(key_of(latents), lambda: self._encode_reference(latents))
+        """Cache the keys and values of a source image, latents [C, h, w], ahead of its edits. A
+        block-causal family does so in the first step, for it reads the text before the image."""
+        if self._reference and not self.family.is_block_causal:
+            self.references.get(key_of(latents), lambda: self._encode([[latents]], {}))
+
+    def prepare(self, edit: EditState) -> None:
+        """Compute the edit's keys and values ahead of its first step."""
+        if self._reference and edit.reference is None:
+            runs = self.family.reference_runs(edit.images)
+            edit.reference = self.references.pin(
+                edit.reference_key, lambda: self._encode(runs, edit.request.conditioning)
+            )
+        if self._prefix and edit.prefixes is None:
+            edit.prefixes = [self._encode_prompt(edit, prompt) for prompt in edit.prompts]
 
     def begin(self, request: DenoiseRequest) -> EditState:
         """An edit before its first step. `end` must follow, however the edit ends."""
-        images = (request.latents, *request.extra_references)
-        return EditState(
-            request,
-            self.family,
-            self.settings["default_steps"],
-            self._preview_map,
-            key_of(*images) if self._reference else None,
-        )
+        edit = EditState(request, self.family, self.settings["default_steps"], self._preview_map)
+        edit.reference_key = key_of(*edit.images) if self._reference else None
+        return edit
 
     def end(self, edit: EditState) -> None:
         """Release the edit's reference. A second call does nothing."""
@@ -94,7 +108,7 @@ class Denoiser:
 
     def _velocities(self, edits: Sequence[EditState]) -> list[tuple[np.ndarray, ...]]:
         """Velocities [n, width] of every edit: for its prompt and, if it has one, its negative."""
-        rows = [edit.inputs() for edit in edits]
+        rows = [self._inputs(edit) for edit in edits]
         # one run for the prompts, one for the negatives: they may differ in length
         prompts = range(len(rows[0]))
         runs = [self._run(edits, [row[prompt] for row in rows]) for prompt in prompts]
@@ -102,22 +116,31 @@ class Denoiser:
 
     def _run(self, edits: Sequence[EditState], rows: list[Arrays]) -> np.ndarray:
         """Velocities [B, n, width] of the edits' tokens."""
-        if self._reference:
-            rows = [row | self._reference_of(edit) for row, edit in zip(rows, edits)]
         batch = {name: [row[name] for row in rows] for name in rows[0]}
         velocity = self._step.run(**batch)["velocity"]
         return velocity[:, : len(edits[0].cells)]
 
-    def _reference_of(self, edit: EditState) -> Arrays:
-        """The edit's keys and values, pinned until `end`."""
-        if edit.reference is None:
-            images = (edit.request.latents, *edit.request.extra_references)
-            edit.reference = self.references.pin(
-                edit.reference_key, lambda: self._encode_reference(*images)
-            )
-        return edit.reference
+    def _inputs(self, edit: EditState) -> list[Arrays]:
+        """The inputs of `step`, for the prompt and, if there is one, for the negative prompt."""
+        self.prepare(edit)
+        reference = edit.reference or {}
+        prefixes = edit.prefixes or [{} for _ in edit.prompts]
+        return [row | reference | prefix for row, prefix in zip(edit.inputs(), prefixes)]
 
-    def _encode_reference(self, *images: np.ndarray) -> Arrays:
-        """Keys and values of images, latents [C, h, w] each."""
+    def _encode(self, runs: Sequence[Sequence[np.ndarray]], conditioning: Arrays) -> Arrays:
+        """Keys and values of the images of the last of `runs`, latents [C, h, w] each. Those of the
+        run before come from the cache or are computed too."""
         assert self._reference is not None  # its family caches references
-        return self._reference.run(**self.family.reference_inputs(*images))
+        *earlier, images = runs
+        inputs = self.family.reference_inputs(images, conditioning)
+        if earlier:
+            before = self.references.get(
+                key_of(*earlier[-1]), lambda: self._encode(earlier, conditioning)
+            )
+            inputs |= {f"past_{name}": array for name, array in before.items()}
+        return self._reference.run(**inputs)
+
+    def _encode_prompt(self, edit: EditState, prompt: Arrays) -> Arrays:
+        """Keys and values of a prompt after the edit's images."""
+        assert self._prefix is not None and edit.reference is not None
+        return self._prefix.run(**self.family.prefix_inputs(edit.images, prompt), **edit.reference)

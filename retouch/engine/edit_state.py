@@ -49,7 +49,8 @@ class Progress:
 @dataclass(eq=False)
 class EditState:
     """An edit between its steps. `reference` holds the keys and values of its images, once they are
-    known; the reference cache has them under `reference_key`."""
+    known; the reference cache has them under `reference_key`. `prefixes` holds those of its
+    prompts, in a block-causal family."""
 
     request: DenoiseRequest
     family: Family
@@ -57,6 +58,7 @@ class EditState:
     preview_map: PreviewMap
     reference_key: Hashable = None
     reference: Arrays | None = None
+    prefixes: list[Arrays] | None = None
     done: int = 0
     _fixed: list[Arrays] = field(default_factory=list)
 
@@ -73,10 +75,7 @@ class EditState:
         self.total = request.steps or self.default_steps
         self.grid = family.grid(request.latents)
         self.source = family.pack(request.latents)
-        self._reference_tokens = len(self.source)
-        self._reference_tokens += sum(
-            len(family.pack(latents)) for latents in request.extra_references
-        )
+        self._reference_tokens = sum(len(family.pack(latents)) for latents in self.images)
         self.cells, self._in_region = self._choose_cells()
         self.tokens = family.noise(request.seed, request.latents)[self.cells]
         self._sigmas = family.sigmas(self.total, len(self.source))
@@ -93,10 +92,15 @@ class EditState:
         """Families without `supports_regions` have one position table for all edits of a step. So
         their edits must have equal grids too."""
         request = self.request
-        shapes = [array.shape for prompt in self._prompts for array in prompt.values()]
+        shapes = [array.shape for prompt in self.prompts for array in prompt.values()]
         shapes += [latents.shape for latents in request.extra_references]
         whole = () if self.family.supports_regions else request.latents.shape
         return BatchKey(len(self.cells), self._reference_tokens, (*shapes, whole))
+
+    @property
+    def images(self) -> tuple[np.ndarray, ...]:
+        """Latents of the source and of the reference images."""
+        return self.request.latents, *self.request.extra_references
 
     @property
     def skipped_tokens(self) -> int:
@@ -106,8 +110,8 @@ class EditState:
     @property
     def nbytes(self) -> int:
         """Bytes that the edit keeps between its steps, its reference included."""
-        reference = self.reference or {}
-        return size_of([self.source, self.tokens, *self._fixed, *self._prompts, reference])
+        cached = [self.reference or {}, *(self.prefixes or ())]
+        return size_of([self.source, self.tokens, *self._fixed, *self.prompts, *cached])
 
     @property
     def reuses_velocity(self) -> bool:
@@ -121,7 +125,7 @@ class EditState:
         family = self.family
         if not self._fixed:
             self._fixed = [
-                family.constant_inputs(request, prompt, self.cells) for prompt in self._prompts
+                family.constant_inputs(request, prompt, self.cells) for prompt in self.prompts
             ]
         varying = family.step_inputs(request, self.tokens, self._sigmas[self.done])
         return [varying | fixed for fixed in self._fixed]
@@ -151,7 +155,7 @@ class EditState:
         return progress
 
     @property
-    def _prompts(self) -> list[Arrays]:
+    def prompts(self) -> list[Arrays]:
         """What conditions the network: the prompt and, if there is one, the negative prompt."""
         request = self.request
         return [prompt for prompt in (request.conditioning, request.negative) if prompt is not None]

@@ -33,6 +33,8 @@ class Family(ABC):
       reads it.
     - `caches_reference`: the graph `reference` computes the reference's keys and values once an
       image. Otherwise its tokens are inputs of every step.
+    - `is_block_causal`: everything sees what stands before it alone. The graph `reference` runs
+      once an image, after the images and the text before it, and the graph `prefix` once a prompt.
     - `supports_regions`: a step can take any subset of the target's tokens.
     - `supports_negative`: requests may have a negative instruction.
     - `text_sees_images`: the text encoder takes the photos too.
@@ -49,6 +51,7 @@ class Family(ABC):
     steps = 0
     has_parser = False
     caches_reference = False
+    is_block_causal = False
     supports_regions = False
     supports_negative = True
     text_sees_images = False
@@ -107,10 +110,21 @@ class Family(ABC):
         tokens."""
         return self.schedule.sigmas(steps, self.schedule.mu(cells))
 
-    def reference_inputs(self, latents: np.ndarray, *extra_references: np.ndarray) -> Arrays:
-        """The inputs of `reference` for a source and up to `max_references` further images, all [C,
-        h, w]; ValueError in a family that does not cache them."""
+    def reference_runs(self, images: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
+        """The images that successive runs of `reference` depend on, the last run on all. A run
+        after the first also takes `past_k` and `past_v`, the keys and values of the one before."""
+        return [images]
+
+    def reference_inputs(self, images: Sequence[np.ndarray], conditioning: Arrays) -> Arrays:
+        """The inputs of a run of `reference` for a source and up to `max_references` further
+        images, latents [C, h, w] each. Only a block-causal family reads `conditioning`. ValueError
+        in a family that does not cache references."""
         raise ValueError("this family caches no reference: its tokens are in every step")
+
+    def prefix_inputs(self, images: Sequence[np.ndarray], conditioning: Arrays) -> Arrays:
+        """The inputs of `prefix` for a prompt after `images`, without their keys and values;
+        ValueError in a family that is not block-causal."""
+        raise ValueError("this family has no graph for a prompt: it is an input of every step")
 
     def apply_cfg(self, positive: np.ndarray, negative: np.ndarray, scale: float) -> np.ndarray:
         """Classifier-free guidance: one velocity [n, D] of those of the instruction and of the

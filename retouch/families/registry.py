@@ -19,6 +19,7 @@ FAMILIES = {
     "flux2-klein": "flux2_klein",
     "flux2-klein-kv": "flux2_klein_kv",
     "qwen-image-edit": "qwen_image_edit",
+    "qwen-image-21": "qwen_image_21",
 }
 
 

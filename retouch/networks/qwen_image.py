@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
 from torch import Tensor, nn
 
+from retouch.networks.rotary import pair_tables, rotated
+
 
 class Step(nn.Module):
     """The velocity [B, N, C] in float32 of the target's `tokens` [B, N, C] beside `references` [B,
@@ -69,7 +71,7 @@ def step(
             1,
         )
     embedded = model.time_text_embed(times.flatten(), hidden).unflatten(0, (-1, times.shape[1]))
-    tables = _tables(torch.cat([text_rope, rope], 1))
+    tables = pair_tables(torch.cat([text_rope, rope], 1))
     *blocks, last = model.transformer_blocks
     for block in blocks:
         hidden, text_out, text_mod = _attended(block, hidden, text_hidden, embedded, still, tables)
@@ -138,29 +140,12 @@ def _attend(
     q = normal(heads(attn.add_q_proj(text), attn.to_q(image)), attn.norm_added_q, attn.norm_q)
     k = normal(heads(attn.add_k_proj(text), attn.to_k(image)), attn.norm_added_k, attn.norm_k)
     v = torch.cat(heads(attn.add_v_proj(text), attn.to_v(image)), 1)
-    q = _rotated(q, tables, size**-0.5)
-    k = _rotated(k, tables)
+    q = rotated(q, tables, size**-0.5)
+    k = rotated(k, tables)
     q, k, v = (part.transpose(1, 2) for part in (q, k, v))
     mixed = F.scaled_dot_product_attention(q, k, v, scale=1.0)
     mixed = mixed.transpose(1, 2).flatten(2)
     return mixed[:, count:], mixed[:, :count]
-
-
-def _tables(rope: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [B, N, 1, head size] for pairs of neighbouring numbers. The first sine of a
-    pair is negative."""
-    cos, sin = rope.repeat_interleave(2, -1).unsqueeze(3).unbind(2)
-    return cos, sin * (2.0 * (torch.arange(sin.shape[-1], device=sin.device) % 2) - 1)
-
-
-def _rotated(x: Tensor, tables: tuple[Tensor, Tensor], scale: float = 1.0) -> Tensor:
-    """x [B, N, heads, head size] rotated in pairs of neighbouring numbers and scaled, in float32;
-    returned in its own type."""
-    (cos, sin) = tables
-    wide = x.float()
-    swapped = wide.index_select(-1, torch.arange(x.shape[-1], device=x.device) ^ 1)
-    turned = wide * cos + swapped * sin
-    return (turned if scale == 1 else turned * scale).type_as(x)
 
 
 PASSES = {"step": lambda networks, settings: Step(networks["transformer"])}

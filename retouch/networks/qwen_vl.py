@@ -100,19 +100,22 @@ def _gather(hidden: Tensor, index: Tensor) -> Tensor:
 
 def _within_windows(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor) -> Tensor:
     """Attention within every window of x [B, W, S, width]."""
-    mixed = _attend(attn, x.flatten(0, 1), cos.flatten(0, 1), sin.flatten(0, 1), real.flatten(0, 1))
+    parts = (part.flatten(0, 1) for part in (x, cos, sin, real))
+    mixed = attend_over_image(attn, *parts)
     return mixed.unflatten(0, x.shape[:2])
 
 
 def _over_the_image(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor | None) -> Tensor:
     """Attention over the whole image x, [B, P, width] or [B, W, S, width]."""
     if real is None:
-        return _attend(attn, x, cos, sin, None)
-    mixed = _attend(attn, x.flatten(1, 2), cos.flatten(1, 2), sin.flatten(1, 2), real.flatten(1, 2))
+        return attend_over_image(attn, x, cos, sin)
+    mixed = attend_over_image(attn, *(part.flatten(1, 2) for part in (x, cos, sin, real)))
     return mixed.unflatten(1, x.shape[1:3])
 
 
-def _attend(attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor | None) -> Tensor:
+def attend_over_image(
+    attn, x: Tensor, cos: Tensor, sin: Tensor, real: Tensor | None = None
+) -> Tensor:
     """Attention over x [B, N, width] with tables [B, N, head size]; patches that are not `real`
     bool [B, N] are masked."""
     q, k, v = attn.qkv(x).unflatten(-1, (3, attn.num_heads, attn.head_dim)).unbind(2)

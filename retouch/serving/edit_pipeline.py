@@ -131,9 +131,11 @@ class EditPipeline:
         self, prepared: Prepared, context: RequestContext, denoiser: DenoiserClient
     ) -> np.ndarray:
         """The source image's latents. A denoiser that caches references prefills them meanwhile,
-        unless there are reference images, whose latents it needs too."""
+        unless it needs the latents of reference images or the text before an image too."""
         latents = self._encode_image(context, prepared.pixels)
-        if prepared.family.caches_reference and not prepared.references:
+        family = prepared.family
+        is_prefilled = family.caches_reference and not family.is_block_causal
+        if is_prefilled and not prepared.references:
             with context.stage("reference"):
                 denoiser.prefill(latents)
             # otherwise the next stream would ask, and the edit would wait for it

@@ -114,7 +114,7 @@ def test_conditioning(pipeline, plain, sentence):
 def test_position_ids(pipeline, torched, size):
     edit = denoise_request(pipeline, 0, size)
     further = denoise_request(pipeline, 1, (64, 80)).latents
-    ours = torched.family.reference_inputs(edit.latents, further)["ids"]
+    ours = torched.family.reference_inputs((edit.latents, further), {})["ids"]
     images = [torch.from_numpy(latents[None]) for latents in (edit.latents, further)]
     np.testing.assert_array_equal(ours, pipeline._prepare_image_ids(images))
     fixed = torched.family.constant_inputs(edit, edit.conditioning, np.flatnonzero(edit.region))

@@ -43,4 +43,4 @@ def test_guidance_keeps_the_positive_velocitys_length(family):
 def test_what_it_takes(family):
     assert (family.max_references, family.negative, family.true_cfg) == (2, " ", 4.0)
     with pytest.raises(ValueError, match="in every step"):
-        family.reference_inputs(np.zeros((16, 8, 8), np.float32))
+        family.reference_inputs([np.zeros((16, 8, 8), np.float32)], {})

@@ -67,7 +67,7 @@ def bytes_per_token(denoiser: Denoiser) -> tuple[float, float]:
     """Bytes that an edit keeps per reference token, and that a step allocates per token."""
     with edits(denoiser, BATCHES[-1], 1, default_size(denoiser)) as states:
         for state in states:  # their references are computed outside the step
-            denoiser.prefill(state.request.latents)
+            denoiser.prepare(state)
         allocated = memory_footprint(lambda: denoiser.step(states))
         key = states[0].batch_key
         tokens = BATCHES[-1] * (key.target_tokens + key.reference_tokens)

@@ -3,6 +3,7 @@ Reference tokens attend to themselves alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,8 @@ class Family(sampling.Family):
     def __init__(self, settings: dict[str, Any]):
         super().__init__(settings | {"is_distilled": True})  # the pipeline takes no guidance
 
-    def reference_inputs(self, latents: np.ndarray, *extra_references: np.ndarray) -> Arrays:
+    def reference_inputs(self, images: Sequence[np.ndarray], conditioning: Arrays) -> Arrays:
         """The tokens of all images attend to one another."""
-        images = latents, *extra_references
         return {
             "tokens": np.concatenate(list(map(self.pack, images)))[None],
             "ids": reference_ids([self.grid(image) for image in images])[None],

@@ -3,6 +3,7 @@ attend to themselves alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,8 @@ class Family(base.Family):
     def sigmas(self, steps: int, cells: int) -> np.ndarray:
         return self.schedule.sigmas(steps)
 
-    def reference_inputs(self, latents: np.ndarray, *extra_references: np.ndarray) -> Arrays:
+    def reference_inputs(self, images: Sequence[np.ndarray], conditioning: Arrays) -> Arrays:
+        (latents,) = images
         return {"tokens": self.pack(latents)[None], "ids": reference_ids(self.grid(latents))[None]}
 
     def constant_inputs(

@@ -4,6 +4,7 @@ and references in full attention."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,7 @@ class Family(base.Family):
     def size_ranges(self) -> list[base.SizeRange]:
         """Images have about the same area: the sizes that rounding makes of it, in all proportions
         that are accepted."""
-        ratios = np.geomspace(1 / MAX_ASPECT, MAX_ASPECT, PROPORTIONS)
-        sizes = sorted({dimensions(self.area, 1, ratio) for ratio in ratios}, key=math.prod)
-        return [(sizes[0], self.size(1, 1), sizes[-1])]
+        return [size_range(self.area)]
 
     @property
     def text_tokens(self) -> tuple[int, int, int]:
@@ -82,8 +81,8 @@ class Family(base.Family):
         return {
             "references": np.concatenate([self.pack(latents) for latents in references])[None],
             "text": prompt_embeds[None],
-            "rope": self._rope(image_positions(grids))[None],
-            "text_rope": self._rope(text_positions(grids, len(prompt_embeds)))[None],
+            "rope": rope_table(image_positions(grids), self.axes)[None],
+            "text_rope": rope_table(text_positions(grids, len(prompt_embeds)), self.axes)[None],
         }
 
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
@@ -98,31 +97,41 @@ class Family(base.Family):
         )
         return combined * np.divide(*norms)
 
-    def _rope(self, positions: np.ndarray) -> np.ndarray:
-        """Cosines and sines float32 [N, 2, head size / 2] of positions [N, 3]. The axes'
-        frequencies lie side by side, as in `QwenEmbedRope`."""
-        angles = np.concatenate(
-            [
-                positions[:, [axis]].astype(np.float32) * _frequencies(size)
-                for axis, size in enumerate(self.axes)
-            ],
-            1,
-        )
-        return np.stack([np.cos(angles), np.sin(angles)], 1)
+
+def size_range(area: int) -> base.SizeRange:
+    """The smallest, the usual and the largest size of about `area` pixels, in all proportions that
+    are accepted."""
+    ratios = np.geomspace(1 / MAX_ASPECT, MAX_ASPECT, PROPORTIONS)
+    sizes = sorted({dimensions(area, 1, ratio) for ratio in ratios}, key=math.prod)
+    return sizes[0], dimensions(area, 1, 1), sizes[-1]
+
+
+def rope_table(positions: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+    """Cosines and sines float32 [N, 2, head size / 2] of positions [N, 3]. The axes' frequencies
+    lie side by side, as in `QwenEmbedRope`."""
+    angles = np.concatenate(
+        [
+            positions[:, [axis]].astype(np.float32) * _frequencies(size)
+            for axis, size in enumerate(axes)
+        ],
+        1,
+    )
+    return np.stack([np.cos(angles), np.sin(angles)], 1)
 
 
 def image_positions(grids: list[tuple[int, int]]) -> np.ndarray:
     """Positions (image, row, column) of the tokens of `grids`, the target's first, int [N, 3]. Rows
     and columns count from an image's middle."""
-    positions = []
-    for index, (rows, columns) in enumerate(grids):
-        row, column = np.divmod(np.arange(rows * columns), columns)
-        positions.append(
-            np.stack(
-                [np.full_like(row, index), row - (rows + 1) // 2, column - (columns + 1) // 2], 1
-            )
-        )
-    return np.concatenate(positions)
+    return np.concatenate([grid_positions(grid, index) for index, grid in enumerate(grids)])
+
+
+def grid_positions(grid: tuple[int, int], frame: int) -> np.ndarray:
+    """Positions (frame, row, column) of an image's tokens, int [N, 3]. Rows and columns count from
+    its middle."""
+    rows, columns = grid
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    middle = (rows + 1) // 2, (columns + 1) // 2
+    return np.stack([np.full_like(row, frame), row - middle[0], column - middle[1]], 1)
 
 
 def text_positions(grids: list[tuple[int, int]], length: int) -> np.ndarray:

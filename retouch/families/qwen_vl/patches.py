@@ -7,14 +7,13 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-MEAN = np.array(
-    [0.48145466, 0.4578275, 0.40821073], np.float32
-)  # of CLIP, as Qwen2VLImageProcessor has them
-STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
+# of CLIP, as Qwen2VLImageProcessor has them
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
 # a checkpoint's settings of its image processor; the second file has other parts of a processor too
 FOLDERS = ("processor", "image_processor")
 FILES = ("preprocessor_config.json", "processor_config.json")
@@ -26,7 +25,12 @@ class PatchLayout:
 
     `patch` and `window` are sides in pixels; `window` 0 means that all blocks attend to the whole
     image. `merge` is the side of a token in patches, `temporal` the frames of a patch. `head` is
-    the vision tower's head size. Images have from `smallest` to `largest` pixels."""
+    the vision tower's head size. Images have from `smallest` to `largest` pixels. Colours are
+    scaled by `mean` and `std`."""
+
+    mean: ClassVar[tuple[float, ...]] = MEAN
+    std: ClassVar[tuple[float, ...]] = STD
+    colours: ClassVar[str] = "CLIP's"
 
     patch: int = 8
     merge: int = 2
@@ -53,14 +57,15 @@ class PatchLayout:
     @classmethod
     def of_checkpoint(cls, vision: dict[str, Any], folder: Path) -> PatchLayout:
         """With the limits of the image processor in a checkpoint's folder, or Qwen2-VL's defaults;
-        ValueError when it does not scale colours as CLIP's."""
+        ValueError when it scales colours otherwise."""
         paths = (Path(folder) / name / file for name in FOLDERS for file in FILES)
         config = next((json.loads(path.read_bytes()) for path in paths if path.is_file()), {})
         config = config.get("image_processor", config)
-        colours = config.get("image_mean", MEAN), config.get("image_std", STD)
-        if not np.allclose(colours, [MEAN, STD]):
+        colours = config.get("image_mean", cls.mean), config.get("image_std", cls.std)
+        if not np.allclose(colours, [cls.mean, cls.std]):
             raise ValueError(
-                "the checkpoint's image processor has another image_mean or image_std than CLIP's"
+                "the checkpoint's image processor has another image_mean or image_std than "
+                f"{cls.colours}"
             )
         size = config.get("size") or {}
         limits = {
@@ -141,7 +146,9 @@ class PatchLayout:
         """Pixels uint8 [B, H, W, 3] → float32 [B, H/patch × W/patch, 3 × temporal × patch²], as by
         Qwen2VLImageProcessor."""
         batch, height, width, _ = pixels.shape
-        scaled = (pixels.astype(np.float32) * np.float32(1 / 255) - MEAN) / STD
+        mean = np.array(self.mean, np.float32)
+        std = np.array(self.std, np.float32)
+        scaled = (pixels.astype(np.float32) * np.float32(1 / 255) - mean) / std
         rows = height // self.patch
         columns = width // self.patch
         p = self.patch

@@ -1,0 +1,148 @@
+"""The model `vl_parser` of Qwen-Image 2.1: the graphs of Qwen3-VL's vision tower and language
+model, in bfloat16."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers import AutoTokenizer, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+from retouch.api.geometry import CELL
+from retouch.families.qwen_image_21.chat import ChunkWriter
+from retouch.families.qwen_image_21.patches import Qwen3PatchLayout
+from retouch.families.qwen_image_21.text import LANGUAGE, TOKENIZER, VISION
+from retouch.families.qwen_vl.rope import Rope
+from retouch.networks import qwen3_vl
+from retouch.networks.qwen3_vl import Language, Vision
+from retouch_export.checkpoint import Checkpoint
+from retouch_export.checkpoint_files import CheckpointError
+from retouch_export.graph import Graph, Shape
+from retouch_export.parts import Part
+from retouch_export.qwen_vl import FOLDER, parameter_name
+
+AREA = 1024 * 1024  # pixels of an image: the pipeline's output_resolution, squared
+PHOTOS = 10  # that an edit takes
+
+
+def chat_writer(checkpoint: Checkpoint) -> ChunkWriter:
+    return ChunkWriter(_tokenizer(checkpoint))
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Tokenizer:
+    return AutoTokenizer.from_pretrained(checkpoint.plain("processor")).backend_tokenizer
+
+
+def _config(checkpoint: Checkpoint) -> Qwen3VLConfig:
+    return Qwen3VLConfig.from_dict(checkpoint.json(f"{FOLDER}/config.json"))
+
+
+def _layout(checkpoint: Checkpoint) -> Qwen3PatchLayout:
+    """CheckpointError when a token of the text model is not 2 × 2 cells of an image."""
+    vision: Any = _config(checkpoint).vision_config
+    layout = Qwen3PatchLayout.of_checkpoint(vision.to_dict(), checkpoint.folder)
+    if layout.cell != 2 * CELL:
+        raise CheckpointError(
+            f"a token of the text model covers {layout.cell} pixels in each direction; it must be "
+            f"{2 * CELL}"
+        )
+    return layout
+
+
+def _rope(checkpoint: Checkpoint) -> Rope:
+    """CheckpointError when it differs from Qwen3-VL's."""
+    text: Any = _config(checkpoint).text_config
+    rope = text.rope_parameters
+    if rope.get("rope_type", "default") != "default" or not rope.get("mrope_interleaved", True):
+        raise CheckpointError(
+            "the text model has scaled rotary positions, or none that are interleaved; neither is "
+            "supported"
+        )
+    return Rope(text.head_dim, rope["rope_theta"], tuple(rope["mrope_section"]), True)
+
+
+class VlParser(Part):
+    """The graphs `vision` and `language`, and the tokenizer."""
+
+    component = FOLDER
+    passes = qwen3_vl.__name__
+    networks = {FOLDER: Qwen3VLForConditionalGeneration}
+
+    def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
+        """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
+        and the graphs compute in bfloat16."""
+        model = checkpoint.typed(Qwen3VLForConditionalGeneration, FOLDER, outline).model
+        layout = _layout(checkpoint)
+        rope = _rope(checkpoint)
+        text: Any = model.config.text_config
+        parts = 1 + len(model.config.vision_config.deepstack_visual_indexes)
+
+        def photos(shape: Shape) -> dict[str, Tensor]:
+            size = shape.height // CELL * layout.cell, shape.width // CELL * layout.cell
+            pixels = np.random.default_rng(0).integers(0, 256, (shape.batch, *size, 3), np.uint8)
+            return {name: torch.from_numpy(array) for name, array in layout.inputs(pixels).items()}
+
+        def chats(shape: Shape) -> dict[str, Tensor]:
+            cells = shape.height // CELL * (shape.width // CELL)
+            length = cells + shape.text
+            index = (torch.arange(cells) + shape.text // 2).expand(shape.batch, -1)
+            tables = rope.tables(np.tile(np.arange(length), (3, 1)))
+            cos, sin = (torch.from_numpy(table).expand(shape.batch, -1, -1) for table in tables)
+            past = shape.batch, text.num_hidden_layers, shape.region, text.num_key_value_heads
+            inputs = {
+                "input_ids": torch.randint(0, text.vocab_size, (shape.batch, length)),
+                "vision_tokens": torch.randn(shape.batch, cells, parts * text.hidden_size),
+                "image_index": index.contiguous(),
+                "rope_cos": cos.contiguous(),
+                "rope_sin": sin.contiguous(),
+            }
+            return inputs | {
+                name: torch.randn(*past, text.head_dim, dtype=model.dtype)
+                for name in ("past_k", "past_v")
+            }
+
+        patches = {0: "batch", 1: "patches"}
+        length = {0: "batch", 1: "length"}
+        cells = {0: "batch", 1: "cells"}
+        axes = {
+            "input_ids": length,
+            "vision_tokens": cells,
+            "image_index": cells,
+            "rope_cos": length,
+            "rope_sin": length,
+            "past_k": {0: "batch", 2: "past"},
+            "past_v": {0: "batch", 2: "past"},
+        }
+        names = ("pixel_values", "rope_cos", "rope_sin", "place_index", "place_weight")
+        return [
+            Graph(VISION, Vision(model), photos, dict.fromkeys(names, patches), Vision.outputs),
+            Graph(LANGUAGE, Language(model), chats, axes, Language.outputs),
+        ]
+
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        config = _config(checkpoint)
+        text: Any = config.text_config
+        vision: Any = config.vision_config
+        return {
+            "patches": asdict(_layout(checkpoint)),
+            "rope": asdict(_rope(checkpoint)),
+            "area": AREA,
+            "photos": PHOTOS,
+            "attention": [text.num_hidden_layers, text.num_key_value_heads, text.head_dim],
+            "width": text.hidden_size,
+            "vision_width": (1 + len(vision.deepstack_visual_indexes)) * text.hidden_size,
+        }
+
+    def files(self, checkpoint: Checkpoint, folder: Path) -> None:
+        _tokenizer(checkpoint).save(str(folder / TOKENIZER))
+
+    def parameter_name(self, name: str) -> str:
+        return parameter_name(name)
+
+
+PART = VlParser()
