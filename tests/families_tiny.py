@@ -13,6 +13,7 @@ from diffusers import Flux2KleinPipeline
 import klein_tiny
 import kontext_tiny
 import published_names
+import qwen_image_21_tiny
 import qwen_image_edit_tiny
 import tiny
 from exports import exported, made_once
@@ -23,10 +24,11 @@ from retouch_export.linear import linears
 from tiny import round_weights
 
 # flux2-klein has the parts of flux2-klein-kv but for its denoiser, which test_klein_plain.py runs
-NAMES = ("instructx", "flux-kontext", "flux2-klein-kv", "qwen-image-edit")
+NAMES = ("instructx", "flux-kontext", "flux2-klein-kv", "qwen-image-edit", "qwen-image-21")
 SIZES = {
     "flux-kontext": {"sizes": [[64, 96], [96, 64], [80, 80]]},
     "qwen-image-edit": {"area": qwen_image_edit_tiny.AREA},
+    "qwen-image-21": {"area": qwen_image_21_tiny.AREA},
 }
 
 
@@ -54,6 +56,7 @@ def make_published(name: str, path: Path) -> Path:
         "flux2-klein": _klein,
         "flux2-klein-kv": _klein_kv,
         "qwen-image-edit": _qwen_image_edit,
+        "qwen-image-21": _qwen_image_21,
     }
     return made_once(name, make[name], path)
 
@@ -77,6 +80,10 @@ def _klein_kv(path: Path) -> None:
 
 def _qwen_image_edit(path: Path) -> None:
     published_names.publish_qwen_vl(qwen_image_edit_tiny.make_checkpoint(path, several=True))
+
+
+def _qwen_image_21(path: Path) -> None:
+    published_names.shard_text_encoder(qwen_image_21_tiny.make_checkpoint(path))
 
 
 def export_family(name: str, path: Path) -> Exported:

@@ -42,6 +42,13 @@ def publish_qwen_vl(folder: Path) -> Path:
     return folder
 
 
+def shard_text_encoder(folder: Path) -> Path:
+    """Its text model in two files."""
+    file = folder / "text_encoder" / "model.safetensors"
+    shard(file, load_file(file))
+    return folder
+
+
 def publish_klein(folder: Path) -> Path:
     """All of it in bfloat16 but the count of its batch norm, the text encoder in two files."""
     for name in (

@@ -24,7 +24,7 @@ from qwen_image_edit_tiny import SPECIAL, make_tokenizer
 from retouch_export.qwen_image_21 import denoiser, vl_parser
 from tiny import round_weights, shake
 
-SIDE = 96  # of a square image, in place of 1024
+SIDE = 80  # of a square image, in place of 1024
 AREA = SIDE * SIDE
 WIDTH = 48  # of the text model's hidden states
 LATENTS = 8

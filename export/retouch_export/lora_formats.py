@@ -15,6 +15,7 @@ from retouch_export.silence import quiet
 LOADERS = {
     "flux-kontext": "FluxLoraLoaderMixin",
     "qwen-image-edit": "QwenImageLoraLoaderMixin",
+    "qwen-image-21": "QwenImageLoraLoaderMixin",
     "flux2-klein": "Flux2LoraLoaderMixin",
     "flux2-klein-kv": "Flux2LoraLoaderMixin",
     "instructx": "Flux2LoraLoaderMixin",

@@ -31,8 +31,14 @@ COPIES = {
     "FluxTransformer2DModel": 17.3,
     "Flux2Transformer2DModel": 21.8,
     "QwenImageTransformer2DModel": 14.8,
+    "QwenImage21Transformer2DModel": 19.2,
 }
-DECODED = {"AutoencoderKL": 6.1, "AutoencoderKLFlux2": 6.1, "AutoencoderKLQwenImage": 18.1}
+DECODED = {
+    "AutoencoderKL": 6.1,
+    "AutoencoderKLFlux2": 6.1,
+    "AutoencoderKLQwenImage": 18.1,
+    "AutoencoderKLQwenImage21": 33.6,
+}
 RESERVE = 2e9
 MOST = 16  # edits; larger batches are not distinguished
 
@@ -110,6 +116,7 @@ DEFAULTS = {
         "num_attention_heads": 48,
     },
     "QwenImageTransformer2DModel": {"num_layers": 60, **HEADS},
+    "QwenImage21Transformer2DModel": {"num_layers": 32, **HEADS, "num_attention_heads": 32},
 }
 
 

@@ -6,7 +6,7 @@ with the first profile. Those of the other stages are in part_profiles.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ Limits = tuple[int, int, int]
 Profile = dict[str, Limits]
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
+KEYS_AND_VALUES = ("k", "v")
 BATCHES = (1, 4)  # largest batches: one profile for a single edit, and one for two to four
 
 
@@ -41,7 +42,8 @@ def profiles(model: ModelProto, family: Family, batches: Sequence[int] = BATCHES
     ValueError when the family makes no input with an axis of the graph."""
     lows = [1] + [batch + 1 for batch in batches[:-1]]
     spans = [
-        dict(zip(axes[0], zip(*(sizes.values() for sizes in axes))))
+        # the text before a further image may be shorter than that before the first
+        dict(zip(axes[0], map(_sorted, zip(*(sizes.values() for sizes in axes)))))
         for axes in (
             [_axes(model, _inputs(model, family, span, which)) for which in range(3)]
             for span in family.size_ranges
@@ -66,6 +68,11 @@ def shapes(model: ModelProto, profile: Profile) -> dict[str, Shapes]:
     }
 
 
+def _sorted(sizes: tuple[int, ...]) -> Limits:
+    low, usual, high = sorted(sizes)
+    return low, usual, high
+
+
 def _inputs(
     model: ModelProto, family: Family, span: tuple[Size, Size, Size], which: int
 ) -> dict[str, tuple[int, ...]]:
@@ -76,22 +83,42 @@ def _inputs(
     conditioning = {
         name: np.zeros(shape, np.float32) for name, shape in conditioning_shapes.items()
     }
-    extra = (source,) * (family.max_references if which == 2 else 0)
+    images = (source,) * (1 + (family.max_references if which == 2 else 0))
     tokens = family.pack(source)
     cells = np.arange(1 if family.supports_regions and which == 0 else len(tokens))
     request = DenoiseRequest(
-        source, conditioning, np.ones(len(tokens), bool), seed=0, extra_references=extra
+        source, conditioning, np.ones(len(tokens), bool), seed=0, extra_references=images[1:]
     )
-    reference = family.reference_inputs(source, *extra) if family.caches_reference else {}
-    if reference.keys() == {graph_input.name for graph_input in model.graph.input}:
-        inputs = reference
-    else:
-        inputs = family.constant_inputs(request, conditioning, cells) | family.step_inputs(
-            request, tokens[cells], np.float32(1)
-        )
-    # the third axis of keys and values are the reference's tokens
-    cached = (1, 0, *reference["tokens"].shape[1:2]) if reference else ()
-    return dict.fromkeys(("k", "v"), cached) | {name: array.shape for name, array in inputs.items()}
+    names = {graph_input.name for graph_input in model.graph.input}
+    own = [*_cached_graphs(family, images, conditioning)]
+    step = family.constant_inputs(request, conditioning, cells) | family.step_inputs(
+        request, tokens[cells], np.float32(1)
+    )
+    last = own[-1] if own else {}
+    cached = {name: shape for name, shape in last.items() if name in KEYS_AND_VALUES}
+    text = {f"text_{name}": (1, 0, last["text"][1]) for name in cached if "text" in last}
+    graphs = [*own, _shapes(step) | cached | text]
+    return next((inputs for inputs in graphs if names <= inputs.keys()), graphs[-1])
+
+
+def _cached_graphs(
+    family: Family, images: Sequence[np.ndarray], conditioning: dict[str, np.ndarray]
+) -> Iterator[dict[str, tuple[int, ...]]]:
+    """Shapes of the inputs of the graphs that keys and values come from: `reference`, and then
+    `prefix` or, in a family without it, what `step` is passed on. The third axis of keys and values
+    are their tokens."""
+    if not family.caches_reference:
+        return
+    runs = [family.reference_inputs(run, conditioning) for run in family.reference_runs(images)]
+    counts = [sum(run[name].shape[1] for name in ("text", "tokens") if name in run) for run in runs]
+    past = {f"past_{name}": (1, 0, sum(counts[:-1])) for name in KEYS_AND_VALUES}
+    yield _shapes(runs[-1]) | (past if family.is_block_causal else {})
+    prefix = family.prefix_inputs(images, conditioning) if family.is_block_causal else {}
+    yield _shapes(prefix) | dict.fromkeys(KEYS_AND_VALUES, (1, 0, sum(counts)))
+
+
+def _shapes(inputs: dict[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in inputs.items()}
 
 
 def _axes(model: ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:

@@ -12,8 +12,10 @@ import torch
 from diffusers import (
     AutoencoderKL,
     AutoencoderKLQwenImage,
+    AutoencoderKLQwenImage21,
     Flux2Transformer2DModel,
     FluxTransformer2DModel,
+    QwenImage21Transformer2DModel,
     QwenImageTransformer2DModel,
 )
 from torch._subclasses import FakeTensorMode
@@ -21,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from kontext_tiny import TRANSFORMER as TINY
+from retouch.networks.qwen_image_21_passes import Step
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.memory import COPIES, DECODED, DEFAULTS
 from retouch_export.pipelines import PIPELINES
@@ -206,6 +209,20 @@ def qwen(model):
     )
 
 
+def qwen_21():
+    """A model, and as its buffers the keys and values of a photo and of a text."""
+    model = QwenImage21Transformer2DModel(num_layers=2)
+    for name, count in (("reference", CELLS), ("text", TEXT)):
+        model.register_buffer(name, torch.empty(1, 2, count, 32, 128))
+    return model
+
+
+def qwen_21_step(model):
+    rope = torch.empty(1, CELLS, 2, 64, dtype=torch.float32)
+    cached = (model.reference, model.reference, model.text, model.text)
+    Step(model)(torch.empty(1, CELLS, 64), torch.ones(1), rope, *cached)
+
+
 @pytest.mark.parametrize(
     "make, run, tokens, width",
     [
@@ -228,8 +245,9 @@ def qwen(model):
             4096,
         ),
         (lambda: QwenImageTransformer2DModel(num_layers=2), qwen, TEXT + 2 * CELLS, 3072),
+        (qwen_21, qwen_21_step, TEXT + CELLS, 4096),
     ],
-    ids=["flux", "flux2", "qwen"],
+    ids=["flux", "flux2", "qwen", "qwen-21"],
 )
 def test_copies_are_what_a_step_takes_at_its_peak(make, run, tokens, width):
     with FakeTensorMode():
@@ -254,14 +272,16 @@ def test_copies_are_what_a_step_takes_at_its_peak(make, run, tokens, width):
             128,
         ),
         (AutoencoderKLQwenImage, 96),
+        (AutoencoderKLQwenImage21, 96),
     ],
-    ids=["kl", "qwen"],
+    ids=["kl", "qwen", "qwen-21"],
 )
 def test_what_decoding_takes_at_its_peak(make, channels):
     with FakeTensorMode():
         name = type(make()).__name__
-    frames = (1,) if name == "AutoencoderKLQwenImage" else ()
-    counted = peak(make, lambda vae: vae.decode(torch.empty(1, 16, *frames, 128, 128))) / (
+    frames = (1,) if "QwenImage" in name else ()
+    latents = (64, *frames, 64, 64) if name.endswith("21") else (16, *frames, 128, 128)
+    counted = peak(make, lambda vae: vae.decode(torch.empty(1, *latents))) / (
         1024**2 * channels * 2
     )
     assert counted <= DECODED[name] < 1.05 * counted

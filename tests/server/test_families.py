@@ -20,6 +20,7 @@ from diffusers import Flux2KleinKVPipeline, Flux2KleinPipeline, FluxKontextPipel
 from PIL import Image
 
 import klein_tiny
+import qwen_image_21_tiny
 import qwen_image_edit_tiny
 from exports import exported
 from families_tiny import make_published
@@ -121,6 +122,28 @@ class Qwen(Served):
         )
 
 
+class Qwen21(Served):
+    """Its picture on white, where it is transparent."""
+
+    def theirs(self, photos, negative=None, true_cfg=1.0):
+        pipeline = qwen_image_21_tiny.load_pipeline(self.checkpoint)
+        picture = np.asarray(
+            pipeline(
+                SENTENCE,
+                [*map(Image.fromarray, photos)],
+                negative,
+                true_cfg,
+                num_inference_steps=STEPS,
+                height=SIZE[0],
+                width=SIZE[1],
+                generator=torch.Generator().manual_seed(SEED),
+                output_resolution=qwen_image_21_tiny.SIDE,
+            ).images[0]
+        ).astype(float)
+        share = picture[..., 3:] / 255
+        return picture[..., :3] * share + 255 * (1 - share)
+
+
 class InstructX(Served):
     def theirs(self, photos):
         pipeline = RetouchPipeline.from_pretrained(self.checkpoint)
@@ -133,7 +156,14 @@ class InstructX(Served):
 
 @pytest.fixture(
     scope="module",
-    params=["instructx", "flux-kontext", "flux2-klein-kv", "flux2-klein", "qwen-image-edit"],
+    params=[
+        "instructx",
+        "flux-kontext",
+        "flux2-klein-kv",
+        "flux2-klein",
+        "qwen-image-edit",
+        "qwen-image-21",
+    ],
 )
 def family(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
@@ -153,6 +183,9 @@ def family(request, tmp_path_factory):
         elif request.param == "flux2-klein":
             klein_tiny.few_layers(patch)
             yield Klein(make_published(request.param, folder), {}, negatives=True, references=1)
+        elif request.param == "qwen-image-21":
+            qwen_image_21_tiny.small_images(patch)
+            yield Qwen21(make_published(request.param, folder), {}, True, 1)
         else:
             qwen_image_edit_tiny.small_images(patch)
             area = {"area": qwen_image_edit_tiny.AREA}

@@ -43,6 +43,17 @@ FAMILIES = {
         "seen": 188,
         "conditioning": 32,
     },
+    "qwen-image-21": {
+        "area": 1024**2,
+        "axes": [16, 56, 56],
+        "attention": [32, 32, 128],
+        "factor": 16,
+        "latent_channels": 64,
+        "conditioning": 32,
+        "text_before": [9, 8, 8, 8],
+        "scheduler": SCHEDULER,
+        "sample_sigmas": None,
+    },
 }
 
 
@@ -99,6 +110,23 @@ def test_a_step_takes_as_many_references_as_the_family():
     large, small = profiles(step, family_of("flux2-klein-kv", FAMILIES["flux2-klein-kv"]), (1,))
     assert large["cells"] == (1024, 4096, 4 * 4096) and large["region"] == (1, 4096, 4096)
     assert small["cells"] == (1, 1024, 4 * 1024) and small["region"] == (1, 1024, 1024)
+
+
+def test_a_block_causal_family_has_three_graphs():
+    """Nothing stands before the first image, and three images before the last."""
+    family = family_of("qwen-image-21", FAMILIES["qwen-image-21"])
+    past = ["batch", 32, "past", 32, 128]
+    text = ["batch", "text", 32]
+    image = {"tokens": ["batch", "cells", 64], "rope": ["batch", "block", 2, 64]}
+    (reference,) = profiles(model(text=text, **image, past_k=past, past_v=past), family, (1,))
+    low, usual, high = reference["cells"]
+    assert usual == 4096 and reference["text"] == (8, 9, 9)
+    assert reference["past"] == (0, 0, 9 + 8 + 8 + 3 * high)
+    (prefix,) = profiles(model(text=text, k=past, v=past), family, (1,))
+    assert prefix["past"] == (9 + low, 9 + usual, 9 + 3 * 8 + 4 * high)
+    texts = ["batch", 32, "text", 32, 128]
+    (step,) = profiles(model(tokens=image["tokens"], k=past, text_k=texts), family, (1,))
+    assert step["past"] == prefix["past"] and step["text"] == prefix["text"]
 
 
 @pytest.mark.parametrize("name", FAMILIES)

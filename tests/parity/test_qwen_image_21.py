@@ -1,0 +1,367 @@
+"""Qwen-Image 2.1 against diffusers' QwenImage21Pipeline on a tiny checkpoint, and what is kept of a
+photo across requests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from diffusers.models.transformers import transformer_qwenimage21
+from diffusers.pipelines.qwenimage21.pipeline_qwenimage21 import calculate_dimensions
+from PIL import Image
+
+import qwen_image_edit_tiny
+from exports import exported
+from families_tiny import make_published
+from qwen_image_21_tiny import SIDE, load_pipeline, small_images
+from qwen_image_edit_tiny import TorchGraphs, torch_loop
+from retouch.artifacts.manifest import verify
+from retouch.backends.base import joined
+from retouch.backends.onnx import OnnxBackend
+from retouch.diffusion.noise import randn
+from retouch.diffusion.sigmas import euler_step
+from retouch.families.qwen_image_edit.sampling import grid_positions, rope_table
+from retouch.offline.text_encoder_loop import TextEncoderLoop
+from retouch.util.content_cache import Cache
+from retouch_export.checkpoint import Checkpoint
+
+EXACT = 1e-5  # largest error of our modules' latents
+EXPORTED = 1e-3  # of the graphs', relative
+SENTENCE = "make the red circle blue"
+SENTENCES = (SENTENCE, "", "remove it\n and <draw> é 汉字 there " * 4)
+NEGATIVE = "blurry"
+WIDE, TALL, SQUARE = (60, 100), (110, 50), (90, 90)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An edit of photos of `sizes`, the first of which is edited."""
+
+    sizes: tuple[tuple[int, int], ...]
+    seed: int = 0
+    steps: int = 2
+    true_cfg: float = 1.0
+    sentence: str = SENTENCE
+
+    @property
+    def photos(self):
+        return [photo(size, number) for number, size in enumerate(self.sizes)]
+
+
+CASES = (
+    Case((WIDE,)),
+    Case((TALL,), seed=7, steps=3, true_cfg=3.0),
+    Case((SQUARE,), seed=7, true_cfg=2.0, sentence=SENTENCES[2]),
+    Case((WIDE, SQUARE, TALL), steps=3),
+    Case((TALL, WIDE, WIDE), seed=7, true_cfg=3.0, sentence=""),
+)
+
+
+def photo(size, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        small_images(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return make_published("qwen-image-21", tmp_path_factory.mktemp("qwen-image-21"))
+
+
+@pytest.fixture(scope="module")
+def pipeline(checkpoint):
+    return load_pipeline(checkpoint)
+
+
+class Counted(TorchGraphs):
+    """Counts the runs of all graphs, and the tokens that the text model runs."""
+
+    counts = Counter()
+
+    def __init__(self, graphs, folder, graph, keep=()):
+        super().__init__(graphs, folder, graph, keep)
+        self._name = f"{folder.parent.name} {graph}".removesuffix(" model")
+
+    def run(self, **inputs):
+        self.counts[self._name] += 1
+        if "input_ids" in inputs:
+            self.counts["tokens"] += len(joined(inputs["input_ids"])[0])
+        return super().run(**inputs)
+
+
+@pytest.fixture(scope="module")
+def loop(checkpoint, tmp_path_factory, small):
+    """Our modules in torch; nothing is traced."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(qwen_image_edit_tiny, "TorchGraphs", Counted)
+        return torch_loop(Checkpoint(checkpoint), tmp_path_factory.mktemp("torch"))
+
+
+@pytest.fixture(scope="module")
+def repository(checkpoint, tmp_path_factory, small):
+    path = tmp_path_factory.mktemp("repository")
+    exported(checkpoint, "--repository", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def graphs(repository):
+    """The exported graphs in float32, as the pipeline is."""
+    runner = partial(OnnxBackend, rounded=False)
+    return TextEncoderLoop(repository, backend=runner, others=runner)
+
+
+def theirs(pipeline, case, output_type="latent", size=None, use_kv_cache=True):
+    """What the pipeline answers for a target of `size`, by default the edited photo's."""
+    height, width = size or target_size(case)
+    return pipeline(
+        image=[Image.fromarray(pixels) for pixels in case.photos],
+        prompt=case.sentence,
+        negative_prompt=NEGATIVE if case.true_cfg > 1 else None,
+        true_cfg_scale=case.true_cfg,
+        height=height,
+        width=width,
+        num_inference_steps=case.steps,
+        generator=torch.Generator().manual_seed(case.seed),
+        output_resolution=SIDE,
+        output_type=output_type,
+        use_kv_cache=use_kv_cache,
+    ).images[0]
+
+
+def target_size(case):
+    height, width, _ = case.photos[0].shape
+    columns, rows, _ = calculate_dimensions(SIDE * SIDE, width / height)
+    return rows, columns
+
+
+def request(loop, case):
+    return loop.request(
+        case.photos, case.sentence, case.seed, case.steps, 0.0, NEGATIVE, case.true_cfg
+    )
+
+
+def ours(loop, case):
+    *_, last = loop.denoiser.run(request(loop, case))
+    return loop.denoiser.family.pack(last.latents)
+
+
+# -- the pipeline's latents and images -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_latents_of_our_modules(pipeline, loop, case):
+    expected = theirs(pipeline, case).numpy()
+    assert np.abs(ours(loop, case) - expected).max() <= EXACT
+
+
+@pytest.mark.parametrize("case", CASES[1::2], ids=str)
+def test_latents_of_the_pipeline_without_its_cache(pipeline, loop, case):
+    expected = theirs(pipeline, case, use_kv_cache=False).numpy()
+    assert np.abs(ours(loop, case) - expected).max() <= EXACT
+
+
+@pytest.mark.parametrize("case", CASES[::2], ids=str)
+def test_latents_of_the_graphs(loop, graphs, case):
+    """Our modules are the pipeline's, by the test before."""
+    expected = ours(loop, case)
+    assert np.abs(ours(graphs, case) - expected).max() <= EXPORTED * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_prompt_embeds(pipeline, loop, sentence):
+    """Those of the texts; the pipeline's at the photos' places are read by nobody."""
+    photos = [photo(WIDE), photo(SQUARE, 1)]
+    size = loop.denoiser.family.size
+    images = [
+        pipeline.image_processor.resize(Image.fromarray(pixels).convert("RGBA"), *size(*shape[:2]))
+        for pixels, shape in ((pixels, pixels.shape) for pixels in photos)
+    ]
+    expected, mask, is_photo = pipeline.encode_prompt(sentence, images)
+    assert mask is None
+    embeds = loop.text_encoder.encode_text(sentence, photos)["prompt_embeds"]
+    assert np.abs(embeds - expected[~is_photo].detach().numpy()).max() <= EXACT
+
+
+def test_the_decoded_image(pipeline, loop):
+    """On white, where the pipeline's is transparent."""
+    case = CASES[0]
+    decoded = loop.decoder._backend.run(latents=request_result(loop, case)[None])["pixels"][0]
+    expected = theirs(pipeline, case, output_type="np")
+    on_white = expected[..., :3] * expected[..., 3:] + 1 - expected[..., 3:]
+    assert np.abs(decoded.transpose(1, 2, 0) / 2 + 0.5 - on_white).max() <= EXACT
+
+
+def request_result(loop, case):
+    *_, last = loop.denoiser.run(request(loop, case))
+    return last.latents
+
+
+def test_a_checkpoints_own_sigmas(pipeline, loop, monkeypatch):
+    """As Qwen-Image 2.1 Turbo has them: they count where the steps are as many."""
+    sigmas = [1.0, 0.8, 0.45]
+    monkeypatch.setattr(loop.denoiser.family, "_sample_sigmas", sigmas)
+    case = Case((WIDE,), steps=3)
+    plain = theirs(pipeline, case).numpy()
+    pipeline.register_to_config(sample_sigmas=sigmas)
+    try:
+        expected = theirs(pipeline, case).numpy()
+    finally:
+        pipeline.register_to_config(sample_sigmas=None)
+    assert np.abs(ours(loop, case) - expected).max() <= EXACT < np.abs(expected - plain).max()
+
+
+# -- what a photo's keys and values depend on ------------------------------------------------------
+
+
+def layers_of(pipeline, case, size, tokens):
+    """Keys and values of the first tokens in every layer, as the pipeline's first step keeps
+    them: [layers, 2, tokens, heads, head size]."""
+    caches = []
+    original = transformer_qwenimage21.QwenImage21KVLayerCache.store
+
+    def store(cache, k, v):
+        caches.append(torch.stack([k[0, :tokens], v[0, :tokens]]).numpy())
+        original(cache, k, v)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transformer_qwenimage21.QwenImage21KVLayerCache, "store", store)
+        theirs(pipeline, case, size=size)
+    return np.stack(caches)
+
+
+def kept(reference):
+    """Keys and values of the denoiser as `layers_of` has the pipeline's."""
+    return np.stack([np.asarray(reference[name])[0] for name in ("k", "v")], 1)
+
+
+def test_a_photos_keys_and_values_are_the_same_for_all(pipeline, loop):
+    """Of three sentences, two seeds, two sizes of the target and two users: ours bit for bit, each
+    computed anew, and the pipeline's but for its rounding, which depends on the length."""
+    made = []
+    for number, sentence in enumerate(SENTENCES):
+        case = Case((WIDE,), seed=number % 2, sentence=sentence)
+        forget(loop)
+        edit = loop.denoiser.begin(request(loop, case))
+        loop.denoiser.prepare(edit)
+        made.append(kept(edit.reference))
+        loop.denoiser.end(edit)
+    for other in made[1:]:
+        np.testing.assert_array_equal(other, made[0])
+    for sentence, size in zip(SENTENCES, (None, (96, 64), (64, 128))):
+        case = Case((WIDE,), sentence=sentence)
+        pipelines = layers_of(pipeline, case, size, made[0].shape[2])
+        assert np.abs(pipelines - made[0]).max() <= EXACT
+
+
+@pytest.mark.parametrize("size", ((64, 64), (128, 96)))
+def test_targets_of_other_sizes_use_the_same_keys_and_values(pipeline, loop, size):
+    case = Case((WIDE,), seed=3)
+    denoiser = loop.denoiser
+    family = denoiser.family
+    edit = denoiser.begin(request(loop, case))
+    denoiser.prepare(edit)
+    grid = size[0] // 16, size[1] // 16
+    texts = len(edit.request.conditioning["prompt_embeds"]) - family.text_before[0]
+    frame = family._position(edit.images) + texts
+    fixed = {"rope": rope_table(grid_positions(grid, frame), family.axes)[None]}
+    fixed |= edit.reference | edit.prefixes[0]
+    latents = np.zeros((len(edit.request.latents), *grid), np.float32)
+    tokens = family.pack(randn(case.seed, latents.shape))
+    sigmas = family.sigmas(case.steps, len(tokens))
+    for sigma, following in zip(sigmas[:-1], sigmas[1:]):
+        step = family.step_inputs(edit.request, tokens, sigma)
+        velocity = denoiser._step.run(**step, **fixed)["velocity"][0]
+        tokens = euler_step(tokens, velocity, sigma, following)
+    denoiser.end(edit)
+    assert np.abs(tokens - theirs(pipeline, case, size=size).numpy()).max() <= EXACT
+
+
+# -- what a request computes -----------------------------------------------------------------------
+
+
+def forget(loop):
+    """Empty all caches."""
+    loop.denoiser.references = Cache(1 << 30)
+    loop.text_encoder.states = Cache(1 << 30)
+    loop.encoder.cache = Cache(1 << 30)
+
+
+@pytest.fixture()
+def counted(loop):
+    """The loop, as after a start."""
+    forget(loop)
+    Counted.counts.clear()
+    yield loop
+    forget(loop)
+
+
+def runs(loop, case):
+    """The counts of one edit."""
+    Counted.counts.clear()
+    ours(loop, case)
+    counts = dict(Counted.counts)
+    assert counts.pop("denoiser_bf16 step") == case.steps * (1 + (case.true_cfg > 1))
+    return counts
+
+
+def test_a_second_request_computes_its_sentence_alone(counted):
+    first = runs(counted, Case((WIDE,)))
+    assert first.pop("tokens") > 30
+    assert first == {
+        "vae_encoder": 1,
+        "vl_parser vision": 1,
+        "vl_parser language": 2,
+        "denoiser_bf16 reference": 1,
+        "denoiser_bf16 prefix": 1,
+    }
+    second = runs(counted, Case((WIDE,), seed=7, sentence="a b", true_cfg=3.0))
+    assert second.pop("tokens") < 30
+    assert second == {"vl_parser language": 2, "denoiser_bf16 prefix": 2}
+
+
+def test_photos_share_what_is_equal_from_the_front(counted):
+    """A photo's keys and values depend on the photos before it."""
+    runs(counted, Case((WIDE,)))
+    longer = runs(counted, Case((WIDE, SQUARE)))
+    assert longer["denoiser_bf16 reference"] == longer["vl_parser vision"] == 1
+    assert longer["vae_encoder"] == 1
+    longest = runs(counted, Case((WIDE, SQUARE, TALL)))
+    assert longest["denoiser_bf16 reference"] == longest["vl_parser vision"] == 1
+    again = runs(counted, Case((WIDE, SQUARE), seed=7))
+    assert "denoiser_bf16 reference" not in again and "vl_parser vision" not in again
+
+
+def test_evicted_keys_and_values_are_computed_again(counted):
+    counted.denoiser.references.limit = 0
+    edits = [ours(counted, Case((WIDE, SQUARE), seed=7)) for _ in range(2)]
+    np.testing.assert_array_equal(*edits)
+    assert Counted.counts["denoiser_bf16 reference"] == 4
+    assert counted.denoiser.references.counts.bytes == 0
+
+
+def test_edits_share_a_step(loop):
+    """Each as it is alone, but for rounding."""
+    cases = [Case((WIDE,), seed=seed, sentence=text) for seed, text in enumerate(("a b", "c d"))]
+    edits = [loop.denoiser.begin(request(loop, case)) for case in cases]
+    assert len({edit.batch_key for edit in edits}) == 1
+    while edits[0].steps:
+        last = loop.denoiser.step(edits)
+    for edit, progress, case in zip(edits, last, cases):
+        loop.denoiser.end(edit)
+        together = loop.denoiser.family.pack(progress.latents)
+        assert np.abs(together - ours(loop, case)).max() <= EXACT
+
+
+def test_lanes_have_all_graphs(repository):
+    manifest = verify(repository / "denoiser_bf16" / "1")
+    assert {"reference.onnx", "prefix.onnx", "step.onnx"} <= set(manifest.files)
