@@ -15,9 +15,11 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
+    AutoencoderKLQwenImage21,
     FlowMatchEulerDiscreteScheduler,
     Flux2Transformer2DModel,
     FluxTransformer2DModel,
+    QwenImage21Transformer2DModel,
     QwenImageTransformer2DModel,
 )
 from safetensors.torch import save_file
@@ -30,6 +32,8 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
     T5Config,
     T5EncoderModel,
 )
@@ -224,6 +228,23 @@ QWEN_VL: dict[str, Callable[[], nn.Module]] = {
         )
     )
 }
+# Qwen-Image 2.1's Qwen3-VL 8B
+QWEN3_VL: dict[str, Callable[[], nn.Module]] = {
+    "text_encoder": lambda: Qwen3VLForConditionalGeneration(
+        Qwen3VLConfig(
+            text_config={
+                "hidden_size": 4096,
+                "intermediate_size": 12288,
+                "num_hidden_layers": 36,
+                "num_attention_heads": 32,
+                "num_key_value_heads": 8,
+                "head_dim": 128,
+                "vocab_size": 151936,
+            },
+            vision_config={"out_hidden_size": 4096},
+        )
+    )
+}
 CHECKPOINTS = {
     "flux": Large("FluxKontextPipeline", {"transformer": flux}, kontext_vae),
     "texts": Large("FluxKontextPipeline", TEXTS, kontext_vae, files=LENGTHS, only="vl_parser"),
@@ -238,6 +259,11 @@ CHECKPOINTS = {
         "QwenImageEditPlusPipeline",
         {"transformer": QwenImageTransformer2DModel} | QWEN_VL,
         AutoencoderKLQwenImage,
+    ),
+    "qwen-image-21": Large(
+        "QwenImage21Pipeline",
+        {"transformer": QwenImage21Transformer2DModel} | QWEN3_VL,
+        AutoencoderKLQwenImage21,
     ),
     "qwen": Large(
         "QwenImageEditPlusPipeline",

@@ -47,11 +47,13 @@ def extend(
     values = []
     layers = list(zip(model.transformer_blocks, k.unbind(1), v.unbind(1)))
     for index, (block, past_k, past_v) in enumerate(layers):
-        query, key, value = _heads(block, hidden, modulation, tables)
+        x = _modulated(block.img_norm1(hidden), modulation[0])
+        key, value = _keys_and_values(block, x, tables)
         keys.append(key)
         values.append(value)
         if index == len(layers) - 1:
             break  # nothing reads its output
+        query = _queries(block, x, tables)
         key = torch.cat([past_k, key], 1)
         value = torch.cat([past_v, value], 1)
         seen = past_k.shape[1] + count
@@ -77,10 +79,12 @@ def step(
     hidden = model.img_in(tokens)
     pasts = [(keys.unbind(1), values.unbind(1)) for keys, values in prefixes]
     for index, block in enumerate(model.transformer_blocks):
-        query, key, value = _heads(block, hidden, modulation, tables)
+        x = _modulated(block.img_norm1(hidden), modulation[0])
+        key, value = _keys_and_values(block, x, tables)
         key = torch.cat([*(keys[index] for keys, _ in pasts), key], 1)
         value = torch.cat([*(values[index] for _, values in pasts), value], 1)
-        hidden = _after(block, hidden, _attend(query, key, value), modulation)
+        mixed = _attend(_queries(block, x, tables), key, value)
+        hidden = _after(block, hidden, mixed, modulation)
     return model.proj_out(model.norm_out(hidden, embedded))
 
 
@@ -100,24 +104,32 @@ def _modulation(model, embedded: Tensor) -> tuple[Tensor, ...]:
     return model.modulation(embedded)[:, None].chunk(4, -1)
 
 
-def _heads(block, hidden: Tensor, modulation, tables) -> tuple[Tensor, Tensor, Tensor]:
-    """Scaled queries, keys and values of a block [B, N, heads, head size]; the first two are
-    rotated."""
+def _modulated(x: Tensor, scale: Tensor) -> Tensor:
+    return x * (1 + scale)
+
+
+def _queries(block, x: Tensor, tables) -> Tensor:
+    """Rotated and scaled queries of a block [B, N, heads, head size]."""
+    query = _in_heads(block, block.attn.to_q(x))
+    return rotated(block.attn.norm_q(query), tables, query.shape[-1] ** -0.5)
+
+
+def _keys_and_values(block, x: Tensor, tables) -> tuple[Tensor, Tensor]:
+    """Rotated keys, and values, of a block [B, N, heads, head size]."""
     attn = block.attn
-    size = attn.inner_dim // attn.heads
-    x = block.img_norm1(hidden) * (1 + modulation[0])
-    query, key, value = (
-        layer(x).unflatten(-1, (-1, size)) for layer in (attn.to_q, attn.to_k, attn.to_v)
-    )
-    query = rotated(attn.norm_q(query), tables, size**-0.5)
-    return query, rotated(attn.norm_k(key), tables), value
+    key = attn.norm_k(_in_heads(block, attn.to_k(x)))
+    return rotated(key, tables), _in_heads(block, attn.to_v(x))
+
+
+def _in_heads(block, x: Tensor) -> Tensor:
+    return x.unflatten(-1, (-1, block.attn.inner_dim // block.attn.heads))
 
 
 def _after(block, hidden: Tensor, mixed: Tensor, modulation) -> Tensor:
     """The hidden states after a block, with its attention's output before the projection."""
     _, gate, mlp_scale, mlp_gate = modulation
     hidden = hidden + gate.tanh() * block.attn.to_out[0](mixed)
-    x = block.img_norm2(hidden) * (1 + mlp_scale)
+    x = _modulated(block.img_norm2(hidden), mlp_scale)
     return hidden + mlp_gate.tanh() * block.img_mlp(x)
 
 
