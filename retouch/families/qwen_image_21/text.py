@@ -19,7 +19,7 @@ from retouch.families.qwen_image_21.patches import Qwen3PatchLayout
 from retouch.families.qwen_image_edit.sampling import dimensions
 from retouch.families.qwen_vl.rope import Rope
 from retouch.imaging.images import fit
-from retouch.util.content_cache import Cache, key_of
+from retouch.util.content_cache import Cache, key_of, size_of
 
 STATE_BYTES = 1 << 30  # of cached states of photos
 VISION = "vision"
@@ -38,7 +38,17 @@ class PhotoStates:
 
     @property
     def nbytes(self) -> int:
-        return self.texts.nbytes + sum(int(array.nbytes) for array in self.past.values())
+        return size_of([self.texts, self.past])
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo of a chat as the vision tower takes it, uint8 [H, W, 3], and the chunk that ends with
+    it. `key` is that of all photos up to this one."""
+
+    pixels: np.ndarray
+    chunk: Chunk
+    key: str
 
 
 class TextEncoder:
@@ -46,7 +56,8 @@ class TextEncoder:
     transformer does not read them.
 
     The states of the system's text and the photos are cached in `states`, by the photos: a further
-    instruction runs its own tokens alone. Photos of which the first are equal share those."""
+    instruction runs its own tokens alone. Photos of which the first are equal share those. They lie
+    in host memory: the language model takes them to its device in milliseconds."""
 
     def __init__(
         self, folder: Path, backend: BackendFactory = OnnxBackend, state_bytes: int = STATE_BYTES
@@ -54,7 +65,7 @@ class TextEncoder:
         """ArtifactError when an artifact does not match the folder's manifest."""
         self.states = Cache(state_bytes)
         self._vision = backend(folder, VISION)
-        self._language = backend(folder, LANGUAGE, keep=("k", "v"))
+        self._language = backend(folder, LANGUAGE)
         self.batches = self._language.batches
         self.compiles = self._language.compiles
         settings = verify(folder, TOKENIZER).settings
@@ -76,14 +87,12 @@ class TextEncoder:
         """`encode_text` of several instructions with their photos."""
         for _, photos in rows:
             self._check(photos)
-        states = []
+        chats = [self._chat([self.prepared(photo) for photo in photos]) for _, photos in rows]
+        states = self._states(chats)
         inputs = []
-        for instruction, photos in rows:
-            pixels = [self.prepared(photo) for photo in photos]
-            chunks = list(self._writer.photos([self._layout.grid(*p.shape[:2]) for p in pixels]))
-            states.append(self._states(pixels, chunks))
-            chunk = self._writer.instruction(instruction, chunks[-1].end)
-            inputs.append(self._inputs(chunk, self._no_tokens()) | states[-1].past)
+        for (instruction, _), chat, state in zip(rows, chats, states):
+            chunk = self._writer.instruction(instruction, chat[-1].chunk.end)
+            inputs.append(self._inputs(chunk, self._no_tokens()) | state.past)
         outputs = run_rows(self._language, inputs)
         return [
             {"prompt_embeds": np.concatenate([state.texts, output["hidden"][0]])}
@@ -101,19 +110,47 @@ class TextEncoder:
                 f"there are {len(photos)} photos; this checkpoint takes 1 to {self._photos}"
             )
 
-    def _states(self, pixels: Photos, chunks: Sequence[Chunk]) -> PhotoStates:
-        """The states after the last of the photos, whose chats are `chunks`."""
-        return self.states.get(key_of(*pixels), lambda: self._encode_photo(pixels, chunks))
+    def _chat(self, pixels: Photos) -> list[Photo]:
+        chunks = self._writer.photos([self._layout.grid(*photo.shape[:2]) for photo in pixels])
+        return [
+            Photo(photo, chunk, key_of(*pixels[: place + 1]))
+            for place, (photo, chunk) in enumerate(zip(pixels, chunks))
+        ]
 
-    def _encode_photo(self, pixels: Photos, chunks: Sequence[Chunk]) -> PhotoStates:
-        *earlier, photo = pixels
-        chunk = chunks[-1]
-        tokens = self._vision.run(**self._layout.inputs(photo[None]))["vision_tokens"]
-        before = self._states(earlier, chunks[:-1]) if earlier else self._nothing()
-        outputs = self._language.run(**self._inputs(chunk, tokens), **before.past)
-        texts = outputs.pop("hidden")[0][chunk.texts]
-        own = texts if earlier else texts[self._writer.system :]
-        past = {f"past_{name}": array for name, array in outputs.items()}
+    def _states(self, chats: Sequence[Sequence[Photo]]) -> list[PhotoStates]:
+        """The states after the last photo of every chat. The first photos of all chats run together
+        where the backend gains by it, then the second ones."""
+        states = [self._nothing()] * len(chats)
+        for place in range(max(map(len, chats))):
+            rows = [row for row, chat in enumerate(chats) if len(chat) > place]
+            keys = [chats[row][place].key for row in rows]
+            pairs = {key: (chats[row][place], states[row]) for key, row in zip(keys, rows)}
+            reached = self.states.get_all(
+                keys, lambda missing, pairs=pairs: self._encode([pairs[key] for key in missing])
+            )
+            for row, state in zip(rows, reached):
+                states[row] = state
+        return states
+
+    def _encode(self, pairs: Sequence[tuple[Photo, PhotoStates]]) -> list[PhotoStates]:
+        """The states after photos, from those before them."""
+        vision = run_rows(
+            self._vision, [self._layout.inputs(photo.pixels[None]) for photo, _ in pairs]
+        )
+        inputs = [
+            self._inputs(photo.chunk, output["vision_tokens"]) | before.past
+            for (photo, before), output in zip(pairs, vision)
+        ]
+        return [
+            self._after(photo, before, outputs)
+            for (photo, before), outputs in zip(pairs, run_rows(self._language, inputs))
+        ]
+
+    def _after(self, photo: Photo, before: PhotoStates, outputs: Arrays) -> PhotoStates:
+        """The states before a photo and the language model's outputs for it as one."""
+        texts = outputs["hidden"][0][photo.chunk.texts]
+        own = texts if len(before.texts) else texts[self._writer.system :]
+        past = {f"past_{name}": outputs[name] for name in ("k", "v")}
         return PhotoStates(np.concatenate([before.texts, own]), past)
 
     def _inputs(self, chunk: Chunk, vision_tokens: np.ndarray) -> Arrays:
