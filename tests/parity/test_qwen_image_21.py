@@ -28,6 +28,7 @@ from retouch.families.qwen_image_edit.sampling import grid_positions, rope_table
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch.util.content_cache import Cache
 from retouch_export.checkpoint import Checkpoint
+from retouch_export.qwen_image_21.denoiser import PART
 
 EXACT = 1e-5  # largest error of our modules' latents
 EXPORTED = 1e-3  # of the graphs', relative
@@ -218,6 +219,13 @@ def test_a_checkpoints_own_sigmas(pipeline, loop, monkeypatch):
     finally:
         pipeline.register_to_config(sample_sigmas=None)
     assert np.abs(ours(loop, case) - expected).max() <= EXACT < np.abs(expected - plain).max()
+
+
+def test_a_checkpoint_with_sigmas_says_its_steps(checkpoint):
+    turbo = Checkpoint(checkpoint)
+    turbo.config["sample_sigmas"] = [1.0, 0.8, 0.45]
+    steps = [PART.settings(made)["default_steps"] for made in (turbo, Checkpoint(checkpoint))]
+    assert steps == [3, 40]
 
 
 # -- what a photo's keys and values depend on ------------------------------------------------------
