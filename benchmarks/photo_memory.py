@@ -65,7 +65,6 @@ class Bench:
                 ],
                 "text_before": [TEXT_BEFORE],
                 "scheduler": {"use_dynamic_shifting": True},
-                "sample_sigmas": None,
             }
         )
         self.latents = randn(1, (config["in_channels"], self.side // 16, self.side // 16))

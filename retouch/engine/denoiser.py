@@ -42,9 +42,7 @@ class Denoiser:
             runner(folder, "reference", keep=CACHED) if self.family.caches_reference else None
         )
         self._prefix = (
-            runner(folder, "prefix", keep=CACHED_TEXT)
-            if self.family.is_block_causal
-            else None
+            runner(folder, "prefix", keep=CACHED_TEXT) if self.family.is_block_causal else None
         )
         self._preview_map = PreviewMap.load(folder)
         self.references = Cache(reference_bytes)

@@ -14,6 +14,7 @@ from diffusers.models.autoencoders.autoencoder_kl_qwenimage import (
     AutoencoderKLQwenImage,
     QwenImageCausalConv3d,
 )
+from diffusers.models.autoencoders.autoencoder_kl_qwenimage21 import AutoencoderKLQwenImage21
 from torch import Tensor, nn
 
 
@@ -82,7 +83,7 @@ class Normal(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, vae: AutoencoderKLQwenImage):
+    def __init__(self, vae: AutoencoderKLQwenImage | AutoencoderKLQwenImage21):
         super().__init__()
         device = vae.device
         for name in ("mean", "std"):

@@ -47,7 +47,7 @@ def extend(
     values = []
     layers = list(zip(model.transformer_blocks, k.unbind(1), v.unbind(1)))
     for index, (block, past_k, past_v) in enumerate(layers):
-        x = _modulated(block.img_norm1(hidden), modulation[0])
+        x = _attention_input(block, hidden, modulation)
         key, value = _keys_and_values(block, x, tables)
         keys.append(key)
         values.append(value)
@@ -79,7 +79,7 @@ def step(
     hidden = model.img_in(tokens)
     pasts = [(keys.unbind(1), values.unbind(1)) for keys, values in prefixes]
     for index, block in enumerate(model.transformer_blocks):
-        x = _modulated(block.img_norm1(hidden), modulation[0])
+        x = _attention_input(block, hidden, modulation)
         key, value = _keys_and_values(block, x, tables)
         key = torch.cat([*(keys[index] for keys, _ in pasts), key], 1)
         value = torch.cat([*(values[index] for _, values in pasts), value], 1)
@@ -104,8 +104,8 @@ def _modulation(model, embedded: Tensor) -> tuple[Tensor, ...]:
     return model.modulation(embedded)[:, None].chunk(4, -1)
 
 
-def _modulated(x: Tensor, scale: Tensor) -> Tensor:
-    return x * (1 + scale)
+def _attention_input(block, hidden: Tensor, modulation) -> Tensor:
+    return block.img_norm1(hidden) * (1 + modulation[0])
 
 
 def _queries(block, x: Tensor, tables) -> Tensor:
@@ -129,7 +129,7 @@ def _after(block, hidden: Tensor, mixed: Tensor, modulation) -> Tensor:
     """The hidden states after a block, with its attention's output before the projection."""
     _, gate, mlp_scale, mlp_gate = modulation
     hidden = hidden + gate.tanh() * block.attn.to_out[0](mixed)
-    x = _modulated(block.img_norm2(hidden), mlp_scale)
+    x = block.img_norm2(hidden) * (1 + mlp_scale)
     return hidden + mlp_gate.tanh() * block.img_mlp(x)
 
 

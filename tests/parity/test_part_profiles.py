@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import klein_tiny
+import qwen_image_21_tiny
 import qwen_image_edit_tiny
 from families_tiny import NAMES, SIZES, make_published
 from retouch.api.limits import MAX_INSTRUCTION
@@ -118,6 +119,7 @@ def stages(request, tmp_path_factory) -> Iterator[Stages]:
     with pytest.MonkeyPatch.context() as patch:
         klein_tiny.few_layers(patch)
         qwen_image_edit_tiny.small_images(patch)
+        qwen_image_21_tiny.small_images(patch)
         checkpoint = make_published(request.param, folder / "checkpoint")
         yield Stages(Checkpoint(checkpoint), folder / "repository")
 

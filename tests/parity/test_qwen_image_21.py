@@ -4,7 +4,7 @@ photo across requests."""
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -25,6 +25,7 @@ from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.noise import randn
 from retouch.diffusion.sigmas import euler_step
 from retouch.families.qwen_image_edit.sampling import grid_positions, rope_table
+from retouch.families.registry import family_of
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch.util.content_cache import Cache
 from retouch_export.checkpoint import Checkpoint
@@ -210,7 +211,8 @@ def request_result(loop, case):
 def test_a_checkpoints_own_sigmas(pipeline, loop, monkeypatch):
     """As Qwen-Image 2.1 Turbo has them: they count where the steps are as many."""
     sigmas = [1.0, 0.8, 0.45]
-    monkeypatch.setattr(loop.denoiser.family, "_sample_sigmas", sigmas)
+    family = loop.denoiser.family
+    monkeypatch.setattr(family, "schedule", replace(family.schedule, levels=tuple(sigmas)))
     case = Case((WIDE,), steps=3)
     plain = theirs(pipeline, case).numpy()
     pipeline.register_to_config(sample_sigmas=sigmas)
@@ -224,8 +226,11 @@ def test_a_checkpoints_own_sigmas(pipeline, loop, monkeypatch):
 def test_a_checkpoint_with_sigmas_says_its_steps(checkpoint):
     turbo = Checkpoint(checkpoint)
     turbo.config["sample_sigmas"] = [1.0, 0.8, 0.45]
-    steps = [PART.settings(made)["default_steps"] for made in (turbo, Checkpoint(checkpoint))]
-    assert steps == [3, 40]
+    lanes = [
+        family_of("qwen-image-21", PART.settings(made)) for made in (turbo, Checkpoint(checkpoint))
+    ]
+    assert [lane.steps for lane in lanes] == [3, 40]
+    assert [lane.schedule.levels for lane in lanes] == [(1.0, 0.8, 0.45), ()]
 
 
 # -- what a photo's keys and values depend on ------------------------------------------------------

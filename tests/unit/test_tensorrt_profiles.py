@@ -52,7 +52,6 @@ FAMILIES = {
         "conditioning": 32,
         "text_before": [9, 8, 8, 8],
         "scheduler": SCHEDULER,
-        "sample_sigmas": None,
     },
 }
 

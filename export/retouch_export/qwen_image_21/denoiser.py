@@ -111,7 +111,7 @@ class _Examples:
     """Example inputs of the graphs, by name."""
 
     def __init__(self, model: QwenImage21Transformer2DModel):
-        self._config = model.config
+        self._config: Any = model.config
         self._dtype = model.dtype
 
     def reference(self, shape: Shape) -> dict[str, Tensor]:

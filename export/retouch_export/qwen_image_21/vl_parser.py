@@ -3,6 +3,7 @@ model, in bfloat16."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,19 @@ from torch import Tensor
 from transformers import AutoTokenizer, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from retouch.api.geometry import CELL
+from retouch.api.limits import MAX_INSTRUCTION
+from retouch.families.base import Family
+from retouch.families.denoise_request import Size
 from retouch.families.qwen_image_21.chat import ChunkWriter
 from retouch.families.qwen_image_21.patches import Qwen3PatchLayout
 from retouch.families.qwen_image_21.text import LANGUAGE, TOKENIZER, VISION
+from retouch.families.qwen_image_edit.sampling import dimensions
 from retouch.families.qwen_vl.rope import Rope
 from retouch.networks import qwen3_vl
 from retouch.networks.qwen3_vl import Language, Vision
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
+from retouch_export.edit_sizes import proportions
 from retouch_export.graph import Graph, Shape
 from retouch_export.parts import Part
 from retouch_export.qwen_vl import FOLDER, parameter_name
@@ -46,6 +52,7 @@ def _layout(checkpoint: Checkpoint) -> Qwen3PatchLayout:
     """CheckpointError when a token of the text model is not 2 × 2 cells of an image."""
     vision: Any = _config(checkpoint).vision_config
     layout = Qwen3PatchLayout.of_checkpoint(vision.to_dict(), checkpoint.folder)
+    assert isinstance(layout, Qwen3PatchLayout)
     if layout.cell != 2 * CELL:
         raise CheckpointError(
             f"a token of the text model covers {layout.cell} pixels in each direction; it must be "
@@ -64,6 +71,11 @@ def _rope(checkpoint: Checkpoint) -> Rope:
             "supported"
         )
     return Rope(text.head_dim, rope["rope_theta"], tuple(rope["mrope_section"]), True)
+
+
+def _shape(grid: Size, text: int, past: int) -> Shape:
+    """A photo of a grid (rows, columns) of tokens, a text of so many, and as many before them."""
+    return Shape(1, grid[0] * CELL, grid[1] * CELL, text, past)
 
 
 class VlParser(Part):
@@ -140,6 +152,28 @@ class VlParser(Part):
 
     def files(self, checkpoint: Checkpoint, folder: Path) -> None:
         _tokenizer(checkpoint).save(str(folder / TOKENIZER))
+
+    def shapes(self, checkpoint: Checkpoint, family: Family, graph: str) -> list[Shape]:
+        """Photos of every proportion, and parts of chats: from an instruction alone to the last of
+        all photos, and the longest instruction after it. The usual one is a second photo."""
+        layout = _layout(checkpoint)
+        sizes = (dimensions(AREA, 1, ratio) for ratio in (1, *proportions()))
+        square, *others = (layout.grid(*layout.size(*size)) for size in sizes)
+        grids = sorted(set(others), key=math.prod)
+        if graph == VISION:
+            return [_shape(grid, 0, 0) for grid in (square, *grids)]
+        writer = chat_writer(checkpoint)
+        first, *further = writer.text_before(PHOTOS)
+        first += writer.system
+        sentence = len(writer.instruction("", 0).ids)
+        photos = PHOTOS * math.prod(grids[-1])
+        return [
+            _shape(square, further[0], first + math.prod(square)),
+            _shape((0, 0), sentence, 0),
+            _shape(
+                grids[-1], max(first, sentence + MAX_INSTRUCTION), first + sum(further) + photos
+            ),
+        ]
 
     def parameter_name(self, name: str) -> str:
         return parameter_name(name)
