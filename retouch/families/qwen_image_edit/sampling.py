@@ -21,7 +21,7 @@ FEWEST = 32  # tokens of a short instruction and of the template after it
 ROUNDING = 0.25  # a photo has at most this share more tokens than its area makes
 
 
-def dimensions(area: int, height: int, width: int) -> tuple[int, int]:
+def dimensions(area: int, height: float, width: float) -> tuple[int, int]:
     """Height and width of about `area` pixels with the proportions of `height` and `width`:
     diffusers' `calculate_dimensions`."""
     ratio = width / height
