@@ -89,10 +89,8 @@ class AsyncGrpcTransport:
         )
         try:
             result, error = await anext(stream, (None, ended_early()))
-            if isinstance(error, RequestError):
-                raise error
-            if error is not None:
-                raise call_failure(error, self._url)
+            if result is None:
+                raise error if isinstance(error, RequestError) else call_failure(error, self._url)
             return defaults_of(result.as_numpy("INFO")[0, 0])
         except grpc_core.RpcError as error:
             raise rpc_failure(error, self._url) from None

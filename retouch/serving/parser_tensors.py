@@ -9,10 +9,12 @@ from retouch.families.denoise_request import Arrays
 from retouch.families.instructx.parser import Parsed, ParseInput
 from retouch.serving.preprocess import region_of
 
+NO_SENTENCE = np.array([], object)
+
 
 def parse_input(row: Arrays) -> ParseInput:
     """What the stage reads, of the model's inputs."""
-    negative = row.get("NEGATIVE", ())
+    negative = row.get("NEGATIVE", NO_SENTENCE)
     return ParseInput(
         list(row.get("IMAGE_FILES", ())),
         row["PIXELS"],
