@@ -18,9 +18,10 @@ from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
 from retouch.client.channel import blocking_client, is_forked, refuse_forked
-from retouch.client.codec import answer_of, lanes_of
+from retouch.client.codec import answer_of, defaults_of, lanes_of
 from retouch.client.grpc_calls import (
     call_failure,
+    describe_arguments,
     infer_arguments,
     model_names,
     region_arguments,
@@ -71,6 +72,20 @@ class GrpcTransport:
                 return lanes_of(model_names(client.get_inference_statistics(client_timeout=SHORT)))
             except grpc.InferenceServerException as error:
                 raise call_failure(error, self._url) from None
+
+    def defaults(self, lane: str) -> dict[str, Any]:
+        timeout = Timeout(SHORT)
+        stream = _Stream(self._url)
+        try:
+            stream.send(describe_arguments(lane))
+            result, error = stream.results.get(timeout=timeout.remaining())
+            if error is not None:
+                raise call_failure(error, self._url)
+            return defaults_of(result.as_numpy("INFO")[0, 0])
+        except queue.Empty:
+            raise timeout.error() from None
+        finally:
+            stream.close(cancel=False)
 
     def ready(self) -> bool:
         try:

@@ -6,11 +6,20 @@ import contextlib
 import http.client
 import json
 from collections.abc import Generator, Iterator
+from typing import Any
 
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
-from retouch.client.codec import answer_of_line, body_of, lanes_of, model_names
+from retouch.client.codec import (
+    DESCRIBE,
+    LANE,
+    answer_of_line,
+    body_of,
+    defaults_of_line,
+    lanes_of,
+    model_names,
+)
 from retouch.client.errors import ended_early, unreachable
 from retouch.client.http_paths import STATISTICS, edit_path, ready_path, refusal
 from retouch.client.retry import SHORT, Timeout
@@ -45,6 +54,19 @@ class HttpTransport:
             if response.status != 200:
                 raise refusal(response.status, response.read())
             return lanes_of(model_names(json.loads(response.read())))
+
+    def defaults(self, lane: str) -> dict[str, Any]:
+        timeout = Timeout(SHORT)
+        path = edit_path(f"{LANE}{lane}")
+        body = json.dumps({"PARAMS": DESCRIBE})
+        with self._called("POST", path, body, timeout) as (connection, response):
+            if response.status != 200:
+                raise refusal(response.status, response.read())
+            while line := _line(connection, response, timeout):
+                defaults = defaults_of_line(line)
+                if defaults is not None:
+                    return defaults
+        raise ended_early()
 
     def ready(self) -> bool:
         try:

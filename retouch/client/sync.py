@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retouch.api.errors import RequestError
 from retouch.api.request import EditOptions, EditRequest, ImageInput
@@ -63,6 +63,11 @@ class Retouch(Client[Transport]):
     def lanes(self) -> tuple[str, ...]:
         """Names of the loaded lanes, the widest first; RequestError when no server answers."""
         return self._transport.lanes()
+
+    def defaults(self, lane: str) -> dict[str, Any]:
+        """What an edit in a loaded lane takes that names nothing else, by the names of the
+        options: steps, guidance, true_cfg and sigmas. RequestError."""
+        return self._transport.defaults(lane)
 
     def ready(self) -> bool:
         """Whether the server takes edits."""

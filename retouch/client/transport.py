@@ -24,6 +24,10 @@ class Transport(Protocol):
         """Names of the loaded lanes, from the widest to the narrowest."""
         ...
 
+    def defaults(self, lane: str) -> dict[str, Any]:
+        """What an edit in a loaded lane takes that names nothing else."""
+        ...
+
     def ready(self) -> bool:
         """Whether the endpoint takes edits."""
         ...

@@ -307,7 +307,8 @@ def test_an_edit_is_the_pipelines(family, client):
 
 
 def test_a_lane_tells_its_defaults(repository, running, client):
-    """By both protocols, and in INFO; a request takes them where it names nothing else."""
+    """By both protocols and clients, and in INFO; a request takes them where it names nothing
+    else."""
     lane = manifest.read(repository / "denoiser_bf16" / "1")
     expected = family_of(lane.family, lane.settings).defaults()
     assert expected["steps"] == lane.settings["default_steps"]
@@ -319,6 +320,10 @@ def test_a_lane_tells_its_defaults(repository, running, client):
             return await asking.defaults("bf16")
 
     assert asyncio.run(by(running.grpc, False)) == asyncio.run(by(running.http, True)) == expected
+    for blocking in (client, Retouch(f"{HOST}:{running.http}", http=True)):
+        with pytest.raises(RequestError):
+            blocking.defaults("fp3")
+        assert blocking.defaults("bf16") == expected
     *_, last = ours(client, photos_of(1))
     assert last.info.defaults == expected
     assert last.info.true_cfg == expected.get("true_cfg", 1.0)
