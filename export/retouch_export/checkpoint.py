@@ -20,9 +20,11 @@ class Checkpoint:
     """A pipeline on disk. `config` is its `model_index.json`: class, components and settings.
 
     An `adapter`, if set, is merged into the weights that are loaded. Components that have weights
-    of the `variant` are loaded from those."""
+    of the `variant` are loaded from those. `origin` is the repository of the hub and the commit
+    that it was downloaded from."""
 
     adapter: Adapter | None = None
+    origin: str = ""
 
     def __init__(self, folder: Path, variant: str | None = None):
         self.folder = Path(folder)

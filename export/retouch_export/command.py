@@ -13,6 +13,8 @@ from retouch_export import templates
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.export_plan import Settings, holds_another
 from retouch_export.export_planner import ExportRequest, plan_export
+from retouch_export.hub import located
+from retouch_export.hub_name import hub_name
 from retouch_export.lane_defaults import LaneOptions
 from retouch_export.lock import locked
 from retouch_export.lora import AdapterFile
@@ -46,6 +48,10 @@ def _lanes(_: click.Context, __: click.Parameter, text: str | None) -> list[str]
             f"{text} is unknown; it must be of {', '.join(LANES)}, several with commas between"
         )
     return lanes
+
+
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[float, ...] | None:
@@ -175,7 +181,10 @@ def export(
     weightless: bool,
     variant: str | None,
 ) -> None:
-    """Export CHECKPOINT, a folder in diffusers layout, to ONNX in a model repository.
+    """Export CHECKPOINT to ONNX in a model repository.
+
+    CHECKPOINT is a folder in diffusers layout, or a repository of the Hugging Face Hub: ORG/NAME or
+    ORG/NAME@REVISION. Files that its cache lacks are downloaded.
 
     Up-to-date artifacts are kept. Run it again to resume a stopped export.
     """
@@ -188,10 +197,13 @@ def export(
                 "leave out --weightless, and --only other parts"
             )
         settings = Settings(calibration, weightless, strip, force, variant, chosen)
-        Checkpoint(checkpoint, variant)  # checks the folder before a repository is made
+        if hub_name(checkpoint):
+            extras.check("export")  # before a long download
+        place = located(checkpoint, variant, _say, weights=not weightless)
+        Checkpoint(place.folder, variant)  # checks the folder before a repository is made
         extras.check("export")
-        with locked(repository, lambda sentence: click.echo(sentence, err=True)):
-            if keep and holds_another(repository, checkpoint, variant):
+        with locked(repository, _say):
+            if keep and holds_another(repository, place.folder, variant):
                 click.echo(
                     f"{repository} holds the export of another checkpoint than {checkpoint}, "
                     "which stays; `make export` replaces it"
@@ -200,7 +212,14 @@ def export(
             for sentence in templates.install(repository):
                 click.echo(sentence, err=True)
             request = ExportRequest(
-                checkpoint, repository, precision, only, tensorrt and not weightless, adapter, parts
+                place.folder,
+                repository,
+                precision,
+                only,
+                tensorrt and not weightless,
+                adapter,
+                parts,
+                place.origin,
             )
             work = plan_export(request, settings)
             for sentence in (*work.reasons, *work.idle(settings)):

@@ -33,7 +33,8 @@ from retouch_export.validate import check
 class ExportRequest:
     """What an export is to make: `lanes` of the denoiser, all stages or `only` one, and with
     `tensorrt` the plans of lanes and parts. With `lora` the lanes are those of the adapter.
-    `parts` are the precisions of the other stages' typed graphs."""
+    `parts` are the precisions of the other stages' typed graphs. `origin` is where the checkpoint
+    was downloaded from."""
 
     checkpoint: Path
     repository: Path
@@ -42,6 +43,7 @@ class ExportRequest:
     tensorrt: bool = False
     lora: AdapterFile | None = None
     parts: Sequence[str] = ()
+    origin: str = ""
 
 
 def plan_export(request: ExportRequest, settings: Settings) -> Work:
@@ -59,6 +61,7 @@ class _Planner:
         self._request = request
         self._settings = settings
         self._checkpoint = Checkpoint(request.checkpoint, settings.variant)
+        self._checkpoint.origin = request.origin
         self._stages = {stage.name: stage for stage in stages_of(self._checkpoint.family)}
         only = request.only
         if only not in (None, *self._stages):

@@ -72,6 +72,7 @@ class Exporter:
             versions(),
             settings=part.all_settings(self.checkpoint),
             sources=sources_of(stage, "bf16"),
+            origin=self.checkpoint.origin,
         )
         with self._publishing(stage, "bf16", manifest) as staging:
             for graph in part.graphs(self.checkpoint):
@@ -214,6 +215,7 @@ class Exporter:
             weights=weights,
             settings=settings,
             sources=sources_of(stage, precision),
+            origin=self.checkpoint.origin,
         )
 
     def _write(

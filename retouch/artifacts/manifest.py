@@ -26,7 +26,9 @@ class Manifest:
     the number formats of its graphs, FLOAT32 for graphs that need no lowering. `files` maps a file
     name to its SHA-256, and `weights` a number format to the bytes of its weights. `settings` are
     the stage's. `plans` maps a graph to the fields of its `tensorrt_plan.PlanInfo`. `versions` are
-    those of the tools, and `sources` digests of the modules, that made the files."""
+    those of the tools, and `sources` digests of the modules, that made the files. `origin` is the
+    repository of the Hugging Face Hub and the commit, as ORG/NAME@COMMIT, if the checkpoint is
+    from there."""
 
     family: str
     checkpoint_sha256: str
@@ -39,6 +41,7 @@ class Manifest:
     settings: dict[str, Any] = field(default_factory=dict)
     plans: dict[str, dict[str, Any]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    origin: str = ""
 
 
 def read(folder: Path) -> Manifest:

@@ -8,7 +8,16 @@ from importlib.util import find_spec
 # a module of each extra, by which it is known to be installed
 MODULES = {
     "serve": ("onnxruntime", "tokenizers"),  # the server itself: retouch.launcher.tritonserver
-    "export": ("torch", "diffusers", "transformers", "peft", "onnx", "onnx_ir", "onnxscript"),
+    "export": (
+        "torch",
+        "diffusers",
+        "transformers",
+        "peft",
+        "onnx",
+        "onnx_ir",
+        "onnxscript",
+        "huggingface_hub",
+    ),
     "openai": ("fastapi", "uvicorn", "orjson", "prometheus_client", "python_multipart"),
     "web": ("gradio", "fastapi", "uvicorn", "orjson", "prometheus_client", "python_multipart"),
     "heic": ("pillow_heif",),

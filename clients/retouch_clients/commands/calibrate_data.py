@@ -10,6 +10,7 @@ from retouch_clients.cli.console import console, error_console
 from retouch_clients.cli.exit_codes import EPILOG
 from retouch_clients.edit_options import FILE
 from retouch_export.calibration_data import COUNT, SIDE, DataError, read_instructions, write_pairs
+from retouch_export.hub import calibration_folder
 
 
 @click.command(
@@ -18,9 +19,10 @@ from retouch_export.calibration_data import COUNT, SIDE, DataError, read_instruc
 @click.argument("photos", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--checkpoint",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     default=Path("."),
-    help="The folder to write calibration/pairs.jsonl to.  [default: the current folder]",
+    help="The folder to write calibration/pairs.jsonl to, or ORG/NAME of the Hugging Face Hub.  "
+    "[default: the current folder]",
 )
 @click.option(
     "--instructions",
@@ -51,7 +53,10 @@ def calibrate_data(
     reused, with another instruction, only after all photos have been used."""
     try:
         texts = read_instructions(instructions)
-        written = write_pairs(photos, checkpoint, texts, count, side, force)
+        folder = calibration_folder(checkpoint)
+        if not folder.is_dir():
+            raise click.BadParameter(f"there is no folder {checkpoint}", param_hint="--checkpoint")
+        written = write_pairs(photos, folder, texts, count, side, force)
     except DataError as failure:
         raise click.ClickException(str(failure)) from None
     for name, reason in written.skipped:
