@@ -135,6 +135,7 @@ def _exporter() -> type:
                 manifest.family = self.checkpoint.family
                 manifest.checkpoint_sha256 = self.sha256
                 manifest.sources = sources_of(stage, lane)
+                manifest.origin = self.checkpoint.origin
                 manifest.settings = stage.part().all_settings(self.checkpoint)
             with self._publishing(stage, lane, manifest) as staging:
                 shutil.copytree(

@@ -13,6 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pytest
+from huggingface_hub import constants
+
+from retouch.util import env
+
 LARGE = (".safetensors", ".bin")  # suffixes of files in git-lfs
 BLOCK = 1 << 14  # bytes that are written at once
 TOKEN = "hf_secret"
@@ -174,3 +179,15 @@ def running(repositories: dict[str, Repository]):
         hub.shutdown()
         thread.join()
         hub.server_close()
+
+
+def use(hub: FakeHub, patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make this process download from `hub` into caches in `folder`, without a token."""
+    template = "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr(constants, "ENDPOINT", hub.url)
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + template)
+    patch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
+    patch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.delenv("HF_TOKEN", raising=False)
+    patch.setenv(env.CACHE_HOME.name, str(folder / "cache"))

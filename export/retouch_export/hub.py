@@ -130,6 +130,7 @@ def _of_repository(snapshot: Snapshot) -> Iterator[None]:
         yield
     except CheckpointError as failure:
         text = str(failure).replace(str(snapshot.folder), str(snapshot.name))
+        text = text.replace("download it again", "name a repository that has it")
         about = "" if str(snapshot.name) in text else f"{snapshot.name}: "
         raise CheckpointError(f"{about}{text}") from None
 

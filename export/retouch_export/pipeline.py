@@ -15,8 +15,8 @@ class Pipeline:
     images that the text model sees. With `caches_reference` the reference's keys and values are
     computed once an image; otherwise its tokens are in every step. `sides` are those of usual
     square images, in pixels. `family` is filled in by `retouch_export.pipelines`. A checkpoint
-    that is distilled, by its `model_index.json`, takes `distilled_steps` and no guidance. `optional` are
-    further files and folders that an export reads where they exist."""
+    that is distilled, by its `model_index.json`, takes `distilled_steps` and no guidance. What is
+    `optional` are files and folders that an export reads where they exist."""
 
     components: tuple[str, ...]
     steps: int = 0

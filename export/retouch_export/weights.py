@@ -26,14 +26,15 @@ def tensor_of(source: TensorSource, name: str, dtype: ir.DataType = HALF) -> ir.
     """A tensor of `dtype` from `source`; bfloat16 that is stored so is memory-mapped.
     CheckpointError when its type cannot be read."""
     if dtype == HALF and is_half(source):
+        file = source.file.resolve()  # onnx_ir refuses a link out of its folder
         return ir.ExternalTensor(
-            source.file.name,
+            file.name,
             source.offset,
             source.length,
             HALF,
             shape=ir.Shape(source.shape),
             name=name,
-            base_dir=source.file.parent,
+            base_dir=file.parent,
         )
     return ir.LazyTensor(
         lambda: ir.tensor(source.numbers().astype(dtype.numpy()), name=name),

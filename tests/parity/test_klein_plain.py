@@ -15,16 +15,20 @@ import torch
 from diffusers import Flux2KleinPipeline
 from diffusers.pipelines.flux2 import pipeline_flux2_klein, pipeline_flux2_klein_kv
 
+import fake_hub
 from exports import exported
 from families_tiny import make_published
 from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, relative
 from klein_tiny import SENTENCES, few_layers, photo
+from retouch.artifacts import manifest
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import TorchBackend
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.registry import family_of
 from retouch.offline.text_encoder_loop import TextEncoderLoop
+from retouch.util import env
+from retouch_export import trace_cache
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.flux2_klein.denoiser import PART
 from retouch_export.tensorrt_profiles import profiles, shapes
@@ -32,6 +36,7 @@ from retouch_export.tensorrt_profiles import profiles, shapes
 SIZES = ((96, 96), (64, 112), (112, 80))
 OTHERS = ((64, 80), (80, 64))  # of the references beside the edited photo
 SENTENCE = SENTENCES[0]
+HUB_NAME = "black-forest-labs/klein"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,8 +60,19 @@ def pipeline(folder):
 
 @pytest.fixture(scope="module")
 def repository(folder, tmp_path_factory):
+    """Exported from a hub; the second time nothing is downloaded or made."""
     path = tmp_path_factory.mktemp("klein repository")
-    exported(folder, "--repository", path)
+    with (
+        fake_hub.running({HUB_NAME: fake_hub.Repository(folder)}) as hub,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv(env.GRAPHS.name, str(trace_cache.folder() or 0))
+        fake_hub.use(hub, patch, tmp_path_factory.mktemp("hub"))
+        exported(HUB_NAME, "--repository", path)
+        assert hub.gets
+        hub.forget()
+        again = exported(HUB_NAME, "--repository", path)
+    assert again == f"{path} is up to date with {HUB_NAME}\n" and not hub.gets
     return path
 
 
@@ -89,6 +105,12 @@ def guided_request(pipeline, seed, size, references=1, true_cfg=4.0, **options):
 def photos(seed, size, references=1):
     sizes = (size, *OTHERS[: references - 1])
     return [photo(own, seed + number) for number, own in enumerate(sizes)]
+
+
+def test_manifests_name_the_repository_and_its_commit(folder, repository):
+    origin = f"{HUB_NAME}@{fake_hub.Repository(folder).commit}"
+    manifests = [manifest.read(path.parent) for path in repository.glob("*/1/manifest.json")]
+    assert len(manifests) == 5 and {stage.origin for stage in manifests} == {origin}
 
 
 CASES = [
