@@ -26,12 +26,15 @@ TOKEN = "hf_secret"
 @dataclass
 class Repository:
     """A folder as a repository with one commit, the branch main and the tag v1. Files of a gated or
-    private one need TOKEN. A file in `stalls` is sent up to that byte, and then no more."""
+    private one need TOKEN. A file in `stalls` is sent up to that byte, and then no more;
+    one in `breaks` too, but the connection is closed, once."""
 
     folder: Path
     is_gated: bool = False
     is_private: bool = False
     stalls: dict[str, int] = field(default_factory=dict)
+    breaks: dict[str, int] = field(default_factory=dict)
+    knows_ranges: bool = True
 
     @property
     def commit(self) -> str:
@@ -118,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(404, "EntryNotFound")
             return
         entry = repository.entry(path)
-        begin, end, status = self._range(entry["size"])
+        begin, end, status = self._range(entry["size"], repository.knows_ranges)
         self.send_response(status)
         self.send_header("X-Repo-Commit", repository.commit)
         self.send_header("ETag", f'"{entry["oid"]}"')
@@ -131,18 +134,23 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if not is_head:
             self.server.gets[name] += 1
-            self._send(path.read_bytes()[begin:end], name, repository.stalls.get(name))
+            self._send(path.read_bytes()[begin:end], name, repository)
 
-    def _range(self, size: int) -> tuple[int, int, int]:
+    def _range(self, size: int, is_known: bool) -> tuple[int, int, int]:
         """Begin, end and status of the answer."""
         header = self.headers.get("Range", "")
-        if not header.startswith("bytes="):
+        if not is_known or not header.startswith("bytes="):
             return 0, size, 200
         begin, _, last = header.removeprefix("bytes=").partition("-")
         return int(begin), min(size, int(last) + 1) if last else size, 206
 
-    def _send(self, content: bytes, name: str, stall: int | None) -> None:
+    def _send(self, content: bytes, name: str, repository: Repository) -> None:
+        stall = repository.stalls.get(name)
+        end = repository.breaks.pop(name, len(content))
         for begin in range(0, len(content), BLOCK):
+            if begin >= end:
+                self.close_connection = True
+                return
             if stall is not None and begin >= stall:
                 self.server.stalled.set()
                 self.server.released.wait(60)

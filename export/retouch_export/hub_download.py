@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import constants, get_session, hf_hub_url
-from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import WeakFileLock, build_hf_headers, hf_raise_for_status, tqdm
 
 from retouch.api.version import VERSION
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.hashes import sha256
-from retouch_export.hub_errors import TRANSPORT_ERROR
+from retouch_export.hub_errors import TRANSPORT_ERROR, is_unreachable
 
 INCOMPLETE = ".incomplete"
 LIBRARY = "retouch"
@@ -78,15 +77,23 @@ def _fill(blob: Blob) -> None:
     fruitless = 0
     with _bar(blob) as bar:
         while (begin := _length(blob.partial)) < blob.size:
-            try:
-                _append(blob, begin, bar)
-            except TRANSPORT_ERROR as failure:
-                if isinstance(failure, HfHubHTTPError) or fruitless + 1 >= ATTEMPTS:
-                    raise
+            failure = _attempt(blob, begin, bar)
             fruitless = 0 if _length(blob.partial) > begin else fruitless + 1
             if fruitless >= ATTEMPTS:
-                raise CheckpointError(f"the hub sends no more of {blob.path}; try again later")
+                raise failure or CheckpointError(f"the hub sends no more of {blob.path}")
             time.sleep(fruitless)
+
+
+def _attempt(blob: Blob, begin: int, bar: Bar) -> Exception | None:
+    """Append what one request brings. Returns the failure after which another may bring more;
+    raises others."""
+    try:
+        _append(blob, begin, bar)
+    except TRANSPORT_ERROR as failure:
+        if is_unreachable(failure):
+            return failure
+        raise
+    return None
 
 
 def _append(blob: Blob, begin: int, bar: Bar) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from retouch_export.checkpoint import INDEX, Checkpoint
+from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.hub_snapshot import Snapshot
-from retouch_export.validate import networks
+from retouch_export.validate import faults, networks
 from retouch_export.weight_files import SUFFIX, weight_files
 
 SUFFIXES = (".json", ".txt", ".model", ".jinja")  # of configs and tokenizers
@@ -32,7 +33,7 @@ def settings_paths(snapshot: Snapshot, checkpoint: Checkpoint) -> list[str]:
 
 def weight_paths(snapshot: Snapshot, settings: Iterable[str], variant: str | None) -> list[str]:
     """The paths of weights and their indexes, once the settings are in the cache; CheckpointError
-    when a component has none that can be read."""
+    when settings are missing, or a component has no weights that can be read."""
     with tempfile.TemporaryDirectory(prefix="retouch-") as temporary:
         outline = Path(temporary)
         link(snapshot, settings, outline)
@@ -40,7 +41,10 @@ def weight_paths(snapshot: Snapshot, settings: Iterable[str], variant: str | Non
             place = outline / path
             if place.parent.is_dir() and not place.exists():
                 place.touch()  # which files are chosen depends on names and indexes alone
-        return sorted(_weights(Checkpoint(outline, variant)))
+        checkpoint = Checkpoint(outline, variant)
+        for fault in faults(checkpoint, weights=False, hashed=False):
+            raise CheckpointError(fault)
+        return sorted(_weights(checkpoint))
 
 
 def link(snapshot: Snapshot, paths: Iterable[str], folder: Path) -> None:

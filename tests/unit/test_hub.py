@@ -3,6 +3,7 @@ are not, and what is printed where they cannot be."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -70,6 +71,7 @@ def hub(published, tmp_path, monkeypatch):
         "retouch/private": Repository(published, is_private=True),
         "retouch/other": Repository(_other(tmp_path / "other")),
         "retouch/pickled": Repository(_pickled(tmp_path / "pickled")),
+        "retouch/partial": Repository(_partial(tmp_path / "partial")),
         "retouch/bare": Repository(_bare(tmp_path / "bare")),
     }
     with running(repositories) as server:
@@ -89,6 +91,12 @@ def _pickled(folder: Path) -> Path:
     weights.rename(weights.with_suffix(".bin"))
     components = {"_class_name": "RetouchPipeline", "vae": ["diffusers", "AutoencoderKLFlux2"]}
     (folder / "model_index.json").write_text(json.dumps(components))
+    return folder
+
+
+def _partial(folder: Path) -> Path:
+    shutil.copytree(SHAPES / "vae", folder / "vae")
+    shutil.copy(SHAPES / "model_index.json", folder)
     return folder
 
 
@@ -174,7 +182,7 @@ def test_a_killed_download_goes_on_where_it_was(hub: FakeHub, tmp_path):
         [sys.executable, "-c", DOWNLOAD, NAME], env=settings, stdout=subprocess.DEVNULL
     )
     assert hub.stalled.wait(120)
-    blobs = Path(constants.HF_HUB_CACHE, "models--retouch--shapes", "blobs")
+    blobs = _blobs()
     deadline = time.monotonic() + 60
     while sum(path.stat().st_size for path in blobs.glob("*.incomplete")) < half // 2:
         assert time.monotonic() < deadline
@@ -192,11 +200,35 @@ def test_a_killed_download_goes_on_where_it_was(hub: FakeHub, tmp_path):
     assert not list(blobs.glob("*.incomplete"))
 
 
+def test_a_broken_connection_is_made_again(hub: FakeHub, published):
+    repository = hub.repositories[NAME]
+    repository.breaks[LARGEST] = 1 << 20
+    place = fetched()
+    size = (published / LARGEST).stat().st_size
+    assert hub.gets[LARGEST] == 2 and hub.bytes[LARGEST] == size
+    assert (place.folder / LARGEST).stat().st_size == size
+
+
+def test_a_server_without_ranges_sends_the_whole_file(hub: FakeHub, published):
+    hub.repositories[NAME].knows_ranges = False
+    content = (published / LARGEST).read_bytes()
+    part = _blobs() / f"{hashlib.sha256(content).hexdigest()}.incomplete"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(content[:5000])
+    place = fetched()
+    assert (place.folder / LARGEST).read_bytes() == content
+    assert hub.bytes[LARGEST] == len(content)
+
+
+def _blobs() -> Path:
+    return Path(constants.HF_HUB_CACHE, "models--retouch--shapes", "blobs")
+
+
 def test_a_damaged_part_is_not_kept(hub: FakeHub):
     fetched(weights=False)
     repository = hub.repositories[NAME]
     sha256 = repository.entry(repository.folder / LARGEST)["lfs"]["oid"]
-    blobs = Path(constants.HF_HUB_CACHE, "models--retouch--shapes", "blobs")
+    blobs = _blobs()
     (blobs / f"{sha256}.incomplete").write_bytes(b"0" * 5000)
     with pytest.raises(CheckpointError, match="is not the file that its hash describes"):
         fetched()
@@ -227,6 +259,7 @@ def test_offline_the_cache_is_enough_or_a_sentence_is_printed(hub: FakeHub, monk
         (f"{NAME}@v9", f"{NAME} has no revision v9"),
         ("retouch/other", "retouch/other holds a StableDiffusionPipeline; supported are"),
         ("retouch/pickled", "cannot be read in its place, for a pickle may run code"),
+        ("retouch/partial", "retouch/partial: the checkpoint lacks the folder connector"),
         ("retouch/bare", "retouch/bare has no model_index.json"),
     ],
 )
