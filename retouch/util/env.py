@@ -152,7 +152,8 @@ STATE_HOME = Variable(
 )
 CACHE_HOME = Variable(
     "XDG_CACHE_HOME",
-    "Parent of the folders of traced graphs and of TensorRT's engines. Unset: ~/.cache.",
+    "Parent of the folders of traced graphs, of links to the Hub's checkpoints and of TensorRT's "
+    "engines. Unset: ~/.cache.",
     kind=Kind.FOREIGN,
 )
 HOME = Variable("HOME", "The user's home folder.", os.sep, Kind.FOREIGN)
