@@ -24,7 +24,8 @@ class HubName:
 
 
 def hub_name(path: Path) -> HubName | None:
-    """The name that an argument of a command has the form of; None for an existing path and for
-    other forms."""
-    match = None if path.exists() else NAME.fullmatch(str(path))
+    """The name that an argument of a command has the form of. None for other forms and for a path
+    in an existing folder: a mistyped one is not asked of the hub."""
+    is_local = path.exists() or path.parent.is_dir()
+    match = None if is_local else NAME.fullmatch(str(path))
     return HubName(match["repository"], match["revision"] or MAIN) if match else None

@@ -29,7 +29,7 @@ from retouch_export.hub import calibration_folder, located
 from retouch_export.hub_name import HubName, hub_name
 from retouch_export.staleness import checkpoint_digest
 
-NAME = "retouch/shapes"
+NAME = "our-org/shapes"
 SHAPES = ROOT / "checkpoints" / "shapes"
 LARGEST = "transformer/diffusion_pytorch_model.safetensors"
 SHARDS = ("model.fp16-00001-of-00002.safetensors", "model.fp16-00002-of-00002.safetensors")
@@ -67,12 +67,12 @@ def published(tmp_path_factory):
 def hub(published, tmp_path, monkeypatch):
     repositories = {
         NAME: Repository(published),
-        "retouch/gated": Repository(published, is_gated=True),
-        "retouch/private": Repository(published, is_private=True),
-        "retouch/other": Repository(_other(tmp_path / "other")),
-        "retouch/pickled": Repository(_pickled(tmp_path / "pickled")),
-        "retouch/partial": Repository(_partial(tmp_path / "partial")),
-        "retouch/bare": Repository(_bare(tmp_path / "bare")),
+        "our-org/gated": Repository(published, is_gated=True),
+        "our-org/private": Repository(published, is_private=True),
+        "our-org/other": Repository(_other(tmp_path / "other")),
+        "our-org/pickled": Repository(_pickled(tmp_path / "pickled")),
+        "our-org/partial": Repository(_partial(tmp_path / "partial")),
+        "our-org/bare": Repository(_bare(tmp_path / "bare")),
     }
     with running(repositories) as server:
         use(server, monkeypatch, tmp_path)
@@ -144,7 +144,7 @@ def test_the_second_time_nothing_is_downloaded(hub: FakeHub):
     assert not hub.gets
     # another program's files in the cache do not make it another checkpoint
     Path(
-        constants.HF_HUB_CACHE, "models--retouch--shapes", "snapshots", first.folder.name
+        constants.HF_HUB_CACHE, "models--our-org--shapes", "snapshots", first.folder.name
     ).joinpath("config.json").write_text("{}")
     assert checkpoint_digest(fetched().folder) == digest
 
@@ -221,7 +221,7 @@ def test_a_server_without_ranges_sends_the_whole_file(hub: FakeHub, published):
 
 
 def _blobs() -> Path:
-    return Path(constants.HF_HUB_CACHE, "models--retouch--shapes", "blobs")
+    return Path(constants.HF_HUB_CACHE, "models--our-org--shapes", "blobs")
 
 
 def test_a_damaged_part_is_not_kept(hub: FakeHub):
@@ -253,14 +253,14 @@ def test_offline_the_cache_is_enough_or_a_sentence_is_printed(hub: FakeHub, monk
 @pytest.mark.parametrize(
     "name, expected",
     [
-        ("retouch/gated", "accept its licence at {url}/retouch/gated"),
-        ("retouch/private", "no repository retouch/private or it is private; check the name"),
-        ("retouch/missing", "there is no folder retouch/missing, and the hub has no repository"),
+        ("our-org/gated", "accept its licence at {url}/our-org/gated"),
+        ("our-org/private", "no repository our-org/private or it is private; check the name"),
+        ("our-org/missing", "there is no folder our-org/missing, and the hub has no repository"),
         (f"{NAME}@v9", f"{NAME} has no revision v9"),
-        ("retouch/other", "retouch/other holds a StableDiffusionPipeline; supported are"),
-        ("retouch/pickled", "cannot be read in its place, for a pickle may run code"),
-        ("retouch/partial", "retouch/partial: the checkpoint lacks the folder connector"),
-        ("retouch/bare", "retouch/bare has no model_index.json"),
+        ("our-org/other", "our-org/other holds a StableDiffusionPipeline; supported are"),
+        ("our-org/pickled", "cannot be read in its place, for a pickle may run code"),
+        ("our-org/partial", "our-org/partial: the checkpoint lacks the folder connector"),
+        ("our-org/bare", "our-org/bare has no model_index.json"),
     ],
 )
 def test_one_sentence_for_what_cannot_be_downloaded(hub: FakeHub, name, expected):
@@ -270,10 +270,10 @@ def test_one_sentence_for_what_cannot_be_downloaded(hub: FakeHub, name, expected
 
 def test_a_token_opens_what_is_gated_and_private(hub: FakeHub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    assert fetched("retouch/gated", weights=False).origin.startswith("retouch/gated@")
-    assert fetched("retouch/private", weights=False).origin.startswith("retouch/private@")
+    assert fetched("our-org/gated", weights=False).origin.startswith("our-org/gated@")
+    assert fetched("our-org/private", weights=False).origin.startswith("our-org/private@")
     monkeypatch.setenv("HF_TOKEN", "hf_of_another")
-    assert "with the token's account" in failure("retouch/gated")
+    assert "with the token's account" in failure("our-org/gated")
 
 
 def test_too_little_disk_is_said_before_the_download(hub: FakeHub, monkeypatch):
@@ -291,7 +291,7 @@ def test_no_network(hub: FakeHub, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert fetched() == place
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    assert "cannot be reached" in failure("retouch/gated")
+    assert "cannot be reached" in failure("our-org/gated")
 
 
 def test_inspect_downloads_no_weights(hub: FakeHub, tmp_path):
@@ -330,6 +330,7 @@ def test_calibration_pairs_of_a_commit_stay(hub: FakeHub):
         ("name", None),
         ("org/name@", None),
         ("checkpoints/shapes", None),  # a folder of the checkout
+        ("checkpoints/shapez", None),
     ],
 )
 def test_names(text, expected, monkeypatch):
