@@ -31,7 +31,7 @@ COPIES = {
     "FluxTransformer2DModel": 17.3,
     "Flux2Transformer2DModel": 21.8,
     "QwenImageTransformer2DModel": 14.8,
-    "QwenImage21Transformer2DModel": 19.2,
+    "QwenImage21Transformer2DModel": 17.4,
 }
 DECODED = {
     "AutoencoderKL": 6.1,

@@ -116,7 +116,7 @@ def test_kept_outputs_are_inputs_of_the_next_graph(batch, copies):
     inputs = [len(graph.graph.input) for graph in graphs]
     # k and v never leave the device; the velocity comes down once for all edits
     assert copies == {"upload": batch * inputs[0] + inputs[1] - 2, "download": 1}
-    kept = denoiser._encode_reference(latents_of(denoiser.settings, 0))
+    kept = denoiser._encode([[latents_of(denoiser.settings, 0)]], {})
     assert all(isinstance(value, DeviceValue) for value in kept.values())
     array = np.asarray(kept["k"])
     assert (array.shape, array.nbytes) == (kept["k"].shape, kept["k"].nbytes)

@@ -215,7 +215,7 @@ def test_an_export_that_does_not_describe_the_transformer_is_refused(copied):
     "device, message",
     (
         ("abacus", "must be cpu, cuda"),
-        ("meta", "not been tried on meta"),
+        ("meta", "must be cpu, cuda"),
         ("cuda:99", "finds no cuda:99 here"),
     ),
 )
