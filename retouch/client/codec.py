@@ -20,6 +20,7 @@ from retouch.api.triton_errors import read_error
 DTYPES = {"BYTES": object, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 LANE = "denoiser_"  # prefix of the model names of lanes
 DESCRIBE = json.dumps({"action": "describe"})  # PARAMS of a denoiser that asks for its defaults
+DESCRIBE_BODY = json.dumps({"PARAMS": DESCRIBE})  # the same over HTTP
 
 
 def inputs_of(
@@ -71,14 +72,11 @@ def body_of(request: EditRequest) -> str:
 def answer_of_line(line: bytes) -> EditAnswer | None:
     """EditAnswer of one line of generate_stream; None for a line without data, RequestError for an
     error event."""
-    if not line.startswith(b"data:"):
+    event = _event_of(line)
+    if event is None:
         return None
-    event = json.loads(line[5:])
-    if "error" in event:
-        raise read_error(event["error"])
-    info = event["INFO"] if isinstance(event["INFO"], str) else json.dumps(event["INFO"])
     image = event.get("IMAGE", event.get(ENSEMBLE_IMAGE))
-    return EditAnswer(base64.b64decode(image), tuple(event["STEP"]), EditInfo.from_json(info))
+    return EditAnswer(base64.b64decode(image), tuple(event["STEP"]), _info_of(event))
 
 
 def defaults_of(info: str | bytes) -> dict[str, Any]:
@@ -89,14 +87,24 @@ def defaults_of(info: str | bytes) -> dict[str, Any]:
 def defaults_of_line(line: bytes) -> dict[str, Any] | None:
     """The same of a line of generate_stream; None for a line without data, RequestError for an
     error event."""
+    event = _event_of(line)
+    return None if event is None else _info_of(event).defaults
+
+
+def _event_of(line: bytes) -> Any:
+    """The event, a dict, of a line of generate_stream; None for a line without data. RequestError
+    for an error event."""
     if not line.startswith(b"data:"):
         return None
     event = json.loads(line[5:])
     if "error" in event:
         raise read_error(event["error"])
-    return defaults_of(
-        event["INFO"] if isinstance(event["INFO"], str) else json.dumps(event["INFO"])
-    )
+    return event
+
+
+def _info_of(event: dict[str, Any]) -> EditInfo:
+    info = event["INFO"]
+    return EditInfo.from_json(info if isinstance(info, str) else json.dumps(info))
 
 
 def error_text(body: bytes) -> str:

@@ -12,7 +12,7 @@ from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
 from retouch.client.codec import (
-    DESCRIBE,
+    DESCRIBE_BODY,
     LANE,
     answer_of_line,
     body_of,
@@ -58,8 +58,7 @@ class HttpTransport:
     def defaults(self, lane: str) -> dict[str, Any]:
         timeout = Timeout(SHORT)
         path = edit_path(f"{LANE}{lane}")
-        body = json.dumps({"PARAMS": DESCRIBE})
-        with self._called("POST", path, body, timeout) as (connection, response):
+        with self._called("POST", path, DESCRIBE_BODY, timeout) as (connection, response):
             if response.status != 200:
                 raise refusal(response.status, response.read())
             while line := _line(connection, response, timeout):

@@ -14,7 +14,7 @@ from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
 from retouch.client.codec import (
-    DESCRIBE,
+    DESCRIBE_BODY,
     LANE,
     answer_of_line,
     body_of,
@@ -65,8 +65,7 @@ class AsyncHttpTransport:
 
     async def defaults(self, lane: str) -> dict[str, Any]:
         path = edit_path(f"{LANE}{lane}")
-        body = json.dumps({"PARAMS": DESCRIBE})
-        async with self._called("POST", path, body, Timeout(SHORT)) as response:
+        async with self._called("POST", path, DESCRIBE_BODY, Timeout(SHORT)) as response:
             if response.status != 200:
                 raise refusal(response.status, await response.read())
             async for line in response.content:
