@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, ValueInfoProto
 
+from retouch.backends.base import CACHED
 from retouch.families.base import Family, Size
 from retouch.families.denoise_request import DenoiseRequest
 
@@ -19,7 +20,6 @@ Limits = tuple[int, int, int]
 Profile = dict[str, Limits]
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
-KEYS_AND_VALUES = ("k", "v")
 BATCHES = (1, 4)  # largest batches: one profile for a single edit, and one for two to four
 
 
@@ -95,7 +95,7 @@ def _inputs(
         request, tokens[cells], np.float32(1)
     )
     last = own[-1] if own else {}
-    cached = {name: shape for name, shape in last.items() if name in KEYS_AND_VALUES}
+    cached = {name: shape for name, shape in last.items() if name in CACHED}
     text = {f"text_{name}": (1, 0, last["text"][1]) for name in cached if "text" in last}
     graphs = [*own, _shapes(step) | cached | text]
     return next((inputs for inputs in graphs if names <= inputs.keys()), graphs[-1])
@@ -111,10 +111,10 @@ def _cached_graphs(
         return
     runs = [family.reference_inputs(run, conditioning) for run in family.reference_runs(images)]
     counts = [sum(run[name].shape[1] for name in ("text", "tokens") if name in run) for run in runs]
-    past = {f"past_{name}": (1, 0, sum(counts[:-1])) for name in KEYS_AND_VALUES}
+    past = {f"past_{name}": (1, 0, sum(counts[:-1])) for name in CACHED}
     yield _shapes(runs[-1]) | (past if family.is_block_causal else {})
     prefix = family.prefix_inputs(images, conditioning) if family.is_block_causal else {}
-    yield _shapes(prefix) | dict.fromkeys(KEYS_AND_VALUES, (1, 0, sum(counts)))
+    yield _shapes(prefix) | dict.fromkeys(CACHED, (1, 0, sum(counts)))
 
 
 def _shapes(inputs: dict[str, np.ndarray]) -> dict[str, tuple[int, ...]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from retouch.api.lanes import LANES
 from retouch.artifacts.manifest import FLOAT32, ArtifactError, read
 
-DENOISER = "denoiser_"
+DENOISER = "denoiser_"  # before a lane, the name of its model
 
 
 def typed_folder(folder: Path, precision: str) -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from retouch.artifacts.typed_folder import DENOISER
 from retouch.launcher.part_checks import AUTO, check_device, runner_of
 from retouch.launcher.placements import Placement, placements
-from retouch.launcher.repository import DENOISER
 from retouch.launcher.start_failure import ServerError
 from retouch.util.device import Device
 from retouch.util.gpu_machine import GpuMachine

@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-DENOISER = "denoiser_"  # before a lane, the name of its model
+from retouch.artifacts.typed_folder import DENOISER
+
 ENSEMBLE_STEP = re.compile(r'^\s*model_name:\s*"(\w+)"', re.MULTILINE)
 
 
@@ -23,7 +24,7 @@ def models(repository: Path, profile: str = "") -> list[str]:
             path.parent.parent.name
             for path in repository.glob(f"denoiser_*/configs/{profile}.pbtxt")
         }
-    return [name for name in names if not name.startswith("denoiser_") or name in lanes]
+    return [name for name in names if not name.startswith(DENOISER) or name in lanes]
 
 
 def without(repository: Path, names: list[str], left_out: Collection[str]) -> list[str]:

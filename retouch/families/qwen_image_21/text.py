@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from retouch.artifacts.manifest import verify
-from retouch.backends.base import BackendFactory
+from retouch.backends.base import CACHED, BackendFactory
 from retouch.backends.batches import run_rows
 from retouch.backends.onnx import OnnxBackend
 from retouch.families.denoise_request import Arrays
@@ -150,7 +150,7 @@ class TextEncoder:
         """The states before a photo and the language model's outputs for it as one."""
         texts = outputs["hidden"][0][photo.chunk.texts]
         own = texts if len(before.texts) else texts[self._writer.system :]
-        past = {f"past_{name}": outputs[name] for name in ("k", "v")}
+        past = {f"past_{name}": outputs[name] for name in CACHED}
         return PhotoStates(np.concatenate([before.texts, own]), past)
 
     def _inputs(self, chunk: Chunk, vision_tokens: np.ndarray) -> Arrays:
