@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import nn
 
 from retouch.api.geometry import CELL
 from retouch.diffusion.preview import FILE, SIDE
@@ -62,3 +64,16 @@ def write(folder: Path, tokens_of: Callable[[np.ndarray], np.ndarray]) -> None:
         np.concatenate([small(image) for image in images]),
     )
     np.savez(folder / FILE, weight=weight, bias=bias)
+
+
+def write_encoded(
+    folder: Path, encoder: nn.Module, tokens_of: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """The same for pixels that `encoder` turns into latents [1, C, h, w]. `tokens_of` makes tokens
+    [N, D] of latents [C, h, w]."""
+
+    @torch.no_grad()
+    def tokens(pixels: np.ndarray) -> np.ndarray:
+        return tokens_of(encoder(torch.from_numpy(pixels[None]))[0].numpy())
+
+    write(folder, tokens)

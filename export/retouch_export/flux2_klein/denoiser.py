@@ -90,12 +90,8 @@ class Denoiser(Part):
     def files(self, checkpoint: Checkpoint, folder: Path) -> None:
         """Write the map for previews."""
         encoder = VAE_ENCODER.graphs(checkpoint)[0].module
-
-        def tokens_of(pixels: np.ndarray) -> np.ndarray:
-            with torch.no_grad():
-                return encoder(torch.from_numpy(pixels[None])).flatten(2)[0].T.numpy()
-
-        preview.write(folder, tokens_of)
+        # a patch is a token
+        preview.write_encoded(folder, encoder, lambda latents: latents.reshape(len(latents), -1).T)
 
 
 PART = Denoiser()

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
@@ -88,12 +87,7 @@ class Denoiser(Part):
     def files(self, checkpoint: Checkpoint, folder: Path) -> None:
         """Write the map for previews."""
         encoder = Encoder(checkpoint.load(AutoencoderKL, "vae"))
-
-        @torch.no_grad()
-        def tokens(pixels: np.ndarray) -> np.ndarray:
-            return pack(encoder(torch.from_numpy(pixels[None])).numpy(), Family.patch)[0]
-
-        preview.write(folder, tokens)
+        preview.write_encoded(folder, encoder, lambda latents: pack(latents[None], Family.patch)[0])
 
 
 PART = Denoiser()

@@ -150,12 +150,7 @@ class Denoiser(Part):
             return
         encoder = Encoder(checkpoint.load(AutoencoderKL, "vae"))
         side = patch(checkpoint)
-
-        @torch.no_grad()
-        def tokens(pixels: np.ndarray) -> np.ndarray:
-            return pack(encoder(torch.from_numpy(pixels[None])).numpy(), side)[0]
-
-        preview.write(folder, tokens)
+        preview.write_encoded(folder, encoder, lambda latents: pack(latents[None], side)[0])
 
 
 PART = Denoiser()

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers.models.transformers.transformer_qwenimage21 import QwenImage21Transformer2DModel
 from torch import Tensor
@@ -20,7 +19,7 @@ from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.graph import Graph, Shape
 from retouch_export.parts import Part
-from retouch_export.preview import write
+from retouch_export.preview import write_encoded
 from retouch_export.qwen_image_21.vae_encoder import load
 from retouch_export.qwen_image_21.vl_parser import AREA, PHOTOS, chat_writer
 
@@ -97,14 +96,8 @@ class Denoiser(Part):
         return settings | turbo
 
     def files(self, checkpoint: Checkpoint, folder: Path) -> None:
-        encoder = Encoder(load(checkpoint))
         family = Family(self.settings(checkpoint))
-
-        @torch.no_grad()
-        def tokens(pixels: np.ndarray) -> np.ndarray:
-            return family.pack(encoder(torch.from_numpy(pixels)[None])[0].numpy())
-
-        write(folder, tokens)
+        write_encoded(folder, Encoder(load(checkpoint)), family.pack)
 
 
 class _Examples:

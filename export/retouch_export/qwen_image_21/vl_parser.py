@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -30,10 +29,17 @@ from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.edit_sizes import proportions
 from retouch_export.graph import Graph, Shape
 from retouch_export.parts import Part
-from retouch_export.qwen_vl import FOLDER, parameter_name
+from retouch_export.qwen_vl import (
+    CHAT_AXES,
+    FOLDER,
+    chat_inputs,
+    parameter_name,
+    photo_inputs,
+)
 
 AREA = 1024 * 1024  # pixels of an image: the pipeline's output_resolution, squared
 PHOTOS = 10  # that an edit takes
+PAST = ("past_k", "past_v")  # keys and values of the chat before
 
 
 def chat_writer(checkpoint: Checkpoint) -> ChunkWriter:
@@ -95,41 +101,16 @@ class VlParser(Part):
         parts = 1 + len(model.config.vision_config.deepstack_visual_indexes)
 
         def photos(shape: Shape) -> dict[str, Tensor]:
-            size = shape.height // CELL * layout.cell, shape.width // CELL * layout.cell
-            pixels = np.random.default_rng(0).integers(0, 256, (shape.batch, *size, 3), np.uint8)
-            return {name: torch.from_numpy(array) for name, array in layout.inputs(pixels).items()}
+            return photo_inputs(layout, shape)
 
         def chats(shape: Shape) -> dict[str, Tensor]:
-            cells = shape.height // CELL * (shape.width // CELL)
-            length = cells + shape.text
-            index = (torch.arange(cells) + shape.text // 2).expand(shape.batch, -1)
-            tables = rope.tables(np.tile(np.arange(length), (3, 1)))
-            cos, sin = (torch.from_numpy(table).expand(shape.batch, -1, -1) for table in tables)
             past = shape.batch, text.num_hidden_layers, shape.region, text.num_key_value_heads
-            inputs = {
-                "input_ids": torch.randint(0, text.vocab_size, (shape.batch, length)),
-                "vision_tokens": torch.randn(shape.batch, cells, parts * text.hidden_size),
-                "image_index": index.contiguous(),
-                "rope_cos": cos.contiguous(),
-                "rope_sin": sin.contiguous(),
-            }
-            return inputs | {
-                name: torch.randn(*past, text.head_dim, dtype=model.dtype)
-                for name in ("past_k", "past_v")
+            return chat_inputs(rope, text.vocab_size, parts * text.hidden_size, shape) | {
+                name: torch.randn(*past, text.head_dim, dtype=model.dtype) for name in PAST
             }
 
+        axes = CHAT_AXES | dict.fromkeys(PAST, {0: "batch", 2: "past"})
         patches = {0: "batch", 1: "patches"}
-        length = {0: "batch", 1: "length"}
-        cells = {0: "batch", 1: "cells"}
-        axes = {
-            "input_ids": length,
-            "vision_tokens": cells,
-            "image_index": cells,
-            "rope_cos": length,
-            "rope_sin": length,
-            "past_k": {0: "batch", 2: "past"},
-            "past_v": {0: "batch", 2: "past"},
-        }
         names = ("pixel_values", "rope_cos", "rope_sin", "place_index", "place_weight")
         return [
             Graph(VISION, Vision(model), photos, dict.fromkeys(names, patches), Vision.outputs),

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
 from torch import Tensor
@@ -18,7 +17,7 @@ from retouch.networks.autoencoder_qwen_image import Encoder
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.graph import Graph, Shape
 from retouch_export.parts import Part
-from retouch_export.preview import write
+from retouch_export.preview import write_encoded
 from retouch_export.qwen_image_edit.frame import factor, load
 from retouch_export.qwen_image_edit.pipelines import pipeline_of
 from retouch_export.qwen_vl import patch_layout
@@ -95,14 +94,8 @@ class Denoiser(Part):
         }
 
     def files(self, checkpoint: Checkpoint, folder: Path) -> None:
-        encoder = Encoder(load(checkpoint))
         family = Family(self.settings(checkpoint))
-
-        @torch.no_grad()
-        def tokens(pixels: np.ndarray) -> np.ndarray:
-            return family.pack(encoder(torch.from_numpy(pixels)[None])[0].numpy())
-
-        write(folder, tokens)
+        write_encoded(folder, Encoder(load(checkpoint)), family.pack)
 
 
 PART = Denoiser()

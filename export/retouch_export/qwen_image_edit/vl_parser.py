@@ -8,8 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
@@ -28,9 +26,12 @@ from retouch_export.graph import Graph, Shape
 from retouch_export.parts import Part
 from retouch_export.qwen_image_edit.pipelines import pipeline_of
 from retouch_export.qwen_vl import (
+    CHAT_AXES,
     FOLDER,
+    chat_inputs,
     parameter_name,
     patch_layout,
+    photo_inputs,
     rope_of,
     vision_axes,
 )
@@ -65,36 +66,14 @@ class VlParser(Part):
         text_config = model.config.text_config
 
         def photos(shape: Shape) -> dict[str, Tensor]:
-            size = shape.height // CELL * layout.cell, shape.width // CELL * layout.cell
-            pixels = np.random.default_rng(0).integers(0, 256, (shape.batch, *size, 3), np.uint8)
-            return {name: torch.tensor(array) for name, array in layout.inputs(pixels).items()}
+            return photo_inputs(layout, shape)
 
         def chats(shape: Shape) -> dict[str, Tensor]:
-            cells = shape.height // CELL * (shape.width // CELL)
-            length = cells + shape.text
-            index = (torch.arange(cells) + shape.text // 2).expand(shape.batch, -1)
-            tables = rope.tables(np.tile(np.arange(length), (3, 1)))
-            cos, sin = (torch.from_numpy(table).expand(shape.batch, -1, -1) for table in tables)
-            return {
-                "input_ids": torch.randint(0, text_config.vocab_size, (shape.batch, length)),
-                "vision_tokens": torch.randn(shape.batch, cells, text_config.hidden_size),
-                "image_index": index.contiguous(),
-                "rope_cos": cos.contiguous(),
-                "rope_sin": sin.contiguous(),
-            }
+            return chat_inputs(rope, text_config.vocab_size, text_config.hidden_size, shape)
 
-        length = {0: "batch", 1: "length"}
-        cells = {0: "batch", 1: "cells"}
-        axes = {
-            "input_ids": length,
-            "vision_tokens": cells,
-            "image_index": cells,
-            "rope_cos": length,
-            "rope_sin": length,
-        }
         return [
             Graph(VISION, Vision(model), photos, vision_axes(layout), Vision.outputs),
-            Graph(LANGUAGE, Language(model), chats, axes, Language.outputs),
+            Graph(LANGUAGE, Language(model), chats, CHAT_AXES, Language.outputs),
         ]
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
