@@ -47,6 +47,13 @@ class Exported:
         return Denoiser(self.folder(lane), runner)
 
 
+def make_small(patch) -> None:
+    """Let every family read few layers and see small images, until the patch is undone."""
+    klein_tiny.few_layers(patch)
+    qwen_image_edit_tiny.small_images(patch)
+    qwen_image_21_tiny.small_images(patch)
+
+
 def make_published(name: str, path: Path) -> Path:
     """A checkpoint of random weights with the names of published files; every run makes one of a
     name."""

@@ -47,6 +47,13 @@ LAYERS = (
 )  # of the text encoder that are taken, in place of 9, 18 and 27: a graph of 29 takes minutes
 
 
+def load_pipeline(kind, folder, **options):
+    """A checkpoint's pipeline in float32, without a progress bar."""
+    pipeline = kind.from_pretrained(folder, torch_dtype=torch.float32, **options)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 def few_layers(patch) -> None:
     """Make the pipelines, and the export, take LAYERS; `patch` is pytest's MonkeyPatch."""
     for pipeline in (Flux2KleinKVPipeline, Flux2KleinPipeline):

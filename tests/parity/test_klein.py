@@ -16,7 +16,7 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein_kv import compute_empirical_
 from exports import exported
 from families_tiny import make_published
 from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, psnr, relative
-from klein_tiny import SENTENCES, few_layers, photo
+from klein_tiny import SENTENCES, few_layers, load_pipeline, photo
 from retouch.artifacts.manifest import verify
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import TorchBackend
@@ -48,9 +48,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pipeline(folder):
-    made = Flux2KleinKVPipeline.from_pretrained(folder, torch_dtype=torch.float32)
-    made.set_progress_bar_config(disable=True)
-    return made
+    return load_pipeline(Flux2KleinKVPipeline, folder)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ import fake_hub
 from exports import exported
 from families_tiny import make_published
 from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, relative
-from klein_tiny import SENTENCES, few_layers, photo
+from klein_tiny import SENTENCES, few_layers, load_pipeline, photo
 from retouch.artifacts import manifest
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import TorchBackend
@@ -53,9 +53,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pipeline(folder):
-    made = Flux2KleinPipeline.from_pretrained(folder, torch_dtype=torch.float32)
-    made.set_progress_bar_config(disable=True)
-    return made
+    return load_pipeline(Flux2KleinPipeline, folder)
 
 
 @pytest.fixture(scope="module")
@@ -160,10 +158,7 @@ def test_references_and_guidance_matter(pipeline):
 @pytest.mark.parametrize("is_distilled", (False, True))
 def test_a_whole_edit_with_the_defaults(folder, plain, monkeypatch, is_distilled):
     """From photos and a sentence to pixels: a distilled checkpoint ignores guidance."""
-    pipeline = Flux2KleinPipeline.from_pretrained(
-        folder, torch_dtype=torch.float32, is_distilled=is_distilled
-    )
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline = load_pipeline(Flux2KleinPipeline, folder, is_distilled=is_distilled)
     settings = plain.denoiser.settings | {"is_distilled": is_distilled}
     if is_distilled:
         settings["default_true_cfg"] = 1.0

@@ -12,10 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-import klein_tiny
-import qwen_image_21_tiny
-import qwen_image_edit_tiny
-from families_tiny import NAMES, SIZES, make_published
+from families_tiny import NAMES, SIZES, make_published, make_small
 from retouch.api.limits import MAX_INSTRUCTION
 from retouch.artifacts.manifest import Manifest, publish
 from retouch.backends.base import joined
@@ -117,9 +114,7 @@ class Backend:
 def stages(request, tmp_path_factory) -> Iterator[Stages]:
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
-        klein_tiny.few_layers(patch)
-        qwen_image_edit_tiny.small_images(patch)
-        qwen_image_21_tiny.small_images(patch)
+        make_small(patch)
         checkpoint = make_published(request.param, folder / "checkpoint")
         yield Stages(Checkpoint(checkpoint), folder / "repository")
 

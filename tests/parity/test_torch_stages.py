@@ -12,11 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-import klein_tiny
-import qwen_image_21_tiny
-import qwen_image_edit_tiny
 from exports import exported
-from families_tiny import NAMES, SIZES, make_published
+from families_tiny import NAMES, SIZES, make_published, make_small
 from retouch.artifacts.manifest import FLOAT32
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import TorchBackend
@@ -87,9 +84,7 @@ def torch_backend(folder: Path, graph: str) -> TorchBackend:
 def family(request, tmp_path_factory) -> Exported:
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
-        klein_tiny.few_layers(patch)
-        qwen_image_edit_tiny.small_images(patch)
-        qwen_image_21_tiny.small_images(patch)
+        make_small(patch)
         checkpoint = make_published(request.param, folder / "checkpoint")
         exported(checkpoint, "--repository", folder / "repository")
         made = Exported(Checkpoint(checkpoint), folder / "repository")

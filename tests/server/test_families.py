@@ -77,8 +77,7 @@ class Klein(Served):
     """A base checkpoint: guidance is classifier-free, against an empty sentence by default."""
 
     def theirs(self, photos, negative="", true_cfg=4.0):
-        pipeline = Flux2KleinPipeline.from_pretrained(self.checkpoint)
-        pipeline.set_progress_bar_config(disable=True)
+        pipeline = klein_tiny.load_pipeline(Flux2KleinPipeline, self.checkpoint)
         return np.asarray(
             pipeline(
                 [*map(Image.fromarray, photos)],
@@ -93,8 +92,7 @@ class Klein(Served):
 
 class KleinKV(Served):
     def theirs(self, photos):
-        pipeline = Flux2KleinKVPipeline.from_pretrained(self.checkpoint)
-        pipeline.set_progress_bar_config(disable=True)
+        pipeline = klein_tiny.load_pipeline(Flux2KleinKVPipeline, self.checkpoint)
         return np.asarray(
             pipeline(
                 [*map(Image.fromarray, photos)],
