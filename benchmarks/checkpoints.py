@@ -28,6 +28,8 @@ from torch._subclasses import FakeTensorMode
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
+    Mistral3Config,
+    Mistral3ForConditionalGeneration,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen3Config,
@@ -207,6 +209,26 @@ QWEN3_4B: dict[str, Callable[[], nn.Module]] = {
         )
     )
 }
+# FLUX.2 dev's Mistral Small 3
+MISTRAL: dict[str, Callable[[], nn.Module]] = {
+    "text_encoder": lambda: Mistral3ForConditionalGeneration(
+        Mistral3Config(
+            text_config={
+                "model_type": "mistral",
+                "hidden_size": 5120,
+                "intermediate_size": 32768,
+                "num_hidden_layers": 40,
+                "num_attention_heads": 32,
+                "num_key_value_heads": 8,
+                "head_dim": 128,
+                "vocab_size": 131072,
+                "sliding_window": None,
+                "rope_parameters": {"rope_type": "default", "rope_theta": 1e9},
+            },
+            tie_word_embeddings=False,
+        )
+    )
+}
 # Qwen-Image-Edit's Qwen2.5-VL 7B
 QWEN_VL: dict[str, Callable[[], nn.Module]] = {
     "text_encoder": lambda: Qwen2_5_VLForConditionalGeneration(
@@ -276,6 +298,7 @@ CHECKPOINTS = {
         more={"is_distilled": True},
         only=None,
     ),
+    "dev": Large("Flux2Pipeline", {"transformer": Flux2Transformer2DModel} | MISTRAL, only=None),
     "klein": Large(
         "Flux2KleinKVPipeline", {"transformer": partial(Flux2Transformer2DModel, **KLEIN)}
     ),

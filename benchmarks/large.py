@@ -1,13 +1,21 @@
 """What the export of a large checkpoint takes: seconds, memory, bytes of every lane's weights.
 
-python -m benchmarks.large flux       # FLUX.1 Kontext's 12 B parameters, by its config alone python
--m benchmarks.large texts      # its text encoders, CLIP-L and T5-XXL, likewise python -m
-benchmarks.large qwen       # Qwen-Image-Edit's 20 B parameters, likewise python -m benchmarks.large
-klein      # FLUX.2 klein's 9 B, likewise python -m benchmarks.large klein-4b   # FLUX.2 klein 4B
-with its text encoder, likewise python -m benchmarks.large instructx  # InstructX with a
-Qwen2.5-VL 3B, 256 meta-queries and 9 B, likewise python -m benchmarks.large parser     # the same
-parser alone, of random weights, for real python -m benchmarks.large random     # 1.5 B random
-parameters, exported and quantised for real"""
+    python -m benchmarks.large NAME
+
+By its config alone, without weights:
+
+    flux       FLUX.1 Kontext's transformer, 12 B parameters
+    texts      its text encoders, CLIP-L and T5-XXL
+    qwen       Qwen-Image-Edit's transformer, 20 B
+    klein      FLUX.2 klein's transformer, 9 B
+    klein-4b   FLUX.2 klein 4B with its text encoder
+    dev        FLUX.2 dev's transformer, 32 B, with its text encoder
+    instructx  InstructX: a Qwen2.5-VL 3B, 256 meta-queries and a transformer of 9 B
+
+With random weights, for real:
+
+    parser     InstructX's parser alone
+    random     a transformer of 1.5 B, quantised too"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from diffusers import Flux2KleinPipeline
 
+import flux2_dev_tiny
 import klein_tiny
 import kontext_tiny
 import published_names
@@ -23,7 +24,8 @@ from retouch.families.denoise_request import DenoiseRequest
 from retouch_export.linear import linears
 from tiny import round_weights
 
-# flux2-klein has the parts of flux2-klein-kv but for its denoiser, which test_klein_plain.py runs
+# the others have the parts of flux2-klein-kv, but for a denoiser and a text encoder that
+# test_klein_plain.py and test_flux2_dev.py run
 NAMES = ("instructx", "flux-kontext", "flux2-klein-kv", "qwen-image-edit", "qwen-image-21")
 SIZES = {
     "flux-kontext": {"sizes": [[64, 96], [96, 64], [80, 80]]},
@@ -62,6 +64,7 @@ def make_published(name: str, path: Path) -> Path:
         "flux-kontext": _kontext,
         "flux2-klein": _klein,
         "flux2-klein-kv": _klein_kv,
+        "flux2-dev": flux2_dev_tiny.make_checkpoint,
         "qwen-image-edit": _qwen_image_edit,
         "qwen-image-21": _qwen_image_21,
     }

@@ -99,7 +99,7 @@ def make_checkpoint(path: Path, kind=Flux2KleinKVPipeline, **options) -> Path:
     return path
 
 
-def make_transformer() -> Flux2Transformer2DModel:
+def make_transformer(guidance_embeds: bool = False) -> Flux2Transformer2DModel:
     return Flux2Transformer2DModel(
         in_channels=4 * LATENTS,
         num_layers=2,
@@ -108,7 +108,7 @@ def make_transformer() -> Flux2Transformer2DModel:
         num_attention_heads=2,
         joint_attention_dim=3 * WIDTH,
         axes_dims_rope=(8, 8, 8, 8),
-        guidance_embeds=False,
+        guidance_embeds=guidance_embeds,
     )
 
 

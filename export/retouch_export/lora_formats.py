@@ -18,6 +18,7 @@ LOADERS = {
     "qwen-image-21": "QwenImageLoraLoaderMixin",
     "flux2-klein": "Flux2LoraLoaderMixin",
     "flux2-klein-kv": "Flux2LoraLoaderMixin",
+    "flux2-dev": "Flux2LoraLoaderMixin",
     "instructx": "Flux2LoraLoaderMixin",
 }
 

@@ -18,6 +18,7 @@ FAMILIES = {
     "flux-kontext": "flux_kontext",
     "flux2-klein": "flux2_klein",
     "flux2-klein-kv": "flux2_klein_kv",
+    "flux2-dev": "flux2_dev",
     "qwen-image-edit": "qwen_image_edit",
     "qwen-image-21": "qwen_image_21",
 }

@@ -66,15 +66,18 @@ def step(
     keys: Tensor | None = None,
     values: Tensor | None = None,
     references: Tensor | None = None,
+    guidance: Tensor | None = None,
 ) -> Tensor:
     """The model's prediction [B, N, out_channels] for target `tokens` [B, N, in_channels] at
-    `timestep` [B] (sigma).
+    `timestep` [B] (sigma), with the scale `guidance` [B] of a network that embeds it.
 
     `conditioning` is [B, Q, J] with ids [B, Q, 4]. In K/V mode `keys` and `values` are those of
     `reference`, and the target may be any subset of the image's tokens, those at `ids` [B, N, 4].
     Otherwise the tokens of `references` [B, R, in_channels] are in full attention with the others,
     and `ids` are [B, N + R, 4]."""
     emb = _time(model, timestep)
+    if guidance is not None:
+        emb = emb + _embedded(model, guidance, model.time_guidance_embed.guidance_embedder)
     image_mod, text_mod, single_mod = (
         _modulation(layer, emb)
         for layer in (
@@ -110,8 +113,12 @@ def _prefixes(keys: Tensor | None, values: Tensor | None) -> Iterator[tuple[Tens
 
 
 def _time(model, timestep: Tensor) -> Tensor:
-    embed = model.time_guidance_embed
-    return embed.timestep_embedder(embed.time_proj(timestep * 1000).to(model.dtype))
+    return _embedded(model, timestep, model.time_guidance_embed.timestep_embedder)
+
+
+def _embedded(model, number: Tensor, embedder) -> Tensor:
+    """The embedding [B, D] of a sigma or of a scale [B]."""
+    return embedder(model.time_guidance_embed.time_proj(number * 1000).to(model.dtype))
 
 
 def _modulation(layer, emb: Tensor):

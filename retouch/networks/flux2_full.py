@@ -11,7 +11,8 @@ from retouch.networks.flux2 import step
 
 class Step(nn.Module):
     """The velocity [B, N, C] in float32 of the target's `tokens` [B, N, C] beside `references` [B,
-    R, C], at `ids` [B, N + R, 4]."""
+    R, C], at `ids` [B, N + R, 4]. A network with embedded guidance takes its scale `guidance`
+    [B]."""
 
     outputs = ("velocity",)
 
@@ -27,6 +28,7 @@ class Step(nn.Module):
         conditioning: Tensor,
         ids: Tensor,
         conditioning_ids: Tensor,
+        guidance: Tensor | None = None,
     ) -> Tensor:
         kind = self.model.dtype
         return step(
@@ -37,6 +39,7 @@ class Step(nn.Module):
             ids,
             conditioning_ids,
             references=references.to(kind),
+            guidance=guidance,
         ).float()
 
 

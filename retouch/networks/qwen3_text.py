@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen3ForCausalLM
+from transformers import MistralModel, Qwen3ForCausalLM, Qwen3Model
 
 
 class Text(nn.Module):
@@ -27,16 +27,23 @@ class Text(nn.Module):
         self.layers = tuple(layers)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        network = self.model.model
-        states = []
-        hidden = network.embed_tokens(ids)
-        rope = rotary(network.config, ids, hidden.dtype)
-        visible = attention_mask(mask, hidden.dtype)
-        for number, layer in enumerate(network.layers, start=1):
-            hidden = layer(hidden, attention_mask=visible, position_embeddings=rope)
-            if number in self.layers:
-                states.append(hidden)
-        return torch.cat(states, -1).float()
+        return hidden_states(self.model.model, self.layers, ids, mask)
+
+
+def hidden_states(
+    network: Qwen3Model | MistralModel, numbers: Sequence[int], ids: Tensor, mask: Tensor
+) -> Tensor:
+    """The outputs of the layers `numbers` of a language model, beside one another: float32 [B, T,
+    len(numbers) · width]."""
+    states = []
+    hidden = network.embed_tokens(ids)
+    rope = rotary(network.config, ids, hidden.dtype)
+    visible = attention_mask(mask, hidden.dtype)
+    for number, layer in enumerate(network.layers, start=1):
+        hidden = layer(hidden, attention_mask=visible, position_embeddings=rope)
+        if number in numbers:
+            states.append(hidden)
+    return torch.cat(states, -1).float()
 
 
 def rotary(config, ids: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:

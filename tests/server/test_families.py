@@ -19,6 +19,7 @@ import torch
 from diffusers import Flux2KleinKVPipeline, Flux2KleinPipeline, FluxKontextPipeline
 from PIL import Image
 
+import flux2_dev_tiny
 import klein_tiny
 import qwen_image_21_tiny
 import qwen_image_edit_tiny
@@ -103,6 +104,21 @@ class KleinKV(Served):
         )
 
 
+class Dev(Served):
+    """Guidance is an input of the network."""
+
+    def theirs(self, photos):
+        pipeline = flux2_dev_tiny.load_pipeline(self.checkpoint)
+        return np.asarray(
+            pipeline(
+                [*map(Image.fromarray, photos)],
+                SENTENCE,
+                num_inference_steps=STEPS,
+                generator=torch.Generator().manual_seed(SEED),
+            ).images[0]
+        )
+
+
 class Qwen(Served):
     def theirs(self, photos, negative=" ", true_cfg=4.0):
         pipeline = qwen_image_edit_tiny.load_pipeline(self.checkpoint, several=True)
@@ -159,6 +175,7 @@ class InstructX(Served):
         "flux-kontext",
         "flux2-klein-kv",
         "flux2-klein",
+        "flux2-dev",
         "qwen-image-edit",
         "qwen-image-21",
     ],
@@ -181,6 +198,9 @@ def family(request, tmp_path_factory):
         elif request.param == "flux2-klein":
             klein_tiny.few_layers(patch)
             yield Klein(make_published(request.param, folder), {}, negatives=True, references=1)
+        elif request.param == "flux2-dev":
+            flux2_dev_tiny.few_layers(patch)
+            yield Dev(make_published(request.param, folder), {}, references=1)
         elif request.param == "qwen-image-21":
             qwen_image_21_tiny.small_images(patch)
             yield Qwen21(make_published(request.param, folder), {}, True, 1)
@@ -244,10 +264,9 @@ def client(running):
 @pytest.fixture()
 def torch_client(repository, tmp_path, monkeypatch):
     """A server whose every model has the runner torch, on the CPU."""
-    if manifest.read(repository / "denoiser_bf16" / "1").family == "flux2-klein":
-        pytest.skip(
-            "its parts are those of flux2-klein-kv, and test_klein_plain.py runs its denoiser"
-        )
+    name = manifest.read(repository / "denoiser_bf16" / "1").family
+    if name in ("flux2-klein", "flux2-dev"):
+        pytest.skip("it has the parts of flux2-klein-kv or is run by torch in tests/parity")
     models = shutil.copytree(repository, tmp_path / "models")
     for name in ("denoiser_bf16", "vl_parser", "connector", "vae_encoder", "vae_decoder"):
         config = models / name / "config.pbtxt"

@@ -30,6 +30,7 @@ KONTEXT = {
 }
 KLEIN = {"transformer": "flux2_klein_9b", "vae": "flux2_vae", "text_encoder": "qwen3_8b"}
 KLEIN_4B = {"transformer": "flux2_klein_4b", "vae": "flux2_vae", "text_encoder": "qwen3_4b"}
+DEV = {"transformer": "flux2_dev", "vae": "flux2_vae", "text_encoder": "mistral_small_3"}
 QWEN = {
     "transformer": "qwen_image_transformer",
     "vae": "qwen_image_vae",
@@ -40,6 +41,7 @@ CHECKPOINTS = {
     "FLUX.2-klein-4B": ("Flux2KleinPipeline", KLEIN_4B, 0, 3_875_544_576),
     "FLUX.2-klein-9B": ("Flux2KleinPipeline", KLEIN, 0, 9_078_581_248),
     "FLUX.2-klein-9b-kv": ("Flux2KleinKVPipeline", KLEIN, 0, 9_078_581_248),
+    "FLUX.2-dev": ("Flux2Pipeline", DEV, 0, 32_223_281_152),
     "Qwen-Image-Edit": ("QwenImageEditPipeline", QWEN, 0, 20_430_401_088),
     "Qwen-Image-Edit-2509": ("QwenImageEditPlusPipeline", QWEN, 1, 20_430_401_088),
     "Qwen-Image-Edit-2511": ("QwenImageEditPlusPipeline", QWEN, 1, 20_430_401_088),
@@ -51,6 +53,7 @@ RENAMED = {
     "t5_xxl": "flux_kontext",
     "qwen3_4b": "flux2_klein",
     "qwen3_8b": "flux2_klein",
+    "mistral_small_3": "flux2_dev",
     "qwen2_5_vl_7b": "qwen_image_edit",
     "qwen2_5_vl_3b": "instructx",
 }

@@ -18,6 +18,7 @@ from retouch_export.tensorrt_profiles import profiles, shapes
 INSTRUCTX = {"patch": 8, "shift": 3.0, "latent_channels": 3, "conditioning": [8, 192], "slots": 2}
 SCHEDULER = {"use_dynamic_shifting": True}
 NETWORK = {"joint_attention_dim": 32, "pooled_projection_dim": 8}
+KLEIN = {"scheduler": SCHEDULER, "latent_channels": 128, "conditioning": [512, 32]}
 FAMILIES = {
     "flux-kontext": {
         "scheduler": SCHEDULER,
@@ -28,8 +29,9 @@ FAMILIES = {
         "words": 512,
         "transformer": NETWORK,
     },
-    "flux2-klein": {"scheduler": SCHEDULER, "latent_channels": 128, "conditioning": [512, 32]},
-    "flux2-klein-kv": {"scheduler": SCHEDULER, "latent_channels": 128, "conditioning": [512, 32]},
+    "flux2-klein": KLEIN,
+    "flux2-klein-kv": KLEIN,
+    "flux2-dev": KLEIN | {"default_guidance": 4.0},
     "qwen-image-edit": {
         "patch": 2,
         "area": 1024**2,

@@ -31,6 +31,7 @@ AXES = {
     "conditioning": {0: "batch"},
     "ids": {0: "batch", 1: "all"},
     "conditioning_ids": {0: "batch"},
+    "guidance": {0: "batch"},
 }
 
 
@@ -43,8 +44,10 @@ def text_inputs(model: Flux2Transformer2DModel, batch: int) -> dict[str, Tensor]
 
 
 class Denoiser(Part):
-    """The graph `step`, and the map for previews."""
+    """The graph `step`, and the map for previews. With `embeds_guidance` the graph takes a scale of
+    guidance."""
 
+    embeds_guidance = False
     component = FOLDER
     passes = flux2_full.__name__
     networks = {FOLDER: Flux2Transformer2DModel}
@@ -60,6 +63,8 @@ class Denoiser(Part):
             # as many tokens as a region, in one row
             ids = np.concatenate([target, reference_ids([(1, shape.region)])])
             text = text_inputs(model, shape.batch)
+            scale = torch.full((shape.batch,), TRUE_CFG)
+            guidance = {"guidance": scale} if self.embeds_guidance else {}
             return {
                 "tokens": torch.randn(shape.batch, len(target), width),
                 "references": torch.randn(shape.batch, shape.region, width),
@@ -67,7 +72,7 @@ class Denoiser(Part):
                 "conditioning": text["conditioning"],
                 "ids": torch.from_numpy(ids).repeat(shape.batch, 1, 1),
                 "conditioning_ids": text["conditioning_ids"],
-            }
+            } | guidance
 
         return [Graph("step", flux2_full.Step(model), inputs, AXES, flux2_full.Step.outputs)]
 

@@ -3,12 +3,14 @@ are the prompt embeds."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Qwen2Tokenizer, Qwen3ForCausalLM
+from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer, Qwen3ForCausalLM
 
 from retouch.families.flux2_klein.text import GRAPH, TOKENIZER
 from retouch.networks import qwen3_text
@@ -28,17 +30,54 @@ def _tokenizer(checkpoint: Checkpoint) -> Qwen2Tokenizer:
     return Qwen2Tokenizer.from_pretrained(checkpoint.plain("tokenizer"))
 
 
-def _check(config) -> None:
-    if config.num_hidden_layers <= max(LAYERS):
+def chat_settings(tokenizer: PreTrainedTokenizerBase, chat: str) -> dict[str, Any]:
+    """What stands before and after PLACEHOLDER in `chat`, and the padding; CheckpointError."""
+    if tokenizer.truncation_side != "right":
+        raise CheckpointError(
+            "the checkpoint's tokenizer cuts on the left; only the right is supported"
+        )
+    if chat.count(PLACEHOLDER) != 1:
+        raise CheckpointError(
+            "the chat template of the checkpoint's tokenizer does not contain a message once, "
+            "unchanged"
+        )
+    before, after = chat.split(PLACEHOLDER)
+    return {
+        "before": before,
+        "after": after,
+        "pad": tokenizer.pad_token_id,
+        "pad_token": tokenizer.pad_token,
+        "padding_side": tokenizer.padding_side,
+    }
+
+
+def check(config: Any, layers: Sequence[int]) -> None:
+    """CheckpointError for a language model's config without these layers, or with positions or
+    attention that its graph does not have."""
+    if config.num_hidden_layers <= max(layers):
         raise CheckpointError(
             f"the text encoder has {config.num_hidden_layers} layers; it must have more than "
-            f"{max(LAYERS)}"
+            f"{max(layers)}"
         )
-    strange = config.rope_parameters.get("rope_type", "default") != "default"
-    if strange or set(config.layer_types) != {"full_attention"}:
+    is_scaled = config.rope_parameters.get("rope_type", "default") != "default"
+    if is_scaled or config.sliding_window is not None:
         raise CheckpointError(
             "the text encoder has scaled rotary positions or sliding windows; neither is supported"
         )
+
+
+def chat_inputs(vocabulary: int, shape: Shape) -> dict[str, Tensor]:
+    """Example inputs of a graph `text`: chats of several lengths, padded on the right."""
+    lengths = 1 + shape.text // (1 + torch.arange(shape.batch))
+    return {
+        "ids": torch.randint(0, vocabulary, (shape.batch, shape.text)),
+        "mask": (torch.arange(shape.text) < lengths[:, None]).long(),
+    }
+
+
+# with a fixed length torch's exporter would fold rotary tables in bfloat16
+_CHATS = {0: "batch", 1: "length"}
+AXES = {"ids": _CHATS, "mask": _CHATS}
 
 
 class VlParser(Part):
@@ -52,20 +91,9 @@ class VlParser(Part):
         """The weights are rounded to bfloat16 and computed in float32. In `outline` there are none,
         and the graphs compute in bfloat16."""
         model = checkpoint.typed(Qwen3ForCausalLM, FOLDER, outline)
-        _check(model.config)
-
-        def inputs(shape: Shape) -> dict[str, Tensor]:
-            lengths = 1 + shape.text // (1 + torch.arange(shape.batch))
-            return {
-                "ids": torch.randint(0, model.config.vocab_size, (shape.batch, shape.text)),
-                "mask": (torch.arange(shape.text) < lengths[:, None]).long(),
-            }
-
-        # with a fixed length torch's exporter would fold rotary tables in bfloat16
-        axes = {0: "batch", 1: "length"}
-        return [
-            Graph(GRAPH, Text(model, LAYERS), inputs, {"ids": axes, "mask": axes}, Text.outputs)
-        ]
+        check(model.config, LAYERS)
+        inputs = partial(chat_inputs, model.config.vocab_size)
+        return [Graph(GRAPH, Text(model, LAYERS), inputs, AXES, Text.outputs)]
 
     def parameter_name(self, name: str) -> str:
         """The name in a Qwen3ForCausalLM. A Qwen3Model's names lack `model.`."""
@@ -74,31 +102,17 @@ class VlParser(Part):
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """The chat `before` and `after` an instruction, the padding's token, and the layers."""
         tokenizer = _tokenizer(checkpoint)
-        if (tokenizer.padding_side, tokenizer.truncation_side) != ("right", "right"):
+        if tokenizer.padding_side != "right":
             raise CheckpointError(
-                "the checkpoint's tokenizer pads or cuts on the left; only the right is supported"
+                "the checkpoint's tokenizer pads on the left; only the right is supported"
             )
-        chat = str(
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": PLACEHOLDER}],
-                tokenize=False,
-                add_generation_prompt=True,
-                enable_thinking=False,
-            )
+        chat = tokenizer.apply_chat_template(
+            [{"role": "user", "content": PLACEHOLDER}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=False,
         )
-        if chat.count(PLACEHOLDER) != 1:
-            raise CheckpointError(
-                "the chat template of the checkpoint's tokenizer does not contain a message once, "
-                "unchanged"
-            )
-        before, after = chat.split(PLACEHOLDER)
-        return {
-            "before": before,
-            "after": after,
-            "pad": tokenizer.pad_token_id,
-            "pad_token": tokenizer.pad_token,
-            "layers": LAYERS,
-        }
+        return chat_settings(tokenizer, str(chat)) | {"layers": LAYERS}
 
     def files(self, checkpoint: Checkpoint, folder: Path) -> None:
         _tokenizer(checkpoint).backend_tokenizer.save(str(folder / TOKENIZER))

@@ -34,13 +34,18 @@ class TextEncoder:
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / TOKENIZER))
         self._tokenizer.enable_truncation(LENGTH)
         self._tokenizer.enable_padding(
-            pad_id=settings["pad"], pad_token=settings["pad_token"], length=LENGTH
+            direction=settings["padding_side"],
+            pad_id=settings["pad"],
+            pad_token=settings["pad_token"],
+            length=LENGTH,
         )
 
     def tokens(self, instruction: str) -> tuple[np.ndarray, np.ndarray]:
         """Ids and mask, both int64 [LENGTH]. As in the pipeline, an instruction may contain the
         chat's special tokens."""
-        chat = self._tokenizer.encode(f"{self._before}{instruction}{self._after}")
+        chat = self._tokenizer.encode(
+            f"{self._before}{instruction}{self._after}", add_special_tokens=False
+        )
         return np.array(chat.ids, np.int64), np.array(chat.attention_mask, np.int64)
 
     def encode_text(self, instruction: str, photos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

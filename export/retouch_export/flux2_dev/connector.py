@@ -1,0 +1,7 @@
+"""The model `connector` of FLUX.2 dev is FLUX.2 klein's."""
+
+from __future__ import annotations
+
+from retouch_export.flux2_klein.connector import PART
+
+__all__ = ["PART"]
