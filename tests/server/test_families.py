@@ -11,6 +11,7 @@ import math
 import re
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from kontext_theirs import Case, Theirs
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.artifacts import manifest
+from retouch.backends.torch import TorchBackend
 from retouch.client import AsyncRetouch, Retouch
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.families.registry import class_of, family_of
@@ -37,7 +39,6 @@ from retouch.imaging import images
 from retouch.launcher.server import HOST, REPOSITORY, Server
 from retouch.offline.plain_loop import PlainLoop
 from retouch.offline.text_encoder_loop import TextEncoderLoop
-from retouch.util import env
 
 SIZE = (64, 96)
 SENTENCE = "make the red circle blue"
@@ -261,35 +262,17 @@ def client(running):
         yield kept
 
 
-@pytest.fixture()
-def torch_client(repository, tmp_path, monkeypatch):
-    """A server whose every model has the runner torch, on the CPU."""
-    name = manifest.read(repository / "denoiser_bf16" / "1").family
-    if name in ("flux2-klein", "flux2-dev"):
-        pytest.skip("it has the parts of flux2-klein-kv or is run by torch in tests/parity")
-    models = shutil.copytree(repository, tmp_path / "models")
-    for name in ("denoiser_bf16", "vl_parser", "connector", "vae_encoder", "vae_decoder"):
-        config = models / name / "config.pbtxt"
-        text = re.sub(r'parameters \{ key: "runner" .*', "", config.read_text())
-        runner = 'parameters { key: "runner" value { string_value: "torch" } }'
-        config.write_text(f"{text}\n{runner}\n")
-    monkeypatch.setenv(env.DEVICE.name, "cpu")
-    with (
-        Server(models, log=tmp_path / "server.log") as server,
-        Retouch(f"{HOST}:{server.grpc}") as kept,
-    ):
-        yield kept
-
-
-def test_every_part_by_torch(repository, torch_client):
-    """The same edit as by ONNX Runtime, which rounds to bfloat16 between operations too."""
+def test_every_part_by_torch(repository):
+    """The same edit as by ONNX Runtime, which rounds to bfloat16 between operations too. A server
+    with the profile torch is in test_runners.py."""
     request = EditRequest(
         images.encode(photos_of(1)[0]), SENTENCE, SEED, STEPS, precision="bf16", region=b"full"
     )
     has_parser = class_of(manifest.read(repository / "vl_parser" / "1").family).has_parser
     loop = PlainLoop if has_parser else TextEncoderLoop
+    backend = partial(TorchBackend, device="cpu", compiled=False)
     onnx = images.decode(loop(repository).edit(request))
-    assert psnr(ours(torch_client, photos_of(1))[-1].image, onnx) >= NEAR_TORCH
+    assert psnr(loop(repository, backend=backend, others=backend).edit(request), onnx) >= NEAR_TORCH
 
 
 def photos_of(count: int) -> list[np.ndarray]:
