@@ -10,6 +10,7 @@ import numpy as np
 
 from retouch.api.lanes import LANES
 from retouch.api.request import EditRequest
+from retouch.api.response import EditAnswer
 from retouch.artifacts.typed_folder import exported_folder
 from retouch.backends.base import BackendFactory
 from retouch.backends.onnx import OnnxBackend
@@ -52,6 +53,10 @@ class PlainLoop:
 
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result, byte for byte what the server answers."""
+        return self.answer(request).image
+
+    def answer(self, request: EditRequest) -> EditAnswer:
+        """The result with its INFO, without times."""
         prepared = preprocess(
             request, choose(request.precision, (self.lane,)), self.denoiser.family
         )
@@ -68,9 +73,7 @@ class PlainLoop:
             request.step_cache,
         )
         edited = self.decoder.run(last.result[None])[0]
-        return postprocess(
-            prepared.source, cells, edited, (last.step, last.steps), prepared.info
-        ).image
+        return postprocess(prepared.source, cells, edited, (last.step, last.steps), prepared.info)
 
     def denoise(
         self,

@@ -4,12 +4,13 @@ used for calibration and comparisons."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from retouch.api.answer_format import parse_format
 from retouch.api.request import EditRequest
+from retouch.api.response import EditAnswer
 from retouch.artifacts.typed_folder import exported_folder
 from retouch.backends.base import BackendFactory
 from retouch.backends.onnx import OnnxBackend
@@ -18,6 +19,9 @@ from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.text_encoder import text_encoder_of
 from retouch.families.vae import VaeDecoder, VaeEncoder
 from retouch.imaging import images
+from retouch.routing.router import choose
+from retouch.serving.postprocess import postprocess
+from retouch.serving.preprocess import preprocess, region_of
 
 
 class TextEncoderLoop:
@@ -37,30 +41,36 @@ class TextEncoderLoop:
         def folder(name: str) -> Path:
             return Path(repository) / name / "1"
 
+        self.lane = lane
         self.text_encoder = text_encoder_of(exported_folder(folder("vl_parser"), parser), others)
         self.encoder = VaeEncoder(folder("vae_encoder"), backend=others)
         self.decoder = VaeDecoder(folder("vae_decoder"), others)
         self.denoiser = Denoiser(folder(f"denoiser_{lane}"), backend)
 
     def edit(self, request: EditRequest) -> bytes:
-        """The encoded result, with the size at which the family edits the image."""
-        format = parse_format(request.format)
-        photos = [
-            images.decode(image, first_frame=format.first_frame)
-            for image in (request.image, *request.references)
-        ]
-        *_, last = self.denoiser.run(
-            self.request(
-                photos,
-                request.instruction,
-                request.seed,
-                request.steps,
-                request.guidance,
-                request.negative,
-                request.true_cfg,
-            )
+        """The encoded result, as the server answers it."""
+        return self.answer(request).image
+
+    def answer(self, request: EditRequest) -> EditAnswer:
+        """The result with its INFO, without times."""
+        choice = choose(request.precision, (self.lane,))
+        prepared = preprocess(request, choice, self.denoiser.family)
+        files = (request.image, *request.references)
+        photos = [images.decode(file, first_frame=True) for file in files]  # checked before
+        cells = region_of(prepared.mask, np.ones(len(prepared.mask), bool))
+        whole = self.request(
+            photos,
+            request.instruction,
+            request.seed,
+            request.steps,
+            request.guidance,
+            request.negative,
+            request.true_cfg,
         )
-        return images.encode(self.decoder.run(last.result[None])[0], format.name, format.quality)
+        denoise_request = replace(whole, region=cells, step_cache=request.step_cache)
+        *_, last = self.denoiser.run(denoise_request)
+        edited = self.decoder.run(last.result[None])[0]
+        return postprocess(prepared.source, cells, edited, (last.step, last.steps), prepared.info)
 
     def request(
         self,
@@ -72,8 +82,8 @@ class TextEncoderLoop:
         negative: str = "",
         true_cfg: float = 0.0,
     ) -> DenoiseRequest:
-        """The denoiser's request for an edit of the first of `photos`, uint8 [H, W, 3]. The others
-        are reference images.
+        """The denoiser's request for an edit of all of the first of `photos`, uint8 [H, W, 3]. The
+        others are reference images.
 
         `negative` "" and `true_cfg` 0 are the family's defaults. Up to a `true_cfg` of 1 a negative
         instruction has no effect."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from outside import assert_outside_is_the_sources
 from retouch.api.geometry import BUCKETS
 from retouch.backends.onnx import OnnxBackend
 from retouch.families.instructx.pipeline import RetouchPipeline
@@ -111,3 +112,7 @@ def test_parser_alone_and_among_others(stages):
         (alone,) = stages.parser.run(image[None], [sentence])
         np.testing.assert_array_equal(together.queries, alone.queries)
         assert together.to_json() == alone.to_json()
+
+
+def test_outside_of_a_mask_every_bit_is_the_sources(stages):
+    assert_outside_is_the_sources(stages, ((100, 130), (128, 128), (200, 90)), steps=2)

@@ -17,6 +17,7 @@ from exports import exported
 from families_tiny import make_published
 from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, psnr, relative
 from klein_tiny import SENTENCES, few_layers, load_pipeline, photo
+from outside import assert_outside_is_the_sources
 from retouch.artifacts.manifest import verify
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import TorchBackend
@@ -315,3 +316,7 @@ def test_the_torch_runner(plain, repository, lane, limit):
     *_, ours = loop.denoiser.run(loop.request([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))
     *_, theirs = plain.denoiser.run(plain.request([np.asarray(photo(SIZES[0]))], SENTENCE, 4, 2))
     assert np.linalg.norm(ours.latents - theirs.latents) <= limit * np.linalg.norm(theirs.latents)
+
+
+def test_outside_of_a_mask_every_bit_is_the_sources(plain):
+    assert_outside_is_the_sources(plain, ((70, 90), (96, 96), (50, 130)), steps=2)

@@ -20,6 +20,7 @@ from exports import exported
 from families_tiny import make_published
 from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, relative
 from klein_tiny import SENTENCES, few_layers, load_pipeline, photo
+from outside import assert_outside_is_the_sources
 from retouch.artifacts import manifest
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import TorchBackend
@@ -259,3 +260,7 @@ def test_the_pipelines_share_their_stages():
             for kind in (Flux2KleinPipeline, pipeline_flux2_klein_kv.Flux2KleinKVPipeline)
         ]
         assert sources[0] == sources[1], name
+
+
+def test_outside_of_a_mask_every_bit_is_the_sources(plain):
+    assert_outside_is_the_sources(plain, ((70, 90), (96, 96), (50, 130)), steps=2)

@@ -19,6 +19,7 @@ from exports import exported
 from families_tiny import make_published
 from kontext_theirs import Case, Theirs
 from kontext_tiny import T5_LENGTH, TRANSFORMER, make_pipeline
+from outside import assert_outside_is_the_sources
 from retouch.api.request import EditRequest
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import joined
@@ -333,15 +334,14 @@ def test_image_of_the_lane(theirs, repository, case):
 
 
 def test_an_edit_by_request(repository, graphs):
-    """From bytes to bytes, at the size that the family chooses; the checkpoint's own steps and
-    guidance."""
+    """From bytes to bytes, at the photo's size; the checkpoint's own steps and guidance."""
     lane = TextEncoderLoop(repository)
     photo = io.BytesIO()
     Image.fromarray(PLAIN[0].pixels).resize((200, 101)).save(photo, "PNG")
     with Image.open(
         io.BytesIO(lane.edit(EditRequest(photo.getvalue(), SENTENCES[0], seed=3)))
     ) as edited:
-        assert edited.size == (96, 48)
+        assert edited.size == (200, 101)
     pixels = PLAIN[0].pixels
     assert lane.denoiser.begin(lane.request([pixels], SENTENCES[0], seed=3)).total == 28
 
@@ -361,3 +361,7 @@ def test_previews_are_fitted_to_the_autoencoder(graphs):
         np.square(np.stack(shown) - small).mean()
         < 0.85 * np.square(small - small.mean((0, 1, 2))).mean()
     )
+
+
+def test_outside_of_a_mask_every_bit_is_the_sources(graphs):
+    assert_outside_is_the_sources(graphs, ((70, 90), (64, 64), (50, 130)), steps=2)

@@ -17,6 +17,7 @@ from PIL import Image
 import qwen_image_edit_tiny
 from exports import exported
 from families_tiny import make_published
+from outside import assert_outside_is_the_sources
 from qwen_image_21_tiny import SIDE, load_pipeline, small_images
 from qwen_image_edit_tiny import TorchGraphs, torch_loop
 from retouch.artifacts.manifest import verify
@@ -378,3 +379,7 @@ def test_edits_share_a_step(loop):
 def test_lanes_have_all_graphs(repository):
     manifest = verify(repository / "denoiser_bf16" / "1")
     assert {"reference.onnx", "prefix.onnx", "step.onnx"} <= set(manifest.files)
+
+
+def test_outside_of_a_mask_every_bit_is_the_sources(loop):
+    assert_outside_is_the_sources(loop, ((70, 90), (80, 80), (50, 130)), steps=2)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from beside import psnr
 from exports import exported
+from outside import assert_outside_is_the_sources
 from qwen_image_edit_stages import SENTENCE, Stages
 from qwen_image_edit_tiny import load_pipeline, make_checkpoint, small_images, torch_loop
 from retouch.api.request import EditRequest
@@ -331,3 +332,7 @@ def test_every_part_is_exported(repository):
     assert {path.parent.parent.name for path in repository.glob("*/1/manifest.json")} >= {
         stage.folder(repository, "bf16").parent.name for stage in stages_of("qwen-image-edit")
     }
+
+
+def test_outside_of_a_mask_every_bit_is_the_sources(stages):
+    assert_outside_is_the_sources(stages.loop, ((70, 90), (80, 80), (50, 130)), steps=2)
