@@ -36,6 +36,7 @@ class EditRequest:
     deadline_ms: int = 0
     priority: int = 0
     step_cache: float = 0.0
+    align: int = 0
     negative: str = ""
     true_cfg: float = 0.0
     references: tuple[bytes, ...] = ()
@@ -70,6 +71,7 @@ class EditOptions(TypedDict, total=False):
     deadline_ms: int
     priority: int
     step_cache: float
+    align: int
     negative: str
     true_cfg: float
     references: Sequence[ImageInput]

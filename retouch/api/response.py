@@ -33,13 +33,26 @@ class Region:
 
 
 @dataclass
+class Drift:
+    """How the model has changed what it should not, before the source image's pixels were put back.
+
+    `shift` is (right, down) of the whole picture, in pixels of the source image; None where the
+    pictures do not say. `change` is the mean absolute change outside of the region, in grey levels;
+    None where the region is everything. `undone` is whether ALIGN has moved the edit back."""
+
+    shift: tuple[float, float] | None
+    change: float | None
+    undone: bool = False
+
+
+@dataclass
 class EditInfo:
     """The JSON of every image. `kind` is `preview` or `final`. `lane_reason` says in a sentence why
     this lane was chosen. `milliseconds` are by stage, plus `total`. `steps_reused` of the `steps`
     were taken from STEP_CACHE. `notes` name in sentences what the answer lacks of the image.
     `parts` are the precisions of the graphs that read the instruction, by stage. `guidance` and
     `true_cfg` are those of the edit, 0 and 1 where the checkpoint takes none. `defaults` are the
-    lane's, by the names of the request's fields."""
+    lane's, by the names of the request's fields. `drift` is that of a result."""
 
     kind: str
     seed: int
@@ -51,6 +64,7 @@ class EditInfo:
     true_cfg: float = 1.0
     operations: list[Operation] = field(default_factory=list)
     region: Region | None = None
+    drift: Drift | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
     cache: dict[str, bool] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -66,6 +80,7 @@ class EditInfo:
         data = json.loads(text)
         data["operations"] = [Operation(**entry) for entry in data.get("operations", [])]
         data["region"] = Region(**data["region"]) if data.get("region") else None
+        data["drift"] = Drift(**data["drift"]) if data.get("drift") else None
         return cls(**data)
 
 

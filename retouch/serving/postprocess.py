@@ -7,8 +7,9 @@ import base64
 
 import numpy as np
 
-from retouch.api.response import EditAnswer, EditInfo, Region
+from retouch.api.response import Drift, EditAnswer, EditInfo, Region
 from retouch.imaging import colour, images
+from retouch.imaging.drift import Compared, fit_back, is_worth_undoing, measure
 from retouch.serving.source_image import SourceImage
 
 
@@ -29,7 +30,10 @@ def postprocess(
     info.steps = step[1]
     if step[0] == step[1]:
         info.kind = "final"
-        picture = _pasted(source, cells, picture)
+        editable = source.editable(cells)
+        opaque = source.photo.opaque()
+        edited, info.drift = _fitted(source, opaque, picture, editable)
+        picture = _pasted(source, opaque, edited, editable)
     info.region = _extent(cells.reshape(source.grid))
     icc = source.photo.icc if info.kind == "final" else None
     encoded = images.encode(
@@ -38,16 +42,30 @@ def postprocess(
     return EditAnswer(base64.b64encode(encoded) if source.format.base64 else encoded, step, info)
 
 
-def _pasted(source: SourceImage, cells: np.ndarray, picture: np.ndarray) -> np.ndarray:
+def _fitted(
+    source: SourceImage, opaque: np.ndarray, picture: np.ndarray, editable: np.ndarray
+) -> tuple[np.ndarray, Drift]:
+    """The edit at the photo's size and in its colours, uint8 [H, W, 3], and its drift; moved back
+    where the request asks for it. `opaque` are the photo's pixels, `editable` is bool [H, W]."""
+    edited = colour.from_srgb(picture, source.photo.icc)
+    height, width = editable.shape
+    compared = Compared.of(opaque, edited, editable)
+    drift = measure(compared)
+    if source.align and drift.shift and is_worth_undoing(drift, compared):
+        drift.undone = True
+        return fit_back(edited, drift.shift, (height, width)), drift
+    return images.fit(edited, (height, width)), drift
+
+
+def _pasted(
+    source: SourceImage, opaque: np.ndarray, edited: np.ndarray, editable: np.ndarray
+) -> np.ndarray:
     """The result in the photo's own colours, uint8 [H, W, 3]. A photo with transparency gives
     [H, W, 4] in a format that has it: changed pixels are opaque, the others keep their alpha."""
     photo = source.photo
-    height, width, _ = photo.pixels.shape
-    edited = images.fit(colour.from_srgb(picture, photo.icc), (height, width))
     if photo.alpha is None:
-        return images.paste_back(photo.pixels, edited, source.editable(cells), source.keep_below)
-    opaque = photo.opaque()
-    changed = images.changed(opaque, edited, source.editable(cells), source.keep_below)
+        return images.paste_back(photo.pixels, edited, editable, source.keep_below)
+    changed = images.changed(opaque, edited, editable, source.keep_below)
     if source.format.name == "jpeg":
         return np.where(changed[:, :, None], edited, opaque)
     pixels = np.where(changed[:, :, None], edited, photo.pixels)

@@ -54,7 +54,9 @@ def preprocess(
         raise RequestError(
             "NEGATIVE is not known to this checkpoint; leave it empty", field="NEGATIVE"
         )
-    source = SourceImage.of(request.image, request.region, request.format, family, check)
+    source = SourceImage.of(
+        request.image, request.region, request.format, family, check, bool(request.align)
+    )
     first_frame = source.format.first_frame
     references = []
     for file in request.references:  # one at a time: only one large photo is in memory

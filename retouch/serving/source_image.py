@@ -20,17 +20,25 @@ KEYWORDS = (b"auto", b"full")  # of REGION; anything else is a mask
 class SourceImage:
     """`photo` has its own colours and transparency. `region` is "auto", "full" or the user's mask,
     bool [H, W]. The photo is edited at `bucket` (height, width). Pixels that the edit changes by
-    less than `keep_below` grey levels keep their values."""
+    less than `keep_below` grey levels keep their values. `align` moves the edit back where the
+    model has moved the whole picture."""
 
     photo: Photo
     region: str | np.ndarray
     format: Format
     bucket: tuple[int, int]
     keep_below: int
+    align: bool = False
 
     @classmethod
     def of(
-        cls, image: bytes, region: bytes, format: str, family: Family, check: Check = go_on
+        cls,
+        image: bytes,
+        region: bytes,
+        format: str,
+        family: Family,
+        check: Check = go_on,
+        align: bool = False,
     ) -> SourceImage:
         """Decode IMAGE, REGION and FORMAT of a request; RequestError. `check` is called during
         decoding and stops it by raising."""
@@ -47,7 +55,7 @@ class SourceImage:
             if keyword in KEYWORDS
             else images.decode_mask(region, height, width, orientation=photo.orientation)
         )
-        return cls(photo, mask, answer, family.size(height, width), family.keep_below)
+        return cls(photo, mask, answer, family.size(height, width), family.keep_below, align)
 
     def notes(self) -> list[str]:
         """The properties of the photo that the answer loses, one sentence for each."""

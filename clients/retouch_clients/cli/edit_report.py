@@ -41,7 +41,7 @@ def with_progress(answers: Iterator[EditAnswer], to: Console = console) -> Itera
 
 
 def report(answer: EditAnswer, to: Console = console) -> None:
-    """Print the operations, seed, steps, lane and milliseconds by stage."""
+    """Print the operations, seed, steps, drift, lane and milliseconds by stage."""
     info = answer.info
     for operation in info.operations:
         parts = filter(None, (operation.op, operation.target, operation.value))
@@ -53,6 +53,10 @@ def report(answer: EditAnswer, to: Console = console) -> None:
         to.print(escape(known), style="dim", soft_wrap=True)
     share = f", {info.region.share:.0%} of the image" if info.region else ""
     to.print(f"seed {info.seed}, {info.steps} steps{share}")
+    if info.drift and info.drift.shift and any(info.drift.shift):
+        right, down = info.drift.shift
+        undone = ", undone" if info.drift.undone else ""
+        to.print(f"drift: {right:+.2f} px right, {down:+.2f} px down{undone}")
     to.print(f"lane {info.lane}, {escape(info.lane_reason)}")
     times = (f"{stage} {milliseconds:.1f}" for stage, milliseconds in info.milliseconds.items())
     to.print(f"ms: {', '.join(times)}")
