@@ -26,7 +26,7 @@ Info = dict[str, Any]
 class Picture(BaseModel):
     b64_json: str
     retouch: Info = Field(
-        description="Seed, lane and its reason, steps, operations, region, drift, milliseconds by stage."
+        description="Seed, lane and its reason, steps, operations, region, drift, milliseconds."
     )
 
 
