@@ -169,8 +169,12 @@ FIELDS = (
         "BYTES",
         type=bytes,
         default=b"auto",
-        check=File("auto, full or a mask", "it must be auto, full or a mask of the image's size"),
-        help="What may change: auto (the instruction decides), full, or the white part of a mask.",
+        check=File(
+            "auto, full, find or a mask",
+            "it must be auto, full, find or a mask of the image's size",
+        ),
+        help="What may change: auto (the parser decides), full, find (an early step decides), or "
+        "the white part of a mask.",
         option="--region",
         column="region",
         parameter="mask",

@@ -7,7 +7,7 @@ MAX_SIDE = 16384  # pixels
 MAX_ASPECT = 4.0  # the longer side by the shorter
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP")  # Pillow's names
 
-REGIONS = ("auto", "full")  # values of REGION; anything else is a mask
+REGIONS = ("auto", "full", "find")  # values of REGION; anything else is a mask
 
 MAX_INSTRUCTION = 2000  # characters
 MAX_SEED = 2**63 - 1

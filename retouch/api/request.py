@@ -41,6 +41,11 @@ class EditRequest:
     true_cfg: float = 0.0
     references: tuple[bytes, ...] = ()
 
+    @property
+    def finds_region(self) -> bool:
+        """Whether the denoiser looks for the region."""
+        return self.region.strip().lower() == b"find"
+
     def validate(self) -> EditRequest:
         """The request itself; RequestError at the first field out of its limits. Images are checked
         when they are decoded."""
@@ -66,7 +71,7 @@ class EditOptions(TypedDict, total=False):
     guidance: float
     previews: int
     precision: str
-    region: Literal["auto", "full"] | ImageInput
+    region: Literal["auto", "full", "find"] | ImageInput
     format: str
     deadline_ms: int
     priority: int

@@ -27,8 +27,8 @@ def edit_request(
     """A validated EditRequest.
 
     `image`, `region` (a mask) and every entry of `references` may be any ImageInput; `region` may
-    be "auto" or "full" too. TypeError for anything else, RequestError for values out of their
-    limits, OSError for a path that cannot be read."""
+    be "auto", "full" or "find" too. TypeError for anything else, RequestError for values out of
+    their limits, OSError for a path that cannot be read."""
     attributes: dict[str, Any] = {**options, "image": encoded("image", image)}
     if "region" in attributes:
         attributes["region"] = _region(attributes["region"])

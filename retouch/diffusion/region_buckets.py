@@ -23,13 +23,13 @@ def rounded(region: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     )
     grown = region.reshape(grid)
     while (missing := size - int(grown.sum())) > 0:
-        ring = np.flatnonzero(_neighbours(grown) & ~grown)
+        ring = np.flatnonzero(with_neighbours(grown) & ~grown)
         grown = grown.copy()
         grown.ravel()[ring[:missing]] = True
     return grown.ravel()
 
 
-def _neighbours(cells: np.ndarray) -> np.ndarray:
+def with_neighbours(cells: np.ndarray) -> np.ndarray:
     """`cells` bool [rows, columns] and those that touch them with a side or a corner."""
     rows, columns = cells.shape
     wide = np.pad(cells, 1)

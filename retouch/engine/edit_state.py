@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from retouch.api.errors import RequestError
+from retouch.diffusion.changed_region import decisive_step, find_region
 from retouch.diffusion.preview import PreviewMap
 from retouch.diffusion.region_buckets import rounded
 from retouch.diffusion.sigmas import euler_step, predict_clean
@@ -21,13 +22,15 @@ from retouch.util.content_cache import size_of
 @dataclass
 class Progress:
     """After `step` of `steps`: `preview` uint8 [H/4, W/4, 3] where one is due, `latents` [C, h, w]
-    after the last step. `reused` when the step reused the previous velocity."""
+    after the last step. `reused` when the step reused the previous velocity. `cells` bool [N] is
+    the region of an edit that looks for it."""
 
     step: int
     steps: int
     preview: np.ndarray | None = None
     latents: np.ndarray | None = None
     reused: bool = False
+    cells: np.ndarray | None = None
 
     @property
     def result(self) -> np.ndarray:
@@ -39,7 +42,8 @@ class Progress:
         """The tensors of an answer; None when this step has none. A missing image is empty."""
         if self.preview is None and self.latents is None:
             return None
-        return {
+        cells = {} if self.cells is None else {"CELLS": self.cells}
+        return cells | {
             "LATENTS": np.zeros((0, 0, 0), np.float32) if self.latents is None else self.latents,
             "PREVIEW": np.zeros((0, 0, 3), np.uint8) if self.preview is None else self.preview,
             "STEP": np.array([self.step, self.steps], np.int32),
@@ -76,7 +80,8 @@ class EditState:
         self.grid = family.grid(request.latents)
         self.source = family.pack(request.latents)
         self._reference_tokens = sum(len(family.pack(latents)) for latents in self.images)
-        self.cells, self._in_region = self._choose_cells()
+        self.region = request.region
+        self.cells = self._choose_cells()
         self.tokens = family.noise(request.seed, request.latents)[self.cells]
         self._sigmas = family.sigmas(self.total, len(self.source))
         self._preview_steps = preview_steps(self.total, request.previews)
@@ -147,7 +152,10 @@ class EditState:
         clean = predict_clean(self.tokens, velocity, sigma)
         self.tokens = euler_step(self.tokens, velocity, sigma, next_sigma)
         self.done += 1
+        if self.request.find_region:
+            self._find_region(clean)
         progress = Progress(self.done, self.total, reused=reused)
+        progress.cells = self.region if self.request.find_region else None
         if self.done in self._preview_steps:
             progress.preview = self.preview_map.image(self._paste(clean), self.grid)
         if self.done == self.total:
@@ -160,21 +168,37 @@ class EditState:
         request = self.request
         return [prompt for prompt in (request.conditioning, request.negative) if prompt is not None]
 
-    def _choose_cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """Indices [n] of the cells that are denoised, and which of them lie in the region, bool
-        [n]. A family with `supports_regions` rounds the region up. Others denoise all cells, or
-        none."""
-        region = self.request.region
+    def _choose_cells(self) -> np.ndarray:
+        """Indices [n] of the cells that are denoised. A family with `supports_regions` rounds the
+        region up. Others denoise all cells, or none."""
         if self.family.supports_regions:
-            cells = np.flatnonzero(rounded(region, self.grid))
-            return cells, region[cells]
-        cells = np.flatnonzero(region | region.any())
-        return cells, np.ones(len(cells), bool)
+            return np.flatnonzero(rounded(self.region, self.grid))
+        return np.flatnonzero(self.region | self.region.any())
+
+    def _find_region(self, clean: np.ndarray) -> None:
+        """Narrow the region by the predicted clean tokens [n, width] of the decisive step. What the
+        last step shows is added: a part may have changed later."""
+        if self.done not in (decisive_step(self.total), self.total):
+            return
+        whole = self.source.copy()
+        whole[self.cells] = clean
+        changed = find_region(whole, self.source, self.grid)
+        if changed is None:
+            self.region = self.request.region
+        elif self.region is self.request.region:
+            self.region = self.request.region & changed
+        else:
+            self.region = self.region | (self.request.region & changed)
 
     def _paste(self, tokens: np.ndarray) -> np.ndarray:
-        """The source image's tokens [N, width] with the denoised ones of the region in place."""
+        """The source image's tokens [N, width] with the denoised ones in place: those of the
+        region. A family that denoises all cells keeps its own outside of a mask, which fit the
+        edit."""
+        is_pasted = self.region[self.cells]
+        if not self.family.supports_regions and not self.request.find_region:
+            is_pasted[:] = True
         whole = self.source.copy()
-        whole[self.cells[self._in_region]] = tokens[self._in_region]
+        whole[self.cells[is_pasted]] = tokens[is_pasted]
         return whole
 
 

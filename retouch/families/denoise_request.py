@@ -18,6 +18,8 @@ class DenoiseRequest:
     - `conditioning`: the family's arrays by name, without a batch dimension; `prompt_embeds` [T, J]
       in all families. `negative` are those of a negative instruction, applied with `true_cfg`.
     - `region` bool [N]: the cells to edit. The others keep the source's tokens, bit for bit.
+    - `find_region`: look for the region in an early step, within `region`; where none is found it
+      stays as it is.
     - `steps` 0 and `guidance` 0 are the family's defaults.
     - `previews`: how many are due before the result. They show the prediction without its noise.
     - `step_cache`: the threshold of a StepCache."""
@@ -33,3 +35,4 @@ class DenoiseRequest:
     extra_references: tuple[np.ndarray, ...] = ()
     negative: Arrays | None = None
     true_cfg: float = 1.0
+    find_region: bool = False

@@ -23,8 +23,8 @@ TILE = 128
 SMALLEST = 32  # side of a picture: a smaller one has too few frequencies
 REACH = 4  # a shift of at most a quarter of a tile is looked for
 CUTOFF = 0.12  # cycles a pixel: the Gaussian's width, beyond which an autoencoder keeps little
-SUPPORT = 0.35  # of the peak: below it the shift is unknown
-LEAST = 0.25  # pixels of the compared pictures: a smaller shift is not undone
+SUPPORT = 0.7  # of the peak: below it the shift is unknown
+LEAST = 0.5  # pixels of the compared pictures: a smaller shift is not undone
 FLAT = 4.0  # grey levels of contrast; tiles with less count less
 
 Shift = tuple[float, float]  # to the right and down, in pixels

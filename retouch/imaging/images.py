@@ -61,7 +61,7 @@ def decode_mask(
     mask = photo.opaque(background=0).mean(axis=2) >= 128
     if not mask.any():
         raise RequestError(
-            f"{subject} is black all over; paint what may change white, or send auto or full",
+            f"{subject} is black all over; paint what may change white, or send auto, full or find",
             field=name,
         )
     return mask

@@ -71,7 +71,9 @@ class PlainLoop:
             request.guidance,
             request.previews,
             request.step_cache,
+            request.finds_region,
         )
+        cells = cells if last.cells is None else last.cells
         edited = self.decoder.run(last.result[None])[0]
         return postprocess(prepared.source, cells, edited, (last.step, last.steps), prepared.info)
 
@@ -85,6 +87,7 @@ class PlainLoop:
         guidance: float = 0.0,
         previews: int = 0,
         step_cache: float = 0.0,
+        find_region: bool = False,
     ) -> Iterator[Progress]:
         """The denoiser's progress on `pixels` uint8 [H, W, 3] of a bucket's size, for `cells` bool
         [N]."""
@@ -100,5 +103,6 @@ class PlainLoop:
                 guidance,
                 previews,
                 step_cache,
+                find_region=find_region,
             )
         )

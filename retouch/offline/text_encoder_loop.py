@@ -67,8 +67,11 @@ class TextEncoderLoop:
             request.negative,
             request.true_cfg,
         )
-        denoise_request = replace(whole, region=cells, step_cache=request.step_cache)
+        denoise_request = replace(
+            whole, region=cells, step_cache=request.step_cache, find_region=request.finds_region
+        )
         *_, last = self.denoiser.run(denoise_request)
+        cells = cells if last.cells is None else last.cells
         edited = self.decoder.run(last.result[None])[0]
         return postprocess(prepared.source, cells, edited, (last.step, last.steps), prepared.info)
 

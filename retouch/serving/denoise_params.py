@@ -34,6 +34,7 @@ class DenoiseParams:
     guidance: float = 0.0
     previews: int = 0
     step_cache: float = 0.0
+    find_region: bool = False
     priority: int = 0
     deadline_ms: int = 0
     true_cfg: float = 1.0
@@ -54,6 +55,7 @@ class DenoiseParams:
             guidance=request.guidance,
             previews=request.previews,
             step_cache=request.step_cache,
+            find_region=request.finds_region,
             priority=request.priority,
             deadline_ms=deadline_ms,
             true_cfg=true_cfg,
@@ -108,6 +110,7 @@ class DenoiseParams:
             guidance=self.guidance,
             previews=self.previews,
             step_cache=self.step_cache,
+            find_region=self.find_region,
             extra_references=self.unflatten(
                 tensors.get("REFERENCE_LATENTS", np.zeros(0, np.float32))
             ),

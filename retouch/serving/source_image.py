@@ -9,16 +9,17 @@ import numpy as np
 from retouch.api.answer_format import Format, parse_format
 from retouch.api.errors import RequestError
 from retouch.api.geometry import CELL
+from retouch.api.limits import REGIONS
 from retouch.families.base import Family
 from retouch.imaging import images
 from retouch.imaging.photo import Check, Photo, go_on
 
-KEYWORDS = (b"auto", b"full")  # of REGION; anything else is a mask
+KEYWORDS = tuple(name.encode() for name in REGIONS)
 
 
 @dataclass(frozen=True)
 class SourceImage:
-    """`photo` has its own colours and transparency. `region` is "auto", "full" or the user's mask,
+    """`photo` has its own colours and transparency. `region` is one of REGIONS or the user's mask,
     bool [H, W]. The photo is edited at `bucket` (height, width). Pixels that the edit changes by
     less than `keep_below` grey levels keep their values. `align` moves the edit back where the
     model has moved the whole picture."""

@@ -36,7 +36,10 @@ def test_the_clients_options_are_the_optional_fields_of_the_table():
     optional = [field for field in FIELDS if not field.is_required]
     assert list(options) == [field.attribute for field in optional]
     for field in optional:
-        by_type = {bytes: "Literal['auto', 'full'] | ImageInput", tuple: "Sequence[ImageInput]"}
+        by_type = {
+            bytes: "Literal['auto', 'full', 'find'] | ImageInput",
+            tuple: "Sequence[ImageInput]",
+        }
         expected = by_type.get(field.type, field.type.__name__)
         assert options[field.attribute].replace('"', "'") == expected
     assert EditOptions.__required_keys__ == frozenset()

@@ -207,3 +207,74 @@ def test_further_references_count_as_what_a_step_sees(monkeypatch, stage):
     )
     assert (alone.batch_key.reference_tokens, beside.batch_key.reference_tokens) == (6, 18)
     assert alone.skipped_tokens == beside.skipped_tokens == 6 - len(alone.cells)
+
+
+@pytest.fixture
+def finding(monkeypatch):
+    """A denoiser whose network predicts its `clean` tokens [64, 12] of 8 × 8 cells, by step."""
+    monkeypatch.setattr(
+        PreviewMap, "load", lambda folder: PreviewMap(np.zeros((12, 48)), np.zeros(48))
+    )
+    stage = Denoiser("folder", Graph)
+    clean = []
+
+    def run(**inputs):
+        return {"velocity": (joined(inputs["tokens"]) - clean.pop(0)) / joined(inputs["timestep"])}
+
+    monkeypatch.setattr(stage._step, "run", run)
+    return stage, clean
+
+
+def changed_in(source, *cells):
+    """The source's tokens with others in some cells, and everywhere a little noise."""
+    noise = np.random.default_rng(2).normal(0, 0.01, source.shape).astype(np.float32)
+    noise[list(cells)] += 3
+    return source + noise
+
+
+def square(top, left):
+    """The four cells of a square."""
+    return [8 * (top + down) + left + right for down in (0, 1) for right in (0, 1)]
+
+
+EARLY = square(1, 1)
+LATE = square(5, 5)
+
+
+@pytest.mark.parametrize(
+    "by_step, corners",
+    (
+        ([EARLY] * 4, [EARLY]),
+        ([EARLY, EARLY, EARLY, EARLY + LATE], [EARLY, LATE]),
+        ([range(64), EARLY, EARLY, EARLY], [EARLY]),
+        ([EARLY, EARLY, EARLY, range(64)], []),
+    ),
+    ids=("early", "a part changes later", "the last step decides", "at last not sure"),
+)
+def test_a_region_that_is_looked_for(finding, by_step, corners):
+    """The other cells keep the source image's tokens, bit for bit."""
+    stage, clean = finding
+    latents = np.random.default_rng(0).standard_normal((3, 16, 16), np.float32)
+    source = pack(latents[None], 2)[0]
+    clean += [changed_in(source, *cells) for cells in by_step]
+    request = DenoiseRequest(
+        latents, CONDITIONING, np.ones(64, bool), seed=1, steps=4, find_region=True
+    )
+    first, *_, last = stage.run(request)
+    expected = np.zeros((8, 8), bool)
+    for cells in corners:
+        top, left = divmod(cells[0], 8)
+        expected[top - 1 : top + 3, left - 1 : left + 3] = True  # with the margin
+    expected |= not corners
+    np.testing.assert_array_equal(last.cells.reshape(8, 8), expected)
+    np.testing.assert_array_equal(last.tensors()["CELLS"], last.cells)
+    np.testing.assert_array_equal(pack(last.latents[None], 2)[0][~last.cells], source[~last.cells])
+    assert first.cells.all() == (by_step[0] is not EARLY)
+
+
+def test_without_being_asked_no_region_is_looked_for(finding):
+    stage, clean = finding
+    latents = np.random.default_rng(0).standard_normal((3, 16, 16), np.float32)
+    clean += [changed_in(pack(latents[None], 2)[0], *EARLY)] * 2
+    *_, last = stage.run(DenoiseRequest(latents, CONDITIONING, np.ones(64, bool), seed=1, steps=2))
+    assert last.cells is None and "CELLS" not in last.tensors()

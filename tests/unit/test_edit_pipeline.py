@@ -12,6 +12,7 @@ from pictures import file_of, scene
 from retouch.api.errors import Cancelled, RequestError
 from retouch.api.request import EditRequest
 from retouch.families.registry import family_of
+from retouch.imaging import images
 from retouch.routing.load_board import LoadReport
 from retouch.serving.denoise_params import EDIT, PREFILL, DenoiseParams
 from retouch.serving.edit_pipeline import EditPipeline
@@ -77,7 +78,12 @@ class Stages:
             time.sleep(self.slow)
             if step in (2, self.steps):
                 preview = np.zeros((1, 8, 8, 3), np.uint8)
-                yield {"STEP": np.array([[step, self.steps]]), "PREVIEW": preview, "LATENTS": 0}
+                cells = {"CELLS": np.arange(64)[None] < 16} if params.find_region else {}
+                yield cells | {
+                    "STEP": np.array([[step, self.steps]]),
+                    "PREVIEW": preview,
+                    "LATENTS": 0,
+                }
 
 
 def pipeline_of(stages, **loads):
@@ -130,6 +136,15 @@ def test_stages_get_only_what_they_read():
         EDIT: {"LATENTS", "PROMPT_EMBEDS", "CELLS", "INFO", "PARAMS"},
         "vae_decoder": {"LATENTS"},
     }
+
+
+@pytest.mark.parametrize("region, share", ((b"full", 1.0), (b" Find", 0.25)))
+def test_the_region_is_the_one_that_the_denoiser_finds(region, share):
+    *_, last = edit(Stages(), region=region)
+    assert last.info.region.share == share
+    pixels = images.decode(last.image)
+    np.testing.assert_array_equal(pixels[round(128 * share) :], scene()[round(128 * share) :])
+    assert (pixels != scene())[: round(128 * share)].any()
 
 
 def test_a_text_encoder_that_sees_images_gets_their_files(monkeypatch):

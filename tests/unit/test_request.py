@@ -36,7 +36,7 @@ def ask(**changes):
         ({"guidance": 11.0}, "from 0 to 10"),
         ({"previews": 9}, "from 0 to 8"),
         ({"precision": "fp64"}, "auto, draft, balanced, best, bf16, fp8 or fp4"),
-        ({"region": b""}, "auto, full or a mask"),
+        ({"region": b""}, "auto, full, find or a mask"),
         ({"format": "gif"}, "png, jpeg or webp"),
         ({"format": "jpeg;quality=0"}, "from 1 to 100"),
         ({"format": "jpeg;speed=1"}, "quality=1 to 100"),

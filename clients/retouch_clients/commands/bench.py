@@ -86,7 +86,7 @@ class Numbers(click.ParamType):
 @click.option(
     "--precision", type=TEXT, default="auto", show_default=True, help="A policy or a lane."
 )
-@click.option("--region", type=TEXT, default="auto", show_default=True, help="auto or full.")
+@click.option("--region", type=TEXT, default="auto", show_default=True, help="auto, full or find.")
 @click.option(
     "--deadline-ms",
     type=int,

@@ -52,7 +52,7 @@ class Sender:
         outputs = progress.tensors()
         if outputs is not None:
             returned = {name: self.tensors[name] for name in RETURNED if name in self.tensors}
-            self._send(outputs | returned | self._info())
+            self._send(returned | outputs | self._info())
 
     def send_info(self, info: EditInfo) -> None:
         """Send an answer that is INFO alone."""
