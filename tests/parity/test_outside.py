@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from beside import REPOSITORY
 from benchmarks.regions import REGIONS, WatchedLoop, edit
+from beside import REPOSITORY
 from training.scenes import held_out
 
 SCENES = 20
