@@ -25,7 +25,7 @@ REACH = 4  # a shift of at most a quarter of a tile is looked for
 CUTOFF = 0.12  # cycles a pixel: the Gaussian's width, beyond which an autoencoder keeps little
 SUPPORT = 0.7  # of the peak: below it the shift is unknown
 LEAST = 0.5  # pixels of the compared pictures: a smaller shift is not undone
-FLAT = 4.0  # grey levels of contrast; tiles with less count less
+CONTRAST = 6.0  # grey levels, their standard deviation: a flatter tile says nothing
 
 Shift = tuple[float, float]  # to the right and down, in pixels
 Corner = tuple[int, int]  # top and left of a tile
@@ -79,7 +79,14 @@ def shift_of(compared: Compared) -> tuple[Shift, float]:
     if min(compared.outside.shape) < SMALLEST:
         return (0.0, 0.0), 0.0
     source, edited = (_grey(pixels) for pixels in (compared.source, compared.edited))
-    corners, side = _choose_tiles(compared.outside)
+    every, side = _choose_tiles(compared.outside)
+    corners = [
+        (top, left)
+        for top, left in every
+        if source[top : top + side, left : left + side].std() >= CONTRAST
+    ]
+    if not corners:
+        return (0.0, 0.0), 0.0
     (right, down), support = _peak(_tiles(source, corners, side), _tiles(edited, corners, side))
     near = round(right), round(down)
     if near == (0, 0):
@@ -153,8 +160,7 @@ def _tiles(grey: np.ndarray, corners: list[Corner], side: int) -> np.ndarray:
     """Windowed tiles [n, side, side] of about equal contrast."""
     tiles = np.stack([grey[top : top + side, left : left + side] for top, left in corners])
     tiles = tiles - tiles.mean((1, 2), keepdims=True)
-    contrast = tiles.std((1, 2), keepdims=True) + FLAT
-    return tiles / contrast * _window(side)
+    return tiles / (tiles.std((1, 2), keepdims=True) + 1) * _window(side)
 
 
 def _peak(source: np.ndarray, edited: np.ndarray) -> tuple[Shift, float]:
