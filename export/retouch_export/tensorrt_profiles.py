@@ -85,7 +85,8 @@ def _inputs(
     }
     images = (source,) * (1 + (family.max_references if which == 2 else 0))
     tokens = family.pack(source)
-    cells = np.arange(1 if family.supports_regions and which == 0 else len(tokens))
+    takes_parts = family.supports_regions or family.supports_region_cache
+    cells = np.arange(1 if takes_parts and which == 0 else len(tokens))
     request = DenoiseRequest(
         source, conditioning, np.ones(len(tokens), bool), seed=0, extra_references=images[1:]
     )
@@ -97,8 +98,27 @@ def _inputs(
     last = own[-1] if own else {}
     cached = {name: shape for name, shape in last.items() if name in CACHED}
     text = {f"text_{name}": (1, 0, last["text"][1]) for name in cached if "text" in last}
-    graphs = [*own, _shapes(step) | cached | text]
+    graphs = [*own, _shapes(step) | cached | text | _region_cache(family, request, which)]
     return next((inputs for inputs in graphs if names <= inputs.keys()), graphs[-1])
+
+
+def _region_cache(
+    family: Family, request: DenoiseRequest, which: int
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of what a family with a region cache has beside: nothing is kept by default, and at
+    most all tokens are. The smallest step is one on a region, without references."""
+    if not family.supports_region_cache:
+        return {}
+    inputs = family.whole_inputs()
+    if which == 0:
+        inputs |= family.region_inputs(request, request.conditioning, np.arange(1))
+    shapes = _shapes(inputs)
+    if which == 2:
+        tokens = len(family.others(request, np.arange(0)))
+        _, layers, _, heads, size = shapes["past_k"]
+        past = dict.fromkeys(("past_k", "past_v"), (1, layers, tokens, heads, size))
+        shapes |= past | {"kept": (1, tokens)}
+    return shapes
 
 
 def _cached_graphs(

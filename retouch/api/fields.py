@@ -228,6 +228,18 @@ FIELDS = (
         is_extra=True,
     ),
     Field(
+        "REGION_CACHE",
+        "INT32",
+        type=int,
+        default=0,
+        check=Range(0, limits.MAX_REGION_CACHE, "0 is none"),
+        help="Steps on the region alone that follow a whole step; 0 is none.",
+        option="--region-cache",
+        column="region_cache",
+        parameter="region_cache",
+        is_extra=True,
+    ),
+    Field(
         "ALIGN",
         "INT32",
         type=int,

@@ -12,6 +12,7 @@ REGIONS = ("auto", "full", "find")  # values of REGION; anything else is a mask
 MAX_INSTRUCTION = 2000  # characters
 MAX_SEED = 2**63 - 1
 MAX_STEPS = 50
+MAX_REGION_CACHE = 10  # steps
 MAX_GUIDANCE = 10.0
 MAX_PREVIEWS = 8
 MAX_REFERENCES = 3  # images beside the source image

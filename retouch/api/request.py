@@ -36,6 +36,7 @@ class EditRequest:
     deadline_ms: int = 0
     priority: int = 0
     step_cache: float = 0.0
+    region_cache: int = 0
     align: int = 0
     negative: str = ""
     true_cfg: float = 0.0
@@ -76,6 +77,7 @@ class EditOptions(TypedDict, total=False):
     deadline_ms: int
     priority: int
     step_cache: float
+    region_cache: int
     align: int
     negative: str
     true_cfg: float

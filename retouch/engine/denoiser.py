@@ -34,7 +34,7 @@ class Denoiser:
         reference_bytes: int = REFERENCE_BYTES,
     ):
         """ArtifactError when a graph differs from the folder's manifest, or cannot run here."""
-        self._step = runner(folder, "step")
+        self._step = runner(folder, "step", keep=CACHED)
         self.manifest = self._step.manifest
         self.settings = self.manifest.settings
         self.family = family_of(self.manifest.family, self.settings)
@@ -109,14 +109,15 @@ class Denoiser:
         rows = [self._inputs(edit) for edit in edits]
         # one run for the prompts, one for the negatives: they may differ in length
         prompts = range(len(rows[0]))
-        runs = [self._run(edits, [row[prompt] for row in rows]) for prompt in prompts]
-        return list(zip(*runs))
+        runs = [self._run([row[prompt] for row in rows]) for prompt in prompts]
+        if edits[0].is_keeping:
+            edits[0].keep(runs)
+        count = len(edits[0].step_cells)
+        return list(zip(*(run["velocity"][:, :count] for run in runs)))
 
-    def _run(self, edits: Sequence[EditState], rows: list[Arrays]) -> np.ndarray:
-        """Velocities [B, n, width] of the edits' tokens."""
-        batch = {name: [row[name] for row in rows] for name in rows[0]}
-        velocity = self._step.run(**batch)["velocity"]
-        return velocity[:, : len(edits[0].cells)]
+    def _run(self, rows: list[Arrays]) -> Arrays:
+        """The outputs of `step` for rows that share it."""
+        return self._step.run(**{name: [row[name] for row in rows] for name in rows[0]})
 
     def _inputs(self, edit: EditState) -> list[Arrays]:
         """The inputs of `step`, for the prompt and, if there is one, for the negative prompt."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from retouch.api.errors import RequestError
+from retouch.backends.base import CACHED
 from retouch.diffusion.changed_region import decisive_step, find_region
 from retouch.diffusion.preview import PreviewMap
 from retouch.diffusion.region_buckets import rounded
+from retouch.diffusion.region_cache import RegionCache
 from retouch.diffusion.sigmas import euler_step, predict_clean
 from retouch.diffusion.step_cache import StepCache
 from retouch.engine.scheduler import BatchKey
@@ -22,14 +24,16 @@ from retouch.util.content_cache import size_of
 @dataclass
 class Progress:
     """After `step` of `steps`: `preview` uint8 [H/4, W/4, 3] where one is due, `latents` [C, h, w]
-    after the last step. `reused` when the step reused the previous velocity. `cells` bool [N] is
-    the region of an edit that looks for it."""
+    after the last step. `reused` when the step reused the previous velocity, `on_region` when it
+    ran on the region's tokens alone. `cells` bool [N] is the region of an edit that looks for
+    it."""
 
     step: int
     steps: int
     preview: np.ndarray | None = None
     latents: np.ndarray | None = None
     reused: bool = False
+    on_region: bool = False
     cells: np.ndarray | None = None
 
     @property
@@ -54,7 +58,8 @@ class Progress:
 class EditState:
     """An edit between its steps. `reference` holds the keys and values of its images, once they are
     known; the reference cache has them under `reference_key`. `prefixes` holds those of its
-    prompts, in a block-causal family."""
+    prompts, in a block-causal family. `kept` holds, for every prompt, those of the tokens that a
+    step on the region leaves out."""
 
     request: DenoiseRequest
     family: Family
@@ -63,6 +68,7 @@ class EditState:
     reference_key: Hashable = None
     reference: Arrays | None = None
     prefixes: list[Arrays] | None = None
+    kept: list[Arrays] | None = None
     done: int = 0
     _fixed: list[Arrays] = field(default_factory=list)
 
@@ -86,6 +92,9 @@ class EditState:
         self._sigmas = family.sigmas(self.total, len(self.source))
         self._preview_steps = preview_steps(self.total, request.previews)
         self._cache = StepCache(request.step_cache)
+        interval = request.region_cache if family.supports_region_cache else 0
+        self._region_cache = RegionCache(interval, self.total)
+        self._velocity = np.zeros_like(self.tokens)
 
     @property
     def steps(self) -> int:
@@ -100,7 +109,23 @@ class EditState:
         shapes = [array.shape for prompt in self.prompts for array in prompt.values()]
         shapes += [latents.shape for latents in request.extra_references]
         whole = () if self.family.supports_regions else request.latents.shape
-        return BatchKey(len(self.cells), self._reference_tokens, (*shapes, whole))
+        shared = (*shapes, whole, self.is_on_region, id(self) if self.is_keeping else None)
+        return BatchKey(len(self.step_cells), self._reference_tokens, shared)
+
+    @property
+    def is_on_region(self) -> bool:
+        """Whether the next step runs on the region's tokens alone."""
+        return self.kept is not None and self._region_cache.serves(self.done)
+
+    @property
+    def is_keeping(self) -> bool:
+        """Whether the next step returns what those after it need; it runs alone."""
+        return self._region_cache.keeps(self.done) and not self.region.all()
+
+    @property
+    def step_cells(self) -> np.ndarray:
+        """Indices [n] of the cells that the next step denoises."""
+        return self._region_cells() if self.is_on_region else self.cells
 
     @property
     def images(self) -> tuple[np.ndarray, ...]:
@@ -115,7 +140,7 @@ class EditState:
     @property
     def nbytes(self) -> int:
         """Bytes that the edit keeps between its steps, its reference included."""
-        cached = [self.reference or {}, *(self.prefixes or ())]
+        cached = [self.reference or {}, *(self.prefixes or ()), *(self.kept or ())]
         return size_of([self.source, self.tokens, *self._fixed, *self.prompts, *cached])
 
     @property
@@ -128,12 +153,25 @@ class EditState:
         the negative prompt."""
         request = self.request
         family = self.family
+        sigma = self._sigmas[self.done]
+        if self.is_on_region and self.kept:
+            cells = self.step_cells
+            varying = family.step_inputs(request, self.tokens[cells], sigma)
+            return [
+                varying | family.region_inputs(request, prompt, cells) | kept
+                for prompt, kept in zip(self.prompts, self.kept)
+            ]
         if not self._fixed:
             self._fixed = [
                 family.constant_inputs(request, prompt, self.cells) for prompt in self.prompts
             ]
-        varying = family.step_inputs(request, self.tokens, self._sigmas[self.done])
+        others = family.others(request, self._region_cells()) if self.is_keeping else None
+        varying = family.step_inputs(request, self.tokens, sigma) | family.whole_inputs(others)
         return [varying | fixed for fixed in self._fixed]
+
+    def keep(self, pairs: list[Arrays]) -> None:
+        """Keep the keys and values `k` and `v` that a step has returned for every prompt."""
+        self.kept = [{f"past_{name}": pair[name] for name in CACHED} for pair in pairs]
 
     def advance(self, *velocities: np.ndarray) -> Progress:
         """Take a step with one velocity [n, width] for each of `inputs`. Without velocities the
@@ -143,10 +181,15 @@ class EditState:
         velocity = velocities[0]
         if len(velocities) > 1:
             velocity = self.family.apply_cfg(velocity, velocities[1], self.request.true_cfg)
+        if self.is_on_region:
+            own, velocity = velocity, self._velocity.copy()
+            velocity[self.step_cells] = own
         self._cache.ran(self.tokens, velocity)
         return self._advance(velocity)
 
     def _advance(self, velocity: np.ndarray, reused: bool = False) -> Progress:
+        on_region = self.is_on_region
+        self._velocity = velocity
         sigma = self._sigmas[self.done]
         next_sigma = self._sigmas[self.done + 1]
         clean = predict_clean(self.tokens, velocity, sigma)
@@ -154,7 +197,7 @@ class EditState:
         self.done += 1
         if self.request.find_region:
             self._find_region(clean)
-        progress = Progress(self.done, self.total, reused=reused)
+        progress = Progress(self.done, self.total, reused=reused, on_region=on_region)
         progress.cells = self.region if self.request.find_region else None
         if self.done in self._preview_steps:
             progress.preview = self.preview_map.image(self._paste(clean), self.grid)
@@ -174,6 +217,10 @@ class EditState:
         if self.family.supports_regions:
             return np.flatnonzero(rounded(self.region, self.grid))
         return np.flatnonzero(self.region | self.region.any())
+
+    def _region_cells(self) -> np.ndarray:
+        """Those of the region, rounded up."""
+        return np.flatnonzero(rounded(self.region, self.grid))
 
     def _find_region(self, clean: np.ndarray) -> None:
         """Narrow the region by the predicted clean tokens [n, width] of the decisive step. What the

@@ -21,7 +21,7 @@ from retouch.engine.denoiser import Denoiser
 from retouch.engine.edit import Edit, OnEnd, Prefill
 from retouch.engine.edit_state import Progress
 from retouch.engine.metrics import EngineMetrics
-from retouch.engine.scheduler import schedule
+from retouch.engine.scheduler import BatchKey, schedule
 from retouch.util.request_log import request_id
 from retouch.util.running_median import RunningMedian
 
@@ -177,6 +177,7 @@ class Engine:
     def _step(self, edits: list[Edit]) -> None:
         """One shared step. After a failure every edit steps alone, so that only the broken one
         fails."""
+        key = edits[0].batch_key  # of this step: the next one's may be narrower
         begin = time.perf_counter()
         try:
             progress = self._denoiser.step([edit.state for edit in edits])
@@ -187,7 +188,7 @@ class Engine:
                 for edit in edits:
                     self._step([edit])
             return
-        self._record_step(edits, progress, time.perf_counter() - begin)
+        self._record_step(edits, key, progress, time.perf_counter() - begin)
         for edit, edit_progress in zip(edits, progress):
             self._hand_out(edit, edit_progress)
 
@@ -226,14 +227,21 @@ class Engine:
         """The ratio of measured step times to those of the cost model; 1.0 before the first."""
         return self._slowdown.median() or 1.0
 
-    def _record_step(self, edits: list[Edit], progress: list[Progress], seconds: float) -> None:
-        """Record a step's `seconds`. Edits that reused their velocity were not in the run."""
-        key = edits[0].batch_key
+    def _record_step(
+        self,
+        edits: list[Edit],
+        key: BatchKey,
+        progress: list[Progress],
+        seconds: float,
+    ) -> None:
+        """Record a step's `seconds`. Edits that reused their velocity were not in the run. The cost
+        model knows steps of whole edits alone."""
         ran = sum(not edit_progress.reused for edit_progress in progress)
         reused = len(progress) - ran
+        is_whole = not progress[0].on_region
         did_run = bool(key.target_tokens and ran)
         with self._condition:
-            if did_run:
+            if did_run and is_whole:
                 expected = self._cost.seconds(ran, key.target_tokens, key.reference_tokens)
                 self._slowdown.add(seconds / expected)
             self.metrics.record_step(ran, reused, key, edits[0].state.skipped_tokens, seconds)

@@ -36,6 +36,8 @@ class Family(ABC):
     - `is_block_causal`: everything sees what stands before it alone. The graph `reference` runs
       once an image, after the images and the text before it, and the graph `prefix` once a prompt.
     - `supports_regions`: a step can take any subset of the target's tokens.
+    - `supports_region_cache`: all tokens attend to one another, and a step can run a part of them
+      over keys and values that the others had in a step before.
     - `supports_negative`: requests may have a negative instruction.
     - `text_sees_images`: the text encoder takes the photos too.
     - `negative`, `true_cfg`: the defaults. A scale of 1, or None, runs no negative instruction.
@@ -53,6 +55,7 @@ class Family(ABC):
     caches_reference = False
     is_block_causal = False
     supports_regions = False
+    supports_region_cache = False
     supports_negative = True
     text_sees_images = False
     negative: str | None = None
@@ -125,6 +128,27 @@ class Family(ABC):
         """The inputs of `prefix` for a prompt after `images`, without their keys and values;
         ValueError in a family that is not block-causal."""
         raise ValueError("this family has no graph for a prompt: it is an input of every step")
+
+    def whole_inputs(self, kept: np.ndarray | None = None) -> Arrays:
+        """The further inputs of `step` for all tokens, where the family `supports_region_cache`. It
+        returns the keys and values of the tokens `kept` [M], by default of none."""
+        return {}
+
+    def region_inputs(
+        self, request: DenoiseRequest, conditioning: Arrays, cells: np.ndarray
+    ) -> Arrays:
+        """`constant_inputs` of a step on the region's tokens `cells` [n] alone, without the keys
+        and values of the others; ValueError unless the family `supports_region_cache`."""
+        raise ValueError("this family has no steps on a region alone")
+
+    def others(self, request: DenoiseRequest, cells: np.ndarray) -> np.ndarray:
+        """The tokens [M] that such a step leaves out, as `whole_inputs` takes them: those of the
+        target and, after them, of all references."""
+        images = request.latents, *request.extra_references
+        target = len(self.pack(request.latents))
+        references = sum(len(self.pack(image)) for image in images)
+        left_out = np.setdiff1d(np.arange(target), cells)
+        return np.concatenate([left_out, target + np.arange(references)])
 
     def apply_cfg(self, positive: np.ndarray, negative: np.ndarray, scale: float) -> np.ndarray:
         """Classifier-free guidance: one velocity [n, D] of those of the instruction and of the

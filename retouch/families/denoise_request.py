@@ -22,7 +22,8 @@ class DenoiseRequest:
       stays as it is.
     - `steps` 0 and `guidance` 0 are the family's defaults.
     - `previews`: how many are due before the result. They show the prediction without its noise.
-    - `step_cache`: the threshold of a StepCache."""
+    - `step_cache`: the threshold of a StepCache.
+    - `region_cache`: the interval of a RegionCache."""
 
     latents: np.ndarray
     conditioning: Arrays
@@ -36,3 +37,4 @@ class DenoiseRequest:
     negative: Arrays | None = None
     true_cfg: float = 1.0
     find_region: bool = False
+    region_cache: int = 0

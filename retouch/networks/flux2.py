@@ -1,5 +1,6 @@
 """The passes of a Flux2Transformer2DModel, with position ids of their own for every edit of a
-batch: two in K/V mode, and one in which all tokens attend to one another.
+batch: two in K/V mode, and one in which all tokens attend to one another. The latter can also run a
+part of the tokens over the keys and values that others had in a step before.
 
 `diffusers.Flux2Transformer2DModel.forward` uses the first row's position ids for the whole batch,
 so edits of different regions could not share one. These passes use its weights and its formulas
@@ -13,9 +14,7 @@ In bfloat16 the time embedding, the rotations and the scale of the attention are
 diffusers. The scale is multiplied into the rotated queries, because as a bfloat16 constant it would
 be 0.4 % off."""
 
-import itertools
 import math
-from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -63,18 +62,65 @@ def step(
     conditioning: Tensor,
     ids: Tensor,
     conditioning_ids: Tensor,
-    keys: Tensor | None = None,
-    values: Tensor | None = None,
-    references: Tensor | None = None,
-    guidance: Tensor | None = None,
+    keys: Tensor,
+    values: Tensor,
 ) -> Tensor:
     """The model's prediction [B, N, out_channels] for target `tokens` [B, N, in_channels] at
-    `timestep` [B] (sigma), with the scale `guidance` [B] of a network that embeds it.
+    `timestep` [B] (sigma), in K/V mode.
 
-    `conditioning` is [B, Q, J] with ids [B, Q, 4]. In K/V mode `keys` and `values` are those of
-    `reference`, and the target may be any subset of the image's tokens, those at `ids` [B, N, 4].
-    Otherwise the tokens of `references` [B, R, in_channels] are in full attention with the others,
-    and `ids` are [B, N + R, 4]."""
+    `conditioning` is [B, Q, J] with ids [B, Q, 4]. `keys` and `values` are those of `reference`.
+    The target may be any subset of the image's tokens, those at `ids` [B, N, 4]."""
+    prediction, _ = _step(
+        model, tokens, timestep, conditioning, ids, conditioning_ids, keys, values
+    )
+    return prediction
+
+
+def keeping_step(
+    model: Flux2Transformer2DModel,
+    tokens: Tensor,
+    references: Tensor,
+    timestep: Tensor,
+    conditioning: Tensor,
+    ids: Tensor,
+    conditioning_ids: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    kept: Tensor,
+    guidance: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `step`, with the tokens of `references` [B, R, in_channels] in full attention with the
+    others, at `ids` [B, N + R, 4], and with the keys and values of the tokens at `kept` [B, M], two
+    tensors [B, layers, M, heads, head size]. `kept` counts from the first of the target's tokens.
+
+    `keys` and `values` [B, layers, P, heads, head size] are what such a step has kept of P other
+    tokens, which are not here. `guidance` [B] is the scale of a network that embeds it."""
+    every = torch.cat([tokens, references], 1)
+    prediction, pairs = _step(
+        model, every, timestep, conditioning, ids, conditioning_ids, keys, values, guidance
+    )
+    places = (kept + conditioning.shape[1])[:, :, None, None]
+    own_keys, own_values = (
+        torch.stack(
+            [tensor.gather(1, places.expand(-1, -1, *tensor.shape[2:])) for tensor in layer], 1
+        )
+        for layer in zip(*pairs)
+    )
+    return prediction[:, : tokens.shape[1]], own_keys, own_values
+
+
+def _step(
+    model: Flux2Transformer2DModel,
+    tokens: Tensor,
+    timestep: Tensor,
+    conditioning: Tensor,
+    ids: Tensor,
+    conditioning_ids: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    guidance: Tensor | None = None,
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """The prediction for all `tokens`, and the keys and values of text and tokens by layer."""
     emb = _time(model, timestep)
     if guidance is not None:
         emb = emb + _embedded(model, guidance, model.time_guidance_embed.guidance_embedder)
@@ -89,27 +135,21 @@ def step(
     rope = tuple(
         torch.cat(pair, 1) for pair in zip(_rope(model, conditioning_ids), _rope(model, ids))
     )
-    every = tokens if references is None else torch.cat([tokens, references], 1)
-    hidden = model.x_embedder(every)
+    hidden = model.x_embedder(tokens)
     text = model.context_embedder(conditioning)
     count = conditioning.shape[1]
-    prefixes = _prefixes(keys, values)
+    prefixes = zip(keys.unbind(1), values.unbind(1))
+    pairs = []
     for block in model.transformer_blocks:
-        text, hidden = _double(block, text, hidden, text_mod, image_mod, rope, next(prefixes))
+        text, hidden, *pair = _double(
+            block, text, hidden, text_mod, image_mod, rope, next(prefixes)
+        )
+        pairs.append(pair)
     hidden = torch.cat([text, hidden], 1)
     for block in model.single_transformer_blocks:
-        hidden, _, _ = _single(block, hidden, single_mod[0], rope, next(prefixes))
-    hidden = hidden[:, count:]
-    if references is not None:
-        hidden = hidden[:, : tokens.shape[1]]
-    return model.proj_out(model.norm_out(hidden, emb))
-
-
-def _prefixes(keys: Tensor | None, values: Tensor | None) -> Iterator[tuple[Tensor, Tensor] | None]:
-    """The reference's keys and values of every layer; None of every layer outside of K/V mode."""
-    if keys is None or values is None:
-        return itertools.repeat(None)
-    return iter(zip(keys.unbind(1), values.unbind(1)))
+        hidden, *pair = _single(block, hidden, single_mod[0], rope, next(prefixes))
+        pairs.append(pair)
+    return model.proj_out(model.norm_out(hidden[:, count:], emb)), pairs
 
 
 def _time(model, timestep: Tensor) -> Tensor:
@@ -147,7 +187,8 @@ def _double(block, text, hidden, text_mod, image_mod, rope, prefix):
         1,
     )
     v = torch.cat([_heads(attn.add_v_proj(c), attn), _heads(attn.to_v(x), attn)], 1)
-    out = _attend(_query(q, rope), _rotate(k, rope), v, prefix)
+    k = _rotate(k, rope)
+    out = _attend(_query(q, rope), k, v, prefix)
     count = text.shape[1]
     hidden = hidden + attention[2] * attn.to_out[0](out[:, count:])
     hidden = hidden + feed_forward[2] * block.ff(_modulate(block.norm2(hidden), feed_forward))
@@ -155,7 +196,7 @@ def _double(block, text, hidden, text_mod, image_mod, rope, prefix):
     text = text + text_feed_forward[2] * block.ff_context(
         _modulate(block.norm2_context(text), text_feed_forward)
     )
-    return text, hidden
+    return text, hidden, k, v
 
 
 def _image_only(block, hidden, image_mod, rope):

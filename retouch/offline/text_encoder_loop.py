@@ -68,7 +68,11 @@ class TextEncoderLoop:
             request.true_cfg,
         )
         denoise_request = replace(
-            whole, region=cells, step_cache=request.step_cache, find_region=request.finds_region
+            whole,
+            region=cells,
+            step_cache=request.step_cache,
+            find_region=request.finds_region,
+            region_cache=request.region_cache,
         )
         *_, last = self.denoiser.run(denoise_request)
         cells = cells if last.cells is None else last.cells

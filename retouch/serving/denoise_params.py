@@ -35,6 +35,7 @@ class DenoiseParams:
     previews: int = 0
     step_cache: float = 0.0
     find_region: bool = False
+    region_cache: int = 0
     priority: int = 0
     deadline_ms: int = 0
     true_cfg: float = 1.0
@@ -56,6 +57,7 @@ class DenoiseParams:
             previews=request.previews,
             step_cache=request.step_cache,
             find_region=request.finds_region,
+            region_cache=request.region_cache,
             priority=request.priority,
             deadline_ms=deadline_ms,
             true_cfg=true_cfg,
@@ -111,6 +113,7 @@ class DenoiseParams:
             previews=self.previews,
             step_cache=self.step_cache,
             find_region=self.find_region,
+            region_cache=self.region_cache,
             extra_references=self.unflatten(
                 tensors.get("REFERENCE_LATENTS", np.zeros(0, np.float32))
             ),

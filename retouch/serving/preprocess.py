@@ -54,6 +54,10 @@ def preprocess(
         raise RequestError(
             "NEGATIVE is not known to this checkpoint; leave it empty", field="NEGATIVE"
         )
+    if request.region_cache and not family.supports_region_cache:
+        raise RequestError(
+            "REGION_CACHE is not known to this checkpoint; leave it 0", field="REGION_CACHE"
+        )
     source = SourceImage.of(
         request.image, request.region, request.format, family, check, bool(request.align)
     )

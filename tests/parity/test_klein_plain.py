@@ -182,6 +182,97 @@ def test_the_torch_runner(plain, repository):
     assert np.linalg.norm(ours.latents - theirs.latents) <= 0.02 * np.linalg.norm(theirs.latents)
 
 
+# -- steps on a region alone -----------------------------------------------------------------------
+
+
+def left_half(request):
+    """The request with a region of the left half of its cells."""
+    rows, columns = request.latents.shape[1:]
+    region = np.zeros((rows, columns), bool)
+    region[:, : columns // 2] = True
+    return replace(request, region=region.ravel())
+
+
+@pytest.mark.parametrize("references", (1, 3))
+@pytest.mark.parametrize("kind", ("torched", "plain"))
+def test_a_region_over_what_the_others_had(request, pipeline, kind, references):
+    """At one noise level its velocities are those of the whole step, with guidance too."""
+    denoiser = request.getfixturevalue(kind)
+    denoiser = getattr(denoiser, "denoiser", denoiser)
+    asked = left_half(guided_request(pipeline, 3, SIZES[1], references, steps=8))
+    running = denoiser.begin(replace(asked, region_cache=3))
+    while not running.is_keeping:
+        denoiser.step([running])
+    (whole,) = denoiser._velocities([running])
+    assert running.kept is not None and len(running.kept) == 2
+    running.done += 1
+    running._sigmas[running.done] = running._sigmas[running.done - 1]
+    assert running.is_on_region and 0 < len(running.step_cells) < len(running.cells)
+    (narrow,) = denoiser._velocities([running])
+    for ours, theirs in zip(narrow, whole):
+        assert relative(ours, theirs[running.step_cells]) <= (EXACT, EXPORTED)[kind == "plain"]
+
+
+def test_an_edit_with_a_region_cache(pipeline, plain):
+    """As near to the whole run as the kept steps allow, and nearer than without what they keep."""
+    asked = left_half(guided_request(pipeline, 3, SIZES[1], 1, steps=8))
+    denoiser = plain.denoiser
+    sizes = []
+    original = denoiser._step.run
+
+    def run(**inputs):
+        sizes.append((inputs["tokens"][0].shape[1], inputs["past_k"][0].shape[2]))
+        return original(**inputs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(denoiser._step, "run", run)
+        *_, near = denoiser.run(replace(asked, region_cache=2))
+    *_, exact = denoiser.run(asked)
+    cells = len(asked.region)
+    narrow = len(denoiser.begin(asked)._region_cells())
+    kept = 2 * cells - narrow  # the photo's tokens too
+    whole_step = [(cells, 0)] * 2  # with guidance
+    narrow_step = [(narrow, kept)] * 2
+    assert sizes == whole_step * 3 + narrow_step * 2 + whole_step + narrow_step * 2
+    inside = asked.region
+    ours, theirs = (denoiser.family.pack(last.latents)[inside] for last in (near, exact))
+    assert 0 < np.linalg.norm(ours - theirs) <= 0.1 * np.linalg.norm(theirs)
+
+
+def test_edits_share_their_steps_on_a_region(pipeline, torched):
+    """Steps that keep something run alone."""
+    asked = [
+        replace(
+            left_half(guided_request(pipeline, seed, SIZES[1], 1, 1.0, steps=8)), region_cache=2
+        )
+        for seed in range(2)
+    ]
+    alone = [list(torched.run(request))[-1].latents for request in asked]
+    running = [torched.begin(request) for request in asked]
+    shared = []
+    while running[0].steps:
+        is_shared = running[0].batch_key == running[1].batch_key
+        shared.append((is_shared, running[0].is_on_region))
+        groups = [running] if is_shared else [[edit] for edit in running]
+        progress = [last for group in groups for last in torched.step(group)]
+    assert shared == [(not keeping, narrow) for keeping, narrow in KINDS]
+    for ours, theirs in zip(progress, alone):
+        assert np.abs(ours.latents - theirs).max() <= EXACT
+
+
+WHOLE = (False, False)
+KEEPING = (True, False)
+NARROW = (False, True)
+KINDS = [WHOLE, WHOLE, KEEPING, NARROW, NARROW, KEEPING, NARROW, NARROW]
+
+
+def test_without_a_region_there_is_nothing_to_keep(pipeline, torched):
+    asked = guided_request(pipeline, 1, SIZES[1], 1, 1.0, steps=4)
+    *_, cached = torched.run(replace(asked, region_cache=2))
+    *_, exact = torched.run(asked)
+    np.testing.assert_array_equal(cached.latents, exact.latents)
+
+
 def test_plans_take_every_input(plain, repository):
     """From one photo to four, within a profile's limits on every dynamic axis."""
     model = onnx.load(repository / "denoiser_bf16" / "1" / "step.onnx", load_external_data=False)
@@ -193,17 +284,31 @@ def test_plans_take_every_input(plain, repository):
         edit = DenoiseRequest(
             latents[0], embeds, np.ones(28, bool), 0, extra_references=tuple(latents[1:])
         )
-        inputs = family.constant_inputs(edit, embeds, np.arange(28)) | family.step_inputs(
-            edit, family.pack(latents[0]), np.float32(1)
+        tokens = family.pack(latents[0])
+        whole = family.constant_inputs(edit, embeds, np.arange(28)) | family.step_inputs(
+            edit, tokens, np.float32(1)
         )
-        assert any(
-            all(
-                low <= side <= high
-                for name, value in inputs.items()
-                for low, side, high in zip(limits[name][0], value.shape, limits[name][2])
+        some = np.arange(5)
+        others = family.others(edit, some)
+        layers, heads, size = plain.denoiser.settings["attention"]
+        past = np.zeros((1, layers, len(others), heads, size), np.float32)
+        narrow = family.region_inputs(edit, embeds, some) | family.step_inputs(
+            edit, tokens[some], np.float32(1)
+        )
+        for inputs in (
+            whole | family.whole_inputs(),
+            whole | family.whole_inputs(others),
+            narrow | {"past_k": past, "past_v": past},
+        ):
+            assert inputs.keys() == table[0].keys()
+            assert any(
+                all(
+                    low <= side <= high
+                    for name, value in inputs.items()
+                    for low, side, high in zip(limits[name][0], value.shape, limits[name][2])
+                )
+                for limits in table
             )
-            for limits in table
-        )
 
 
 def test_two_edits_share_their_steps(pipeline, torched):

@@ -192,6 +192,8 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
         0.1,
         "--align",
         1,
+        "--region-cache",
+        2,
         "--timeout",
         5,
     )
@@ -217,6 +219,7 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
             "priority": 1,
             "step_cache": 0.1,
             "align": 1,
+            "region_cache": 2,
         }
     ]
     assert (tmp_path / "out.jpg").read_bytes() == b"an edited file"

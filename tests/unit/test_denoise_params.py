@@ -19,7 +19,16 @@ LATENTS = [
 
 def test_there_and_back():
     request = EditRequest(
-        b"x", "y", seed=2**63 - 1, steps=7, guidance=1.5, previews=3, priority=1, step_cache=0.25
+        b"x",
+        "y",
+        seed=2**63 - 1,
+        steps=7,
+        guidance=1.5,
+        previews=3,
+        priority=1,
+        step_cache=0.25,
+        region=b"find",
+        region_cache=3,
     )
     params = replace(DenoiseParams.of(request, 900, 4.0, LATENTS), request_id="id")
     assert (
@@ -27,6 +36,7 @@ def test_there_and_back():
         == params
         == DenoiseParams.from_json(params.to_json().encode())
     )
+    assert (params.find_region, params.region_cache) == (True, 3)
     assert (params.seed, params.deadline_ms, params.request_id) == (2**63 - 1, 900, "id")
     assert DenoiseParams.from_json('{"action": "prefill"}') == DenoiseParams(PREFILL)
 

@@ -200,6 +200,13 @@ def test_a_broken_image_is_refused_before_any_work():
     assert stages.calls == []
 
 
+def test_a_family_without_a_region_cache_refuses_it():
+    stages = Stages()
+    with pytest.raises(RequestError, match="REGION_CACHE is not known to this checkpoint"):
+        list(edit(stages, region_cache=2))
+    assert stages.calls == []
+
+
 def test_an_unloaded_lane_is_refused_before_any_work():
     stages = Stages()
     with pytest.raises(RequestError, match="loaded are bf16"):

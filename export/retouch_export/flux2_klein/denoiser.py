@@ -31,8 +31,12 @@ AXES = {
     "conditioning": {0: "batch"},
     "ids": {0: "batch", 1: "all"},
     "conditioning_ids": {0: "batch"},
+    "past_k": {0: "batch", 2: "past"},
+    "past_v": {0: "batch", 2: "past"},
+    "kept": {0: "batch", 1: "kept"},
     "guidance": {0: "batch"},
 }
+PAST = 6  # tokens of an example whose keys and values are there, and kept by it
 
 
 def text_inputs(model: Flux2Transformer2DModel, batch: int) -> dict[str, Tensor]:
@@ -57,6 +61,7 @@ class Denoiser(Part):
         and the graphs compute in bfloat16."""
         model = checkpoint.typed(Flux2Transformer2DModel, FOLDER, outline)
         width = model.config["in_channels"]
+        layers, heads, size = _attention(checkpoint)
 
         def inputs(shape: Shape) -> dict[str, Tensor]:
             target = target_ids(grid(shape))
@@ -65,6 +70,7 @@ class Denoiser(Part):
             text = text_inputs(model, shape.batch)
             scale = torch.full((shape.batch,), TRUE_CFG)
             guidance = {"guidance": scale} if self.embeds_guidance else {}
+            past = (shape.batch, layers, PAST, heads, size)
             return {
                 "tokens": torch.randn(shape.batch, len(target), width),
                 "references": torch.randn(shape.batch, shape.region, width),
@@ -72,6 +78,9 @@ class Denoiser(Part):
                 "conditioning": text["conditioning"],
                 "ids": torch.from_numpy(ids).repeat(shape.batch, 1, 1),
                 "conditioning_ids": text["conditioning_ids"],
+                "past_k": torch.randn(past, dtype=model.dtype),
+                "past_v": torch.randn(past, dtype=model.dtype),
+                "kept": torch.randint(len(ids), (shape.batch, PAST - 1)),
             } | guidance
 
         return [Graph("step", flux2_full.Step(model), inputs, AXES, flux2_full.Step.outputs)]
@@ -86,6 +95,7 @@ class Denoiser(Part):
             "default_true_cfg": 1.0 if is_distilled else TRUE_CFG,
             "latent_channels": transformer["in_channels"],
             "conditioning": [LENGTH, transformer["joint_attention_dim"]],
+            "attention": _attention(checkpoint),
         }
 
     def is_distilled(self, checkpoint: Checkpoint) -> bool:
@@ -97,6 +107,13 @@ class Denoiser(Part):
         encoder = VAE_ENCODER.graphs(checkpoint)[0].module
         # a patch is a token
         preview.write_encoded(folder, encoder, lambda latents: latents.reshape(len(latents), -1).T)
+
+
+def _attention(checkpoint: Checkpoint) -> list[int]:
+    """Layers, heads and the size of a head."""
+    config = checkpoint.json(f"{FOLDER}/config.json")
+    layers = config["num_layers"] + config["num_single_layers"]
+    return [layers, config["num_attention_heads"], config["attention_head_dim"]]
 
 
 PART = Denoiser()

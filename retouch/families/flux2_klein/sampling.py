@@ -41,6 +41,7 @@ class Family(base.Family):
         self.supports_negative = not settings.get("is_distilled", False)
         self.negative = "" if self.supports_negative else None
         self._settings = settings
+        self.supports_region_cache = "attention" in settings
 
     @property
     def text_tokens(self) -> tuple[int, int, int]:
@@ -72,6 +73,24 @@ class Family(base.Family):
             "conditioning": prompt_embeds[None],
             "ids": ids[None],
             "conditioning_ids": text_ids(len(prompt_embeds))[None],
+        }
+
+    def whole_inputs(self, kept: np.ndarray | None = None) -> Arrays:
+        if not self.supports_region_cache:
+            return {}
+        layers, heads, size = self._settings["attention"]
+        nothing = np.zeros((1, layers, 0, heads, size), np.float32)
+        places = np.zeros(0, np.int64) if kept is None else kept.astype(np.int64)
+        return {"past_k": nothing, "past_v": nothing, "kept": places[None]}
+
+    def region_inputs(
+        self, request: DenoiseRequest, conditioning: Arrays, cells: np.ndarray
+    ) -> Arrays:
+        whole = self.constant_inputs(request, conditioning, cells)
+        return whole | {
+            "references": whole["references"][:, :0],
+            "ids": whole["ids"][:, : len(cells)],
+            "kept": np.zeros((1, 0), np.int64),
         }
 
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:

@@ -25,6 +25,7 @@ class Family(sampling.Family):
 
     def __init__(self, settings: dict[str, Any]):
         super().__init__(settings | {"is_distilled": True})  # the pipeline takes no guidance
+        self.supports_region_cache = False  # a step takes any part of the target
 
     def reference_inputs(self, images: Sequence[np.ndarray], conditioning: Arrays) -> Arrays:
         """The tokens of all images attend to one another."""
