@@ -42,9 +42,6 @@ from retouch_export.policy import POLICIES
 
 PRECISIONS = ("bf16", "fp8")
 WAYS = ("eager", "compiled", "CUDA graph")
-# backends of torch.compile: kernels for a processor would say nothing of those for a GPU
-INDUCTOR = "inductor"
-REHEARSED = "aot_eager"
 AUTOENCODER = ("vae_encoder", "vae_decoder")
 
 Inputs = dict[str, Tensor]
@@ -167,7 +164,7 @@ def measure(
         for way in options.ways:
             if way == "CUDA graph" and device.type != "cuda":
                 continue
-            runner = ready(way, module, inputs, REHEARSED if options.tiny else INDUCTOR)
+            runner = ready(way, module, inputs, device)
             error = distance(runner(), exact)
             peak(device, reset=True)
             seconds = timed(runner, device, options.count)
@@ -185,12 +182,12 @@ def outputs_of(module: Callable[..., Any], inputs: Inputs) -> tuple[Tensor, ...]
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-def ready(way: str, module: nn.Module, inputs: Inputs, compiler: str) -> Run:
-    """A run of the module in this way, compiled by `compiler` or captured before it returns."""
+def ready(way: str, module: nn.Module, inputs: Inputs, device: torch.device) -> Run:
+    """A run of the module in this way, compiled or captured before it returns."""
     if way == "compiled":
         torch_compile.prepare()
         torch._dynamo.reset()
-        run = partial(outputs_of, torch.compile(module, backend=compiler), inputs)
+        run = partial(outputs_of, torch.compile(module), inputs)
         run()
         return run
     run = partial(outputs_of, module, inputs)
