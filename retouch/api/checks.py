@@ -98,6 +98,21 @@ class Files:
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """One of a few `names`."""
+
+    names: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        return one_of(self.names)
+
+    def __call__(self, name: str, value: str) -> None:
+        if value not in self.names:
+            refuse(name, f"{quoted(value)} is unknown; it must be {one_of(self.names)}")
+
+
+@dataclass(frozen=True)
 class LaneOrPolicy:
     """A policy, a lane, or a lane with an adapter."""
 

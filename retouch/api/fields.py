@@ -18,7 +18,7 @@ from typing import Any
 
 from retouch.api import limits
 from retouch.api.answer_format import AnswerFormat
-from retouch.api.checks import Check, File, Files, LaneOrPolicy, Range, Text, refuse
+from retouch.api.checks import Check, File, Files, LaneOrPolicy, OneOf, Range, Text, refuse
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,20 @@ FIELDS = (
         option="--format",
         column="format",
         parameter="output_format",
+    ),
+    Field(
+        "BACKGROUND",
+        "BYTES",
+        type=str,
+        default="auto",
+        is_word=True,
+        check=OneOf(limits.BACKGROUNDS),
+        help="Background of the answer: auto is as the source image's; some checkpoints make it "
+        "transparent.",
+        in_ensemble=False,
+        option="--background",
+        column="background",
+        parameter="background",
     ),
     Field(
         "DEADLINE_MS",

@@ -7,6 +7,7 @@ MAX_SIDE = 16384  # pixels
 MAX_ASPECT = 4.0  # the longer side by the shorter
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP")  # Pillow's names
 
+BACKGROUNDS = ("auto", "opaque", "transparent")
 REGIONS = ("auto", "full")  # values of REGION; anything else is a mask
 
 MAX_INSTRUCTION = 2000  # characters

@@ -33,6 +33,7 @@ class EditRequest:
     precision: str = "auto"
     region: bytes = b"auto"
     format: str = "png"
+    background: str = "auto"
     deadline_ms: int = 0
     priority: int = 0
     step_cache: float = 0.0
@@ -67,6 +68,7 @@ class EditOptions(TypedDict, total=False):
     precision: str
     region: Literal["auto", "full"] | ImageInput
     format: str
+    background: str
     deadline_ms: int
     priority: int
     step_cache: float

@@ -36,6 +36,7 @@ class Family(ABC):
     - `is_block_causal`: everything sees what stands before it alone. The graph `reference` runs
       once an image, after the images and the text before it, and the graph `prefix` once a prompt.
     - `supports_regions`: a step can take any subset of the target's tokens.
+    - `supports_transparency`: the autoencoder encodes and decodes transparency too.
     - `supports_negative`: requests may have a negative instruction.
     - `text_sees_images`: the text encoder takes the photos too.
     - `negative`, `true_cfg`: the defaults. A scale of 1, or None, runs no negative instruction.
@@ -54,6 +55,7 @@ class Family(ABC):
     is_block_causal = False
     supports_regions = False
     supports_negative = True
+    supports_transparency = False
     text_sees_images = False
     negative: str | None = None
     true_cfg = 1.0
@@ -88,6 +90,10 @@ class Family(ABC):
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         """The inputs of `step` at noise level `sigma`, for noisy tokens [n, D]. The graph's first n
         velocities are theirs."""
+
+    def transparent(self, instruction: str) -> str:
+        """The instruction for a result with a transparent background."""
+        return instruction
 
     def defaults(self) -> dict[str, Any]:
         """What an edit takes that names nothing else, under the names of the request's fields.

@@ -35,6 +35,11 @@ def class_of(name: str) -> type[Family]:
     return importlib.import_module(f"{__package__}.{package_of(name)}.sampling").Family
 
 
+def transparent_families() -> list[str]:
+    """The names of the families that make transparent backgrounds."""
+    return [name for name in FAMILIES if class_of(name).supports_transparency]
+
+
 def family_of(name: str, settings: dict[str, Any]) -> Family:
     """The family called `name`, of a lane's settings, with the lane's defaults; ValueError."""
     family = class_of(name)(settings)

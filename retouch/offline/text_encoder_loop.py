@@ -60,7 +60,8 @@ class TextEncoderLoop:
                 request.true_cfg,
             )
         )
-        return images.encode(self.decoder.run(last.result[None])[0], format.name, format.quality)
+        picture = images.on_white(self.decoder.run(last.result[None])[0])
+        return images.encode(picture, format.name, format.quality)
 
     def request(
         self,
@@ -72,8 +73,8 @@ class TextEncoderLoop:
         negative: str = "",
         true_cfg: float = 0.0,
     ) -> DenoiseRequest:
-        """The denoiser's request for an edit of the first of `photos`, uint8 [H, W, 3]. The others
-        are reference images.
+        """The denoiser's request for an edit of the first of `photos`, uint8 [H, W, 3 or 4]. The
+        others are reference images.
 
         `negative` "" and `true_cfg` 0 are the family's defaults. Up to a `true_cfg` of 1 a negative
         instruction has no effect."""
@@ -85,6 +86,7 @@ class TextEncoderLoop:
             for photo in photos
         )
         rows, columns = family.grid(source)
+        photos = [images.on_white(photo) for photo in photos]
         return DenoiseRequest(
             source,
             self.text_encoder.encode_text(instruction, photos),

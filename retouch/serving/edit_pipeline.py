@@ -118,7 +118,7 @@ class EditPipeline:
         inputs = {
             "PIXELS": prepared.pixels[None],
             "MASK": prepared.mask[None],
-            "INSTRUCTION": string_tensor(request.instruction),
+            "INSTRUCTION": string_tensor(prepared.instruction),
             "INFO": string_tensor(prepared.info.to_json()),
         }
         if prepared.negative is not None:
@@ -132,7 +132,7 @@ class EditPipeline:
     ) -> np.ndarray:
         """The source image's latents. A denoiser that caches references prefills them meanwhile,
         unless it needs the latents of reference images or the text before an image too."""
-        latents = self._encode_image(context, prepared.pixels)
+        latents = self._encode_image(context, prepared.vae_pixels)
         family = prepared.family
         is_prefilled = family.caches_reference and not family.is_block_causal
         if is_prefilled and not prepared.references:
@@ -144,7 +144,7 @@ class EditPipeline:
         return latents
 
     def _encode_image(self, context: RequestContext, pixels: np.ndarray) -> np.ndarray:
-        """Pixels uint8 [H, W, 3] → latents [1, C, h, w]."""
+        """Pixels uint8 [H, W, 3 or 4] → latents [1, C, h, w]."""
         return self._stage(context, "vae_encoder", {"PIXELS": pixels[None]})["LATENTS"]
 
     def _denoise(

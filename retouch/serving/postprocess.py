@@ -9,6 +9,7 @@ import numpy as np
 
 from retouch.api.response import EditAnswer, EditInfo, Region
 from retouch.imaging import colour, images
+from retouch.imaging.photo import Photo
 from retouch.serving.source_image import SourceImage
 
 
@@ -21,10 +22,10 @@ def postprocess(
 ) -> EditAnswer:
     """The answer to send.
 
-    `cells` bool [N] is the edited region. `picture` uint8 [H, W, 3] is the decoded result after the
-    last step, before it a preview of any size. `step` is (done, total). `info` comes from the
-    stages before. Outside the region the result holds the source image's own pixels, bit for bit;
-    the region is the user's mask, or the cells without one."""
+    `cells` bool [N] is the edited region. `picture` uint8 [H, W, 3 or 4] is the decoded result
+    after the last step, before it a preview of any size. `step` is (done, total). `info` comes from
+    the stages before. Outside the region the result holds the source image's own pixels, bit for
+    bit; the region is the user's mask, or the cells without one."""
     info.kind = "preview"
     info.steps = step[1]
     if step[0] == step[1]:
@@ -39,19 +40,26 @@ def postprocess(
 
 
 def _pasted(source: SourceImage, cells: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """The result in the photo's own colours, uint8 [H, W, 3]. A photo with transparency gives
-    [H, W, 4] in a format that has it: changed pixels are opaque, the others keep their alpha."""
+    """The result in the photo's own colours, uint8 [H, W, 3], or [H, W, 4] in an answer with
+    transparency: changed pixels have the result's alpha, the others keep the photo's."""
     photo = source.photo
-    height, width, _ = photo.pixels.shape
-    edited = images.fit(colour.from_srgb(picture, photo.icc), (height, width))
-    if photo.alpha is None:
-        return images.paste_back(photo.pixels, edited, source.editable(cells), source.keep_below)
-    opaque = photo.opaque()
-    changed = images.changed(opaque, edited, source.editable(cells), source.keep_below)
-    if source.format.name == "jpeg":
-        return np.where(changed[:, :, None], edited, opaque)
-    pixels = np.where(changed[:, :, None], edited, photo.pixels)
-    return np.dstack([pixels, np.where(changed, np.uint8(255), photo.alpha)])
+    editable = source.editable(cells)
+    if not source.is_transparent:
+        edited = _fitted(images.on_white(picture), photo)
+        return images.paste_back(photo.opaque(), edited, editable, source.keep_below)
+    pasted = photo.rgba
+    edited = _fitted(picture, photo)
+    before = pasted if picture.shape[2] == 4 else photo.opaque()
+    changed = images.changed(before, edited, editable, source.keep_below)
+    np.copyto(pasted, images.with_alpha(edited), where=changed[:, :, None])
+    return pasted
+
+
+def _fitted(picture: np.ndarray, photo: Photo) -> np.ndarray:
+    """A picture [H, W, 3 or 4] of sRGB in a photo's colours and at its size."""
+    colours = colour.from_srgb(np.ascontiguousarray(picture[:, :, :3]), photo.icc)
+    whole = np.dstack([colours, picture[:, :, 3:]])
+    return images.fit(whole, photo.pixels.shape[:2])
 
 
 def _extent(grid: np.ndarray) -> Region:

@@ -20,17 +20,24 @@ KEYWORDS = (b"auto", b"full")  # of REGION; anything else is a mask
 class SourceImage:
     """`photo` has its own colours and transparency. `region` is "auto", "full" or the user's mask,
     bool [H, W]. The photo is edited at `bucket` (height, width). Pixels that the edit changes by
-    less than `keep_below` grey levels keep their values."""
+    less than `keep_below` grey levels keep their values. `background` is BACKGROUND's value."""
 
     photo: Photo
     region: str | np.ndarray
     format: Format
     bucket: tuple[int, int]
     keep_below: int
+    background: str = "auto"
 
     @classmethod
     def of(
-        cls, image: bytes, region: bytes, format: str, family: Family, check: Check = go_on
+        cls,
+        image: bytes,
+        region: bytes,
+        format: str,
+        family: Family,
+        check: Check = go_on,
+        background: str = "auto",
     ) -> SourceImage:
         """Decode IMAGE, REGION and FORMAT of a request; RequestError. `check` is called during
         decoding and stops it by raising."""
@@ -47,13 +54,21 @@ class SourceImage:
             if keyword in KEYWORDS
             else images.decode_mask(region, height, width, orientation=photo.orientation)
         )
-        return cls(photo, mask, answer, family.size(height, width), family.keep_below)
+        size = family.size(height, width)
+        return cls(photo, mask, answer, size, family.keep_below, background)
 
     def notes(self) -> list[str]:
         """The properties of the photo that the answer loses, one sentence for each."""
         is_flattened = self.photo.alpha is not None and self.format.name == "jpeg"
         flattened = ["the image's transparency lies on white: jpeg has none; ask for png or webp"]
         return self.photo.notes + flattened * is_flattened
+
+    @property
+    def is_transparent(self) -> bool:
+        """Whether the answer has transparency, where the result or the photo has some."""
+        if self.format.name == "jpeg" or self.background == "opaque":
+            return False
+        return self.background == "transparent" or self.photo.alpha is not None
 
     @property
     def grid(self) -> tuple[int, int]:

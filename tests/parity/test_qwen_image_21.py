@@ -26,6 +26,7 @@ from retouch.diffusion.noise import randn
 from retouch.diffusion.sigmas import euler_step
 from retouch.families.qwen_image_edit.sampling import grid_positions, rope_table
 from retouch.families.registry import family_of
+from retouch.imaging import images
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch.util.content_cache import Cache
 from retouch_export.checkpoint import Checkpoint
@@ -195,12 +196,25 @@ def test_prompt_embeds(pipeline, loop, sentence):
 
 
 def test_the_decoded_image(pipeline, loop):
-    """On white, where the pipeline's is transparent."""
+    """Colours and opacity."""
     case = CASES[0]
     decoded = loop.decoder._backend.run(latents=request_result(loop, case)[None])["pixels"][0]
     expected = theirs(pipeline, case, output_type="np")
-    on_white = expected[..., :3] * expected[..., 3:] + 1 - expected[..., 3:]
-    assert np.abs(decoded.transpose(1, 2, 0) / 2 + 0.5 - on_white).max() <= EXACT
+    assert expected.shape[2] == 4 and expected[..., 3].std() > 0.01
+    assert np.abs(decoded.transpose(1, 2, 0) / 2 + 0.5 - expected).max() <= EXACT
+
+
+def test_the_latents_of_a_transparent_photo(pipeline, loop):
+    """The autoencoder's are the pipeline's; the text encoder sees the photo on white."""
+    alpha = np.tile(np.arange(0, 200, 2, np.uint8), (60, 1))
+    see_through = np.dstack([photo(WIDE), alpha])
+    height, width = loop.denoiser.family.size(*WIDE)
+    fitted = images.fit(see_through, (height, width))
+    processed = pipeline.image_processor.preprocess(Image.fromarray(see_through), height, width)
+    encoded = pipeline._encode_vae_image(processed.unsqueeze(2), None)[0, :, 0].detach().numpy()
+    assert np.abs(loop.encoder.run(fitted[None])[0] - encoded).max() <= EXACT
+    opaque = loop.encoder.run(fitted[None, ..., :3])[0]
+    assert np.abs(opaque - encoded).max() > 0.1
 
 
 def request_result(loop, case):

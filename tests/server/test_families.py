@@ -31,6 +31,7 @@ from retouch.api.request import EditRequest
 from retouch.artifacts import manifest
 from retouch.client import AsyncRetouch, Retouch
 from retouch.families.instructx.pipeline import RetouchPipeline
+from retouch.families.qwen_image_21.sampling import TRANSPARENT
 from retouch.families.registry import class_of, family_of
 from retouch.imaging import images
 from retouch.launcher.server import HOST, REPOSITORY, Server
@@ -124,10 +125,15 @@ class Qwen21(Served):
     """Its picture on white, where it is transparent."""
 
     def theirs(self, photos, negative=None, true_cfg=1.0):
+        picture = self.with_opacity(photos, SENTENCE, negative, true_cfg).astype(float)
+        share = picture[..., 3:] / 255
+        return picture[..., :3] * share + 255 * (1 - share)
+
+    def with_opacity(self, photos, sentence, negative=None, true_cfg=1.0):
         pipeline = qwen_image_21_tiny.load_pipeline(self.checkpoint)
-        picture = np.asarray(
+        return np.asarray(
             pipeline(
-                SENTENCE,
+                sentence,
                 [*map(Image.fromarray, photos)],
                 negative,
                 true_cfg,
@@ -137,9 +143,7 @@ class Qwen21(Served):
                 generator=torch.Generator().manual_seed(SEED),
                 output_resolution=qwen_image_21_tiny.SIDE,
             ).images[0]
-        ).astype(float)
-        share = picture[..., 3:] / 255
-        return picture[..., :3] * share + 255 * (1 - share)
+        )
 
 
 class InstructX(Served):
@@ -359,6 +363,19 @@ def test_references(family, client):
     assert psnr(last.image, family.theirs(photos_of(2))) >= NEAR
     with pytest.raises(RequestError, match="REFERENCES cannot be sent to edit_ensemble"):
         ours(client, photos_of(2), model="edit_ensemble")
+
+
+def test_a_transparent_background(family, client):
+    if not isinstance(family, Qwen21):
+        with pytest.raises(RequestError, match="use one of the family qwen-image-21"):
+            ours(client, photos_of(1), background="transparent")
+        return
+    *_, last = ours(client, photos_of(1), background="transparent")
+    sentence = TRANSPARENT.format(f"{SENTENCE}.")
+    expected = family.with_opacity(photos_of(1), sentence)
+    assert expected.shape[2] == 4 and psnr(last.image, expected) >= NEAR
+    with pytest.raises(RequestError, match="FORMAT with transparency: png or webp"):
+        ours(client, photos_of(1), background="transparent", format="jpeg")
 
 
 def test_a_mask_holds_to_the_pixel(client):

@@ -306,7 +306,12 @@ def test_images_that_are_none(image, message):
         ({"n": "2"}, "n", "invalid_type"),
         ({"n": True}, "n", "invalid_type"),
         ({"response_format": "url"}, "response_format", "unsupported_value"),
-        ({"background": "transparent"}, "background", "unsupported_value"),
+        ({"background": "white"}, "background", "invalid_value"),
+        (
+            {"background": "transparent", "output_format": "jpeg"},
+            "background",
+            "invalid_value",
+        ),
         ({"input_fidelity": "low"}, "input_fidelity", "unsupported_value"),
         ({"moderation": "auto"}, "moderation", "unsupported_value"),
         ({"output_format": "gif"}, "output_format", "unsupported_value"),

@@ -24,7 +24,12 @@ from retouch.families.qwen_image_edit.sampling import (
 
 FEWEST = 8  # tokens of a short instruction and of the template around it
 USUAL = 32
-TEMPLATE = 16  # at most, of the template around an instruction
+TEMPLATE = 48  # at most, of the template around an instruction and of TRANSPARENT
+# as the checkpoint's authors recommend
+TRANSPARENT = (
+    "This is an RGBA image with transparency. {} "
+    "The image has alpha channel and the background is transparent."
+)
 
 
 class Family(base.Family):
@@ -32,6 +37,7 @@ class Family(base.Family):
 
     caches_reference = True
     is_block_causal = True
+    supports_transparency = True
     text_sees_images = True
     patch = 1
 
@@ -61,6 +67,12 @@ class Family(base.Family):
 
     def size(self, height: int, width: int) -> Size:
         return dimensions(self.area, height, width)
+
+    def transparent(self, instruction: str) -> str:
+        sentence = instruction.strip()
+        return TRANSPARENT.format(
+            sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
+        )
 
     def reference_runs(self, images: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
         """An image's keys and values depend on the images before it."""
