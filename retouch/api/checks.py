@@ -83,9 +83,11 @@ class File:
 
 @dataclass(frozen=True)
 class Files:
-    """At most `count` files. They are checked further where they are decoded."""
+    """At most `count` files of `bytes` together. They are checked further where they are
+    decoded."""
 
     count: int
+    bytes: int
 
     @property
     def allowed(self) -> str:
@@ -95,6 +97,9 @@ class Files:
         if len(value) > self.count:
             problem = f"holds {len(value)} images beside the edited one"
             refuse(name, f"{problem}; at most {self.count} are allowed")
+        total = sum(map(len, value))
+        if total > self.bytes:
+            refuse(name, f"has {total} bytes in all; at most {self.bytes} are allowed")
 
 
 @dataclass(frozen=True)

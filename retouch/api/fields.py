@@ -266,8 +266,9 @@ FIELDS = (
         "BYTES",
         type=tuple,
         default=(),
-        check=Files(limits.MAX_REFERENCES),
-        help="Reference images that the instruction may mention, in their order.",
+        check=Files(limits.MAX_REFERENCES, limits.MAX_REFERENCE_BYTES),
+        help="Reference images that the instruction may mention, in their order; the checkpoint "
+        "limits how many.",
         in_ensemble=False,
         option="--reference",
         column="references",

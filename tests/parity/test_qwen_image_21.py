@@ -61,6 +61,7 @@ CASES = (
     Case((SQUARE,), seed=7, true_cfg=2.0, sentence=SENTENCES[2]),
     Case((WIDE, SQUARE, TALL), steps=3),
     Case((TALL, WIDE, WIDE), seed=7, true_cfg=3.0, sentence=""),
+    Case((WIDE, *(SQUARE, TALL, WIDE) * 3), sentence="<image1> beside <image10>"),
 )
 
 

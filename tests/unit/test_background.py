@@ -24,7 +24,7 @@ FAMILY = family_of(
     {
         "area": 128 * 128,
         "axes": (8, 12, 12),
-        "text_before": [9, 5, 5],
+        "text_before": [9, *[5] * 9],
         "scheduler": {"use_dynamic_shifting": True},
     },
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from retouch.api.limits import MAX_INSTRUCTION, MAX_REFERENCES
+from retouch.api.limits import MAX_INSTRUCTION
 from retouch.diffusion.sigmas import TRAINED_STEPS, Schedule
 from retouch.families import base
 from retouch.families.denoise_request import Arrays, DenoiseRequest, Size
@@ -45,7 +45,7 @@ class Family(base.Family):
         self.area = settings["area"]
         self.axes = settings["axes"]
         self.text_before = settings["text_before"]  # tokens before each photo
-        self.max_references = min(len(self.text_before) - 1, MAX_REFERENCES)
+        self.max_references = len(self.text_before) - 1
         self.schedule = Schedule.of(settings["scheduler"])
         self._settings = settings
 
@@ -56,7 +56,7 @@ class Family(base.Family):
     @property
     def text_tokens(self) -> tuple[int, int, int]:
         """The texts before the photos too: of one photo at least, and of all at most."""
-        first, *others = self.text_before[: self.max_references + 1]
+        first, *others = self.text_before
         most = first + sum(others)
         return first + FEWEST, first + sum(others[:1]) + USUAL, most + MAX_INSTRUCTION + TEMPLATE
 
