@@ -4,6 +4,7 @@ RequestError; `allowed` states its limits for tables and help texts."""
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -11,6 +12,7 @@ from retouch.api.errors import RequestError
 from retouch.api.lanes import PRECISIONS, is_adapted
 
 QUOTED = 32  # characters of a wrong value that an error repeats
+SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)
 
 
 class Check(Protocol):
@@ -115,6 +117,17 @@ class OneOf:
     def __call__(self, name: str, value: str) -> None:
         if value not in self.names:
             refuse(name, f"{quoted(value)} is unknown; it must be {one_of(self.names)}")
+
+
+@dataclass(frozen=True)
+class AnswerSize:
+    """`auto`, or WIDTHxHEIGHT in pixels."""
+
+    allowed: str = "auto or WIDTHxHEIGHT, as 1024x768"
+
+    def __call__(self, name: str, value: str) -> None:
+        if value != "auto" and not SIZE.fullmatch(value):
+            refuse(name, f"{quoted(value)} is no size; it must be {self.allowed}")
 
 
 @dataclass(frozen=True)

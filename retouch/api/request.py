@@ -34,6 +34,7 @@ class EditRequest:
     region: bytes = b"auto"
     format: str = "png"
     background: str = "auto"
+    size: str = "auto"
     deadline_ms: int = 0
     priority: int = 0
     step_cache: float = 0.0
@@ -69,6 +70,7 @@ class EditOptions(TypedDict, total=False):
     region: Literal["auto", "full"] | ImageInput
     format: str
     background: str
+    size: str
     deadline_ms: int
     priority: int
     step_cache: float

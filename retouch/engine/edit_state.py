@@ -73,11 +73,12 @@ class EditState:
                 field="REFERENCES",
             )
         self.total = request.steps or self.default_steps
-        self.grid = family.grid(request.latents)
-        self.source = family.pack(request.latents)
+        target = request.target
+        self.grid = family.grid(target)
+        self.source = family.pack(target)
         self._reference_tokens = sum(len(family.pack(latents)) for latents in self.images)
         self.cells, self._in_region = self._choose_cells()
-        self.tokens = family.noise(request.seed, request.latents)[self.cells]
+        self.tokens = family.noise(request.seed, target)[self.cells]
         self._sigmas = family.sigmas(self.total, len(self.source))
         self._preview_steps = preview_steps(self.total, request.previews)
         self._cache = StepCache(request.step_cache)
@@ -94,7 +95,7 @@ class EditState:
         request = self.request
         shapes = [array.shape for prompt in self.prompts for array in prompt.values()]
         shapes += [latents.shape for latents in request.extra_references]
-        whole = () if self.family.supports_regions else request.latents.shape
+        whole = () if self.family.supports_regions else (request.latents.shape, self.grid)
         return BatchKey(len(self.cells), self._reference_tokens, (*shapes, whole))
 
     @property

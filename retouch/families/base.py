@@ -36,6 +36,7 @@ class Family(ABC):
     - `is_block_causal`: everything sees what stands before it alone. The graph `reference` runs
       once an image, after the images and the text before it, and the graph `prefix` once a prompt.
     - `supports_regions`: a step can take any subset of the target's tokens.
+    - `supports_sizes`: the target may have another size than the source, by `check_size`.
     - `supports_transparency`: the autoencoder encodes and decodes transparency too.
     - `supports_negative`: requests may have a negative instruction.
     - `text_sees_images`: the text encoder takes the photos too.
@@ -55,6 +56,7 @@ class Family(ABC):
     is_block_causal = False
     supports_regions = False
     supports_negative = True
+    supports_sizes = False
     supports_transparency = False
     text_sees_images = False
     negative: str | None = None
@@ -90,6 +92,10 @@ class Family(ABC):
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         """The inputs of `step` at noise level `sigma`, for noisy tokens [n, D]. The graph's first n
         velocities are theirs."""
+
+    def check_size(self, size: Size) -> None:
+        """ValueError where no target has this `size` in pixels."""
+        raise ValueError("must be auto")
 
     def transparent(self, instruction: str) -> str:
         """The instruction for a result with a transparent background."""

@@ -18,6 +18,8 @@ class DenoiseRequest:
     - `conditioning`: the family's arrays by name, without a batch dimension; `prompt_embeds` [T, J]
       in all families. `negative` are those of a negative instruction, applied with `true_cfg`.
     - `region` bool [N]: the cells to edit. The others keep the source's tokens, bit for bit.
+    - `target_shape` is that of the result's latents, if it differs from the source's; the region
+      is then the whole target.
     - `steps` 0 and `guidance` 0 are the family's defaults.
     - `previews`: how many are due before the result. They show the prediction without its noise.
     - `step_cache`: the threshold of a StepCache."""
@@ -33,3 +35,9 @@ class DenoiseRequest:
     extra_references: tuple[np.ndarray, ...] = ()
     negative: Arrays | None = None
     true_cfg: float = 1.0
+    target_shape: tuple[int, ...] = ()
+
+    @property
+    def target(self) -> np.ndarray:
+        """Latents of the result's shape: the source's, or none that are known."""
+        return np.zeros(self.target_shape, np.float32) if self.target_shape else self.latents

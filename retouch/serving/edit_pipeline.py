@@ -8,6 +8,7 @@ model refuses."""
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -78,7 +79,13 @@ class EditPipeline:
         prompt, latents = self._encode(request, prepared, context, denoiser)
         references = [self._encode_image(context, pixels)[0] for pixels in prepared.references]
         tensors = prompt | {"LATENTS": latents, "REFERENCE_LATENTS": flatten(references)[None]}
-        params = DenoiseParams.of(request, context.remaining_ms(), prepared.true_cfg, references)
+        target_shape = ()
+        if prepared.source.size:  # all of the result is new
+            tensors["CELLS"] = np.ones((1, math.prod(prepared.source.grid)), bool)
+            target_shape, _ = prepared.family.shapes(prepared.source.size, 1)
+        params = DenoiseParams.of(
+            request, context.remaining_ms(), prepared.true_cfg, references, target_shape
+        )
         yield from self._denoise(context, prepared.source, denoiser, params, tensors)
 
     def _choose_lane(self, request: EditRequest) -> Choice:

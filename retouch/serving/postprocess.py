@@ -25,12 +25,13 @@ def postprocess(
     `cells` bool [N] is the edited region. `picture` uint8 [H, W, 3 or 4] is the decoded result
     after the last step, before it a preview of any size. `step` is (done, total). `info` comes from
     the stages before. Outside the region the result holds the source image's own pixels, bit for
-    bit; the region is the user's mask, or the cells without one."""
+    bit; the region is the user's mask, or the cells without one. A result of its own size is
+    answered whole."""
     info.kind = "preview"
     info.steps = step[1]
     if step[0] == step[1]:
         info.kind = "final"
-        picture = _pasted(source, cells, picture)
+        picture = _whole(source, picture) if source.size else _pasted(source, cells, picture)
     info.region = _extent(cells.reshape(source.grid))
     icc = source.photo.icc if info.kind == "final" else None
     encoded = images.encode(
@@ -55,11 +56,21 @@ def _pasted(source: SourceImage, cells: np.ndarray, picture: np.ndarray) -> np.n
     return pasted
 
 
+def _whole(source: SourceImage, picture: np.ndarray) -> np.ndarray:
+    """The result in the photo's own colours and at its own size."""
+    opaque = picture if source.is_transparent else images.on_white(picture)
+    return _coloured(opaque, source.photo)
+
+
 def _fitted(picture: np.ndarray, photo: Photo) -> np.ndarray:
     """A picture [H, W, 3 or 4] of sRGB in a photo's colours and at its size."""
+    return images.fit(_coloured(picture, photo), photo.pixels.shape[:2])
+
+
+def _coloured(picture: np.ndarray, photo: Photo) -> np.ndarray:
+    """A picture [H, W, 3 or 4] of sRGB in a photo's colours."""
     colours = colour.from_srgb(np.ascontiguousarray(picture[:, :, :3]), photo.icc)
-    whole = np.dstack([colours, picture[:, :, 3:]])
-    return images.fit(whole, photo.pixels.shape[:2])
+    return np.dstack([colours, picture[:, :, 3:]])
 
 
 def _extent(grid: np.ndarray) -> Region:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from retouch.api.answer_format import parse_format
 from retouch.api.errors import RequestError
+from retouch.api.geometry import CELL
 from retouch.api.request import EditRequest
 from retouch.api.response import EditInfo
 from retouch.families.base import Family
-from retouch.families.registry import transparent_families
+from retouch.families.registry import families_with
 from retouch.imaging import colour, images
 from retouch.imaging.photo import Check, Photo, go_on
 from retouch.routing.router import Choice
@@ -61,7 +63,13 @@ def preprocess(
         )
     _check_background(request, family)
     source = SourceImage.of(
-        request.image, request.region, request.format, family, check, request.background
+        request.image,
+        request.region,
+        request.format,
+        family,
+        check,
+        request.background,
+        _size(request, family),
     )
     first_frame = source.format.first_frame
     references = []
@@ -109,7 +117,7 @@ def _check_background(request: EditRequest, family: Family) -> None:
     if not family.supports_transparency:
         raise RequestError(
             "BACKGROUND transparent is not known to this checkpoint; send auto or opaque, or use "
-            f"one of the family {' or '.join(transparent_families())}",
+            f"one of the family {' or '.join(families_with('supports_transparency'))}",
             field="BACKGROUND",
         )
     if parse_format(request.format).name == "jpeg":
@@ -122,6 +130,24 @@ def _check_background(request: EditRequest, family: Family) -> None:
 def _fitted(photo: Photo, size: tuple[int, int]) -> np.ndarray:
     """sRGB uint8 at `size` (height, width). Colours are converted after scaling: less work."""
     return colour.to_srgb(images.fit(photo.opaque(), size), photo.icc)
+
+
+def _size(request: EditRequest, family: Family) -> tuple[int, int] | None:
+    """Height and width of SIZE, None for auto; RequestError where the family has no such target."""
+    if request.size == "auto":
+        return None
+    if not family.supports_sizes:
+        raise RequestError(
+            "SIZE is not known to this checkpoint; leave it out, or use one of the family "
+            f"{' or '.join(families_with('supports_sizes'))}",
+            field="SIZE",
+        )
+    width, height = map(int, request.size.split("x"))
+    try:
+        family.check_size((height, width))
+    except ValueError as failure:
+        raise RequestError(f"SIZE is {request.size}; it {failure}", field="SIZE") from None
+    return height, width
 
 
 def _vae_pixels(photo: Photo, size: tuple[int, int], family: Family) -> np.ndarray:
@@ -140,6 +166,6 @@ def region_of(mask: np.ndarray, parsed: np.ndarray) -> np.ndarray:
 
 def _mask(source: SourceImage) -> np.ndarray:
     if isinstance(source.region, str):
-        rows, columns = source.grid
-        return np.full(rows * columns, ASK if source.region == "auto" else EDIT, np.uint8)
+        cells = math.prod(source.bucket) // CELL**2
+        return np.full(cells, ASK if source.region == "auto" else EDIT, np.uint8)
     return images.cells_of_mask(source.region, source.bucket).astype(np.uint8)

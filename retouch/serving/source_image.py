@@ -20,7 +20,8 @@ KEYWORDS = (b"auto", b"full")  # of REGION; anything else is a mask
 class SourceImage:
     """`photo` has its own colours and transparency. `region` is "auto", "full" or the user's mask,
     bool [H, W]. The photo is edited at `bucket` (height, width). Pixels that the edit changes by
-    less than `keep_below` grey levels keep their values. `background` is BACKGROUND's value."""
+    less than `keep_below` grey levels keep their values. `background` is BACKGROUND's value.
+    `size` (height, width) is that of an answer which is a picture of its own, as of SIZE."""
 
     photo: Photo
     region: str | np.ndarray
@@ -28,6 +29,7 @@ class SourceImage:
     bucket: tuple[int, int]
     keep_below: int
     background: str = "auto"
+    size: tuple[int, int] | None = None
 
     @classmethod
     def of(
@@ -38,6 +40,7 @@ class SourceImage:
         family: Family,
         check: Check = go_on,
         background: str = "auto",
+        size: tuple[int, int] | None = None,
     ) -> SourceImage:
         """Decode IMAGE, REGION and FORMAT of a request; RequestError. `check` is called during
         decoding and stops it by raising."""
@@ -48,14 +51,19 @@ class SourceImage:
                 "IMAGE is transparent all over; send a picture that shows something", field="IMAGE"
             )
         keyword = region.strip().lower()
+        if size and keyword not in KEYWORDS:
+            raise RequestError(
+                "SIZE cannot be combined with a mask; send REGION auto or full, or SIZE auto",
+                field="SIZE",
+            )
         height, width, _ = photo.pixels.shape
         mask = (
             keyword.decode()
             if keyword in KEYWORDS
             else images.decode_mask(region, height, width, orientation=photo.orientation)
         )
-        size = family.size(height, width)
-        return cls(photo, mask, answer, size, family.keep_below, background)
+        bucket = family.size(height, width)
+        return cls(photo, mask, answer, bucket, family.keep_below, background, size)
 
     def notes(self) -> list[str]:
         """The properties of the photo that the answer loses, one sentence for each."""
@@ -72,8 +80,8 @@ class SourceImage:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of the bucket's cells."""
-        height, width = self.bucket
+        """Rows and columns of the result's cells."""
+        height, width = self.size or self.bucket
         return height // CELL, width // CELL
 
     def editable(self, cells: np.ndarray) -> np.ndarray:

@@ -19,12 +19,10 @@ from exports import exported
 from families_tiny import make_published
 from qwen_image_21_tiny import SIDE, load_pipeline, small_images
 from qwen_image_edit_tiny import TorchGraphs, torch_loop
+from retouch.api.geometry import CELL
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import joined
 from retouch.backends.onnx import OnnxBackend
-from retouch.diffusion.noise import randn
-from retouch.diffusion.sigmas import euler_step
-from retouch.families.qwen_image_edit.sampling import grid_positions, rope_table
 from retouch.families.registry import family_of
 from retouch.imaging import images
 from retouch.offline.text_encoder_loop import TextEncoderLoop
@@ -38,6 +36,7 @@ SENTENCE = "make the red circle blue"
 SENTENCES = (SENTENCE, "", "remove it\n and <draw> é 汉字 there " * 4)
 NEGATIVE = "blurry"
 WIDE, TALL, SQUARE = (60, 100), (110, 50), (90, 90)
+TARGETS = ((64, 64), (128, 96))
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,7 @@ class Case:
     steps: int = 2
     true_cfg: float = 1.0
     sentence: str = SENTENCE
+    size: tuple[int, int] | None = None  # of the target; None is the edited photo's
 
     @property
     def photos(self):
@@ -149,9 +149,14 @@ def target_size(case):
 
 
 def request(loop, case):
-    return loop.request(
+    made = loop.request(
         case.photos, case.sentence, case.seed, case.steps, 0.0, NEGATIVE, case.true_cfg
     )
+    if case.size is None:
+        return made
+    rows, columns = (side // CELL for side in case.size)
+    shape = len(made.latents), rows, columns
+    return replace(made, target_shape=shape, region=np.ones(rows * columns, bool))
 
 
 def ours(loop, case):
@@ -291,30 +296,21 @@ def test_a_photos_keys_and_values_are_the_same_for_all(pipeline, loop):
         assert np.abs(pipelines - made[0]).max() <= EXACT
 
 
-@pytest.mark.parametrize("size", ((64, 64), (128, 96)))
-def test_targets_of_other_sizes_use_the_same_keys_and_values(pipeline, loop, size):
-    case = Case((WIDE,), seed=3)
-    denoiser = loop.denoiser
-    family = denoiser.family
-    edit = denoiser.begin(request(loop, case))
-    denoiser.prepare(edit)
-    grid = size[0] // 16, size[1] // 16
-    texts = len(edit.request.conditioning["prompt_embeds"]) - family.text_before[0]
-    frame = family._position(edit.images) + texts
-    fixed = {"rope": rope_table(grid_positions(grid, frame), family.axes)[None]}
-    fixed |= edit.reference | edit.prefixes[0]
-    latents = np.zeros((len(edit.request.latents), *grid), np.float32)
-    tokens = family.pack(randn(case.seed, latents.shape))
-    sigmas = family.sigmas(case.steps, len(tokens))
-    for sigma, following in zip(sigmas[:-1], sigmas[1:]):
-        step = family.step_inputs(edit.request, tokens, sigma)
-        velocity = denoiser._step.run(**step, **fixed)["velocity"][0]
-        tokens = euler_step(tokens, velocity, sigma, following)
-    denoiser.end(edit)
-    assert np.abs(tokens - theirs(pipeline, case, size=size).numpy()).max() <= EXACT
+@pytest.mark.parametrize("size", TARGETS)
+def test_targets_of_other_sizes(pipeline, loop, size):
+    case = Case((WIDE, TALL), seed=3, size=size)
+    assert np.abs(ours(loop, case) - theirs(pipeline, case, size=size).numpy()).max() <= EXACT
 
 
 # -- what a request computes -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", TARGETS)
+def test_a_target_of_another_size_uses_what_is_kept_of_its_photo(counted, size):
+    runs(counted, Case((WIDE,)))
+    second = runs(counted, Case((WIDE,), seed=3, sentence="a b", size=size))
+    assert second.pop("tokens") < 30
+    assert second == {"vl_parser language": 1, "denoiser_bf16 prefix": 1}
 
 
 def forget(loop):

@@ -129,7 +129,7 @@ class Qwen21(Served):
         share = picture[..., 3:] / 255
         return picture[..., :3] * share + 255 * (1 - share)
 
-    def with_opacity(self, photos, sentence, negative=None, true_cfg=1.0):
+    def with_opacity(self, photos, sentence, negative=None, true_cfg=1.0, size=SIZE):
         pipeline = qwen_image_21_tiny.load_pipeline(self.checkpoint)
         return np.asarray(
             pipeline(
@@ -138,8 +138,8 @@ class Qwen21(Served):
                 negative,
                 true_cfg,
                 num_inference_steps=STEPS,
-                height=SIZE[0],
-                width=SIZE[1],
+                height=size[0],
+                width=size[1],
                 generator=torch.Generator().manual_seed(SEED),
                 output_resolution=qwen_image_21_tiny.SIDE,
             ).images[0]
@@ -376,6 +376,18 @@ def test_a_transparent_background(family, client):
     assert expected.shape[2] == 4 and psnr(last.image, expected) >= NEAR
     with pytest.raises(RequestError, match="FORMAT with transparency: png or webp"):
         ours(client, photos_of(1), background="transparent", format="jpeg")
+
+
+def test_an_answer_of_another_size(family, client):
+    if not isinstance(family, Qwen21):
+        with pytest.raises(RequestError, match="SIZE is not known to this checkpoint"):
+            ours(client, photos_of(1), size="64x96")
+        return
+    options = {"background": "transparent", "size": "64x128"}
+    preview, last = ours(client, photos_of(1), previews=1, **options)
+    expected = family.with_opacity(photos_of(1), TRANSPARENT.format(f"{SENTENCE}."), size=(128, 64))
+    assert psnr(last.image, expected) >= NEAR
+    assert last.info.region.share == 1.0 and not preview.final
 
 
 def test_a_mask_holds_to_the_pixel(client):

@@ -1,4 +1,4 @@
-"""BACKGROUND: which answers are transparent, and where."""
+"""BACKGROUND and SIZE: which answers are transparent, where, and how large."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pictures import file_of, scene
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.api.response import EditInfo
-from retouch.families.registry import family_of, transparent_families
+from retouch.families.registry import families_with, family_of
 from retouch.imaging import images
 from retouch.routing.router import Choice
 from retouch.serving.postprocess import postprocess
@@ -129,4 +129,35 @@ def test_what_is_refused():
     assert {jpeg.value.field, unknown.value.field} == {"BACKGROUND"}
     with pytest.raises(RequestError, match="auto, opaque or transparent"):
         EditRequest(file, "x", background="white").validate()
-    assert transparent_families() == ["qwen-image-21"]
+    assert families_with("supports_transparency") == ["qwen-image-21"]
+
+
+def test_an_answer_of_its_own_size():
+    source = prepared(see_through(), size="64x160").source
+    picture = np.full((160, 64, 4), (*RED, ALPHA), np.uint8)
+    answer = postprocess(source, np.ones(40, bool), picture, (1, 1), EditInfo("", 0, "bf16"))
+    assert (np.asarray(Image.open(io.BytesIO(answer.image))) == picture).all()
+    assert answer.info.region.box == (0.0, 0.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    (
+        ({"size": "64x100"}, "multiples of 32"),
+        ({"size": "64x288"}, "4 times"),
+        ({"size": "512x512"}, "at most 68813 pixels"),
+        ({"size": "64x64", "region": upper_half()}, "cannot be combined with a mask"),
+    ),
+)
+def test_sizes_that_are_refused(options, message):
+    with pytest.raises(RequestError, match=message) as refused:
+        prepared(file_of(scene()), **options)
+    assert refused.value.field == "SIZE"
+    with pytest.raises(RequestError, match="one of the family qwen-image-21"):
+        prepared(file_of(scene()), OPAQUE_FAMILY, size="64x64")
+
+
+@pytest.mark.parametrize("size", ("large", "0x64", "64", "64x", "64x640000"))
+def test_words_that_are_no_size(size):
+    with pytest.raises(RequestError, match="auto or WIDTHxHEIGHT"):
+        EditRequest(file_of(scene()), "x", size=size).validate()

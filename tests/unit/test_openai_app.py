@@ -326,6 +326,7 @@ def test_images_that_are_none(image, message):
         ({"seed": -1}, "seed", "invalid_value"),
         ({"guidance": 11}, "guidance", "invalid_value"),
         ({"priority": 3}, "priority", "invalid_value"),
+        ({"target_size": "large"}, "target_size", "invalid_value"),
     ],
 )
 def test_parameters_that_are_refused(fields, param, code):
