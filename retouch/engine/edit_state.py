@@ -49,14 +49,14 @@ class Progress:
 @dataclass(eq=False)
 class EditState:
     """An edit between its steps. `reference` holds the keys and values of its images, once they are
-    known; the reference cache has them under `reference_key`. `prefixes` holds those of its
+    known; those of the store under `reference_keys` are pinned. `prefixes` holds those of its
     prompts, in a block-causal family."""
 
     request: DenoiseRequest
     family: Family
     default_steps: int
     preview_map: PreviewMap
-    reference_key: Hashable = None
+    reference_keys: list[Hashable] = field(default_factory=list)
     reference: Arrays | None = None
     prefixes: list[Arrays] | None = None
     done: int = 0

@@ -15,14 +15,21 @@ from diffusers.pipelines.qwenimage21.pipeline_qwenimage21 import calculate_dimen
 from PIL import Image
 
 import qwen_image_edit_tiny
+from edit_stages import EditStages
 from exports import exported
 from families_tiny import make_published
 from qwen_image_21_tiny import SIDE, load_pipeline, small_images
 from qwen_image_edit_tiny import TorchGraphs, torch_loop
 from retouch.api.geometry import CELL
+from retouch.api.request import EditRequest
 from retouch.artifacts.manifest import verify
 from retouch.backends.base import joined
 from retouch.backends.onnx import OnnxBackend
+from retouch.backends.torch import TorchBackend
+from retouch.diffusion.preview import to_uint8
+from retouch.engine.cost_model import Cost
+from retouch.engine.denoiser import Denoiser
+from retouch.engine.reference_store import ReferenceStore
 from retouch.families.registry import family_of
 from retouch.imaging import images
 from retouch.offline.text_encoder_loop import TextEncoderLoop
@@ -315,7 +322,7 @@ def test_a_target_of_another_size_uses_what_is_kept_of_its_photo(counted, size):
 
 def forget(loop):
     """Empty all caches."""
-    loop.denoiser.references = Cache(1 << 30)
+    loop.denoiser.references = ReferenceStore(1 << 30)
     loop.text_encoder.states = Cache(1 << 30)
     loop.encoder.cache = Cache(1 << 30)
 
@@ -353,6 +360,31 @@ def test_a_second_request_computes_its_sentence_alone(counted):
     assert second == {"vl_parser language": 2, "denoiser_bf16 prefix": 2}
 
 
+def test_another_user_runs_no_photo(counted, pipeline):
+    """Two endpoints, three sentences, two sizes of the target: after the first request no other
+    runs the vision tower, the autoencoder's encoder or the photo's block."""
+    stages = EditStages(counted)
+    file = images.encode(photo(WIDE))
+    counts = []
+    sentences = (*SENTENCES[::2], "a b", SENTENCE)
+    for number, (sentence, size) in enumerate(zip(sentences, ("auto", "64x96") * 2)):
+        Counted.counts.clear()
+        asked = EditRequest(file, sentence, seed=number, steps=2, size=size)
+        *_, last = stages.endpoint().edit(asked)
+        counts.append(dict(Counted.counts))
+        case = Case((WIDE,), number, sentence=sentence)
+        expected = theirs(pipeline, case, "np", None if size == "auto" else (96, 64))
+        opaque = images.on_white(to_uint8(expected * 2 - 1))
+        answered = images.decode(last.image)
+        if size == "auto":
+            opaque = images.fit(opaque, WIDE)
+        assert np.abs(answered.astype(int) - opaque).max() <= 1
+    photos = ("vae_encoder", "vl_parser vision", "denoiser_bf16 reference")
+    assert [counts[0][name] for name in photos] == [1, 1, 1]
+    for later in counts[1:]:
+        assert not set(photos) & set(later) and later["denoiser_bf16 step"] == 2
+
+
 def test_photos_share_what_is_equal_from_the_front(counted):
     """A photo's keys and values depend on the photos before it."""
     runs(counted, Case((WIDE,)))
@@ -365,12 +397,66 @@ def test_photos_share_what_is_equal_from_the_front(counted):
     assert "denoiser_bf16 reference" not in again and "vl_parser vision" not in again
 
 
+def test_a_photo_is_kept_once(counted):
+    """A chain of photos has the keys and values of its own photos alone."""
+    references = counted.denoiser.references
+    kept_bytes = []
+    for sizes in ((WIDE,), (WIDE, SQUARE), (WIDE, SQUARE, TALL)):
+        ours(counted, Case(sizes))
+        kept_bytes.append(references.counts.bytes)
+    case = Case((WIDE, SQUARE, TALL))
+    edit = counted.denoiser.begin(request(counted, case))
+    counted.denoiser.prepare(edit)
+    assert kept_bytes[0] < kept_bytes[1] < kept_bytes[2] == kept(edit.reference).nbytes
+    counted.denoiser.end(edit)
+
+
 def test_evicted_keys_and_values_are_computed_again(counted):
-    counted.denoiser.references.limit = 0
+    counted.denoiser.references.kept.limit = 0
     edits = [ours(counted, Case((WIDE, SQUARE), seed=7)) for _ in range(2)]
     np.testing.assert_array_equal(*edits)
     assert Counted.counts["denoiser_bf16 reference"] == 4
     assert counted.denoiser.references.counts.bytes == 0
+
+
+@pytest.fixture(scope="module")
+def kept_on_a_device(repository):
+    """A denoiser by torch; what its graphs keep stays on their device, which is the CPU."""
+    folder = repository / "denoiser_bf16" / "1"
+    return Denoiser(folder, partial(TorchBackend, device="cpu", compiled=False))
+
+
+def last_latents(denoiser, asked):
+    *_, last = denoiser.run(asked)
+    return last.latents
+
+
+def test_keys_and_values_come_back_from_host_memory(loop, kept_on_a_device):
+    """The first tier keeps nothing beyond an edit, so that all goes to the second."""
+    asked = request(loop, Case((WIDE, SQUARE)))
+    denoiser = kept_on_a_device
+    edits = []
+    for store in (ReferenceStore(1 << 30), ReferenceStore(0, 1 << 30, cost=Cost(copy=0.0))):
+        denoiser.references = store
+        edits += [last_latents(denoiser, asked) for _ in range(2)]
+    assert store.host.counts.hits == 2 and store.kept.counts.bytes == 0
+    for other in edits[1:]:
+        np.testing.assert_array_equal(other, edits[0])
+
+
+@pytest.mark.parametrize("fp8, least", (("v", 30), ("kv", 20)))
+def test_keys_and_values_in_fp8(loop, kept_on_a_device, fp8, least):
+    """Every later edit is as the first, by numpy and by torch."""
+    asked = request(loop, Case((WIDE, SQUARE)))
+    for denoiser in (loop.denoiser, kept_on_a_device):
+        denoiser.references = ReferenceStore(1 << 30)
+        exact = last_latents(denoiser, asked)
+        denoiser.references = ReferenceStore(1 << 30, fp8=fp8)
+        first, again = (last_latents(denoiser, asked) for _ in range(2))
+        np.testing.assert_array_equal(first, again)
+        error = np.mean((first - exact) ** 2) / np.mean(exact**2)
+        assert error > 0 and -10 * np.log10(error) > least
+    forget(loop)
 
 
 def test_edits_share_a_step(loop):
