@@ -64,7 +64,8 @@ def _whole(source: SourceImage, picture: np.ndarray) -> np.ndarray:
 
 def _fitted(picture: np.ndarray, photo: Photo) -> np.ndarray:
     """A picture [H, W, 3 or 4] of sRGB in a photo's colours and at its size."""
-    return images.fit(_coloured(picture, photo), photo.pixels.shape[:2])
+    height, width, _ = photo.pixels.shape
+    return images.fit(_coloured(picture, photo), (height, width))
 
 
 def _coloured(picture: np.ndarray, photo: Photo) -> np.ndarray:
