@@ -1,31 +1,42 @@
 """A second edit of a photo against the first and against diffusers, by Qwen-Image 2.1's network.
 
-    python -m benchmarks.photo_memory [--json PATH]          the real size, in BF16 on a GPU
-    python -m benchmarks.photo_memory --tiny --device cpu    7 million parameters, 256 px, float32
+    python -m benchmarks.photo_memory [--json PATH]       the real size, in BF16 on a GPU
+    python -m benchmarks.photo_memory --size medium --device cpu    512 px, in float32
+    python -m benchmarks.photo_memory --size tiny --device cpu      256 px, in float32
 
 Weights are random. An edit is the transformer's part alone: the photo's block, the instruction's
-and the steps. The second edit has another instruction and another seed. diffusers' side is the loop
-of its pipeline with its cache, which keeps nothing of an edit. The text encoder, the vision tower
-and the autoencoder, which the second edit also runs less of, come on top."""
+and the steps. The second edit has another instruction and another seed. diffusers' side is its
+pipeline with its cache, which keeps nothing of an edit, and without its text encoder and
+autoencoder. What the second edit saves of those comes on top."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import QwenImage21Transformer2DModel
-from diffusers.models.transformers.transformer_qwenimage21 import QwenImage21KVCache
-from torch import Tensor
+from diffusers import (
+    DiffusionPipeline,
+    FlowMatchEulerDiscreteScheduler,
+    QwenImage21Pipeline,
+    QwenImage21Transformer2DModel,
+)
+from diffusers.image_processor import VaeImageProcessor
+from PIL import Image
+from torch import Tensor, nn
 
 from benchmarks.device import device_of
 from benchmarks.interleave import Ways, medians
 from benchmarks.table import FASTER, Row, save, show
+from retouch.backends.torch import Kept
 from retouch.diffusion.noise import randn
-from retouch.diffusion.sigmas import TRAINED_STEPS, euler_step
+from retouch.diffusion.sigmas import euler_step
 from retouch.families.denoise_request import Arrays, DenoiseRequest
 from retouch.families.qwen_image_21.sampling import Family
 from retouch.networks.qwen_image_21_passes import Prefix, Reference, Step
@@ -34,7 +45,7 @@ from retouch_export.dtype import parameters_in
 STEPS = (8, 40)
 TEXT_BEFORE = 9  # tokens before the photo
 INSTRUCTION = 25  # tokens after it
-TINY = {
+SMALL = {
     "num_layers": 4,
     "num_attention_heads": 6,
     "attention_head_dim": 64,
@@ -43,19 +54,77 @@ TINY = {
 }
 
 
+@dataclass(frozen=True)
+class Size:
+    """A photo's side in pixels, and what differs from the real network."""
+
+    side: int
+    network: dict[str, Any]
+
+
+SIZES = {
+    "tiny": Size(256, SMALL),
+    "medium": Size(512, SMALL),
+    "real": Size(1024, {}),
+}
+
+
+class TransformerAlone(QwenImage21Pipeline):
+    """diffusers' pipeline with the prompt embeds and the photo's latents that it would compute, for
+    a transformer and its own scheduler."""
+
+    latents: np.ndarray
+    embeds: Tensor
+
+    def __init__(
+        self,
+        scheduler: Any,
+        vae: None,
+        text_encoder: None,
+        processor: None,
+        transformer: nn.Module,
+        sample_sigmas: None = None,
+    ):
+        DiffusionPipeline.__init__(self)
+        self.register_modules(
+            transformer=transformer,
+            scheduler=scheduler,
+            vae=vae,
+            text_encoder=text_encoder,
+            processor=processor,
+        )
+        self.register_to_config(sample_sigmas=sample_sigmas)
+        self.vae_scale_factor = 16
+        self.image_processor = VaeImageProcessor(vae_scale_factor=16)
+        self.set_progress_bar_config(disable=True)
+
+    def encode_prompt(self, **_: Any) -> tuple[Tensor, None, Tensor]:
+        """Embeds with places for the photo, no mask, and which places are the photo's."""
+        slots = self.latents[0].size // 4
+        before, after = self.embeds.split((TEXT_BEFORE, INSTRUCTION), 1)
+        photo = before.new_zeros(1, slots, before.shape[-1])
+        is_photo = torch.zeros(1, TEXT_BEFORE + slots + INSTRUCTION, dtype=torch.bool)
+        is_photo[:, TEXT_BEFORE : TEXT_BEFORE + slots] = True
+        embeds = torch.cat([before, photo, after], 1).to(self.device, self.transformer.dtype)
+        return embeds, None, is_photo.to(self.device)
+
+    def _encode_vae_image(self, image: Tensor, generator: Any) -> Tensor:
+        return torch.from_numpy(self.latents)[None, :, None].to(image)
+
+
 class Bench:
     """Ours and diffusers' edits of one photo with one network."""
 
-    def __init__(self, is_tiny: bool, device: torch.device):
+    def __init__(self, size: Size, device: torch.device):
         torch.manual_seed(0)
         self._device = device
         self.is_cpu = device.type == "cpu"
         self.dtype = torch.float32 if self.is_cpu else torch.bfloat16
         with parameters_in(self.dtype), device:
-            model = QwenImage21Transformer2DModel(**(TINY if is_tiny else {}))
+            model = QwenImage21Transformer2DModel(**size.network)
         self.model = model.eval().requires_grad_(False)
         config = self.model.config
-        self.side = 256 if is_tiny else 1024
+        self.side = size.side
         self.family = Family(
             {
                 "area": self.side**2,
@@ -106,36 +175,32 @@ class Bench:
 
     @torch.no_grad()
     def theirs(self, seed: int, steps: int) -> np.ndarray:
-        """The same by diffusers' model, as its pipeline calls it."""
-        embeds = torch.from_numpy(self.request(seed).conditioning["prompt_embeds"])[None]
-        slots = self.latents[0].size // 4
-        before = embeds[:, :TEXT_BEFORE]
-        photo = embeds.new_zeros(1, slots, embeds.shape[-1])
-        text = torch.cat([before, photo, embeds[:, TEXT_BEFORE:]], 1).to(self._device, self.dtype)
-        is_image = torch.zeros(1, text.shape[1] + slots, dtype=torch.bool, device=self._device)
-        is_image[:, TEXT_BEFORE : TEXT_BEFORE + slots] = True
-        is_image[:, text.shape[1] :] = True
-        source = torch.from_numpy(self.family.pack(self.latents))[None]
-        grid = (1, *self.family.grid(self.latents))
-        cache = QwenImage21KVCache(len(self.model.transformer_blocks))
-        modes = iter(["extract"] + ["cached"] * (steps - 1))
+        """The same by diffusers' pipeline."""
+        scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
+        pipeline = TransformerAlone(scheduler, None, None, None, self.model)
+        pipeline.latents = self.latents
+        pipeline.embeds = torch.from_numpy(self.request(seed).conditioning["prompt_embeds"])[None]
+        generator = torch.Generator().manual_seed(seed)
+        tokens = pipeline(
+            image=Image.new("RGBA", (self.side, self.side)),
+            prompt="as the prompt embeds are",
+            num_inference_steps=steps,
+            generator=generator,
+            output_resolution=self.side,
+            output_type="latent",
+        ).images[0]
+        return tokens.float().cpu().numpy()
 
-        def velocity(tokens: np.ndarray, sigma: np.float32) -> np.ndarray:
-            both = torch.cat([source, torch.from_numpy(tokens)[None]], 1)
-            time = torch.tensor([sigma * TRAINED_STEPS]).to(self._device, self.dtype)
-            predicted = self.model(
-                hidden_states=both.to(self._device, self.dtype),
-                encoder_hidden_states=text,
-                timestep=time / TRAINED_STEPS,
-                img_shapes=[[grid, grid]],
-                img_mask=is_image,
-                kv_cache=cache,
-                kv_cache_mode=next(modes),
-                return_dict=False,
-            )[0]
-            return predicted[0, -len(tokens) :].float().cpu().numpy()
-
-        return self._denoised(seed, steps, velocity)
+    def decibels(self, exact: np.ndarray, seed: int, steps: int, fp8: str) -> tuple[float, float]:
+        """How far rounding is below the kept values, and below the latents `exact` after an edit,
+        when the keys and values named in `fp8` are kept in E4M3."""
+        kept = dict(zip(Reference.outputs, self._reference or ()))
+        rounded = {name: Kept(kept[name]).in_fp8().wide().tensor for name in fp8}
+        values = min(below(kept[name].cpu(), rounded[name].cpu()) for name in fp8)
+        self._reference = tuple((kept | rounded).values())
+        latents = below(exact, self.ours(seed, steps))
+        self._reference = tuple(kept.values())
+        return values, latents
 
     def _denoised(self, seed: int, steps: int, velocity: Callable) -> np.ndarray:
         tokens = self.family.noise(seed, self.latents)
@@ -163,6 +228,12 @@ class Bench:
             return products + 4 * cells * seen * width
 
         return layer(cells + TEXT_BEFORE) / layer(2 * cells + TEXT_BEFORE + INSTRUCTION)
+
+
+def below(exact: Any, rounded: Any) -> float:
+    """Decibels by which the error lies below the signal."""
+    error = ((exact - rounded) ** 2).mean()
+    return 10 * math.log10((exact**2).mean() / error)
 
 
 def rows_of(bench: Bench, steps: int, count: int) -> list[Row]:
@@ -193,7 +264,7 @@ def rows_of(bench: Bench, steps: int, count: int) -> list[Row]:
         Row(work, against, median["second"], median[way], "ms", FASTER, 1.0, quality, bound, spent)
         for against, way, quality in (
             ("the first edit", "first", f"the same network; {bound}"),
-            ("diffusers' loop", "theirs", f"latents within {error:.0e}; {bound}"),
+            ("diffusers' pipeline", "theirs", f"latents within {error:.0e}; {bound}"),
         )
     ]
 
@@ -212,8 +283,17 @@ def _in_turns(ways: Ways, count: int, clock: Callable[[], float]) -> dict[str, l
 
 def main() -> None:
     options = parse()
-    bench = Bench(options.tiny, device_of(options.device))
+    bench = Bench(SIZES[options.size], device_of(options.device))
     rows = [row for steps in STEPS for row in rows_of(bench, steps, options.count)]
+    exact = bench.ours(1, STEPS[0])
+    for fp8 in ("v", "kv"):
+        values, latents = bench.decibels(exact, 1, STEPS[0], fp8)
+        print(
+            f"{fp8} kept in E4M3: its rounding is {values:.1f} dB below the values and "
+            f"{latents:.1f} dB below the latents, with random weights"
+        )
+    parameters = sum(weight.numel() for weight in bench.model.parameters())
+    print(f"{parameters:,} parameters, {bench.latents[0].size} tokens a photo and a target")
     show(f"Qwen-Image 2.1's transformer, {bench.side} px, {bench.dtype}", rows)
     save(rows, options.json)
 
@@ -222,7 +302,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.photo_memory", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--tiny", action="store_true", help="a network of 7 million parameters")
+    parser.add_argument("--size", choices=SIZES, default="real", help="of the network and photo")
     parser.add_argument("--device", default="cuda", help="cuda or cpu")
     parser.add_argument("--count", type=int, default=3, help="edits of each kind")
     parser.add_argument("--json", type=Path, help="write the figures to this file")

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from retouch.api.answer_format import parse_format
-from retouch.api.fields import FIELDS, Field
+from retouch.api.field import Field
+from retouch.api.fields import FIELDS
 from retouch.api.limits import MAX_INSTRUCTION
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor
 
 from retouch.api.geometry import CELL
 from retouch.diffusion.preview import FILE, SIDE
@@ -67,7 +67,7 @@ def write(folder: Path, tokens_of: Callable[[np.ndarray], np.ndarray]) -> None:
 
 
 def write_encoded(
-    folder: Path, encoder: nn.Module, tokens_of: Callable[[np.ndarray], np.ndarray]
+    folder: Path, encoder: Callable[[Tensor], Tensor], tokens_of: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     """The same for pixels that `encoder` turns into latents [1, C, h, w]. `tokens_of` makes tokens
     [N, D] of latents [C, h, w]."""

@@ -4,6 +4,7 @@ RequestError; `allowed` states its limits for tables and help texts."""
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -11,6 +12,7 @@ from retouch.api.errors import RequestError
 from retouch.api.lanes import PRECISIONS, is_adapted
 
 QUOTED = 32  # characters of a wrong value that an error repeats
+SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)
 
 
 class Check(Protocol):
@@ -83,9 +85,11 @@ class File:
 
 @dataclass(frozen=True)
 class Files:
-    """At most `count` files. They are checked further where they are decoded."""
+    """At most `count` files of `bytes` together. They are checked further where they are
+    decoded."""
 
     count: int
+    bytes: int
 
     @property
     def allowed(self) -> str:
@@ -95,6 +99,35 @@ class Files:
         if len(value) > self.count:
             problem = f"holds {len(value)} images beside the edited one"
             refuse(name, f"{problem}; at most {self.count} are allowed")
+        total = sum(map(len, value))
+        if total > self.bytes:
+            refuse(name, f"has {total} bytes in all; at most {self.bytes} are allowed")
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few `names`."""
+
+    names: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        return one_of(self.names)
+
+    def __call__(self, name: str, value: str) -> None:
+        if value not in self.names:
+            refuse(name, f"{quoted(value)} is unknown; it must be {one_of(self.names)}")
+
+
+@dataclass(frozen=True)
+class AnswerSize:
+    """`auto`, or WIDTHxHEIGHT in pixels."""
+
+    allowed: str = "auto or WIDTHxHEIGHT, as 1024x768"
+
+    def __call__(self, name: str, value: str) -> None:
+        if value != "auto" and not SIZE.fullmatch(value):
+            refuse(name, f"{quoted(value)} is no size; it must be {self.allowed}")
 
 
 @dataclass(frozen=True)

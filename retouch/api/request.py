@@ -33,6 +33,8 @@ class EditRequest:
     precision: str = "auto"
     region: bytes = b"auto"
     format: str = "png"
+    background: str = "auto"
+    size: str = "auto"
     deadline_ms: int = 0
     priority: int = 0
     step_cache: float = 0.0
@@ -74,6 +76,8 @@ class EditOptions(TypedDict, total=False):
     precision: str
     region: Literal["auto", "full", "find"] | ImageInput
     format: str
+    background: str
+    size: str
     deadline_ms: int
     priority: int
     step_cache: float

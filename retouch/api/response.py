@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from retouch.api.fields import Tensor
+from retouch.api.field import Tensor
 
 ENSEMBLE_IMAGE = "EDITED"  # an ensemble cannot have an input and an output of one name
 OUTPUTS = (Tensor("IMAGE", "BYTES"), Tensor("STEP", "INT32", (2,)), Tensor("INFO", "BYTES"))

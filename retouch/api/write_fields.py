@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from retouch.api.fields import FIELDS, Field
+from retouch.api.field import Field
+from retouch.api.fields import FIELDS
 
 ROOT = Path(__file__).parents[2]
 ENDPOINTS = ("edit", "edit_sync")

@@ -4,6 +4,7 @@ A graph is run by the torch module that it was traced from, with the parameters 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from retouch.artifacts.manifest import ArtifactError, Manifest, read, verify
-from retouch.backends import torch_compile
+from retouch.backends import kept_values, torch_compile
 from retouch.backends.base import CACHED_INPUTS, files_of
 from retouch.backends.torch_module import dtype_of, module_of
 from retouch.backends.torch_offload import Offloaded
@@ -91,14 +92,58 @@ class TorchBackend:
 
 
 class Kept:
-    """An output that stays on the device; `numpy.asarray` makes it float32 on the host."""
+    """An output that stays on the device; `numpy.asarray` makes it float32 on the host.
 
-    def __init__(self, tensor: Tensor):
+    Keys and values may lie in host memory, and may be E4M3 with `scales`, until `wide` is
+    called."""
+
+    def __init__(
+        self,
+        tensor: Tensor,
+        scales: Tensor | None = None,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ):
         self.tensor = tensor
+        self._scales = scales
+        self._device = device or tensor.device
+        self._dtype = dtype or tensor.dtype
 
     @property
     def nbytes(self) -> int:
-        return self.tensor.nbytes
+        return self.tensor.nbytes + (0 if self._scales is None else self._scales.nbytes)
+
+    def wide(self) -> Kept:
+        """The tensor in the type and on the device that it was made in."""
+        moved = self.on_device()
+        if moved._scales is None:
+            return moved
+        return Kept((moved.tensor.float() * moved._scales).to(self._dtype))
+
+    def in_fp8(self) -> Kept:
+        """In E4M3, with a scale for every layer and head; a tensor [1, layers, tokens, heads,
+        size]."""
+        numbers = self.tensor.float()
+        largest = numbers.abs().amax(kept_values.SCALED, keepdim=True)
+        scales = torch.where(largest > 0, largest / kept_values.LARGEST, 1.0)
+        values = (numbers / scales).to(torch.float8_e4m3fn)
+        return Kept(values, scales, self._device, self._dtype)
+
+    def on_host(self) -> Kept:
+        return self._on(HOST)
+
+    def on_device(self) -> Kept:
+        return self._on(self._device)
+
+    def joined(self, others: Sequence[Kept]) -> Kept:
+        tensors = [self.tensor, *(other.tensor for other in others)]
+        return Kept(torch.cat(tensors, kept_values.TOKENS))
+
+    def _on(self, place: torch.device) -> Kept:
+        if self.tensor.device == place:
+            return self
+        scales = None if self._scales is None else self._scales.to(place)
+        return Kept(self.tensor.to(place), scales, self._device, self._dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:

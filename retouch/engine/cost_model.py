@@ -36,7 +36,8 @@ class Cost:
     tokens that attend. Bytes: `kv_bytes_per_token` an edit keeps between its steps for a reference
     token; `activation_bytes_per_token` a step takes for a token of either kind. `contention` is the
     ratio of step times with all workers busy to those of one: 1 where every worker has a core of
-    its own, the number of workers where they gain nothing."""
+    its own, the number of workers where they gain nothing. `copy` are seconds of a byte between the
+    device and host memory; the default is 20 GB/s."""
 
     step: float = 8e-4
     edit: float = 2e-4
@@ -45,6 +46,7 @@ class Cost:
     kv_bytes_per_token: float = 16e3
     activation_bytes_per_token: float = 64e3
     contention: float = 1.0
+    copy: float = 5e-11
 
     def seconds(self, batch: int, target_tokens: int, reference_tokens: int) -> float:
         """Seconds of a step of `batch` edits."""
@@ -54,6 +56,10 @@ class Cost:
     def activation_bytes(self, batch: int, target_tokens: int, reference_tokens: int) -> float:
         """Bytes that a step of `batch` edits takes while it runs."""
         return batch * (target_tokens + reference_tokens) * self.activation_bytes_per_token
+
+    def copy_seconds(self, bytes: int) -> float:
+        """Seconds in which so many bytes go from the device to host memory, or back."""
+        return self.copy * bytes
 
     def workers(self, limit: int) -> int:
         """How many workers to run: `limit` where steps side by side gain, else 1."""
@@ -91,6 +97,7 @@ def load(folder: Path) -> Cost:
             **content["seconds"],
             **content.get("bytes", {}),
             contention=content.get("contention", 1.0),
+            copy=content.get("copy", Cost.copy),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return Cost()
@@ -105,6 +112,7 @@ def save(cost: Cost, measured: Sequence[Measured], machine: str, folder: Path) -
         "seconds": {name: values[name] for name in SECONDS},
         "bytes": {name: values[name] for name in BYTES},
         "contention": cost.contention,
+        "copy": cost.copy,
         "measured": [_row(cost, point) for point in measured],
     }
     path.write_text(json.dumps(content, indent=1) + "\n")

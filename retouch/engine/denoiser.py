@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from retouch.backends import kept_values
 from retouch.backends.base import CACHED, CACHED_TEXT, BackendFactory
 from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.preview import PreviewMap
 from retouch.engine.edit_state import EditState, Progress
+from retouch.engine.reference_store import REFERENCE_BYTES, ReferenceStore
 from retouch.families.denoise_request import Arrays, DenoiseRequest
 from retouch.families.registry import family_of
-from retouch.util.content_cache import Cache, key_of
-
-REFERENCE_BYTES = 64 << 20  # of keys and values that no running edit needs
+from retouch.util.content_cache import key_of
 
 
 class Denoiser:
@@ -23,17 +23,19 @@ class Denoiser:
     block-causal family its graph `prefix`.
 
     A reference's keys and values depend on its images alone. They serve every step, every seed and
-    later edits of the same images. `references` caches them by the content of the latents; in a
-    block-causal family those of the first images serve edits with other images after them. A
-    prompt's keys and values serve the steps of its edit."""
+    later edits of the same images. `references` keeps them by the content of the latents; in a
+    block-causal family every image has a segment, which serves all edits that begin with the same
+    images up to it. A prompt's keys and values serve the steps of its edit."""
 
     def __init__(
         self,
         folder: Path,
         runner: BackendFactory = OnnxBackend,
         reference_bytes: int = REFERENCE_BYTES,
+        references: ReferenceStore | None = None,
     ):
-        """ArtifactError when a graph differs from the folder's manifest, or cannot run here."""
+        """ArtifactError when a graph differs from the folder's manifest, or cannot run here.
+        Without `references` there is one tier of `reference_bytes`."""
         self._step = runner(folder, "step", keep=CACHED)
         self.manifest = self._step.manifest
         self.settings = self.manifest.settings
@@ -45,7 +47,7 @@ class Denoiser:
             runner(folder, "prefix", keep=CACHED_TEXT) if self.family.is_block_causal else None
         )
         self._preview_map = PreviewMap.load(folder)
-        self.references = Cache(reference_bytes)
+        self.references = references or ReferenceStore(reference_bytes)
 
     @property
     def workers(self) -> int:
@@ -61,29 +63,24 @@ class Denoiser:
         """Cache the keys and values of a source image, latents [C, h, w], ahead of its edits. A
         block-causal family does so in the first step, for it reads the text before the image."""
         if self._reference and not self.family.is_block_causal:
-            self.references.get(key_of(latents), lambda: self._encode([[latents]], {}))
+            self.references.get(key_of(latents), lambda: self._encode([latents], {}, []))
 
     def prepare(self, edit: EditState) -> None:
         """Compute the edit's keys and values ahead of its first step."""
         if self._reference and edit.reference is None:
-            runs = self.family.reference_runs(edit.images)
-            edit.reference = self.references.pin(
-                edit.reference_key, lambda: self._encode(runs, edit.request.conditioning)
-            )
+            edit.reference = self._encode_images(edit)
         if self._prefix and edit.prefixes is None:
             edit.prefixes = [self._encode_prompt(edit, prompt) for prompt in edit.prompts]
 
     def begin(self, request: DenoiseRequest) -> EditState:
         """An edit before its first step. `end` must follow, however the edit ends."""
-        edit = EditState(request, self.family, self.settings["default_steps"], self._preview_map)
-        edit.reference_key = key_of(*edit.images) if self._reference else None
-        return edit
+        return EditState(request, self.family, self.settings["default_steps"], self._preview_map)
 
     def end(self, edit: EditState) -> None:
         """Release the edit's reference. A second call does nothing."""
-        if edit.reference is not None:
-            edit.reference = None
-            self.references.unpin(edit.reference_key)
+        edit.reference = None
+        while edit.reference_keys:
+            self.references.unpin(edit.reference_keys.pop())
 
     def step(self, edits: Sequence[EditState]) -> list[Progress]:
         """One step of edits with equal batch keys, in one run. An edit's result does not depend on
@@ -126,20 +123,43 @@ class Denoiser:
         prefixes = edit.prefixes or [{} for _ in edit.prompts]
         return [row | reference | prefix for row, prefix in zip(edit.inputs(), prefixes)]
 
-    def _encode(self, runs: Sequence[Sequence[np.ndarray]], conditioning: Arrays) -> Arrays:
-        """Keys and values of the images of the last of `runs`, latents [C, h, w] each. Those of the
-        run before come from the cache or are computed too."""
-        assert self._reference is not None  # its family caches references
-        *earlier, images = runs
-        inputs = self.family.reference_inputs(images, conditioning)
-        if earlier:
-            before = self.references.get(
-                key_of(*earlier[-1]), lambda: self._encode(earlier, conditioning)
+    def _encode_images(self, edit: EditState) -> Arrays:
+        """Keys and values of the edit's images: the segments of all runs of `reference`, one after
+        the other. They stay pinned until the edit ends."""
+        segments: list[Arrays] = []
+        for images in self.family.reference_runs(edit.images):
+            key = key_of(*images)
+            before = list(segments)
+            segments.append(
+                self.references.pin(
+                    key,
+                    lambda images=images, before=before: self._encode(
+                        images, edit.request.conditioning, before
+                    ),
+                )
             )
-            inputs |= {f"past_{name}": array for name, array in before.items()}
+            edit.reference_keys.append(key)
+        return _joined(segments)
+
+    def _encode(
+        self, images: Sequence[np.ndarray], conditioning: Arrays, segments: Sequence[Arrays]
+    ) -> Arrays:
+        """Keys and values of a run of `reference` on `images`, latents [C, h, w] each, after the
+        `segments` of the runs before it."""
+        assert self._reference is not None  # its family caches references
+        inputs = self.family.reference_inputs(images, conditioning)
+        if segments:
+            inputs |= {f"past_{name}": array for name, array in _joined(segments).items()}
         return self._reference.run(**inputs)
 
     def _encode_prompt(self, edit: EditState, prompt: Arrays) -> Arrays:
         """Keys and values of a prompt after the edit's images."""
         assert self._prefix is not None and edit.reference is not None
         return self._prefix.run(**self.family.prefix_inputs(edit.images, prompt), **edit.reference)
+
+
+def _joined(segments: Sequence[Arrays]) -> Arrays:
+    """Keys and values of all tokens of the segments; those of a single one are not copied."""
+    return {
+        name: kept_values.joined([segment[name] for segment in segments]) for name in segments[0]
+    }

@@ -57,7 +57,7 @@ class Progress:
 @dataclass(eq=False)
 class EditState:
     """An edit between its steps. `reference` holds the keys and values of its images, once they are
-    known; the reference cache has them under `reference_key`. `prefixes` holds those of its
+    known; those of the store under `reference_keys` are pinned. `prefixes` holds those of its
     prompts, in a block-causal family. `kept` holds, for every prompt, those of the tokens that a
     step on the region leaves out."""
 
@@ -65,7 +65,7 @@ class EditState:
     family: Family
     default_steps: int
     preview_map: PreviewMap
-    reference_key: Hashable = None
+    reference_keys: list[Hashable] = field(default_factory=list)
     reference: Arrays | None = None
     prefixes: list[Arrays] | None = None
     kept: list[Arrays] | None = None
@@ -83,12 +83,13 @@ class EditState:
                 field="REFERENCES",
             )
         self.total = request.steps or self.default_steps
-        self.grid = family.grid(request.latents)
-        self.source = family.pack(request.latents)
+        target = request.target
+        self.grid = family.grid(target)
+        self.source = family.pack(target)
         self._reference_tokens = sum(len(family.pack(latents)) for latents in self.images)
         self.region = request.region
         self.cells = self._choose_cells()
-        self.tokens = family.noise(request.seed, request.latents)[self.cells]
+        self.tokens = family.noise(request.seed, target)[self.cells]
         self._sigmas = family.sigmas(self.total, len(self.source))
         self._preview_steps = preview_steps(self.total, request.previews)
         self._cache = StepCache(request.step_cache)
@@ -108,7 +109,7 @@ class EditState:
         request = self.request
         shapes = [array.shape for prompt in self.prompts for array in prompt.values()]
         shapes += [latents.shape for latents in request.extra_references]
-        whole = () if self.family.supports_regions else request.latents.shape
+        whole = () if self.family.supports_regions else (request.latents.shape, self.grid)
         shared = (*shapes, whole, self.is_on_region, id(self) if self.is_keeping else None)
         return BatchKey(len(self.step_cells), self._reference_tokens, shared)
 

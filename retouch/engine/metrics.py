@@ -107,11 +107,19 @@ REFERENCE_METRICS: MetricTable = {
 }
 
 
+HOST_METRICS: MetricTable = {
+    "hits": (COUNTER, "References that came back from host memory"),
+    "evictions": (COUNTER, "References that host memory gave up"),
+    "bytes": (GAUGE, "Bytes of the references in host memory"),
+}
+
+
 def metric_groups(
-    metrics: EngineMetrics, references: Counts
+    metrics: EngineMetrics, references: Counts, host_references: Counts
 ) -> tuple[tuple[str, MetricTable, object], ...]:
     """Prefix of the names, table of the metrics, and the object that holds the numbers."""
     return (
         ("retouch_denoiser", ENGINE_METRICS, metrics),
         ("retouch_references", REFERENCE_METRICS, references),
+        ("retouch_host_references", HOST_METRICS, host_references),
     )

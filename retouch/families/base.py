@@ -38,6 +38,8 @@ class Family(ABC):
     - `supports_regions`: a step can take any subset of the target's tokens.
     - `supports_region_cache`: all tokens attend to one another, and a step can run a part of them
       over keys and values that the others had in a step before.
+    - `supports_sizes`: the target may have another size than the source, by `check_size`.
+    - `supports_transparency`: the autoencoder encodes and decodes transparency too.
     - `supports_negative`: requests may have a negative instruction.
     - `text_sees_images`: the text encoder takes the photos too.
     - `negative`, `true_cfg`: the defaults. A scale of 1, or None, runs no negative instruction.
@@ -57,6 +59,8 @@ class Family(ABC):
     supports_regions = False
     supports_region_cache = False
     supports_negative = True
+    supports_sizes = False
+    supports_transparency = False
     text_sees_images = False
     negative: str | None = None
     true_cfg = 1.0
@@ -91,6 +95,14 @@ class Family(ABC):
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
         """The inputs of `step` at noise level `sigma`, for noisy tokens [n, D]. The graph's first n
         velocities are theirs."""
+
+    def check_size(self, size: Size) -> None:
+        """ValueError where no target has this `size` in pixels."""
+        raise ValueError("must be auto")
+
+    def transparent(self, instruction: str) -> str:
+        """The instruction for a result with a transparent background."""
+        return instruction
 
     def defaults(self) -> dict[str, Any]:
         """What an edit takes that names nothing else, under the names of the request's fields.

@@ -20,6 +20,8 @@ class DenoiseRequest:
     - `region` bool [N]: the cells to edit. The others keep the source's tokens, bit for bit.
     - `find_region`: look for the region in an early step, within `region`; where none is found it
       stays as it is.
+    - `target_shape` is that of the result's latents, if it differs from the source's; the region
+      is then the whole target.
     - `steps` 0 and `guidance` 0 are the family's defaults.
     - `previews`: how many are due before the result. They show the prediction without its noise.
     - `step_cache`: the threshold of a StepCache.
@@ -38,3 +40,9 @@ class DenoiseRequest:
     true_cfg: float = 1.0
     find_region: bool = False
     region_cache: int = 0
+    target_shape: tuple[int, ...] = ()
+
+    @property
+    def target(self) -> np.ndarray:
+        """Latents of the result's shape: the source's, or none that are known."""
+        return np.zeros(self.target_shape, np.float32) if self.target_shape else self.latents

@@ -36,6 +36,11 @@ def class_of(name: str) -> type[Family]:
     return importlib.import_module(f"{__package__}.{package_of(name)}.sampling").Family
 
 
+def families_with(ability: str) -> list[str]:
+    """The names of the families that have an ability of `Family`, as `supports_sizes`."""
+    return [name for name in FAMILIES if getattr(class_of(name), ability)]
+
+
 def family_of(name: str, settings: dict[str, Any]) -> Family:
     """The family called `name`, of a lane's settings, with the lane's defaults; ValueError."""
     family = class_of(name)(settings)

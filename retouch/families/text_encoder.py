@@ -26,8 +26,12 @@ class TextEncoder(Protocol):
     compiles: bool
 
     def encode_texts(self, rows: Sequence[tuple[str, Photos]]) -> list[dict[str, np.ndarray]]:
-        """`encode_text` of several instructions with their photos; equal lengths share a run where
-        the backend gains by it."""
+        """`encode_text` of several instructions with their photos as `prepared` makes them; equal
+        lengths share a run where the backend gains by it."""
+        ...
+
+    def prepared(self, photo: np.ndarray) -> np.ndarray:
+        """A photo uint8 [H, W, 3] at the size at which the text model sees it."""
         ...
 
     def encode_text(self, instruction: str, photos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

@@ -37,8 +37,8 @@ class TextStage:
         """Encode instructions and negative ones. The region is the whole image.
 
         Sentences of equal lengths share a run where the backend gains by it."""
-        photos = [[images.decode(file, first_frame=True) for file in row.files] for row in rows]
-        keys = [key_of(*row_photos) for row_photos in photos]  # the files were validated before
+        photos = [[self._photo(file) for file in row.files] for row in rows]
+        keys = [key_of(*row_photos) for row_photos in photos]
         by_key = dict(zip(keys, photos))
         cached = [(key, row.instruction) in self.prompts for key, row in zip(keys, rows)]
         sentences = [
@@ -63,6 +63,11 @@ class TextStage:
             )
             for row, key, is_cached in zip(rows, keys, cached)
         ]
+
+    def _photo(self, file: bytes) -> np.ndarray:
+        """A photo's pixels for the text model. Only one is in memory at its own size. The files
+        were validated before."""
+        return self._encoder.prepared(images.decode(file, first_frame=True))
 
 
 def _parsed(

@@ -3,7 +3,9 @@ the pixels in each direction.
 
 An image of more than WHOLE pixels goes through in tiles, so that its memory is that of a tile. Its
 pixels then differ a little from those of a whole run, as with diffusers' `enable_tiling`. Images
-that share a run have at most as many pixels together."""
+that share a run have at most as many pixels together.
+
+Pixels are [H, W, 3], or [H, W, 4] with opacity where the autoencoder has it."""
 
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ from retouch.backends.batches import LARGEST, Arrays, run_rows
 from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.preview import to_uint8
 from retouch.diffusion.tiling import Tiling
+from retouch.imaging.images import with_alpha
 from retouch.util.content_cache import Cache, key_of
 
 GRAPH = "model"
@@ -36,15 +39,16 @@ class VaeEncoder:
         self.batches = self._backend.batches
         self.compiles = self._backend.compiles
         self.cache = Cache(bytes)
+        self._has_opacity = self._backend.manifest.settings.get("channels", 3) == 4
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
-        """Images uint8 [B, H, W, 3] → latents float32 [B, C, H/factor, W/factor], the mode of the
-        posterior. The array is the cache's: do not write to it."""
+        """Images uint8 [B, H, W, 3 or 4] → latents float32 [B, C, H/factor, W/factor], the mode of
+        the posterior. The array is the cache's: do not write to it."""
         latents = self.run_rows(list(pixels))
         return latents[0][None] if len(latents) == 1 else np.stack(latents)
 
     def run_rows(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """`run` for images [H, W, 3] of any sizes; equal sizes share a run where the backend gains
+        """`run` for images of any sizes; equal sizes share a run where the backend gains
         by it."""
         keys = [key_of(image) for image in images]
         by_key = dict(zip(keys, images))
@@ -54,11 +58,15 @@ class VaeEncoder:
 
     def _encode(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         scaled = [
-            image.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(127.5) - 1
+            self._channels(image)[None].astype(np.float32) / np.float32(127.5) - 1
             for image in images
         ]
         latents = _outputs(self._backend, "pixels", "latents", scaled, factor=1)
         return [row[0] for row in latents]
+
+    def _channels(self, image: np.ndarray) -> np.ndarray:
+        """The network's channels [C, H, W] of an image; one without opacity is opaque."""
+        return (with_alpha(image) if self._has_opacity else image).transpose(2, 0, 1)
 
 
 class VaeDecoder:
@@ -72,7 +80,7 @@ class VaeDecoder:
         self.compiles = self._backend.compiles
 
     def run(self, latents: np.ndarray) -> np.ndarray:
-        """Latents float32 [B, C, h, w] → images uint8 [B, factor · h, factor · w, 3]."""
+        """Latents float32 [B, C, h, w] → images uint8 [B, factor · h, factor · w, 3 or 4]."""
         return np.stack(self.run_rows(list(latents)))
 
     def run_rows(self, rows: Sequence[np.ndarray]) -> list[np.ndarray]:

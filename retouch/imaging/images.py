@@ -1,8 +1,9 @@
 """Images: decoding and encoding, resolution buckets, masks, and pasting an edit into its source
 image.
 
-Pixels are uint8 [H, W, 3] RGB. A mask is bool [H, W], True = edit. Cells are bool [N], row-major
-over the bucket's grid of CELL × CELL pixel squares. RequestError for invalid files."""
+Pixels are uint8 [H, W, 3] RGB, or [H, W, 4] with alpha. A mask is bool [H, W], True = edit. Cells
+are bool [N], row-major over the bucket's grid of CELL × CELL pixel squares. RequestError for
+invalid files."""
 
 from __future__ import annotations
 
@@ -98,6 +99,16 @@ def upright_size(data: bytes, name: str = "IMAGE") -> tuple[int, int]:
     return upright(image).size
 
 
+def with_alpha(pixels: np.ndarray) -> np.ndarray:
+    """Pixels [H, W, 4] of opaque [H, W, 3]; those that have alpha stay the same array."""
+    return pixels if pixels.shape[2] == 4 else Photo(pixels).rgba
+
+
+def on_white(pixels: np.ndarray) -> np.ndarray:
+    """Pixels [H, W, 3] of [H, W, 4] on white; those without alpha stay the same array."""
+    return Photo(pixels[:, :, :3], pixels[:, :, 3]).opaque() if pixels.shape[2] == 4 else pixels
+
+
 def encode_mask(mask: np.ndarray) -> bytes:
     """bool [H, W] → a PNG, white where True."""
     return encode(mask.astype(np.uint8) * 255)
@@ -144,7 +155,8 @@ def bucket(height: int, width: int, sizes: Sequence[tuple[int, int]] = BUCKETS) 
 def fit(
     pixels: np.ndarray, size: tuple[int, int], by: Image.Resampling = Image.Resampling.LANCZOS
 ) -> np.ndarray:
-    """Resize pixels to `size` (height, width). Returns the same array when they have that size."""
+    """Resize pixels to `size` (height, width); transparent ones lend no colour. Returns the
+    same array when they have that size."""
     if pixels.shape[:2] == tuple(size):
         return pixels
     image = Image.fromarray(pixels).resize((size[1], size[0]), by)

@@ -70,6 +70,12 @@ class Photo:
             out[rows] = (blended + 127) // 255
         return out
 
+    @property
+    def rgba(self) -> np.ndarray:
+        """The pixels with their alpha, uint8 [H, W, 4]."""
+        alpha = np.full(self.pixels.shape[:2], 255, np.uint8) if self.alpha is None else self.alpha
+        return np.dstack([self.pixels, alpha])
+
     def srgb(self, background: int = WHITE) -> np.ndarray:
         """The opaque pixels in sRGB, as the networks take them: uint8 [H, W, 3]."""
         return colour.to_srgb(self.opaque(background), self.icc)

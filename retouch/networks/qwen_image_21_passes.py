@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from diffusers.models.transformers.transformer_qwenimage21 import QwenImage21Transformer2DModel
 from torch import Tensor, nn
 
@@ -10,8 +9,8 @@ from retouch.networks.qwen_image_21 import extend, step
 
 
 class Reference(nn.Module):
-    """Keys and values of all images up to this one, and of the texts before them: those of the past
-    and, after them, of `text` and the image's `tokens`."""
+    """Keys and values of `text` and, after it, of the image's `tokens`. The past is that of all
+    images and texts before."""
 
     outputs = ("k", "v")
 
@@ -23,8 +22,7 @@ class Reference(nn.Module):
         self, text: Tensor, tokens: Tensor, rope: Tensor, past_k: Tensor, past_v: Tensor
     ) -> tuple[Tensor, Tensor]:
         kind = self.model.dtype
-        keys, values = extend(self.model, text.to(kind), tokens.to(kind), rope, past_k, past_v)
-        return torch.cat([past_k, keys], 2), torch.cat([past_v, values], 2)
+        return extend(self.model, text.to(kind), tokens.to(kind), rope, past_k, past_v)
 
 
 class Prefix(nn.Module):

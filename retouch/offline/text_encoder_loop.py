@@ -89,7 +89,7 @@ class TextEncoderLoop:
         negative: str = "",
         true_cfg: float = 0.0,
     ) -> DenoiseRequest:
-        """The denoiser's request for an edit of all of the first of `photos`, uint8 [H, W, 3]. The
+        """The denoiser's request for an edit of all of the first of `photos`, uint8 [H, W, 3 or 4]. The
         others are reference images.
 
         `negative` "" and `true_cfg` 0 are the family's defaults. Up to a `true_cfg` of 1 a negative
@@ -102,6 +102,7 @@ class TextEncoderLoop:
             for photo in photos
         )
         rows, columns = family.grid(source)
+        photos = [images.on_white(photo) for photo in photos]
         return DenoiseRequest(
             source,
             self.text_encoder.encode_text(instruction, photos),

@@ -25,7 +25,8 @@ class DenoiseParams:
     """The action and the numbers of an edit, with EditRequest's names.
 
     An edit with a `request_id` can be cancelled. `deadline_ms` is the time left, 0 without a
-    deadline. `reference_shapes` are the shapes [C, h, w] of the reference images' latents."""
+    deadline. `reference_shapes` are the shapes [C, h, w] of the reference images' latents, and
+    `target_shape` that of the result's if it has another size than the source."""
 
     action: str = EDIT
     request_id: str = ""
@@ -40,6 +41,7 @@ class DenoiseParams:
     deadline_ms: int = 0
     true_cfg: float = 1.0
     reference_shapes: tuple[tuple[int, ...], ...] = ()
+    target_shape: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -48,6 +50,7 @@ class DenoiseParams:
         deadline_ms: int = 0,
         true_cfg: float = 1.0,
         references: Sequence[np.ndarray] = (),
+        target_shape: tuple[int, ...] = (),
     ) -> DenoiseParams:
         """The params of a request, with the latents [C, h, w] of its reference images."""
         return cls(
@@ -62,6 +65,7 @@ class DenoiseParams:
             deadline_ms=deadline_ms,
             true_cfg=true_cfg,
             reference_shapes=tuple(latents.shape for latents in references),
+            target_shape=target_shape,
         )
 
     def to_json(self) -> str:
@@ -73,7 +77,8 @@ class DenoiseParams:
         try:
             values = json.loads(text)
             shapes = tuple(map(tuple, values.get("reference_shapes", ())))
-            params = cls(**values | {"reference_shapes": shapes})
+            target = tuple(values.get("target_shape", ()))
+            params = cls(**values | {"reference_shapes": shapes, "target_shape": target})
             if params.action not in (EDIT, PREFILL, DESCRIBE):
                 raise ValueError(params.action)
             return params
@@ -119,6 +124,7 @@ class DenoiseParams:
             ),
             negative=negative or None,
             true_cfg=self.true_cfg,
+            target_shape=self.target_shape,
         )
 
     def unflatten(self, flat: np.ndarray) -> tuple[np.ndarray, ...]:

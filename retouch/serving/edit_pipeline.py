@@ -8,6 +8,7 @@ model refuses."""
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -78,7 +79,13 @@ class EditPipeline:
         prompt, latents = self._encode(request, prepared, context, denoiser)
         references = [self._encode_image(context, pixels)[0] for pixels in prepared.references]
         tensors = prompt | {"LATENTS": latents, "REFERENCE_LATENTS": flatten(references)[None]}
-        params = DenoiseParams.of(request, context.remaining_ms(), prepared.true_cfg, references)
+        target_shape = ()
+        if prepared.source.size:  # all of the result is new
+            tensors["CELLS"] = np.ones((1, math.prod(prepared.source.grid)), bool)
+            target_shape, _ = prepared.family.shapes(prepared.source.size, 1)
+        params = DenoiseParams.of(
+            request, context.remaining_ms(), prepared.true_cfg, references, target_shape
+        )
         yield from self._denoise(context, prepared.source, denoiser, params, tensors)
 
     def _choose_lane(self, request: EditRequest) -> Choice:
@@ -118,7 +125,7 @@ class EditPipeline:
         inputs = {
             "PIXELS": prepared.pixels[None],
             "MASK": prepared.mask[None],
-            "INSTRUCTION": string_tensor(request.instruction),
+            "INSTRUCTION": string_tensor(prepared.instruction),
             "INFO": string_tensor(prepared.info.to_json()),
         }
         if prepared.negative is not None:
@@ -132,7 +139,7 @@ class EditPipeline:
     ) -> np.ndarray:
         """The source image's latents. A denoiser that caches references prefills them meanwhile,
         unless it needs the latents of reference images or the text before an image too."""
-        latents = self._encode_image(context, prepared.pixels)
+        latents = self._encode_image(context, prepared.vae_pixels)
         family = prepared.family
         is_prefilled = family.caches_reference and not family.is_block_causal
         if is_prefilled and not prepared.references:
@@ -144,7 +151,7 @@ class EditPipeline:
         return latents
 
     def _encode_image(self, context: RequestContext, pixels: np.ndarray) -> np.ndarray:
-        """Pixels uint8 [H, W, 3] → latents [1, C, h, w]."""
+        """Pixels uint8 [H, W, 3 or 4] → latents [1, C, h, w]."""
         return self._stage(context, "vae_encoder", {"PIXELS": pixels[None]})["LATENTS"]
 
     def _denoise(

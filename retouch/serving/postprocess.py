@@ -10,6 +10,7 @@ import numpy as np
 from retouch.api.response import Drift, EditAnswer, EditInfo, Region
 from retouch.imaging import colour, images
 from retouch.imaging.drift import Compared, fit_back, is_worth_undoing, measure
+from retouch.imaging.photo import Photo
 from retouch.serving.source_image import SourceImage
 
 
@@ -22,18 +23,16 @@ def postprocess(
 ) -> EditAnswer:
     """The answer to send.
 
-    `cells` bool [N] is the edited region. `picture` uint8 [H, W, 3] is the decoded result after the
-    last step, before it a preview of any size. `step` is (done, total). `info` comes from the
-    stages before. Outside the region the result holds the source image's own pixels, bit for bit;
-    the region is the user's mask, or the cells without one."""
+    `cells` bool [N] is the edited region. `picture` uint8 [H, W, 3 or 4] is the decoded result
+    after the last step, before it a preview of any size. `step` is (done, total). `info` comes from
+    the stages before. Outside the region the result holds the source image's own pixels, bit for
+    bit; the region is the user's mask, or the cells without one. A result of its own size is
+    answered whole."""
     info.kind = "preview"
     info.steps = step[1]
     if step[0] == step[1]:
         info.kind = "final"
-        editable = source.editable(cells)
-        opaque = source.photo.opaque()
-        edited, info.drift = _fitted(source, opaque, picture, editable)
-        picture = _pasted(source, opaque, edited, editable)
+        picture, info.drift = _answered(source, cells, picture)
     info.region = _extent(cells.reshape(source.grid))
     icc = source.photo.icc if info.kind == "final" else None
     encoded = images.encode(
@@ -42,14 +41,27 @@ def postprocess(
     return EditAnswer(base64.b64encode(encoded) if source.format.base64 else encoded, step, info)
 
 
+def _answered(
+    source: SourceImage, cells: np.ndarray, picture: np.ndarray
+) -> tuple[np.ndarray, Drift | None]:
+    """The result in the photo's own colours, uint8 [H, W, 3], or [H, W, 4] in an answer with
+    transparency, and its drift. One of its own size has none."""
+    edited = _coloured(picture if source.is_transparent else images.on_white(picture), source.photo)
+    if source.size:
+        return edited, None
+    editable = source.editable(cells)
+    opaque = source.photo.opaque()
+    edited, drift = _fitted(source, opaque, edited, editable)
+    return _pasted(source, opaque, edited, editable), drift
+
+
 def _fitted(
-    source: SourceImage, opaque: np.ndarray, picture: np.ndarray, editable: np.ndarray
+    source: SourceImage, opaque: np.ndarray, edited: np.ndarray, editable: np.ndarray
 ) -> tuple[np.ndarray, Drift]:
-    """The edit at the photo's size and in its colours, uint8 [H, W, 3], and its drift; moved back
-    where the request asks for it. `opaque` are the photo's pixels, `editable` is bool [H, W]."""
-    edited = colour.from_srgb(picture, source.photo.icc)
+    """The edit [H, W, 3 or 4] at the photo's size, and its drift; moved back where the request asks
+    for it. `opaque` are the photo's pixels, `editable` is bool [H, W]."""
     height, width = editable.shape
-    compared = Compared.of(opaque, edited, editable)
+    compared = Compared.of(opaque, images.on_white(edited), editable)
     drift = measure(compared)
     if source.align and drift.shift and is_worth_undoing(drift, compared):
         drift.undone = True
@@ -60,16 +72,21 @@ def _fitted(
 def _pasted(
     source: SourceImage, opaque: np.ndarray, edited: np.ndarray, editable: np.ndarray
 ) -> np.ndarray:
-    """The result in the photo's own colours, uint8 [H, W, 3]. A photo with transparency gives
-    [H, W, 4] in a format that has it: changed pixels are opaque, the others keep their alpha."""
-    photo = source.photo
-    if photo.alpha is None:
-        return images.paste_back(photo.pixels, edited, editable, source.keep_below)
-    changed = images.changed(opaque, edited, editable, source.keep_below)
-    if source.format.name == "jpeg":
-        return np.where(changed[:, :, None], edited, opaque)
-    pixels = np.where(changed[:, :, None], edited, photo.pixels)
-    return np.dstack([pixels, np.where(changed, np.uint8(255), photo.alpha)])
+    """The edit in the photo. In an answer with transparency changed pixels have the edit's alpha,
+    the others keep the photo's."""
+    if not source.is_transparent:
+        return images.paste_back(opaque, edited, editable, source.keep_below)
+    pasted = source.photo.rgba
+    before = pasted if edited.shape[2] == 4 else opaque
+    changed = images.changed(before, edited, editable, source.keep_below)
+    np.copyto(pasted, images.with_alpha(edited), where=changed[:, :, None])
+    return pasted
+
+
+def _coloured(picture: np.ndarray, photo: Photo) -> np.ndarray:
+    """A picture [H, W, 3 or 4] of sRGB in a photo's colours."""
+    colours = colour.from_srgb(np.ascontiguousarray(picture[:, :, :3]), photo.icc)
+    return np.dstack([colours, picture[:, :, 3:]])
 
 
 def _extent(grid: np.ndarray) -> Region:

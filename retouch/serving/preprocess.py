@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from retouch.api.answer_format import parse_format
 from retouch.api.errors import RequestError
+from retouch.api.geometry import CELL
 from retouch.api.request import EditRequest
 from retouch.api.response import EditInfo
 from retouch.families.base import Family
+from retouch.families.registry import families_with
 from retouch.imaging import colour, images
 from retouch.imaging.photo import Check, Photo, go_on
 from retouch.routing.router import Choice
@@ -26,12 +30,15 @@ class Prepared:
     """A decoded and fitted request.
 
     `family` is the lane's. `pixels` are sRGB uint8 [H, W, 3] at the bucket. `mask` is uint8 [N] of
-    KEEP, EDIT or ASK. `references` are sRGB uint8 [h, w, 3] at sizes of their own. `negative` is
-    the negative instruction, None without one, and `true_cfg` its strength."""
+    KEEP, EDIT or ASK. `references` are sRGB uint8 [h, w, 3] at sizes of their own. `vae_pixels` are
+    `pixels`; they and `references` have alpha in a family that encodes it, where the file has some.
+    `negative` is the negative instruction, None without one, and `true_cfg` its strength."""
 
     family: Family
     source: SourceImage
+    instruction: str
     pixels: np.ndarray
+    vae_pixels: np.ndarray
     mask: np.ndarray
     info: EditInfo
     references: list[np.ndarray]
@@ -58,15 +65,25 @@ def preprocess(
         raise RequestError(
             "REGION_CACHE is not known to this checkpoint; leave it 0", field="REGION_CACHE"
         )
+    _check_background(request, family)
     source = SourceImage.of(
-        request.image, request.region, request.format, family, check, bool(request.align)
+        request.image,
+        request.region,
+        request.format,
+        family,
+        check,
+        bool(request.align),
+        request.background,
+        _size(request, family),
     )
     first_frame = source.format.first_frame
     references = []
     for file in request.references:  # one at a time: only one large photo is in memory
         photo = images.decode_photo(file, "REFERENCES", check, first_frame)
-        references.append(_fitted(photo, family.size(*photo.pixels.shape[:2])))
+        references.append(_vae_pixels(photo, family.size(*photo.pixels.shape[:2]), family))
     pixels = _fitted(source.photo, source.bucket)
+    is_transparent = request.background == "transparent"
+    instruction = family.transparent(request.instruction) if is_transparent else request.instruction
     true_cfg = request.true_cfg or family.true_cfg
     if request.negative and true_cfg <= 1:
         raise RequestError(
@@ -84,12 +101,67 @@ def preprocess(
         notes=source.notes(),
         defaults=family.defaults(),
     )
-    return Prepared(family, source, pixels, _mask(source), info, references, negative, true_cfg)
+    return Prepared(
+        family,
+        source,
+        instruction,
+        pixels,
+        _vae_pixels(source.photo, source.bucket, family),
+        _mask(source),
+        info,
+        references,
+        negative,
+        true_cfg,
+    )
+
+
+def _check_background(request: EditRequest, family: Family) -> None:
+    """RequestError where a transparent background cannot be made, or not be sent."""
+    if request.background != "transparent":
+        return
+    if not family.supports_transparency:
+        raise RequestError(
+            "BACKGROUND transparent is not known to this checkpoint; send auto or opaque, or use "
+            f"one of the family {' or '.join(families_with('supports_transparency'))}",
+            field="BACKGROUND",
+        )
+    if parse_format(request.format).name == "jpeg":
+        raise RequestError(
+            "BACKGROUND transparent needs a FORMAT with transparency: png or webp",
+            field="BACKGROUND",
+        )
 
 
 def _fitted(photo: Photo, size: tuple[int, int]) -> np.ndarray:
     """sRGB uint8 at `size` (height, width). Colours are converted after scaling: less work."""
     return colour.to_srgb(images.fit(photo.opaque(), size), photo.icc)
+
+
+def _size(request: EditRequest, family: Family) -> tuple[int, int] | None:
+    """Height and width of SIZE, None for auto; RequestError where the family has no such target."""
+    if request.size == "auto":
+        return None
+    if not family.supports_sizes:
+        raise RequestError(
+            "SIZE is not known to this checkpoint; leave it out, or use one of the family "
+            f"{' or '.join(families_with('supports_sizes'))}",
+            field="SIZE",
+        )
+    width, height = map(int, request.size.split("x"))
+    try:
+        family.check_size((height, width))
+    except ValueError as failure:
+        raise RequestError(f"SIZE is {request.size}; it {failure}", field="SIZE") from None
+    return height, width
+
+
+def _vae_pixels(photo: Photo, size: tuple[int, int], family: Family) -> np.ndarray:
+    """What the autoencoder takes of a photo: with its alpha, if both have it."""
+    if photo.alpha is None or not family.supports_transparency:
+        return _fitted(photo, size)
+    fitted = images.fit(photo.rgba, size)
+    colours = colour.to_srgb(np.ascontiguousarray(fitted[:, :, :3]), photo.icc)
+    return np.dstack([colours, fitted[:, :, 3]])
 
 
 def region_of(mask: np.ndarray, parsed: np.ndarray) -> np.ndarray:
@@ -99,6 +171,6 @@ def region_of(mask: np.ndarray, parsed: np.ndarray) -> np.ndarray:
 
 def _mask(source: SourceImage) -> np.ndarray:
     if isinstance(source.region, str):
-        rows, columns = source.grid
-        return np.full(rows * columns, ASK if source.region == "auto" else EDIT, np.uint8)
+        cells = math.prod(source.bucket) // CELL**2
+        return np.full(cells, ASK if source.region == "auto" else EDIT, np.uint8)
     return images.cells_of_mask(source.region, source.bucket).astype(np.uint8)

@@ -15,6 +15,7 @@ from retouch.imaging import images
 from retouch.imaging.photo import Check, Photo, go_on
 
 KEYWORDS = tuple(name.encode() for name in REGIONS)
+WHOLE = (b"auto", b"full")  # of KEYWORDS, with an answer of its own size
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class SourceImage:
     """`photo` has its own colours and transparency. `region` is one of REGIONS or the user's mask,
     bool [H, W]. The photo is edited at `bucket` (height, width). Pixels that the edit changes by
     less than `keep_below` grey levels keep their values. `align` moves the edit back where the
-    model has moved the whole picture."""
+    model has moved the whole picture. `background` is BACKGROUND's value. `size` (height, width) is
+    that of an answer which is a picture of its own, as of SIZE."""
 
     photo: Photo
     region: str | np.ndarray
@@ -30,6 +32,8 @@ class SourceImage:
     bucket: tuple[int, int]
     keep_below: int
     align: bool = False
+    background: str = "auto"
+    size: tuple[int, int] | None = None
 
     @classmethod
     def of(
@@ -40,6 +44,8 @@ class SourceImage:
         family: Family,
         check: Check = go_on,
         align: bool = False,
+        background: str = "auto",
+        size: tuple[int, int] | None = None,
     ) -> SourceImage:
         """Decode IMAGE, REGION and FORMAT of a request; RequestError. `check` is called during
         decoding and stops it by raising."""
@@ -50,13 +56,20 @@ class SourceImage:
                 "IMAGE is transparent all over; send a picture that shows something", field="IMAGE"
             )
         keyword = region.strip().lower()
+        if size and keyword not in WHOLE:
+            raise RequestError(
+                "SIZE cannot be combined with a mask or REGION find; send REGION auto or full, or "
+                "SIZE auto",
+                field="SIZE",
+            )
         height, width, _ = photo.pixels.shape
         mask = (
             keyword.decode()
             if keyword in KEYWORDS
             else images.decode_mask(region, height, width, orientation=photo.orientation)
         )
-        return cls(photo, mask, answer, family.size(height, width), family.keep_below, align)
+        bucket = family.size(height, width)
+        return cls(photo, mask, answer, bucket, family.keep_below, align, background, size)
 
     def notes(self) -> list[str]:
         """The properties of the photo that the answer loses, one sentence for each."""
@@ -65,9 +78,16 @@ class SourceImage:
         return self.photo.notes + flattened * is_flattened
 
     @property
+    def is_transparent(self) -> bool:
+        """Whether the answer has transparency, where the result or the photo has some."""
+        if self.format.name == "jpeg" or self.background == "opaque":
+            return False
+        return self.background == "transparent" or self.photo.alpha is not None
+
+    @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of the bucket's cells."""
-        height, width = self.bucket
+        """Rows and columns of the result's cells."""
+        height, width = self.size or self.bucket
         return height // CELL, width // CELL
 
     def editable(self, cells: np.ndarray) -> np.ndarray:

@@ -35,10 +35,11 @@ class Counts:
 
 class Cache:
     """Values by key. Unpinned values are evicted above `limit` bytes; 0 keeps only pinned ones.
-    Thread-safe."""
+    `on_evict` gets the key and the value of every evicted one. Thread-safe."""
 
-    def __init__(self, limit: int):
+    def __init__(self, limit: int, on_evict: Callable[[Hashable, Any], None] | None = None):
         self.limit = limit
+        self._on_evict = on_evict
         self.counts = Counts()
         self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._lock = threading.Lock()
@@ -70,7 +71,8 @@ class Cache:
             entry = self._entries.get(key)
             if entry is not None:
                 self.counts.hits += 1
-                return self._pinned(key, entry)
+                self._pin(key, entry)
+                return entry.value
             self.counts.misses += 1
         value = make()
         with self._lock:
@@ -78,25 +80,49 @@ class Cache:
             if entry is None:
                 entry = self._entries[key] = Entry(value, size_of(value))
                 self.counts.bytes += entry.bytes
-            return self._pinned(key, entry)
+            self._pin(key, entry)
+            evicted = self._shrink()
+        self._notify(evicted)
+        return entry.value
 
     def unpin(self, key: Hashable) -> None:
         with self._lock:
             self._entries[key].pinned -= 1
-            self._shrink()
+            evicted = self._shrink()
+        self._notify(evicted)
 
-    def _pinned(self, key: Hashable, entry: Entry) -> Any:
+    def pop(self, key: Hashable) -> Any:
+        """Remove the value of `key` and return it; None where it is missing or pinned."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None or entry.pinned:
+                return None
+            del self._entries[key]
+            self.counts.bytes -= entry.bytes
+            self.counts.hits += 1
+            return entry.value
+
+    def _pin(self, key: Hashable, entry: Entry) -> None:
         entry.pinned += 1
         self._entries.move_to_end(key)
-        self._shrink()
-        return entry.value
 
-    def _shrink(self) -> None:
+    def _shrink(self) -> list[tuple[Hashable, Any]]:
+        """Evict values until the others are within the limit; what was evicted."""
+        evicted = []
         for key in [key for key, entry in self._entries.items() if not entry.pinned]:
             if self.counts.bytes <= self.limit:
-                return
-            self.counts.bytes -= self._entries.pop(key).bytes
+                break
+            entry = self._entries.pop(key)
+            self.counts.bytes -= entry.bytes
             self.counts.evictions += 1
+            evicted.append((key, entry.value))
+        return evicted
+
+    def _notify(self, evicted: list[tuple[Hashable, Any]]) -> None:
+        """Without the lock: what is done with a value may take long."""
+        if self._on_evict:
+            for key, value in evicted:
+                self._on_evict(key, value)
 
 
 def key_of(*arrays: np.ndarray) -> str:

@@ -34,6 +34,7 @@ from retouch.artifacts import manifest
 from retouch.backends.torch import TorchBackend
 from retouch.client import AsyncRetouch, Retouch
 from retouch.families.instructx.pipeline import RetouchPipeline
+from retouch.families.qwen_image_21.sampling import TRANSPARENT
 from retouch.families.registry import class_of, family_of
 from retouch.imaging import images
 from retouch.launcher.server import HOST, REPOSITORY, Server
@@ -141,22 +142,25 @@ class Qwen21(Served):
     """Its picture on white, where it is transparent."""
 
     def theirs(self, photos, negative=None, true_cfg=1.0):
+        picture = self.with_opacity(photos, SENTENCE, negative, true_cfg).astype(float)
+        share = picture[..., 3:] / 255
+        return picture[..., :3] * share + 255 * (1 - share)
+
+    def with_opacity(self, photos, sentence, negative=None, true_cfg=1.0, size=SIZE):
         pipeline = qwen_image_21_tiny.load_pipeline(self.checkpoint)
-        picture = np.asarray(
+        return np.asarray(
             pipeline(
-                SENTENCE,
+                sentence,
                 [*map(Image.fromarray, photos)],
                 negative,
                 true_cfg,
                 num_inference_steps=STEPS,
-                height=SIZE[0],
-                width=SIZE[1],
+                height=size[0],
+                width=size[1],
                 generator=torch.Generator().manual_seed(SEED),
                 output_resolution=qwen_image_21_tiny.SIDE,
             ).images[0]
-        ).astype(float)
-        share = picture[..., 3:] / 255
-        return picture[..., :3] * share + 255 * (1 - share)
+        )
 
 
 class InstructX(Served):
@@ -361,6 +365,31 @@ def test_references(family, client):
     assert psnr(last.image, family.theirs(photos_of(2))) >= NEAR
     with pytest.raises(RequestError, match="REFERENCES cannot be sent to edit_ensemble"):
         ours(client, photos_of(2), model="edit_ensemble")
+
+
+def test_a_transparent_background(family, client):
+    if not isinstance(family, Qwen21):
+        with pytest.raises(RequestError, match="use one of the family qwen-image-21"):
+            ours(client, photos_of(1), background="transparent")
+        return
+    *_, last = ours(client, photos_of(1), background="transparent")
+    sentence = TRANSPARENT.format(f"{SENTENCE}.")
+    expected = family.with_opacity(photos_of(1), sentence)
+    assert expected.shape[2] == 4 and psnr(last.image, expected) >= NEAR
+    with pytest.raises(RequestError, match="FORMAT with transparency: png or webp"):
+        ours(client, photos_of(1), background="transparent", format="jpeg")
+
+
+def test_an_answer_of_another_size(family, client):
+    if not isinstance(family, Qwen21):
+        with pytest.raises(RequestError, match="SIZE is not known to this checkpoint"):
+            ours(client, photos_of(1), size="64x96")
+        return
+    options = {"background": "transparent", "size": "64x128"}
+    preview, last = ours(client, photos_of(1), previews=1, **options)
+    expected = family.with_opacity(photos_of(1), TRANSPARENT.format(f"{SENTENCE}."), size=(128, 64))
+    assert psnr(last.image, expected) >= NEAR
+    assert last.info.region.share == 1.0 and not preview.final
 
 
 def test_a_mask_holds_to_the_pixel(client):

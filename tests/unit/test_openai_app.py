@@ -264,7 +264,7 @@ def test_the_first_image_is_edited_and_others_are_references():
     form(doors, [("image[]", ("a.png", a)), ("image[]", ("b.png", b)), ("image[]", ("c.png", c))])
     sent(doors, image=text(a), images=[text(b), {"image_url": f"data:image/png;base64,{text(c)}"}])
     assert [(item.image, item.references) for item in doors.asked] == [(a, (b, c))] * 2
-    refused(sent(doors, image=[text(a)] * 5), 400, "image", "invalid_value")
+    refused(sent(doors, image=[text(a)] * 12), 400, "image", "invalid_value")
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,12 @@ def test_images_that_are_none(image, message):
         ({"n": "2"}, "n", "invalid_type"),
         ({"n": True}, "n", "invalid_type"),
         ({"response_format": "url"}, "response_format", "unsupported_value"),
-        ({"background": "transparent"}, "background", "unsupported_value"),
+        ({"background": "white"}, "background", "invalid_value"),
+        (
+            {"background": "transparent", "output_format": "jpeg"},
+            "background",
+            "invalid_value",
+        ),
         ({"input_fidelity": "low"}, "input_fidelity", "unsupported_value"),
         ({"moderation": "auto"}, "moderation", "unsupported_value"),
         ({"output_format": "gif"}, "output_format", "unsupported_value"),
@@ -321,6 +326,7 @@ def test_images_that_are_none(image, message):
         ({"seed": -1}, "seed", "invalid_value"),
         ({"guidance": 11}, "guidance", "invalid_value"),
         ({"priority": 3}, "priority", "invalid_value"),
+        ({"target_size": "large"}, "target_size", "invalid_value"),
     ],
 )
 def test_parameters_that_are_refused(fields, param, code):

@@ -56,7 +56,6 @@ def test_models_by_other_names():
 
 LENIENT = [
     ("response_format", "url"),
-    ("background", "transparent"),
     ("input_fidelity", "low"),
     ("moderation", "auto"),
     ("quality", "standard"),

@@ -9,6 +9,7 @@ import pytest
 from retouch.api.answer_format import DEFAULT_QUALITY, Format, parse_format
 from retouch.api.errors import RequestError
 from retouch.api.fields import FIELDS, REQUIRED
+from retouch.api.limits import MAX_REFERENCE_BYTES
 from retouch.api.request import (
     EditRequest,
     request_from_values,
@@ -43,7 +44,14 @@ def ask(**changes):
         ({"deadline_ms": -5}, "DEADLINE_MS is -5"),
         ({"negative": "x" * 2001}, "NEGATIVE has 2001 characters"),
         ({"true_cfg": 11.0}, "TRUE_CFG is 11"),
-        ({"references": (b"x",) * 4}, "REFERENCES holds 4 images beside the edited one; at most 3"),
+        (
+            {"references": (b"x",) * 11},
+            "REFERENCES holds 11 images beside the edited one; at most 10",
+        ),
+        (
+            {"references": (bytes(MAX_REFERENCE_BYTES), b"x")},
+            f"REFERENCES has {MAX_REFERENCE_BYTES + 1} bytes in all; at most",
+        ),
         ({"priority": 3}, "PRIORITY is 3; it must be from 0 to 2"),
         ({"region_cache": 11}, "REGION_CACHE is 11; it must be from 0 to 10"),
         ({"align": 2}, "ALIGN is 2; it must be from 0 to 1"),

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from retouch.api.errors import RequestError
-from retouch.api.fields import FIELDS, REQUIRED, Field
+from retouch.api.field import Field
+from retouch.api.fields import FIELDS, REQUIRED
 from retouch.api.request import EditRequest, request_to_values
 from retouch_clients.batch.folder import is_system_file, listing
 from retouch_clients.batch.journal import NAME

@@ -118,6 +118,7 @@ def _without_lane(request: ImageEditRequest) -> Job:
         size = upright  # the server's previews are smaller
     options: EditOptions = {
         **parameters.extras(),
+        "background": parameters.background or "auto",
         "previews": partial,
         "references": request.references,
         "region": region_of(request.mask, upright) if request.mask and upright else "auto",

@@ -17,6 +17,7 @@ PARAMETERS = {field.name: field.parameter for field in FIELDS} | {"MASK": "mask"
 PATTERNS = {  # in words, by parameter
     "prompt": "it is blank; send a sentence",
     "size": "it should be auto, or WIDTHxHEIGHT with sides of 16 to 4096 as 1024x768",
+    "target_size": "it should be auto, or WIDTHxHEIGHT as 1024x768",
 }
 
 

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, create_model
 from pydantic import Field as Parameter
 
-from retouch.api.checks import Range, Text
-from retouch.api.fields import FIELDS, Field
+from retouch.api.checks import SIZE, AnswerSize, Range, Text
+from retouch.api.field import Field
+from retouch.api.fields import FIELDS
 
 MAX_INTEGER = 2**53 - 1  # beyond it, not every reader of JSON sees the same number
 EXTRAS = tuple(field for field in FIELDS if field.is_extra)
@@ -29,4 +30,6 @@ def _parameter(field: Field) -> tuple[Any, Any]:
         limits = {"ge": field.check.low, "le": largest}
     elif isinstance(field.check, Text):
         limits = {"max_length": field.check.characters}
+    elif isinstance(field.check, AnswerSize):
+        limits = {"pattern": f"^(auto|{SIZE.pattern})$"}
     return field.type | None, Parameter(None, description=f"Retouch only. {field.help}", **limits)

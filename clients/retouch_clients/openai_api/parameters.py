@@ -36,7 +36,6 @@ FIELDS = {  # OpenAI's parameters that have no meaning here
 }
 VALUES = {  # values of OpenAI's that have none
     ("response_format", "url"): "nothing is stored here; leave it out or send b64_json",
-    ("background", "transparent"): "results are opaque; leave it out or send opaque",
     (
         "input_fidelity",
         "low",
@@ -52,9 +51,7 @@ VALUES = {  # values of OpenAI's that have none
 # what is left out of a request instead, where the server is lenient: it changes no more than how
 # the result comes
 LENIENT_FIELDS = frozenset({"style", "complexity", "frame_count", "frame_duration_ms"})
-LENIENT_NAMES = frozenset(
-    {"response_format", "background", "input_fidelity", "moderation", "quality"}
-)
+LENIENT_NAMES = frozenset({"response_format", "input_fidelity", "moderation", "quality"})
 
 
 class OpenAIParameters(BaseModel):
@@ -93,7 +90,10 @@ class OpenAIParameters(BaseModel):
     response_format: Literal["b64_json"] | None = Field(
         None, description="Pictures come inside the answer."
     )
-    background: Literal["auto", "opaque"] | None = Field(None, description="Results are opaque.")
+    background: Literal["auto", "opaque", "transparent"] | None = Field(
+        None,
+        description="`auto`, the source's; `transparent` is for some checkpoints, as png or webp.",
+    )
     input_fidelity: Literal["high"] | None = Field(
         None, description="Pixels outside of the edit are the source's."
     )
@@ -135,6 +135,12 @@ class Parameters(with_extras(OpenAIParameters)):
                 "send jpeg or webp as output_format.",
                 "output_compression",
                 "invalid_png_output_compression",
+            )
+        if self.background == "transparent" and self.format.name == "jpeg":
+            raise invalid(
+                "Invalid 'background': jpeg has no transparency; "
+                "send png or webp as output_format.",
+                "background",
             )
         if self.stream and (self.n or 1) > 1:
             raise invalid(f"Invalid 'n': a stream has one result, and n is {self.n}.", "n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -103,6 +103,12 @@ def size_of(result: bytes) -> tuple[int, int]:
     """(width, height) of a result."""
     with Image.open(io.BytesIO(result)) as image:
         return image.size
+
+
+def background_of(result: bytes) -> Literal["opaque", "transparent"]:
+    """Whether a result has an alpha channel."""
+    with Image.open(io.BytesIO(result)) as image:
+        return "transparent" if image.has_transparency_data else "opaque"
 
 
 def finished(file: bytes, size: tuple[int, int], format: Format) -> bytes:

@@ -12,13 +12,14 @@ from retouch.api.lanes import precision_of
 from retouch.api.response import EditAnswer, EditInfo
 from retouch_clients.openai_api import base64_text
 from retouch_clients.openai_api.edit_job import Job
-from retouch_clients.openai_api.pictures import size_of
+from retouch_clients.openai_api.pictures import background_of, size_of
 from retouch_clients.openai_api.usage import Usage
 
 # reported for a lane if the request has no quality
 QUALITIES = {"bf16": "high", "fp8": "medium", "fp4": "low"}
 
 OutputFormat = Literal["png", "webp", "jpeg"]
+Background = Literal["opaque", "transparent"]
 Quality = Literal["low", "medium", "high"]
 Info = dict[str, Any]
 
@@ -32,7 +33,7 @@ class Picture(BaseModel):
 
 class ImagesResponse(BaseModel):
     created: int
-    background: Literal["opaque"] = "opaque"
+    background: Background
     data: list[Picture]
     output_format: OutputFormat
     quality: Quality
@@ -43,7 +44,7 @@ class ImagesResponse(BaseModel):
 
 class StreamEvent(BaseModel):
     b64_json: str
-    background: Literal["opaque"] = "opaque"
+    background: Background
     created_at: int
     output_format: OutputFormat
     quality: Quality
@@ -115,7 +116,12 @@ def ignored_by(job: Job, info: EditInfo) -> dict[str, str]:
 def _output_fields(job: Job, answer: EditAnswer) -> dict[str, Any]:
     width, height = size_of(answer.image)
     quality = job.quality if job.quality != "auto" else QUALITIES[precision_of(answer.info.lane)]
-    return {"output_format": job.format.name, "quality": quality, "size": f"{width}x{height}"}
+    return {
+        "background": background_of(answer.image),
+        "output_format": job.format.name,
+        "quality": quality,
+        "size": f"{width}x{height}",
+    }
 
 
 def _text(answer: EditAnswer) -> str:

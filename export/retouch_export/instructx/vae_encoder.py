@@ -13,11 +13,11 @@ from retouch_export.graph import Graph, Shape
 from retouch_export.parts import Part
 
 
-def encoding(encoder: nn.Module) -> list[Graph]:
-    """The graph of any family's encoder: `pixels` [B, 3, H, W] in −1..1 → latents."""
+def encoding(encoder: nn.Module, channels: int = 3) -> list[Graph]:
+    """The graph of any family's encoder: `pixels` [B, channels, H, W] in −1..1 → latents."""
 
     def inputs(shape: Shape) -> dict[str, Tensor]:
-        return {"pixels": torch.rand(shape.batch, 3, shape.height, shape.width) * 2 - 1}
+        return {"pixels": torch.rand(shape.batch, channels, shape.height, shape.width) * 2 - 1}
 
     axes = {"pixels": {0: "batch", 2: "height", 3: "width"}}
     return [Graph("model", encoder, inputs, axes, Encoder.outputs)]

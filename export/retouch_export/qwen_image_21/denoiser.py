@@ -97,7 +97,13 @@ class Denoiser(Part):
 
     def files(self, checkpoint: Checkpoint, folder: Path) -> None:
         family = Family(self.settings(checkpoint))
-        write_encoded(folder, Encoder(load(checkpoint)), family.pack)
+        encoder = Encoder(load(checkpoint))
+
+        def encode(pixels: Tensor) -> Tensor:
+            opacity = torch.ones_like(pixels[:, :1])
+            return encoder(torch.cat([pixels, opacity], 1))
+
+        write_encoded(folder, encode, family.pack)
 
 
 class _Examples:

@@ -1,4 +1,4 @@
-"""The model `vae_decoder` of Qwen-Image 2.1: normalised latents to pixels on white."""
+"""The model `vae_decoder` of Qwen-Image 2.1: normalised latents to pixels with opacity."""
 
 from __future__ import annotations
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from diffusers.models.autoencoders.autoencoder_kl_qwenimage21 import AutoencoderKLQwenImage21
 
 from retouch.networks import vae_encoder
-from retouch.networks.autoencoder_qwen_image_21 import FACTOR, Encoder
+from retouch.networks.autoencoder_qwen_image_21 import CHANNELS, FACTOR, Encoder
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.graph import Graph
@@ -19,10 +21,10 @@ def load(checkpoint: Checkpoint) -> AutoencoderKLQwenImage21:
     config = checkpoint.json("vae/config.json")
     channels = config.get("in_channels", 4), config.get("out_channels", 4)
     levels = len(config.get("dim_mult", (1, 2, 4, 8, 8)))
-    if channels != (4, 4) or 2 ** (levels - 1) != FACTOR or config.get("patch_size"):
+    if channels != (CHANNELS, CHANNELS) or 2 ** (levels - 1) != FACTOR or config.get("patch_size"):
         raise CheckpointError(
-            f"the checkpoint's autoencoder must take and make 4 channels, and 1 latent for "
-            f"{FACTOR} pixels in each direction"
+            f"the checkpoint's autoencoder must take and make {CHANNELS} channels, and 1 latent "
+            f"for {FACTOR} pixels in each direction"
         )
     return checkpoint.load(AutoencoderKLQwenImage21, "vae")
 
@@ -34,7 +36,11 @@ class VaeEncoder(Part):
     networks = {"vae": AutoencoderKLQwenImage21}
 
     def graphs(self, checkpoint: Checkpoint, outline: bool = False) -> list[Graph]:
-        return encoding(Encoder(load(checkpoint)))
+        return encoding(Encoder(load(checkpoint)), CHANNELS)
+
+    def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Channels of the pixels, the last of which is opacity."""
+        return {"channels": CHANNELS}
 
 
 PART = VaeEncoder()

@@ -19,6 +19,7 @@ from retouch.families.base import Family
 from retouch.families.denoise_request import Size
 from retouch.families.qwen_image_21.chat import ChunkWriter
 from retouch.families.qwen_image_21.patches import Qwen3PatchLayout
+from retouch.families.qwen_image_21.sampling import TRANSPARENT
 from retouch.families.qwen_image_21.text import LANGUAGE, TOKENIZER, VISION
 from retouch.families.qwen_image_edit.sampling import dimensions
 from retouch.families.qwen_vl.rope import Rope
@@ -38,7 +39,7 @@ from retouch_export.qwen_vl import (
 )
 
 AREA = 1024 * 1024  # pixels of an image: the pipeline's output_resolution, squared
-PHOTOS = 10  # that an edit takes
+PHOTOS = 10  # that an edit takes, as the checkpoint's authors say
 PAST = ("past_k", "past_v")  # keys and values of the chat before
 
 
@@ -147,13 +148,12 @@ class VlParser(Part):
         first, *further = writer.text_before(PHOTOS)
         first += writer.system
         sentence = len(writer.instruction("", 0).ids)
+        longest = len(writer.instruction(TRANSPARENT, 0).ids) + MAX_INSTRUCTION
         photos = PHOTOS * math.prod(grids[-1])
         return [
             _shape(square, further[0], first + math.prod(square)),
             _shape((0, 0), sentence, 0),
-            _shape(
-                grids[-1], max(first, sentence + MAX_INSTRUCTION), first + sum(further) + photos
-            ),
+            _shape(grids[-1], max(first, longest), first + sum(further) + photos),
         ]
 
     def parameter_name(self, name: str) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from retouch.api.geometry import CELL
-from retouch.api.limits import MAX_REFERENCES
 from retouch.diffusion.latents import REFERENCE_TIME, grid_ids, target_ids
 from retouch.diffusion.sigmas import Schedule
 from retouch.families import base
@@ -31,7 +30,7 @@ class Family(base.Family):
     after it, of `extra_references`, each with a size of its own. The target is as large as the
     source."""
 
-    max_references = MAX_REFERENCES
+    max_references = 3
     patch = 1
     # from a single token to the middle, and from there to the largest
     size_ranges = (MIDDLE, (SIDE, SIDE), (SIDE, SIDE)), ((CELL, CELL), MIDDLE, MIDDLE)

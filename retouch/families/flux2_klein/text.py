@@ -52,6 +52,10 @@ class TextEncoder:
         """`prompt_embeds` float32 [LENGTH, J]; `photos` are not used."""
         return self.encode_texts([(instruction, photos)])[0]
 
+    def prepared(self, photo: np.ndarray) -> np.ndarray:
+        """The photo itself, which is not used."""
+        return photo
+
     def encode_texts(
         self, rows: Sequence[tuple[str, Sequence[np.ndarray]]]
     ) -> list[dict[str, np.ndarray]]:

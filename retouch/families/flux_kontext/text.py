@@ -39,6 +39,10 @@ class TextEncoder:
         """`prompt_embeds` [T, J] and `pooled_prompt_embeds` [P], float32; `photos` are not used."""
         return self.encode_texts([(instruction, photos)])[0]
 
+    def prepared(self, photo: np.ndarray) -> np.ndarray:
+        """The photo itself, which is not used."""
+        return photo
+
     def encode_texts(
         self, rows: Sequence[tuple[str, Sequence[np.ndarray]]]
     ) -> list[dict[str, np.ndarray]]:

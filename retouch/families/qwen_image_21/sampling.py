@@ -11,27 +11,37 @@ from typing import Any
 
 import numpy as np
 
-from retouch.api.limits import MAX_INSTRUCTION, MAX_REFERENCES
+from retouch.api.limits import MAX_ASPECT, MAX_INSTRUCTION
 from retouch.diffusion.sigmas import TRAINED_STEPS, Schedule
 from retouch.families import base
 from retouch.families.denoise_request import Arrays, DenoiseRequest, Size
 from retouch.families.qwen_image_edit.sampling import (
+    MULTIPLE,
     dimensions,
     grid_positions,
     rope_table,
     size_range,
 )
 
+LARGEST = 4.2  # times the area of a photo that a target may have: 2400 × 1792 by 1024 × 1024
 FEWEST = 8  # tokens of a short instruction and of the template around it
 USUAL = 32
-TEMPLATE = 16  # at most, of the template around an instruction
+TEMPLATE = 48  # at most, of the template around an instruction and of TRANSPARENT
+# as the checkpoint's authors recommend
+TRANSPARENT = (
+    "This is an RGBA image with transparency. {} "
+    "The image has alpha channel and the background is transparent."
+)
 
 
 class Family(base.Family):
-    """The conditioning is `prompt_embeds` [T, J]. The target is as large as the source."""
+    """The conditioning is `prompt_embeds` [T, J]. The target is as large as the source, or of a
+    size of its own."""
 
     caches_reference = True
     is_block_causal = True
+    supports_sizes = True
+    supports_transparency = True
     text_sees_images = True
     patch = 1
 
@@ -39,7 +49,7 @@ class Family(base.Family):
         self.area = settings["area"]
         self.axes = settings["axes"]
         self.text_before = settings["text_before"]  # tokens before each photo
-        self.max_references = min(len(self.text_before) - 1, MAX_REFERENCES)
+        self.max_references = len(self.text_before) - 1
         self.schedule = Schedule.of(settings["scheduler"])
         self._settings = settings
 
@@ -50,7 +60,7 @@ class Family(base.Family):
     @property
     def text_tokens(self) -> tuple[int, int, int]:
         """The texts before the photos too: of one photo at least, and of all at most."""
-        first, *others = self.text_before[: self.max_references + 1]
+        first, *others = self.text_before
         most = first + sum(others)
         return first + FEWEST, first + sum(others[:1]) + USUAL, most + MAX_INSTRUCTION + TEMPLATE
 
@@ -61,6 +71,23 @@ class Family(base.Family):
 
     def size(self, height: int, width: int) -> Size:
         return dimensions(self.area, height, width)
+
+    def check_size(self, size: Size) -> None:
+        height, width = size
+        most = round(LARGEST * self.area)
+        if height % MULTIPLE or width % MULTIPLE:
+            raise ValueError(f"must have sides that are multiples of {MULTIPLE}")
+        if height * width > most or max(size) > MAX_ASPECT * min(size):
+            raise ValueError(
+                f"must have at most {most} pixels, and a longer side of at most {MAX_ASPECT:g} "
+                "times the shorter"
+            )
+
+    def transparent(self, instruction: str) -> str:
+        sentence = instruction.strip()
+        return TRANSPARENT.format(
+            sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
+        )
 
     def reference_runs(self, images: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
         """An image's keys and values depend on the images before it."""
@@ -92,7 +119,7 @@ class Family(base.Family):
         images = request.latents, *request.extra_references
         texts = len(conditioning["prompt_embeds"]) - sum(self.text_before[: len(images)])
         frame = self._position(images) + texts
-        positions = grid_positions(self.grid(request.latents), frame)[cells]
+        positions = grid_positions(self.grid(request.target), frame)[cells]
         return {"rope": rope_table(positions, self.axes)[None]}
 
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:

@@ -81,13 +81,13 @@ class TextEncoder:
     def encode_text(self, instruction: str, photos: Photos) -> Arrays:
         """`prompt_embeds` float32 [T, J]. `photos` are uint8 [H, W, 3]; ValueError for none, or for
         more than the checkpoint takes."""
-        return self.encode_texts([(instruction, photos)])[0]
+        return self.encode_texts([(instruction, [*map(self.prepared, photos)])])[0]
 
     def encode_texts(self, rows: Sequence[tuple[str, Photos]]) -> list[Arrays]:
-        """`encode_text` of several instructions with their photos."""
+        """`encode_text` of several instructions with their photos as `prepared` makes them."""
         for _, photos in rows:
             self._check(photos)
-        chats = [self._chat([self.prepared(photo) for photo in photos]) for _, photos in rows]
+        chats = [self._chat(photos) for _, photos in rows]
         states = self._states(chats)
         inputs = []
         for (instruction, _), chat, state in zip(rows, chats, states):

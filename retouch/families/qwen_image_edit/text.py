@@ -55,19 +55,18 @@ class TextEncoder:
     def encode_text(self, instruction: str, photos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """`prompt_embeds` float32 [T, J]. `photos` are uint8 [H, W, 3]; ValueError for none, or for
         more than the checkpoint takes."""
-        return self.encode_texts([(instruction, photos)])[0]
+        return self.encode_texts([(instruction, [*map(self.prepared, photos)])])[0]
 
     def encode_texts(
         self, rows: Sequence[tuple[str, Sequence[np.ndarray]]]
     ) -> list[dict[str, np.ndarray]]:
-        """`encode_text` of several instructions with their photos."""
+        """`encode_text` of several instructions with their photos as `prepared` makes them."""
         for _, photos in rows:
             self._check(photos)
-        pixels = [[self.prepared(photo) for photo in photos] for _, photos in rows]
-        tokens = iter(self.encode_images([image for images in pixels for image in images]))
+        tokens = iter(self.encode_images([image for _, images in rows for image in images]))
         inputs = [
             self._inputs(instruction, images, [next(tokens) for _ in images])
-            for (instruction, _), images in zip(rows, pixels)
+            for instruction, images in rows
         ]
         return [
             {"prompt_embeds": outputs["hidden"][0][self._drop :]}

@@ -10,6 +10,7 @@ from retouch.engine.denoiser import Denoiser
 from retouch.engine.edit import Edit
 from retouch.engine.engine import Engine
 from retouch.engine.metrics import metric_groups
+from retouch.engine.reference_store import ReferenceStore
 from retouch.routing.cancel_socket import CancelListener
 from retouch.routing.load_board import LoadReporter
 from retouch.serving.denoise_params import DESCRIBE, EDIT, PREFILL
@@ -23,11 +24,16 @@ class DenoiserModel:
 
     def initialize(self, args):
         folder = model_args.folder(args)
-        reference_bytes = int(model_args.parameter(args, "reference_bytes"))
-        denoiser = Denoiser(folder, stage_args.backend(args), reference_bytes)
+        cost = cost_model.load(folder)
+        references = ReferenceStore(
+            int(model_args.parameter(args, "reference_bytes")),
+            int(model_args.optional(args, "reference_host_bytes") or 0),
+            model_args.optional(args, "reference_fp8").split(),
+            cost,
+        )
+        denoiser = Denoiser(folder, stage_args.backend(args), references=references)
         stage_args.warmed_up(args, denoiser)
         self.defaults = denoiser.family.defaults()
-        cost = cost_model.load(folder)
         limits = Limits(bytes=int(model_args.parameter(args, "running_bytes")))
         self.load_reporter = LoadReporter.of(folder)
         self.engine = Engine(
@@ -36,7 +42,8 @@ class DenoiserModel:
         lane = self.load_reporter.lane
         self.cancel_listener = CancelListener(lane, self.engine.cancel)
         self.metrics = Metrics(
-            {"lane": lane}, *metric_groups(self.engine.metrics, denoiser.references.counts)
+            {"lane": lane},
+            *metric_groups(self.engine.metrics, references.counts, references.host.counts),
         )
 
     def execute(self, requests):
