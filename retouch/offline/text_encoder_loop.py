@@ -89,8 +89,8 @@ class TextEncoderLoop:
         negative: str = "",
         true_cfg: float = 0.0,
     ) -> DenoiseRequest:
-        """The denoiser's request for an edit of all of the first of `photos`, uint8 [H, W, 3 or 4]. The
-        others are reference images.
+        """The denoiser's request for an edit of all of the first of `photos`, uint8 [H, W, 3 or 4].
+        The others are reference images.
 
         `negative` "" and `true_cfg` 0 are the family's defaults. Up to a `true_cfg` of 1 a negative
         instruction has no effect."""
