@@ -39,6 +39,7 @@ class EditRequest:
     negative: str = ""
     true_cfg: float = 0.0
     references: tuple[bytes, ...] = ()
+    adapter: str = ""
 
     def validate(self) -> EditRequest:
         """The request itself; RequestError at the first field out of its limits. Images are checked
@@ -73,6 +74,7 @@ class EditOptions(TypedDict, total=False):
     negative: str
     true_cfg: float
     references: Sequence[ImageInput]
+    adapter: str
 
 
 def request_from_values(values: dict[str, Any]) -> EditRequest:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from retouch.api.adapters import Adapters
+from retouch.api.errors import RequestError
+from retouch.artifacts.adapter_folder import fingerprint
+from retouch.artifacts.manifest import ArtifactError
 from retouch.backends.base import CACHED, CACHED_TEXT, BackendFactory
 from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.preview import PreviewMap
+from retouch.engine.adapter_store import (
+    ADAPTER_BYTES,
+    NO_ADAPTERS,
+    AdapterStore,
+    LoadedAdapters,
+)
 from retouch.engine.edit_state import EditState, Progress
 from retouch.families.denoise_request import Arrays, DenoiseRequest
 from retouch.families.registry import family_of
@@ -32,8 +43,11 @@ class Denoiser:
         folder: Path,
         runner: BackendFactory = OnnxBackend,
         reference_bytes: int = REFERENCE_BYTES,
+        adapters: Path | None = None,
+        adapter_bytes: int = ADAPTER_BYTES,
     ):
-        """ArtifactError when a graph differs from the folder's manifest, or cannot run here."""
+        """`adapters` is the folder of those that edits may name. ArtifactError when a graph differs
+        from the folder's manifest, or cannot run here."""
         self._step = runner(folder, "step")
         self.manifest = self._step.manifest
         self.settings = self.manifest.settings
@@ -46,6 +60,11 @@ class Denoiser:
         )
         self._preview_map = PreviewMap.load(folder)
         self.references = Cache(reference_bytes)
+        network = fingerprint(self.manifest) if adapters else ""
+        self.adapters = AdapterStore(adapters, network, adapter_bytes)
+        if self.adapters.names():  # otherwise with the first edit that names one
+            with contextlib.suppress(RequestError):
+                self._accept_adapters()
 
     @property
     def workers(self) -> int:
@@ -57,30 +76,46 @@ class Denoiser:
         """Whether the first step of a shape takes long."""
         return self._step.compiles
 
-    def prefill(self, latents: np.ndarray) -> None:
-        """Cache the keys and values of a source image, latents [C, h, w], ahead of its edits. A
-        block-causal family does so in the first step, for it reads the text before the image."""
+    def prefill(self, latents: np.ndarray, adapters: Adapters = ()) -> None:
+        """Cache the keys and values of a source image, latents [C, h, w], ahead of its edits with
+        these adapters; RequestError as `begin`. A block-causal family does so in the first step,
+        for it reads the text before the image."""
         if self._reference and not self.family.is_block_causal:
-            self.references.get(key_of(latents), lambda: self._encode([[latents]], {}))
+            loaded = self._pin(adapters)
+            try:
+                self._accept(loaded)
+                self.references.get(
+                    _reference_key([latents], loaded), lambda: self._encode([[latents]], {}, loaded)
+                )
+            finally:
+                self.adapters.unpin(loaded)
 
     def prepare(self, edit: EditState) -> None:
-        """Compute the edit's keys and values ahead of its first step."""
+        """Compute the edit's keys and values ahead of its first step; RequestError when the lane
+        takes no adapters."""
+        self._accept(edit.adapters)
         if self._reference and edit.reference is None:
             runs = self.family.reference_runs(edit.images)
             edit.reference = self.references.pin(
-                edit.reference_key, lambda: self._encode(runs, edit.request.conditioning)
+                edit.reference_key,
+                lambda: self._encode(runs, edit.request.conditioning, edit.adapters),
             )
         if self._prefix and edit.prefixes is None:
             edit.prefixes = [self._encode_prompt(edit, prompt) for prompt in edit.prompts]
 
     def begin(self, request: DenoiseRequest) -> EditState:
-        """An edit before its first step. `end` must follow, however the edit ends."""
+        """An edit before its first step. `end` must follow, however the edit ends. RequestError
+        for adapters that are unknown, or that this lane cannot take now."""
         edit = EditState(request, self.family, self.settings["default_steps"], self._preview_map)
-        edit.reference_key = key_of(*edit.images) if self._reference else None
+        edit.adapters = self._pin(request.adapters)
+        if self._reference:
+            edit.reference_key = _reference_key(edit.images, edit.adapters)
         return edit
 
     def end(self, edit: EditState) -> None:
-        """Release the edit's reference. A second call does nothing."""
+        """Release the edit's reference and adapters. A second call does nothing."""
+        self.adapters.unpin(edit.adapters)
+        edit.adapters = NO_ADAPTERS
         if edit.reference is not None:
             edit.reference = None
             self.references.unpin(edit.reference_key)
@@ -115,7 +150,7 @@ class Denoiser:
     def _run(self, edits: Sequence[EditState], rows: list[Arrays]) -> np.ndarray:
         """Velocities [B, n, width] of the edits' tokens."""
         batch = {name: [row[name] for row in rows] for name in rows[0]}
-        velocity = self._step.run(**batch)["velocity"]
+        velocity = self._step.run(**batch, **edits[0].adapters.matrices)["velocity"]
         return velocity[:, : len(edits[0].cells)]
 
     def _inputs(self, edit: EditState) -> list[Arrays]:
@@ -125,7 +160,12 @@ class Denoiser:
         prefixes = edit.prefixes or [{} for _ in edit.prompts]
         return [row | reference | prefix for row, prefix in zip(edit.inputs(), prefixes)]
 
-    def _encode(self, runs: Sequence[Sequence[np.ndarray]], conditioning: Arrays) -> Arrays:
+    def _encode(
+        self,
+        runs: Sequence[Sequence[np.ndarray]],
+        conditioning: Arrays,
+        adapters: LoadedAdapters,
+    ) -> Arrays:
         """Keys and values of the images of the last of `runs`, latents [C, h, w] each. Those of the
         run before come from the cache or are computed too."""
         assert self._reference is not None  # its family caches references
@@ -133,12 +173,47 @@ class Denoiser:
         inputs = self.family.reference_inputs(images, conditioning)
         if earlier:
             before = self.references.get(
-                key_of(*earlier[-1]), lambda: self._encode(earlier, conditioning)
+                _reference_key(earlier[-1], adapters),
+                lambda: self._encode(earlier, conditioning, adapters),
             )
             inputs |= {f"past_{name}": array for name, array in before.items()}
-        return self._reference.run(**inputs)
+        return self._reference.run(**inputs, **adapters.matrices)
 
     def _encode_prompt(self, edit: EditState, prompt: Arrays) -> Arrays:
         """Keys and values of a prompt after the edit's images."""
         assert self._prefix is not None and edit.reference is not None
-        return self._prefix.run(**self.family.prefix_inputs(edit.images, prompt), **edit.reference)
+        return self._prefix.run(
+            **self.family.prefix_inputs(edit.images, prompt),
+            **edit.reference,
+            **edit.adapters.matrices,
+        )
+
+    def _pin(self, adapters: Adapters) -> LoadedAdapters:
+        """The adapters, loaded; RequestError."""
+        with _about_adapters():
+            return self.adapters.pin(adapters, self._step.placed)
+
+    def _accept(self, adapters: LoadedAdapters) -> None:
+        """Let the graphs take adapters, if there are some; RequestError. This belongs to the
+        threads that run the graphs."""
+        if adapters.key:
+            self._accept_adapters()
+
+    def _accept_adapters(self) -> None:
+        with _about_adapters():
+            for graph in filter(None, (self._step, self._reference, self._prefix)):
+                graph.accept_adapters()
+
+
+@contextlib.contextmanager
+def _about_adapters() -> Iterator[None]:
+    """An ArtifactError inside becomes a RequestError about ADAPTER."""
+    try:
+        yield
+    except ArtifactError as failure:
+        raise RequestError(f"ADAPTER cannot be used: {failure}", field="ADAPTER") from None
+
+
+def _reference_key(images: Sequence[np.ndarray], adapters: LoadedAdapters) -> Hashable:
+    """The key of the keys and values of images in the network with these adapters."""
+    return key_of(*images), adapters.key

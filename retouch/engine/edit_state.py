@@ -12,6 +12,7 @@ from retouch.diffusion.preview import PreviewMap
 from retouch.diffusion.region_buckets import rounded
 from retouch.diffusion.sigmas import euler_step, predict_clean
 from retouch.diffusion.step_cache import StepCache
+from retouch.engine.adapter_store import NO_ADAPTERS, LoadedAdapters
 from retouch.engine.scheduler import BatchKey
 from retouch.families.base import Family
 from retouch.families.denoise_request import Arrays, DenoiseRequest
@@ -50,7 +51,7 @@ class Progress:
 class EditState:
     """An edit between its steps. `reference` holds the keys and values of its images, once they are
     known; the reference cache has them under `reference_key`. `prefixes` holds those of its
-    prompts, in a block-causal family."""
+    prompts, in a block-causal family. `adapters` are pinned in the lane's store."""
 
     request: DenoiseRequest
     family: Family
@@ -59,6 +60,7 @@ class EditState:
     reference_key: Hashable = None
     reference: Arrays | None = None
     prefixes: list[Arrays] | None = None
+    adapters: LoadedAdapters = NO_ADAPTERS
     done: int = 0
     _fixed: list[Arrays] = field(default_factory=list)
 
@@ -95,7 +97,9 @@ class EditState:
         shapes = [array.shape for prompt in self.prompts for array in prompt.values()]
         shapes += [latents.shape for latents in request.extra_references]
         whole = () if self.family.supports_regions else request.latents.shape
-        return BatchKey(len(self.cells), self._reference_tokens, (*shapes, whole))
+        return BatchKey(
+            len(self.cells), self._reference_tokens, (*shapes, whole), self.adapters.key
+        )
 
     @property
     def images(self) -> tuple[np.ndarray, ...]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retouch.api.adapters import Adapters
+
 Arrays = dict[str, np.ndarray]
 Size = tuple[int, int]  # height and width in pixels
 
@@ -20,7 +22,8 @@ class DenoiseRequest:
     - `region` bool [N]: the cells to edit. The others keep the source's tokens, bit for bit.
     - `steps` 0 and `guidance` 0 are the family's defaults.
     - `previews`: how many are due before the result. They show the prediction without its noise.
-    - `step_cache`: the threshold of a StepCache."""
+    - `step_cache`: the threshold of a StepCache.
+    - `adapters`: names and scales of the folder's adapters, sorted by name."""
 
     latents: np.ndarray
     conditioning: Arrays
@@ -33,3 +36,4 @@ class DenoiseRequest:
     extra_references: tuple[np.ndarray, ...] = ()
     negative: Arrays | None = None
     true_cfg: float = 1.0
+    adapters: Adapters = ()

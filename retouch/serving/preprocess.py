@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retouch.api.adapters import parse_adapters
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.api.response import EditInfo
@@ -77,6 +78,7 @@ def preprocess(
         true_cfg=1.0 if negative is None else true_cfg,
         notes=source.notes(),
         defaults=family.defaults(),
+        adapters=dict(parse_adapters(request.adapter)),
     )
     return Prepared(family, source, pixels, _mask(source), info, references, negative, true_cfg)
 

@@ -31,6 +31,7 @@ class Counts:
     misses: int = 0
     evictions: int = 0
     bytes: int = 0
+    entries: int = 0
 
 
 class Cache:
@@ -78,6 +79,7 @@ class Cache:
             if entry is None:
                 entry = self._entries[key] = Entry(value, size_of(value))
                 self.counts.bytes += entry.bytes
+                self.counts.entries += 1
             return self._pinned(key, entry)
 
     def unpin(self, key: Hashable) -> None:
@@ -91,11 +93,19 @@ class Cache:
         self._shrink()
         return entry.value
 
-    def _shrink(self) -> None:
+    def make_room(self, size: int) -> bool:
+        """Evict values until one of `size` bytes fits; whether it does beside the pinned ones."""
+        with self._lock:
+            self._shrink(self.limit - size)
+            return self.counts.bytes + size <= self.limit
+
+    def _shrink(self, limit: int | None = None) -> None:
+        limit = self.limit if limit is None else limit
         for key in [key for key, entry in self._entries.items() if not entry.pinned]:
-            if self.counts.bytes <= self.limit:
+            if self.counts.bytes <= limit:
                 return
             self.counts.bytes -= self._entries.pop(key).bytes
+            self.counts.entries -= 1
             self.counts.evictions += 1
 
 
