@@ -4,7 +4,7 @@ A graph is run by the torch module that it was traced from, with the parameters 
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from retouch.artifacts.manifest import ArtifactError, Manifest, read, verify
 from retouch.artifacts.matrices import Matrices
 from retouch.backends import torch_compile
 from retouch.backends.base import CACHED_INPUTS, files_of
-from retouch.backends.torch_branches import Branches, forget_compiled
+from retouch.backends.torch_branches import Branches, forget_compiled, padded
 from retouch.backends.torch_module import dtype_of, module_of
 from retouch.backends.torch_offload import Offloaded
 from retouch.util import env
@@ -79,7 +79,7 @@ class TorchBackend:
         the batch, on the device."""
         tensors = {name: self._tensor(name, value) for name, value in inputs.items()}
         matrices = {name: tensors.pop(name) for name in filter(is_matrix, inputs)}
-        with self._branches.using(matrices) if self._branches else nullcontext():
+        with self._adapted(matrices):
             outputs = self._module(**tensors)
         named = zip(self._outputs, outputs if isinstance(outputs, tuple) else (outputs,))
         return {
@@ -96,10 +96,20 @@ class TorchBackend:
 
     def placed(self, matrices: Matrices) -> dict[str, Kept]:
         """The matrices on the device, in the type of the parameters."""
-        return {
-            name: Kept(torch.from_numpy(matrix).to(self._device, self._dtype))
+        tensors = {
+            name: torch.from_numpy(matrix).to(self._device, self._dtype)
             for name, matrix in matrices.items()
         }
+        tensors = padded(tensors) if self.compiles else tensors
+        return {name: Kept(tensor) for name, tensor in tensors.items()}
+
+    def _adapted(self, matrices: dict[str, Tensor]) -> AbstractContextManager[None]:
+        """A `with` block in which the module has the adapter of these matrices."""
+        if self._branches is None:
+            return nullcontext()
+        return self._branches.using(
+            self._branches.completed(matrices) if self.compiles else matrices
+        )
 
     def _tensor(self, name: str, value: Input | list[Input]) -> Tensor:
         if isinstance(value, list):

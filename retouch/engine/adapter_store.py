@@ -66,8 +66,6 @@ class AdapterStore:
     def pin(self, adapters: Adapters, place: Place) -> LoadedAdapters:
         """The adapters of an edit, which stay until `unpin`. `place` puts matrices on the device.
         RequestError for an unknown name, and while the running edits' adapters leave no room."""
-        if not adapters:
-            return NO_ADAPTERS
         chosen = [(self._manifest(name), scale) for name, scale in adapters]
         key = tuple((manifest.sha256, scale) for manifest, scale in chosen)
         if key not in self._cache:

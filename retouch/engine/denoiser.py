@@ -190,6 +190,8 @@ class Denoiser:
 
     def _pin(self, adapters: Adapters) -> LoadedAdapters:
         """The adapters, loaded; RequestError."""
+        if not adapters:
+            return NO_ADAPTERS
         with _about_adapters():
             return self.adapters.pin(adapters, self._step.placed)
 

@@ -190,6 +190,8 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
         1,
         "--step-cache",
         0.1,
+        "--adapter",
+        "sketch:0.8",
         "--timeout",
         5,
     )
@@ -214,6 +216,7 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
             "deadline_ms": 900,
             "priority": 1,
             "step_cache": 0.1,
+            "adapter": "sketch:0.8",
         }
     ]
     assert (tmp_path / "out.jpg").read_bytes() == b"an edited file"
