@@ -22,7 +22,7 @@ from retouch.artifacts.matrices import Matrices, matrices_of, write_matrices
 from retouch.util import env
 
 MANIFEST = "manifest.json"
-MATRICES = "adapter.safetensors"
+SUFFIX = ".safetensors"
 MAX_BYTES = 4 << 30  # of one adapter
 DOWN = "/down"
 UP = "/up"
@@ -41,6 +41,12 @@ class AdapterManifest:
     rank: int
     source: str = ""
     source_sha256: str = ""
+
+    @property
+    def file(self) -> str:
+        """The name of the matrices' file. It follows their content, so that a reader of an old
+        manifest never has new matrices."""
+        return self.sha256[:16] + SUFFIX
 
 
 def adapter_folder(repository: Path) -> Path:
@@ -91,19 +97,15 @@ def read_adapter(folder: Path, name: str) -> AdapterManifest:
 
 
 def read_matrices(folder: Path, manifest: AdapterManifest) -> Matrices:
-    """The matrices of an adapter, float32, in memory that the caller owns; ArtifactError when they
-    are not those of its manifest."""
-    path = Path(folder) / manifest.name / MATRICES
-    damaged = f"{MATRICES} of the adapter {manifest.name} is damaged; add it again"
+    """The matrices of an adapter, float32, in memory that the caller owns; ArtifactError when their
+    file is missing or cut short."""
+    path = Path(folder) / manifest.name / manifest.file
     try:
-        if path.stat().st_size != manifest.bytes or manifest.bytes > MAX_BYTES:
-            raise ArtifactError(damaged)
-        content = np.fromfile(path, np.uint8)
+        if path.stat().st_size == manifest.bytes <= MAX_BYTES:
+            return matrices_of(np.fromfile(path, np.uint8))
     except OSError:
-        raise ArtifactError(damaged) from None
-    if hashlib.sha256(content.data).hexdigest() != manifest.sha256:
-        raise ArtifactError(damaged)
-    return matrices_of(content)
+        pass
+    raise ArtifactError(f"{path.name} of the adapter {manifest.name} is damaged; add it again")
 
 
 def write_adapter(
@@ -118,8 +120,9 @@ def write_adapter(
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    place = folder / name
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as staging:
-        path = Path(staging) / MATRICES
+        path = Path(staging) / f"matrices{SUFFIX}"
         write_matrices(path, matrices)
         manifest = AdapterManifest(
             name,
@@ -131,12 +134,14 @@ def write_adapter(
             source,
             source_sha256,
         )
-        (Path(staging) / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
-        place = folder / name
+        text = Path(staging) / MANIFEST
+        text.write_text(json.dumps(asdict(manifest), indent=2) + "\n")
         place.mkdir(exist_ok=True)
-        (place / MANIFEST).unlink(missing_ok=True)
-        for file in (MATRICES, MANIFEST):  # the manifest last: an interrupted copy leaves none
-            (Path(staging) / file).replace(place / file)
+        path.replace(place / manifest.file)
+        text.replace(place / MANIFEST)
+    for old in place.glob(f"*{SUFFIX}"):
+        if old.name != manifest.file:
+            old.unlink()
     return manifest
 
 

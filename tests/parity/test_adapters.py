@@ -13,14 +13,13 @@ import onnx_ir as ir
 import pytest
 import torch
 from click.testing import CliRunner
-from onnx import numpy_helper
 from safetensors.torch import save_file
 
+from benchmarks.merged_adapters import MergedBackend, random_adapter
 from beside import folder_of
 from families_tiny import NAMES, denoise_request, export_family
 from retouch.api.adapters import parse_adapters
 from retouch.artifacts.adapter_folder import (
-    MATRICES,
     adapters_in,
     fingerprint,
     read_adapter,
@@ -28,10 +27,9 @@ from retouch.artifacts.adapter_folder import (
     write_adapter,
 )
 from retouch.artifacts.manifest import read
-from retouch.backends.onnx import Float32Backend, OnnxBackend, session
+from retouch.backends.onnx import Float32Backend, OnnxBackend
 from retouch.backends.onnx_branches import add_branches
 from retouch.backends.onnx_cuda import OnnxCudaBackend
-from retouch.backends.onnx_lowering import lower
 from retouch.backends.torch import TorchBackend
 from retouch.backends.torch_branches import Branches, padded
 from retouch.engine.denoiser import Denoiser
@@ -42,46 +40,7 @@ from retouch_export.linear import linears
 torch_runner = partial(TorchBackend, device="cpu", compiled=False)
 cuda_runner = partial(OnnxCudaBackend, device="cpu")
 EXACT = 1e-5  # relative, of results in float32
-ROUNDED = 0.1  # of whole edits in bfloat16
-
-
-class MergedBackend(OnnxBackend):
-    """A graph in float32 whose weights have an adapter's change, which nothing rounds."""
-
-    def __init__(self, folder, graph, keep=(), matrices=None):
-        super().__init__(folder, graph, keep, rounded=False)
-        model = lower(onnx.load(folder / f"{graph}.onnx"), rounded=False)
-        weights = {tensor.name: tensor for tensor in model.graph.initializer}
-        for name in filter(lambda name: name.endswith("/up"), matrices):
-            module = name.removesuffix("/up")
-            tensor = weights.get(f"model.{module}.weight")
-            if tensor is not None:
-                change = (matrices[f"{module}/down"] @ matrices[name]).T
-                merged = numpy_helper.to_array(tensor) + change
-                tensor.CopyFrom(numpy_helper.from_array(merged, tensor.name))
-        self._session = session(model.SerializeToString())
-
-
-def random_matrices(folder, seed, share=1.0, strength=0.3):
-    """An adapter of random ranks for a share of the linear layers in a lane's graphs, whose change
-    is about `strength` of a weight."""
-    rng = np.random.default_rng(seed)
-    matrices = {}
-    for path in sorted(folder.glob("*.onnx")):
-        model = onnx.load(path)
-        weights = {tensor.name: tensor for tensor in model.graph.initializer}
-        for name in sorted(add_branches(model)):
-            module, _, side = name.rpartition("/")
-            if side == "up" or f"{module}/up" in matrices or rng.random() > share:
-                continue
-            weight = numpy_helper.to_array(weights[f"model.{module}.weight"]).astype(np.float32)
-            rows, columns = weight.shape
-            rank = int(rng.integers(1, 9))
-            up = rng.standard_normal((rank, rows), np.float32)
-            down = rng.standard_normal((columns, rank), np.float32)
-            size = np.linalg.norm(weight) / np.linalg.norm(down @ up)
-            matrices |= {f"{module}/down": down, f"{module}/up": up * np.float32(strength * size)}
-    return matrices
+ROUNDED = 0.1  # of whole edits in bfloat16 and FP8; measured are 0.002 to 0.022
 
 
 def add(folder, name, lane, matrices):
@@ -109,7 +68,7 @@ def adapted(family, tmp_path_factory):
     """The folder with an adapter for the family's network, its matrices, and an edit with it."""
     folder = tmp_path_factory.mktemp("adapters")
     lane = family.folder()
-    matrices = random_matrices(lane, seed=1)
+    matrices = random_adapter(lane, seed=1, rank=5, strength=1.0)
     add(folder, "random", lane, matrices)
     ours = family.denoiser().family
     size = min(size for span in ours.size_ranges for size in span)
@@ -127,11 +86,11 @@ def test_every_linear_layer_has_a_branch(family):
 
 def test_an_edit_in_float32_is_the_one_of_merged_weights(family, adapted):
     folder, matrices, edit = adapted
-    merged = Denoiser(family.folder(), partial(MergedBackend, matrices=matrices))
+    merged = Denoiser(family.folder(), partial(MergedBackend, rounded=False, matrices=matrices))
     theirs = last(merged, replace(edit, adapters=()))
     exact = Denoiser(family.folder(), Float32Backend, adapters=folder)
     assert far(last(exact, edit), theirs) <= EXACT
-    assert far(last(exact, replace(edit, adapters=())), theirs) > 0.01
+    assert far(last(exact, replace(edit, adapters=())), theirs) > 2 * ROUNDED
 
 
 @pytest.mark.parametrize("runner", (OnnxBackend, cuda_runner, torch_runner))
@@ -142,7 +101,7 @@ def test_every_runner_is_as_near_as_rounding_allows(family, adapted, lane, runne
     folder, _, edit = adapted
     exact = last(Denoiser(family.folder(), Float32Backend, adapters=folder), edit)
     ours = last(Denoiser(family.folder(lane), runner, adapters=folder), edit)
-    assert far(ours, exact) <= (ROUNDED if lane == "bf16" else 3 * ROUNDED)
+    assert far(ours, exact) <= ROUNDED
 
 
 # -- layouts ---------------------------------------------------------------------------------------
@@ -175,7 +134,7 @@ def test_a_file_becomes_matrices_with_its_strength(tmp_path):
     assert done.exit_code == 0, done.output
     manifest = read_adapter(folder, "one")
     assert (manifest.rank, manifest.modules) == (3, 1)
-    assert manifest.bytes == (folder / "one" / MATRICES).stat().st_size
+    assert manifest.bytes == (folder / "one" / manifest.file).stat().st_size
     matrices = read_matrices(folder, manifest)
     module = "transformer_blocks.0.attn.to_q"
     np.testing.assert_array_equal(matrices[f"{module}/down"], np.ones((192, 3), np.float32))
@@ -230,7 +189,7 @@ def test_many_adapters_in_random_order_within_a_budget(tmp_path):
     lane = folder_of("bf16")
     names = [f"a{number}" for number in range(5)]
     for number, name in enumerate(names):
-        add(tmp_path, name, lane, random_matrices(lane, number, share=0.3))
+        add(tmp_path, name, lane, random_adapter(lane, number, rank=number + 1, share=0.3))
     largest = max(manifest.bytes for manifest in adapters_in(tmp_path).values())
     denoiser = Denoiser(lane, Float32Backend, adapters=tmp_path, adapter_bytes=2 * largest)
     edit = denoise_request(denoiser.family, (128, 128), 8)
@@ -241,6 +200,7 @@ def test_many_adapters_in_random_order_within_a_budget(tmp_path):
                 lane,
                 partial(
                     MergedBackend,
+                    rounded=False,
                     matrices=read_matrices(tmp_path, read_adapter(tmp_path, name)),
                 ),
             ),
