@@ -15,6 +15,7 @@ from retouch.launcher.server import ServerError
 from retouch.util.extras import MissingExtraError
 from retouch_clients.cli.console import error_console
 from retouch_clients.cli.exit_codes import EPILOG, Exit, exit_of
+from retouch_clients.commands.adapters import adapters
 from retouch_clients.commands.batch import batch
 from retouch_clients.commands.bench import bench
 from retouch_clients.commands.calibrate_data import calibrate_data
@@ -30,6 +31,7 @@ from retouch_clients.commands.profile import calibrate, profile
 from retouch_clients.commands.serve import serve
 from retouch_clients.commands.web import web
 from retouch_clients.monitor.tools import MonitorError
+from retouch_export.adapter import AdapterError
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.command import export
 
@@ -38,6 +40,7 @@ FIXABLE = (
     ServerError,
     ArtifactError,
     CheckpointError,
+    AdapterError,
     MissingExtraError,
     MonitorError,
 )
@@ -73,6 +76,7 @@ COMMANDS = (
     bench,
     perf,
     export,
+    adapters,
     inspect,
     profile,
     calibrate,

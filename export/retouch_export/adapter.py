@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from retouch_export.safetensors_index import TensorSource
 
 COMPONENT = "transformer"  # the component that an adapter may change
+
+
+class HasShape(Protocol):
+    """A weight, of which only the shape counts."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 class AdapterError(RuntimeError):
@@ -89,7 +96,7 @@ class Adapter:
         """The adapter's entry in a lane's manifest."""
         return {"name": self.name, "sha256": self.sha256, "scale": self.scale}
 
-    def check(self, weights: Mapping[str, TensorSource]) -> None:
+    def check(self, weights: Mapping[str, HasShape]) -> None:
         """AdapterError unless every change has a weight of the same shape."""
         for name, change in self.changes.items():
             module = name.removesuffix(".weight")

@@ -77,11 +77,11 @@ class AdapterFile:
     def read(self, checkpoint: Checkpoint) -> Adapter:
         """AdapterError when the file is no adapter, of an unsupported kind, or for another
         network."""
-        file = _file(self.path)
+        file = adapter_file(self.path)
         adapter = Adapter(
             self.name,
             self.scale,
-            _digest(file),
+            digest(file),
             changes(file, self.scale, checkpoint.family),
             file.name,
         )
@@ -94,7 +94,7 @@ def changes(path: Path, scale: float = 1.0, family: str = "") -> dict[str, LowRa
 
     `family` is the checkpoint's; it is needed for layouts that diffusers converts. AdapterError
     when the file is no adapter, or of an unsupported kind."""
-    file = _file(path)
+    file = adapter_file(path)
     try:
         tensors, metadata = header(file)
     except CheckpointError as failure:
@@ -115,7 +115,8 @@ def changes(path: Path, scale: float = 1.0, family: str = "") -> dict[str, LowRa
         ) from None
 
 
-def _file(path: Path) -> Path:
+def adapter_file(path: Path) -> Path:
+    """The file with the weights, of a file or a folder; AdapterError."""
     if path.is_file():
         return path
     files = [path / name for name in FILES if (path / name).is_file()]
@@ -257,7 +258,8 @@ def _bare(name: str) -> str:
     return next((name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix)), name)
 
 
-def _digest(file: Path) -> str:
+def digest(file: Path) -> str:
+    """SHA-256 of an adapter's files: its weights and, in peft's layout, its settings."""
     files = (file, file.parent / CONFIG)
     parts = [sha256(path) for path in files if path.is_file()]
     return hashlib.sha256("".join(parts).encode()).hexdigest()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import secrets
 
 from retouch.api import limits
+from retouch.api.adapters import AdapterScales
 from retouch.api.answer_format import AnswerFormat
 from retouch.api.checks import AnswerSize, File, Files, LaneOrPolicy, OneOf, Range, Text
 from retouch.api.field import Field
@@ -256,6 +257,19 @@ FIELDS = (
         option="--reference",
         column="references",
         parameter="image[]",
+    ),
+    Field(
+        "ADAPTER",
+        "BYTES",
+        type=str,
+        default="",
+        is_word=True,
+        check=AdapterScales(),
+        help="Adapters of the server's folder with their scales, as sketch:0.8,ink:0.5.",
+        option="--adapter",
+        column="adapter",
+        parameter="adapter",
+        is_extra=True,
     ),
 )
 BY_NAME = {field.name: field for field in FIELDS}

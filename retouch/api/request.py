@@ -43,6 +43,7 @@ class EditRequest:
     negative: str = ""
     true_cfg: float = 0.0
     references: tuple[bytes, ...] = ()
+    adapter: str = ""
 
     @property
     def finds_region(self) -> bool:
@@ -86,6 +87,7 @@ class EditOptions(TypedDict, total=False):
     negative: str
     true_cfg: float
     references: Sequence[ImageInput]
+    adapter: str
 
 
 def request_from_values(values: dict[str, Any]) -> EditRequest:

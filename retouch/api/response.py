@@ -52,7 +52,8 @@ class EditInfo:
     were taken from STEP_CACHE. `notes` name in sentences what the answer lacks of the image.
     `parts` are the precisions of the graphs that read the instruction, by stage. `guidance` and
     `true_cfg` are those of the edit, 0 and 1 where the checkpoint takes none. `defaults` are the
-    lane's, by the names of the request's fields. `drift` is that of a result."""
+    lane's, by the names of the request's fields. `drift` is that of a result. `adapters` are the
+    edit's scales by name."""
 
     kind: str
     seed: int
@@ -71,6 +72,7 @@ class EditInfo:
     notes: list[str] = field(default_factory=list)
     parts: dict[str, str] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
+    adapters: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from retouch.artifacts.manifest import Manifest
+from retouch.artifacts.matrices import Matrices
 
 # by the parameter `runner` of a config.pbtxt: module and class, imported when they are used
 BACKENDS = {
@@ -41,7 +42,19 @@ class Backend(Protocol):
 
     def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's outputs by name, with a batch dimension in front. An input that is a list of
-        arrays is concatenated along the batch."""
+        arrays is concatenated along the batch.
+
+        An adapter's matrices are inputs too, all rows share them; those of layers that the graph
+        lacks are left out."""
+        ...
+
+    def accept_adapters(self) -> None:
+        """Take adapters' matrices from now on; ArtifactError in a backend that cannot. A second
+        call does nothing."""
+        ...
+
+    def placed(self, matrices: Matrices) -> Matrices:
+        """An adapter's matrices on the device, for the runs of all graphs of a lane."""
         ...
 
 

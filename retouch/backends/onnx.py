@@ -6,13 +6,16 @@ Other runners do not need ONNX Runtime, so it is imported with the first graph."
 from __future__ import annotations
 
 import os
+import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from retouch.artifacts.adapter_folder import is_matrix
 from retouch.artifacts.manifest import FLOAT32, ArtifactError, read, verify
+from retouch.artifacts.matrices import Matrices
 from retouch.backends.base import files_of, joined
 from retouch.util import env
 
@@ -36,10 +39,14 @@ class OnnxBackend:
         from retouch.backends.onnx_runtime import onnxruntime
 
         self.manifest = verify(folder, *files_of(graph, read(folder).files))
-        path = Path(folder) / f"{graph}.onnx"
+        self._path = Path(folder) / f"{graph}.onnx"
+        self._rounded = rounded
+        self._branches: frozenset[str] = frozenset()
+        self._opening = threading.Lock()
+        is_wide = self.manifest.arithmetic == FLOAT32
         try:
             self._session = session(
-                str(path) if self.manifest.arithmetic == FLOAT32 else _lowered(path, rounded)
+                str(self._path) if is_wide else serialized(self._path, rounded)[0]
             )
         except Exception as failure:
             reason = str(failure).splitlines()[0]
@@ -50,21 +57,43 @@ class OnnxBackend:
 
     def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's outputs by name."""
-        arrays = {name: joined(value) for name, value in inputs.items()}
+        arrays = {
+            name: joined(value)
+            for name, value in inputs.items()
+            if name in self._branches or not is_matrix(name)
+        }
         # the stub also has sparse tensors, lists and dicts
         outputs = cast("list[np.ndarray]", self._session.run(self._outputs, arrays))
         return dict(zip(self._outputs, outputs))
+
+    def accept_adapters(self) -> None:
+        """Open the graph again with branches. Runs that have begun keep the session without."""
+        with self._opening:
+            if not self._branches:
+                model, branches = serialized(self._path, self._rounded, adapted=True)
+                self._session = session(model)
+                self._branches = branches
+
+    def placed(self, matrices: Matrices) -> Matrices:
+        """The matrices themselves: the runtime reads numpy's memory."""
+        return matrices
 
 
 # without rounding to the lane's arithmetic: nearer to a pipeline in float32
 Float32Backend = partial(OnnxBackend, rounded=False)
 
 
-def _lowered(path: Path, rounded: bool) -> bytes:
+def serialized(path: Path, rounded: bool, adapted: bool = False) -> tuple[bytes, frozenset[str]]:
+    """The lowered graph, and the names of its branches' inputs if it is `adapted`."""
     # a stage in float32 does not need the package `onnx`
-    from retouch.backends.onnx_lowering import load
+    import onnx
 
-    return load(path, rounded).SerializeToString()
+    from retouch.backends.onnx_branches import add_branches
+    from retouch.backends.onnx_lowering import lower
+
+    model = onnx.load(path)
+    branches = add_branches(model) if adapted else frozenset()
+    return lower(model, rounded).SerializeToString(), branches
 
 
 def session(model: str | bytes) -> onnxruntime.InferenceSession:

@@ -16,7 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from retouch.artifacts.adapter_folder import is_matrix
 from retouch.artifacts.manifest import FLOAT32, ArtifactError, Manifest, read, verify
+from retouch.artifacts.matrices import Matrices
 from retouch.backends.base import files_of
 from retouch.backends.onnx_device import BFLOAT16, DeviceValue, Input, Place, Providers, new_session
 from retouch.backends.onnx_runtime import onnxruntime
@@ -52,9 +54,10 @@ class OnnxCudaBackend:
         check_arithmetic(self.manifest)
         target = device_of(device or env.DEVICE.get())
         self.batches = target.kind == CUDA
-        is_wide = self.manifest.arithmetic == FLOAT32
-        path = folder / f"{graph}.onnx"
-        self._place, self._session = _opened(path, target, is_wide)
+        self._is_wide = self.manifest.arithmetic == FLOAT32
+        self._path = folder / f"{graph}.onnx"
+        self._place, self._session = _opened(self._path, target, self._is_wide)
+        self._branches: frozenset[str] = frozenset()
         # TensorRT's provider builds an engine at the first run of a shape
         self.compiles = self._place.providers[0][0] == TENSORRT_PROVIDER
         self._keep = keep
@@ -65,7 +68,9 @@ class OnnxCudaBackend:
         """The graph's outputs by name, 16-bit numbers as float32. An input that is a list of arrays
         is concatenated along the batch."""
         values = {
-            name: self._place.bound(value, self._inputs[name]) for name, value in inputs.items()
+            name: self._place.bound(value, self._inputs.get(name, 0))
+            for name, value in inputs.items()
+            if name in self._branches or not is_matrix(name)
         }
         outputs = self._place.run(self._session, values, self._outputs)
         return {
@@ -73,6 +78,20 @@ class OnnxCudaBackend:
             if name in self._keep
             else self._place.download(value)
             for name, value in zip(self._outputs, outputs)
+        }
+
+    def accept_adapters(self) -> None:
+        """Open the graph again with branches."""
+        if not self._branches:
+            self._session, self._branches = _adapted(self._path, self._place, self._is_wide)
+
+    def placed(self, matrices: Matrices) -> dict[str, DeviceValue]:
+        """The matrices on the device, in the type of the weights there."""
+        is_narrow = self._place.device.kind == CUDA and not self._is_wide
+        element = BFLOAT16 if is_narrow else 0
+        return {
+            name: DeviceValue(self._place.upload(matrix, element), self._place)
+            for name, matrix in matrices.items()
         }
 
 
@@ -138,14 +157,28 @@ def check_provider(place: Place) -> None:
         )
 
 
+def _adapted(path: Path, place: Place, is_wide: bool) -> tuple[Any, frozenset[str]]:
+    """A session of the graph with branches, and the names of their inputs."""
+    from retouch.backends.onnx import serialized, session
+
+    if place.device.kind == CPU:
+        model, branches = serialized(path, rounded=True, adapted=True)
+        return session(model), branches
+    import onnx
+
+    from retouch.backends.onnx_branches import add_branches
+    from retouch.backends.onnx_cuda_kernels import lower
+
+    graph = onnx.load(path, load_external_data=False)
+    branches = add_branches(graph, typed=True)
+    model = (graph if is_wide else lower(graph)).SerializeToString()
+    return new_session(model, place.providers, {WEIGHTS_FOLDER: str(path.parent)}), branches
+
+
 def _cpu_session(path: Path, is_wide: bool) -> Any:
-    from retouch.backends.onnx import session
+    from retouch.backends.onnx import serialized, session
 
-    if is_wide:
-        return session(str(path))
-    from retouch.backends.onnx_lowering import load
-
-    return session(load(path).SerializeToString())
+    return session(str(path) if is_wide else serialized(path, rounded=True)[0])
 
 
 def _cuda_session(path: Path, providers: Providers, is_wide: bool) -> Any:

@@ -5,6 +5,7 @@ A graph is run by the torch module that it was traced from, with the parameters 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,9 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from retouch.artifacts.adapter_folder import is_matrix
 from retouch.artifacts.manifest import ArtifactError, Manifest, read, verify
+from retouch.artifacts.matrices import Matrices
 from retouch.backends import kept_values, torch_compile
 from retouch.backends.base import CACHED_INPUTS, files_of
+from retouch.backends.torch_branches import Branches, forget_compiled, padded
 from retouch.backends.torch_module import dtype_of, module_of
 from retouch.backends.torch_offload import Offloaded
 from retouch.util import env
@@ -67,19 +71,46 @@ class TorchBackend:
             torch_compile.prepare()
         runnable = torch.compile(module, dynamic=True) if compiled else module
         self._module = Offloaded(module, runnable, self._device) if offload else runnable
+        self._plain = module
+        self._branches: Branches | None = None
 
     @torch.no_grad()
     def run(self, **inputs: Input | list[Input]) -> dict[str, Input]:
         """The graph's outputs by name, in float32. An input that is a list is concatenated along
         the batch, on the device."""
-        outputs = self._module(
-            **{name: self._tensor(name, value) for name, value in inputs.items()}
-        )
+        tensors = {name: self._tensor(name, value) for name, value in inputs.items()}
+        matrices = {name: tensors.pop(name) for name in filter(is_matrix, inputs)}
+        with self._adapted(matrices):
+            outputs = self._module(**tensors)
         named = zip(self._outputs, outputs if isinstance(outputs, tuple) else (outputs,))
         return {
             name: Kept(value) if name in self._keep else np.asarray(Kept(value))
             for name, value in named
         }
+
+    def accept_adapters(self) -> None:
+        """Give the module's layers branches. A compiled module is compiled again."""
+        if self._branches is None:
+            self._branches = Branches(self._plain)
+            if self.compiles:
+                forget_compiled()
+
+    def placed(self, matrices: Matrices) -> dict[str, Kept]:
+        """The matrices on the device, in the type of the parameters."""
+        tensors = {
+            name: torch.from_numpy(matrix).to(self._device, self._dtype)
+            for name, matrix in matrices.items()
+        }
+        tensors = padded(tensors) if self.compiles else tensors
+        return {name: Kept(tensor) for name, tensor in tensors.items()}
+
+    def _adapted(self, matrices: dict[str, Tensor]) -> AbstractContextManager[None]:
+        """A `with` block in which the module has the adapter of these matrices."""
+        if self._branches is None:
+            return nullcontext()
+        return self._branches.using(
+            self._branches.completed(matrices) if self.compiles else matrices
+        )
 
     def _tensor(self, name: str, value: Input | list[Input]) -> Tensor:
         if isinstance(value, list):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from retouch.api.adapters import Adapters
 from retouch.engine.edit_state import EditState, Progress
 from retouch.engine.scheduler import BatchKey
 from retouch.families.denoise_request import DenoiseRequest
@@ -48,7 +49,9 @@ class Edit:
 
 @dataclass
 class Prefill:
-    """Latents [C, h, w] of a source image whose keys and values are to be cached."""
+    """Latents [C, h, w] of a source image whose keys and values are to be cached, for edits with
+    these adapters."""
 
     latents: np.ndarray
     on_end: OnEnd
+    adapters: Adapters = ()

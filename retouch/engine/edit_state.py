@@ -15,6 +15,7 @@ from retouch.diffusion.region_buckets import rounded
 from retouch.diffusion.region_cache import RegionCache
 from retouch.diffusion.sigmas import euler_step, predict_clean
 from retouch.diffusion.step_cache import StepCache
+from retouch.engine.adapter_store import NO_ADAPTERS, LoadedAdapters
 from retouch.engine.scheduler import BatchKey
 from retouch.families.base import Family
 from retouch.families.denoise_request import Arrays, DenoiseRequest
@@ -59,7 +60,7 @@ class EditState:
     """An edit between its steps. `reference` holds the keys and values of its images, once they are
     known; those of the store under `reference_keys` are pinned. `prefixes` holds those of its
     prompts, in a block-causal family. `kept` holds, for every prompt, those of the tokens that a
-    step on the region leaves out."""
+    step on the region leaves out. `adapters` are pinned in the lane's store."""
 
     request: DenoiseRequest
     family: Family
@@ -69,6 +70,7 @@ class EditState:
     reference: Arrays | None = None
     prefixes: list[Arrays] | None = None
     kept: list[Arrays] | None = None
+    adapters: LoadedAdapters = NO_ADAPTERS
     done: int = 0
     _fixed: list[Arrays] = field(default_factory=list)
 
@@ -111,7 +113,7 @@ class EditState:
         shapes += [latents.shape for latents in request.extra_references]
         whole = () if self.family.supports_regions else (request.latents.shape, self.grid)
         shared = (*shapes, whole, self.is_on_region, id(self) if self.is_keeping else None)
-        return BatchKey(len(self.step_cells), self._reference_tokens, shared)
+        return BatchKey(len(self.step_cells), self._reference_tokens, shared, self.adapters.key)
 
     @property
     def is_on_region(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from retouch.api.adapters import Adapters
 from retouch.api.errors import RequestError
 from retouch.engine.admission import Limits, check_admission
 from retouch.engine.cost_model import Cost
@@ -83,15 +84,16 @@ class Engine:
                 )
             except RequestError:
                 self.metrics.refused += 1
+                self._denoiser.end(edit.state)
                 raise
             self._waiting.append(edit)
             self._publish_load()
             self._condition.notify()
 
-    def prefill(self, latents: np.ndarray, on_end: OnEnd) -> None:
+    def prefill(self, latents: np.ndarray, on_end: OnEnd, adapters: Adapters = ()) -> None:
         """Cache the keys and values of a source image at the next boundary, ahead of its edit."""
         with self._condition:
-            self._prefills.append(Prefill(latents, on_end))
+            self._prefills.append(Prefill(latents, on_end, adapters))
             self._condition.notify()
 
     def cancel(self, request_id: str) -> None:
@@ -134,7 +136,9 @@ class Engine:
         """First a prefill, which is short and an edit waits for it; then evictions; then a step."""
         if self._prefills:
             prefill = self._prefills.pop(0)
-            return lambda: prefill.on_end(_failure(self._denoiser.prefill, prefill.latents))
+            return lambda: prefill.on_end(
+                _failure(self._denoiser.prefill, prefill.latents, prefill.adapters)
+            )
         self._start_waiting()
         now = time.monotonic()
         if over := [edit for edit in self._idle() if edit.cancelled or now > edit.deadline]:

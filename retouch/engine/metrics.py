@@ -114,12 +114,49 @@ HOST_METRICS: MetricTable = {
 }
 
 
+@dataclass(frozen=True)
+class AdapterCounts:
+    """The counts of loaded adapters, under the names of their metrics."""
+
+    counts: Counts
+
+    @property
+    def loaded(self) -> int:
+        return self.counts.entries
+
+    @property
+    def bytes(self) -> int:
+        return self.counts.bytes
+
+    @property
+    def hits(self) -> int:
+        return self.counts.hits
+
+    @property
+    def loads(self) -> int:
+        return self.counts.misses
+
+    @property
+    def evictions(self) -> int:
+        return self.counts.evictions
+
+
+ADAPTER_METRICS: MetricTable = {
+    "loaded": (GAUGE, "Adapters in memory: sets of names and scales"),
+    "bytes": (GAUGE, "Bytes of their matrices"),
+    "hits": (COUNTER, "Edits and prefills whose adapters were in memory"),
+    "loads": (COUNTER, "Adapters that were read from their folder"),
+    "evictions": (COUNTER, "Adapters that were evicted"),
+}
+
+
 def metric_groups(
-    metrics: EngineMetrics, references: Counts, host_references: Counts
+    metrics: EngineMetrics, references: Counts, host_references: Counts, adapters: Counts
 ) -> tuple[tuple[str, MetricTable, object], ...]:
     """Prefix of the names, table of the metrics, and the object that holds the numbers."""
     return (
         ("retouch_denoiser", ENGINE_METRICS, metrics),
         ("retouch_references", REFERENCE_METRICS, references),
         ("retouch_host_references", HOST_METRICS, host_references),
+        ("retouch_adapters", ADAPTER_METRICS, AdapterCounts(adapters)),
     )

@@ -22,11 +22,12 @@ MAX_STEP_BYTES = 4 << 30  # of activations in a step
 
 @dataclass(frozen=True)
 class BatchKey:
-    """The shape of an edit's step. Edits with equal keys can share a step."""
+    """The shape of an edit's step, and its adapters. Edits with equal keys can share a step."""
 
     target_tokens: int
     reference_tokens: int
     input_shapes: Hashable = None
+    adapters: Hashable = ()
 
 
 class Candidate(Protocol):

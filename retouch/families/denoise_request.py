@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retouch.api.adapters import Adapters
+
 Arrays = dict[str, np.ndarray]
 Size = tuple[int, int]  # height and width in pixels
 
@@ -25,7 +27,8 @@ class DenoiseRequest:
     - `steps` 0 and `guidance` 0 are the family's defaults.
     - `previews`: how many are due before the result. They show the prediction without its noise.
     - `step_cache`: the threshold of a StepCache.
-    - `region_cache`: the interval of a RegionCache."""
+    - `region_cache`: the interval of a RegionCache.
+    - `adapters`: names and scales of the folder's adapters, sorted by name."""
 
     latents: np.ndarray
     conditioning: Arrays
@@ -41,6 +44,7 @@ class DenoiseRequest:
     find_region: bool = False
     region_cache: int = 0
     target_shape: tuple[int, ...] = ()
+    adapters: Adapters = ()
 
     @property
     def target(self) -> np.ndarray:

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from retouch.artifacts.adapter_folder import adapter_folder
 from retouch.launcher import health, preflight, secret, staging
 from retouch.launcher.lane_checks import leave_out_lanes
 from retouch.launcher.log_files import new_log
@@ -197,6 +198,7 @@ class Server:
                 env={
                     **environment(),
                     env.BOARD.name: self.boards,
+                    env.ADAPTERS.name: str(adapter_folder(self.repository)),
                     env.GUARD.name: json.dumps(duties),
                 },
                 # stubs ignore PYTHONPATH, but find the package in the working directory

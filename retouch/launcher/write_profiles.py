@@ -23,6 +23,7 @@ HEADER = (
 GIB = 1 << 30
 REFERENCE_BYTES = 8 * GIB
 RUNNING_BYTES = 16 * GIB
+ADAPTER_BYTES = 4 * GIB
 RUNNERS = {
     "auto": "the best that is there: a plan, onnx-cuda or torch",
     "tensorrt": "plans that were built on this GPU",
@@ -68,6 +69,7 @@ def written(model: str, profile: Profile, repository: Path = REPOSITORY) -> str:
         for name, size, comment in (
             ("reference_bytes", REFERENCE_BYTES, "of the reference cache"),
             ("running_bytes", RUNNING_BYTES, "limit of what running edits keep"),
+            ("adapter_bytes", ADAPTER_BYTES, "limit of loaded adapters"),
         ):
             comment = f"{comment}: {size // GIB} GiB of the device"
             text = _with_parameter(text, name, str(size), comment, model)

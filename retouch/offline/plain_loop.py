@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from retouch.api.adapters import Adapters, parse_adapters
 from retouch.api.lanes import LANES
 from retouch.api.request import EditRequest
 from retouch.api.response import EditAnswer
@@ -35,10 +36,11 @@ class PlainLoop:
         backend: BackendFactory = OnnxBackend,
         others: BackendFactory = OnnxBackend,
         parts: str = "",
+        adapters: Path | None = None,
     ):
         """`backend` is the denoiser's, `others` the other stages'. `parts` is the precision of
         parser and connector; the autoencoder beside them is bf16. "" are the graphs in the version
-        folders. ArtifactError."""
+        folders. `adapters` is the folder of adapters. ArtifactError."""
 
         def folder(name: str, precision: str = "") -> Path:
             return exported_folder(Path(repository) / name / "1", precision)
@@ -49,7 +51,7 @@ class PlainLoop:
         self.connector = Connector(folder("connector", parts), others)
         self.encoder = VaeEncoder(folder("vae_encoder", autoencoder), backend=others)
         self.decoder = VaeDecoder(folder("vae_decoder", autoencoder), others)
-        self.denoiser = Denoiser(folder(f"denoiser_{lane}"), backend)
+        self.denoiser = Denoiser(folder(f"denoiser_{lane}"), backend, adapters=adapters)
 
     def edit(self, request: EditRequest) -> bytes:
         """The encoded result, byte for byte what the server answers."""
@@ -72,6 +74,7 @@ class PlainLoop:
             request.previews,
             request.step_cache,
             request.finds_region,
+            parse_adapters(request.adapter),
         )
         cells = cells if last.cells is None else last.cells
         edited = self.decoder.run(last.result[None])[0]
@@ -88,6 +91,7 @@ class PlainLoop:
         previews: int = 0,
         step_cache: float = 0.0,
         find_region: bool = False,
+        adapters: Adapters = (),
     ) -> Iterator[Progress]:
         """The denoiser's progress on `pixels` uint8 [H, W, 3] of a bucket's size, for `cells` bool
         [N]."""
@@ -104,5 +108,6 @@ class PlainLoop:
                 previews,
                 step_cache,
                 find_region=find_region,
+                adapters=adapters,
             )
         )

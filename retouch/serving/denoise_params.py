@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
+from retouch.api.adapters import parse_adapters
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.families.denoise_request import Arrays, DenoiseRequest
@@ -40,6 +41,7 @@ class DenoiseParams:
     priority: int = 0
     deadline_ms: int = 0
     true_cfg: float = 1.0
+    adapter: str = ""
     reference_shapes: tuple[tuple[int, ...], ...] = ()
     target_shape: tuple[int, ...] = ()
 
@@ -64,6 +66,7 @@ class DenoiseParams:
             priority=request.priority,
             deadline_ms=deadline_ms,
             true_cfg=true_cfg,
+            adapter=request.adapter,
             reference_shapes=tuple(latents.shape for latents in references),
             target_shape=target_shape,
         )
@@ -125,6 +128,7 @@ class DenoiseParams:
             negative=negative or None,
             true_cfg=self.true_cfg,
             target_shape=self.target_shape,
+            adapters=parse_adapters(self.adapter),
         )
 
     def unflatten(self, flat: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -42,9 +42,10 @@ class DenoiserClient:
         self._lane = lane
         self._request_id = secrets.token_hex(8)
 
-    def prefill(self, latents: np.ndarray) -> None:
-        """Let the denoiser cache the source image's keys and values, latents [1, C, h, w]."""
-        params = DenoiseParams(PREFILL, self._request_id)
+    def prefill(self, latents: np.ndarray, adapter: str = "") -> None:
+        """Let the denoiser cache the source image's keys and values for the request's ADAPTER,
+        latents [1, C, h, w]."""
+        params = DenoiseParams(PREFILL, self._request_id, adapter=adapter)
         for _ in self._call(params, {"LATENTS": latents}):
             pass
 

@@ -109,7 +109,7 @@ class EditPipeline:
         """The prompt's tensors and the source image's latents [1, C, h, w], computed at the same
         time."""
         encoding = self._threads.submit(
-            copy_context().run, self._encode_source, prepared, context, denoiser
+            copy_context().run, self._encode_source, prepared, context, denoiser, request.adapter
         )
         try:
             parsed = self._parse(request, prepared, context)
@@ -135,7 +135,11 @@ class EditPipeline:
         return self._stage(context, "vl_parser", inputs)
 
     def _encode_source(
-        self, prepared: Prepared, context: RequestContext, denoiser: DenoiserClient
+        self,
+        prepared: Prepared,
+        context: RequestContext,
+        denoiser: DenoiserClient,
+        adapter: str,
     ) -> np.ndarray:
         """The source image's latents. A denoiser that caches references prefills them meanwhile,
         unless it needs the latents of reference images or the text before an image too."""
@@ -144,7 +148,7 @@ class EditPipeline:
         is_prefilled = family.caches_reference and not family.is_block_causal
         if is_prefilled and not prepared.references:
             with context.stage("reference"):
-                denoiser.prefill(latents)
+                denoiser.prefill(latents, adapter)
             # otherwise the next stream would ask, and the edit would wait for it
             # (`retouch/serving/triton/stream_workaround.py`)
             context.poll_client()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retouch.api.adapters import parse_adapters
 from retouch.api.answer_format import parse_format
 from retouch.api.errors import RequestError
 from retouch.api.geometry import CELL
@@ -100,6 +101,7 @@ def preprocess(
         true_cfg=1.0 if negative is None else true_cfg,
         notes=source.notes(),
         defaults=family.defaults(),
+        adapters=dict(parse_adapters(request.adapter)),
     )
     return Prepared(
         family,

@@ -31,6 +31,7 @@ class Counts:
     misses: int = 0
     evictions: int = 0
     bytes: int = 0
+    entries: int = 0
 
 
 class Cache:
@@ -80,6 +81,7 @@ class Cache:
             if entry is None:
                 entry = self._entries[key] = Entry(value, size_of(value))
                 self.counts.bytes += entry.bytes
+                self.counts.entries += 1
             self._pin(key, entry)
             evicted = self._shrink()
         self._notify(evicted)
@@ -99,6 +101,7 @@ class Cache:
                 return None
             del self._entries[key]
             self.counts.bytes -= entry.bytes
+            self.counts.entries -= 1
             self.counts.hits += 1
             return entry.value
 
@@ -106,14 +109,24 @@ class Cache:
         entry.pinned += 1
         self._entries.move_to_end(key)
 
-    def _shrink(self) -> list[tuple[Hashable, Any]]:
+    def make_room(self, size: int) -> bool:
+        """Evict values until one of `size` bytes fits; whether it does beside the pinned ones."""
+        with self._lock:
+            evicted = self._shrink(self.limit - size)
+            fits = self.counts.bytes + size <= self.limit
+        self._notify(evicted)
+        return fits
+
+    def _shrink(self, limit: int | None = None) -> list[tuple[Hashable, Any]]:
         """Evict values until the others are within the limit; what was evicted."""
+        limit = self.limit if limit is None else limit
         evicted = []
         for key in [key for key, entry in self._entries.items() if not entry.pinned]:
-            if self.counts.bytes <= self.limit:
+            if self.counts.bytes <= limit:
                 break
             entry = self._entries.pop(key)
             self.counts.bytes -= entry.bytes
+            self.counts.entries -= 1
             self.counts.evictions += 1
             evicted.append((key, entry.value))
         return evicted

@@ -61,6 +61,11 @@ REPOSITORY = Variable(
     "Model repository to serve. Unset: model_repository of the checkout; for an installed package, "
     "model_repository of the current folder.",
 )
+ADAPTERS = Variable(
+    "RETOUCH_ADAPTERS",
+    "Folder of the adapters that an edit may name (`retouch adapters`). "
+    "Unset: adapters beside the model repository.",
+)
 RUNTIME = Variable(
     "RETOUCH_RUNTIME",
     "Folder for logs, secrets and the list of running servers. Unset: .runtime of the checkout if "

@@ -213,8 +213,9 @@ def test_a_profile_is_its_config_on_another_machine(path):
     assert profile.parameters["runner"].string_value == runners[path.stem]
     changed = ["runner"]
     if is_denoiser:
-        limits = (64 << 20, 1 << 30) if path.stem == "cpu" else (8 << 30, 16 << 30)
-        for key, limit in zip(("reference_bytes", "running_bytes"), limits):
+        is_cpu = path.stem == "cpu"
+        limits = (64 << 20, 1 << 30, 512 << 20) if is_cpu else (8 << 30, 16 << 30, 4 << 30)
+        for key, limit in zip(("reference_bytes", "running_bytes", "adapter_bytes"), limits):
             assert int(profile.parameters[key].string_value) == limit
             changed.append(key)
     else:

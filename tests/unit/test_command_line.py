@@ -198,6 +198,8 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
         1,
         "--region-cache",
         2,
+        "--adapter",
+        "sketch:0.8",
         "--timeout",
         5,
     )
@@ -226,6 +228,7 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
             "step_cache": 0.1,
             "align": 1,
             "region_cache": 2,
+            "adapter": "sketch:0.8",
         }
     ]
     assert (tmp_path / "out.jpg").read_bytes() == b"an edited file"

@@ -53,7 +53,7 @@ class Denoiser:
     def end(self, state):
         self.ended.append(state)
 
-    def prefill(self, latents):
+    def prefill(self, latents, adapters=()):
         if latents is None:
             raise ValueError("broken")
         self.seen.append(latents)

@@ -106,6 +106,7 @@ def test_all_of_ours_reaches_the_doors():
         step_cache=0.25,
         deadline_ms=900,
         priority=1,
+        adapter="sketch:0.8",
     )
     for answer in (
         form(doors, **{name: str(value) for name, value in ours.items()}),
@@ -114,6 +115,7 @@ def test_all_of_ours_reaches_the_doors():
         assert answer.status_code == 200, answer.text
     for asked in doors.asked:
         assert (asked.seed, asked.steps, asked.guidance, asked.step_cache) == (3, 9, 2.5, 0.25)
+        assert asked.adapter == "sketch:0.8"
         assert (asked.negative, asked.true_cfg, asked.deadline_ms, asked.priority) == (
             "blurred",
             4.0,

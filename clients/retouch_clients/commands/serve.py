@@ -94,6 +94,12 @@ class Backoff:
     type=click.Choice([TEXT]),
     help="Keep the text encoders in host memory, and bring them to the GPU for a read.",
 )
+@click.option(
+    "--adapters",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of adapters that edits may name.  "
+    "[default: $RETOUCH_ADAPTERS or adapters beside the model repository]",
+)
 @click.option("--restart", is_flag=True, help="Restart the server if it stops.")
 def serve(
     http_port: int,
@@ -105,6 +111,7 @@ def serve(
     behind_proxy: bool,
     grace: float,
     offload: str | None,
+    adapters: Path | None,
     restart: bool,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM.
@@ -120,7 +127,10 @@ def serve(
         "host": host,
         "behind_proxy": behind_proxy,
     }
-    with env.OFFLOAD.set_to(offload or env.OFFLOAD.get()):
+    with (
+        env.OFFLOAD.set_to(offload or env.OFFLOAD.get()),
+        env.ADAPTERS.set_to(str(adapters or env.ADAPTERS.get())),
+    ):
         _serve(repository, options, grace, restart)
 
 

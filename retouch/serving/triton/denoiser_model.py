@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from retouch.api.adapters import parse_adapters
 from retouch.api.errors import RequestError
 from retouch.api.response import EditInfo
+from retouch.artifacts.adapter_folder import adapter_folder
 from retouch.engine import cost_model
+from retouch.engine.adapter_store import ADAPTER_BYTES
 from retouch.engine.admission import Limits
 from retouch.engine.denoiser import Denoiser
 from retouch.engine.edit import Edit
@@ -31,7 +34,13 @@ class DenoiserModel:
             model_args.optional(args, "reference_fp8").split(),
             cost,
         )
-        denoiser = Denoiser(folder, stage_args.backend(args), references=references)
+        denoiser = Denoiser(
+            folder,
+            stage_args.backend(args),
+            references=references,
+            adapters=adapter_folder(model_args.repository(args)),
+            adapter_bytes=int(model_args.optional(args, "adapter_bytes") or ADAPTER_BYTES),
+        )
         stage_args.warmed_up(args, denoiser)
         self.defaults = denoiser.family.defaults()
         limits = Limits(bytes=int(model_args.parameter(args, "running_bytes")))
@@ -43,7 +52,12 @@ class DenoiserModel:
         self.cancel_listener = CancelListener(lane, self.engine.cancel)
         self.metrics = Metrics(
             {"lane": lane},
-            *metric_groups(self.engine.metrics, references.counts, references.host.counts),
+            *metric_groups(
+                self.engine.metrics,
+                references.counts,
+                references.host.counts,
+                denoiser.adapters.counts,
+            ),
         )
 
     def execute(self, requests):
@@ -69,7 +83,8 @@ class DenoiserModel:
     def prefill(self, sender: Sender) -> None:
         if "LATENTS" not in sender.tensors:
             raise RequestError("LATENTS is missing; a prefill needs them", field="LATENTS")
-        self.engine.prefill(sender.tensors["LATENTS"], sender.end)
+        adapters = parse_adapters(sender.params.adapter)
+        self.engine.prefill(sender.tensors["LATENTS"], sender.end, adapters)
 
     def describe(self, sender: Sender) -> None:
         sender.send_info(EditInfo("lane", 0, self.load_reporter.lane, defaults=self.defaults))
