@@ -37,7 +37,7 @@ class Cost:
     token; `activation_bytes_per_token` a step takes for a token of either kind. `contention` is the
     ratio of step times with all workers busy to those of one: 1 where every worker has a core of
     its own, the number of workers where they gain nothing. `copy` are seconds of a byte between the
-    device and host memory; the default is 20 GB/s."""
+    device and host memory; the default is 10 GB/s."""
 
     step: float = 8e-4
     edit: float = 2e-4
@@ -46,7 +46,7 @@ class Cost:
     kv_bytes_per_token: float = 16e3
     activation_bytes_per_token: float = 64e3
     contention: float = 1.0
-    copy: float = 5e-11
+    copy: float = 1e-10
 
     def seconds(self, batch: int, target_tokens: int, reference_tokens: int) -> float:
         """Seconds of a step of `batch` edits."""

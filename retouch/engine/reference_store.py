@@ -3,7 +3,6 @@ and, behind that, in host memory."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +18,13 @@ REFERENCE_BYTES = 64 << 20  # of keys and values that no running edit needs
 
 @dataclass(frozen=True)
 class Segment:
-    """The keys and values of one photo and of the text before it. `seconds` is how long it took to
-    compute them."""
+    """The keys and values of one photo and of the text before it."""
 
     arrays: dict[str, Any]
-    seconds: float
+
+    @property
+    def tokens(self) -> int:
+        return self.arrays["k"].shape[kept_values.TOKENS]
 
     @property
     def nbytes(self) -> int:
@@ -34,12 +35,10 @@ class Segment:
         return all(map(kept_values.is_movable, self.arrays.values()))
 
     def on_host(self) -> Segment:
-        return Segment({name: array.on_host() for name, array in self.arrays.items()}, self.seconds)
+        return Segment({name: array.on_host() for name, array in self.arrays.items()})
 
     def on_device(self) -> Segment:
-        return Segment(
-            {name: array.on_device() for name, array in self.arrays.items()}, self.seconds
-        )
+        return Segment({name: array.on_device() for name, array in self.arrays.items()})
 
     def wide(self) -> Arrays:
         """The arrays as the runner's graphs take them."""
@@ -50,9 +49,9 @@ class ReferenceStore:
     """Segments by key, at most `limit` bytes as the runner keeps them and `host_limit` in host
     memory. Those in `fp8` ("k", "v") are kept in E4M3.
 
-    A segment that leaves the first tier goes to host memory, if it is on a device and its copy
-    there and back takes less time than computing it did. A segment that is asked for again comes
-    back. Thread-safe."""
+    A segment that leaves the first tier goes to host memory, if it is on a device and by `cost` the
+    copy there and back takes less time than a step of its tokens. A segment that is asked for again
+    comes back. Thread-safe."""
 
     def __init__(
         self,
@@ -89,15 +88,13 @@ class ReferenceStore:
         moved = self.host.pop(key)
         if moved is not None:
             return moved.on_device()
-        began = time.monotonic()
-        arrays = dict(compute())
-        seconds = time.monotonic() - began
-        narrow = {name: kept_values.in_fp8(arrays[name]) for name in self._fp8}
-        return Segment(arrays | narrow, seconds)
+        arrays = compute()
+        return Segment(arrays | {name: kept_values.in_fp8(arrays[name]) for name in self._fp8})
 
     def _evicted(self, key: Hashable, segment: Segment) -> None:
         """Move a segment to host memory where that pays."""
+        if segment.nbytes > self.host.limit or not segment.is_movable:
+            return
         there_and_back = 2 * self._cost.copy_seconds(segment.nbytes)
-        fits = segment.nbytes <= self.host.limit
-        if fits and segment.is_movable and there_and_back < segment.seconds:
+        if there_and_back < self._cost.seconds(1, segment.tokens, 0):
             self.host.get(key, segment.on_host)

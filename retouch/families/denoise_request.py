@@ -48,5 +48,5 @@ class DenoiseRequest:
 
     @property
     def target(self) -> np.ndarray:
-        """Latents of the result's shape: the source's, or none that are known."""
+        """Latents of the result's shape: the source's, or zeros."""
         return np.zeros(self.target_shape, np.float32) if self.target_shape else self.latents

@@ -7,6 +7,7 @@ and a module with a `PART` for each model of the repository."""
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -36,9 +37,9 @@ def class_of(name: str) -> type[Family]:
     return importlib.import_module(f"{__package__}.{package_of(name)}.sampling").Family
 
 
-def families_with(ability: str) -> list[str]:
-    """The names of the families that have an ability of `Family`, as `supports_sizes`."""
-    return [name for name in FAMILIES if getattr(class_of(name), ability)]
+def families_where(can: Callable[[type[Family]], bool]) -> str:
+    """The names of the families that can do something, for an error's sentence."""
+    return " or ".join(name for name in FAMILIES if can(class_of(name)))
 
 
 def family_of(name: str, settings: dict[str, Any]) -> Family:

@@ -14,7 +14,7 @@ from retouch.api.geometry import CELL
 from retouch.api.request import EditRequest
 from retouch.api.response import EditInfo
 from retouch.families.base import Family
-from retouch.families.registry import families_with
+from retouch.families.registry import families_where
 from retouch.imaging import colour, images
 from retouch.imaging.photo import Check, Photo, go_on
 from retouch.routing.router import Choice
@@ -124,7 +124,7 @@ def _check_background(request: EditRequest, family: Family) -> None:
     if not family.supports_transparency:
         raise RequestError(
             "BACKGROUND transparent is not known to this checkpoint; send auto or opaque, or use "
-            f"one of the family {' or '.join(families_with('supports_transparency'))}",
+            f"one of the family {families_where(lambda kind: kind.supports_transparency)}",
             field="BACKGROUND",
         )
     if parse_format(request.format).name == "jpeg":
@@ -146,7 +146,7 @@ def _size(request: EditRequest, family: Family) -> tuple[int, int] | None:
     if not family.supports_sizes:
         raise RequestError(
             "SIZE is not known to this checkpoint; leave it out, or use one of the family "
-            f"{' or '.join(families_with('supports_sizes'))}",
+            f"{families_where(lambda kind: kind.supports_sizes)}",
             field="SIZE",
         )
     width, height = map(int, request.size.split("x"))

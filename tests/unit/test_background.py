@@ -12,7 +12,7 @@ from pictures import file_of, scene
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.api.response import EditInfo
-from retouch.families.registry import families_with, family_of
+from retouch.families.registry import family_of
 from retouch.imaging import images
 from retouch.routing.router import Choice
 from retouch.serving.postprocess import postprocess
@@ -129,7 +129,6 @@ def test_what_is_refused():
     assert {jpeg.value.field, unknown.value.field} == {"BACKGROUND"}
     with pytest.raises(RequestError, match="auto, opaque or transparent"):
         EditRequest(file, "x", background="white").validate()
-    assert families_with("supports_transparency") == ["qwen-image-21"]
 
 
 def test_an_answer_of_its_own_size():
