@@ -97,6 +97,7 @@ class EditState:
         self._cache = StepCache(request.step_cache)
         interval = request.region_cache if family.supports_region_cache else 0
         self._region_cache = RegionCache(interval, self.total)
+        self._kept_cells = self.cells  # those of a step on the region
         self._velocity = np.zeros_like(self.tokens)
 
     @property
@@ -128,7 +129,7 @@ class EditState:
     @property
     def step_cells(self) -> np.ndarray:
         """Indices [n] of the cells that the next step denoises."""
-        return self._region_cells() if self.is_on_region else self.cells
+        return self._kept_cells if self.is_on_region else self.cells
 
     @property
     def images(self) -> tuple[np.ndarray, ...]:
@@ -157,7 +158,7 @@ class EditState:
         request = self.request
         family = self.family
         sigma = self._sigmas[self.done]
-        if self.is_on_region and self.kept:
+        if self.kept is not None and self.is_on_region:
             cells = self.step_cells
             varying = family.step_inputs(request, self.tokens[cells], sigma)
             return [
@@ -175,6 +176,7 @@ class EditState:
     def keep(self, pairs: list[Arrays]) -> None:
         """Keep the keys and values `k` and `v` that a step has returned for every prompt."""
         self.kept = [{f"past_{name}": pair[name] for name in CACHED} for pair in pairs]
+        self._kept_cells = self._region_cells()
 
     def advance(self, *velocities: np.ndarray) -> Progress:
         """Take a step with one velocity [n, width] for each of `inputs`. Without velocities the
@@ -185,8 +187,9 @@ class EditState:
         if len(velocities) > 1:
             velocity = self.family.apply_cfg(velocity, velocities[1], self.request.true_cfg)
         if self.is_on_region:
-            own, velocity = velocity, self._velocity.copy()
-            velocity[self.step_cells] = own
+            whole = self._velocity.copy()
+            whole[self.step_cells] = velocity
+            velocity = whole
         self._cache.ran(self.tokens, velocity)
         return self._advance(velocity)
 

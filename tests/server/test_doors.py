@@ -13,6 +13,8 @@ from retouch.api.request import EditRequest
 from retouch.client import Retouch, answer_of, inputs_of
 from retouch.imaging import images
 from retouch.launcher.server import ROOT
+from training.render import render
+from training.scenes import held_out
 
 SENTENCE = "make the red circle blue"
 
@@ -130,6 +132,23 @@ def test_a_mask_holds_to_the_pixel(client, photo, source):
 
 def test_full_is_the_whole_image(client, photo):
     assert last(client.edit(photo, SENTENCE, region=b"full")).info.region.share == 1
+
+
+def test_a_region_is_looked_for(client):
+    """Without the parser; what lies outside of its box is the source image's."""
+    pair = next(pair for pair in held_out(20) if pair.kind == "remove")
+    pixels = render(pair.source).pixels
+    answer = last(client.edit(file_of(pixels), pair.instruction, seed=3, region=b"find", align=1))
+    assert 0 < answer.info.region.share < 1
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = answer.info.region.box
+    outside = np.ones((height, width), bool)
+    rows = slice(round(height * top), round(height * bottom))
+    outside[rows, round(width * left) : round(width * right)] = False
+    edited = images.decode(answer.image)
+    np.testing.assert_array_equal(edited[outside], pixels[outside])
+    assert (edited != pixels).any()
+    assert answer.info.drift is not None and not answer.info.drift.undone
 
 
 @pytest.mark.parametrize("size", [(161, 97), (300, 500), (64, 64)])
