@@ -26,7 +26,7 @@ ANSWERS = {
     "connector": ["PROMPT_EMBEDS", "INFO"],
     "vae_encoder": ["LATENTS"],
     "vae_decoder": ["PIXELS"],
-    "denoiser": ["LATENTS", "PREVIEW", "STEP", "INFO"],
+    "denoiser": ["LATENTS", "PREVIEW", "STEP", "CELLS", "INFO"],
 }
 
 
