@@ -400,3 +400,23 @@ def test_a_mask_holds_to_the_pixel(client):
     outside = mask[..., 0] == 0
     np.testing.assert_array_equal(edited[outside], photo[outside])
     assert (edited != photo)[~outside].any(-1).mean() > 0.5
+
+
+def test_a_region_cache(repository, client):
+    """A family without one refuses it. With one the outside of a mask stays, bit for bit."""
+    lane = manifest.read(repository / "denoiser_bf16" / "1")
+    mask = np.zeros((*SIZE, 3), np.uint8)
+    mask[:40, :50] = 255
+    (photo,) = photos_of(1)
+    asked = {"region": images.encode(mask), "steps": 8}
+    if not family_of(lane.family, lane.settings).supports_region_cache:
+        with pytest.raises(RequestError, match="REGION_CACHE is not known to this checkpoint"):
+            ours(client, [photo], region_cache=2, **asked)
+        return
+    whole, cached = (
+        images.decode(ours(client, [photo], region_cache=interval, **asked)[-1].image)
+        for interval in (0, 2)
+    )
+    outside = mask[..., 0] == 0
+    np.testing.assert_array_equal(cached[outside], photo[outside])
+    assert (cached != whole)[~outside].any() and (cached != photo)[~outside].any(-1).mean() > 0.5
