@@ -3,7 +3,7 @@
     python -m benchmarks.region_cache [--side 256] [--steps 12] [--turns 5] [--json PATH]
 
 The denoiser of FLUX.2 klein in torch and float32, with a small transformer of random weights: times
-are those of its shape. The PSNR is that of the region's latents to the run in which every step is
+are the processor's, of its shape, in turns. The PSNR is that of the region's latents to the run in which every step is
 whole, with their range as the peak; of pictures by trained weights it says nothing."""
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,6 @@ import numpy as np
 import torch
 from diffusers import Flux2Transformer2DModel
 
-from benchmarks.interleave import in_turns
 from benchmarks.table import FASTER, Row, save, show
 from retouch.api.geometry import CELL
 from retouch.backends.base import joined
@@ -107,23 +107,21 @@ def make_denoiser() -> Denoiser:
 def rows(denoiser: Denoiser, work: Work, turns: int) -> list[Row]:
     made = []
     for share in SHARES:
-        spent = in_turns(
-            {
-                str(interval): partial(_run, denoiser, work, share, interval)
-                for interval in (0, *INTERVALS)
-            },
-            turns,
-        )
-        exact = [_run(denoiser, work, share, 0, seed) for seed in range(turns)]
+        spent: dict[int, list[float]] = {interval: [] for interval in (0, *INTERVALS)}
+        tokens: dict[int, list[np.ndarray]] = {interval: [] for interval in spent}
+        for seed in range(turns):
+            for interval in spent:
+                begin = time.process_time()
+                tokens[interval].append(_run(denoiser, work, share, interval, seed))
+                spent[interval].append(1000 * (time.process_time() - begin))
         for interval in INTERVALS:
-            near = [_run(denoiser, work, share, interval, seed) for seed in range(turns)]
-            errors = list(map(_psnr, near, exact))
+            errors = list(map(_psnr, tokens[interval], tokens[0]))
             made.append(
                 Row(
                     f"region of {share:.0%}, {interval} on it after a whole step",
                     "every step is whole",
-                    statistics.median(spent[str(interval)]),
-                    statistics.median(spent["0"]),
+                    statistics.median(spent[interval]),
+                    statistics.median(spent[0]),
                     "ms",
                     FASTER,
                     1.0,
