@@ -3,8 +3,9 @@
     python -m benchmarks.region_cache [--side 256] [--steps 12] [--turns 5] [--json PATH]
 
 The denoiser of FLUX.2 klein in torch and float32, with a small transformer of random weights: times
-are the processor's, of its shape, in turns. The PSNR is that of the region's latents to the run in which every step is
-whole, with their range as the peak; of pictures by trained weights it says nothing."""
+are the processor's, of its shape, in turns. The PSNR is that of the region's latents to the run in
+which every step is whole, with their range as the peak; of pictures by trained weights it says
+nothing."""
 
 from __future__ import annotations
 
