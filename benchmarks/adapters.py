@@ -12,11 +12,11 @@ too, whose export takes a minute."""
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import random
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -51,6 +51,7 @@ from retouch.imaging import images
 from retouch.launcher.server import REPOSITORY, ROOT
 from retouch.offline.plain_loop import PlainLoop
 from retouch_export.adapter_conversion import add_adapter
+from retouch_export.command import export
 from training.likeness import likeness
 
 CHECKPOINT = ROOT / "checkpoints" / "shapes"
@@ -92,6 +93,7 @@ def main() -> None:
         if options.wide:
             lanes["wide"] = export_wide(Path(folder) / "wide")
         figures["ways"] = {name: list(map(asdict, ways(lane))) for name, lane in lanes.items()}
+        save_json(options.json, figures)
         order = in_random_order(Path(folder), options.adapters, options.edits)
         figures["order"] = asdict(order)
     _print(figures)
@@ -154,9 +156,10 @@ def _exported(folder: Path, names: list[str]) -> Path:
         path = folder / f"{name}.safetensors"
         save_file(_as_diffusers(random_adapter(lane, seed, RANK)), path)
         add_adapter(path, name, read(lane), folder / "adapters")
-        command = [sys.executable, "-m", "retouch_clients", "export", CHECKPOINT, "--repository"]
-        command += [repository, "--only", "denoiser", "--lora", path, "--lora-name", name]
-        subprocess.run(list(map(str, command)), check=True, capture_output=True)
+        arguments = CHECKPOINT, "--repository", repository, "--only", "denoiser"
+        adapter = "--lora", path, "--lora-name", name
+        with contextlib.redirect_stdout(io.StringIO()):
+            export.main(list(map(str, (*arguments, *adapter))), standalone_mode=False)
     return repository
 
 

@@ -78,9 +78,7 @@ def list_(folder: Path | None) -> None:
     table = Table("name", "rank", "layers", "MB", "file")
     for name, manifest in known.items():
         megabytes = f"{manifest.bytes / 1e6:.1f}"
-        table.add_row(
-            name, str(manifest.rank), str(manifest.modules), megabytes, manifest.source
-        )
+        table.add_row(name, str(manifest.rank), str(manifest.modules), megabytes, manifest.source)
     console.print(table)
 
 
@@ -95,6 +93,4 @@ def remove(name: str, folder: Path | None) -> None:
 
 
 def _size(manifest: adapter_folder.AdapterManifest) -> str:
-    return (
-        f"{manifest.modules} layers, rank up to {manifest.rank}, {manifest.bytes / 1e6:.1f} MB"
-    )
+    return f"{manifest.modules} layers, rank up to {manifest.rank}, {manifest.bytes / 1e6:.1f} MB"
