@@ -16,7 +16,6 @@ from retouch.serving.repository import lane_manifest
 from retouch.util import extras
 from retouch_clients.cli.console import console
 
-
 FOLDER = click.option(
     "--adapters",
     "folder",
