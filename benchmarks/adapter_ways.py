@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import psutil
@@ -16,7 +17,7 @@ from benchmarks.merged_adapters import patched, random_adapter
 from retouch.backends.onnx import OnnxBackend, session
 from retouch.families.denoise_request import Arrays
 
-STEPS = 20  # timed, of a way
+STEPS = 10  # timed, of a way
 TOKENS = 64  # of the target and of the reference
 RANK = 16
 
@@ -69,7 +70,7 @@ def _inputs(backend: OnnxBackend) -> Arrays:
     sizes = {"batch": 1, "region": TOKENS, "cells": TOKENS}
     inputs = {}
     for value in backend._session.get_inputs():
-        shape: list[int] = [sizes.get(size, size) for size in value.shape]
+        shape = cast("list[int]", [sizes.get(str(size), size) for size in value.shape])
         inputs[value.name] = rng.random(shape, np.float32)
     return inputs
 

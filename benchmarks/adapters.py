@@ -3,20 +3,17 @@
     python -m benchmarks.adapters [--adapters 20] [--edits 200] [--wide] [--json PATH]
 
 Random LoRAs of rank 16 for all linear layers of the shipped transformer are added as
-`retouch adapters add` does, and merged into lanes as `retouch export --lora` does. Edits of random
-adapters run within a budget of six; a picture is compared with its lane's, and in float32 with that
-of merged weights. Then one step is timed by both ways: low-rank branches whose matrices are inputs,
-and patched initialisers. `--wide` measures the latter on a random transformer of 129 M parameters
-too, whose export takes a minute."""
+`retouch adapters add` does. Edits of random adapters run within a budget of six. A picture is
+compared with that of the graphs with merged weights, rounded to bfloat16 as an exported lane has
+them, and some in float32. Then one step is timed by both ways: low-rank branches whose matrices are
+inputs, and patched initialisers. `--wide` measures the latter on a random transformer of 129 M
+parameters too, whose export takes a minute."""
 
 from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -34,12 +31,13 @@ from benchmarks.machine import machine
 from benchmarks.merged_adapters import MergedBackend, random_adapter
 from benchmarks.results import save_json
 from benchmarks.wide_transformer import export_wide
-from retouch.api.adapters import Adapters
+from retouch.api.adapters import parse_adapters
 from retouch.api.request import EditRequest
 from retouch.artifacts.adapter_folder import (
     DOWN,
     UP,
     adapters_in,
+    fingerprint,
     read_adapter,
     read_matrices,
 )
@@ -47,22 +45,25 @@ from retouch.artifacts.manifest import read
 from retouch.artifacts.matrices import Matrices
 from retouch.backends.onnx import Float32Backend
 from retouch.engine.adapter_store import AdapterStore
+from retouch.engine.denoiser import Denoiser
 from retouch.imaging import images
 from retouch.launcher.server import REPOSITORY, ROOT
 from retouch.offline.plain_loop import PlainLoop
 from retouch_export.adapter_conversion import add_adapter
 from training.likeness import likeness
 
-CHECKPOINT = ROOT / "checkpoints" / "shapes"
+PHOTO = (ROOT / "checkpoints" / "shapes" / "sample.png").read_bytes()
+LANE = REPOSITORY / "denoiser_bf16" / "1"
 SENTENCE = "make the red circle blue"
 ROOM = 6  # adapters in the budget
+EXACT = 3  # adapters that are compared in float32
 
 
 @dataclass(frozen=True)
 class Order:
-    """Edits of random adapters. `least_db` and `median_db` are of their pictures against the merged
-    lanes', `far_float32` is the largest relative difference in float32. First uses, and reading and
-    copying a file alone, are median milliseconds."""
+    """Edits of random adapters. `least_db` and `median_db` are of their pictures against merged
+    weights, `far_float32` is the largest relative difference in float32. First uses, and reading
+    and copying a file alone, are median milliseconds."""
 
     adapters: int
     edits: int
@@ -88,12 +89,12 @@ def main() -> None:
     options = parser.parse_args()
     figures: dict[str, Any] = {"machine": asdict(machine())}
     with tempfile.TemporaryDirectory() as folder:
-        lanes = {"shipped": REPOSITORY / "denoiser_bf16" / "1"}
+        lanes = {"shipped": LANE}
         if options.wide:
             lanes["wide"] = export_wide(Path(folder) / "wide")
+        figures["order"] = asdict(in_random_order(Path(folder), options.adapters, options.edits))
+        save_json(options.json, figures)
         figures["ways"] = {name: list(map(asdict, ways(lane))) for name, lane in lanes.items()}
-        order = in_random_order(Path(folder), options.adapters, options.edits)
-        figures["order"] = asdict(order)
     _print(figures)
     save_json(options.json, figures)
 
@@ -103,30 +104,28 @@ def main() -> None:
 
 def in_random_order(folder: Path, count: int, edits: int) -> Order:
     names = [f"a{number}" for number in range(count)]
-    repository = _exported(folder, names)
     adapters = folder / "adapters"
-    photo = (CHECKPOINT / "sample.png").read_bytes()
+    for seed, name in enumerate(names):
+        path = folder / f"{name}.safetensors"
+        save_file(_as_diffusers(random_adapter(LANE, seed, RANK)), path)
+        add_adapter(path, name, read(LANE), adapters)
     size = max(manifest.bytes for manifest in adapters_in(adapters).values())
-    loop = PlainLoop(repository, adapters=adapters)
-    network = loop.denoiser.adapters._network
-    loop.denoiser.adapters = AdapterStore(adapters, network, ROOM * size)
+    loop = PlainLoop(REPOSITORY)
+    ours = Denoiser(LANE, adapters=adapters, adapter_bytes=ROOM * size)
     chosen = random.Random(0).choices(names, k=edits)
     pictures = []
     peak = 0
     for seed, name in enumerate(chosen):
-        request = EditRequest(photo, SENTENCE, seed=seed, region=b"full", adapter=name)
-        pictures.append(images.decode(loop.edit(request)))
-        peak = max(peak, loop.denoiser.adapters.counts.bytes)
-    counts = loop.denoiser.adapters.counts
+        pictures.append(_picture(loop, ours, seed, name))
+        peak = max(peak, ours.adapters.counts.bytes)
     decibels = []
     for name in names:
-        merged = PlainLoop(repository, f"bf16-{name}")
+        matrices = read_matrices(adapters, read_adapter(adapters, name))
+        merged = Denoiser(LANE, partial(MergedBackend, matrices=matrices))
         for seed in (seed for seed, other in enumerate(chosen) if other == name):
-            request = EditRequest(
-                photo, SENTENCE, seed=seed, region=b"full", precision=f"bf16-{name}"
-            )
-            decibels.append(_psnr(pictures[seed], images.decode(merged.edit(request))))
-    first, alone = _first_uses(adapters, network, names)
+            decibels.append(_psnr(pictures[seed], _picture(loop, merged, seed)))
+    counts = ours.adapters.counts
+    first, alone = _first_uses(adapters, fingerprint(read(LANE)), names)
     return Order(
         count,
         edits,
@@ -138,26 +137,16 @@ def in_random_order(folder: Path, count: int, edits: int) -> Order:
         peak / 1e6,
         min(decibels),
         statistics.median(decibels),
-        max(_far_float32(repository, adapters, photo, name) for name in names),
+        max(_far_float32(loop, adapters, name) for name in names[:EXACT]),
         first,
         alone,
     )
 
 
-def _exported(folder: Path, names: list[str]) -> Path:
-    """A repository with a merged lane for every adapter, which is in the folder `adapters` too."""
-    repository = folder / "repository"
-    ignored = shutil.ignore_patterns("__pycache__", "denoiser_fp*", "denoiser_*-*")
-    shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=ignored)
-    lane = repository / "denoiser_bf16" / "1"
-    for seed, name in enumerate(names):
-        path = folder / f"{name}.safetensors"
-        save_file(_as_diffusers(random_adapter(lane, seed, RANK)), path)
-        add_adapter(path, name, read(lane), folder / "adapters")
-        command = [sys.executable, "-m", "retouch_clients", "export", CHECKPOINT, "--repository"]
-        command += [repository, "--only", "denoiser", "--lora", path, "--lora-name", name]
-        subprocess.run(list(map(str, command)), check=True, capture_output=True)
-    return repository
+def _picture(loop: PlainLoop, denoiser: Denoiser, seed: int, name: str = "") -> np.ndarray:
+    """The picture of an edit in the parser's region, by this denoiser."""
+    loop.denoiser = denoiser
+    return images.decode(loop.edit(EditRequest(PHOTO, SENTENCE, seed=seed, adapter=name)))
 
 
 def _as_diffusers(matrices: Matrices) -> Matrices:
@@ -176,21 +165,21 @@ def _psnr(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / error)) if error else 100.0
 
 
-def _far_float32(repository: Path, adapters: Path, photo: bytes, name: str) -> float:
+def _far_float32(loop: PlainLoop, adapters: Path, name: str) -> float:
     """The relative difference of latents from those of merged weights, where nothing is rounded."""
     matrices = read_matrices(adapters, read_adapter(adapters, name))
-    ours = PlainLoop(repository, backend=Float32Backend, adapters=adapters)
-    theirs = PlainLoop(repository, backend=partial(MergedBackend, rounded=False, matrices=matrices))
-    results = [_latents(loop, photo, named) for loop, named in ((ours, name), (theirs, ""))]
-    return float(np.linalg.norm(results[0] - results[1]) / np.linalg.norm(results[1]))
+    ours = Denoiser(LANE, Float32Backend, adapters=adapters)
+    theirs = Denoiser(LANE, partial(MergedBackend, rounded=False, matrices=matrices))
+    near, exact = (_latents(loop, *pair) for pair in ((ours, name), (theirs, "")))
+    return float(np.linalg.norm(near - exact) / np.linalg.norm(exact))
 
 
-def _latents(loop: PlainLoop, photo: bytes, name: str) -> np.ndarray:
-    pixels = images.decode(photo)
+def _latents(loop: PlainLoop, denoiser: Denoiser, name: str) -> np.ndarray:
+    loop.denoiser = denoiser
+    pixels = images.decode(PHOTO)
     parsed = loop.parser.run(pixels[None], [SENTENCE])[0]
-    chosen: Adapters = ((name, 1.0),) if name else ()
-    everywhere = np.ones_like(parsed.region, bool)
-    *_, last = loop.denoise(pixels, parsed, everywhere, seed=0, adapters=chosen)
+    adapters = parse_adapters(name)
+    *_, last = loop.denoise(pixels, parsed, parsed.region, seed=0, adapters=adapters)
     return last.result
 
 

@@ -11,6 +11,7 @@ import onnx
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from retouch.artifacts.adapter_folder import DOWN, UP
+from retouch.artifacts.manifest import read
 from retouch.artifacts.matrices import Matrices
 from retouch.artifacts.onnx_scopes import ROOT
 from retouch.backends.onnx import OnnxBackend, session
@@ -32,8 +33,11 @@ class MergedBackend(OnnxBackend):
         rounded: bool = True,
         matrices: Matrices | None = None,
     ):
-        super().__init__(folder, graph, keep, rounded)
+        self.manifest = read(folder)
         self._session = session(patched(folder / f"{graph}.onnx", matrices or {}, rounded))
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._branches = frozenset()
+        self.workers = 1
 
 
 def patched(path: Path, matrices: Matrices, rounded: bool) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
+from torch import nn
 
 from retouch.launcher.server import ROOT
 
@@ -33,7 +34,8 @@ def export_wide(folder: Path) -> Path:
     }
     torch.manual_seed(0)
     model = Flux2Transformer2DModel(**config)
-    model.to(torch.bfloat16).save_pretrained(checkpoint / "transformer")
+    nn.Module.to(model, torch.bfloat16)
+    model.save_pretrained(checkpoint / "transformer")
     repository = folder / "repository"
     command = [sys.executable, "-m", "retouch_clients", "export", str(checkpoint)]
     command += ["--repository", str(repository), "--only", "denoiser"]

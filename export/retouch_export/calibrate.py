@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from retouch.api.request import EditRequest
 from retouch.artifacts.manifest import read, verify
-from retouch.backends.base import joined
+from retouch.backends.base import FixedWeights, joined
 from retouch.backends.onnx import session
 from retouch.backends.onnx_lowering import lower
 from retouch.families.registry import class_of
@@ -92,7 +92,7 @@ def calibrate(repository: Path, examples: Iterable[CalibrationPair], lane: str =
     return {name: graph.ranges() for name, graph in runners.items()}
 
 
-class CalibrationRunner:
+class CalibrationRunner(FixedWeights):
     """Runs a graph and records the ranges of the inputs of its linear layers."""
 
     workers = 1

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from retouch.artifacts.manifest import Manifest
+from retouch.artifacts.manifest import ArtifactError, Manifest
 from retouch.artifacts.matrices import Matrices
 
 # by the parameter `runner` of a config.pbtxt: module and class, imported when they are used
@@ -56,6 +56,22 @@ class Backend(Protocol):
     def placed(self, matrices: Matrices) -> Matrices:
         """An adapter's matrices on the device, for the runs of all graphs of a lane."""
         ...
+
+
+class FixedWeights:
+    """The part of a backend that takes no adapters, such as TensorRT's plans."""
+
+    def accept_adapters(self) -> None:
+        """ArtifactError."""
+        raise ArtifactError(
+            "the runner of this lane has fixed weights; merge the adapter into a lane by "
+            "`retouch export --lora`"
+        )
+
+    def placed(self, matrices: Matrices) -> Matrices:
+        """ArtifactError."""
+        self.accept_adapters()
+        return matrices
 
 
 def joined(value: np.ndarray | list[np.ndarray]) -> np.ndarray:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NoReturn
 
-from retouch.artifacts.manifest import ArtifactError, read, verify
-from retouch.artifacts.matrices import Matrices
+from retouch.artifacts.manifest import read, verify
 from retouch.artifacts.tensorrt_plan import PlanInfo
 from retouch.artifacts.typed_folder import part_in
+from retouch.backends.base import FixedWeights
 from retouch.backends.tensorrt.engine import Engine, machine
 from retouch.backends.tensorrt.executor import Executor, Input
 
 
-class TensorRTBackend:
+class TensorRTBackend(FixedWeights):
     """One plan, checked against its folder's manifest and against this machine."""
 
     workers = 1
@@ -51,15 +50,6 @@ class TensorRTBackend:
     def run(self, **inputs: Input | list[Input]) -> dict[str, Input]:
         """The graph's outputs by name; ValueError when no profile accepts the inputs' shapes."""
         return self.executor.run(inputs, self._keep)
-
-    def accept_adapters(self) -> NoReturn:
-        """ArtifactError: the weights of a plan are fixed."""
-        raise ArtifactError(
-            "a TensorRT plan takes no adapter; merge it into a lane by `retouch export --lora`"
-        )
-
-    def placed(self, matrices: Matrices) -> NoReturn:
-        self.accept_adapters()
 
     def close(self) -> None:
         """Free the GPU's memory."""
