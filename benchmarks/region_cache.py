@@ -17,11 +17,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
-from diffusers import Flux2Transformer2DModel
+from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
 
 from benchmarks.table import FASTER, Row, save, show
 from retouch.api.geometry import CELL
@@ -64,13 +65,13 @@ class TorchStep:
     workers = 1
     batches = False
     compiles = False
-    manifest = SimpleNamespace(family="flux2-klein", settings=SETTINGS)
+    manifest: Any = SimpleNamespace(family="flux2-klein", settings=SETTINGS)
 
     def __init__(self, module: Step, folder: Path, graph: str, keep: tuple[str, ...] = ()):
         self._module = module
 
     @torch.no_grad()
-    def run(self, **inputs):
+    def run(self, **inputs: np.ndarray | list[np.ndarray]) -> dict[str, np.ndarray]:
         tensors = {name: torch.from_numpy(joined(value)) for name, value in inputs.items()}
         outputs = self._module(**tensors)
         return {name: value.numpy() for name, value in zip(Step.outputs, outputs)}

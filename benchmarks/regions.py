@@ -69,10 +69,12 @@ def edit(loop: WatchedLoop, pair: Pair, region: str, seed: int) -> Outcome:
     request = EditRequest(images.encode(source.pixels), pair.instruction, seed=seed, region=value)
     answer = loop.answer(request)
     pixels = images.decode(answer.image)
-    size = source.pixels.shape[:2]
-    inside = mask if region == "mask" else images.mask_of_cells(loop.cells, size, *size)
+    height, width = mask.shape
+    cells = images.mask_of_cells(loop.cells, (height, width), height, width)
+    inside = mask if region == "mask" else cells
     bits = np.unpackbits((pixels ^ source.pixels)[~inside])
     drift = answer.info.drift
+    assert drift is not None and answer.info.region is not None  # every result has both
     return Outcome(
         pair.kind,
         int(bits.sum()),
