@@ -10,6 +10,9 @@ from retouch.api.lanes import ADAPTER_NAME
 
 MAX_ADAPTERS = 4  # of one edit
 SCALE = Range(-4, 4)
+ONE = r"[a-z0-9]+(-[a-z0-9]+)*(:-?([0-3](\.[0-9]+)?|4))?"
+# of ADAPTER, as a document can say it: names are also unique and of a limited length
+PATTERN = rf"^\s*$|^{ONE}(,{ONE}){{0,{MAX_ADAPTERS - 1}}}$"
 DEFAULT_SCALE = 1.0
 
 Adapters = tuple[tuple[str, float], ...]  # names and scales, sorted by name

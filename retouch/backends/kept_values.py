@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import ml_dtypes
 import numpy as np
 
-E4M3 = np.dtype(ml_dtypes.float8_e4m3fn)
 LARGEST = 448.0  # of E4M3
 TOKENS = 2  # axis of keys and values [1, layers, tokens, heads, head size]
 SCALED = (TOKENS, 4)  # a layer's head has one scale
@@ -61,9 +59,11 @@ def in_fp8(values: Any) -> Any:
         return values.in_fp8()
     if not isinstance(values, np.ndarray):
         return values
+    import ml_dtypes  # a lane without FP8 needs none
+
     largest = np.abs(values).max(SCALED, keepdims=True)
     scales = np.where(largest > 0, largest / np.float32(LARGEST), np.float32(1))
-    return Fp8Array((values / scales).astype(E4M3), scales)
+    return Fp8Array((values / scales).astype(ml_dtypes.float8_e4m3fn), scales)
 
 
 def wide(values: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, create_model
 from pydantic import Field as Parameter
 
+from retouch.api.adapters import PATTERN, AdapterScales
 from retouch.api.checks import SIZE, AnswerSize, Range, Text
 from retouch.api.field import Field
 from retouch.api.fields import FIELDS
@@ -32,4 +33,6 @@ def _parameter(field: Field) -> tuple[Any, Any]:
         limits = {"max_length": field.check.characters}
     elif isinstance(field.check, AnswerSize):
         limits = {"pattern": f"^(auto|{SIZE.pattern})$"}
+    elif isinstance(field.check, AdapterScales):  # its own sentences say more than a pattern's
+        limits = {"json_schema_extra": {"pattern": PATTERN}}
     return field.type | None, Parameter(None, description=f"Retouch only. {field.help}", **limits)
