@@ -36,8 +36,10 @@ def check_admission(
 
     `slowdown` is the ratio of measured step times to those of `cost`, 0.0 before the first step.
     Without it no deadline is too short."""
-    tokens = sum(candidate.batch_key.reference_tokens for candidate in (*others, edit))
-    is_memory_full = cost.kv_bytes_per_token * tokens > limits.bytes
+    running = (*others, edit)
+    tokens = sum(candidate.batch_key.reference_tokens for candidate in running)
+    kept = sum(candidate.kept_bytes for candidate in running)
+    is_memory_full = cost.kv_bytes_per_token * tokens + kept > limits.bytes
     if others and (len(others) >= limits.edits or is_memory_full):
         work = sum(remaining_seconds(other, cost, slowdown or 1.0) for other in others)
         retry_after = max(work / workers, 0.1)

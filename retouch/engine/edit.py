@@ -46,6 +46,10 @@ class Edit:
     def batch_key(self) -> BatchKey:
         return self.state.batch_key
 
+    @property
+    def kept_bytes(self) -> int:
+        return self.state.most_kept_bytes
+
 
 @dataclass
 class Prefill:

@@ -148,6 +148,16 @@ class EditState:
         return size_of([self.source, self.tokens, *self._fixed, *self.prompts, *cached])
 
     @property
+    def most_kept_bytes(self) -> int:
+        """Bytes of keys and values that steps on the region keep at most: of all other tokens, for
+        every prompt."""
+        if not (self.request.region_cache and self.family.supports_region_cache):
+            return 0
+        region = 0 if self.request.find_region else len(self._region_cells())
+        others = len(self.source) + self._reference_tokens - region
+        return len(self.prompts) * others * self.family.kept_bytes_per_token
+
+    @property
     def reuses_velocity(self) -> bool:
         """Whether the step cache serves the next step. The last step always runs."""
         return self.steps > 1 and self._cache.serves(self.tokens)

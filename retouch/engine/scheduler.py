@@ -32,7 +32,7 @@ class BatchKey:
 
 class Candidate(Protocol):
     """An edit with `steps` left. Times are seconds of one clock. `deadline` may be infinite. A
-    higher `priority` goes first."""
+    higher `priority` goes first. `kept_bytes` are those that steps on its region keep at most."""
 
     admitted: float
     deadline: float
@@ -42,6 +42,8 @@ class Candidate(Protocol):
     def batch_key(self) -> BatchKey: ...
     @property
     def steps(self) -> int: ...
+    @property
+    def kept_bytes(self) -> int: ...
 
 
 AnyCandidate = TypeVar("AnyCandidate", bound=Candidate)

@@ -37,7 +37,7 @@ class Family(ABC):
       once an image, after the images and the text before it, and the graph `prefix` once a prompt.
     - `supports_regions`: a step can take any subset of the target's tokens.
     - `supports_region_cache`: all tokens attend to one another, and a step can run a part of them
-      over keys and values that the others had in a step before.
+      over keys and values that the others had in a step before, `kept_bytes_per_token` of each.
     - `supports_sizes`: the target may have another size than the source, by `check_size`.
     - `supports_transparency`: the autoencoder encodes and decodes transparency too.
     - `supports_negative`: requests may have a negative instruction.
@@ -58,6 +58,7 @@ class Family(ABC):
     is_block_causal = False
     supports_regions = False
     supports_region_cache = False
+    kept_bytes_per_token = 0
     supports_negative = True
     supports_sizes = False
     supports_transparency = False

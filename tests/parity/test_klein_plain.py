@@ -29,6 +29,7 @@ from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.registry import family_of
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch.util import env
+from retouch.util.content_cache import size_of
 from retouch_export import trace_cache
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.flux2_klein.denoiser import PART
@@ -205,6 +206,8 @@ def test_a_region_over_what_the_others_had(request, pipeline, kind, references):
         denoiser.step([running])
     (whole,) = denoiser._velocities([running])
     assert running.kept is not None and len(running.kept) == 2
+    kept = size_of([list(arrays.values()) for arrays in running.kept])
+    assert kept <= running.most_kept_bytes <= 2 * kept
     running.done += 1
     running._sigmas[running.done] = running._sigmas[running.done - 1]
     assert running.is_on_region and 0 < len(running.step_cells) < len(running.cells)

@@ -22,6 +22,8 @@ FLAT = Cost(step=1e-3, edit=0.0, token=0.0, pair=0.0)  # sharing a step costs no
 
 
 class State:
+    most_kept_bytes = 0
+
     def __init__(self, steps, tokens, fail):
         self.total = self.steps = steps
         self.batch_key = BatchKey(tokens, 64)
@@ -30,11 +32,12 @@ class State:
 
 
 class Sized(State):
-    """An edit of two steps on an image of so many tokens."""
+    """An edit of two steps on an image of so many tokens, which keeps bytes for its region."""
 
-    def __init__(self, reference):
+    def __init__(self, reference, kept=0):
         super().__init__(2, 4, False)
         self.batch_key = BatchKey(4, reference)
+        self.most_kept_bytes = kept
 
 
 class Denoiser:
@@ -315,19 +318,24 @@ def test_nothing_queues_without_bound(engine, denoiser):
 
 
 def test_what_edits_keep_is_bounded(denoiser):
-    """In bytes, by the cost's word on a reference token; one alone is always taken."""
+    """In bytes, by the cost's word on a reference token and by what steps on a region keep; one
+    alone is always taken."""
     engine = Engine(denoiser, Cost(kv_bytes_per_token=1e6), limits=Limits(bytes=100 * 10**6))
     denoiser.may.clear()
     first = Client(2)
     second = Client(2)
     small = Client(2)
     small.edit.request = Sized(16)
+    large = Client(2)
+    large.edit.request = Sized(16, kept=30 * 10**6)
     denoiser.begin = lambda request: request if isinstance(request, Sized) else State(*request)
     admit(engine, first)
     with pytest.raises(
         RequestError, match="1 edits are running already and keep as much as they may; try again in"
     ):
         admit(engine, second)
+    with pytest.raises(RequestError, match="keep as much as they may"):
+        admit(engine, large)
     admit(engine, small)
     denoiser.may.set()
     assert ended(first, small)

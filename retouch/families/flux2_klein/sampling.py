@@ -41,6 +41,8 @@ class Family(base.Family):
         self.negative = "" if self.supports_negative else None
         self._settings = settings
         self.supports_region_cache = "attention" in settings
+        # keys and values in float32, the widest that a runner keeps
+        self.kept_bytes_per_token = 8 * math.prod(settings.get("attention", (0,)))
 
     @property
     def text_tokens(self) -> tuple[int, int, int]:
