@@ -148,7 +148,7 @@ class Denoiser:
         count = len(edits[0].step_cells)
         return list(zip(*(run["velocity"][:, :count] for run in runs)))
 
-    def _run(self, rows: list[Arrays], adapters: LoadedAdapters) -> Arrays:
+    def _run(self, rows: list[Arrays], adapters: LoadedAdapters = NO_ADAPTERS) -> Arrays:
         """The outputs of `step` for rows that share it."""
         batch = {name: [row[name] for row in rows] for name in rows[0]}
         return self._step.run(**batch, **adapters.matrices)

@@ -18,6 +18,7 @@ from retouch.backends.onnx import OnnxBackend, session
 from retouch.backends.onnx_cuda import OnnxCudaBackend
 from retouch.backends.onnx_device import BFLOAT16, DeviceValue, Place
 from retouch.backends.onnx_runtime import onnxruntime
+from retouch.engine.adapter_store import NO_ADAPTERS
 from retouch.engine.denoiser import Denoiser
 from retouch.families.denoise_request import DenoiseRequest
 from retouch.launcher.server import ROOT
@@ -116,7 +117,7 @@ def test_kept_outputs_are_inputs_of_the_next_graph(batch, copies):
     inputs = [len(graph.graph.input) for graph in graphs]
     # k and v never leave the device; the velocity comes down once for all edits
     assert copies == {"upload": batch * inputs[0] + inputs[1] - 2, "download": 1}
-    kept = denoiser._encode([[latents_of(denoiser.settings, 0)]], {})
+    kept = denoiser._encode([latents_of(denoiser.settings, 0)], {}, [], NO_ADAPTERS)
     assert all(isinstance(value, DeviceValue) for value in kept.values())
     array = np.asarray(kept["k"])
     assert (array.shape, array.nbytes) == (kept["k"].shape, kept["k"].nbytes)
