@@ -215,9 +215,6 @@ class Slow:
         self.let = asyncio.Event()
         self.left = 0
 
-    async def ready(self):
-        return True
-
     async def edit(self, image, instruction, **options):
         if instruction == "fail":
             raise RequestError("no")
@@ -390,23 +387,6 @@ def test_what_is_chosen_in_an_edit_stays(app, unchanged, file, choice):
         ] and app.edits._client.left == 1
 
     asyncio.run(run())
-
-
-@pytest.mark.parametrize("instruction", ["x", "fail"])
-def test_the_update_that_gradio_repeats_changes_nothing(app, unchanged, instruction):
-    page = app.page
-    asked = {edit_input: edit_input.value for edit_input in page.edit_inputs()} | {
-        page.history: TURNS,
-        page.instruction: instruction,
-    }
-
-    async def run():
-        app.edits._client = Slow()
-        app.edits._client.let.set()
-        return [update async for update in app.editing.edited(asked, TAB)]
-
-    *_, outcome, last = asyncio.run(run())
-    assert not outcome[page.stop]["visible"] and last == {page.status: unchanged}
 
 
 @pytest.mark.parametrize(

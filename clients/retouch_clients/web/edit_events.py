@@ -61,7 +61,8 @@ class EditEvents:
             async for update in self.answers(history, instruction, options, tab_of(request)):
                 yield update
         except Dropped:
-            pass  # another turn is shown
+            # Gradio sends the last update twice, and that would be a preview
+            yield {page.status: gr.skip()}
         except Cancelled:
             stopped = html.status("Stopped. The picture is unchanged.")
             yield {**self._view.current_turn(history), page.status: stopped}
@@ -69,13 +70,14 @@ class EditEvents:
             running = await self._edits.ready()
             trouble = self._view.trouble(failure, running)
             yield {**self._view.current_turn(history), page.status: trouble}
-        # Gradio repeats the last update. A result that is repeated would undo an early Undo.
-        yield {page.status: gr.skip()}
 
     async def answers(
         self, history: History, instruction: str, options: EditOptions, tab: str
     ) -> AsyncIterator[Updates]:
-        """Updates for the previews, and for the result once the server has ended the stream."""
+        """Updates for the previews, and for the result once the server has ended the stream.
+
+        Gradio repeats the last update at the end. An earlier result could then overwrite a turn
+        that was chosen meanwhile."""
         page = self._page
         image = history.current.image
         size = page_images.size_of(image)
