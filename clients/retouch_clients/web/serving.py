@@ -79,7 +79,9 @@ def served(address: str, options: Options = Options()) -> Iterator[str]:
             try:
                 yield f"http://{url_host(options.host)}:{listening.getsockname()[1]}"
             finally:
-                app.blocks.close(verbose=False)
+                # Gradio sets an event of another thread, whose tabs may be leaving it just then
+                with contextlib.suppress(RuntimeError):
+                    app.blocks.close(verbose=False)
 
 
 @contextlib.contextmanager
