@@ -60,6 +60,8 @@ def agreeing(body: dict) -> dict:
     if body.get("output_format") in (None, "png") and body.get("output_compression", 100) != 100:
         apart.add("output_compression")
     apart |= {"n"} if streams else {"partial_images"}
+    if body.get("output_format") == "jpeg":  # which has no transparency
+        apart.add("background")
     entries = str(body.get("adapter")).split(",")
     names = [entry.partition(":")[0].strip() for entry in entries]
     if len(set(names)) < len(names) or max(map(len, names)) > LONGEST_NAME:
