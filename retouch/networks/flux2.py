@@ -15,6 +15,7 @@ diffusers. The scale is multiplied into the rotated queries, because as a bfloat
 be 0.4 % off."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -70,10 +71,7 @@ def step(
 
     `conditioning` is [B, Q, J] with ids [B, Q, 4]. `keys` and `values` are those of `reference`.
     The target may be any subset of the image's tokens, those at `ids` [B, N, 4]."""
-    prediction, _ = _step(
-        model, tokens, timestep, conditioning, ids, conditioning_ids, keys, values
-    )
-    return prediction
+    return _step(model, tokens, timestep, conditioning, ids, conditioning_ids, keys, values)
 
 
 def keeping_step(
@@ -96,16 +94,16 @@ def keeping_step(
     `keys` and `values` [B, layers, P, heads, head size] are what such a step has kept of P other
     tokens, which are not here. `guidance` [B] is the scale of a network that embeds it."""
     every = torch.cat([tokens, references], 1)
-    prediction, pairs = _step(
-        model, every, timestep, conditioning, ids, conditioning_ids, keys, values, guidance
-    )
     places = (kept + conditioning.shape[1])[:, :, None, None]
-    own_keys, own_values = (
-        torch.stack(
-            [tensor.gather(1, places.expand(-1, -1, *tensor.shape[2:])) for tensor in layer], 1
-        )
-        for layer in zip(*pairs)
+    own: list[list[Tensor]] = []
+
+    def keep(*pair: Tensor) -> None:
+        own.append([part.gather(1, places.expand(-1, -1, *part.shape[2:])) for part in pair])
+
+    prediction = _step(
+        model, every, timestep, conditioning, ids, conditioning_ids, keys, values, guidance, keep
     )
+    own_keys, own_values = (torch.stack(layers, 1) for layers in zip(*own))
     return prediction[:, : tokens.shape[1]], own_keys, own_values
 
 
@@ -119,8 +117,10 @@ def _step(
     keys: Tensor,
     values: Tensor,
     guidance: Tensor | None = None,
-) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """The prediction for all `tokens`, and the keys and values of text and tokens by layer."""
+    keep: Callable[[Tensor, Tensor], None] = lambda keys, values: None,
+) -> Tensor:
+    """The prediction for all `tokens`. `keep` gets the keys and values of text and tokens, layer by
+    layer: those of all layers at once would take gigabytes."""
     emb = _time(model, timestep)
     if guidance is not None:
         emb = emb + _embedded(model, guidance, model.time_guidance_embed.guidance_embedder)
@@ -139,17 +139,16 @@ def _step(
     text = model.context_embedder(conditioning)
     count = conditioning.shape[1]
     prefixes = zip(keys.unbind(1), values.unbind(1))
-    pairs = []
     for block in model.transformer_blocks:
         text, hidden, *pair = _double(
             block, text, hidden, text_mod, image_mod, rope, next(prefixes)
         )
-        pairs.append(pair)
+        keep(*pair)
     hidden = torch.cat([text, hidden], 1)
     for block in model.single_transformer_blocks:
         hidden, *pair = _single(block, hidden, single_mod[0], rope, next(prefixes))
-        pairs.append(pair)
-    return model.proj_out(model.norm_out(hidden[:, count:], emb)), pairs
+        keep(*pair)
+    return model.proj_out(model.norm_out(hidden[:, count:], emb))
 
 
 def _time(model, timestep: Tensor) -> Tensor:
