@@ -63,13 +63,13 @@ def is_rgb_profile(icc: bytes) -> bool:
 
 
 def to_srgb(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:
-    """Convert pixels uint8 [H, W, 3] of an RGB profile to sRGB. Returns the same array without a
-    profile."""
+    """Convert pixels uint8 [H, W, 3 or 4] of an RGB profile to sRGB. Returns the same array without
+    a profile."""
     return _applied(None if icc is None else rgb_to_srgb(icc), pixels)
 
 
 def from_srgb(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:
-    """Convert sRGB pixels uint8 [H, W, 3] into the colours of an RGB profile."""
+    """Convert sRGB pixels uint8 [H, W, 3 or 4] into the colours of an RGB profile."""
     return _applied(None if icc is None else srgb_to_rgb(icc), pixels)
 
 
@@ -188,9 +188,12 @@ def _is_identity(icc: bytes) -> bool:
 
 
 def _applied(transform: ImageCms.ImageCmsTransform | None, pixels: np.ndarray) -> np.ndarray:
-    return (
-        pixels if transform is None else np.asarray(_recoloured(Image.fromarray(pixels), transform))
-    )
+    """Alpha stays as it is."""
+    if transform is None:
+        return pixels
+    image = Image.fromarray(np.ascontiguousarray(pixels[:, :, :3]))
+    colours = np.asarray(_recoloured(image, transform))
+    return np.dstack([colours, pixels[:, :, 3]]) if pixels.shape[2] == 4 else colours
 
 
 def _recoloured(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:

@@ -10,7 +10,6 @@ import numpy as np
 from retouch.api.response import Drift, EditAnswer, EditInfo, Region
 from retouch.imaging import colour, images
 from retouch.imaging.drift import Compared, fit_back, is_worth_undoing, measure
-from retouch.imaging.photo import Photo
 from retouch.serving.source_image import SourceImage
 
 
@@ -46,7 +45,8 @@ def _answered(
 ) -> tuple[np.ndarray, Drift | None]:
     """The result in the photo's own colours, uint8 [H, W, 3], or [H, W, 4] in an answer with
     transparency, and its drift. One of its own size has none."""
-    edited = _coloured(picture if source.is_transparent else images.on_white(picture), source.photo)
+    shown = picture if source.is_transparent else images.on_white(picture)
+    edited = colour.from_srgb(shown, source.photo.icc)
     if source.size:
         return edited, None
     editable = source.editable(cells)
@@ -81,12 +81,6 @@ def _pasted(
     changed = images.changed(before, edited, editable, source.keep_below)
     np.copyto(pasted, images.with_alpha(edited), where=changed[:, :, None])
     return pasted
-
-
-def _coloured(picture: np.ndarray, photo: Photo) -> np.ndarray:
-    """A picture [H, W, 3 or 4] of sRGB in a photo's colours."""
-    colours = colour.from_srgb(np.ascontiguousarray(picture[:, :, :3]), photo.icc)
-    return np.dstack([colours, picture[:, :, 3:]])
 
 
 def _extent(grid: np.ndarray) -> Region:

@@ -161,9 +161,7 @@ def _vae_pixels(photo: Photo, size: tuple[int, int], family: Family) -> np.ndarr
     """What the autoencoder takes of a photo: with its alpha, if both have it."""
     if photo.alpha is None or not family.supports_transparency:
         return _fitted(photo, size)
-    fitted = images.fit(photo.rgba, size)
-    colours = colour.to_srgb(np.ascontiguousarray(fitted[:, :, :3]), photo.icc)
-    return np.dstack([colours, fitted[:, :, 3]])
+    return colour.to_srgb(images.fit(photo.rgba, size), photo.icc)
 
 
 def region_of(mask: np.ndarray, parsed: np.ndarray) -> np.ndarray:
