@@ -34,7 +34,7 @@ class TextEncoder:
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / TOKENIZER))
         self._tokenizer.enable_truncation(LENGTH)
         self._tokenizer.enable_padding(
-            direction=settings["padding_side"],
+            direction=settings.get("padding_side", "right"),  # older exports do not say
             pad_id=settings["pad"],
             pad_token=settings["pad_token"],
             length=LENGTH,
