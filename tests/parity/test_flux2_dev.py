@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import inspect
 import json
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,7 +15,15 @@ from diffusers import Flux2Pipeline
 from exports import exported
 from families_tiny import make_published
 from flux2_dev_tiny import SENTENCES, few_layers, load_pipeline
-from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, relative
+from klein_stages import (
+    Torch,
+    edited,
+    feel_references_and_guidance,
+    follow,
+    photos,
+    referring_request,
+    relative,
+)
 from klein_tiny import photo
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import TorchBackend
@@ -29,7 +36,6 @@ from retouch_export.flux2_dev.denoiser import PART
 from retouch_export.flux2_dev.vl_parser import LAYERS
 
 SIZES = ((96, 96), (64, 112), (112, 80))
-OTHERS = ((64, 80), (80, 64))  # of the references beside the edited photo
 SENTENCE = SENTENCES[0]
 
 
@@ -69,11 +75,6 @@ def torched(folder, repository):
     return Denoiser(repository / "denoiser_bf16" / "1", partial(Torch, PART, Checkpoint(folder)))
 
 
-def photos(seed, size, references=1):
-    sizes = (size, *OTHERS[: references - 1])
-    return [photo(own, seed + number) for number, own in enumerate(sizes)]
-
-
 def test_the_layers_of_the_text_are_the_pipelines():
     for method in (Flux2Pipeline.__call__, Flux2Pipeline.encode_prompt):
         assert inspect.signature(method).parameters["text_encoder_out_layers"].default == LAYERS
@@ -109,42 +110,17 @@ CASES = [
 def test_an_edits_latents(pipeline, torched, plain, size, references, seed, steps, guidance):
     """After every step in torch, and of the exported lane at the end. A request without guidance
     takes the pipeline's default."""
-    edit = denoise_request(pipeline, seed, size, steps=steps, guidance=guidance)
-    others = tuple(
-        denoise_request(pipeline, seed + number, other).latents
-        for number, other in enumerate(OTHERS[: references - 1], start=1)
-    )
-    edit = replace(edit, extra_references=others)
+    edit = referring_request(pipeline, seed, size, references, steps=steps, guidance=guidance)
     scale = {"guidance_scale": guidance} if guidance else {}
     theirs, _ = edited(
         pipeline, seed, size, steps=steps, images=photos(seed, size, references), **scale
     )
-    running = torched.begin(edit)
-    for packed in theirs:
-        (progress,) = torched.step([running])
-        assert np.abs(running.tokens - packed).max() <= EXACT
-    assert progress.latents is not None
-    torched.end(running)
-    *_, last = plain.denoiser.run(edit)
-    assert relative(plain.denoiser.family.pack(last.latents), theirs[-1]) <= EXPORTED
+    follow(torched, plain, edit, theirs)
 
 
 def test_references_and_guidance_matter(pipeline):
     """So the cases above differ from one another by more than their bounds."""
-    size = SIZES[1]
-    alone, with_others, guided = (
-        edited(
-            pipeline,
-            1,
-            size,
-            steps=1,
-            images=photos(1, size, references),
-            guidance_scale=guidance,
-        )[0][-1]
-        for references, guidance in ((1, 1.0), (3, 1.0), (1, 4.0))
-    )
-    assert np.abs(alone - with_others).max() > 100 * EXACT
-    assert np.abs(alone - guided).max() > 100 * EXACT
+    feel_references_and_guidance(pipeline, SIZES[1])
 
 
 def test_a_whole_edit(pipeline, plain):

@@ -18,7 +18,17 @@ from diffusers.pipelines.flux2 import pipeline_flux2_klein, pipeline_flux2_klein
 import fake_hub
 from exports import exported
 from families_tiny import make_published
-from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, relative
+from klein_stages import (
+    EXACT,
+    EXPORTED,
+    Torch,
+    edited,
+    feel_references_and_guidance,
+    follow,
+    photos,
+    referring_request,
+    relative,
+)
 from klein_tiny import SENTENCES, few_layers, load_pipeline, photo
 from outside import assert_outside_is_the_sources
 from retouch.artifacts import manifest
@@ -36,7 +46,6 @@ from retouch_export.flux2_klein.denoiser import PART
 from retouch_export.tensorrt_profiles import profiles, shapes
 
 SIZES = ((96, 96), (64, 112), (112, 80))
-OTHERS = ((64, 80), (80, 64))  # of the references beside the edited photo
 SENTENCE = SENTENCES[0]
 HUB_NAME = "black-forest-labs/klein"
 
@@ -91,20 +100,11 @@ def torched(folder, repository):
 @torch.no_grad()
 def guided_request(pipeline, seed, size, references=1, true_cfg=4.0, **options):
     """As `denoise_request`, with further references and the pipeline's own negative prompt."""
-    others = [
-        denoise_request(pipeline, seed + number, OTHERS[number - 1]).latents
-        for number in range(1, references)
-    ]
-    edit = denoise_request(pipeline, seed, size, extra_references=tuple(others), **options)
+    edit = referring_request(pipeline, seed, size, references, **options)
     if true_cfg <= 1:
         return edit
     negative = {"prompt_embeds": pipeline.encode_prompt("")[0][0].numpy()}
     return replace(edit, negative=negative, true_cfg=true_cfg)
-
-
-def photos(seed, size, references=1):
-    sizes = (size, *OTHERS[: references - 1])
-    return [photo(own, seed + number) for number, own in enumerate(sizes)]
 
 
 def test_manifests_name_the_repository_and_its_commit(folder, repository):
@@ -129,32 +129,12 @@ def test_an_edits_latents(pipeline, torched, plain, size, references, seed, step
     images = photos(seed, size, references)
     theirs, _ = edited(pipeline, seed, size, steps=steps, images=images, guidance_scale=guidance)
     assert len(theirs) == steps
-    running = torched.begin(edit)
-    for packed in theirs:
-        (progress,) = torched.step([running])
-        assert np.abs(running.tokens - packed).max() <= EXACT
-    assert progress.latents is not None
-    torched.end(running)
-    *_, last = plain.denoiser.run(edit)
-    assert relative(plain.denoiser.family.pack(last.latents), theirs[-1]) <= EXPORTED
+    follow(torched, plain, edit, theirs)
 
 
 def test_references_and_guidance_matter(pipeline):
     """So the cases above differ from one another by more than their bounds."""
-    size = SIZES[1]
-    alone, with_others, guided = (
-        edited(
-            pipeline,
-            1,
-            size,
-            steps=1,
-            images=photos(1, size, references),
-            guidance_scale=guidance,
-        )[0][-1]
-        for references, guidance in ((1, 1.0), (3, 1.0), (1, 4.0))
-    )
-    assert np.abs(alone - with_others).max() > 100 * EXACT
-    assert np.abs(alone - guided).max() > 100 * EXACT
+    feel_references_and_guidance(pipeline, SIZES[1])
 
 
 @pytest.mark.parametrize("is_distilled", (False, True))

@@ -94,10 +94,12 @@ class Klein(Served):
 
 
 class KleinKV(Served):
+    def pipeline(self):
+        return klein_tiny.load_pipeline(Flux2KleinKVPipeline, self.checkpoint)
+
     def theirs(self, photos):
-        pipeline = klein_tiny.load_pipeline(Flux2KleinKVPipeline, self.checkpoint)
         return np.asarray(
-            pipeline(
+            self.pipeline()(
                 [*map(Image.fromarray, photos)],
                 SENTENCE,
                 num_inference_steps=STEPS,
@@ -106,19 +108,11 @@ class KleinKV(Served):
         )
 
 
-class Dev(Served):
+class Dev(KleinKV):
     """Guidance is an input of the network."""
 
-    def theirs(self, photos):
-        pipeline = flux2_dev_tiny.load_pipeline(self.checkpoint)
-        return np.asarray(
-            pipeline(
-                [*map(Image.fromarray, photos)],
-                SENTENCE,
-                num_inference_steps=STEPS,
-                generator=torch.Generator().manual_seed(SEED),
-            ).images[0]
-        )
+    def pipeline(self):
+        return flux2_dev_tiny.load_pipeline(self.checkpoint)
 
 
 class Qwen(Served):
