@@ -48,6 +48,7 @@ UNRELATED = {
     "_diffusers_version",
     "transformers_version",
     "_use_default_values",
+    "_original_object_hash",  # of strings: another number in every process
 }
 STATE = ("_parameters", "_buffers")
 

@@ -31,7 +31,11 @@ PLAIN = fingerprint(Scaled())
 
 def test_weights_and_notes_of_a_checkpoint_do_not_count():
     noted = Scaled(
-        seed=1, _name_or_path="/somewhere", _diffusers_version="0.1", transformers_version="4"
+        seed=1,
+        _name_or_path="/somewhere",
+        _diffusers_version="0.1",
+        transformers_version="4",
+        _original_object_hash=hash("of this process"),
     )
     assert fingerprint(noted) == PLAIN
 
