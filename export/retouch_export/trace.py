@@ -15,7 +15,7 @@ import torch
 from onnx_ir.tensor_adapters import TorchTensor
 from torch import Tensor
 
-from retouch_export import sources, trace_cache
+from retouch_export import sources, symbolic_sizes, trace_cache
 from retouch_export.fingerprint import Unknown, fingerprint
 from retouch_export.graph import Graph
 from retouch_export.onnx_values import constant_of, dims_of
@@ -52,17 +52,18 @@ def _entry(graph: Graph, inputs: Mapping[str, Tensor]) -> bytes:
 
 
 def _trace(graph: Graph, inputs: Mapping[str, Tensor]) -> ir.Model:
-    program = torch.onnx.export(
-        graph.module,
-        tuple(inputs.values()),
-        input_names=list(inputs),
-        output_names=list(graph.outputs),
-        dynamic_shapes=tuple(graph.axes[name] for name in inputs),
-        dynamo=True,
-        opset_version=OPSET,
-        optimize=False,
-        verbose=False,
-    )
+    with symbolic_sizes.remembered():
+        program = torch.onnx.export(
+            graph.module,
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=list(graph.outputs),
+            dynamic_shapes=tuple(graph.axes[name] for name in inputs),
+            dynamo=True,
+            opset_version=OPSET,
+            optimize=False,
+            verbose=False,
+        )
     return cast(torch.onnx.ONNXProgram, program).model  # None is for the older exporter alone
 
 
