@@ -28,12 +28,20 @@ settings.load_profile("retouch")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark each test with its tier. What takes minutes begins first: at the end, short files fill
-    both workers."""
+    """Mark each test with its tier. A worker takes a file, or all files that share the server.
+    What takes minutes begins first: at the end, short files fill both workers."""
+    served = {item.path for item in items if uses_server(item)}
     for item in items:
         for marker in markers(item.path):
             item.add_marker(marker)
-    items.sort(key=lambda item: TIERS.index(item.path.parent.name))
+        file = f"{item.path.parent.name}/{item.path.name}"
+        item.add_marker(pytest.mark.xdist_group("server" if item.path in served else file))
+    items.sort(key=lambda item: (item.path not in served, TIERS.index(item.path.parent.name)))
+
+
+def uses_server(item) -> bool:
+    """Whether a test takes the fixture below, and none of its own by that name."""
+    return item.path.parent.name == "server" and "server" in item.fixturenames
 
 
 def pytest_terminal_summary(terminalreporter):
