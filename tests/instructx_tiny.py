@@ -157,14 +157,13 @@ def language_model(
 
 
 def transformer(made: Made) -> Flux2Transformer2DModel:
-    """Two blocks of each kind; one where it is plain, because their order is tested beside."""
-    blocks = 2 if made.beside else 1
+    """One block of each kind: the shipped checkpoint's network has several, in the same order."""
     beside = TOKEN + made.slots * 2 * CHANNELS if made.beside else 0
     return Flux2Transformer2DModel(
         in_channels=TOKEN + beside,
         out_channels=TOKEN,
-        num_layers=blocks,
-        num_single_layers=blocks,
+        num_layers=1,
+        num_single_layers=1,
         attention_head_dim=16,
         num_attention_heads=5,
         joint_attention_dim=SAID,

@@ -28,7 +28,7 @@ from training.scenes import draw_pair
 TRANSFORMER = dict(
     in_channels=64,
     num_layers=1,
-    num_single_layers=2,
+    num_single_layers=1,
     attention_head_dim=32,
     num_attention_heads=2,
     joint_attention_dim=64,

@@ -166,7 +166,7 @@ def make_text_model(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLForConditionalGenera
         rope_parameters={"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]},
     )
     vision = dict(
-        depth=3,
+        depth=2,
         hidden_size=32,
         intermediate_size=48,
         num_heads=2,

@@ -291,7 +291,7 @@ def test_a_row_is_the_same_alone_and_among_others(graphs, theirs):
 
 def test_a_network_without_guidance(tmp_path):
     """As FLUX.1 schnell's: it is told no strength, and true guidance is all there is."""
-    bare = make_pipeline(guidance_embeds=False, num_single_layers=1)
+    bare = make_pipeline(guidance_embeds=False, num_single_layers=0)
     assert TRANSFORMER["guidance_embeds"] and not bare.transformer.config.guidance_embeds
     bare.save_pretrained(tmp_path / "checkpoint")
     exported(tmp_path / "checkpoint", "--repository", tmp_path, "--only", "denoiser")

@@ -45,7 +45,7 @@ LINEARS = [
     "x_embedder",
     "context_embedder",
 ]
-WEAK = "single_transformer_blocks.1.proj_mlp"  # trained at a strength of its own
+WEAK = "single_transformer_blocks.0.proj_mlp"  # trained at a strength of its own
 SCALE = 0.75
 FILE = "pytorch_lora_weights.safetensors"
 

@@ -22,6 +22,7 @@ from retouch.backends.onnx import OnnxBackend
 from retouch.families.qwen_vl import chat
 from retouch.imaging.images import decode, encode
 from retouch.offline.text_encoder_loop import TextEncoderLoop
+from retouch_export import policy
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.parts import stages_of
 
@@ -247,7 +248,7 @@ def test_three_edits_share_a_step(stages, true_cfg):
 
 @pytest.fixture(scope="module")
 def repository(folder, small):
-    path = make_checkpoint(folder / "exported", True, zero_cond_t=True, blocks=6)
+    path = make_checkpoint(folder / "exported", True, zero_cond_t=True, blocks=3)
     exported(path, "--repository", folder / "repository")
     return folder / "repository"
 
@@ -294,9 +295,10 @@ def calibrated(folder, repository):
     return folder / "exported"
 
 
-def test_narrow_lanes(calibrated, repository):
+def test_narrow_lanes(calibrated, repository, monkeypatch):
     """Calibrated on whole edits of the checkpoint's own pairs, as the bf16 lane makes them."""
     options = ("--precision", "fp8,fp4", "--only", "denoiser")
+    monkeypatch.setattr(policy, "QWEN_ENDS", 1)  # of three blocks
     exported(calibrated, "--repository", repository, *options)
     rng = np.random.default_rng(2)
     lanes = {lane: TextEncoderLoop(repository, lane) for lane in ("bf16", "fp8", "fp4")}
