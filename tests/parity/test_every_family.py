@@ -58,11 +58,10 @@ def latents(family, lane, runner, which, share, more):
 
 
 @pytest.mark.parametrize(
-    "which, share, more",
-    ((0, 1.0, 0), (-1, 0.4, 0), (0, 1.0, 1)),
-    ids=("whole", "part", "references"),
+    "lane, which, share, more",
+    (("bf16", 0, 1.0, 0), ("fp8", -1, 0.4, 0), ("bf16", 0, 1.0, 1)),
+    ids=("bf16 whole", "fp8 part", "bf16 references"),
 )
-@pytest.mark.parametrize("lane", LANES)
 def test_torch_is_as_near_as_rounding_allows(family, lane, which, share, more):
     """Whole edits in four steps, of the lane in torch, on ONNX Runtime, and there with no rounding
     in between."""

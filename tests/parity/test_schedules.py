@@ -28,7 +28,7 @@ from training.checkpoint import calibration_pairs
 CELLS = 64
 REGIONS = ((9, 10), (40, 3), (0, 1, 2, 20, 63))  # two of one size can share a step
 FORGETFUL = 1  # bytes for sources that no edit needs: each is computed again and again
-SCHEDULES = {"bf16": 200, "fp8": 30, "fp4": 30}
+SCHEDULES = {"bf16": 60, "fp8": 30, "fp4": 30}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.client import Retouch, answer_of, inputs_of
 from retouch.imaging import images
-from retouch.launcher.server import ROOT
+from retouch.launcher.server import REPOSITORY, ROOT
+from retouch.offline.plain_loop import PlainLoop
 from training.render import render
 from training.scenes import held_out
 
@@ -36,6 +37,12 @@ def test_previews_then_the_result(client, photo):
     steps = [answer.step[0] for answer in (*previews, final)]
     assert steps == sorted(set(steps)) and all(answer.step[1] == 8 for answer in previews)
     assert all(min(images.decode(answer.image).shape[:2]) >= 16 for answer in previews)
+
+
+def test_the_result_is_that_of_the_stages_without_a_server(photo, result):
+    request = EditRequest(photo, SENTENCE, seed=7, precision="bf16")
+    alone = PlainLoop(REPOSITORY, "bf16").edit(request)
+    np.testing.assert_array_equal(images.decode(result.image), images.decode(alone))
 
 
 def test_previews_do_not_change_the_result(client, photo, result):

@@ -1,6 +1,7 @@
 """Each family on a real server: a tiny checkpoint by diffusers' own `save_pretrained`, renamed as
 published files are, exported, and edits that come back as the pipeline gives them from the same
-seed."""
+seed. The family of the shipped checkpoint is served in the other files; test_edit.py and
+test_instructx_qwen.py hold its edits."""
 
 from __future__ import annotations
 
@@ -26,19 +27,16 @@ import qwen_image_21_tiny
 import qwen_image_edit_tiny
 from exports import exported
 from families_tiny import make_published
-from instructx_tiny import QWEN, Made, make_checkpoint
 from kontext_theirs import Case, Theirs
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
 from retouch.artifacts import manifest
 from retouch.backends.torch import TorchBackend
 from retouch.client import AsyncRetouch, Retouch
-from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.families.qwen_image_21.sampling import TRANSPARENT
-from retouch.families.registry import class_of, family_of
+from retouch.families.registry import family_of
 from retouch.imaging import images
 from retouch.launcher.server import HOST, REPOSITORY, Server
-from retouch.offline.plain_loop import PlainLoop
 from retouch.offline.text_encoder_loop import TextEncoderLoop
 
 SIZE = (64, 96)
@@ -157,20 +155,9 @@ class Qwen21(Served):
         )
 
 
-class InstructX(Served):
-    def theirs(self, photos):
-        pipeline = RetouchPipeline.from_pretrained(self.checkpoint)
-        return np.asarray(
-            pipeline(
-                Image.fromarray(photos[0]), SENTENCE, seed=SEED, steps=STEPS, region="full"
-            ).image
-        )
-
-
 @pytest.fixture(
     scope="module",
     params=[
-        "instructx",
         "flux-kontext",
         "flux2-klein-kv",
         "flux2-klein",
@@ -185,12 +172,6 @@ def family(request, tmp_path_factory):
         if request.param == "flux-kontext":
             checkpoint = make_published(request.param, folder)
             yield Kontext(checkpoint, {"denoiser_bf16": {"sizes": [SIZE]}}, negatives=True)
-        elif request.param == "instructx":
-            # its parser in the real Qwen2.5-VL's layout
-            made = Made(QWEN, sizes=((128, 128), SIZE), pixels=(56 * 56, 28 * 28 * 20))
-            yield InstructX(
-                make_checkpoint(folder, qwen_image_edit_tiny.make_tokenizer(), made), {}
-            )
         elif request.param == "flux2-klein-kv":
             klein_tiny.few_layers(patch)
             yield KleinKV(make_published(request.param, folder), {}, references=1)
@@ -266,11 +247,10 @@ def test_every_part_by_torch(repository):
     request = EditRequest(
         images.encode(photos_of(1)[0]), SENTENCE, SEED, STEPS, precision="bf16", region=b"full"
     )
-    has_parser = class_of(manifest.read(repository / "vl_parser" / "1").family).has_parser
-    loop = PlainLoop if has_parser else TextEncoderLoop
     backend = partial(TorchBackend, device="cpu", compiled=False)
-    onnx = images.decode(loop(repository).edit(request))
-    assert psnr(loop(repository, backend=backend, others=backend).edit(request), onnx) >= NEAR_TORCH
+    onnx = images.decode(TextEncoderLoop(repository).edit(request))
+    loop = TextEncoderLoop(repository, backend=backend, others=backend)
+    assert psnr(loop.edit(request), onnx) >= NEAR_TORCH
 
 
 def photos_of(count: int) -> list[np.ndarray]:

@@ -45,6 +45,8 @@ BINDINGS = Path(__file__).resolve().parents[1]
 PARSER, CONNECTOR, ENCODER, DECODER = STAGES
 DENOISER = Stage("denoiser", "instructx")
 SENTENCE = "make the red circle blue"
+# test_build.py and test_run.py hold every call against both versions
+pytestmark = pytest.mark.skipif(not WORLD.eleven, reason="parts for one version are enough")
 # each runner rounds keys and values to bfloat16 at its own places
 NEAR = 45  # dB
 
@@ -214,7 +216,6 @@ def pixels_of(file):
         return np.asarray(image)
 
 
-@pytest.mark.skipif(not WORLD.eleven, reason="a server for one version is enough")
 def test_a_server_edits_by_plans_alone(emulated, world, tmp_path):
     photo = file_of(scene())
     loop = PlainLoop(emulated, "bf16", OnnxBackend, OnnxBackend, parts="bf16")
