@@ -76,13 +76,13 @@ $(CHECKS): $(WEB) requirements-test.txt
 	@touch $@
 
 test: export $(CHECKS) aiperf  ## All tests, a real server among them
-	$(BIN)/python -m pytest tests -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(CHECKS)  ## The quick tests: no server, no checkpoint
 	$(BIN)/python -m pytest tests/unit tests/contract
 
 test-fast: export $(CHECKS)  ## Quick tests of every tier: about three minutes on two cores
-	$(BIN)/python -m pytest tests -m fast -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest tests -m fast -n 2 --dist loadfile --no-loadscope-reorder
 
 test-gpu: export  ## What needs a GPU; on a machine without one all of it is skipped
 	$(BIN)/python -m pytest tests/gpu

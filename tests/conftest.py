@@ -20,7 +20,7 @@ from exports import keep_exports  # noqa: E402
 from pictures import file_of, scene  # noqa: E402
 from retouch.client import Retouch  # noqa: E402
 from retouch.launcher.server import RUNTIME, Server  # noqa: E402
-from tiers import TIERS, markers  # noqa: E402
+from tiers import TIERS, markers, shares_server  # noqa: E402
 
 # the same cases each time, however slow the machine is, and nothing written beside them
 settings.register_profile("retouch", derandomize=True, deadline=None, database=None)
@@ -28,20 +28,25 @@ settings.load_profile("retouch")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark each test with its tier. A worker takes a file, or all files that share the server.
-    What takes minutes begins first: at the end, short files fill both workers."""
-    served = {item.path for item in items if uses_server(item)}
+    """Mark each test with its tier. What takes minutes begins first: at the end, short files fill
+    both workers."""
     for item in items:
         for marker in markers(item.path):
             item.add_marker(marker)
-        file = f"{item.path.parent.name}/{item.path.name}"
-        item.add_marker(pytest.mark.xdist_group("server" if item.path in served else file))
-    items.sort(key=lambda item: (item.path not in served, TIERS.index(item.path.parent.name)))
+    items.sort(key=lambda item: (not shares_server(item.path), TIERS.index(item.path.parent.name)))
 
 
-def uses_server(item) -> bool:
-    """Whether a test takes the fixture below, and none of its own by that name."""
-    return item.path.parent.name == "server" and "server" in item.fixturenames
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A worker takes a file, or all files that share the server."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "server" if shares_server(Path(file)) else file
+
+    return Files(config, log)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -31,6 +31,23 @@ SLOW_FILES = (
     "unit/test_validate.py",
 )
 
+# files of tests/server that start servers of their own; the others share one, in one worker
+OWN_SERVERS = (
+    "test_adapter_lane.py",
+    "test_families.py",
+    "test_gpu_benchmark.py",
+    "test_leftovers.py",
+    "test_readme.py",
+    "test_serve.py",
+    "test_small_shared_memory.py",
+    "test_wheel.py",
+)
+
+
+def shares_server(path: Path) -> bool:
+    """Whether a test file takes the fixture `server`."""
+    return path.parent.name == "server" and path.name not in OWN_SERVERS
+
 
 def markers(path: Path) -> list[str]:
     """Names of the markers of a test file's tests."""
