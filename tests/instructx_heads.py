@@ -14,6 +14,7 @@ import torch
 from retouch.families.instructx.hints import FILE
 from retouch.families.instructx.parser_output import ordered
 from retouch.families.instructx.pipeline import RetouchPipeline
+from retouch.networks.instructx import ParserHeads
 from training.labels import FIELDS
 
 SURE = 12.0  # logit of what a slot is to say, and of a target that is there
@@ -74,6 +75,12 @@ def teach(pipeline: RetouchPipeline, photo: np.ndarray) -> None:
         first.bias[0] = line.bias[0] + RIGHT
         last.weight[0, 0] = 1
         last.bias[0] = -RIGHT
+
+
+@torch.no_grad()
+def never_nothing(heads: ParserHeads) -> None:
+    """Let no instruction ask for nothing, as heads of random weights may read any."""
+    heads.labels.bias[FULL_FIELDS["op"].index("nothing")] = -4 * SURE
 
 
 def write_examples(checkpoint: Path) -> None:

@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from instructx_heads import FULL_FIELDS, teach, write_examples
+from instructx_heads import FULL_FIELDS, never_nothing, teach, write_examples
 from retouch.api.geometry import BUCKETS
 from retouch.diffusion.box_features import CHANNELS
 from retouch.families.instructx.pipeline import RetouchPipeline
@@ -102,6 +102,8 @@ def make_checkpoint(path: Path, tokenizer: PreTrainedTokenizerBase, made: Made) 
         if isinstance(part, nn.Module):
             shake(part)
             round_weights(part)
+    if made.presence:
+        never_nothing(pipeline.parser_heads)
     if made.photo is not None:
         teach(pipeline, made.photo)
         round_weights(pipeline.parser_heads)

@@ -14,7 +14,7 @@ OPS = ["none", "recolour", "remove", "nothing", "unknown"]
 EXAMPLES = [
     {"sentence": "make the cup blue", "op": "recolour"},
     {"sentence": "make the cat blue", "op": "recolour"},
-    {"sentence": "make it warmer", "op": "warmer"},
+    {"sentence": "make nothing of it", "op": "nothing"},
     {"sentence": "remove the cup", "op": "remove"},
     {"sentence": "take the boat away", "op": "remove"},
     {"sentence": "把天空变成蓝色", "op": "recolour"},
@@ -68,3 +68,14 @@ def test_an_unsure_reading_is_named(hints):
 def test_without_examples_there_is_a_message_alone(tmp_path):
     hint = Hints.of(tmp_path, {"op": OPS}).hint("sing", UNKNOWN)
     assert hint.examples == [] and hint.message
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[", "5", '["a"]', '[{"sentence": "a"}]', '[{"sentence": 5, "op": "remove"}]']
+    + ['[{"sentence": "a", "op": "fly"}]', '[{"sentence": "a", "op": "remove", "size": 1}]'],
+)
+def test_examples_that_are_none(tmp_path, content):
+    (tmp_path / FILE).write_text(content)
+    with pytest.raises(ValueError, match="examples.json must be a list of"):
+        Hints.of(tmp_path, {"op": OPS})

@@ -33,7 +33,7 @@ def with_progress(answers: Iterator[EditAnswer], to: Console = console) -> Itera
         task = bar.add_task("edit", total=None)
         for answer in answers:
             bar.update(task, completed=answer.step[0], total=answer.step[1])
-            if bar.disable:
+            if bar.disable and answer.step[1]:  # none where nothing is asked for
                 to.print("step {} of {}".format(*answer.step))
             yield answer
     if answer is not None:

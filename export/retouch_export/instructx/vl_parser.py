@@ -22,7 +22,9 @@ from retouch.artifacts.manifest import FLOAT32
 from retouch.diffusion.latents import cell_centres
 from retouch.families.base import Family
 from retouch.families.instructx.hints import FILE as EXAMPLES
+from retouch.families.instructx.hints import Hints
 from retouch.families.instructx.parser import LANGUAGE, TOKENIZER, VISION
+from retouch.families.instructx.parser_output import Fields
 from retouch.families.instructx.prompt import MAX_TOKENS
 from retouch.networks import instructx_passes
 from retouch.networks.instructx import MetaQueries, ParserHeads
@@ -70,6 +72,14 @@ def queries(checkpoint: Checkpoint) -> int:
             f"{count} meta-queries cannot be shared by {heads['slots']} operations in equal parts"
         )
     return count
+
+
+def check_examples(checkpoint: Checkpoint, fields: Fields) -> None:
+    """CheckpointError when the checkpoint has examples that its heads do not know."""
+    try:
+        Hints.of(checkpoint.folder, fields)
+    except ValueError as failure:
+        raise CheckpointError(str(failure)) from None
 
 
 def language_model(checkpoint: Checkpoint) -> Qwen2_5_VLForConditionalGeneration:
@@ -195,6 +205,7 @@ class VlParser(Part):
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
         heads = checkpoint.json("parser_heads/config.json")
+        check_examples(checkpoint, heads["fields"])
         return {
             "queries": queries(checkpoint),
             "fields": heads["fields"],

@@ -35,10 +35,10 @@ class Hints:
 
     @classmethod
     def of(cls, folder: Path, fields: Fields) -> Hints:
-        """With the examples in the folder, if it has any."""
+        """With the examples in the folder, if it has any; ValueError when they are not of these
+        `fields`."""
         path = Path(folder) / FILE
-        rows = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-        return cls(fields, [Example(row["sentence"], row["op"]) for row in rows])
+        return cls(fields, _read(path, fields["op"]) if path.is_file() else ())
 
     def hint(self, instruction: str, assessment: Assessment) -> Hint | None:
         """None for an instruction that is understood."""
@@ -77,6 +77,20 @@ class Hints:
         more = len(self._operations) - len(names)
         *first, last = [*names, f"{more} others"] if more else names
         return f"{', '.join(first)} and {last}" if first else last
+
+
+def _read(path: Path, ops: Collection[str]) -> list[Example]:
+    """The examples of a file; ValueError."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        examples = [Example(**row) for row in rows]
+        if all(isinstance(row.sentence, str) and row.op in ops for row in examples):
+            return examples
+    except (ValueError, TypeError):
+        pass
+    raise ValueError(
+        f'{FILE} must be a list of {{"sentence": "…", "op": "…"}}, with ops of the parser\'s heads'
+    )
 
 
 def _text(operation: Operation) -> str:
