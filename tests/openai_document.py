@@ -69,6 +69,7 @@ def agreeing(body: dict) -> dict:
     if body.get("image"):
         apart |= {"images", "image[]"}  # they may be too many together
     kept = {name: value for name, value in body.items() if name not in apart}
+    kept["on_unknown"] = "warn"  # no prompt of theirs means anything
     return kept | {
         name: pictured(kept[name]) for name in ("image", "images", "mask") if name in kept
     }

@@ -20,7 +20,7 @@ _FIELDS = {  # every field has a leading "none"
     "value_size": ("none", *SIZES),
     "value_place": ("none", *PLACES),
 }
-FIELDS = {name: _FIELDS[name] for name in ORDER}  # the order of the logits
+FIELDS = {name: _FIELDS[name] for name in ORDER if name in _FIELDS}  # the order of the logits
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from retouch.families.qwen_vl.patches import PatchLayout
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.checkpoint_files import CheckpointError
 from retouch_export.instructx.denoiser import beside, patch, sizes
-from retouch_export.instructx.vl_parser import queries
+from retouch_export.instructx.vl_parser import check_examples, queries
 
 VISION = {
     "depth": 2,
@@ -89,6 +89,14 @@ def test_a_transformer_may_see_nothing_beside_its_noise(tmp_path):
 def test_parts_that_do_not(tmp_path, ask, changes, message):
     with pytest.raises(CheckpointError, match=message):
         ask(checkpoint(tmp_path, **changes))
+
+
+def test_examples_of_other_heads(tmp_path):
+    (tmp_path / "examples.json").write_text(json.dumps([{"sentence": "fly", "op": "fly"}]))
+    made = checkpoint(tmp_path)
+    check_examples(made, {"op": ["none", "fly"]})
+    with pytest.raises(CheckpointError, match="with ops of the parser's heads"):
+        check_examples(made, {"op": ["none", "walk"]})
 
 
 @pytest.mark.parametrize(
