@@ -9,6 +9,7 @@ IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP")  # Pillow'
 
 REGIONS = ("auto", "full", "find")  # values of REGION; anything else is a mask
 BACKGROUNDS = ("auto", "opaque", "transparent")
+DETAILS = ("auto", "off")
 
 MAX_INSTRUCTION = 2000  # characters
 MAX_SEED = 2**63 - 1

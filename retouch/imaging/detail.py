@@ -14,9 +14,6 @@ Pixels are float32 from 0 to 1 unless they are uint8."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +22,7 @@ from PIL import Image
 from retouch.api.response import Detail
 from retouch.imaging.colour_map import ColourMap, ColourSamples
 from retouch.imaging.enlarged import Enlarged
+from retouch.imaging.strips import in_strips
 
 FIT_SIDE = 256  # pixels of the longer side at which the map is fitted
 ROUNDS = 2  # of fitting the map and its strength in turn
@@ -39,8 +37,6 @@ DEAD = (0.75 * LEVEL, 2 * LEVEL)  # changes that count as none, and those that c
 GONE = 0.25  # slope of detail at which the answer is the enlarged edit
 KEPT = 0.55  # and at which all of the detail is the source image's
 FAINT = 1.5 * LEVEL  # contrast of the finest band below which it says nothing
-STRIP = 128  # rows at a time
-THREADS = max(1, min(4, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -80,41 +76,33 @@ class Change:
         """The edit of a larger `source` uint8 [H, W, 3], as uint8 of the same shape."""
         size = source.shape[:2]
         strength = None if self.strength is None else Enlarged(self.strength, size, is_smooth=True)
-        residual = Enlarged(self.residual, size)
+        residual = Enlarged(self.residual * 255, size)
         replaced = Enlarged(self.replaced, size, is_smooth=True)
-        edited = Enlarged(self.edited, size)
+        edited = Enlarged(self.edited * 255, size)
         out = np.empty_like(source)
 
-        def fill(top: int, bottom: int) -> None:
-            pixels = source[top:bottom]
+        def fill(rows: slice) -> None:
+            pixels = source[rows]
             mapped = self.colours.of(pixels)
-            more = residual.rows(top, bottom)
-            share = replaced.rows(top, bottom)
+            more = residual.rows_or_none(rows)
+            share = replaced.rows_or_none(rows)
             if strength is None and more is None and share is None:
-                out[top:bottom] = mapped
+                out[rows] = mapped
                 return
             values = mapped.reshape(len(mapped), -1).astype(np.float32)
             if strength is not None:
-                acting = strength.rows(top, bottom)
                 before = pixels.reshape(values.shape).astype(np.float32)
+                acting = strength.rows_or_none(rows)
                 values = before if acting is None else before + acting * (values - before)
             if more is not None:
-                values += more * 255
+                values = values + more
             if share is not None:
-                new = edited.rows(top, bottom)
-                values += share * ((0 if new is None else new * 255) - values)
+                values += share * (edited.rows(rows) - values)
             np.rint(values, out=values)
-            out[top:bottom] = values.clip(0, 255, out=values).reshape(mapped.shape)
+            out[rows] = values.clip(0, 255, out=values).reshape(mapped.shape)
 
         in_strips(fill, size[0])
         return out
-
-
-def in_strips(work: Callable[[int, int], None], rows: int) -> None:
-    """Call `work(top, bottom)` for every strip of `rows`, on several threads."""
-    tops = range(0, rows, STRIP)
-    with ThreadPoolExecutor(THREADS, "strips") as threads:
-        list(threads.map(lambda top: work(top, min(rows, top + STRIP)), tops))
 
 
 class _Pair:
@@ -154,10 +142,10 @@ def _fit_colours(pair: _Pair) -> tuple[ColourMap, np.ndarray | None]:
     change = pair.small_edited - pair.small_source
     weights = pair.small_weights.ravel()
     samples = ColourSamples(source)
-    everywhere, values = samples.fit(pair.small_edited.reshape(-1, 3), weights)
-    error = _rms(pair, pair.small_edited - values.clip(0, 1).reshape(shape))
+    everywhere, everywhere_values = samples.fit(pair.small_edited.reshape(-1, 3), weights)
+    error = _rms(pair, pair.small_edited - everywhere_values.clip(0, 1).reshape(shape))
     if error < LEVEL:
-        return everywhere, None
+        return _everywhere(pair, everywhere, everywhere_values.reshape(shape))
     strength = _first_strength(pair, change)
     colours = everywhere
     for _ in range(ROUNDS):
@@ -167,9 +155,19 @@ def _fit_colours(pair: _Pair) -> tuple[ColourMap, np.ndarray | None]:
         strength = _strength(pair, change, step)
     places = _rms(pair, change - strength[:, :, None] * step)
     if error < EVERYWHERE * places + LEVEL / 2:
-        return everywhere, None
+        return _everywhere(pair, everywhere, everywhere_values.reshape(shape))
     amount = np.abs(step).max(2) * strength
     return colours, strength * _rise(pair.mean(amount, 1), *DEAD)
+
+
+def _everywhere(
+    pair: _Pair, colours: ColourMap, values: np.ndarray
+) -> tuple[ColourMap, np.ndarray | None]:
+    """A map of all pixels, with no strength where its `values` [h, w, 3] are the source's."""
+    amount = pair.mean(np.abs(values - pair.small_source).max(2), 1)
+    if np.quantile(amount[pair.small_weights > 0], 0.99) < DEAD[1]:
+        return colours, np.zeros(amount.shape, np.float32)
+    return colours, None
 
 
 def _first_strength(pair: _Pair, change: np.ndarray) -> np.ndarray:

@@ -18,17 +18,18 @@ class Enlarged:
         self._reach = 1 if is_smooth else 2
         self._by = Image.Resampling.BILINEAR if is_smooth else Image.Resampling.BICUBIC
 
-    def rows(self, top: int, bottom: int) -> np.ndarray | None:
-        """float32 [bottom - top, 3 W] of rows from `top` to before `bottom`; None where all are
-        zero."""
-        weights, first, last = self._weights(top, bottom)
-        used = self._planes[first:last]
-        if not used.any():
-            return None
-        return weights @ self._wide(used)
+    def rows(self, rows: slice) -> np.ndarray:
+        """float32 [n, 3 W] of the n large `rows`."""
+        weights, used = self._weights(rows.start, rows.stop)
+        return weights @ self._wide(self._planes[used])
 
-    def _weights(self, top: int, bottom: int) -> tuple[np.ndarray, int, int]:
-        """The weights [rows, n] of the small rows, and which those are."""
+    def rows_or_none(self, rows: slice) -> np.ndarray | None:
+        """The same, None where all are zero."""
+        _, used = self._weights(rows.start, rows.stop)
+        return self.rows(rows) if self._planes[used].any() else None
+
+    def _weights(self, top: int, bottom: int) -> tuple[np.ndarray, slice]:
+        """The weights [n, m] of the m small rows that n large ones need, and which they are."""
         height = len(self._planes)
         centres = (np.arange(top, bottom) + 0.5) * height / self._size[0] - 0.5
         before = np.floor(centres).astype(int)
@@ -40,7 +41,7 @@ class Enlarged:
         for tap in taps:
             small_row = (before + tap).clip(first, last - 1) - first
             weights[row, small_row] += _kernel(np.abs(centres - before - tap), self._reach)
-        return weights, first, last
+        return weights, slice(first, last)
 
     def _wide(self, used: np.ndarray) -> np.ndarray:
         """Rows [n, w, 1 or 3] at the large width, [n, 3 W]."""
