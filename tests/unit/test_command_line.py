@@ -196,6 +196,8 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
         0.1,
         "--align",
         1,
+        "--detail",
+        "off",
         "--region-cache",
         2,
         "--adapter",
@@ -227,6 +229,7 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
             "priority": 1,
             "step_cache": 0.1,
             "align": 1,
+            "detail": "off",
             "region_cache": 2,
             "adapter": "sketch:0.8",
         }
