@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from retouch.api.response import Detail
 from retouch.imaging.colour_map import ColourMap, ColourSamples
@@ -36,6 +36,7 @@ ABOVE_NOISE = 1.6  # times the noise, from which a residual counts
 DEAD = (0.75 * LEVEL, 2 * LEVEL)  # changes that count as none, and those that count in full
 GONE = 0.25  # slope of detail at which the answer is the enlarged edit
 KEPT = 0.55  # and at which all of the detail is the source image's
+HOLE = 3  # radius of places within a replaced one that are replaced, too, in pixels of the fit
 FAINT = 1.5 * LEVEL  # contrast of the finest band below which it says nothing
 
 
@@ -201,14 +202,25 @@ def _lost_detail(pair: _Pair, mapped: np.ndarray) -> np.ndarray:
     fit."""
     ours = _finest(mapped)
     theirs = _finest(pair.edited)
-    both = pair.small((ours * theirs).sum(2))
+    shared = pair.small((ours * theirs).sum(2))
     power = pair.small((ours**2).sum(2))
     tiny = 1e-6
-    far = (pair.mean(both, FAR_WINDOW) + tiny) / (pair.mean(power, FAR_WINDOW) + tiny)
+    far = (pair.mean(shared, FAR_WINDOW) + tiny) / (pair.mean(power, FAR_WINDOW) + tiny)
+    new = pair.mean(pair.small((theirs**2).sum(2)), RESIDUAL_WINDOW)
+    noise = np.quantile(new[pair.small_weights > 0], 0.25).clip(0, NOISE[1] ** 2)
+    shared = pair.mean(shared, RESIDUAL_WINDOW)
+    power = pair.mean(power, RESIDUAL_WINDOW)
     faint = 3 * FAINT**2
-    slope = pair.mean(both, RESIDUAL_WINDOW) + faint * far
-    slope = slope / (pair.mean(power, RESIDUAL_WINDOW) + faint)
-    return pair.mean(1 - _rise(slope, GONE, KEPT), 1)
+    slope = (shared + faint * far) / (np.maximum(power, new - ABOVE_NOISE**2 * noise) + faint)
+    return pair.mean(_closed(1 - _rise(slope, GONE, KEPT)), 1)
+
+
+def _closed(share: np.ndarray) -> np.ndarray:
+    """Shares [h, w] from 0 to 1 without small holes."""
+    image = Image.fromarray(np.rint(share * 255).astype(np.uint8))
+    side = 2 * HOLE + 1
+    image = image.filter(ImageFilter.MaxFilter(side)).filter(ImageFilter.MinFilter(side))
+    return np.asarray(image).astype(np.float32) * LEVEL
 
 
 def _rms(pair: _Pair, error: np.ndarray) -> float:
