@@ -216,11 +216,11 @@ def _lost_detail(pair: _Pair, mapped: np.ndarray) -> np.ndarray:
 
 
 def _closed(share: np.ndarray) -> np.ndarray:
-    """Shares [h, w] from 0 to 1 without small holes."""
+    """Shares [h, w] from 0 to 1 without small holes, and wider by a pixel."""
     image = Image.fromarray(np.rint(share * 255).astype(np.uint8))
-    side = 2 * HOLE + 1
-    image = image.filter(ImageFilter.MaxFilter(side)).filter(ImageFilter.MinFilter(side))
-    return np.asarray(image).astype(np.float32) * LEVEL
+    wider = image.filter(ImageFilter.MaxFilter(2 * HOLE + 3))
+    closed = wider.filter(ImageFilter.MinFilter(2 * HOLE + 1))
+    return np.asarray(closed).astype(np.float32) * LEVEL
 
 
 def _rms(pair: _Pair, error: np.ndarray) -> float:
