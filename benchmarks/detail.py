@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.photo_edits import EDITS, PhotoEdit
+from benchmarks.photo_edits import EDITS, PhotoEdit, as_bytes, as_floats
 from benchmarks.results import save_json
 from benchmarks.table import machine
 from retouch.api.geometry import CELL
@@ -99,9 +99,9 @@ def scores(
 def score(
     edit: PhotoEdit, name: str, photo: np.ndarray, noise: float, side: int, lpips: Lpips
 ) -> Score:
-    pixels = photo.astype(np.float32) / 255
-    source = _bytes(edit.before(pixels))
-    target = _bytes(edit.of(pixels))
+    pixels = as_floats(photo)
+    source = as_bytes(edit.before(pixels))
+    target = as_bytes(edit.of(pixels))
     size = source.shape[:2]
     small_size = working_size(*size, side)
     small_source = images.fit(source, small_size)
@@ -140,7 +140,7 @@ def with_noise(pixels: np.ndarray, levels: float) -> np.ndarray:
         for down in range(3)
         for right in range(3)
     )
-    return _bytes((pixels + smooth / 3 * levels) / 255)
+    return as_bytes((pixels + smooth / 3 * levels) / 255)
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -165,7 +165,7 @@ def parts_of(photo: np.ndarray, edit: PhotoEdit, side: int) -> dict[str, tuple[f
         source = timed("decode", lambda: images.decode_photo(data).opaque())
         size = working_size(*source.shape[:2], side)
         small = timed("fit to the edit", lambda: images.fit(source, size))
-        edited = _bytes(edit.of(small.astype(np.float32) / 255))
+        edited = as_bytes(edit.of(as_floats(small)))
         editable = np.ones(source.shape[:2], bool)
         timed("drift", lambda: measure(Compared.of(source, edited, editable)))
         change = timed("fit the change", lambda: Change.of(small, edited, np.ones(size, bool)))
@@ -218,10 +218,6 @@ def show_parts(name: str, parts: dict[str, tuple[float, float]]) -> None:
 
 def _mean(group: list[Score], figure: str) -> float:
     return statistics.fmean(getattr(one, figure) for one in group)
-
-
-def _bytes(pixels: np.ndarray) -> np.ndarray:
-    return np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -45,7 +45,7 @@ def posterised(pixels: Pixels) -> Pixels:
 
 def blurred(pixels: Pixels) -> Pixels:
     radius = BLUR * max(pixels.shape)
-    return _floats(_image(pixels).filter(ImageFilter.GaussianBlur(radius)))
+    return as_floats(np.asarray(_image(pixels).filter(ImageFilter.GaussianBlur(radius))))
 
 
 def sharpened(pixels: Pixels) -> Pixels:
@@ -57,7 +57,7 @@ def pixelated(pixels: Pixels) -> Pixels:
     block = max(image.size) / BLOCKS
     few = round(image.width / block), round(image.height / block)
     blocks = image.resize(few, Image.Resampling.BOX)
-    return _floats(blocks.resize(image.size, Image.Resampling.NEAREST))
+    return as_floats(np.asarray(blocks.resize(image.size, Image.Resampling.NEAREST)))
 
 
 def with_disc(pixels: Pixels) -> Pixels:
@@ -158,8 +158,14 @@ def _places(pixels: Pixels) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _image(pixels: Pixels) -> Image.Image:
-    return Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
+    return Image.fromarray(as_bytes(pixels))
 
 
-def _floats(image: Image.Image) -> Pixels:
-    return np.asarray(image).astype(np.float32) / 255
+def as_bytes(pixels: Pixels) -> np.ndarray:
+    """uint8 [h, w, 3]."""
+    return np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
+
+
+def as_floats(pixels: np.ndarray) -> Pixels:
+    """Of uint8 [h, w, 3]."""
+    return pixels.astype(np.float32) / 255
