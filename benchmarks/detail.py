@@ -31,6 +31,7 @@ from training.lpips import Lpips
 
 SIDE = 128  # of a square with as many pixels as an edit has
 REPEATS = 5
+CROP = 1024  # pixels at full size of which LPIPS is taken
 QUALITY = 98
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 PARTS = ("decode", "fit to the edit", "drift", "fit the change", "apply", "paste", "encode")
@@ -38,8 +39,8 @@ PARTS = ("decode", "fit to the edit", "drift", "fit the change", "apply", "paste
 
 @dataclass(frozen=True)
 class Score:
-    """PSNR in decibels and LPIPS to the target, and seconds, of one edit of one photo: with DETAIL
-    and of the enlarged edit. `composite` is the share of the latter in the former."""
+    """One edit of one photo, with DETAIL and enlarged (`_off`): PSNR to the target in decibels,
+    LPIPS of the middle at full size, and seconds. `composite` is the share of the enlarged edit."""
 
     kind: str
     edit: str
@@ -112,6 +113,7 @@ def score(
     middle = time.perf_counter()
     enlarged = images.fit(edited, size)
     end = time.perf_counter()
+    middle_of_target = _middle(target)
     return Score(
         edit.kind,
         edit.name,
@@ -120,12 +122,18 @@ def score(
         noise,
         psnr(answer, target),
         psnr(enlarged, target),
-        lpips(answer, target),
-        lpips(enlarged, target),
+        lpips(_middle(answer), middle_of_target),
+        lpips(_middle(enlarged), middle_of_target),
         middle - begin,
         end - middle,
         change.detail.composite,
     )
+
+
+def _middle(pixels: np.ndarray) -> np.ndarray:
+    """The middle CROP × CROP pixels at most."""
+    top, left = (max(0, side - CROP) // 2 for side in pixels.shape[:2])
+    return pixels[top : top + CROP, left : left + CROP]
 
 
 def with_noise(pixels: np.ndarray, levels: float) -> np.ndarray:

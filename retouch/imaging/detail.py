@@ -30,7 +30,7 @@ LEVEL = np.float32(1 / 255)
 STRENGTH_WINDOW = 3  # radius of a window, in pixels of the fit
 RESIDUAL_WINDOW = 2
 FAR_WINDOW = 12  # for places without detail of their own
-EVERYWHERE = 1.15  # a map of all pixels serves where its error is at most so much larger
+EVERYWHERE = 1.05  # a map of all pixels serves where its error is at most so much larger
 NOISE = (1 * LEVEL, 8 * LEVEL)  # the least and the largest noise that is assumed
 ABOVE_NOISE = 1.6  # times the noise, from which a residual counts
 DEAD = (0.75 * LEVEL, 2 * LEVEL)  # changes that count as none, and those that count in full
@@ -134,6 +134,10 @@ class _Pair:
         total = _window_sums(self.small_weights, radius)
         return _window_sums(planes * self.small_weights, radius) / np.maximum(total, 1e-6)
 
+    def mean_of_all(self, planes: np.ndarray) -> float:
+        """The weighted mean of small [h, w]."""
+        return float((planes * self.small_weights).sum() / self.small_weights.sum())
+
 
 def _fit_colours(pair: _Pair) -> tuple[ColourMap, np.ndarray | None]:
     """The map, and its strength [h, w] at the size of the fit: None where one of all pixels
@@ -144,8 +148,8 @@ def _fit_colours(pair: _Pair) -> tuple[ColourMap, np.ndarray | None]:
     weights = pair.small_weights.ravel()
     samples = ColourSamples(source)
     everywhere, everywhere_values = samples.fit(pair.small_edited.reshape(-1, 3), weights)
-    error = _rms(pair, pair.small_edited - everywhere_values.clip(0, 1).reshape(shape))
-    if error < LEVEL:
+    rest = pair.small_edited - everywhere_values.clip(0, 1).reshape(shape)
+    if np.sqrt(pair.mean_of_all((rest**2).mean(2))) < LEVEL:
         return _everywhere(pair, everywhere, everywhere_values.reshape(shape))
     strength = _first_strength(pair, change)
     colours = everywhere
@@ -154,8 +158,9 @@ def _fit_colours(pair: _Pair) -> tuple[ColourMap, np.ndarray | None]:
         colours, values = samples.fit(full, weights * strength.ravel() ** 2)
         step = values.clip(0, 1).reshape(shape) - pair.small_source
         strength = _strength(pair, change, step)
-    places = _rms(pair, change - strength[:, :, None] * step)
-    if error < EVERYWHERE * places + LEVEL / 2:
+    error = pair.mean_of_all(np.abs(rest).mean(2))
+    places = pair.mean_of_all(np.abs(change - strength[:, :, None] * step).mean(2))
+    if error < EVERYWHERE * places + LEVEL / 8:
         return _everywhere(pair, everywhere, everywhere_values.reshape(shape))
     amount = np.abs(step).max(2) * strength
     return colours, strength * _rise(pair.mean(amount, 1), *DEAD)
@@ -221,12 +226,6 @@ def _closed(share: np.ndarray) -> np.ndarray:
     wider = image.filter(ImageFilter.MaxFilter(2 * HOLE + 3))
     closed = wider.filter(ImageFilter.MinFilter(2 * HOLE + 1))
     return np.asarray(closed).astype(np.float32) * LEVEL
-
-
-def _rms(pair: _Pair, error: np.ndarray) -> float:
-    """The root of the mean square of small [h, w, 3] by the pixels' weights."""
-    weights = pair.small_weights
-    return float(np.sqrt(((error**2).mean(2) * weights).sum() / weights.sum()))
 
 
 def _finest(pixels: np.ndarray) -> np.ndarray:
