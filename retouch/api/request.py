@@ -85,7 +85,7 @@ class EditOptions(TypedDict, total=False):
     step_cache: float
     region_cache: int
     align: int
-    detail: Literal["auto", "off"]
+    detail: str
     negative: str
     true_cfg: float
     references: Sequence[ImageInput]
