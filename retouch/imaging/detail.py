@@ -26,7 +26,7 @@ from retouch.imaging.strips import in_strips
 
 FIT_SIDE = 256  # pixels of the longer side at which the map is fitted
 ROUNDS = 2  # of fitting the map and its strength in turn
-LEVEL = np.float32(1 / 255)
+LEVEL = 1 / 255
 STRENGTH_WINDOW = 3  # radius of a window, in pixels of the fit
 RESIDUAL_WINDOW = 2
 FAR_WINDOW = 12  # for places without detail of their own
@@ -75,7 +75,7 @@ class Change:
 
     def apply(self, source: np.ndarray) -> np.ndarray:
         """The edit of a larger `source` uint8 [H, W, 3], as uint8 of the same shape."""
-        size = source.shape[:2]
+        size = source.shape[0], source.shape[1]
         strength = None if self.strength is None else Enlarged(self.strength, size, is_smooth=True)
         residual = Enlarged(self.residual * 255, size)
         replaced = Enlarged(self.replaced, size, is_smooth=True)
@@ -179,7 +179,7 @@ def _everywhere(
 def _first_strength(pair: _Pair, change: np.ndarray) -> np.ndarray:
     """Where something changes, from 0 to 1, [h, w]."""
     amount = np.sqrt(pair.mean((change**2).sum(2), 1))
-    top = np.quantile(amount[pair.small_weights > 0], 0.95) + 1e-6
+    top = float(np.quantile(amount[pair.small_weights > 0], 0.95)) + 1e-6
     return _rise(amount, 0.15 * top, 0.5 * top)
 
 

@@ -55,7 +55,7 @@ def _answered(
     info.drift = drift = _drift(source, opaque, edited, editable)
     change = _change(source, cells, edited, drift)
     if change is None:
-        edited = _fitted(edited, drift, editable.shape)
+        edited = _fitted(edited, drift, (editable.shape[0], editable.shape[1]))
         return _pasted(source, opaque, edited, editable, source.keep_below)
     info.detail = change.detail
     return _pasted(source, opaque, change.apply(opaque), editable, keep_below=0)
