@@ -222,6 +222,21 @@ FIELDS = (
         is_extra=True,
     ),
     Field(
+        "DETAIL",
+        "BYTES",
+        type=str,
+        default="auto",
+        is_word=True,
+        check=OneOf(limits.DETAILS),
+        help="Detail of an answer larger than its edit: auto keeps the source image's, off scales "
+        "the edit.",
+        in_ensemble=False,
+        option="--detail",
+        column="detail",
+        parameter="detail",
+        is_extra=True,
+    ),
+    Field(
         "NEGATIVE",
         "BYTES",
         type=str,

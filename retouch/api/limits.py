@@ -10,6 +10,7 @@ IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP")  # Pillow'
 REGIONS = ("auto", "full", "find")  # values of REGION; anything else is a mask
 ON_UNKNOWN = ("refuse", "warn", "try")  # what an instruction leads to that is not understood
 BACKGROUNDS = ("auto", "opaque", "transparent")
+DETAILS = ("auto", "off")
 
 MAX_INSTRUCTION = 2000  # characters
 MAX_SEED = 2**63 - 1

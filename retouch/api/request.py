@@ -40,6 +40,7 @@ class EditRequest:
     step_cache: float = 0.0
     region_cache: int = 0
     align: int = 0
+    detail: str = "auto"
     negative: str = ""
     true_cfg: float = 0.0
     on_unknown: str = "warn"
@@ -85,6 +86,7 @@ class EditOptions(TypedDict, total=False):
     step_cache: float
     region_cache: int
     align: int
+    detail: str
     negative: str
     true_cfg: float
     on_unknown: str

@@ -66,13 +66,23 @@ class Hint:
 
 
 @dataclass
+class Detail:
+    """How an answer that is larger than its edit was made: the shares of the region by a
+    `transform` of the source image's pixels, and by a `composite` of the enlarged edit."""
+
+    transform: float
+    composite: float
+
+
+@dataclass
 class EditInfo:
     """The JSON of every image. `kind` is `preview` or `final`. `lane_reason` says in a sentence why
     this lane was chosen. `milliseconds` are by stage, plus `total`. `steps_reused` of the `steps`
     were taken from STEP_CACHE. `notes` name in sentences what the answer lacks of the image.
     `parts` are the precisions of the graphs that read the instruction, by stage. `guidance` and
     `true_cfg` are those of the edit, 0 and 1 where the checkpoint takes none. `defaults` are the
-    lane's, by the names of the request's fields. `drift` is that of a result. `adapters` are the
+    lane's, by the names of the request's fields. `drift` is that of a result, and `detail` that of
+    one which keeps the source image's; None where the edit was only scaled. `adapters` are the
     edit's scales by name.
 
     `understood` is whether the parser has understood the instruction, and `confidence` its
@@ -90,6 +100,7 @@ class EditInfo:
     operations: list[Operation] = field(default_factory=list)
     region: Region | None = None
     drift: Drift | None = None
+    detail: Detail | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
     cache: dict[str, bool] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -117,6 +128,7 @@ class EditInfo:
         data["region"] = Region(**data["region"]) if data.get("region") else None
         data["drift"] = Drift(**data["drift"]) if data.get("drift") else None
         data["hint"] = Hint(**data["hint"]) if data.get("hint") else None
+        data["detail"] = Detail(**data["detail"]) if data.get("detail") else None
         return cls(**data)
 
 

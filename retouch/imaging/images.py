@@ -20,9 +20,9 @@ from retouch.api.answer_format import DEFAULT_LEVEL, DEFAULT_QUALITY, LOSSLESS
 from retouch.api.errors import RequestError, about
 from retouch.api.geometry import BUCKETS, CELL, KEEP_BELOW
 from retouch.api.limits import MAX_IMAGE_BYTES
-from retouch.imaging.colour import STRIP
 from retouch.imaging.formats import advice, allowed, is_known, other_format
 from retouch.imaging.photo import Check, Photo, go_on, loaded, opened, photo_of, upright
+from retouch.imaging.strips import in_strips
 
 # EXIF orientations that swap width and height, and the transposition that turns them upright
 SWAPPED = {
@@ -183,6 +183,14 @@ def mask_of_cells(cells: np.ndarray, size: tuple[int, int], height: int, width: 
     return grid[rows][:, columns]
 
 
+def small_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Mask bool [H, W] at a smaller `size` (height, width): True where half of a pixel is, or where
+    any of it is if there is no such pixel."""
+    image = Image.fromarray(mask.view(np.uint8) * 255)
+    shares = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BOX, reducing_gap=2.0))
+    return shares >= 128 if (shares >= 128).any() else shares > 0
+
+
 def paste_back(
     source: np.ndarray, edited: np.ndarray, mask: np.ndarray, keep_below: int = KEEP_BELOW
 ) -> np.ndarray:
@@ -192,17 +200,35 @@ def paste_back(
     `keep_below` grey levels."""
     height, width = source.shape[:2]
     edited = fit(edited, (height, width))
-    return np.where(changed(source, edited, mask, keep_below)[:, :, None], edited, source)
+    if keep_below <= 0 and mask.all():
+        return edited
+    pasted = source.copy()
+    is_changed = changed(source, edited, mask, keep_below)
+
+    def paste(rows: slice) -> None:
+        np.copyto(pasted[rows], edited[rows], where=is_changed[rows, :, None])
+
+    in_strips(paste, height)
+    return pasted
 
 
 def changed(
     source: np.ndarray, edited: np.ndarray, mask: np.ndarray, keep_below: int
 ) -> np.ndarray:
     """bool [H, W]: pixels of the mask that the edit changes by `keep_below` grey levels or more."""
+    if keep_below <= 0:
+        return mask
     moved = np.empty(mask.shape, bool)
-    for top in range(0, len(source), STRIP):  # int16 strips, not a copy of a large image
-        rows = slice(top, top + STRIP)
-        moved[rows] = np.abs(edited[rows].astype(np.int16) - source[rows]).max(axis=2) >= keep_below
+
+    def compare(rows: slice) -> None:
+        before = source[rows]
+        after = edited[rows]
+        is_far = np.maximum(before, after) - np.minimum(before, after) >= keep_below
+        np.logical_or.reduce(
+            [is_far[:, :, channel] for channel in range(is_far.shape[2])], 0, out=moved[rows]
+        )
+
+    in_strips(compare, len(source))
     return mask & moved
 
 

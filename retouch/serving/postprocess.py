@@ -9,6 +9,7 @@ import numpy as np
 
 from retouch.api.response import Drift, EditAnswer, EditInfo, Region
 from retouch.imaging import colour, images
+from retouch.imaging.detail import Change
 from retouch.imaging.drift import Compared, fit_back, is_worth_undoing, measure
 from retouch.serving.source_image import SourceImage
 
@@ -34,7 +35,7 @@ def postprocess(
         if info.asks_for_nothing:
             picture = _whole(source)
         else:
-            picture, info.drift = _answered(source, cells, picture)
+            picture = _answered(source, cells, picture, info)
     info.region = _extent(cells.reshape(source.grid))
     icc = source.photo.icc if info.kind == "final" else None
     encoded = images.encode(
@@ -44,32 +45,65 @@ def postprocess(
 
 
 def _answered(
-    source: SourceImage, cells: np.ndarray, picture: np.ndarray
-) -> tuple[np.ndarray, Drift | None]:
+    source: SourceImage, cells: np.ndarray, picture: np.ndarray, info: EditInfo
+) -> np.ndarray:
     """The result in the photo's own colours, uint8 [H, W, 3], or [H, W, 4] in an answer with
-    transparency, and its drift. One of its own size has none."""
+    transparency. Its drift and detail go into `info`; one of its own size has none."""
     shown = picture if source.is_transparent else images.on_white(picture)
     edited = colour.from_srgb(shown, source.photo.icc)
     if source.size:
-        return edited, None
+        return edited
     editable = source.editable(cells)
     opaque = source.photo.opaque()
-    edited, drift = _fitted(source, opaque, edited, editable)
-    return _pasted(source, opaque, edited, editable), drift
+    info.drift = drift = _drift(source, opaque, edited, editable)
+    change = _change(source, cells, edited, drift)
+    if change is None:
+        edited = _fitted(edited, drift, (editable.shape[0], editable.shape[1]))
+        return _pasted(source, opaque, edited, editable, source.keep_below)
+    info.detail = change.detail
+    return _pasted(source, opaque, change.apply(opaque), editable, keep_below=0)
+
+
+def _drift(
+    source: SourceImage, opaque: np.ndarray, edited: np.ndarray, editable: np.ndarray
+) -> Drift:
+    """The drift of the edit [h, w, 3 or 4], which is undone where the request asks for it. `opaque`
+    are the photo's pixels, `editable` is bool [H, W]."""
+    compared = Compared.of(opaque, images.on_white(edited), editable)
+    drift = measure(compared)
+    drift.undone = bool(source.align and drift.shift and is_worth_undoing(drift, compared))
+    return drift
+
+
+def _change(
+    source: SourceImage, cells: np.ndarray, edited: np.ndarray, drift: Drift
+) -> Change | None:
+    """The change that the edit [h, w, 3 or 4] makes to the photo, for an answer with the photo's
+    detail; None where DETAIL is off, the photo is no larger, or the edit has transparency."""
+    height, width, channels = edited.shape
+    rows, columns, _ = source.photo.pixels.shape
+    if not source.keeps_detail or channels == 4 or rows <= height or columns <= width:
+        return None
+    editable = source.editable(cells, (height, width))
+    if not editable.any():
+        return None
+    fitted = images.fit(source.fitted, (height, width))
+    scale = width / columns, height / rows
+    return Change.of(fitted, _fitted(edited, drift, (height, width), scale), editable)
 
 
 def _fitted(
-    source: SourceImage, opaque: np.ndarray, edited: np.ndarray, editable: np.ndarray
-) -> tuple[np.ndarray, Drift]:
-    """The edit [H, W, 3 or 4] at the photo's size, and its drift; moved back where the request asks
-    for it. `opaque` are the photo's pixels, `editable` is bool [H, W]."""
-    height, width = editable.shape
-    compared = Compared.of(opaque, images.on_white(edited), editable)
-    drift = measure(compared)
-    if source.align and drift.shift and is_worth_undoing(drift, compared):
-        drift.undone = True
-        return fit_back(edited, drift.shift, (height, width)), drift
-    return images.fit(edited, (height, width)), drift
+    edited: np.ndarray,
+    drift: Drift,
+    size: tuple[int, int],
+    scale: tuple[float, float] = (1.0, 1.0),
+) -> np.ndarray:
+    """The edit [h, w, 3 or 4] at `size` (height, width), moved back where its drift is undone.
+    `scale` is the width and height of one of the photo's pixels there."""
+    if not drift.undone or drift.shift is None:
+        return images.fit(edited, size)
+    right, down = drift.shift
+    return fit_back(edited, (right * scale[0], down * scale[1]), size)
 
 
 def _whole(source: SourceImage) -> np.ndarray:
@@ -78,15 +112,19 @@ def _whole(source: SourceImage) -> np.ndarray:
 
 
 def _pasted(
-    source: SourceImage, opaque: np.ndarray, edited: np.ndarray, editable: np.ndarray
+    source: SourceImage,
+    opaque: np.ndarray,
+    edited: np.ndarray,
+    editable: np.ndarray,
+    keep_below: int,
 ) -> np.ndarray:
     """The edit in the photo. In an answer with transparency changed pixels have the edit's alpha,
     the others keep the photo's."""
     if not source.is_transparent:
-        return images.paste_back(opaque, edited, editable, source.keep_below)
+        return images.paste_back(opaque, edited, editable, keep_below)
     pasted = _whole(source)
     before = pasted if edited.shape[2] == 4 else opaque
-    changed = images.changed(before, edited, editable, source.keep_below)
+    changed = images.changed(before, edited, editable, keep_below)
     np.copyto(pasted, images.with_alpha(edited), where=changed[:, :, None])
     return pasted
 

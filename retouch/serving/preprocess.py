@@ -76,13 +76,14 @@ def preprocess(
         bool(request.align),
         request.background,
         _size(request, family),
+        request.detail == "auto",
     )
     first_frame = source.format.first_frame
     references = []
     for file in request.references:  # one at a time: only one large photo is in memory
         photo = images.decode_photo(file, "REFERENCES", check, first_frame)
         references.append(_vae_pixels(photo, family.size(*photo.pixels.shape[:2]), family))
-    pixels = _fitted(source.photo, source.bucket)
+    pixels = colour.to_srgb(source.fitted, source.photo.icc)
     is_transparent = request.background == "transparent"
     instruction = family.transparent(request.instruction) if is_transparent else request.instruction
     true_cfg = request.true_cfg or family.true_cfg

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,7 +25,8 @@ class SourceImage:
     bool [H, W]. The photo is edited at `bucket` (height, width). Pixels that the edit changes by
     less than `keep_below` grey levels keep their values. `align` moves the edit back where the
     model has moved the whole picture. `background` is BACKGROUND's value. `size` (height, width) is
-    that of an answer which is a picture of its own, as of SIZE."""
+    that of an answer which is a picture of its own, as of SIZE. `keeps_detail` is whether DETAIL is
+    auto."""
 
     photo: Photo
     region: str | np.ndarray
@@ -34,6 +36,7 @@ class SourceImage:
     align: bool = False
     background: str = "auto"
     size: tuple[int, int] | None = None
+    keeps_detail: bool = True
 
     @classmethod
     def of(
@@ -46,6 +49,7 @@ class SourceImage:
         align: bool = False,
         background: str = "auto",
         size: tuple[int, int] | None = None,
+        keeps_detail: bool = True,
     ) -> SourceImage:
         """Decode IMAGE, REGION and FORMAT of a request; RequestError. `check` is called during
         decoding and stops it by raising."""
@@ -69,7 +73,14 @@ class SourceImage:
             else images.decode_mask(region, height, width, orientation=photo.orientation)
         )
         bucket = family.size(height, width)
-        return cls(photo, mask, answer, bucket, family.keep_below, align, background, size)
+        return cls(
+            photo, mask, answer, bucket, family.keep_below, align, background, size, keeps_detail
+        )
+
+    @cached_property
+    def fitted(self) -> np.ndarray:
+        """The photo's opaque pixels at `bucket`, in its own colours, uint8 [h, w, 3]."""
+        return images.fit(self.photo.opaque(), self.bucket)
 
     def notes(self) -> list[str]:
         """The properties of the photo that the answer loses, one sentence for each."""
@@ -90,9 +101,9 @@ class SourceImage:
         height, width = self.size or self.bucket
         return height // CELL, width // CELL
 
-    def editable(self, cells: np.ndarray) -> np.ndarray:
+    def editable(self, cells: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
         """The pixels that the answer may change, bool [H, W]: the user's mask, or the cells
-        `cells`, bool [N]."""
+        `cells`, bool [N]. With a `size` (height, width) those of the picture at that size."""
         if isinstance(self.region, str):
-            return images.mask_of_cells(cells, self.bucket, *self.photo.pixels.shape[:2])
-        return self.region
+            return images.mask_of_cells(cells, self.bucket, *(size or self.photo.pixels.shape[:2]))
+        return self.region if size is None else images.small_mask(self.region, size)

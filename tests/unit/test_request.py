@@ -55,6 +55,7 @@ def ask(**changes):
         ({"priority": 3}, "PRIORITY is 3; it must be from 0 to 2"),
         ({"region_cache": 11}, "REGION_CACHE is 11; it must be from 0 to 10"),
         ({"align": 2}, "ALIGN is 2; it must be from 0 to 1"),
+        ({"detail": "on"}, "DETAIL 'on' is unknown; it must be auto or off"),
         ({"step_cache": 1.5}, "STEP_CACHE is 1.5; it must be from 0 to 1"),
         ({"step_cache": float("nan")}, "STEP_CACHE is nan; it must be a finite number from 0 to 1"),
     ],

@@ -41,7 +41,7 @@ def with_progress(answers: Iterator[EditAnswer], to: Console = console) -> Itera
 
 
 def report(answer: EditAnswer, to: Console = console) -> None:
-    """Print what was understood, seed, steps, drift, lane and milliseconds by stage."""
+    """Print what was understood, seed, steps, drift, detail, lane and milliseconds by stage."""
     info = answer.info
     for operation in info.operations:
         parts = filter(None, (operation.op, operation.target, operation.value))
@@ -60,6 +60,9 @@ def report(answer: EditAnswer, to: Console = console) -> None:
         right, down = info.drift.shift
         undone = ", undone" if info.drift.undone else ""
         to.print(f"drift: {right:+.2f} px right, {down:+.2f} px down{undone}")
+    if info.detail:
+        kept, enlarged = info.detail.transform, info.detail.composite
+        to.print(f"detail: {kept:.0%} of the source image's, {enlarged:.0%} enlarged")
     to.print(f"lane {info.lane}, {escape(info.lane_reason)}")
     times = (f"{stage} {milliseconds:.1f}" for stage, milliseconds in info.milliseconds.items())
     to.print(f"ms: {', '.join(times)}")

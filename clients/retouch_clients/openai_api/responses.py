@@ -28,7 +28,7 @@ class Picture(BaseModel):
     b64_json: str
     retouch: Info = Field(
         description="Seed, lane and its reason, steps, operations, whether the prompt was "
-        "understood, region, drift, milliseconds."
+        "understood, region, drift, detail, milliseconds."
     )
 
 
