@@ -40,11 +40,13 @@ class Understanding:
     """The heads' outputs, for S operation slots and V cells.
 
     `labels` [B, S, K]: logits of all fields. `boxes` [B, S, 2, 4]: target and value box as shares
-    x0, y0, x1, y1. `region` [B, V]: the logit that a cell changes."""
+    x0, y0, x1, y1. `region` [B, V]: the logit that a cell changes. `presence` [B, S]: the logit
+    that the target is in the picture, None in heads without."""
 
     labels: Tensor
     boxes: Tensor
     region: Tensor
+    presence: Tensor | None = None
 
 
 class ParserHeads(ModelMixin, ConfigMixin):
@@ -52,7 +54,11 @@ class ParserHeads(ModelMixin, ConfigMixin):
 
     Every cell predicts the box of the shape in it, and a slot attends to the cells of its target: a
     target's box is their weighted mean. A value's box is a blend of the target's and of the slot's
-    own prediction."""
+    own prediction.
+
+    With `presence` a slot also looks at its target's cells, and predicts whether the target is
+    there. `temperature` and `refuse_below` calibrate the confidence in the labels and in it
+    (`retouch/families/instructx/assessment.py`)."""
 
     @register_to_config
     def __init__(
@@ -61,6 +67,9 @@ class ParserHeads(ModelMixin, ConfigMixin):
         slots: int = 2,
         queries: int = 8,
         width: int = 192,
+        presence: bool = False,
+        temperature: float = 1.0,
+        refuse_below: float = 0.0,
     ):
         super().__init__()
         share = queries // slots * width
@@ -69,6 +78,10 @@ class ParserHeads(ModelMixin, ConfigMixin):
         self.place = nn.Sequential(nn.Linear(share, width), nn.GELU(), nn.Linear(width, 8))
         self.shape = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 4))
         self.cell = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
+        if presence:
+            self.target = nn.Sequential(
+                nn.Linear(share + width + 1, width), nn.GELU(), nn.Linear(width, 1)
+            )
 
     def forward(self, queries: Tensor, cells: Tensor, centres: Tensor) -> Understanding:
         """`queries` [B, Q, width] and `cells` [B, V, width], the hidden states at meta-queries and
@@ -77,12 +90,18 @@ class ParserHeads(ModelMixin, ConfigMixin):
         sought = self.seek(slots) @ cells.transpose(1, 2) / cells.shape[-1] ** 0.5
         offset, extent = self.shape(cells).chunk(2, -1)
         shapes = torch.cat([centres + offset.tanh() / 2, extent.sigmoid() / 2], -1)
-        target = sought.softmax(-1) @ shapes
+        attention = sought.softmax(-1)
+        target = attention @ shapes
         own, blend = self.place(slots).sigmoid().chunk(2, -1)
         middle, side = own.chunk(2, -1)
         value = torch.lerp(torch.cat([middle, side / 2], -1), target, blend)
         region = self.cell(cells)[..., 0] + sought.logsumexp(1)
-        return Understanding(self.labels(slots), _corners(torch.stack([target, value], -2)), region)
+        presence = None
+        if self.config["presence"]:
+            seen = torch.cat([slots, attention @ cells, sought.amax(-1, keepdim=True)], -1)
+            presence = self.target(seen)[..., 0]
+        boxes = _corners(torch.stack([target, value], -2))
+        return Understanding(self.labels(slots), boxes, region, presence)
 
 
 def _corners(boxes: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ ORDER = (
     "value_kind",
     "value_size",
     "value_place",
+    "amount",
+    "where",
 )
 MARGIN = 0.02  # around a box, as a share of the image: the parser's error
 # the fields of a value that describe what an operation does; the others repeat the target's

@@ -1,0 +1,33 @@
+"""One training example of any world: two pictures, a sentence, and its operations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.operation import Operation
+
+
+@dataclass(frozen=True)
+class Example:
+    """`source` and `target` are uint8 [H, W, 3] of one bucket.
+
+    `contents` int64 [H/16 × W/16, 2] are the colour and the kind of the object in each cell, as
+    numbers of the labels `value_colour` and `value_kind`; 0 for none."""
+
+    sentence: str
+    source: np.ndarray
+    target: np.ndarray
+    operations: tuple[Operation, ...]
+    contents: np.ndarray
+
+    @property
+    def bucket(self) -> tuple[int, int]:
+        height, width, _ = self.source.shape
+        return height, width
+
+    @property
+    def edits(self) -> bool:
+        """Whether the picture changes as the operations say: none is idle, all targets are there."""
+        return all(operation.found for operation in self.operations) and bool(
+            (self.source != self.target).any()
+        )
