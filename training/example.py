@@ -27,7 +27,7 @@ class Example:
 
     @property
     def edits(self) -> bool:
-        """Whether the picture changes as the operations say: none is idle, all targets are there."""
+        """Whether the operations change the picture: all targets are there, none is idle."""
         return all(operation.found for operation in self.operations) and bool(
             (self.source != self.target).any()
         )

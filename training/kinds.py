@@ -15,5 +15,10 @@ def load_kinds() -> dict[str, dict[str, Any]]:
     return json.loads(PATH.read_text(encoding="utf-8"))
 
 
+def learnt() -> dict[str, dict[str, Any]]:
+    """The kinds that the checkpoint learns; those of a later wave wait in the file."""
+    return {kind: entry for kind, entry in load_kinds().items() if entry.get("wave", 1) == 1}
+
+
 def names() -> tuple[str, ...]:
-    return tuple(load_kinds())
+    return tuple(learnt())

@@ -166,9 +166,11 @@ def _free_places(scene: Scene) -> list[str]:
     taken = {
         min(
             PLACES,
-            key=lambda place: np.hypot(*np.subtract(centre(place, height, width), (l.x, l.y))),
+            key=lambda place: np.hypot(
+                *np.subtract(centre(place, height, width), (layer.x, layer.y))
+            ),
         )
-        for l in scene.layers
+        for layer in scene.layers
     }
     return [place for place in PLACES if place not in taken]
 
