@@ -38,7 +38,7 @@ PLAN = Plan(steps=11000, rate=1.5e-3, average=0.998, decay_from=0.5, save_every=
 def make() -> Flux2Transformer2DModel:
     """A transformer whose input channels are a noisy token, the source token at the same position
     and its box features."""
-    return Flux2Transformer2DModel(
+    model = Flux2Transformer2DModel(
         in_channels=2 * WIDTH + SLOTS * 2 * CHANNELS,
         out_channels=WIDTH,
         num_layers=2,
@@ -51,6 +51,8 @@ def make() -> Flux2Transformer2DModel:
         mlp_ratio=3.0,
         guidance_embeds=False,
     )
+    nn.init.zeros_(model.proj_out.weight)  # no difference from the source at first
+    return model
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -94,21 +95,26 @@ class ObjectsSource(Source):
         )
 
 
-def draw_source(rng: random.Random, bucket: tuple[int, int], split: str = "train") -> Source:
+def draw_source(rng: random.Random, bucket: tuple[int, int], split: str = "training") -> Source:
     """A random picture of one of the worlds."""
     world = rng.random()
     if world < 0.36:
         scene = scenes.draw_scene(rng, bucket)
         drawing = render(scene)
         return ShapesSource(drawing.pixels, scene, drawing)
-    photo = photos.crop(rng, rng.choice(photos.load_photos(split)), bucket)
+    photo = photos.crop(rng, rng.choice(_photos(split)), bucket)
     if world < 0.7:
         return PhotoSource(photo)
     scene = objects.draw_scene(rng, photo)
     return ObjectsSource(scene.picture.pixels, scene)
 
 
-def draw_example(rng: random.Random, bucket: tuple[int, int], split: str = "train") -> Example:
+@cache
+def _photos(split: str) -> list[photos.Photo]:
+    return photos.load_photos(split)
+
+
+def draw_example(rng: random.Random, bucket: tuple[int, int], split: str = "training") -> Example:
     while True:
         source = draw_source(rng, bucket, split)
         example = source.edit(rng)

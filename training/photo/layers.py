@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 
 from training import marks, stamps
+from training.kinds import WAVE
 from training.operation import Item
 from training.photo.colours import rehued
 from training.render import KINDS, PALETTE, distance_to
@@ -76,7 +77,7 @@ def _paint(pixels: np.ndarray, layer: Layer) -> np.ndarray:
 
 @cache
 def _stamps() -> dict[str, list[stamps.Stamp]]:
-    return stamps.load_stamps()
+    return stamps.load_stamps(WAVE)
 
 
 def _shape(pixels: np.ndarray, layer: Layer) -> np.ndarray:

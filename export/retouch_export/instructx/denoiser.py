@@ -28,7 +28,7 @@ from retouch_export.parts import Part
 
 FOLDER = "transformer"
 PREVIEW = "preview.safetensors"
-PREDICTIONS = ("velocity", "sample")
+PREDICTIONS = ("velocity", "sample", "difference")
 
 
 def patch(checkpoint: Checkpoint) -> int:
@@ -83,11 +83,17 @@ def _width(transformer: dict[str, Any]) -> int:
 
 
 def prediction(checkpoint: Checkpoint) -> str:
-    """The transformer's output: the velocity, or the clean tokens ("sample"); ValueError."""
+    """The transformer's output: the velocity, the clean tokens ("sample"), or their difference from
+    the source's ("difference"); ValueError."""
     kind = checkpoint.config["prediction"]
     if kind not in PREDICTIONS:
         raise ValueError(
             f"the checkpoint's prediction is {kind!r}; it must be {' or '.join(PREDICTIONS)}"
+        )
+    if kind == "difference" and not beside(checkpoint):
+        raise ValueError(
+            "the checkpoint predicts a difference from the source's tokens, which its transformer "
+            "does not take; in_channels must have room for them"
         )
     return kind
 

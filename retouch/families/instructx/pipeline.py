@@ -39,6 +39,7 @@ from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
 from retouch.imaging import images
 from retouch.networks.flux2 import reference, step
+from retouch.networks.flux2_passes import velocity
 from retouch.networks.instructx import Connector, MetaQueries, ParserHeads
 from retouch.networks.qwen_vl import encode_image, encode_queries
 
@@ -87,7 +88,8 @@ class RetouchPipeline(DiffusionPipeline):
         region_threshold: float = 0.5,
         sizes: Sequence[tuple[int, int]] = BUCKETS,
     ):
-        """`prediction` is the transformer's output: "sample" (the clean tokens) or "velocity".
+        """`prediction` is the transformer's output: "velocity", "sample" (the clean tokens) or
+        "difference" (of the clean tokens from the source's, which it then takes beside the noise).
         `sizes` are the (height, width) in pixels at which images are edited, of whole cells. The
         parser takes images at a size of its own, within the limits of the checkpoint's image
         processor."""
@@ -205,12 +207,10 @@ class RetouchPipeline(DiffusionPipeline):
             predicted = step(
                 self.transformer, seen, sigma[None], reading.conditioning, *positions, keys, values
             )
-            velocity = (
-                (tokens - predicted) / sigma if self.config["prediction"] == "sample" else predicted
-            )
+            direction = velocity(self.config["prediction"], predicted, tokens, sigma, beside)
             if on_step:
-                on_step(done, (tokens - sigma * velocity)[0].numpy())
-            tokens = self.scheduler.step(velocity, time, tokens, return_dict=False)[0]
+                on_step(done, (tokens - sigma * direction)[0].numpy())
+            tokens = self.scheduler.step(direction, time, tokens, return_dict=False)[0]
         source[0, cells] = tokens[0].numpy()
         return unpack(source, grid, self.patch)
 
