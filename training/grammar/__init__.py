@@ -1,0 +1,10 @@
+"""The sentences of the training data: what the editor can do, and what it cannot.
+
+The wording is in text files: `forms` has a language each, `lists` what is outside the grammar."""
+
+from training.grammar.draws import draw_text
+from training.grammar.kinds import load_kinds
+from training.grammar.sentences import sentence
+from training.grammar.unknown import draw_unknown
+
+__all__ = ["draw_text", "draw_unknown", "load_kinds", "sentence"]
