@@ -11,8 +11,7 @@ from torch import Tensor
 
 from retouch.families.instructx.prompt import PromptWriter
 from retouch.networks.qwen_vl import encode_queries
-from training import grammar
-from training.kinds import learnt
+from training import scope
 from training.labels import FIELDS, fields
 from training.loop import Plan, train
 from training.operation import Operation
@@ -49,8 +48,7 @@ def run(work: Path, networks: ParserNetworks, seed: int = 0, say=print) -> Parse
 
 def draw_group(rng: random.Random) -> list[list[Labelled]]:
     """GROUP batches of sentences in random order; those of a batch are about equally long."""
-    kinds = learnt()
-    rows = [grammar.draw_text(rng, kinds) for _ in range(BATCH * GROUP)]
+    rows = [scope.draw_text(rng) for _ in range(BATCH * GROUP)]
     rows.sort(key=lambda row: len(row[0].encode()))
     batches = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
     rng.shuffle(batches)

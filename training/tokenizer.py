@@ -7,14 +7,13 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from retouch.families.instructx.prompt import END, IMAGE_PAD, QUERY, START, VISION_END, VISION_START
-from training import grammar
-from training.kinds import learnt
+from training import scope
 
 VOCABULARY = 1600
 SPECIAL = ("<|endoftext|>", START, END, VISION_START, VISION_END, IMAGE_PAD, "<|video_pad|>", QUERY)
 
 
-def run(work: Path, seed: int = 0, sentences: int = 60000) -> Tokenizer:
+def run(work: Path, seed: int = 0, sentences: int = 30000) -> Tokenizer:
     rng = random.Random(f"tokenizer {seed}")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
@@ -35,8 +34,7 @@ def run(work: Path, seed: int = 0, sentences: int = 60000) -> Tokenizer:
 def _sentences(rng: random.Random, count: int) -> Iterator[str]:
     """Sentences that the grammar can say. Those it cannot say have no tokens of their own, which
     helps to tell them."""
-    kinds = learnt()
     for _ in range(count):
-        sentence, operations = grammar.draw_text(rng, kinds)
+        sentence, operations = scope.draw_text(rng)
         if operations[0].op != "unknown":
             yield sentence

@@ -7,16 +7,15 @@ from functools import cache
 
 import numpy as np
 
-from training import photos, scenes
+from training import grammar, photos, scenes
 from training.example import Example
-from training.grammar import nothing, sentence, unknown
+from training.kinds import learnt
 from training.labels import contents
 from training.operation import Item, Operation
 from training.photo import objects, retouching
 from training.photo.layers import render as render_layers
 from training.render import Drawing, Scene, Shape, render
 
-LANGUAGES = ("en",) * 12 + ("de", "fr", "es", "zh")
 TWO = 0.2  # share of photographs with two operations
 
 
@@ -125,9 +124,13 @@ def draw_example(rng: random.Random, bucket: tuple[int, int], split: str = "trai
 def idle_example(rng: random.Random, bucket: tuple[int, int]) -> Example:
     """A picture of any world with a sentence that changes nothing: "unknown" or "nothing"."""
     example = draw_example(rng, bucket)
-    op = rng.choice(("unknown", "unknown", "unknown", "nothing"))
-    text = unknown(rng) if op == "unknown" else nothing(rng, rng.choice(LANGUAGES))
-    return Example(text, example.source, example.source, (Operation(op),), example.contents)
+    operation = Operation(rng.choice(("unknown", "unknown", "unknown", "nothing")))
+    language = grammar.draw_language(rng)
+    if operation.op == "unknown":
+        text = grammar.draw_unknown(rng, learnt(), language)
+    else:
+        text = _sentence(rng, (operation,), ())
+    return Example(text, example.source, example.source, (operation,), example.contents)
 
 
 def example_of(rng: random.Random, pair: scenes.Pair) -> Example:
@@ -145,7 +148,11 @@ def example_of(rng: random.Random, pair: scenes.Pair) -> Example:
 
 
 def _sentence(rng: random.Random, operations: Sequence[Operation], items: Sequence[Item]) -> str:
-    return sentence(rng, operations, items, rng.choice(LANGUAGES))
+    """An instruction in a random language that has a form for it, otherwise in English."""
+    try:
+        return grammar.sentence(rng, operations, items, grammar.draw_language(rng), kinds=learnt())
+    except grammar.GrammarError:
+        return grammar.sentence(rng, operations, items, kinds=learnt())
 
 
 def _item(scene: Scene, shape: Shape) -> Item:

@@ -1,8 +1,8 @@
 """Whether an edit of a photograph succeeded, compared with the exact result.
 
-Inside the change the mean difference of colours (CIEDE2000) has to be at most 4. Outside the answer's
-own region no pixel may differ from the source's. Where an edit keeps the content, the answer has to
-keep its detail."""
+Inside the change the mean difference of colours (CIEDE2000) has to be at most 4. Outside the
+answer's own region no pixel may differ from the source's. Where an edit keeps the content, the
+answer has to keep its detail."""
 
 from dataclasses import dataclass
 

@@ -39,8 +39,8 @@ def draw_scene(rng: random.Random, photo: np.ndarray) -> Scene:
     return Scene(photo, tuple(layers), render(photo, layers))
 
 
-def draw(rng: random.Random, scene: Scene) -> tuple[Operation, tuple[Layer, ...]] | None:
-    """A random operation and the layers after it; None where the scene allows none."""
+def draw(rng: random.Random, scene: Scene) -> tuple[Operation, tuple[Layer, ...]]:
+    """A random operation and the layers after it."""
     op = rng.choice(OBJECT_OPS + ("remove", "recolour"))
     number = rng.randrange(len(scene.layers))
     if op == "add":
@@ -57,8 +57,8 @@ def draw(rng: random.Random, scene: Scene) -> tuple[Operation, tuple[Layer, ...]
     new, place = _changed(rng, op, layer, scene)
     layers = scene.layers[:number] + (new,) + scene.layers[number + 1 :]
     result = render(scene.photo, layers).items[number]
-    if not drawn:  # a cut-out's new colour is the operation's own word
-        return Operation(op, target, colour=new.colour), layers
+    if not drawn:  # pictures of cut-outs have no colour word, their new colour has
+        result = replace(result, colour=new.colour)
     return Operation(op, target, result, place=place), layers
 
 

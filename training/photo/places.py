@@ -7,7 +7,7 @@ from training.photo.colours import luma, smoothstep, weight
 from training.vocabulary import CORNERS, HALVES, NONE
 
 FEATHER = 0.04  # half the width of a border, as a share of the side
-# the ellipse of the center, in shares of the half sides: full inside the first, none beyond the other
+# the ellipse of the center in shares of the half sides: whole within the first, none past the last
 CENTER = 0.50, 0.75
 DARK = 0.25, 0.42  # luma
 BRIGHT = 0.58, 0.75
