@@ -39,7 +39,7 @@ def make() -> Flux2Transformer2DModel:
     """A transformer whose input channels are a noisy token, the source token at the same position
     and its box features."""
     model = Flux2Transformer2DModel(
-        in_channels=2 * WIDTH + SLOTS * 2 * CHANNELS,
+        in_channels=2 * WIDTH + SLOTS * 2 * CHANNELS + SLOTS * TOKENS_PER_SLOT * CONDITIONING,
         out_channels=WIDTH,
         num_layers=2,
         num_single_layers=4,
@@ -130,7 +130,8 @@ def denoise_loss(
     noisy = torch.lerp(batch.target, torch.randn_like(batch.target), time[:, None, None])
     ids = torch.from_numpy(conditioning_ids(places.numpy(), batch.grid, TOKENS_PER_SLOT))
     drawn = torch.from_numpy(box_features(places.numpy(), batch.ids.numpy(), batch.grid))
-    seen = torch.cat([noisy, batch.beside, drawn], -1)
+    operations = conditioning.flatten(1)[:, None].expand(-1, noisy.shape[1], -1)
+    seen = torch.cat([noisy, batch.beside, drawn, operations], -1)
     difference = step(
         model,
         seen,

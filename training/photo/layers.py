@@ -65,7 +65,7 @@ def _paint(pixels: np.ndarray, layer: Layer) -> np.ndarray:
     if layer.kind in KINDS:
         return _shape(pixels, layer)
     if layer.kind in MARKS:
-        after, _ = marks.draw(layer.kind, random.Random(layer.seed), _to_bytes(pixels))
+        after, _ = marks.DRAW[layer.kind](random.Random(layer.seed), _to_bytes(pixels))
         return after.astype(np.float32) / 255
     files = _stamps()[layer.kind]
     rgba = stamps.fit(files[layer.seed % len(files)], round(2 * layer.radius))
