@@ -111,8 +111,9 @@ def _debian_files(archive: Path, paths: set[str]) -> Iterator[tuple[str, bytes]]
     with tarfile.open(fileobj=io.BytesIO(_data_member(archive))) as files:
         for entry in files:
             path = entry.name.removeprefix("./")
-            if path in paths and entry.isfile():
-                yield path, files.extractfile(entry).read()
+            file = files.extractfile(entry) if path in paths else None
+            if file:
+                yield path, file.read()
 
 
 def _data_member(archive: Path) -> bytes:

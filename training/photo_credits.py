@@ -19,8 +19,8 @@ committed under `tests/images/photos`; no other photograph is. This file is writ
 `python -m training.photos --credits` from `training/photos.json` and the index of the prepared
 folder.
 
-{total} photographs: {training} for training, {held_out} held out and never trained on. The split is by
-photograph, and pictures of one series are on one side.
+{total} photographs: {training} for training, {held_out} held out and never trained on. The split is
+by photograph, and pictures of one series are on one side.
 
 Licence and author are as the package's copyright file, its credits or the picture's metadata give
 them.

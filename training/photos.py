@@ -82,14 +82,16 @@ def main() -> None:
     if arguments.credits:
         photo_credits.write(photo_preparation.read_index(folder))
         return
-    packages, entries = photo_list.read_list()
+    errors = photo_preparation.prepare(*photo_list.read_list(), folder)
     try:
-        photo_preparation.prepare(packages, entries, folder)
         stamps.prepare(folder)
     except PackageError as error:
-        sys.exit(str(error))
-    held_out = sum(entry.split == photo_list.HELD_OUT for entry in entries)
-    print(f"{len(entries)} photographs ({held_out} held out) and the cut-outs are in {folder}")
+        errors.append(str(error))
+    records = photo_preparation.read_index(folder)
+    held_out = sum(record["split"] == photo_list.HELD_OUT for record in records)
+    print(f"{len(records)} photographs are in {folder}, {held_out} of them held out")
+    if errors:
+        sys.exit("\n".join(["Incomplete:", *errors]))
 
 
 def _pixels(path: Path) -> np.ndarray:

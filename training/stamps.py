@@ -57,10 +57,12 @@ def load_stamps(wave: int | None = None, folder: Path = FOLDER) -> dict[str, lis
 
 def read_stamp(kind: str, path: Path) -> Stamp:
     with Image.open(path) as image:
-        rgba = image.convert("RGBA")
-    rgba = rgba.crop(rgba.getchannel("A").point(lambda alpha: 255 * (alpha >= CLEAR)).getbbox())
-    pixels = np.array(rgba)
-    if max(rgba.size) > LONG_SIDE:
+        pixels = np.array(image.convert("RGBA"))
+    visible = pixels[..., 3] >= CLEAR
+    rows = np.flatnonzero(visible.any(1))
+    columns = np.flatnonzero(visible.any(0))
+    pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+    if max(pixels.shape[:2]) > LONG_SIDE:
         pixels = fit(Stamp(kind, pixels), LONG_SIDE)
     return Stamp(kind, pixels)
 

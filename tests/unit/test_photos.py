@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from training import photo_credits, photo_list, photo_preparation
+from training import archives, photo_credits, photo_list, photo_preparation
+from training.archives import Package
 from training.photo_list import HELD_OUT, TRAINING, Entry, read_list
 from training.photos import Photo, crop, load_photos
 
@@ -94,7 +96,7 @@ def test_preparation_writes_small_files_and_an_index(tmp_path):
     for item, size in zip(entries, [(2000, 900), (300, 200)]):
         item.original(tmp_path).parent.mkdir(exist_ok=True)
         striped(*size).save(item.original(tmp_path), quality=95)
-    photo_preparation.prepare([], entries, tmp_path)
+    assert photo_preparation.prepare([], entries, tmp_path) == []
     wide, small = photo_preparation.read_index(tmp_path)
     assert Image.open(entries[0].prepared(tmp_path)).size == (1024, 461)
     assert Image.open(entries[1].prepared(tmp_path)).size == (300, 200)
@@ -102,6 +104,24 @@ def test_preparation_writes_small_files_and_an_index(tmp_path):
     assert small["split"] == HELD_OUT
     assert len(wide["sha256"]) == 64
     assert (tmp_path / small["original"]).exists()
+
+
+def test_a_missing_package_is_reported_and_the_others_are_prepared(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives.shutil, "which", lambda name: None)
+    entries = [entry("here"), entry("lost")]
+    entries[0].original(tmp_path).parent.mkdir()
+    striped(300, 200).save(entries[0].original(tmp_path))
+    (error,) = photo_preparation.prepare([Package("a-package", "debian")], entries, tmp_path)
+    assert "a-package_*.deb" in error
+    assert [record["name"] for record in photo_preparation.read_index(tmp_path)] == ["here"]
+
+
+def test_a_package_that_lacks_a_file_is_reported(tmp_path):
+    lost = replace(entry("lost"), path="numpy/no-such-photo.jpg")
+    package = Package("a-package", "python", "0", "numpy")
+    (error,) = photo_preparation.prepare([package], [lost], tmp_path)
+    assert "lacks 1 of the listed files" in error
+    assert "numpy/no-such-photo.jpg" in error
 
 
 def test_near_duplicates_are_seen_and_others_are_not():
@@ -146,6 +166,8 @@ def test_credits_name_every_photograph():
 
 
 def test_credits_are_what_the_index_says(prepared):
+    if len(prepared) < len(read_list()[1]):
+        pytest.skip("some photographs are missing; run `make photos`")
     assert photo_credits.document(prepared) == photo_credits.FILE.read_text(), (
         "run `python -m training.photos --credits`"
     )
