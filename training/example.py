@@ -6,6 +6,9 @@ import numpy as np
 
 from training.operation import Operation
 
+LEAST_CHANGE = 2  # grey levels that a pixel changes by
+LEAST_SHARE = 0.003  # of the picture
+
 
 @dataclass(frozen=True)
 class Example:
@@ -27,7 +30,7 @@ class Example:
 
     @property
     def edits(self) -> bool:
-        """Whether the operations change the picture: all targets are there, none is idle."""
-        return all(operation.found for operation in self.operations) and bool(
-            (self.source != self.target).any()
-        )
+        """Whether the operations change the picture visibly, with all targets there."""
+        changed = np.abs(self.source.astype(np.int16) - self.target).max(-1) > LEAST_CHANGE
+        present = all(operation.present for operation in self.operations)
+        return present and bool(changed.mean() >= LEAST_SHARE)

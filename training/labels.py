@@ -7,7 +7,7 @@ import numpy as np
 
 from retouch.api.geometry import CELL
 from retouch.families.instructx.parser_output import ORDER
-from training.example import Example
+from training.example import LEAST_CHANGE, Example
 from training.kinds import names
 from training.operation import Item, Operation
 from training.photo import places
@@ -27,7 +27,6 @@ from training.vocabulary import (
 
 SLOTS = 2  # operations in one sentence
 ALL_KINDS = (*KINDS, *MARKS, *names())
-LEAST_CHANGE = 2  # grey levels: a cell changes when a pixel of it changes by more
 _FIELDS = {  # every field has a leading "none"
     "op": (NONE, *OPS),
     "target_colour": (NONE, *COLOURS),
@@ -57,7 +56,7 @@ def boxes(operations: Sequence[Operation]) -> np.ndarray:
     box."""
     out = np.zeros((SLOTS, 2, 4), np.float32)
     for slot, operation in enumerate(operations):
-        if operation.op in IDLE_OPS or not operation.found:
+        if operation.op in IDLE_OPS or not operation.present:
             continue
         items = operation.target, operation.result
         if items == (None, None):
@@ -68,13 +67,13 @@ def boxes(operations: Sequence[Operation]) -> np.ndarray:
     return out
 
 
-def found(operations: Sequence[Operation]) -> np.ndarray:
+def presence(operations: Sequence[Operation]) -> np.ndarray:
     """Whether the target of a slot is in the picture, float32 [SLOTS]: 1, 0, or −1 where the
     operation has no target to find."""
     out = np.full(SLOTS, -1, np.float32)
     for slot, operation in enumerate(operations):
         if seeks(operation):
-            out[slot] = operation.found
+            out[slot] = operation.present
     return out
 
 
@@ -85,8 +84,8 @@ def seeks(operation: Operation) -> bool:
 
 
 def changed_cells(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Whether the edit changes any pixel of a cell: bool [H/16 × W/16], row-major. Both are uint8
-    [H, W, 3]."""
+    """Whether the edit changes any pixel of a cell visibly: bool [H/16 × W/16], row-major. Both
+    pictures are uint8 [H, W, 3]."""
     differs = (np.abs(source.astype(np.int16) - target) > LEAST_CHANGE).any(-1)
     height, width = differs.shape
     return differs.reshape(height // CELL, CELL, width // CELL, CELL).any((1, 3)).reshape(-1)
@@ -107,14 +106,14 @@ def contents(owners: np.ndarray, items: Sequence[Item]) -> np.ndarray:
 
 
 def label(example: Example) -> tuple[np.ndarray, ...]:
-    """Fields, boxes, changed cells, contents and found of one example. Only an edit that is made
+    """Fields, boxes, changed cells, contents and presence of one example. Only an edit that is made
     has cells that change."""
     return (
         fields(example.operations),
         boxes(example.operations),
         changed_cells(example.source, example.target),
         example.contents,
-        found(example.operations),
+        presence(example.operations),
     )
 
 

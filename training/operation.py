@@ -26,7 +26,7 @@ class Operation:
 
     `colour` is a new background, a tint, or the new colour of parts. `where` limits an operation of
     a photograph to a part of it; `where_colour` is the colour of "colour parts" and "other
-    colours". `found` is false when the picture has no such target."""
+    colours". `present` is false when the picture has no such target."""
 
     op: str
     target: Item | None = None
@@ -36,4 +36,4 @@ class Operation:
     amount: str = NONE
     where: str = NONE
     where_colour: str = NONE
-    found: bool = True
+    present: bool = True

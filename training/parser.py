@@ -147,14 +147,14 @@ def batch_of(writer: PromptWriter, pixels: np.ndarray, instructions: list[str]) 
 @dataclass(frozen=True)
 class Sample:
     """A batch and its labels of `training.labels`: fields, boxes, changed cells, contents and
-    found."""
+    presence."""
 
     batch: Batch
     fields: Tensor
     boxes: Tensor
     changed: Tensor
     contents: Tensor
-    found: Tensor
+    presence: Tensor
 
 
 def draw(rng: random.Random, writer: PromptWriter) -> Sample:
@@ -182,9 +182,9 @@ def losses(understood: Understanding, shown: Tensor, sample: Sample) -> dict[str
         F.cross_entropy(logits, sample.contents[..., i].flatten())
         for i, logits in enumerate((colour, kind))
     )
-    sought = sample.found >= 0
+    sought = sample.presence >= 0
     presence = F.binary_cross_entropy_with_logits(
-        understood.presence, sample.found.clamp_min(0), weight=sought.float()
+        understood.presence, sample.presence.clamp_min(0), weight=sought.float()
     )
     return {
         "label": 0.5 * label_loss(understood.labels, sample.fields),
@@ -245,6 +245,6 @@ def score(understood: Understanding, sample: Sample) -> str:
         f"{name.replace('target_', 't.').replace('value_', 'v.')} {share:.2f}"
         for name, share in shares.items()
     )
-    sought = sample.found.numpy() >= 0
-    seen = (understood.presence.numpy() > 0) == (sample.found.numpy() > 0)
-    return f"box {box:.4f} iou {overlap.mean():.2f} found {seen[sought].mean():.2f} {text}"
+    sought = sample.presence.numpy() >= 0
+    seen = (understood.presence.numpy() > 0) == (sample.presence.numpy() > 0)
+    return f"box {box:.4f} iou {overlap.mean():.2f} presence {seen[sought].mean():.2f} {text}"

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from diffusers import Flux2Transformer2DModel
 from torch import Tensor, nn
 
-from retouch.diffusion.box_features import CHANNELS, box_features
+from retouch.diffusion.beside import channel_counts
+from retouch.diffusion.box_features import box_features
 from retouch.diffusion.latents import conditioning_ids, reference_ids, target_ids
 from retouch.networks.flux2 import reference, step
 from training.example import Example
@@ -24,6 +25,7 @@ from training.worlds import draw_source
 
 WIDTH = 192  # of a token
 CONDITIONING = 192
+QUERIES = SLOTS * TOKENS_PER_SLOT
 SOURCES = 8
 EDITS = 6  # of one source, which share its reference pass
 WHOLE_EDITS = 2
@@ -36,10 +38,9 @@ PLAN = Plan(steps=11000, rate=1.5e-3, average=0.998, decay_from=0.5, save_every=
 
 
 def make() -> Flux2Transformer2DModel:
-    """A transformer whose input channels are a noisy token, the source token at the same position
-    and its box features."""
+    """A transformer whose input channels are a noisy token and all that may be beside it."""
     model = Flux2Transformer2DModel(
-        in_channels=2 * WIDTH + SLOTS * 2 * CHANNELS + SLOTS * TOKENS_PER_SLOT * CONDITIONING,
+        in_channels=WIDTH + channel_counts(WIDTH, SLOTS, QUERIES * CONDITIONING)[-1],
         out_channels=WIDTH,
         num_layers=2,
         num_single_layers=4,

@@ -54,8 +54,8 @@ class PhotoSource(Source):
             if operation.op in {other.op for other in operations}:
                 return None
             operations.append(operation)
-        found = all(operation.found for operation in operations)
-        for operation in operations if found else ():
+        present = all(operation.present for operation in operations)
+        for operation in operations if present else ():
             pixels = retouching.perform(pixels, operation)
         target = np.rint(pixels * 255).astype(np.uint8)
         return Example(
@@ -77,7 +77,7 @@ class ObjectsSource(Source):
         operation, layers = objects.draw(rng, self.scene)
         target = render_layers(self.scene.photo, layers).pixels
         operations = [operation]
-        if rng.random() < TWO / 2 and operation.found:
+        if rng.random() < TWO / 2 and operation.present:
             pixels = target.astype(np.float32) / 255
             tone = retouching.draw(rng, pixels)
             if tone.where_colour != "none":

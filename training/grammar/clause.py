@@ -47,7 +47,7 @@ class Clause:
         self.pronouns = pronouns
         self.target = Description()
         if operation.target is not None and not exact:
-            absent = not operation.found
+            absent = not operation.present
             self.target = describe(self.rng, operation.target, items, absent, self.plain)
         elif operation.target is not None:
             self.target = exactly(operation.target)

@@ -97,7 +97,7 @@ def _absent(rng: random.Random, scene: Scene, op: str) -> Operation:
     there = {layer.kind for layer in scene.layers}
     if op == "remove" and rng.random() < 0.5:
         kind = rng.choice([kind for kind in (*names(), *MARKS) if kind not in there])
-        return Operation(op, Item(kind, (0, 0, 0, 0)), found=False)
+        return Operation(op, Item(kind, (0, 0, 0, 0)), present=False)
     shapes = [(layer.colour, layer.kind) for layer in scene.layers]
     colour, kind = rng.choice([(c, k) for c in COLOURS for k in KINDS if (c, k) not in shapes])
     target = Item(kind, (0, 0, 0, 0), colour, NONE)
@@ -112,7 +112,7 @@ def _absent(rng: random.Random, scene: Scene, op: str) -> Operation:
         result = target
     if op == "resize":
         result = replace(target, size=rng.choice(SIZES))
-    return Operation(op, target, result, place=place, found=False)
+    return Operation(op, target, result, place=place, present=False)
 
 
 def centre(place: str, height: int, width: int) -> tuple[float, float]:

@@ -27,7 +27,7 @@ FRAMED = ("vignette", "dusk")
 
 
 def draw(rng: random.Random, pixels: np.ndarray) -> Operation:
-    """A random operation for a photograph float32 [H, W, 3] in 0..1; `found` tells whether the
+    """A random operation for a photograph float32 [H, W, 3] in 0..1; `present` tells whether the
     colour that it is limited to is there."""
     if rng.random() < 0.12:
         return _recolour(rng, coverage(pixels))
@@ -39,7 +39,7 @@ def draw(rng: random.Random, pixels: np.ndarray) -> Operation:
         amount=rng.choice((NONE, NONE, *AMOUNTS)) if op in GRADED else NONE,
         where=where,
         where_colour=colour,
-        found=colour == NONE or _present(coverage(pixels)[colour]),
+        present=colour == NONE or _present(coverage(pixels)[colour]),
     )
 
 
@@ -72,7 +72,7 @@ def _recolour(rng: random.Random, shares: dict[str, float]) -> Operation:
         colour=rng.choice([hue for hue in HUES if hue != colour]),
         where="colour parts",
         where_colour=colour,
-        found=_present(shares[colour]),
+        present=_present(shares[colour]),
     )
 
 

@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGenera
 
 from retouch.api.geometry import BUCKETS, CELL
 from retouch.api.response import Operation
-from retouch.diffusion.box_features import box_features
+from retouch.diffusion.beside import beside
 from retouch.diffusion.latents import (
     cell_centres,
     conditioning_ids,
@@ -189,9 +189,16 @@ class RetouchPipeline(DiffusionPipeline):
         everywhere = torch.from_numpy(reference_ids(grid)[None])
         keys, values = reference(self.transformer, torch.from_numpy(source), everywhere)
         ids = target_ids(grid)[cells][None]
-        beside = np.concatenate([source[:, cells], box_features(reading.boxes, ids, grid)], -1)
-        beside = torch.from_numpy(
-            beside[..., : self.transformer.config.in_channels - self.transformer.out_channels]
+        model = self.transformer.config
+        channels = torch.from_numpy(
+            beside(
+                model.in_channels - model.out_channels,
+                source[:, cells],
+                reading.boxes,
+                ids,
+                grid,
+                reading.conditioning.numpy(),
+            )
         )
         per_slot = reading.conditioning.shape[1] // reading.boxes.shape[1]
         positions = (
@@ -203,11 +210,11 @@ class RetouchPipeline(DiffusionPipeline):
         for done, (time, sigma) in enumerate(
             zip(self.scheduler.timesteps, self.scheduler.sigmas), start=1
         ):
-            seen = torch.cat([tokens, beside], -1)
+            seen = torch.cat([tokens, channels], -1)
             predicted = step(
                 self.transformer, seen, sigma[None], reading.conditioning, *positions, keys, values
             )
-            direction = velocity(self.config["prediction"], predicted, tokens, sigma, beside)
+            direction = velocity(self.config["prediction"], predicted, tokens, sigma, channels)
             if on_step:
                 on_step(done, (tokens - sigma * direction)[0].numpy())
             tokens = self.scheduler.step(direction, time, tokens, return_dict=False)[0]
