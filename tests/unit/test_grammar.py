@@ -11,8 +11,7 @@ import pytest
 from training.grammar import draw_text, draw_unknown, sentence
 from training.grammar.amounts import amount_of, draw_percent
 from training.grammar.errors import GrammarError
-from training.grammar.forms import forms
-from training.grammar.languages import PHRASES
+from training.grammar.forms import LANGUAGES, forms
 from training.grammar.lexicon import lexicon
 from training.grammar.near_misses import near_miss
 from training.grammar.operations import draw_operation, draw_pair
@@ -26,6 +25,7 @@ from training.vocabulary import (
     GRADED,
     HUES,
     NONE,
+    OBJECT_OPS,
     OPS,
     PHOTO_OPS,
     PLACES,
@@ -60,6 +60,8 @@ RED = Item("circle", (0.1, 0.1, 0.3, 0.3), "red", "small")
 BLUE = Item("circle", (0.6, 0.6, 0.8, 0.8), "blue", "large")
 STAR = Item("star", (0.1, 0.6, 0.3, 0.8), "blue", "medium")
 CAT = Item("cat", (0.6, 0.1, 0.9, 0.4))
+DOG = Item("dog", (0.4, 0.4, 0.6, 0.6))
+GREEN = Item("circle", RED.box, "green", "small")
 ITEMS = (RED, BLUE, STAR, CAT)
 
 
@@ -118,20 +120,66 @@ def test_a_seed_draws_the_same_sentences():
     assert drawn(200) == drawn(200)
 
 
-def test_every_operation_has_a_sentence_in_every_language():
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("plain", [True, False])
+def test_every_operation_has_a_sentence_in_every_language(language, plain):
     rng = random.Random(0)
-    for language in PHRASES:
-        for op in PHOTO_OPS:
-            for amount in (NONE, *AMOUNTS) if op in GRADED else (NONE,):
-                for where in (NONE, *WHERES):
-                    if where != NONE and op in ("vignette", "dusk"):
-                        continue
-                    hue = "red" if "colour" in where else NONE
-                    colour = "blue" if op == "tint" else NONE
-                    operation = Operation(
-                        op, colour=colour, amount=amount, where=where, where_colour=hue
-                    )
-                    assert sentence(rng, [operation], ITEMS, language, kinds=KINDS)
+    for op in PHOTO_OPS:
+        for amount in (NONE, *AMOUNTS) if op in GRADED else (NONE,):
+            for where in (NONE, *WHERES):
+                if where != NONE and op in ("vignette", "dusk"):
+                    continue
+                hue = "red" if "colour" in where else NONE
+                colour = "blue" if op == "tint" else NONE
+                operation = Operation(
+                    op, colour=colour, amount=amount, where=where, where_colour=hue
+                )
+                assert sentence(rng, [operation], ITEMS, language, plain, KINDS)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("plain", [True, False])
+def test_every_edit_of_an_object_has_a_sentence_in_every_language(language, plain):
+    rng = random.Random(0)
+    for _ in range(100):
+        for op in (*OBJECT_OPS, "background", "parts"):
+            one = draw_operation(rng, KINDS, op)
+            text = sentence(rng, one.operations, (), language, plain, KINDS, exact=True)
+            assert not re.search(r"[{}|()@]|  |none", text), text
+
+
+@pytest.mark.parametrize(
+    "language, operation, text",
+    [
+        ("de", Operation("remove", target=DOG), "entferne den Hund"),
+        ("de", Operation("recolour", target=RED, result=GREEN), "mach den roten Kreis grün"),
+        (
+            "de",
+            Operation("replace", target=CAT, result=Item("dog", WHOLE)),
+            "ersetze die Katze durch einen Hund",
+        ),
+        ("de", Operation("warmer", amount="slight"), "mach es etwas wärmer"),
+        ("fr", Operation("recolour", target=STAR, result=GREEN), "rends l'étoile verte"),
+        (
+            "fr",
+            Operation("brighter", where="dark parts", amount="slight"),
+            "éclaircis les parties sombres un peu",
+        ),
+        (
+            "fr",
+            Operation("sharpen", where="left half"),
+            "rends la moitié gauche plus nette",
+        ),
+        ("es", Operation("recolour", target=STAR, result=RED), "haz la estrella roja"),
+        ("es", Operation("darker"), "haz la imagen más oscura"),
+        ("es", Operation("cooler", where="edges"), "haz los bordes más fríos"),
+        ("zh", Operation("remove", target=CAT), "去掉猫"),
+        ("zh", Operation("brighter", where="left half"), "把左半部分调亮"),
+    ],
+)
+def test_other_languages_agree(language, operation, text):
+    items = (*ITEMS, DOG)
+    assert sentence(random.Random(0), [operation], items, language, True, KINDS) == text
 
 
 def test_no_slot_and_no_choice_is_left():

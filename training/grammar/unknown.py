@@ -11,7 +11,7 @@ from training.grammar.near_misses import mixture, near_miss
 from training.grammar.noise import draw_noise
 from training.grammar.nouns import Kinds
 from training.grammar.pattern import Pattern
-from training.grammar.word_lists import outside_nouns, outside_terms, sections
+from training.grammar.word_lists import outside_nouns, outside_parts, outside_terms, sections
 from training.vocabulary import COLOURS
 
 # what is drawn, and how often
@@ -47,7 +47,7 @@ _FRAMES = (
 def draw_unknown(rng: Random, kinds: Kinds, language: str = "en") -> str:
     """A random sentence outside the grammar; of another language than English where it is named."""
     if language != "en":
-        return _case(rng, _outside(rng, kinds, f"{language} outside"))
+        return _case(rng, _draw_other(rng, kinds, language))
     name = weighted(rng, _SHARES)
     if name == "near miss":
         return near_miss(rng, kinds)
@@ -61,6 +61,15 @@ def draw_unknown(rng: Random, kinds: Kinds, language: str = "en") -> str:
     if name == "photo":
         text = pick(rng, _FRAMES).replace("{}", text)
     return _case(rng, text)
+
+
+def _draw_other(rng: Random, kinds: Kinds, language: str) -> str:
+    """A sentence outside the grammar in another language than English."""
+    draw = rng.random()
+    if draw < 0.4:
+        return near_miss(rng, kinds, language)
+    text = _outside(rng, kinds, f"{language} outside")
+    return mixture(rng, kinds, text, language) if draw < 0.5 else text
 
 
 @lru_cache
@@ -82,6 +91,8 @@ def _expand(rng: Random, kinds: Kinds, pattern: Pattern) -> str:
     def fill(name: str) -> str:
         if name == "noun":
             return pick(rng, outside_nouns(kinds))
+        if name == "part":
+            return pick(rng, outside_parts(kinds))
         if name == "kind" or (name == "thing" and rng.random() < 0.5):
             return pick(rng, english_nouns(kinds))
         if name == "thing":
