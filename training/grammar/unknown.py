@@ -6,11 +6,14 @@ from functools import lru_cache
 from random import Random
 
 from training.grammar.choices import pick, weighted
+from training.grammar.held_out import is_held_out
 from training.grammar.kinds import english_nouns
 from training.grammar.near_misses import mixture, near_miss
 from training.grammar.noise import draw_noise
 from training.grammar.nouns import Kinds
 from training.grammar.pattern import Pattern
+from training.grammar.sentences import MISSPELT
+from training.grammar.typos import misspell
 from training.grammar.word_lists import outside_nouns, outside_parts, outside_terms, sections
 from training.vocabulary import COLOURS
 
@@ -45,9 +48,17 @@ _FRAMES = (
 
 
 def draw_unknown(rng: Random, kinds: Kinds, language: str = "en") -> str:
-    """A random sentence outside the grammar; of another language than English where it is named."""
-    if language != "en":
-        return _case(rng, _draw_other(rng, kinds, language))
+    """A random sentence outside the grammar, with typos in some; never a held-out one."""
+    while True:
+        text = _draw_english(rng, kinds) if language == "en" else _draw_other(rng, kinds, language)
+        if rng.random() < MISSPELT:
+            text = misspell(rng, text, kinds)
+        if not is_held_out(text):
+            return text
+
+
+def _draw_english(rng: Random, kinds: Kinds) -> str:
+    """A sentence of any class; some are of languages that have no forms."""
     name = weighted(rng, _SHARES)
     if name == "near miss":
         return near_miss(rng, kinds)
@@ -57,7 +68,7 @@ def draw_unknown(rng: Random, kinds: Kinds, language: str = "en") -> str:
         return draw_noise(rng, english_nouns(kinds))
     if name == "foreign":
         return _case(rng, _outside(rng, kinds, pick(rng, _foreign_sections())))
-    text = _expand(rng, kinds, pick(rng, _patterns("unknown", name)))
+    text = _articles(_expand(rng, kinds, pick(rng, _patterns("unknown", name))))
     if name == "photo":
         text = pick(rng, _FRAMES).replace("{}", text)
     return _case(rng, text)
@@ -69,7 +80,7 @@ def _draw_other(rng: Random, kinds: Kinds, language: str) -> str:
     if draw < 0.4:
         return near_miss(rng, kinds, language)
     text = _outside(rng, kinds, f"{language} outside")
-    return mixture(rng, kinds, text, language) if draw < 0.5 else text
+    return _case(rng, mixture(rng, kinds, text, language) if draw < 0.5 else text)
 
 
 @lru_cache
@@ -103,7 +114,7 @@ def _expand(rng: Random, kinds: Kinds, pattern: Pattern) -> str:
             return str(rng.randint(0, pick(rng, (9, 20, 100, 1000, 5000))))
         return pick(rng, outside_terms(name))
 
-    return _articles(pattern.expand(rng, fill)).translate(_LITERALS)
+    return pattern.expand(rng, fill).translate(_LITERALS)
 
 
 def _articles(text: str) -> str:
