@@ -81,10 +81,10 @@ def test_unknown_sentences_vary():
 def test_held_out_sentences_are_well_formed():
     known = known_sentences()
     unknown = unknown_sentences()
-    assert len(known) == 500
+    assert len(known) >= 500
     assert len(unknown) == 300
     texts = [row.sentence.strip().lower() for row in known] + [text.lower() for text in unknown]
-    assert len(set(texts)) == 800
+    assert len(set(texts)) == len(texts)
     assert all(text == text.strip() and text for text in unknown)
     assert {row.language for row in known} == set(LANGUAGES)
     assert {operation.op for row in known for operation in row.operations} == set(OPS) - {"unknown"}
