@@ -209,6 +209,7 @@ _FILLS: dict[str, Callable[[Clause], str]] = {
     "target_dat": lambda clause: clause._target("dative"),
     "of_target": lambda clause: f"de {clause._target('genitive')}",
     "target_bare": lambda clause: clause.phrases.bare(clause.target),
+    "result_bare": lambda clause: clause.phrases.bare(exactly(clause._result)),
     "a_kind": lambda clause: clause._new_kind("accusative"),
     "a_kind_nom": lambda clause: clause._new_kind("nominative"),
     "a_kind_dat": lambda clause: clause._new_kind("dative"),

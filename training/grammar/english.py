@@ -33,6 +33,8 @@ class English(NounPhrases):
         "it_looks": (("looks", "seems", "appears"), ("look", "seem")),
         "it_needs": (("needs",), ("need",)),
         "it_has": (("has",), ("have",)),
+        "it_lacks": (("lacks",), ("lack",)),
+        "it_uses": (("could use",), ("could use",)),
         "it_isnt": (("isn't", "is not"), ("aren't", "are not")),
     }
 

@@ -31,7 +31,10 @@ AMOUNT_SLOTS = frozenset(
     }
 )
 WHERE_SLOTS = frozenset(
-    {"it", "them", "in", "it_is", "it_looks", "it_needs", "it_has", "it_isnt", "it_shall"}
+    {
+        *("it", "them", "in", "it_is", "it_looks", "it_needs", "it_has", "it_isnt", "it_shall"),
+        *("it_lacks", "it_uses"),
+    }
 )
 # slots whose text is a section of the operation, as [comp brighter]
 TERM_SLOTS = frozenset(

@@ -105,7 +105,7 @@ def near_miss(rng: Random, kinds: Kinds, language: str = "en") -> str:
 def mixture(rng: Random, kinds: Kinds, unknown: str = "", language: str = "en") -> str:
     """One clause that the grammar can say and one that it cannot, in either order.
 
-    `unknown` is the clause that it cannot say, for other languages than English."""
+    `unknown` is the clause that it cannot say; without it an English one is drawn."""
     plain = rng.random() < 0.5
     known = _written(rng, draw_operation(rng, kinds), kinds, language, plain)
     unknown = unknown or unknown_clause(rng, kinds)

@@ -19,15 +19,15 @@ from training.vocabulary import COLOURS
 
 # what is drawn, and how often
 _SHARES = (
-    (0.42, "near miss"),
-    (0.08, "mixture"),
-    (0.26, "photo"),
+    (0.37, "near miss"),
+    (0.09, "mixture"),
+    (0.27, "photo"),
     (0.05, "question"),
     (0.04, "talk"),
     (0.03, "task"),
-    (0.01, "code"),
+    (0.015, "code"),
     (0.07, "foreign"),
-    (0.04, "noise"),
+    (0.065, "noise"),
 )
 _LITERALS = str.maketrans({"«": "(", "»": ")", "‹": "{", "›": "}"})
 _FRAMES = (
@@ -63,12 +63,13 @@ def _draw_english(rng: Random, kinds: Kinds) -> str:
     if name == "near miss":
         return near_miss(rng, kinds)
     if name == "mixture":
-        return _case(rng, pick(rng, _FRAMES).format(mixture(rng, kinds)))
+        unknown = _drawn(rng, kinds, "photo") if rng.random() < 0.6 else ""
+        return _case(rng, pick(rng, _FRAMES).replace("{}", mixture(rng, kinds, unknown)))
     if name == "noise":
         return draw_noise(rng, english_nouns(kinds))
     if name == "foreign":
         return _case(rng, _outside(rng, kinds, pick(rng, _foreign_sections())))
-    text = _articles(_expand(rng, kinds, pick(rng, _patterns("unknown", name))))
+    text = _drawn(rng, kinds, name)
     if name == "photo":
         text = pick(rng, _FRAMES).replace("{}", text)
     return _case(rng, text)
@@ -92,6 +93,11 @@ def _patterns(file: str, section: str) -> tuple[Pattern, ...]:
 @lru_cache
 def _foreign_sections() -> tuple[str, ...]:
     return tuple(sections("foreign"))
+
+
+def _drawn(rng: Random, kinds: Kinds, section: str) -> str:
+    """A text of unknown.txt."""
+    return _articles(_expand(rng, kinds, pick(rng, _patterns("unknown", section))))
 
 
 def _outside(rng: Random, kinds: Kinds, section: str) -> str:
