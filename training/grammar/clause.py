@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 from training.grammar.amounts import draw_percent
@@ -16,13 +16,6 @@ from training.vocabulary import NONE
 
 # share of the clauses with an amount that say it as a percent, and of those without
 PERCENTS = {"slight": 0.12, "strong": 0.12, NONE: 0.05}
-_VERBS = {  # singular and plural of what a subject is or does
-    "it_is": (("is", "'s"), ("are",)),
-    "it_looks": (("looks", "seems", "appears"), ("look", "seem")),
-    "it_needs": (("needs",), ("need",)),
-    "it_has": (("has",), ("have",)),
-    "it_isnt": (("isn't", "is not"), ("aren't", "are not")),
-}
 
 
 class Clause:
@@ -52,13 +45,13 @@ class Clause:
         elif operation.target is not None:
             self.target = exactly(operation.target)
 
-    def write(self, marks: str | None = None) -> tuple[str, str]:
-        """Mark of the line and its text. `marks` are the allowed ones."""
+    def write(self, mark: str | None = None) -> tuple[str, str]:
+        """Mark of the line and its text. `mark` is the one to choose if any line has it."""
         lines = self._lines()
-        if marks is not None:
-            lines = [line for line in lines if line.mark in marks] or lines
+        if mark is not None:
+            lines = [line for line in lines if line.mark == mark] or lines
         line = self.phrases.line(lines)
-        return line.mark, self._expand(line)
+        return line.mark, self.phrases.agree(self._expand(line))
 
     def _lines(self) -> list[Line]:
         operation = self.operation
@@ -71,13 +64,18 @@ class Clause:
 
     def _expand(self, line: Line) -> str:
         text = line.pattern.expand(self.rng, self.fill, self.plain)
-        return text[1:] if text.startswith(" ") else text
+        return text.strip()
 
     def fill(self, name: str) -> str:
         """Text of a slot."""
         if name in TERM_SLOTS:
             return self._section(f"{name} {self.operation.op}")
-        return _FILLS[name](self) if name in _FILLS else self._subject(name)
+        if name in _FILLS:
+            return _FILLS[name](self)
+        stem, _, form = name.partition("_")
+        if stem in ("colour", "hue"):
+            return self.phrases.colour(self._colour_of(stem), form)
+        return self._subject(name)
 
     def _section(self, name: str) -> str:
         return self._expand(self.phrases.line(self.forms.lines(name)))
@@ -88,7 +86,9 @@ class Clause:
         """Mark and text of a place, or of the picture."""
         where = self.operation.where
         line = self.phrases.line(self.forms.lines(section if where == NONE else f"where {where}"))
-        return line.mark, self._expand(line)
+        text = self._expand(line)
+        self.phrases.mark = line.mark
+        return line.mark, text
 
     def _it(self) -> str:
         return self._noun_phrase("picture" if self.pronouns else "picture noun")[1]
@@ -105,7 +105,7 @@ class Clause:
     def _subject(self, name: str) -> str:
         """A subject and its verb: "it is", "the shadows are"."""
         mark, text = self._noun_phrase("picture" if self.pronouns else "picture noun")
-        verb = pick(self.rng, _VERBS[name][mark == PLURAL], self.plain)
+        verb = pick(self.rng, self.phrases.verbs[name][PLURAL in mark], self.plain)
         return f"{text}{verb}" if verb.startswith("'") else f"{text} {verb}"
 
     # amount
@@ -118,10 +118,17 @@ class Clause:
         if percent in sections and not self.plain and self.rng.random() < PERCENTS[amount]:
             return self._section(percent)
         name = f"{slot} {amount}"
+        if name not in sections and amount != NONE:
+            raise GrammarError(f"the grammar has no section [{name}]")
         return self._section(name) if name in sections else ""
 
     def _percent(self) -> str:
-        return f"{draw_percent(self.rng, self.operation.amount)}{self._section('percent sign')}"
+        return f"{draw_percent(self.rng, self.operation.amount)}{self._percent_sign()}"
+
+    def _percent_sign(self) -> str:
+        """The sign, or the word with a space in front."""
+        line = self.phrases.line(self.forms.lines("percent sign"))
+        return line.pattern.expand(self.rng, self.fill, self.plain)
 
     def _before(self, slot: str) -> str:
         """The amount with a space behind it, or nothing."""
@@ -155,11 +162,12 @@ class Clause:
         size = result.size if result.size != target.size else NONE
         return self.phrases.indefinite(Description(result.kind, colour, size), case)
 
-    def _colour(self) -> str:
+    def _colour_of(self, slot: str) -> str:
+        """The new colour for "colour", the colour of the parts for "hue"."""
         operation = self.operation
-        return self.phrases.colour(
-            operation.result.colour if operation.result else operation.colour
-        )
+        if slot == "hue":
+            return operation.where_colour
+        return operation.result.colour if operation.result else operation.colour
 
     def _ish(self) -> str:
         """ "bluish"; a colour without such a word stays itself."""
@@ -177,30 +185,36 @@ class Clause:
         return self.phrases.join(text) if text else ""
 
 
-_FILLS = {
+def _before_form(form: str) -> Callable[[Clause], str]:
+    """Fills the slot of an adjective of amount with an ending or a gender."""
+    return lambda clause: clause._before(f"subtle_{form}")
+
+
+_FILLS: dict[str, Callable[[Clause], str]] = {
     "it": Clause._it,
     "them": Clause._them,
     "in": Clause._in,
     "more": lambda clause: clause._before("more"),
     "slightly": lambda clause: clause._before("slightly"),
     "subtle": lambda clause: clause._before("subtle"),
+    **{f"subtle_{form}": _before_form(form) for form in ("en", "e", "m", "f")},
     "too": lambda clause: clause._before("too"),
     "more_of": lambda clause: clause._before("of"),
     "much": Clause._much,
     "pct": Clause._percent,
     "n": lambda clause: str(draw_percent(clause.rng, clause.operation.amount)),
-    "sign": lambda clause: clause._section("percent sign"),
+    "sign": Clause._percent_sign,
     "target": lambda clause: clause._target("accusative"),
     "target_nom": lambda clause: clause._target("nominative"),
     "target_dat": lambda clause: clause._target("dative"),
+    "of_target": lambda clause: f"de {clause._target('genitive')}",
     "target_bare": lambda clause: clause.phrases.bare(clause.target),
+    "result_bare": lambda clause: clause.phrases.bare(exactly(clause._result)),
     "a_kind": lambda clause: clause._new_kind("accusative"),
     "a_kind_nom": lambda clause: clause._new_kind("nominative"),
     "a_kind_dat": lambda clause: clause._new_kind("dative"),
     "a_result": lambda clause: clause._new_item("accusative"),
     "a_result_nom": lambda clause: clause._new_item("nominative"),
-    "colour": Clause._colour,
-    "hue": lambda clause: clause.phrases.colour(clause.operation.where_colour),
     "ish": Clause._ish,
     "at": Clause._at,
     "at2": lambda clause: clause._place("at"),

@@ -7,8 +7,7 @@ from random import Random
 from training.grammar.languages import PHRASES
 from training.grammar.nouns import Kinds
 from training.grammar.operations import draw_operation, draw_pair
-from training.grammar.sentences import MISSPELT, sentence
-from training.grammar.typos import misspell
+from training.grammar.sentences import sentence
 from training.grammar.unknown import draw_unknown
 from training.operation import Operation
 
@@ -33,8 +32,7 @@ def draw_text(rng: Random, kinds: Kinds) -> tuple[str, tuple[Operation, ...]]:
         operations = drawn.operations
         return sentence(rng, operations, (), language, kinds=kinds, exact=True), operations
     if draw < ONE + TWO + OUTSIDE:
-        text = draw_unknown(rng, kinds, language)
-        return (misspell(rng, text, kinds) if rng.random() < MISSPELT else text), (UNKNOWN,)
+        return draw_unknown(rng, kinds, language), (UNKNOWN,)
     return sentence(rng, (NOTHING,), (), language, kinds=kinds), (NOTHING,)
 
 

@@ -28,6 +28,15 @@ class English(NounPhrases):
     """Phrases with "the" and "a"; `finish` makes "an" of "a" where it must."""
 
     language = "en"
+    verbs = {
+        "it_is": (("is", "'s"), ("are",)),
+        "it_looks": (("looks", "seems", "appears"), ("look", "seem")),
+        "it_needs": (("needs",), ("need",)),
+        "it_has": (("has",), ("have",)),
+        "it_lacks": (("lacks",), ("lack",)),
+        "it_uses": (("could use",), ("could use",)),
+        "it_isnt": (("isn't", "is not"), ("aren't", "are not")),
+    }
 
     def definite(self, description: Description, case: str = "") -> str:
         return "the " + self.bare(description)

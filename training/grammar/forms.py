@@ -1,9 +1,10 @@
 """The forms of one language: a text file of sections with a pattern a line.
 
 `[name]` opens a section, `#` a comment. The first line of a section is the usual one. A mark in
-front says what a line is: none for an imperative, `=` for a fragment, `~` for a statement, `+` for
-a plural noun phrase. The slots that say an amount or a place are in AMOUNT_SLOTS and WHERE_SLOTS.
-A line for `where` or `amount` has such a slot in every expansion."""
+front says what a line is: none for an imperative, `=` for a fragment, `~` for a statement, `^` for
+an infinitive; of a noun phrase `+` says that it is plural, `>` that it is feminine. The slots that
+say an amount or a place are in AMOUNT_SLOTS and WHERE_SLOTS; a line that must say one has such a
+slot in every expansion."""
 
 from __future__ import annotations
 
@@ -17,17 +18,28 @@ from training.grammar.pattern import Pattern
 
 FOLDER = Path(__file__).parent / "forms"
 LANGUAGES = ("en", "de", "fr", "es", "zh")
-MARKS = "=~+"
+MARKS = "=~^+>"
 IMPERATIVE = ""
 FRAGMENT = "="
 STATEMENT = "~"
 PLURAL = "+"
-AMOUNT_SLOTS = frozenset({"more", "much", "slightly", "subtle", "too", "pct", "more_of"})
+FEMININE = ">"
+AMOUNT_SLOTS = frozenset(
+    {
+        *("more", "much", "slightly", "subtle", "too", "pct", "more_of"),
+        *("subtle_en", "subtle_e", "subtle_m", "subtle_f"),
+    }
+)
 WHERE_SLOTS = frozenset(
-    {"it", "them", "in", "it_is", "it_looks", "it_needs", "it_has", "it_isnt", "of_it"}
+    {
+        *("it", "them", "in", "it_is", "it_looks", "it_needs", "it_has", "it_isnt", "it_shall"),
+        *("it_lacks", "it_uses"),
+    }
 )
 # slots whose text is a section of the operation, as [comp brighter]
-TERM_SLOTS = frozenset({"comp", "verb", "plus", "minus", "bad", "good"})
+TERM_SLOTS = frozenset(
+    {"comp", "verb", "infinitive", "plus", "minus", "the_plus", "the_minus", "bad", "good"}
+)
 
 
 @dataclass(frozen=True)
@@ -103,5 +115,8 @@ def _lines(text: str) -> Iterator[tuple[str, Line]]:
         if row.startswith("[") and row.endswith("]"):
             name = row[1:-1]
         elif row and not row.startswith("#"):
-            mark = row[0] if row[0] in MARKS and row[1:2] == " " else IMPERATIVE
-            yield name, Line(mark, Pattern(row[1:].strip() if mark else row))
+            mark, _, rest = row.partition(" ")
+            if rest and set(mark) <= set(MARKS):
+                yield name, Line(mark, Pattern(rest.strip()))
+            else:
+                yield name, Line(IMPERATIVE, Pattern(row))

@@ -10,7 +10,7 @@ from training.grammar.choices import pick
 from training.grammar.nouns import Kinds
 from training.grammar.operations import Drawn, draw_operation
 from training.grammar.sentences import correct_sentence
-from training.grammar.word_lists import outside_nouns, outside_terms
+from training.grammar.word_lists import outside_nouns, outside_parts, outside_terms
 from training.operation import Item
 
 # words that a sentence of an operation hangs on, and what takes their place
@@ -70,34 +70,47 @@ _UNKNOWN_CLAUSES = (
     "increase the {property}",
     "let {pronoun} {verb}",
 )
-_JOINS = (
-    "{} and {}",
-    "{}, then {}",
-    "{} and then {}",
-    "{}, and {}",
-    "first {}, then {}",
-    "{}. {}",
-    "{} and also {}",
-    "{}, {}",
-    "{} but {}",
-    "{} so that i can {}",
-)
+_JOINS = {
+    "en": (
+        "{} and {}",
+        "{}, then {}",
+        "{} and then {}",
+        "{}, and {}",
+        "first {}, then {}",
+        "{}. {}",
+        "{} and also {}",
+        "{}, {}",
+        "{} but {}",
+        "{} so that i can {}",
+    ),
+    "de": ("{} und {}", "{}, dann {}", "{}. {}", "erst {}, dann {}", "{} und danach {}"),
+    "fr": ("{} et {}", "{}, puis {}", "{}. {}", "d'abord {}, puis {}", "{} et ensuite {}"),
+    "es": ("{} y {}", "{}, luego {}", "{}. {}", "primero {}, luego {}", "{} y después {}"),
+    "zh": ("{}，{}", "{}，然后{}", "先{}，再{}", "{}并{}"),
+}
 
 
-def near_miss(rng: Random, kinds: Kinds) -> str:
-    """A sentence of the grammar with one key word from outside the vocabulary."""
+def near_miss(rng: Random, kinds: Kinds, language: str = "en") -> str:
+    """A sentence of the grammar with one key word from outside the vocabulary.
+
+    In other languages than English that word is a noun or a colour."""
     while True:
-        text = (_foreign_object if rng.random() < 0.4 else _foreign_key)(rng, kinds)
+        if language != "en" or rng.random() < 0.4:
+            return _foreign_object(rng, kinds, language)
+        text = _foreign_key(rng, kinds)
         if text:
             return text
 
 
-def mixture(rng: Random, kinds: Kinds) -> str:
-    """One clause that the grammar can say and one that it cannot, in either order."""
-    known = _written(rng, draw_operation(rng, kinds), kinds, plain=rng.random() < 0.5)
-    unknown = unknown_clause(rng, kinds)
+def mixture(rng: Random, kinds: Kinds, unknown: str = "", language: str = "en") -> str:
+    """One clause that the grammar can say and one that it cannot, in either order.
+
+    `unknown` is the clause that it cannot say; without it an English one is drawn."""
+    plain = rng.random() < 0.5
+    known = _written(rng, draw_operation(rng, kinds), kinds, language, plain)
+    unknown = unknown or unknown_clause(rng, kinds)
     clauses = (known, unknown) if rng.random() < 0.6 else (unknown, known)
-    return pick(rng, _JOINS).format(*clauses)
+    return pick(rng, _JOINS[language]).format(*clauses)
 
 
 def unknown_clause(rng: Random, kinds: Kinds) -> str:
@@ -106,7 +119,6 @@ def unknown_clause(rng: Random, kinds: Kinds) -> str:
         section: pick(rng, outside_terms(section))
         for section in (
             "verb",
-            "part",
             "adjective",
             "style",
             "where",
@@ -117,6 +129,7 @@ def unknown_clause(rng: Random, kinds: Kinds) -> str:
             "property",
         )
     }
+    slots["part"] = pick(rng, outside_parts(kinds))
     slots["noun"] = pick(rng, outside_nouns(kinds))
     slots["pronoun"] = pick(rng, ("her", "him", "it", "them", "me"))
     return pick(rng, _UNKNOWN_CLAUSES).format(**slots)
@@ -129,15 +142,17 @@ def _foreign_key(rng: Random, kinds: Kinds) -> str:
     if not keys:
         return ""
     match, section = pick(rng, keys)
-    return text[: match.start()] + pick(rng, outside_terms(section)) + text[match.end() :]
+    terms = outside_parts(kinds) if section == "part" else outside_terms(section)
+    return text[: match.start()] + pick(rng, terms) + text[match.end() :]
 
 
-def _foreign_object(rng: Random, kinds: Kinds) -> str:
+def _foreign_object(rng: Random, kinds: Kinds, language: str) -> str:
     """A sentence about a noun or colour from outside the vocabulary."""
+    english = language == "en"
     drawn = draw_operation(rng, kinds, pick(rng, (*_OBJECTS, "tint", "parts", "background")))
     operation = drawn.operations[0]
-    colour = pick(rng, outside_terms("colour"))
-    noun = pick(rng, outside_nouns(kinds))
+    colour = pick(rng, outside_terms("colour" if english else f"{language} colour"))
+    noun = pick(rng, outside_nouns(kinds) if english else outside_terms(f"{language} noun"))
     result = operation.result
     target = operation.target
     if operation.op == "background" or (operation.op == "tint" and rng.random() < 0.5):
@@ -153,7 +168,7 @@ def _foreign_object(rng: Random, kinds: Kinds) -> str:
         operation = replace(operation, result=_foreign(rng, result, noun, colour))
     else:
         operation = replace(operation, colour=colour)
-    return _written(rng, Drawn((operation,), drawn.items), kinds)
+    return _written(rng, Drawn((operation,), drawn.items), kinds, language)
 
 
 def _foreign(rng: Random, item: Item, noun: str, colour: str) -> Item:
@@ -163,5 +178,7 @@ def _foreign(rng: Random, item: Item, noun: str, colour: str) -> Item:
     return replace(item, kind=noun)
 
 
-def _written(rng: Random, drawn: Drawn, kinds: Kinds, plain: bool = False) -> str:
-    return correct_sentence(rng, drawn.operations, drawn.items, "en", plain, kinds, exact=True)
+def _written(
+    rng: Random, drawn: Drawn, kinds: Kinds, language: str = "en", plain: bool = False
+) -> str:
+    return correct_sentence(rng, drawn.operations, drawn.items, language, plain, kinds, exact=True)

@@ -60,6 +60,15 @@ _REFERENCES = (
     "this is a {kind}",
     "i see a {colour} {kind}",
     "the {kind} is in the {place}",
+    "the {kind} has a {colour} {other}",
+    "my {kind} is {colour}",
+    "the {kind} looks like a {other}",
+    "{kind} {other} {kind}",
+    "{colour} {colour} {colour}",
+    "the {colour} {kind}",
+    "what a {colour} {kind}",
+    "does it have a {kind}?",
+    "i like the {kind}",
 )
 _COLOURS = ("red", "orange", "yellow", "green", "blue", "purple")
 _PLACES = ("top left", "left half", "right half", "middle", "bottom", "edges", "top right corner")
@@ -143,6 +152,7 @@ _DRAWS = (
     _syllables,
     _keys,
     _repeated,
+    _numbers,
     _numbers,
     _signs,
     _emoji,

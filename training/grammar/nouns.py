@@ -19,12 +19,14 @@ class NounPhrases:
     `plain` takes usual words alone. An unknown kind is its own noun."""
 
     language = ""
+    verbs: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}  # singular and plural by slot
 
     def __init__(self, rng: Random, forms: Forms, kinds: Kinds, plain: bool):
         self.rng = rng
         self.forms = forms
         self.kinds = kinds
         self.plain = plain
+        self.mark = ""  # of the last noun phrase: plural, feminine
 
     def definite(self, description: Description, case: str) -> str:
         """The item as one that the picture shows; `case` is nominative, dative or accusative."""
@@ -38,9 +40,16 @@ class NounPhrases:
         """The item without an article."""
         raise NotImplementedError
 
-    def colour(self, colour: str) -> str:
-        """The word of a colour that stands alone."""
+    def colour(self, colour: str, form: str = "") -> str:
+        """The word of a colour.
+
+        `form` is an ending or a gender in the language's own terms; "" agrees with the last noun
+        phrase."""
         return colour
+
+    def agree(self, text: str) -> str:
+        """A clause whose adjectives agree with its last noun phrase."""
+        return text
 
     def join(self, text: str) -> str:
         """A phrase that follows others."""

@@ -51,5 +51,15 @@ def all_terms() -> frozenset[str]:
 @cached_by_kinds
 def outside_nouns(kinds: Kinds) -> tuple[str, ...]:
     """Nouns that no kind and no shape has."""
+    return _outside(kinds, "noun")
+
+
+@cached_by_kinds
+def outside_parts(kinds: Kinds) -> tuple[str, ...]:
+    """Parts of pictures that no kind is."""
+    return _outside(kinds, "part")
+
+
+def _outside(kinds: Kinds, section: str) -> tuple[str, ...]:
     known = {noun.lower() for noun in english_nouns(kinds)} | {*kinds, *COLOURS, *_KNOWN}
-    return tuple(noun for noun in outside_terms("noun") if noun not in known)
+    return tuple(noun for noun in outside_terms(section) if noun not in known)
