@@ -178,7 +178,7 @@ def test_items_in_one_place_have_no_reference():
 
 
 def test_an_absent_target_is_named_by_what_no_item_has():
-    absent = Operation("remove", target=Item("star", WHOLE, "green", "small"), found=False)
+    absent = Operation("remove", target=Item("star", WHOLE, "green", "small"), present=False)
     for text in texts(absent):
         assert "green" in text or re.search(r"small|tiny|little", text), text
 
