@@ -13,6 +13,7 @@ from training.kinds import learnt
 from training.labels import contents
 from training.operation import Item, Operation
 from training.photo import objects, retouching
+from training.photo.colours import coverage
 from training.photo.layers import render as render_layers
 from training.render import Drawing, Scene, Shape, render
 
@@ -131,6 +132,27 @@ def idle_example(rng: random.Random, bucket: tuple[int, int]) -> Example:
     else:
         text = _sentence(rng, (operation,), ())
     return Example(text, example.source, example.source, (operation,), example.contents)
+
+
+def picture_for(
+    rng: random.Random,
+    bucket: tuple[int, int],
+    text: str,
+    operations: Sequence[Operation],
+    split: str = "held out",
+) -> Example:
+    """A photograph that has the targets of the operations, with the sentence `text`. Its target is
+    the source: how the edit looks is not asked."""
+    colours = [row.where_colour for row in operations if row.where_colour != "none"]
+    while True:
+        photo = photos.crop(rng, rng.choice(_photos(split)), bucket)
+        shares = coverage(photo.astype(np.float32) / 255)
+        if all(shares[colour] >= retouching.PRESENT for colour in colours):
+            break
+    items = [row.target for row in operations if row.target]
+    picture = objects.scene_with(rng, photo, items).picture
+    labels = contents(picture.owners, picture.items)
+    return Example(text, picture.pixels, picture.pixels, tuple(operations), labels)
 
 
 def example_of(rng: random.Random, pair: scenes.Pair) -> Example:

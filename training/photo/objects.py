@@ -115,6 +115,17 @@ def _absent(rng: random.Random, scene: Scene, op: str) -> Operation:
     return Operation(op, target, result, place=place, present=False)
 
 
+def scene_with(rng: random.Random, photo: np.ndarray, items: Sequence[Item]) -> Scene:
+    """A photograph with objects as the items say; what an item does not say is drawn."""
+    layers = []
+    for item, place in zip(items, rng.sample(PLACES, len(items))):
+        kind = rng.choice(KINDS) if item.kind == NONE else item.kind
+        drawn = kind in KINDS and item.colour == NONE
+        colour = rng.choice(COLOURS) if drawn else item.colour
+        layers.append(_layer(rng, photo.shape, kind, colour, place))
+    return Scene(photo, tuple(layers), render(photo, layers))
+
+
 def centre(place: str, height: int, width: int) -> tuple[float, float]:
     """Centre (x, y) of one of the nine places, in pixels."""
     row, column = divmod(PLACES.index(place), 3)
