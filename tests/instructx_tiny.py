@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, Flux2Transformer2DModel
 from peft import LoraConfig
@@ -17,6 +18,7 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from instructx_heads import FULL_FIELDS, teach, write_examples
 from retouch.api.geometry import BUCKETS
 from retouch.diffusion.box_features import CHANNELS
 from retouch.families.instructx.pipeline import RetouchPipeline
@@ -53,7 +55,8 @@ QWEN = {
 class Made:
     """`vision` is the tower's config. `beside`: the transformer sees the source and the layout
     beside its noise. `pixels` are the image processor's limits. `adapted`: the language model has
-    an adapter.
+    an adapter. `presence`: the heads know all fields, and whether a target is in the picture. They
+    read a `photo` as `instructx_heads` says, if there is one.
 
     The defaults are one architecture: its graphs are traced once for all tests that take them."""
 
@@ -65,6 +68,8 @@ class Made:
     sizes: tuple[tuple[int, int], ...] = BUCKETS
     pixels: tuple[int, int] | None = None
     adapted: bool = False
+    presence: bool = False
+    photo: np.ndarray | None = None
 
 
 def make_checkpoint(path: Path, tokenizer: PreTrainedTokenizerBase, made: Made) -> Path:
@@ -82,10 +87,11 @@ def make_checkpoint(path: Path, tokenizer: PreTrainedTokenizerBase, made: Made) 
         meta_queries=MetaQueries(made.queries, LANGUAGE),
         connector=Connector(LANGUAGE, 100, SAID, made.share),
         parser_heads=ParserHeads(
-            {name: list(values) for name, values in FIELDS.items()},
+            FULL_FIELDS if made.presence else {name: [*values] for name, values in FIELDS.items()},
             made.slots,
             made.queries,
             LANGUAGE,
+            made.presence,
         ),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
         prediction="velocity",
@@ -96,6 +102,10 @@ def make_checkpoint(path: Path, tokenizer: PreTrainedTokenizerBase, made: Made) 
         if isinstance(part, nn.Module):
             shake(part)
             round_weights(part)
+    if made.photo is not None:
+        teach(pipeline, made.photo)
+        round_weights(pipeline.parser_heads)
+        write_examples(path)
     pipeline.save_pretrained(path)
     if made.pixels:
         processor(made).save_pretrained(path / "image_processor")

@@ -39,7 +39,7 @@ _FIELDS = {  # every field has a leading "none"
     "amount": (NONE, *AMOUNTS),
     "where": (NONE, *WHERES),
 }
-FIELDS = {name: _FIELDS[name] for name in ORDER}  # the order of the logits
+FIELDS = {name: _FIELDS[name] for name in ORDER if name in _FIELDS}  # the order of the logits
 
 
 def fields(operations: Sequence[Operation]) -> np.ndarray:

@@ -14,6 +14,7 @@ from retouch.artifacts.manifest import ArtifactError
 from retouch.launcher.server import ServerError
 from retouch.util.extras import MissingExtraError
 from retouch_clients.cli.console import error_console
+from retouch_clients.cli.edit_report import print_examples
 from retouch_clients.cli.exit_codes import EPILOG, Exit, exit_of
 from retouch_clients.commands.adapters import adapters
 from retouch_clients.commands.batch import batch
@@ -54,6 +55,8 @@ class Commands(click.Group):
             return super().invoke(context)
         except FIXABLE as failure:
             error_console.print(f"[red]Error[/]: {escape(str(failure))}", soft_wrap=True)
+            if isinstance(failure, RequestError):
+                print_examples(failure.examples, error_console)
             context.exit(exit_of(failure))
         except (KeyboardInterrupt, click.Abort):
             error_console.print("stopped")

@@ -50,6 +50,7 @@ DEFAULTS = {  # of options that have no value where they are left out, as help s
     "SEED": "random",
     "FORMAT": "by the name of the result, or png",
 }
+OWN_DEFAULTS = {"ON_UNKNOWN": "refuse"}  # other than the request's
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 TYPES = {
@@ -93,7 +94,7 @@ def options() -> list[Option]:
     shared = []
     for field in FIELDS:
         if field.option and field.column:
-            shared.append(option(field))
+            shared.append(option(field, OWN_DEFAULTS.get(field.name)))
         if field.name == "REGION":
             mask_help = "A mask of the image's size: white may change."
             shared.append(click.option("--mask", type=FILE, help=mask_help))

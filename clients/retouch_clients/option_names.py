@@ -16,7 +16,11 @@ def with_options(failure: RequestError, has_mask: bool) -> RequestError:
     """The error with options in place of fields' names."""
     names = OPTION_OF | {"REGION": "--mask"} if has_mask else OPTION_OF
     return RequestError(
-        failure.renamed(names), failure.code, field=failure.field, retry_after=failure.retry_after
+        failure.renamed(names),
+        failure.code,
+        field=failure.field,
+        retry_after=failure.retry_after,
+        examples=failure.examples,
     )
 
 

@@ -17,13 +17,14 @@ from retouch_export.weight_files import SUFFIX, weight_files
 SUFFIXES = (".json", ".txt", ".model", ".jinja")  # of configs and tokenizers
 SHARDS = ".index."  # in the name of an index
 CALIBRATION = "calibration"
+EXAMPLES = "examples.json"
 
 
 def settings_paths(snapshot: Snapshot, checkpoint: Checkpoint) -> list[str]:
-    """The paths of small files: model_index.json, configs, tokenizers, indexes of safetensors and
-    calibration pairs."""
+    """The paths of small files: model_index.json, configs, tokenizers, indexes of safetensors,
+    calibration pairs and examples of instructions."""
     components = {*checkpoint.components, *checkpoint.pipeline.components}
-    optional = {*checkpoint.pipeline.optional, CALIBRATION}
+    optional = {*checkpoint.pipeline.optional, CALIBRATION, EXAMPLES}
     return [
         path
         for path in snapshot.files

@@ -8,6 +8,7 @@ MAX_ASPECT = 4.0  # the longer side by the shorter
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP")  # Pillow's names
 
 REGIONS = ("auto", "full", "find")  # values of REGION; anything else is a mask
+ON_UNKNOWN = ("refuse", "warn", "try")  # what an instruction leads to that is not understood
 BACKGROUNDS = ("auto", "opaque", "transparent")
 
 MAX_INSTRUCTION = 2000  # characters

@@ -42,6 +42,7 @@ class EditRequest:
     align: int = 0
     negative: str = ""
     true_cfg: float = 0.0
+    on_unknown: str = "warn"
     references: tuple[bytes, ...] = ()
     adapter: str = ""
 
@@ -86,6 +87,7 @@ class EditOptions(TypedDict, total=False):
     align: int
     negative: str
     true_cfg: float
+    on_unknown: str
     references: Sequence[ImageInput]
     adapter: str
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from retouch.api.field import Tensor
 
@@ -45,6 +45,26 @@ class Drift:
     undone: bool = False
 
 
+NOTHING = "nothing"  # the operation of an instruction that asks for no change
+
+# why an instruction is not understood
+Reason = Literal[
+    "unknown_instruction",  # it is none that the checkpoint can follow
+    "target_not_found",  # what it is about is not in the picture
+    "low_confidence",  # the parser is not sure enough of its operations
+]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
+@dataclass
+class Hint:
+    """What to send instead of an instruction that is not understood: a sentence, and examples of
+    instructions."""
+
+    message: str
+    examples: list[str] = field(default_factory=list)
+
+
 @dataclass
 class EditInfo:
     """The JSON of every image. `kind` is `preview` or `final`. `lane_reason` says in a sentence why
@@ -53,7 +73,11 @@ class EditInfo:
     `parts` are the precisions of the graphs that read the instruction, by stage. `guidance` and
     `true_cfg` are those of the edit, 0 and 1 where the checkpoint takes none. `defaults` are the
     lane's, by the names of the request's fields. `drift` is that of a result. `adapters` are the
-    edit's scales by name."""
+    edit's scales by name.
+
+    `understood` is whether the parser has understood the instruction, and `confidence` its
+    probability; both are None in families without a parser. `reason` and `hint` are of an
+    instruction that is not understood."""
 
     kind: str
     seed: int
@@ -73,6 +97,15 @@ class EditInfo:
     parts: dict[str, str] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     adapters: dict[str, float] = field(default_factory=dict)
+    understood: bool | None = None
+    confidence: float | None = None
+    reason: Reason | None = None
+    hint: Hint | None = None
+
+    @property
+    def asks_for_nothing(self) -> bool:
+        """Whether the instruction is understood and asks for no change."""
+        return bool(self.understood) and [entry.op for entry in self.operations] == [NOTHING]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))
@@ -83,6 +116,7 @@ class EditInfo:
         data["operations"] = [Operation(**entry) for entry in data.get("operations", [])]
         data["region"] = Region(**data["region"]) if data.get("region") else None
         data["drift"] = Drift(**data["drift"]) if data.get("drift") else None
+        data["hint"] = Hint(**data["hint"]) if data.get("hint") else None
         return cls(**data)
 
 

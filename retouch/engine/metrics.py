@@ -4,7 +4,9 @@ begins."""
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from retouch.engine.scheduler import BatchKey
 from retouch.util.content_cache import Counts
@@ -14,6 +16,15 @@ GAUGE = "gauge"
 HISTOGRAM = "histogram"
 
 MetricTable = dict[str, tuple[str, str]]  # attribute: kind and description
+
+
+class MetricGroup(NamedTuple):
+    """Prefix of the names, table of the metrics, the object with these attributes, and labels."""
+
+    prefix: str
+    table: MetricTable
+    numbers: Any
+    labels: Mapping[str, str] = {}
 
 
 @dataclass
@@ -152,11 +163,11 @@ ADAPTER_METRICS: MetricTable = {
 
 def metric_groups(
     metrics: EngineMetrics, references: Counts, host_references: Counts, adapters: Counts
-) -> tuple[tuple[str, MetricTable, object], ...]:
-    """Prefix of the names, table of the metrics, and the object that holds the numbers."""
+) -> tuple[MetricGroup, ...]:
+    """The metrics of a lane."""
     return (
-        ("retouch_denoiser", ENGINE_METRICS, metrics),
-        ("retouch_references", REFERENCE_METRICS, references),
-        ("retouch_host_references", HOST_METRICS, host_references),
-        ("retouch_adapters", ADAPTER_METRICS, AdapterCounts(adapters)),
+        MetricGroup("retouch_denoiser", ENGINE_METRICS, metrics),
+        MetricGroup("retouch_references", REFERENCE_METRICS, references),
+        MetricGroup("retouch_host_references", HOST_METRICS, host_references),
+        MetricGroup("retouch_adapters", ADAPTER_METRICS, AdapterCounts(adapters)),
     )

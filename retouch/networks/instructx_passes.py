@@ -16,9 +16,8 @@ WIDE = ("parser_heads",)
 
 class Language(nn.Module):
     """Inputs of `encode_queries`, and `centres` [V, 2] → queries [B, Q, width] and the heads'
-    outputs: labels, boxes and region. All are float32, and the heads compute in their own type."""
-
-    outputs = ("queries", "labels", "boxes", "region")
+    outputs: labels, boxes, region and, where they have it, presence. All are float32, and the heads
+    compute in their own type."""
 
     def __init__(
         self, model: Qwen2_5_VLModel, meta_queries: MetaQueries, parser_heads: ParserHeads
@@ -27,6 +26,8 @@ class Language(nn.Module):
         self.model = model
         self.meta_queries = meta_queries
         self.parser_heads = parser_heads
+        presence = ("presence",) if parser_heads.config["presence"] else ()
+        self.outputs = ("queries", "labels", "boxes", "region", *presence)
 
     def forward(
         self,
@@ -50,12 +51,8 @@ class Language(nn.Module):
         )
         kind = self.parser_heads.dtype
         outputs = self.parser_heads(queries.to(kind), tokens.to(kind), centres.to(kind))
-        return (
-            queries.float(),
-            outputs.labels.float(),
-            outputs.boxes.float(),
-            outputs.region.float(),
-        )
+        tensors = (queries, outputs.labels, outputs.boxes, outputs.region, outputs.presence)
+        return tuple(tensor.float() for tensor in tensors if tensor is not None)
 
 
 PASSES = {

@@ -22,6 +22,8 @@ from retouch.families.denoise_request import DenoiseRequest
 from retouch.families.instructx.parser import Parsed, Parser
 from retouch.families.vae import VaeDecoder, VaeEncoder
 from retouch.routing.router import choose
+from retouch.serving import on_unknown
+from retouch.serving.parser_tensors import describe
 from retouch.serving.postprocess import postprocess
 from retouch.serving.preprocess import preprocess, region_of
 
@@ -58,11 +60,17 @@ class PlainLoop:
         return self.answer(request).image
 
     def answer(self, request: EditRequest) -> EditAnswer:
-        """The result with its INFO, without times."""
+        """The result with its INFO, without times. RequestError for an instruction that is
+        refused."""
         prepared = preprocess(
             request, choose(request.precision, (self.lane,)), self.denoiser.family
         )
         parsed = self.parser.run(prepared.pixels[None], [request.instruction])[0]
+        describe(parsed, prepared.info)
+        on_unknown.apply(request.on_unknown, prepared.info)
+        if prepared.info.asks_for_nothing:
+            no_pixels = np.zeros((0, 0, 3), np.uint8)
+            return postprocess(prepared.source, parsed.region, no_pixels, (0, 0), prepared.info)
         cells = region_of(prepared.mask, parsed.region)
         *_, last = self.denoise(
             prepared.pixels,

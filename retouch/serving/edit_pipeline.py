@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -21,6 +22,7 @@ from retouch.families.base import Family
 from retouch.families.denoise_request import Arrays
 from retouch.routing import cancel_socket, load_board
 from retouch.routing.router import Choice, choose
+from retouch.serving import on_unknown
 from retouch.serving.denoise_params import DenoiseParams, flatten
 from retouch.serving.denoiser_client import DenoiserClient, is_last
 from retouch.serving.postprocess import postprocess
@@ -28,6 +30,8 @@ from retouch.serving.preprocess import Prepared, preprocess
 from retouch.serving.request_context import RequestContext, do_nothing
 from retouch.serving.source_image import SourceImage
 from retouch.util.running_median import RunningMedian
+
+NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
 
 
 class EditPipeline:
@@ -76,7 +80,12 @@ class EditPipeline:
             prepared = preprocess(request, choice, self._family(choice.lane), context.check)
         prepared.info.versions = self._versions
         denoiser = DenoiserClient(self._stream, self._send_cancel, choice.lane)
-        prompt, latents = self._encode(request, prepared, context, denoiser)
+        parsed, info, latents = self._encode(request, prepared, context, denoiser)
+        if info.asks_for_nothing:
+            yield self._unchanged(context, prepared.source, info)
+            return
+        inputs = {name: parsed[name] for name in ("QUERIES", "INFO")}
+        prompt = parsed | self._stage(context, "connector", inputs)
         references = [self._encode_image(context, pixels)[0] for pixels in prepared.references]
         tensors = prompt | {"LATENTS": latents, "REFERENCE_LATENTS": flatten(references)[None]}
         target_shape = ()
@@ -105,23 +114,37 @@ class EditPipeline:
         prepared: Prepared,
         context: RequestContext,
         denoiser: DenoiserClient,
-    ) -> tuple[Arrays, np.ndarray]:
-        """The prompt's tensors and the source image's latents [1, C, h, w], computed at the same
-        time."""
+    ) -> tuple[Arrays, EditInfo, np.ndarray]:
+        """The parser's tensors and INFO, and the source image's latents [1, C, h, w], computed at
+        the same time. RequestError for an instruction that is refused; the next one finds its
+        source in the caches."""
+        needs_denoiser = threading.Event()
+        needs_denoiser.set()
         encoding = self._threads.submit(
-            copy_context().run, self._encode_source, prepared, context, denoiser, request.adapter
+            copy_context().run,
+            self._encode_source,
+            prepared,
+            context,
+            denoiser,
+            request.adapter,
+            needs_denoiser.is_set,
         )
         try:
-            parsed = self._parse(request, prepared, context)
+            parsed, info = self._parse(request, prepared, context)
+            if info.asks_for_nothing:
+                needs_denoiser.clear()
+        except BaseException:
+            needs_denoiser.clear()
+            raise
         finally:
             encoding.exception()  # waits: no call outlives its edit
-        latents = encoding.result()
-        inputs = {name: parsed[name] for name in ("QUERIES", "INFO")}
-        connected = self._stage(context, "connector", inputs)
-        return parsed | connected, latents
+        return parsed, info, encoding.result()
 
-    def _parse(self, request: EditRequest, prepared: Prepared, context: RequestContext) -> Arrays:
-        """QUERIES of the instruction, the cells to edit, and what else the parser finds."""
+    def _parse(
+        self, request: EditRequest, prepared: Prepared, context: RequestContext
+    ) -> tuple[Arrays, EditInfo]:
+        """QUERIES of the instruction, the cells to edit, and what else the parser finds, with INFO;
+        RequestError for an instruction that ON_UNKNOWN refuses."""
         inputs = {
             "PIXELS": prepared.pixels[None],
             "MASK": prepared.mask[None],
@@ -132,7 +155,10 @@ class EditPipeline:
             inputs["NEGATIVE"] = string_tensor(prepared.negative)
         if prepared.family.text_sees_images:
             inputs["IMAGE_FILES"] = np.array([[request.image, *request.references]], object)
-        return self._stage(context, "vl_parser", inputs)
+        parsed = self._stage(context, "vl_parser", inputs)
+        info = EditInfo.from_json(parsed["INFO"][0, 0])
+        on_unknown.apply(request.on_unknown, info)
+        return parsed | {"INFO": string_tensor(info.to_json())}, info
 
     def _encode_source(
         self,
@@ -140,13 +166,14 @@ class EditPipeline:
         context: RequestContext,
         denoiser: DenoiserClient,
         adapter: str,
+        needs_denoiser: Callable[[], bool],
     ) -> np.ndarray:
         """The source image's latents. A denoiser that caches references prefills them meanwhile,
         unless it needs the latents of reference images or the text before an image too."""
         latents = self._encode_image(context, prepared.vae_pixels)
         family = prepared.family
         is_prefilled = family.caches_reference and not family.is_block_causal
-        if is_prefilled and not prepared.references:
+        if is_prefilled and not prepared.references and needs_denoiser():
             with context.stage("reference"):
                 denoiser.prefill(latents, adapter)
             # otherwise the next stream would ask, and the edit would wait for it
@@ -191,6 +218,16 @@ class EditPipeline:
         answer.info.milliseconds = milliseconds
         if answer.final:
             self._other_stages_ms.add(milliseconds["total"] - milliseconds["denoiser"])
+        return answer
+
+    def _unchanged(
+        self, context: RequestContext, source: SourceImage, info: EditInfo
+    ) -> EditAnswer:
+        """The answer to an instruction that asks for nothing: the source image, in no steps."""
+        with context.stage("postprocess"):
+            no_cells = np.zeros(math.prod(source.grid), bool)
+            answer = postprocess(source, no_cells, NO_PIXELS, (0, 0), info)
+        answer.info.milliseconds = context.milliseconds | {"total": round(context.elapsed_ms(), 2)}
         return answer
 
     def _stage(self, context: RequestContext, model: str, inputs: Arrays) -> Arrays:

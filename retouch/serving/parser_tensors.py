@@ -25,14 +25,25 @@ def parse_input(row: Arrays) -> ParseInput:
 
 def parser_outputs(row: Arrays, info: EditInfo, parsed: Parsed) -> Arrays:
     """The model's outputs, of its inputs and of what the stage made of them. `info` is changed."""
-    info.operations = parsed.operations
+    describe(parsed, info)
     info.cache = parsed.cached
+    cells = region_of(row["MASK"], parsed.region)
     return {
         "QUERIES": parsed.queries,
         "BOXES": parsed.boxes.astype(np.float32),
-        "CELLS": region_of(row["MASK"], parsed.region),
+        "CELLS": np.zeros_like(cells) if info.asks_for_nothing else cells,
         "PROMPT_EMBEDS_POOLED": parsed.pooled_prompt_embeds,
         "NEGATIVE_EMBEDS": parsed.negative_embeds,
         "NEGATIVE_EMBEDS_POOLED": parsed.pooled_negative_embeds,
         "INFO": np.array([info.to_json().encode()], object),
     }
+
+
+def describe(parsed: Parsed, info: EditInfo) -> None:
+    """Write into `info` what the parser has understood."""
+    info.operations = parsed.operations
+    info.hint = parsed.hint
+    if parsed.assessment is not None:
+        info.understood = parsed.assessment.understood
+        info.confidence = round(parsed.assessment.confidence, 4)
+        info.reason = parsed.assessment.reason

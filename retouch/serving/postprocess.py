@@ -26,12 +26,15 @@ def postprocess(
     after the last step, before it a preview of any size. `step` is (done, total). `info` comes from
     the stages before. Outside the region the result holds the source image's own pixels, bit for
     bit; the region is the user's mask, or the cells without one. A result of its own size is
-    answered whole."""
+    answered whole. Where the instruction asks for nothing, the result is the source image."""
     info.kind = "preview"
     info.steps = step[1]
     if step[0] == step[1]:
         info.kind = "final"
-        picture, info.drift = _answered(source, cells, picture)
+        if info.asks_for_nothing:
+            picture = _whole(source)
+        else:
+            picture, info.drift = _answered(source, cells, picture)
     info.region = _extent(cells.reshape(source.grid))
     icc = source.photo.icc if info.kind == "final" else None
     encoded = images.encode(
@@ -69,6 +72,11 @@ def _fitted(
     return images.fit(edited, (height, width)), drift
 
 
+def _whole(source: SourceImage) -> np.ndarray:
+    """The photo's own pixels, uint8 [H, W, 3], or [H, W, 4] in an answer with transparency."""
+    return source.photo.rgba if source.is_transparent else source.photo.opaque()
+
+
 def _pasted(
     source: SourceImage, opaque: np.ndarray, edited: np.ndarray, editable: np.ndarray
 ) -> np.ndarray:
@@ -76,7 +84,7 @@ def _pasted(
     the others keep the photo's."""
     if not source.is_transparent:
         return images.paste_back(opaque, edited, editable, source.keep_below)
-    pasted = source.photo.rgba
+    pasted = _whole(source)
     before = pasted if edited.shape[2] == 4 else opaque
     changed = images.changed(before, edited, editable, source.keep_below)
     np.copyto(pasted, images.with_alpha(edited), where=changed[:, :, None])

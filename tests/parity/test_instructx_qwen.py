@@ -41,7 +41,7 @@ ODD = (
     (400, 250),
 )  # of photos, in pixels; some below and above the processor's limits
 KINDS = {
-    "16 queries, an adapter": Made(QWEN, sizes=SIZES, pixels=PIXELS, adapted=True),
+    "16 queries, an adapter": Made(QWEN, sizes=SIZES, pixels=PIXELS, adapted=True, presence=True),
     "256 queries, a plain transformer": Made(QWEN, 256, beside=False, sizes=SIZES, pixels=PIXELS),
 }
 
@@ -146,6 +146,8 @@ def test_what_the_parser_says(made, size, sentence):
     assert [operation.op for operation in parsed.operations] == [
         operation.op for operation in reading.operations
     ]
+    assert parsed.assessment.confidence == pytest.approx(reading.assessment.confidence, abs=1e-3)
+    assert parsed.assessment.reason == reading.assessment.reason
     assert parsed.region.shape == (size[0] * size[1] // 256,)
     np.testing.assert_array_equal(parsed.region, reading.region)
 

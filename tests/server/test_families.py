@@ -24,8 +24,10 @@ import flux2_dev_tiny
 import klein_tiny
 import qwen_image_21_tiny
 import qwen_image_edit_tiny
+from counts import counted, page_of, settled
 from exports import exported
 from families_tiny import make_published
+from instructx_heads import EXAMPLES
 from instructx_tiny import QWEN, Made, make_checkpoint
 from kontext_theirs import Case, Theirs
 from retouch.api.errors import RequestError
@@ -187,7 +189,13 @@ def family(request, tmp_path_factory):
             yield Kontext(checkpoint, {"denoiser_bf16": {"sizes": [SIZE]}}, negatives=True)
         elif request.param == "instructx":
             # its parser in the real Qwen2.5-VL's layout
-            made = Made(QWEN, sizes=((128, 128), SIZE), pixels=(56 * 56, 28 * 28 * 20))
+            made = Made(
+                QWEN,
+                sizes=((128, 128), SIZE),
+                pixels=(56 * 56, 28 * 28 * 20),
+                presence=True,
+                photo=photos_of(1)[0],
+            )
             yield InstructX(
                 make_checkpoint(folder, qwen_image_edit_tiny.make_tokenizer(), made), {}
             )
@@ -280,13 +288,14 @@ def photos_of(count: int) -> list[np.ndarray]:
     ]
 
 
-def ours(client, photos, model="edit", **options):
-    door = Retouch(client.url, model=model)
+def ours(client, photos, model="edit", http=False, **options):
+    door = Retouch(client.url, http, model=model)
     asked = {"seed": SEED, "steps": STEPS, "precision": "bf16", "region": b"full"} | options
+    sentence = asked.pop("instruction", SENTENCE)
     return list(
         door.edit(
             images.encode(photos[0]),
-            SENTENCE,
+            sentence,
             references=tuple(map(images.encode, photos[1:])),
             **asked,
         )
@@ -414,3 +423,82 @@ def test_a_region_cache(repository, client):
     outside = mask[..., 0] == 0
     np.testing.assert_array_equal(cached[outside], photo[outside])
     assert (cached != whole)[~outside].any() and (cached != photo)[~outside].any(-1).mean() > 0.5
+
+
+@pytest.fixture
+def heads(family):
+    """The heads of the only family with a parser."""
+    if not isinstance(family, InstructX):
+        pytest.skip("it has no parser")
+    return RetouchPipeline.from_pretrained(family.checkpoint)
+
+
+def test_only_a_parser_says_whether_it_has_understood(family, client):
+    *_, last = ours(client, photos_of(1), on_unknown="refuse")
+    has_parser = isinstance(family, InstructX)
+    assert last.info.understood is (True if has_parser else None) and last.info.hint is None
+    assert (last.info.confidence is None) != has_parser and last.info.reason is None
+
+
+@pytest.mark.parametrize(
+    "sentence, reason, message",
+    [
+        ("sing me a song", "unknown_instruction", "not understood; the edits are recolour"),
+        ("make the purple star red", "target_not_found", "not in the picture: purple star"),
+    ],
+)
+def test_what_is_not_understood(heads, running, client, sentence, reason, message):
+    """By gRPC and HTTP it is refused before any preview. A warning is in INFO beside the edit."""
+    photos = photos_of(1)
+    before = settled(running)
+    counter = re.escape(f'retouch_not_understood_total{{reason="{reason}"}}')
+    counted_before = counted(page_of(running), counter)
+    refuse = {"instruction": sentence, "on_unknown": "refuse", "previews": 2}
+    for url, http in ((client.url, False), (f"{HOST}:{running.http}", True)):
+        for model in ("edit", "edit_sync"):
+            with pytest.raises(RequestError, match=message) as refused:
+                ours(Retouch(url), photos, model, http, **refuse)
+            failure = refused.value
+            assert (failure.code, failure.field) == ("INSTRUCTION_NOT_UNDERSTOOD", "INSTRUCTION")
+            assert len(failure.examples) == 3
+            assert set(failure.examples) < {example["sentence"] for example in EXAMPLES}
+    after = settled(running)
+    assert counted(page_of(running), counter) - counted_before == 4
+    admitted = "retouch_denoiser_answered_total"
+    assert after[admitted] == before[admitted]
+    for model in ("edit", "edit_ensemble"):
+        *_, last = ours(client, photos, model, instruction=sentence)
+        info = last.info
+        assert (info.understood, info.reason, info.steps) == (False, reason, STEPS)
+        assert message in info.hint.message and tuple(info.hint.examples) == failure.examples
+    *_, last = ours(client, photos, instruction=sentence, on_unknown="try")
+    assert last.info.understood is False and last.info.hint is None
+    assert last.info.confidence == pytest.approx(
+        heads.parse(photos[0], sentence).assessment.confidence, abs=1e-3
+    )
+
+
+def test_what_asks_for_nothing_gets_the_source(heads, running, client):
+    """Bit for bit, and no denoiser is asked but by the ensemble."""
+    (photo,) = photos_of(1)
+    sentence = "leave it as it is"
+    before = settled(running)["retouch_denoiser_answered_total"]
+    for model in ("edit", "edit_sync", "edit_ensemble"):
+        *_, last = ours(client, [photo], model, instruction=sentence)
+        np.testing.assert_array_equal(images.decode(last.image), photo)
+        assert [operation.op for operation in last.info.operations] == ["nothing"]
+        assert last.info.understood and last.final
+    assert settled(running)["retouch_denoiser_answered_total"] == before + 1
+    theirs = heads(Image.fromarray(photo), sentence, region="full")
+    np.testing.assert_array_equal(np.asarray(theirs.image), photo)
+
+
+def test_the_plain_loop_says_the_same(heads, repository):
+    loop = PlainLoop(repository)
+    file = images.encode(photos_of(1)[0])
+    with pytest.raises(RequestError, match="not understood") as refused:
+        loop.answer(EditRequest(file, "sing me a song", on_unknown="refuse"))
+    assert refused.value.examples
+    answer = loop.answer(EditRequest(file, "leave it as it is"))
+    assert answer.info.asks_for_nothing
+    np.testing.assert_array_equal(images.decode(answer.image), photos_of(1)[0])

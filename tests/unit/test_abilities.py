@@ -103,6 +103,17 @@ def test_readme_and_the_heads_agree(part, monkeypatch, tmp_path):
     assert abilities.shipped() not in readme, "a new word has to be told there too"
 
 
+def test_a_checkpoint_that_knows_what_it_does_not_know(tmp_path):
+    heads = json.loads((SHIPPED / HEADS).read_text())
+    heads["fields"]["op"] += ["nothing", "unknown"]
+    (tmp_path / HEADS).parent.mkdir()
+    (tmp_path / HEADS).write_text(json.dumps(heads))
+    known, knowing = (Abilities.of(folder) for folder in (SHIPPED, tmp_path))
+    assert known.operations == knowing.operations
+    assert known.sentences()[:-1] == knowing.sentences()[:-1]
+    assert knowing.sentences()[-1] == abilities.REJECTION
+
+
 def test_the_help_of_edit_tells_it():
     assert abilities.shipped() in plain(CliRunner().invoke(edit, ["--help"]).output)
 

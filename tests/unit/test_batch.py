@@ -315,6 +315,17 @@ def test_a_failure_is_kept_and_tried_again(photos, tmp_path):
     assert do(jobs, tmp_path / "out", again).done == 1 and len(again.seen) == 1
 
 
+def test_an_instruction_that_is_not_understood_fails_alone(photos, tmp_path):
+    """Once: the client repeats no such edit, and the others go on."""
+    jobs = jobs_of_folder(photos, "sing", PLAIN | {"on_unknown": "refuse"})
+    odd = RequestError("INSTRUCTION is odd", "INSTRUCTION_NOT_UNDERSTOOD", field="INSTRUCTION")
+    client = Client({b"b.png": odd})
+    assert do(jobs, tmp_path / "out", client).done == 2 and len(client.seen) == 3
+    assert {fields["on_unknown"] for _, _, fields in client.seen} == {"refuse"}
+    (entry,) = (entry for entry in entries(tmp_path / "out") if entry["status"] == "failed")
+    assert (entry["code"], entry["error"]) == (odd.code, "INSTRUCTION is odd")
+
+
 def test_a_file_that_is_gone_fails_alone(photos, tmp_path):
     jobs = jobs_of_folder(photos, "make it blue", PLAIN)
     (photos / "b.png").unlink()

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 from pictures import file_of, scene
 from retouch.api.errors import RequestError
-from retouch.api.response import EditAnswer, EditInfo, Operation
+from retouch.api.response import EditAnswer, EditInfo, Hint, Operation
 from retouch.client import Retouch
 from retouch.launcher.server import ROOT, ServerError, free_port
 from retouch_clients.addresses.server_url import protocol_hint
@@ -200,6 +200,8 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
         2,
         "--adapter",
         "sketch:0.8",
+        "--on-unknown",
+        "try",
         "--timeout",
         5,
     )
@@ -229,6 +231,7 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
             "align": 1,
             "region_cache": 2,
             "adapter": "sketch:0.8",
+            "on_unknown": "try",
         }
     ]
     assert (tmp_path / "out.jpg").read_bytes() == b"an edited file"
@@ -456,6 +459,41 @@ def test_the_demo_keeps_what_is_there(editing, photo_file, tmp_path):
         and "add --force" in result.stderr
         and len(list((tmp_path / "out").iterdir())) == 1
     )
+
+
+NOT_UNDERSTOOD = RequestError(
+    "INSTRUCTION is not understood; the edits are recolour and remove",
+    "INSTRUCTION_NOT_UNDERSTOOD",
+    field="INSTRUCTION",
+    examples=["make it warmer", "remove the [small] cup"],
+)
+
+
+def test_an_instruction_that_is_not_understood_is_answered_with_examples(
+    editing, photo_file, tmp_path
+):
+    editing.does(NOT_UNDERSTOOD)
+    out = tmp_path / "out.png"
+    result = invoke("edit", photo_file, "sing", "-o", out, "--url", "127.0.0.1:1")
+    assert result.exit_code == Exit.REFUSED and not out.exists()
+    assert result.stderr.splitlines() == [
+        f"Error: {NOT_UNDERSTOOD}",
+        "Try: make it warmer",
+        "Try: remove the [small] cup",
+    ]
+    assert editing.asked[-1]["on_unknown"] == "refuse", "the default"
+
+
+def test_a_warning_is_printed_beside_the_result(editing, photo_file, tmp_path):
+    hint = Hint("INSTRUCTION is odd", ["make it warmer"])
+    info = dataclasses.replace(FINAL.info, understood=False, confidence=0.1, hint=hint)
+    editing.does(dataclasses.replace(FINAL, info=info))
+    out = tmp_path / "out.png"
+    result = invoke(
+        "edit", photo_file, "sing", "-o", out, "--on-unknown", "warn", "--url", "127.0.0.1:1"
+    )
+    assert result.exit_code == 0 and out.is_file()
+    assert "not understood: INSTRUCTION is odd\nTry: make it warmer\n" in result.stdout
 
 
 # -- the user's words ------------------------------------------------------------------------------

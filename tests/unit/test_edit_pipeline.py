@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import io
 import threading
 import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pictures import file_of, scene
 from retouch.api.errors import Cancelled, RequestError
 from retouch.api.request import EditRequest
+from retouch.api.response import EditInfo, Hint, Operation
 from retouch.families.registry import family_of
 from retouch.imaging import images
 from retouch.routing.load_board import LoadReport
 from retouch.serving.denoise_params import EDIT, PREFILL, DenoiseParams
-from retouch.serving.edit_pipeline import EditPipeline
+from retouch.serving.edit_pipeline import EditPipeline, string_tensor
 
 PHOTO = file_of(scene())
 
@@ -23,8 +28,9 @@ PHOTO = file_of(scene())
 class Stages:
     """Stand-ins that record their calls; the denoiser stops when its request is cancelled."""
 
-    def __init__(self, steps=4, refuse="", slow=0.0):
+    def __init__(self, steps=4, refuse="", slow=0.0, understanding=None):
         self.steps = steps
+        self.understanding = understanding or {}  # fields of INFO that the parser writes
         self.refuse = refuse
         self.slow = slow
         self.calls = []
@@ -53,12 +59,18 @@ class Stages:
                     np.zeros((1, 0)),
                 ),
                 "CELLS": np.ones((1, 64), bool),
-                "INFO": inputs.get("INFO"),
+                "INFO": self.parsed_info(inputs.get("INFO")),
             },
             "vae_encoder": {"LATENTS": np.zeros((1, 1, 1, 1))},
             "connector": {"PROMPT_EMBEDS": np.zeros((1, 1, 1)), "INFO": inputs.get("INFO")},
             "vae_decoder": {"PIXELS": np.zeros((1, 128, 128, 3), np.uint8)},
         }[model]
+
+    def parsed_info(self, tensor):
+        if tensor is None:
+            return None
+        info = dataclasses.replace(EditInfo.from_json(tensor[0, 0]), **self.understanding)
+        return string_tensor(info.to_json())
 
     def send_cancel(self, lane, request_id):
         assert f"denoiser_{lane}" in self.calls
@@ -83,6 +95,7 @@ class Stages:
                     "STEP": np.array([[step, self.steps]]),
                     "PREVIEW": preview,
                     "LATENTS": 0,
+                    "INFO": inputs["INFO"],
                 }
 
 
@@ -279,3 +292,81 @@ def test_the_time_of_the_other_stages_counts_towards_the_deadline():
     pipeline = pipeline_of(Stages(), bf16=LoadReport(0, 0, 4, 2.5 - 1e-7), fp8=IDLE)
     request = EditRequest(PHOTO, "make it blue", deadline_ms=10_000)
     assert [list(pipeline.edit(request))[-1].info.lane for _ in range(2)] == ["bf16", "fp8"]
+
+
+# -- what is not understood, and what asks for nothing ---------------------------------------------
+
+UNKNOWN = {
+    "understood": False,
+    "confidence": 0.2,
+    "reason": "unknown_instruction",
+    "hint": Hint("INSTRUCTION is odd", ["make it warmer", "blur it"]),
+}
+NOTHING = {"understood": True, "confidence": 0.9, "operations": [Operation("nothing")]}
+
+
+def test_an_instruction_that_is_refused_reaches_no_denoiser():
+    stages = Stages(understanding=UNKNOWN)
+    with pytest.raises(RequestError, match="INSTRUCTION is odd") as refused:
+        list(edit(stages, on_unknown="refuse", previews=1))
+    failure = refused.value
+    assert (failure.code, failure.field) == ("INSTRUCTION_NOT_UNDERSTOOD", "INSTRUCTION")
+    assert failure.examples == ("make it warmer", "blur it")
+    assert not {"connector", "vae_decoder"} & set(stages.calls) and EDIT not in stages.inputs
+
+
+@pytest.mark.parametrize("policy, hint", [("warn", UNKNOWN["hint"]), ("try", None)])
+def test_an_instruction_that_is_edited_by_all_the_same(policy, hint):
+    answers = list(edit(Stages(understanding=UNKNOWN), on_unknown=policy))
+    assert [answer.step for answer in answers] == [(2, 4), (4, 4)]
+    for answer in answers:
+        assert (answer.info.understood, answer.info.confidence) == (False, 0.2)
+        assert (answer.info.reason, answer.info.hint) == ("unknown_instruction", hint)
+
+
+@pytest.mark.parametrize("policy", ["refuse", "warn", "try"])
+def test_a_family_without_a_parser_refuses_nothing(policy):
+    *_, answer = edit(Stages(), on_unknown=policy)
+    assert answer.final and answer.info.understood is answer.info.confidence is None
+
+
+def mask_file():
+    mask = np.zeros((128, 128, 3), np.uint8)
+    mask[20:90, 20:90] = 255
+    return file_of(mask)
+
+
+@pytest.mark.parametrize("region", [b"auto", b"full", b"find", mask_file()])
+def test_what_asks_for_nothing_gets_the_source_without_denoising(region):
+    stages = Stages(understanding=NOTHING)
+    (answer,) = edit(stages, region=region, previews=2)
+    assert answer.final and answer.step == (0, 0) and answer.info.region.share == 0
+    assert answer.info.operations == [Operation("nothing")] and answer.info.drift is None
+    np.testing.assert_array_equal(images.decode(answer.image), scene())
+    assert EDIT not in stages.inputs and "connector" not in stages.calls
+    assert answer.info.milliseconds["total"] >= answer.info.milliseconds["vl_parser"]
+
+
+def test_a_parser_that_is_done_first_spares_the_prefill():
+    """The encoder waits for the parser here, so the prefill would come after it."""
+    for understanding in (NOTHING, UNKNOWN):
+        stages = Stages(understanding=understanding)
+        pipeline = pipeline_of(stages)
+        encode = pipeline._encode_image
+
+        def late(context, pixels, stages=stages, encode=encode):
+            latents = encode(context, pixels)
+            time.sleep(0.2)
+            return latents
+
+        pipeline._encode_image = late
+        request = EditRequest(PHOTO, "make it blue", on_unknown="refuse")
+        with contextlib.suppress(RequestError):
+            list(pipeline.edit(request))
+        assert PREFILL not in stages.inputs and stages.seen is None
+
+
+def test_transparency_stays_where_nothing_is_asked_for():
+    pixels = np.dstack([scene(), np.full((128, 128), 90, np.uint8)])
+    (answer,) = edit(Stages(understanding=NOTHING), image=file_of(pixels))
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(answer.image))), pixels)

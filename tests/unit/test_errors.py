@@ -35,7 +35,12 @@ MESSAGES = st.one_of(
     st.from_regex(r"(.*\n)*.* \[code=(INTERNAL|NONE)( field=[A-Z]*)?( retry_after=[0-9]*)?\]? *"),
 )
 ERRORS = st.builds(
-    RequestError, MESSAGES, st.sampled_from(CODES), field=FIELD_NAMES, retry_after=SECONDS
+    RequestError,
+    MESSAGES,
+    st.sampled_from(CODES),
+    field=FIELD_NAMES,
+    retry_after=SECONDS,
+    examples=st.lists(st.one_of(st.text(min_size=1), MESSAGES), max_size=3),
 )
 WRAPPINGS = (
     "",
@@ -52,14 +57,16 @@ def parts(error):
 
 @given(ERRORS)
 def test_a_text_keeps_all_parts(error):
-    assert parts(RequestError.from_text(error.to_text())) == parts(error)
+    read = RequestError.from_text(error.to_text())
+    assert (parts(read), read.examples) == (parts(error), error.examples)
 
 
 @given(ERRORS, st.sampled_from(WRAPPINGS))
 def test_so_does_what_triton_makes_of_it(error, wrapping):
     error.message = f"STEPS {error.message}"
     for read in (from_retouch, known_error, read_error):
-        assert parts(read(wrapping + error.to_text())) == parts(error)
+        again = read(wrapping + error.to_text())
+        assert (parts(again), again.examples) == (parts(error), error.examples)
 
 
 @given(ERRORS)
@@ -88,6 +95,11 @@ def test_other_texts_are_not_ours(text):
         "[code=INTERNAL",
         "code=INTERNAL",
         "[code=INTERNAL retry_after=٣]",
+        "[code=INTERNAL examples=]",
+        '[code=INTERNAL examples=["a"]]',
+        '[code=INTERNAL examples="a" "b"]',
+        '[code=INTERNAL examples="\\q"]',
+        '[code=INTERNAL examples="a",]',
     ],
 )
 def test_the_part_for_machines_is_strict(tail):
@@ -110,6 +122,18 @@ def test_the_form_that_the_readme_shows():
     )
     busy = RequestError("the server is full", "UNAVAILABLE", retry_after=2.0)
     assert busy.to_text() == "the server is full [code=UNAVAILABLE retry_after=2]"
+    odd = RequestError(
+        "INSTRUCTION is odd", "INSTRUCTION_NOT_UNDERSTOOD", field="INSTRUCTION", examples=["a", "b"]
+    )
+    assert odd.to_text() == (
+        'INSTRUCTION is odd [code=INSTRUCTION_NOT_UNDERSTOOD field=INSTRUCTION examples="a","b"]'
+    )
+
+
+@given(ERRORS)
+def test_the_last_bracket_begins_the_part_for_machines(error):
+    text = error.to_text()
+    assert text[text.rindex("[") :].startswith(f"[code={error.code}") and text.endswith("]")
 
 
 @pytest.mark.parametrize("seconds, text", [(0.0, "0"), (-1.0, "0"), (1.23456, "1.235"), (30, "30")])

@@ -416,6 +416,34 @@ def test_what_the_doors_refuse(status, hint, up, expected, code, pause, stream):
     assert answer.headers.get("retry-after") == pause and ("127.0.0.1" in message) == up
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_that_is_not_understood(stream):
+    failure = RequestError(
+        "INSTRUCTION is odd",
+        "INSTRUCTION_NOT_UNDERSTOOD",
+        field="INSTRUCTION",
+        examples=["make it warmer"],
+    )
+    answer = sent(FakeDoors(fails=failure), stream=stream, partial_images=0)
+    assert answer.status_code == 422 and "retry-after" not in answer.headers
+    assert answer.json()["error"] == {
+        "message": "prompt is odd",
+        "type": "invalid_request_error",
+        "param": "prompt",
+        "code": "instruction_not_understood",
+        "examples": ["make it warmer"],
+    }
+
+
+def test_a_prompt_that_is_not_understood_is_refused_unless_the_request_says_otherwise():
+    doors = FakeDoors()
+    for policy in ({}, {"on_unknown": "warn"}, {"on_unknown": "try"}):
+        assert sent(doors, **policy).status_code == form(doors, **policy).status_code == 200
+    assert [asked.on_unknown for asked in doors.asked[::2]] == ["refuse", "warn", "try"]
+    assert [asked.on_unknown for asked in doors.asked[1::2]] == ["refuse", "warn", "try"]
+    refused(sent(doors, on_unknown="ask"), 400, "on_unknown", "invalid_value")
+
+
 def test_the_doors_words_have_this_apis_names():
     failure = RequestError(
         "NEGATIVE counts with a TRUE_CFG above 1 only; send one, or leave NEGATIVE empty",

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pictures import file_of, scene
 from retouch.api.errors import Cancelled, RequestError
-from retouch.api.response import EditAnswer, EditInfo, Operation, Region
+from retouch.api.response import EditAnswer, EditInfo, Hint, Operation, Region
 from retouch.imaging import images
 from retouch_clients.shipped_checkpoint.examples import examples
 from retouch_clients.web import html, page_images, text
@@ -208,6 +208,14 @@ def test_examples_are_pictures_with_sentences():
     assert all(page_images.size_of(item.image.read_bytes()) for item in results)
 
 
+NOT_UNDERSTOOD = RequestError(
+    "INSTRUCTION is not understood; the edits are blur and warmer",
+    "INSTRUCTION_NOT_UNDERSTOOD",
+    field="INSTRUCTION",
+    examples=["make it warmer", "blur <it>"],
+)
+
+
 class Slow:
     """A client whose edits have a preview, and a result when they are let."""
 
@@ -216,8 +224,11 @@ class Slow:
         self.left = 0
 
     async def edit(self, image, instruction, **options):
+        self.options = options
         if instruction == "fail":
             raise RequestError("no")
+        if instruction == "sing":
+            raise NOT_UNDERSTOOD
         try:
             yield EditAnswer(image, (1, 2), dataclasses.replace(INFO, kind="preview"))
             await self.let.wait()
@@ -406,6 +417,66 @@ def test_turns_that_are_forgotten_are_told(app, ask):
         and results[app.page.photo] is results[app.page.history] is None
     )
     assert app.turns.region_image(None) is None
+
+
+# -- a sentence that is not understood -------------------------------------------------------------
+
+
+def edited(app, monkeypatch, **chosen):
+    """The last updates of an edit by the sentence `sing`, and the options that it had."""
+
+    async def ready():
+        return True
+
+    async def run():
+        app.edits._client = Slow()
+        monkeypatch.setattr(app.edits, "ready", ready)
+        page = app.page
+        values = {edit_input: edit_input.value for edit_input in page.edit_inputs()}
+        values |= {page.history: TURNS, page.instruction: "sing"}
+        values |= {getattr(page, name): value for name, value in chosen.items()}
+        updates = [update async for update in app.editing.edited(values, TAB)]
+        return updates, app.edits._client.options
+
+    return asyncio.run(run())
+
+
+def test_a_sentence_that_is_not_understood_gets_others_to_choose_from(app, monkeypatch):
+    page = app.page
+    (busy, last), options = edited(app, monkeypatch)
+    assert options["on_unknown"] == "refuse"
+    assert not busy[page.suggestions.row]["visible"]
+    assert "The sentence is not understood; the edits are" in last[page.status]
+    assert "hint" in last[page.status] and "alert" in last[page.status]
+    assert last[page.history] == TURNS and last[page.suggestions.row]["visible"]
+    first, second, third = (last[button] for button in page.suggestions.buttons)
+    assert (first["value"], second["value"]) == ("make it warmer", "blur <it>")
+    assert first["visible"] and second["visible"] and not third["visible"]
+    assert app.editing.suggested(first["value"]) == "make it warmer"
+    assert not app.view.current_turn(TURNS)[page.suggestions.row]["visible"]
+    assert set(page.suggestions.components()) <= set(page.turn_components())
+
+
+def test_a_choice_of_a_suggestion_fills_the_sentence_in(app):
+    config = app.blocks.config["dependencies"]
+    for button in app.page.suggestions.buttons:
+        (event,) = (event for event in config if (button._id, "click") in event["targets"])
+        assert event["inputs"] == [button._id]
+        assert event["outputs"] == [app.page.instruction._id]
+
+
+def test_a_sentence_may_be_tried_all_the_same(app, monkeypatch):
+    assert edited(app, monkeypatch, unknown=True)[1]["on_unknown"] == "warn"
+
+
+def test_what_was_not_understood_is_among_the_details():
+    hint = Hint("INSTRUCTION is <odd>", ["make it warmer"])
+    info = dataclasses.replace(INFO, operations=[], understood=False, hint=hint)
+    shown = html.details(Turn(b"", "sing", info, 0))
+    assert html.NOTHING in shown and "The sentence is &lt;odd&gt;." in shown
+    silent = dataclasses.replace(INFO, understood=True, operations=[Operation("nothing")])
+    assert "Leave the picture as it is." in html.details(Turn(b"", "wait", silent, 0))
+    assert "asks for no change" in text.done(silent)
 
 
 # -- a picture that is refused ---------------------------------------------------------------------

@@ -59,7 +59,7 @@ def test_every_operation_says_what_it_does():
     added = {"op": "add", **BLUE_STAR, "value_place": "top left"}
     assert read(added) == [Operation("add", "", "large blue star bottom right", value)]
     assert read({"op": "background", "value_colour": "blue"}) == [
-        Operation("background", "", "blue", target)
+        Operation("background", "", "blue", (0, 0, 1, 1))
     ]
 
 

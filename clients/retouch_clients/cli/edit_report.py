@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -41,11 +41,14 @@ def with_progress(answers: Iterator[EditAnswer], to: Console = console) -> Itera
 
 
 def report(answer: EditAnswer, to: Console = console) -> None:
-    """Print the operations, seed, steps, drift, lane and milliseconds by stage."""
+    """Print what was understood, seed, steps, drift, lane and milliseconds by stage."""
     info = answer.info
     for operation in info.operations:
         parts = filter(None, (operation.op, operation.target, operation.value))
         to.print(f"understood: {escape(' '.join(parts))}")
+    if info.hint:
+        to.print(f"not understood: {escape(info.hint.message)}", soft_wrap=True)
+        print_examples(info.hint.examples, to)
     known = abilities.behind(info)
     if known:
         if not info.operations:
@@ -60,6 +63,12 @@ def report(answer: EditAnswer, to: Console = console) -> None:
     to.print(f"lane {info.lane}, {escape(info.lane_reason)}")
     times = (f"{stage} {milliseconds:.1f}" for stage, milliseconds in info.milliseconds.items())
     to.print(f"ms: {', '.join(times)}")
+
+
+def print_examples(examples: Iterable[str], to: Console) -> None:
+    """A line for each instruction that the checkpoint understands."""
+    for example in examples:
+        to.print(f"Try: {escape(example)}", soft_wrap=True)
 
 
 def save(path: Path, answer: EditAnswer, to: Console = console, force: bool = False) -> None:

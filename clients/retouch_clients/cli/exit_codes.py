@@ -21,12 +21,13 @@ Exit codes:
     0  success
     1  failure
     2  usage error
-    3  invalid request
+    3  invalid request, or an instruction that is not understood
     4  no server, server at capacity, or deadline exceeded
   130  stopped (Ctrl-C)"""
 
 _OF_CODE = {
     "INVALID_ARGUMENT": Exit.REFUSED,
+    "INSTRUCTION_NOT_UNDERSTOOD": Exit.REFUSED,
     "UNAVAILABLE": Exit.UNAVAILABLE,
     "DEADLINE_EXCEEDED": Exit.UNAVAILABLE,
 }

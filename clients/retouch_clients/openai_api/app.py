@@ -33,6 +33,7 @@ from retouch_clients.openai_api.metrics import Metrics, MetricsMiddleware
 from retouch_clients.openai_api.paths import PathNormalizer
 from retouch_clients.openai_api.request_id import RequestId
 
+VALIDATION = "Validation Error"  # FastAPI's own 422, which never occurs
 CODES = {400: "invalid_body", 404: "unknown_url", 405: "method_not_allowed"}
 
 
@@ -196,7 +197,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         )
         for path in document["paths"].values():
             for operation in path.values():
-                operation["responses"].pop("422", None)
+                if operation["responses"].get("422", {}).get("description") == VALIDATION:
+                    del operation["responses"]["422"]
         schemas = document["components"]["schemas"]
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)

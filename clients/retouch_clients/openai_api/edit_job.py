@@ -23,6 +23,8 @@ from retouch_clients.openai_api.usage import Usage, usage
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+REFUSE = "refuse"  # ON_UNKNOWN without one
+
 
 class Client(Protocol):
     """The part of `retouch.client.AsyncRetouch` that this server uses."""
@@ -117,6 +119,7 @@ def _without_lane(request: ImageEditRequest) -> Job:
     if partial and not size:
         size = upright  # the server's previews are smaller
     options: EditOptions = {
+        "on_unknown": REFUSE,
         **parameters.extras(),
         "background": parameters.background or "auto",
         "previews": partial,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
@@ -28,10 +28,16 @@ class ErrorDetail(BaseModel):
     code: str | None
 
 
+class NotUnderstood(ErrorDetail):
+    """Of a prompt that is not understood, with prompts that are."""
+
+    examples: list[str]
+
+
 class ErrorBody(BaseModel):
     """The body of every error, and of the last event of a failed stream."""
 
-    error: ErrorDetail
+    error: NotUnderstood | ErrorDetail
 
 
 class ApiError(Exception):
@@ -44,6 +50,7 @@ class ApiError(Exception):
         code: str,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
+        examples: Sequence[str] | None = None,
     ):
         super().__init__(message)
         self.status = status
@@ -55,7 +62,10 @@ class ApiError(Exception):
             if status == 429
             else "invalid_request_error"
         )
-        self.body = ErrorBody(error=ErrorDetail(message=message, type=kind, param=param, code=code))
+        detail = ErrorDetail(message=message, type=kind, param=param, code=code)
+        if examples is not None:
+            detail = NotUnderstood(**dict(detail), examples=list(examples))
+        self.body = ErrorBody(error=detail)
 
     def response(self) -> Response:
         return Response(self.body.model_dump_json(), self.status, self.headers, "application/json")
@@ -92,6 +102,8 @@ def of_failure(failure: RequestError) -> ApiError:
     param = PARAMETERS.get(failure.field or "", "").removesuffix("[]") or None
     if failure.code == "INVALID_ARGUMENT":
         return invalid(message, param)
+    if failure.code == "INSTRUCTION_NOT_UNDERSTOOD":
+        return ApiError(422, message, failure.code.lower(), param, examples=failure.examples)
     if failure.code == "UNAVAILABLE":
         pause = PAUSE if failure.retry_after is None else failure.retry_after
         return ApiError(429, message, "overloaded", headers=_pause(pause))

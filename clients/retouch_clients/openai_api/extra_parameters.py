@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, create_model
 from pydantic import Field as Parameter
 
 from retouch.api.adapters import PATTERN, AdapterScales
-from retouch.api.checks import SIZE, AnswerSize, Range, Text
+from retouch.api.checks import SIZE, AnswerSize, OneOf, Range, Text
 from retouch.api.field import Field
 from retouch.api.fields import FIELDS
 
@@ -26,6 +26,7 @@ def with_extras(model: type[Model]) -> type[Model]:
 def _parameter(field: Field) -> tuple[Any, Any]:
     """Type and limits of a field, as pydantic takes them."""
     limits: dict[str, Any] = {}
+    kind: Any = Literal[field.check.names] if isinstance(field.check, OneOf) else field.type
     if isinstance(field.check, Range):
         largest = min(field.check.high, MAX_INTEGER) if field.type is int else field.check.high
         limits = {"ge": field.check.low, "le": largest}
@@ -35,4 +36,4 @@ def _parameter(field: Field) -> tuple[Any, Any]:
         limits = {"pattern": f"^(auto|{SIZE.pattern})$"}
     elif isinstance(field.check, AdapterScales):  # its own sentences say more than a pattern's
         limits = {"json_schema_extra": {"pattern": PATTERN}}
-    return field.type | None, Parameter(None, description=f"Retouch only. {field.help}", **limits)
+    return kind | None, Parameter(None, description=f"Retouch only. {field.help}", **limits)

@@ -27,7 +27,8 @@ Info = dict[str, Any]
 class Picture(BaseModel):
     b64_json: str
     retouch: Info = Field(
-        description="Seed, lane and its reason, steps, operations, region, drift, milliseconds."
+        description="Seed, lane and its reason, steps, operations, whether the prompt was "
+        "understood, region, drift, milliseconds."
     )
 
 

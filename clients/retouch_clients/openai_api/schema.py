@@ -19,6 +19,7 @@ REASONS = {
     408: "The body arrived too slowly",
     413: "The body is too large",
     415: "The body is neither multipart nor JSON",
+    422: "The prompt is not understood; `examples` are prompts that are",
     429: "Server at capacity; retry after `Retry-After`",
     500: "Internal error",
     503: "No editing server; retry after `Retry-After`",

@@ -1,7 +1,7 @@
 """What the shipped checkpoint can do, in sentences built from its parser heads' vocabulary.
 
-The checkpoint does not reject unknown instructions, so the page, `retouch edit` and README.md list
-what it supports."""
+The page, `retouch edit` and README.md list what it supports: a checkpoint may edit by instructions
+that it does not know."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from retouch.api.response import EditInfo
 from retouch.artifacts.manifest import ArtifactError
-from retouch.families.instructx.parser_output import NONE
+from retouch.families.instructx.parser_output import UNKNOWN, WITHOUT_BOXES
 from retouch.launcher.secret import is_loopback
 from retouch.launcher.server import ROOT
 from retouch.serving.repository import lane_manifest
@@ -23,7 +23,10 @@ HEADS = "parser_heads/config.json"
 DIGEST_DIGITS = 12  # of a checkpoint's digest in EditInfo
 BACKGROUND = "background"  # the only operation without a shape
 NUMBERS = ("no", "one", "two", "three", "four")
-UNKNOWN = "It does not reject other images or instructions: it edits them wrongly or not at all."
+NO_REJECTION = (
+    "It does not reject other images or instructions: it edits them wrongly or not at all."
+)
+REJECTION = "It says so where it does not understand an instruction."
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Abilities:
     sizes: tuple[str, ...]
     places: tuple[str, ...]
     changes: int
+    rejects: bool = False  # instructions that it does not understand
 
     @classmethod
     def of(cls, checkpoint: Path) -> Abilities | None:
@@ -46,8 +50,10 @@ class Abilities:
             return None
         fields = heads["fields"]
         names = ("op", "value_colour", "target_kind", "value_size", "value_place")
-        lists = (tuple(word for word in fields[name] if word != NONE) for name in names)
-        return cls(*lists, changes=heads["slots"])
+        lists = (
+            tuple(word for word in fields[name] if word not in WITHOUT_BOXES) for name in names
+        )
+        return cls(*lists, changes=heads["slots"], rejects=UNKNOWN in fields["op"])
 
     def sentences(self) -> list[str]:
         verbs = _listed([name for name in self.operations if name != BACKGROUND], "or")
@@ -61,7 +67,7 @@ class Abilities:
             f"It can {verbs} a shape{background}, with at most {count} change{plural} "
             "per instruction.",
             f"Its {_named('size', self.sizes)}, its {_named('place', self.places, verb=False)}.",
-            UNKNOWN,
+            REJECTION if self.rejects else NO_REJECTION,
         ]
 
 

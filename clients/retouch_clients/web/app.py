@@ -81,6 +81,8 @@ class App:
             concurrency_limit=CONCURRENT_EDITS,
             **QUIET,
         )
+        for button in page.suggestions.buttons:
+            button.click(self.editing.suggested, button, page.instruction, **QUIET)
         page.stop.click(self.editing.stopped, None, None, queue=False, **QUIET)
         page.where.select(
             self.masks.where_selected, {page.where, page.history}, page.stage, **QUIET

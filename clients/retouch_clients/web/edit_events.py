@@ -37,6 +37,10 @@ class EditEvents:
         self._store = store
         self._masks = masks
 
+    def suggested(self, sentence: str) -> str:
+        """The instruction of a chosen suggestion."""
+        return sentence
+
     def stopped(self, request: gr.Request) -> None:
         self._edits.stop(tab_of(request))
 
@@ -52,6 +56,7 @@ class EditEvents:
         yield {
             **self._view.busy(True),
             page.stage: gr.update(selected=PICTURE),
+            **page.suggestions.updates(),
             page.refusal: gr.update(visible=False),
             page.photo: cached_file(history.current.image, "before"),
             page.status: html.status("Reading the picture and the sentence …", "busy"),
@@ -69,7 +74,8 @@ class EditEvents:
         except RequestError as failure:
             running = await self._edits.ready()
             trouble = self._view.trouble(failure, running)
-            yield {**self._view.current_turn(history), page.status: trouble}
+            suggestions = page.suggestions.updates(failure.examples)
+            yield {**self._view.current_turn(history), **suggestions, page.status: trouble}
 
     async def answers(
         self, history: History, instruction: str, options: EditOptions, tab: str
@@ -119,6 +125,7 @@ class EditEvents:
             "negative": values[page.negative] or "",
             "true_cfg": values[page.true_cfg],
             "step_cache": values[page.step_cache],
+            "on_unknown": "warn" if values[page.unknown] else "refuse",
             "deadline_ms": values[page.deadline] or 0,
             "references": tuple(Path(path).read_bytes() for path in references),
         }

@@ -16,8 +16,9 @@ NOTHING = "Nothing of this sentence was understood."
 
 
 def status(sentence: str, kind: str = "") -> str:
-    """A line that screen readers announce when it changes. `kind` is "", "busy" or "trouble"."""
-    role = "alert" if kind == "trouble" else "status"
+    """A line that screen readers announce when it changes. `kind` is "", "busy", "hint" or
+    "trouble"."""
+    role = "alert" if kind in ("hint", "trouble") else "status"
     return f'<div class="status {kind}" role="{role}">{escape(sentence)}</div>'
 
 
@@ -38,10 +39,12 @@ def details(turn: Turn | None) -> str:
             '<p class="empty">What was understood of the sentence and the time of every stage '
             "will appear here.</p>"
         )
-    understood = text.understood(turn.info.operations)
-    items = understood or [NOTHING if behind(turn.info) else NO_OPERATIONS]
+    info = turn.info
+    is_parsed = info.understood is not None or behind(info)
+    items = text.understood(info.operations) or [NOTHING if is_parsed else NO_OPERATIONS]
+    hint = f"<p>{escape(text.hint(info))}</p>" if info.hint else ""
     return (
-        f"<h2>Understood</h2><ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
+        f"<h2>Understood</h2><ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>{hint}"
         f"<p>{escape(text.extent(turn.info.region))}</p>"
         f"<h2>Made with</h2>{_figures(text.figures(turn.info))}"
         f"<h2>Time</h2>{_bars(text.times(turn.info))}"

@@ -10,6 +10,8 @@ from gradio.data_classes import ImageData
 from retouch.api.limits import MAX_GUIDANCE, MAX_INSTRUCTION, MAX_REFERENCES, MAX_STEPS
 from retouch_clients.shipped_checkpoint.examples import Example
 from retouch_clients.web import html
+from retouch_clients.web.strip import strip
+from retouch_clients.web.suggestions import Suggestions
 
 AUTO = "auto"
 PAINT = "paint"
@@ -73,6 +75,7 @@ class Layout:
             self.edit,
             self.stop,
             self.status,
+            *self.suggestions.components(),
             self.turns,
             self.thumbnails,
             self.undo,
@@ -102,6 +105,7 @@ class Layout:
             self.step_cache,
             self.deadline,
             self.references,
+            self.unknown,
         }
 
     def _stage(self) -> None:
@@ -159,7 +163,7 @@ class Layout:
     def _examples(self, examples: list[Example]) -> None:
         with gr.Column(visible=bool(examples), elem_id="beginnings") as self.beginnings:
             gr.HTML('<p class="strip-title">Or start with one of these</p>')
-            self.examples = _strip(
+            self.examples = strip(
                 "Examples",
                 "examples",
                 [(str(example.image), example.instruction) for example in examples],
@@ -181,6 +185,7 @@ class Layout:
                 "Stop", variant="stop", scale=1, min_width=96, visible=False, elem_id="stop"
             )
         self.status = gr.HTML(elem_id="status")
+        self.suggestions = Suggestions()
         self.abilities = gr.HTML(visible=False, elem_id="abilities")
 
     def _turns(self) -> None:
@@ -188,7 +193,7 @@ class Layout:
             gr.HTML(
                 '<p class="strip-title">Turns: choose one to view it and to continue from it</p>'
             )
-            self.thumbnails = _strip("Turns", "thumbnails")
+            self.thumbnails = strip("Turns", "thumbnails")
             with gr.Row():
                 self.undo = gr.Button("Undo", size="sm", min_width=80, elem_id="undo")
                 self.redo = gr.Button("Redo", size="sm", min_width=80, elem_id="redo")
@@ -270,24 +275,15 @@ class Layout:
             self.deadline = gr.Number(
                 0, label="Deadline in milliseconds", precision=0, info="0: no deadline."
             )
+            self.unknown = gr.Checkbox(
+                False,
+                label="Edit even if the sentence is not understood",
+                elem_id="unknown",
+                info="Otherwise the picture stays as it is.",
+            )
             self.references = gr.File(
                 label=f"Reference pictures: up to {MAX_REFERENCES}, some checkpoints only",
                 file_count="multiple",
                 file_types=[".png", ".jpg", ".jpeg", ".webp"],
                 height=120,
             )
-
-
-def _strip(label: str, name: str, pictures: list[tuple[str, str]] | None = None) -> gr.Gallery:
-    """A row of pictures to choose from: (file, caption)."""
-    return gr.Gallery(
-        pictures,
-        label=label,
-        show_label=False,
-        allow_preview=False,
-        fit_columns=False,
-        buttons=[],
-        interactive=False,
-        elem_id=name,
-        elem_classes="strip",
-    )

@@ -13,6 +13,7 @@ SENTENCES = {
     "move": "Move the {target} to the {value}",
     "resize": "Make the {target} {value}",
     "background": "Make the background {value}",
+    "nothing": "Leave the picture as it is",
 }
 STAGES = {
     "preprocess": "read the picture",
@@ -40,6 +41,11 @@ BUSY = "UNAVAILABLE"
 def understood(operations: list[Operation]) -> list[str]:
     """A sentence for each operation, in the order of the instruction."""
     return [_sentence(operation) for operation in operations]
+
+
+def hint(info: EditInfo) -> str:
+    """Why the sentence was not understood; "" where it was."""
+    return _named(info.hint.message, "INSTRUCTION") if info.hint else ""
 
 
 def extent(region: Region | None) -> str:
@@ -71,6 +77,8 @@ def times(info: EditInfo) -> list[tuple[str, float]]:
 
 def done(info: EditInfo) -> str:
     """The status line of a finished edit."""
+    if info.asks_for_nothing:
+        return "The sentence asks for no change. The next one edits this picture."
     total = info.milliseconds.get("total", 0.0)
     spent = f"{total:.0f} ms" if total < 1000 else f"{total / 1000:.1f} s"
     return f"Done in {spent}, seed {info.seed}. The next sentence edits this picture."
@@ -105,7 +113,12 @@ def _sentence(operation: Operation) -> str:
 
 def _sentence_of(failure: RequestError) -> str:
     """The server's message, with fields named as on the page."""
-    message = failure.message.strip().rstrip(".")
-    if failure.field in FIELDS and message.startswith(failure.field):
-        message = FIELDS[failure.field] + message.removeprefix(failure.field)
+    return _named(failure.message, failure.field)
+
+
+def _named(message: str, field: str | None) -> str:
+    """A message about a field as a sentence that begins with the page's name of it."""
+    message = message.strip().rstrip(".")
+    if field in FIELDS and message.startswith(field):
+        message = FIELDS[field] + message.removeprefix(field)
     return f"{message[:1].upper()}{message[1:]}."

@@ -18,6 +18,7 @@ THUMBNAIL = 160  # pixels of the longer side
 READY = "Drop a picture, or choose one of the examples."
 ASK = "Say what should change, then press Enter."
 EXPIRED = f"The pictures on this page were not edited for long and have expired. {READY}"
+NOT_UNDERSTOOD = "INSTRUCTION_NOT_UNDERSTOOD"
 
 Updates = dict[Any, Any]  # new value or gr.update by component
 
@@ -58,6 +59,7 @@ class TurnView:
             page.download: gr.update(value=file),
             page.details: html.details(turn),
             **self.busy(False),
+            **page.suggestions.updates(),
             page.status: html.status(f"{place} {ASK}"),
         }
 
@@ -80,6 +82,7 @@ class TurnView:
             page.beginnings: gr.update(visible=page.has_examples),
             page.details: html.details(None),
             page.status: html.status(READY),
+            **page.suggestions.updates(),
             **self.busy(False),
         }
 
@@ -122,7 +125,8 @@ class TurnView:
 
     def trouble(self, failure: RequestError, running: bool) -> str:
         """The status line of a failed edit."""
-        return html.status(text.trouble(failure, running, self._address), "trouble")
+        kind = "hint" if failure.code == NOT_UNDERSTOOD else "trouble"
+        return html.status(text.trouble(failure, running, self._address), kind)
 
 
 def cached_file(image: bytes, name: str) -> str:

@@ -21,6 +21,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from retouch.artifacts.manifest import FLOAT32
 from retouch.diffusion.latents import cell_centres
 from retouch.families.base import Family
+from retouch.families.instructx.hints import FILE as EXAMPLES
 from retouch.families.instructx.parser import LANGUAGE, TOKENIZER, VISION
 from retouch.families.instructx.prompt import MAX_TOKENS
 from retouch.networks import instructx_passes
@@ -81,7 +82,7 @@ def language_model(checkpoint: Checkpoint) -> Qwen2_5_VLForConditionalGeneration
 
 
 class VlParser(Part):
-    """The graphs `vision` and `language`, and the tokenizer."""
+    """The graphs `vision` and `language`, the tokenizer and, if there are any, examples."""
 
     prefixes = PREFIXES
     arithmetic = FLOAT32
@@ -154,9 +155,10 @@ class VlParser(Part):
             "rope_sin": length,
             "centres": {0: "cells"},
         }
+        language = Language(model, **beside)
         return [
             Graph(VISION, Vision(model), photos, vision_axes(layout), Vision.outputs),
-            Graph(LANGUAGE, Language(model, **beside), prompts, axes, Language.outputs),
+            Graph(LANGUAGE, language, prompts, axes, language.outputs),
         ]
 
     def shapes(self, checkpoint: Checkpoint, family: Family, graph: str) -> list[Shape]:
@@ -192,9 +194,14 @@ class VlParser(Part):
         return parameter_name(name)
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        heads = checkpoint.json("parser_heads/config.json")
         return {
             "queries": queries(checkpoint),
-            "fields": checkpoint.json("parser_heads/config.json")["fields"],
+            "fields": heads["fields"],
+            "calibration": {
+                "temperature": heads.get("temperature", 1.0),
+                "refuse_below": heads.get("refuse_below", 0.0),
+            },
             "patches": asdict(patch_layout(checkpoint)),
             "rope": asdict(rope_of(checkpoint)),
             "region_threshold": checkpoint.config["region_threshold"],
@@ -205,6 +212,8 @@ class VlParser(Part):
             checkpoint.file("processor/tokenizer.json", "tokenizer/tokenizer.json"),
             folder / TOKENIZER,
         )
+        if (checkpoint.folder / EXAMPLES).is_file():
+            shutil.copyfile(checkpoint.folder / EXAMPLES, folder / EXAMPLES)
 
 
 PART = VlParser()

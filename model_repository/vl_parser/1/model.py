@@ -1,7 +1,9 @@
 from retouch.api.response import EditInfo
 from retouch.families.text_stage import stage_of
+from retouch.serving.parser_metrics import ParserMetrics
 from retouch.serving.parser_tensors import parse_input, parser_outputs
 from retouch.serving.triton import stage_args, stages
+from retouch.serving.triton.metrics import Metrics
 
 
 class TritonPythonModel:
@@ -9,6 +11,8 @@ class TritonPythonModel:
 
     def initialize(self, args):
         self.parts = stage_args.parts(args, stage_of)
+        self.counts = ParserMetrics()
+        self.metrics = Metrics({}, *self.counts.groups())
 
     def execute(self, requests):
         return stages.in_batches(requests, self.rows, self.parts.batches)
@@ -21,4 +25,8 @@ class TritonPythonModel:
             for index, row_parsed in zip(indices, parsed):
                 infos[index].parts |= part.parts
                 outputs[index] = parser_outputs(rows[index], infos[index], row_parsed)
+                self.counts.record(infos[index])
         return outputs
+
+    def finalize(self):
+        self.metrics.stop()

@@ -12,14 +12,17 @@ import numpy as np
 from PIL.Image import Resampling
 
 from retouch.api.geometry import CELL
-from retouch.api.response import Operation
-from retouch.artifacts.manifest import verify
+from retouch.api.response import Hint, Operation
+from retouch.artifacts.manifest import read, verify
 from retouch.backends.base import BackendFactory
 from retouch.backends.batches import run_rows
 from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.latents import cell_centres
 from retouch.families.denoise_request import Arrays, Size
 from retouch.families.instructx import parser_output
+from retouch.families.instructx.assessment import Assessment, Calibration, assess
+from retouch.families.instructx.hints import FILE as EXAMPLES
+from retouch.families.instructx.hints import Hints
 from retouch.families.instructx.prompt import PromptWriter
 from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
@@ -42,6 +45,8 @@ class Parsed:
       y1; zeros where there is none.
     - `operations`: for the answer's INFO.
     - `region` bool [N]: the cells that change.
+    - `assessment`: whether the instruction is understood, None in families without a parser.
+    - `hint`: what to send instead of an instruction that is not.
     - `cached`: which results were in the cache, by name ("vision", "parse").
     - `pooled_prompt_embeds` float32 [P]: one vector for the whole instruction; empty in families
       without.
@@ -56,6 +61,8 @@ class Parsed:
     pooled_prompt_embeds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     negative_embeds: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     pooled_negative_embeds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    assessment: Assessment | None = None
+    hint: Hint | None = None
 
     @property
     def nbytes(self) -> int:
@@ -113,12 +120,15 @@ class Parser:
         self._language = backend(folder, LANGUAGE)
         self.batches = self._language.batches
         self.compiles = self._language.compiles
-        settings = verify(folder, TOKENIZER).settings
+        has_examples = EXAMPLES in read(folder).files
+        settings = verify(folder, TOKENIZER, *[EXAMPLES] * has_examples).settings
         self._writer = PromptWriter(Path(folder) / TOKENIZER, settings["queries"])
         self._layout = PatchLayout(**settings["patches"])
         self._rope = Rope(**settings["rope"])
         self._fields = settings["fields"]
         self._threshold = settings["region_threshold"]
+        self._calibration = Calibration(**settings.get("calibration", {}))
+        self._hints = Hints.of(folder, self._fields)
 
     def run(self, pixels: np.ndarray, instructions: list[str]) -> list[Parsed]:
         """Images uint8 [B, H, W, 3] of one size, with an instruction each."""
@@ -174,7 +184,10 @@ class Parser:
             for image, size, instruction in zip(tokens, sizes, instructions)
         ]
         outputs = run_rows(self._language, rows, shared=("centres",))
-        return [self._parsed(row, size) for row, size in zip(outputs, sizes)]
+        return [
+            self._parsed(row, size, instruction)
+            for row, size, instruction in zip(outputs, sizes, instructions)
+        ]
 
     def _inputs(self, tokens: np.ndarray, token_grid: Size, instruction: str) -> Arrays:
         prompt = self._writer.write([instruction], token_grid)
@@ -189,17 +202,21 @@ class Parser:
             "centres": cell_centres(token_grid),
         }
 
-    def _parsed(self, outputs: Arrays, size: Size) -> Parsed:
+    def _parsed(self, outputs: Arrays, size: Size, instruction: str) -> Parsed:
         """The language model's outputs for one image that is edited at `size`."""
         token_grid = self._layout.grid(*self._layout.size(*size))
         grid = (size[0] // CELL, size[1] // CELL)
-        queries, labels, boxes, region = (
-            outputs[name][0] for name in ("queries", "labels", "boxes", "region")
+        row = {name: output[0] for name, output in outputs.items()}
+        places = parser_output.places(row["labels"], row["boxes"], self._fields)
+        region = parser_output.region(row["region"], self._threshold, places, token_grid, grid)
+        assessment = assess(
+            row["labels"], row["boxes"], self._fields, row.get("presence"), self._calibration
         )
-        places = parser_output.places(labels, boxes, self._fields)
         return Parsed(
-            queries,
+            row["queries"],
             places,
-            parser_output.operations(labels, boxes, self._fields),
-            parser_output.region(region, self._threshold, places, token_grid, grid),
+            assessment.operations,
+            np.zeros_like(region) if assessment.asks_for_nothing else region,
+            assessment=assessment,
+            hint=self._hints.hint(instruction, assessment),
         )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from retouch.api.response import Operation
+from retouch.api.response import NOTHING, Operation
+
+Fields = dict[str, list[str]]  # a field's values by its name, "none" first
 
 NONE = "none"
+UNKNOWN = "unknown"  # the op of a sentence that the checkpoint cannot follow
+WITHOUT_BOXES = (NONE, NOTHING, UNKNOWN)  # ops
 # the heads' logits come in this order; a checkpoint's file has the fields' names sorted
 ORDER = (
     "op",
@@ -33,6 +37,8 @@ SAYS = {
 }
 TARGET = ("colour", "kind")
 VALUE = ("size", "colour", "kind", "place")
+WHERE = "where"  # the field of a target that is a part of the picture
+UNSAID = ("op", "target_size")  # fields that no text of an operation repeats
 ROWS = ("top", "", "bottom")
 COLUMNS = ("left", "", "right")
 # the longer side of a shape's box, as a share: a third of its radius in sixths of the shorter side
@@ -40,36 +46,38 @@ COLUMNS = ("left", "", "right")
 EXTENTS = {"small": 0.60 / 3, "medium": 0.74 / 3, "large": 0.88 / 3}
 
 
-def operations(
-    labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]
-) -> list[Operation]:
-    """Operations of the slots that hold one, in the instruction's order.
+def operations(labels: np.ndarray, boxes: np.ndarray, fields: Fields) -> list[Operation]:
+    """Operations of the slots that hold one, in the instruction's order, as `slot_operations`."""
+    every = slot_operations(labels, boxes, fields)
+    return [operation for operation in every if operation.op != NONE]
+
+
+def slot_operations(labels: np.ndarray, boxes: np.ndarray, fields: Fields) -> list[Operation]:
+    """An operation for every slot, with the op "none" where it holds none.
 
     `labels` [S, K] are the logits of all fields, in ORDER. `boxes` [S, 2, 4] are the target's and
-    the value's. `fields` maps a field (`op`, `target_…`, `value_…`) to its values, "none" first.
+    the value's. `fields` maps a field (`op`, `target_…`, `value_…`, `amount`, `where`) to its
+    values, "none" first. Fields of other names describe the value, unless they begin with
+    `target_`.
     Place and size come from the value box that the transformer takes (`places`), not from the
     labels: the box decides what is drawn. They are left out without a box, and where the checkpoint
     has no such value."""
     result = []
-    for row, (target_box, value_box), (_, drawn) in zip(
-        labels, boxes, places(labels, boxes, fields)
-    ):
+    for row, (target_box, value_box) in zip(labels, places(labels, boxes, fields)):
         values_by_field = likeliest(row, fields)
-        measured = {"value_place": place_of(drawn), "value_size": size_of(drawn)}
+        measured = {"value_place": place_of(value_box), "value_size": size_of(value_box)}
         values_by_field |= {
             name: word if word in fields.get(name, ()) else NONE for name, word in measured.items()
         }
         op = values_by_field["op"]
-        if op == NONE:
-            continue
-        target = _join(values_by_field, "target", TARGET)
-        value = _join(values_by_field, "value", SAYS.get(op, VALUE))
+        target = _join(values_by_field, _target_names(fields))
+        value = _join(values_by_field, _value_names(fields, op))
         box = target_box if target or op == "background" else value_box
-        result.append(Operation(op, target, value, upright(box)))
+        result.append(Operation(op, target, value, upright(box) if box.any() else None))
     return result
 
 
-def places(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) -> np.ndarray:
+def places(labels: np.ndarray, boxes: np.ndarray, fields: Fields) -> np.ndarray:
     """The boxes [S, 2, 4] of operations, and zeros for all others, as in the transformer's
     training.
 
@@ -82,7 +90,8 @@ def places(labels: np.ndarray, boxes: np.ndarray, fields: dict[str, list[str]]) 
             if values_by_field["op"] == "background":
                 out[slot, column] = (0, 0, 1, 1)
             elif (
-                values_by_field["op"] != NONE and values_by_field.get(f"{side}_kind", NONE) != NONE
+                values_by_field["op"] not in WITHOUT_BOXES
+                and values_by_field.get(f"{side}_kind", NONE) != NONE
             ):
                 out[slot, column] = boxes[slot, column]
     return out
@@ -156,23 +165,46 @@ def _rounded(side: float) -> float:
     return round(float(side), 4)
 
 
-def ordered(fields: dict[str, list[str]]) -> dict[str, list[str]]:
+def ordered(fields: Fields) -> Fields:
     """The fields in the order of their logits; those of other names last, by name."""
     names = [name for name in ORDER if name in fields] + sorted(set(fields) - set(ORDER))
     return {name: fields[name] for name in names}
 
 
-def likeliest(row: np.ndarray, fields: dict[str, list[str]]) -> dict[str, str]:
-    """The value with the largest logit of every field; `row` [K] is one slot's, in ORDER."""
+def split(row: np.ndarray, fields: Fields) -> dict[str, np.ndarray]:
+    """The logits of every field; `row` [K] is one slot's, in ORDER."""
     fields = ordered(fields)
     ends = np.cumsum([len(values) for values in fields.values()])
-    logits = np.split(row, ends[:-1])
+    return dict(zip(fields, np.split(row, ends[:-1])))
+
+
+def likeliest(row: np.ndarray, fields: Fields) -> dict[str, str]:
+    """The value with the largest logit of every field; `row` [K] is one slot's, in ORDER."""
     return {
-        name: values[int(field_logits.argmax())]
-        for (name, values), field_logits in zip(fields.items(), logits)
+        name: fields[name][int(field_logits.argmax())]
+        for name, field_logits in split(row, fields).items()
     }
 
 
-def _join(values_by_field: dict[str, str], side: str, names: tuple[str, ...]) -> str:
-    parts = (values_by_field.get(f"{side}_{name}", NONE) for name in names)
+def _target_names(fields: Fields) -> list[str]:
+    """The fields of a target's text, in its order."""
+    first = [f"target_{name}" for name in TARGET]
+    others = [name for name in ordered(fields) if name.startswith("target_")]
+    return _without([*first, *others, WHERE], UNSAID)
+
+
+def _value_names(fields: Fields, op: str) -> list[str]:
+    """The fields of a value's text, in its order."""
+    others = [name for name in ordered(fields) if not name.startswith(("target_", "value_"))]
+    first = [f"value_{name}" for name in SAYS.get(op, VALUE)]
+    more = [name for name in ordered(fields) if name.startswith("value_") and op not in SAYS]
+    return _without([*others, *first, *more], (*UNSAID, WHERE))
+
+
+def _without(names: list[str], left_out: tuple[str, ...]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name not in left_out]
+
+
+def _join(values_by_field: dict[str, str], names: list[str]) -> str:
+    parts = (values_by_field.get(name, NONE) for name in names)
     return " ".join(part for part in parts if part != NONE)

@@ -3,7 +3,6 @@ tests."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
     FlowMatchEulerDiscreteScheduler,
 )
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
 from retouch.api.geometry import BUCKETS, CELL
@@ -34,6 +33,8 @@ from retouch.diffusion.latents import (
 )
 from retouch.diffusion.preview import to_uint8
 from retouch.families.instructx import parser_output
+from retouch.families.instructx.adapter import ADAPTER, without_adapter
+from retouch.families.instructx.assessment import Assessment, Calibration, assess
 from retouch.families.instructx.prompt import PromptWriter
 from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
@@ -43,18 +44,20 @@ from retouch.networks.flux2_passes import velocity
 from retouch.networks.instructx import Connector, MetaQueries, ParserHeads
 from retouch.networks.qwen_vl import encode_image, encode_queries
 
-ADAPTER = "text_encoder_lora"
-
 
 @dataclass
 class Reading:
-    """The parser's result for one edit: conditioning [1, Q, J], boxes [1, S, 2, 4], operations,
+    """The parser's result for one edit: conditioning [1, Q, J], boxes [1, S, 2, 4], assessment,
     region bool [N]."""
 
     conditioning: Tensor
     boxes: np.ndarray
-    operations: list[Operation]
+    assessment: Assessment
     region: np.ndarray
+
+    @property
+    def operations(self) -> list[Operation]:
+        return self.assessment.operations
 
 
 @dataclass
@@ -62,9 +65,13 @@ class Edited:
     """`image` is a PIL image or latents [1, C, h, w]; `region` bool [N] are the edited cells."""
 
     image: Image.Image | np.ndarray
-    operations: list[Operation]
+    assessment: Assessment
     region: np.ndarray
     seed: int
+
+    @property
+    def operations(self) -> list[Operation]:
+        return self.assessment.operations
 
 
 class RetouchPipeline(DiffusionPipeline):
@@ -140,18 +147,22 @@ class RetouchPipeline(DiffusionPipeline):
         )
         inputs = map(torch.from_numpy, arrays)
         queries, cells = encode_queries(model, self.meta_queries, tokens, *inputs)
-        understood = self.parser_heads(queries, cells, torch.from_numpy(cell_centres(seen)))
+        outputs = self.parser_heads(queries, cells, torch.from_numpy(cell_centres(seen)))
         heads = self.parser_heads.config
-        labels = understood.labels[0].numpy()
-        boxes = understood.boxes[0].numpy()
+        labels = outputs.labels[0].numpy()
+        boxes = outputs.boxes[0].numpy()
+        presence = None if outputs.presence is None else outputs.presence[0].numpy()
         places = parser_output.places(labels, boxes, heads.fields)
+        region = parser_output.region(
+            outputs.region[0].numpy(), self.config["region_threshold"], places, seen, grid
+        )
+        calibration = Calibration(heads.temperature, heads.refuse_below)
+        assessment = assess(labels, boxes, heads.fields, presence, calibration)
         return Reading(
             self.connector(queries),
             places[None],
-            parser_output.operations(labels, boxes, heads.fields),
-            parser_output.region(
-                understood.region[0].numpy(), self.config["region_threshold"], places, seen, grid
-            ),
+            assessment,
+            np.zeros_like(region) if assessment.asks_for_nothing else region,
         )
 
     @torch.no_grad()
@@ -236,21 +247,25 @@ class RetouchPipeline(DiffusionPipeline):
         is the default.
 
         `output_type` "latent" returns the latents. Outside the region the result has the source's
-        pixels."""
+        pixels. An instruction that asks for no change changes none."""
         whole = np.asarray(image.convert("RGB"))
         height, width, _ = whole.shape
         size = images.bucket(height, width, self.config["sizes"])
         pixels = images.fit(whole, size)
         reading = self.parse(pixels, instruction)
         cells = _cells(region, reading.region)
-        latents = self.denoise(
-            self.encode(pixels), reading, cells, seed, steps or self.config["default_steps"]
-        )
+        latents = self.encode(pixels)
+        if not reading.assessment.asks_for_nothing:
+            steps = steps or self.config["default_steps"]
+            latents = self.denoise(latents, reading, cells, seed, steps)
         if output_type == "latent":
-            return Edited(latents, reading.operations, cells, seed)
-        mask = images.mask_of_cells(cells, size, height, width)
-        edited = Image.fromarray(images.paste_back(whole, self.decode(latents), mask))
-        return Edited(edited, reading.operations, cells, seed)
+            answer = latents
+        elif reading.assessment.asks_for_nothing:
+            answer = Image.fromarray(whole)
+        else:
+            mask = images.mask_of_cells(cells, size, height, width)
+            answer = Image.fromarray(images.paste_back(whole, self.decode(latents), mask))
+        return Edited(answer, reading.assessment, cells, seed)
 
     # -- disk --------------------------------------------------------------------------------------
 
@@ -259,7 +274,7 @@ class RetouchPipeline(DiffusionPipeline):
         into it."""
         adapted = self.text_encoder
         if getattr(adapted, "_hf_peft_config_loaded", False):
-            self.text_encoder = _without_adapter(adapted)
+            self.text_encoder = without_adapter(adapted)
             adapted.save_pretrained(Path(save_directory) / ADAPTER)
         try:
             super().save_pretrained(save_directory, **options)
@@ -286,15 +301,3 @@ def _cells(region: np.ndarray | str, parsed: np.ndarray) -> np.ndarray:
     if isinstance(region, str):
         return {"auto": parsed, "full": np.ones_like(parsed)}[region]
     return region
-
-
-def _without_adapter(
-    model: Qwen2_5_VLForConditionalGeneration,
-) -> Qwen2_5_VLForConditionalGeneration:
-    """A model with the base's weights alone."""
-    kept = ((name, value) for name, value in model.state_dict().items() if ".lora_" not in name)
-    weights = {name.replace(".base_layer", ""): value for name, value in kept}
-    base = type(model)(copy.deepcopy(model.config))
-    base.load_state_dict(weights)
-    nn.Module.to(base, model.dtype)  # in place; transformers' own has no type
-    return base.eval()

@@ -8,6 +8,8 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
+from retouch.engine.metrics import MetricGroup
+
 PUBLISH_SECONDS = 0.5  # between updates
 LATENCY_BUCKETS = [  # seconds
     0.01,
@@ -30,11 +32,8 @@ class Metrics:
     """Publishes numbers in a thread of its own: an update takes as long as a call, and an engine
     has no time for it."""
 
-    def __init__(
-        self, labels: dict[str, str], *groups: tuple[str, dict[str, tuple[str, str]], Any]
-    ):
-        """A group is a prefix of names, a table of attributes with their kind (counter, gauge or
-        histogram) and description, and the object with these attributes."""
+    def __init__(self, labels: dict[str, str], *groups: MetricGroup):
+        """`labels` are of all metrics, beside the group's own."""
         kinds = {
             "counter": pb_utils.MetricFamily.COUNTER,
             "gauge": pb_utils.MetricFamily.GAUGE,
@@ -43,13 +42,17 @@ class Metrics:
         self._families = []
         self._metrics = []
         self._published = {}
-        for prefix, table, numbers in groups:
-            for name, (kind, description) in table.items():
-                full = f"{prefix}_{name}" + "_total" * (kind == "counter")
+        for group in groups:
+            numbers = group.numbers
+            all_labels = {**labels, **group.labels}
+            for name, (kind, description) in group.table.items():
+                full = f"{group.prefix}_{name}" + "_total" * (kind == "counter")
                 family = pb_utils.MetricFamily(name=full, description=description, kind=kinds[kind])
                 self._families.append(family)  # a collected family removes its metrics
                 buckets = {"buckets": LATENCY_BUCKETS} if kind == "histogram" else {}
-                self._metrics.append((family.Metric(labels=labels, **buckets), kind, numbers, name))
+                self._metrics.append(
+                    (family.Metric(labels=all_labels, **buckets), kind, numbers, name)
+                )
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         self._thread.start()

@@ -54,6 +54,7 @@ def _triton_code(code: Code) -> Any:
     """The nearest of Triton's codes, which has none for a deadline."""
     codes = {
         "INVALID_ARGUMENT": pb_utils.TritonError.INVALID_ARG,
+        "INSTRUCTION_NOT_UNDERSTOOD": pb_utils.TritonError.INVALID_ARG,
         "DEADLINE_EXCEEDED": pb_utils.TritonError.UNAVAILABLE,
         "UNAVAILABLE": pb_utils.TritonError.UNAVAILABLE,
         "CANCELLED": pb_utils.TritonError.CANCELLED,
