@@ -1,4 +1,4 @@
-"""Stages 4 and 5: the connector is trained on the label encoder's conditioning, then all networks
+"""Stages 5 and 6: the connector is trained on the label encoder's conditioning, then all networks
 jointly.
 
 In the joint stage the language model only changes by a LoRA adapter, so that it does not forget how

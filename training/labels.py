@@ -18,7 +18,6 @@ from training.vocabulary import (
     KINDS,
     MARKS,
     NONE,
-    OBJECT_OPS,
     OPS,
     PLACES,
     SIZES,
@@ -68,19 +67,13 @@ def boxes(operations: Sequence[Operation]) -> np.ndarray:
 
 
 def presence(operations: Sequence[Operation]) -> np.ndarray:
-    """Whether the target of a slot is in the picture, float32 [SLOTS]: 1, 0, or −1 where the
-    operation has no target to find."""
+    """Whether the target of a slot is in the picture, float32 [SLOTS]: 1, 0, or −1 in a slot
+    without an edit. What needs no target has it."""
     out = np.full(SLOTS, -1, np.float32)
     for slot, operation in enumerate(operations):
-        if seeks(operation):
+        if operation.op not in IDLE_OPS:
             out[slot] = operation.present
     return out
-
-
-def seeks(operation: Operation) -> bool:
-    """Whether an operation has a target that a picture may lack."""
-    by_colour = operation.where in ("colour parts", "other colours")
-    return by_colour or operation.op in OBJECT_OPS and operation.op != "add"
 
 
 def changed_cells(source: np.ndarray, target: np.ndarray) -> np.ndarray:

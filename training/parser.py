@@ -1,4 +1,4 @@
-"""Stage 2: the parser is trained on the labels of drawn pairs: fields, boxes and changed cells."""
+"""Stage 3: the parser is trained on the labels of drawn pairs: fields, boxes and changed cells."""
 
 import random
 from dataclasses import dataclass
@@ -210,10 +210,10 @@ def has_item(fields: Tensor) -> Tensor:
     return (torch.stack(kinds, -1) > 0)[..., None].float()
 
 
-def run(work: Path, seed: int = 0, say=print) -> ParserNetworks:
+def run(work: Path, networks: ParserNetworks, seed: int = 0, say=print) -> ParserNetworks:
+    """Train all networks of the parser on pictures with sentences."""
     torch.manual_seed(seed)
     writer = PromptWriter(work / "tokenizer.json", QUERIES)
-    networks = ParserNetworks(writer.tokenizer.get_vocab_size())
 
     def loss_of(step: int) -> dict[str, Tensor]:
         sample = draw(random.Random(f"parser {seed} {step}"), writer)

@@ -24,9 +24,11 @@ SEEN_ALONE = ("target_size", "value_size")  # fields that the sentence alone doe
 Labelled = tuple[str, tuple[Operation, ...]]
 
 
-def run(work: Path, networks: ParserNetworks, seed: int = 0, say=print) -> ParserNetworks:
-    """Train the language model, the meta-queries and the heads of the labels."""
+def run(work: Path, seed: int = 0, say=print) -> ParserNetworks:
+    """Networks whose language model, meta-queries and heads of the labels are trained."""
+    torch.manual_seed(seed)
     writer = PromptWriter(work / "tokenizer.json", QUERIES)
+    networks = ParserNetworks(writer.tokenizer.get_vocab_size())
     trained = torch.nn.ModuleList(
         [networks.text_encoder.model.language_model, networks.meta_queries, networks.heads.labels]
     )

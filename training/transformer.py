@@ -1,4 +1,4 @@
-"""Stage 3: the transformer is trained on drawn pairs and conditioning from the labels."""
+"""Stage 4: the transformer is trained on drawn pairs and conditioning from the labels."""
 
 import random
 from dataclasses import dataclass, replace

@@ -15,6 +15,7 @@ from training.operation import Item, Operation
 from training.photo import objects, retouching
 from training.photo.colours import coverage
 from training.photo.layers import render as render_layers
+from training.photo_preparation import read_index
 from training.render import Drawing, Scene, Shape, render
 
 TWO = 0.2  # share of photographs with two operations
@@ -95,14 +96,19 @@ class ObjectsSource(Source):
         )
 
 
-def draw_source(rng: random.Random, bucket: tuple[int, int], split: str = "training") -> Source:
-    """A random picture of one of the worlds."""
+def draw_source(
+    rng: random.Random,
+    bucket: tuple[int, int],
+    split: str = "training",
+    licences: tuple[str, ...] = (),
+) -> Source:
+    """A random picture of one of the worlds. `licences` limits the photographs."""
     world = rng.random()
     if world < 0.36:
         scene = scenes.draw_scene(rng, bucket)
         drawing = render(scene)
         return ShapesSource(drawing.pixels, scene, drawing)
-    photo = photos.crop(rng, rng.choice(_photos(split)), bucket)
+    photo = photos.crop(rng, rng.choice(_photos(split, licences)), bucket)
     if world < 0.7:
         return PhotoSource(photo)
     scene = objects.draw_scene(rng, photo)
@@ -110,14 +116,23 @@ def draw_source(rng: random.Random, bucket: tuple[int, int], split: str = "train
 
 
 @cache
-def _photos(split: str) -> list[photos.Photo]:
-    return photos.load_photos(split)
+def _photos(split: str, licences: tuple[str, ...] = ()) -> list[photos.Photo]:
+    rows = photos.load_photos(split)
+    if not licences:
+        return rows
+    free = {row["name"] for row in read_index() if row["licence"] in licences}
+    return [photo for photo in rows if photo.name in free]
 
 
-def draw_example(rng: random.Random, bucket: tuple[int, int], split: str = "training") -> Example:
+def draw_example(
+    rng: random.Random,
+    bucket: tuple[int, int],
+    split: str = "training",
+    licences: tuple[str, ...] = (),
+) -> Example:
+    """As `draw_source`, with an edit."""
     while True:
-        source = draw_source(rng, bucket, split)
-        example = source.edit(rng)
+        example = draw_source(rng, bucket, split, licences).edit(rng)
         if example:
             return example
 
