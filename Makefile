@@ -144,7 +144,7 @@ lock:  ## Write requirements*.txt from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --extra heic --group interop --constraints requirements-web.txt --output-file requirements-test.txt
 	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --group bench --constraints requirements-web.txt --output-file requirements-bench.txt
 	$(LOCK) --group pyproject.toml:dev --constraints requirements-test.txt --output-file requirements-dev.txt
-	$(LOCK) --group pyproject.toml:eval --generate-hashes --output-file requirements-eval.txt
+	$(LOCK) --group pyproject.toml:eval --generate-hashes --constraints requirements-test.txt --output-file requirements-eval.txt
 	$(subst 3.10,3.11,$(LOCK)) --no-config --group pyproject.toml:aiperf --output-file requirements-aiperf.txt
 BASE := --extra serve --extra export --group test
 FRONTS := --extra openai --extra web

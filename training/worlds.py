@@ -15,6 +15,7 @@ from training.operation import Item, Operation
 from training.photo import objects, retouching
 from training.photo.colours import coverage
 from training.photo.layers import render as render_layers
+from training.photo_list import FOLDER
 from training.photo_preparation import read_index
 from training.render import Drawing, Scene, Shape, render
 
@@ -120,7 +121,7 @@ def _photos(split: str, licences: tuple[str, ...] = ()) -> list[photos.Photo]:
     rows = photos.load_photos(split)
     if not licences:
         return rows
-    free = {row["name"] for row in read_index() if row["licence"] in licences}
+    free = {row["name"] for row in read_index(FOLDER) if row["licence"] in licences}
     return [photo for photo in rows if photo.name in free]
 
 
