@@ -13,7 +13,7 @@ from training.grammar.forms import LANGUAGES
 from training.grammar.held_out import known_sentences, unknown_sentences
 from training.grammar.kinds import load_kinds
 from training.grammar.near_misses import near_miss
-from training.grammar.word_lists import all_terms, outside_nouns
+from training.grammar.word_lists import all_terms, foreign_nouns, outside_nouns
 from training.vocabulary import (
     AMOUNTS,
     COLOURS,
@@ -58,11 +58,10 @@ def test_drawn_operations_keep_to_the_vocabulary():
 
 def test_near_misses_have_a_word_from_outside():
     rng = random.Random(0)
+    outside = {part for term in all_terms() for part in re.findall(r"[\w-]+", term.lower())}
     for _ in range(300):
         text = near_miss(rng, KINDS).lower()
-        assert set(re.findall(r"[\w-]+", text)) & {
-            part for term in all_terms() for part in re.findall(r"[\w-]+", term.lower())
-        }, text
+        assert outside & set(re.findall(r"[\w-]+", text)), text
 
 
 def test_nouns_outside_are_none_of_the_kinds():
@@ -71,6 +70,9 @@ def test_nouns_outside_are_none_of_the_kinds():
     grown = {**KINDS, "zebra": {"en": ["zebra"]}}
     assert "zebra" in outside_nouns(KINDS)
     assert "zebra" not in outside_nouns(grown)
+    assert "das Sofa" in foreign_nouns(KINDS)["de"]
+    nouns = {" ".join(kind["de"]) for kind in KINDS.values()}
+    assert not nouns & set(foreign_nouns(KINDS)["de"])
 
 
 def test_unknown_sentences_vary():

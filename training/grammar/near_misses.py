@@ -10,7 +10,7 @@ from training.grammar.choices import pick
 from training.grammar.nouns import Kinds
 from training.grammar.operations import Drawn, draw_operation
 from training.grammar.sentences import correct_sentence
-from training.grammar.word_lists import outside_nouns, outside_parts, outside_terms
+from training.grammar.word_lists import foreign_nouns, outside_nouns, outside_parts, outside_terms
 from training.operation import Item
 
 # words that a sentence of an operation hangs on, and what takes their place
@@ -152,7 +152,7 @@ def _foreign_object(rng: Random, kinds: Kinds, language: str) -> str:
     drawn = draw_operation(rng, kinds, pick(rng, (*_OBJECTS, "tint", "parts", "background")))
     operation = drawn.operations[0]
     colour = pick(rng, outside_terms("colour" if english else f"{language} colour"))
-    noun = pick(rng, outside_nouns(kinds) if english else outside_terms(f"{language} noun"))
+    noun = pick(rng, outside_nouns(kinds) if english else foreign_nouns(kinds)[language])
     result = operation.result
     target = operation.target
     if operation.op == "background" or (operation.op == "tint" and rng.random() < 0.5):

@@ -1,4 +1,4 @@
-"""Text that means nothing: random letters, numbers, signs, and known words without an operation."""
+"""Text that asks for nothing: letters, numbers, signs, known words without an operation."""
 
 from __future__ import annotations
 
@@ -79,6 +79,16 @@ def draw_noise(rng: Random, nouns: Sequence[str]) -> str:
     return _DRAWS[int(rng.random() * len(_DRAWS))](rng, nouns)
 
 
+def draw_remark(rng: Random, nouns: Sequence[str]) -> str:
+    """A known thing or place, or a remark about it, without an operation."""
+    return rng.choice(_REFERENCES).format(
+        colour=rng.choice(_COLOURS),
+        kind=rng.choice(nouns),
+        other=rng.choice(nouns),
+        place=rng.choice(_PLACES),
+    )
+
+
 def _letters(rng: Random, nouns) -> str:
     return " ".join(
         "".join(rng.choices(_LETTERS, k=rng.randint(1, 9))) for _ in range(rng.randint(1, 5))
@@ -136,16 +146,6 @@ def _salad(rng: Random, nouns) -> str:
     return " ".join(chosen)
 
 
-def _reference(rng: Random, nouns) -> str:
-    """A known thing or place, or a remark about it, without an operation."""
-    return rng.choice(_REFERENCES).format(
-        colour=rng.choice(_COLOURS),
-        kind=rng.choice(nouns),
-        other=rng.choice(nouns),
-        place=rng.choice(_PLACES),
-    )
-
-
 _DRAWS = (
     _letters,
     _pronounceable,
@@ -161,7 +161,4 @@ _DRAWS = (
     _salad,
     _salad,
     _salad,
-    _reference,
-    _reference,
-    _reference,
 )

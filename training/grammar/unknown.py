@@ -9,7 +9,7 @@ from training.grammar.choices import pick, weighted
 from training.grammar.held_out import is_held_out
 from training.grammar.kinds import english_nouns
 from training.grammar.near_misses import mixture, near_miss
-from training.grammar.noise import draw_noise
+from training.grammar.noise import draw_noise, draw_remark
 from training.grammar.nouns import Kinds
 from training.grammar.pattern import Pattern
 from training.grammar.sentences import MISSPELT
@@ -27,7 +27,8 @@ _SHARES = (
     (0.03, "task"),
     (0.015, "code"),
     (0.07, "foreign"),
-    (0.065, "noise"),
+    (0.045, "noise"),
+    (0.03, "remark"),
 )
 _LITERALS = str.maketrans({"«": "(", "»": ")", "‹": "{", "›": "}"})
 _FRAMES = (
@@ -67,6 +68,8 @@ def _draw_english(rng: Random, kinds: Kinds) -> str:
         return _case(rng, pick(rng, _FRAMES).replace("{}", mixture(rng, kinds, unknown)))
     if name == "noise":
         return draw_noise(rng, english_nouns(kinds))
+    if name == "remark":
+        return _case(rng, draw_remark(rng, english_nouns(kinds)))
     if name == "foreign":
         return _case(rng, _outside(rng, kinds, pick(rng, _foreign_sections())))
     text = _drawn(rng, kinds, name)

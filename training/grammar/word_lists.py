@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from training.grammar.kinds import cached_by_kinds, english_nouns
+from training.grammar.forms import LANGUAGES
+from training.grammar.kinds import cached_by_kinds, english_nouns, load_kinds
 from training.grammar.nouns import Kinds
 from training.vocabulary import COLOURS
 
@@ -52,6 +53,22 @@ def all_terms() -> frozenset[str]:
 def outside_nouns(kinds: Kinds) -> tuple[str, ...]:
     """Nouns that no kind and no shape has."""
     return _outside(kinds, "noun")
+
+
+@cached_by_kinds
+def foreign_nouns(kinds: Kinds) -> dict[str, tuple[str, ...]]:
+    """Nouns that no kind has, with their articles, by language.
+
+    The kinds of training/kinds.json that are none of `kinds` are among them."""
+    others = [kind for name, kind in load_kinds().items() if name not in kinds]
+    return {
+        language: (
+            *outside_terms(f"{language} noun"),
+            *(" ".join(kind[language]) for kind in others if language in kind),
+        )
+        for language in LANGUAGES
+        if language != "en"
+    }
 
 
 @cached_by_kinds
