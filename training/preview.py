@@ -1,4 +1,4 @@
-"""The shipped checkpoint's linear map from a token to 4×4 preview pixels, fitted to its pictures."""
+"""The checkpoint's linear map from a token to 4×4 preview pixels, fitted to its pictures."""
 
 import random
 

@@ -109,7 +109,7 @@ def draw_source(
         scene = scenes.draw_scene(rng, bucket)
         drawing = render(scene)
         return ShapesSource(drawing.pixels, scene, drawing)
-    photo = photos.crop(rng, rng.choice(_photos(split, licences)), bucket)
+    photo = photos.crop(rng, rng.choice(photographs(split, licences)), bucket)
     if world < 0.7:
         return PhotoSource(photo)
     scene = objects.draw_scene(rng, photo)
@@ -117,8 +117,8 @@ def draw_source(
 
 
 @cache
-def _photos(split: str, licences: tuple[str, ...] = ()) -> list[photos.Photo]:
-    rows = photos.load_photos(split)
+def photographs(split: str, licences: tuple[str, ...] = ()) -> list[photos.Photo]:
+    rows = photos.loadphotographs(split)
     if not licences:
         return rows
     free = {row["name"] for row in read_index(FOLDER) if row["licence"] in licences}
@@ -161,7 +161,7 @@ def picture_for(
     the source: how the edit looks is not asked."""
     colours = [row.where_colour for row in operations if row.where_colour != "none"]
     while True:
-        photo = photos.crop(rng, rng.choice(_photos(split)), bucket)
+        photo = photos.crop(rng, rng.choice(photographs(split)), bucket)
         shares = coverage(photo.astype(np.float32) / 255)
         if all(shares[colour] >= retouching.PRESENT for colour in colours):
             break

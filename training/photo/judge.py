@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from skimage.color import deltaE_ciede2000, rgb2lab
+import pyvips
 
 from training.photo.colours import LUMA
 from training.vocabulary import DETAIL_OPS
@@ -68,8 +68,13 @@ def colour_difference(picture: np.ndarray, target: np.ndarray, inside: np.ndarra
     there are none."""
     if not inside.any():
         return 0.0
-    lab = (rgb2lab(pixels[inside][None]) for pixels in (picture, target))
-    return float(deltaE_ciede2000(*lab).mean())
+    first, second = (_lab(pixels[inside][None]) for pixels in (picture, target))
+    return float(first.dE00(second).numpy().mean())
+
+
+def _lab(pixels: np.ndarray) -> pyvips.Image:
+    """CIE Lab of sRGB pixels uint8 [H, W, 3]."""
+    return pyvips.Image.new_from_array(pixels, interpretation="srgb").colourspace("lab")
 
 
 def _energy(pixels: np.ndarray) -> float:

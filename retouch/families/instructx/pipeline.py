@@ -200,16 +200,10 @@ class RetouchPipeline(DiffusionPipeline):
         everywhere = torch.from_numpy(reference_ids(grid)[None])
         keys, values = reference(self.transformer, torch.from_numpy(source), everywhere)
         ids = target_ids(grid)[cells][None]
-        model = self.transformer.config
+        free = self.transformer.config.in_channels - self.transformer.config.out_channels
+        embeds = reading.conditioning.numpy()
         channels = torch.from_numpy(
-            beside(
-                model.in_channels - model.out_channels,
-                source[:, cells],
-                reading.boxes,
-                ids,
-                grid,
-                reading.conditioning.numpy(),
-            )
+            beside(free, source[:, cells], reading.boxes, ids, grid, embeds)
         )
         per_slot = reading.conditioning.shape[1] // reading.boxes.shape[1]
         positions = (
