@@ -15,7 +15,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.families.instructx.prompt import END, IMAGE_PAD
 from retouch.networks.instructx import Connector
-from training import grammar, preview
+from training import grammar, preview, scope
+from training.kinds import learnt
 from training.parser import ParserNetworks
 from training.photos import load_photos
 from training.scenes import BUCKETS
@@ -79,15 +80,14 @@ def calibration_pairs(folder: Path, count: int = 64) -> None:
 def examples() -> list[dict[str, str]]:
     """Instructions in their most usual wording, with their operation, for hints."""
     rng = random.Random("examples")
+    kinds = learnt()
     texts: dict[str, dict[str, None]] = {op: {} for op in OPS if op not in IDLE_OPS}
     while any(len(sentences) < EXAMPLES for sentences in texts.values()):
-        example = draw_example(rng, BUCKETS[0])
-        if len(example.operations) == 1 and example.edits:
-            operation = example.operations[0]
-            items = [item for item in (operation.target,) if item]
-            text = grammar.sentence(rng, (operation,), items, plain=True)
-            if len(texts[operation.op]) < EXAMPLES:
-                texts[operation.op][text] = None
+        operations = grammar.draw_operation(rng, kinds).operations
+        sentences = texts[operations[0].op]
+        if scope.within(operations[0]) and len(sentences) < EXAMPLES:
+            text = grammar.sentence(rng, operations, (), plain=True, kinds=kinds, exact=True)
+            sentences[text] = None
     return [{"sentence": text, "op": op} for op, rows in texts.items() for text in rows]
 
 

@@ -10,10 +10,12 @@ from retouch.families.instructx.prompt import END, IMAGE_PAD, QUERY, START, VISI
 from training import scope
 
 VOCABULARY = 1600
+SENTENCES = 30000
 SPECIAL = ("<|endoftext|>", START, END, VISION_START, VISION_END, IMAGE_PAD, "<|video_pad|>", QUERY)
 
 
-def run(work: Path, seed: int = 0, sentences: int = 30000) -> Tokenizer:
+def run(work: Path, seed: int = 0, sentences: int = 0) -> Tokenizer:
+    """Train it on as many sentences; 0 is SENTENCES."""
     rng = random.Random(f"tokenizer {seed}")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
@@ -25,7 +27,7 @@ def run(work: Path, seed: int = 0, sentences: int = 30000) -> Tokenizer:
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
-    tokenizer.train_from_iterator(_sentences(rng, sentences), trainer)
+    tokenizer.train_from_iterator(_sentences(rng, sentences or SENTENCES), trainer)
     work.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(work / "tokenizer.json"))
     return tokenizer
