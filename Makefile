@@ -25,7 +25,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu gpu profile fields profiles bindings monitor doctor bench aiperf exported opponents overhead ablation train clean distclean
+.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu gpu profile fields profiles bindings monitor doctor bench aiperf exported opponents overhead ablation photos train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -144,11 +144,14 @@ lock:  ## Write requirements*.txt from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --extra heic --group interop --constraints requirements-web.txt --output-file requirements-test.txt
 	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --group bench --constraints requirements-web.txt --output-file requirements-bench.txt
 	$(LOCK) --group pyproject.toml:dev --constraints requirements-test.txt --output-file requirements-dev.txt
-	$(LOCK) --group pyproject.toml:eval --generate-hashes --output-file requirements-eval.txt
+	$(LOCK) --group pyproject.toml:eval --generate-hashes --constraints requirements-test.txt --output-file requirements-eval.txt
 	$(subst 3.10,3.11,$(LOCK)) --no-config --group pyproject.toml:aiperf --output-file requirements-aiperf.txt
 BASE := --extra serve --extra export --group test
 FRONTS := --extra openai --extra web
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-index-url
+
+photos: $(SETUP)  ## Fetch and prepare the photographs and cut-outs that training edits (packages of 500 MB)
+	$(BIN)/python -m training.photos
 
 train: $(SETUP)  ## Make the checkpoint again from a seed (hours on two cores; resumable)
 	$(BIN)/python -m training

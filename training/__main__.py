@@ -1,4 +1,4 @@
-"""Train `checkpoints/shapes` from a seed: `python -m training`. Run it again to resume a stopped
+"""Train `checkpoints/photo` from a seed: `python -m training`. Run it again to resume a stopped
 stage."""
 
 import argparse
@@ -7,7 +7,16 @@ from pathlib import Path
 
 import torch
 
-from training import checkpoint, joint, parser, tokenizer, transformer, vae
+from training import (
+    calibration,
+    checkpoint,
+    joint,
+    parser,
+    text,
+    tokenizer,
+    transformer,
+    vae,
+)
 
 
 def main() -> None:
@@ -15,7 +24,7 @@ def main() -> None:
     cli.add_argument(
         "--work", type=Path, default=Path(".runtime/training"), help="states of the stages"
     )
-    cli.add_argument("--out", type=Path, default=Path("checkpoints/shapes"))
+    cli.add_argument("--out", type=Path, default=Path("checkpoints/photo"))
     cli.add_argument("--seed", type=int, default=0)
     cli.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = cli.parse_args()
@@ -28,10 +37,12 @@ def make(work: Path, out: Path, seed: int) -> None:
     if not (work / "tokenizer.json").exists():
         tokenizer.run(work, seed)
     autoencoder = vae.run(work, seed, _log("autoencoder"))
-    networks = parser.run(work, seed, _log("parser"))
+    networks = text.run(work, seed, _log("text"))
+    parser.run(work, networks, seed, _log("parser"))
     model, teacher = transformer.run(work, seed, _log("transformer"))
     connector = joint.connect(work, networks, teacher, seed, _log("connector"))
     joint.join(work, networks, connector, model, seed, _log("joint"))
+    calibration.run(work, networks, seed, _log("calibration"))
     checkpoint.write(out, work, autoencoder, networks, connector, model)
 
 

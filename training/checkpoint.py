@@ -1,4 +1,4 @@
-"""Stage 6: write all networks as one diffusers checkpoint in bfloat16, with a sample edit."""
+"""Stage 8: write all networks as one diffusers checkpoint in bfloat16, with a sample edit."""
 
 import json
 import random
@@ -15,28 +15,20 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.families.instructx.prompt import END, IMAGE_PAD
 from retouch.networks.instructx import Connector
-from training import preview
+from training import grammar, preview, scope
+from training.kinds import learnt
 from training.parser import ParserNetworks
-from training.render import Scene, Shape, render
-from training.scenes import BUCKETS, EDIT_KINDS, draw_pair
+from training.photos import load_photos
+from training.scenes import BUCKETS
+from training.vocabulary import IDLE_OPS, OPS
+from training.worlds import draw_example
 
 SHIFT = 3.0
 STEPS = 3
 THRESHOLD = 0.35
-SAMPLE = (
-    Scene(
-        128,
-        128,
-        "yellow",
-        "diagonal",
-        (
-            Shape("red", "circle", "large", 42, 44),
-            Shape("green", "square", "medium", 102, 62),
-            Shape("purple", "star", "large", 64, 106),
-        ),
-    ),
-    "make the red circle blue",
-)
+SAMPLE = "aitzgorri", "make it warmer"  # a held-out photograph, and what to do with it
+FREE = ("CC0-1.0", "public domain")  # licences of photographs whose parts may be committed
+EXAMPLES = 4  # of every operation
 
 
 def write(
@@ -56,7 +48,7 @@ def write(
         connector=connector,
         transformer=transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
-        prediction="sample",
+        prediction="difference",
         default_steps=STEPS,
         region_threshold=THRESHOLD,
     )
@@ -64,23 +56,39 @@ def write(
     _image_processor().save_pretrained(out / "image_processor")
     save_file(preview.fit(), out / "preview.safetensors")
     calibration_pairs(out / "calibration")
-    scene, sentence = SAMPLE
-    Image.fromarray(render(scene).pixels).save(out / "sample.png")
+    (out / "examples.json").write_text(json.dumps(examples(), ensure_ascii=False, indent=1) + "\n")
+    name, sentence = SAMPLE
+    (photo,) = [photo for photo in load_photos("held out") if photo.name == name]
+    Image.fromarray(photo.pixels).save(out / "sample.jpg", quality=90)
     (out / "sample.txt").write_text(sentence + "\n")
     return pipeline
 
 
 def calibration_pairs(folder: Path, count: int = 64) -> None:
-    """Write images and instructions of all kinds of edits, from which narrow lanes are
-    calibrated."""
+    """Write pictures and instructions of all worlds, from which narrow lanes are calibrated. Their
+    photographs are in the public domain."""
     rng = random.Random("calibration")
     rows = []
     folder.mkdir(exist_ok=True)
     for number in range(count):
-        pair = draw_pair(rng, BUCKETS[number % len(BUCKETS)], EDIT_KINDS[number % len(EDIT_KINDS)])
-        rows.append(json.dumps({"image": f"{number:02d}.png", "instruction": pair.instruction}))
-        Image.fromarray(render(pair.source).pixels).save(folder / f"{number:02d}.png")
+        example = draw_example(rng, BUCKETS[number % len(BUCKETS)], licences=FREE)
+        rows.append(json.dumps({"image": f"{number:02d}.png", "instruction": example.sentence}))
+        Image.fromarray(example.source).save(folder / f"{number:02d}.png")
     (folder / "pairs.jsonl").write_text("\n".join(rows) + "\n")
+
+
+def examples() -> list[dict[str, str]]:
+    """Instructions in their most usual wording, with their operation, for hints."""
+    rng = random.Random("examples")
+    kinds = learnt()
+    texts: dict[str, dict[str, None]] = {op: {} for op in OPS if op not in IDLE_OPS}
+    while any(len(sentences) < EXAMPLES for sentences in texts.values()):
+        operations = grammar.draw_operation(rng, kinds).operations
+        sentences = texts[operations[0].op]
+        if scope.within(operations[0]) and len(sentences) < EXAMPLES:
+            text = grammar.sentence(rng, operations, (), plain=True, kinds=kinds, exact=True)
+            sentences[text] = None
+    return [{"sentence": text, "op": op} for op, rows in texts.items() for text in rows]
 
 
 def _tokenizer(work: Path) -> PreTrainedTokenizerFast:

@@ -1,4 +1,4 @@
-"""Stages 4 and 5: the connector is trained on the label encoder's conditioning, then all networks
+"""Stages 5 and 6: the connector is trained on the label encoder's conditioning, then all networks
 jointly.
 
 In the joint stage the language model only changes by a LoRA adapter, so that it does not forget how
@@ -72,7 +72,7 @@ def join(
         rng = random.Random(f"joint {seed} {step}")
         torch.manual_seed(rng.getrandbits(32))
         batch = transformer.draw_batch(rng, whole=step % WHOLE_EVERY == 0)
-        sample = parser.sample_of(batch.drawn, writer)
+        sample = parser.sample_of(batch.examples, writer)
         queries, understood, shown = networks(sample.batch)
         places = parsed_boxes(understood.boxes.detach(), batch.boxes)
         denoise = transformer.denoise_loss(model, batch, connector(queries), places)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,13 +67,24 @@ def exported(repository: Path) -> list[str]:
 def _folder(repository: Path, lane: str) -> Path:
     return Path(repository) / f"denoiser_{lane}" / "1"
 
+    def run(self, request: EditRequest) -> tuple[bytes, np.ndarray]:
+        """The encoded answer, and where the edit may have changed it: bool [H, W]."""
+        encoded = self._loop.edit(request)
+        height, width = images.decode(encoded).shape[:2]
+        return encoded, images.mask_of_cells(*self._loop.region, height, width)
+
 
 class _TimedLoop(PlainLoop):
-    """Measures the steps of the last edit without the first, which also prefills the reference."""
+    """Measures the steps of the last edit without the first, which also prefills the reference.
+
+    `region` are the cells bool [N] of the last edit and the size that they cover."""
 
     step_seconds: list[float]
+    region: tuple[np.ndarray, tuple[int, int]]
 
-    def denoise(self, *arguments: object) -> Iterator[Progress]:
+    def denoise(self, *arguments: Any) -> Iterator[Progress]:
+        pixels, _, cells, *_ = arguments
+        self.region = cells, pixels.shape[:2]
         self.step_seconds = []
         last = None
         for progress in super().denoise(*arguments):

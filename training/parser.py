@@ -1,4 +1,4 @@
-"""Stage 2: the parser is trained on the labels of drawn pairs: fields, boxes and changed cells."""
+"""Stage 3: the parser is trained on the labels of drawn pairs: fields, boxes and changed cells."""
 
 import random
 from dataclasses import dataclass
@@ -17,10 +17,11 @@ from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
 from retouch.networks.instructx import MetaQueries, ParserHeads, Understanding
 from retouch.networks.qwen_vl import encode_image, encode_queries
-from training.labels import FIELDS, SLOTS, DrawnPair, boxes, changed_cells, contents, fields
+from training.example import Example
+from training.labels import FIELDS, SLOTS, label
 from training.loop import Plan, train
-from training.render import COLOURS, KINDS
-from training.scenes import BUCKETS, draw_pair
+from training.scenes import BUCKETS
+from training.worlds import draw_example, idle_example
 
 WIDTH = 192
 QUERIES = 8
@@ -29,7 +30,9 @@ THETA = 10.0
 SECTIONS = (4, 6, 6)
 ROPE = Rope(WIDTH // HEADS, THETA, SECTIONS)
 PLAN = Plan(steps=6000, rate=1.2e-3, average=0.99, decay_from=0.5, save_every=50)
-BATCH = 32
+BATCH = 24
+IDLE = 0.2  # share of examples whose sentence changes nothing
+CONTENTS = len(FIELDS["value_colour"]), len(FIELDS["value_kind"])
 
 
 def make_language_model(vocabulary: int) -> Qwen2_5_VLForConditionalGeneration:
@@ -40,8 +43,8 @@ def make_language_model(vocabulary: int) -> Qwen2_5_VLForConditionalGeneration:
     text = {
         "vocab_size": vocabulary,
         "hidden_size": WIDTH,
-        "intermediate_size": 384,
-        "num_hidden_layers": 3,
+        "intermediate_size": 512,
+        "num_hidden_layers": 4,
         "num_attention_heads": HEADS,
         "num_key_value_heads": 2,
         "max_position_embeddings": 2048,
@@ -57,9 +60,9 @@ def make_language_model(vocabulary: int) -> Qwen2_5_VLForConditionalGeneration:
     }
     vision = {
         "depth": 2,
-        "hidden_size": 96,
-        "intermediate_size": 256,
-        "num_heads": 3,
+        "hidden_size": 128,
+        "intermediate_size": 320,
+        "num_heads": 4,
         "patch_size": 8,
         "spatial_merge_size": 2,
         "temporal_patch_size": 2,
@@ -87,10 +90,14 @@ class ParserNetworks(nn.Module):
         self.text_encoder = make_language_model(vocabulary)
         self.meta_queries = MetaQueries(QUERIES, WIDTH)
         self.heads = ParserHeads(
-            {name: list(values) for name, values in FIELDS.items()}, SLOTS, QUERIES, WIDTH
+            {name: list(values) for name, values in FIELDS.items()},
+            SLOTS,
+            QUERIES,
+            WIDTH,
+            presence=True,
         )
-        # for training only: colour and kind of the shape in a cell
-        self.contents = nn.Linear(WIDTH, 1 + len(COLOURS) + 1 + len(KINDS))
+        # for training only: colour and kind of the object in a cell
+        self.contents = nn.Linear(WIDTH, sum(CONTENTS))
 
     def forward(self, batch: "Batch") -> tuple[Tensor, Understanding, Tensor]:
         """Hidden states at the meta-queries [B, Q, WIDTH], the output of the heads, and logits of
@@ -139,64 +146,74 @@ def batch_of(writer: PromptWriter, pixels: np.ndarray, instructions: list[str]) 
 
 @dataclass(frozen=True)
 class Sample:
-    """A batch and its labels of `training.labels`: fields, boxes, changed cells and contents."""
+    """A batch and its labels of `training.labels`: fields, boxes, changed cells, contents and
+    presence."""
 
     batch: Batch
     fields: Tensor
     boxes: Tensor
     changed: Tensor
     contents: Tensor
+    presence: Tensor
 
 
 def draw(rng: random.Random, writer: PromptWriter) -> Sample:
     bucket = rng.choice(BUCKETS)
-    return sample_of([DrawnPair.of(draw_pair(rng, bucket)) for _ in range(BATCH)], writer)
+    draws = (idle_example if rng.random() < IDLE else draw_example for _ in range(BATCH))
+    return sample_of([draw(rng, bucket) for draw in draws], writer)
 
 
-def sample_of(drawn: list[DrawnPair], writer: PromptWriter) -> Sample:
-    """The sample of drawn pairs, which all have the same bucket."""
-    instructions = [example.pair.instruction for example in drawn]
-    pixels = np.stack([example.source.pixels for example in drawn])
-    batch = batch_of(writer, pixels, instructions)
-    rows = [
-        (
-            fields(example.pair),
-            boxes(example.pair),
-            changed_cells(example.source, example.target),
-            contents(example.pair.source, example.source),
-        )
-        for example in drawn
-    ]
-    return Sample(batch, *(torch.from_numpy(np.stack(column)) for column in zip(*rows)))
+def sample_of(examples: list[Example], writer: PromptWriter) -> Sample:
+    """The sample of examples, which all have the same bucket."""
+    pixels = np.stack([example.source for example in examples])
+    batch = batch_of(writer, pixels, [example.sentence for example in examples])
+    columns = zip(*map(label, examples))
+    return Sample(batch, *(torch.from_numpy(np.stack(column)) for column in columns))
 
 
 def losses(understood: Understanding, shown: Tensor, sample: Sample) -> dict[str, Tensor]:
-    """Losses by name: cross-entropy of the fields, of the region and of the cells' contents, and
-    box distance.
-
-    Boxes are in shares of the image. The box of a background is the whole image and has no
-    loss."""
-    logits = understood.labels.split([len(values) for values in FIELDS.values()], -1)
-    label = sum(
-        F.cross_entropy(row.flatten(0, 1), sample.fields[..., i].flatten())
-        for i, row in enumerate(logits)
-    )
-    across = sample.boxes[..., 2:3] - sample.boxes[..., 0:1]
-    exists = ((across > 0) & (across < 1)).float()
-    box = ((understood.boxes - sample.boxes).abs() * exists).sum() / (4 * exists.sum().clamp_min(1))
+    """Losses by name: cross-entropy of the fields, of the region, of the cells' contents and of the
+    target's presence, and box distance in shares of the image. Only items have boxes to learn."""
+    box = ((understood.boxes - sample.boxes).abs() * has_item(sample.fields)).sum()
+    count = 4 * has_item(sample.fields).sum().clamp_min(1)
     region = F.binary_cross_entropy_with_logits(understood.region, sample.changed.float())
-    colour, kind = shown.flatten(0, 1).split([1 + len(COLOURS), 1 + len(KINDS)], -1)
+    colour, kind = shown.flatten(0, 1).split(CONTENTS, -1)
     content = sum(
         F.cross_entropy(logits, sample.contents[..., i].flatten())
         for i, logits in enumerate((colour, kind))
     )
-    return {"label": 0.5 * label, "box": 20 * box, "region": 4 * region, "content": 2 * content}
+    sought = sample.presence >= 0
+    presence = F.binary_cross_entropy_with_logits(
+        understood.presence, sample.presence.clamp_min(0), weight=sought.float()
+    )
+    return {
+        "label": 0.5 * label_loss(understood.labels, sample.fields),
+        "box": 20 * box / count,
+        "region": 4 * region,
+        "content": 2 * content,
+        "presence": 2 * presence,
+    }
 
 
-def run(work: Path, seed: int = 0, say=print) -> ParserNetworks:
+def label_loss(labels: Tensor, fields: Tensor) -> Tensor:
+    """The sum of the fields' cross-entropies. `labels` are logits [B, S, K], `fields` [B, S, F]."""
+    logits = labels.split([len(values) for values in FIELDS.values()], -1)
+    return sum(
+        F.cross_entropy(row.flatten(0, 1), fields[..., i].flatten()) for i, row in enumerate(logits)
+    )
+
+
+def has_item(fields: Tensor) -> Tensor:
+    """Which boxes [B, S, 2, 1] are of an item: those whose kind is labelled."""
+    names = list(FIELDS)
+    kinds = [fields[..., names.index(f"{side}_kind")] for side in ("target", "value")]
+    return (torch.stack(kinds, -1) > 0)[..., None].float()
+
+
+def run(work: Path, networks: ParserNetworks, seed: int = 0, say=print) -> ParserNetworks:
+    """Train all networks of the parser on pictures with sentences."""
     torch.manual_seed(seed)
     writer = PromptWriter(work / "tokenizer.json", QUERIES)
-    networks = ParserNetworks(writer.tokenizer.get_vocab_size())
 
     def loss_of(step: int) -> dict[str, Tensor]:
         sample = draw(random.Random(f"parser {seed} {step}"), writer)
@@ -219,7 +236,7 @@ def score(understood: Understanding, sample: Sample) -> str:
     logits = understood.labels.split([len(values) for values in FIELDS.values()], -1)
     right = np.stack([row.argmax(-1).numpy() for row in logits], -1) == expected
     is_set = expected > 0
-    exists = np.abs(places).sum(-1) > 0
+    exists = has_item(sample.fields).numpy()[..., 0] * (np.abs(places).sum(-1) > 0) > 0
     box = np.abs(understood.boxes.numpy() - places)[exists].mean()
     region = understood.region.numpy() > 0
     overlap = (region & changed).sum(1) / (region | changed).sum(1).clip(1)
@@ -228,4 +245,6 @@ def score(understood: Understanding, sample: Sample) -> str:
         f"{name.replace('target_', 't.').replace('value_', 'v.')} {share:.2f}"
         for name, share in shares.items()
     )
-    return f"box {box:.4f} iou {overlap.mean():.2f} {text}"
+    sought = sample.presence.numpy() >= 0
+    seen = (understood.presence.numpy() > 0) == (sample.presence.numpy() > 0)
+    return f"box {box:.4f} iou {overlap.mean():.2f} presence {seen[sought].mean():.2f} {text}"

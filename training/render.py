@@ -117,7 +117,7 @@ def render(scene: Scene) -> Drawing:
         x1 = min(width, int(shape.x + r + 3))
         y = np.arange(y0, y1, dtype=np.float32)[:, None] + np.float32(0.5 - shape.y)
         x = np.arange(x0, x1, dtype=np.float32) + np.float32(0.5 - shape.x)
-        distance = _distance(shape.kind, *np.broadcast_arrays(x, y), r)
+        distance = distance_to(shape.kind, *np.broadcast_arrays(x, y), r)
         cover = np.clip(0.5 - distance, 0, 1)[..., None]
         colour = COLOURS.index(shape.colour)
         window = pixels[y0:y1, x0:x1]
@@ -159,7 +159,7 @@ def _outline(kind: str, r: float) -> np.ndarray:
     return np.stack([reach * np.sin(angles), -reach * np.cos(angles)], -1).astype(np.float32)
 
 
-def _distance(kind: str, x: np.ndarray, y: np.ndarray, r: float) -> np.ndarray:
+def distance_to(kind: str, x: np.ndarray, y: np.ndarray, r: float) -> np.ndarray:
     """Signed distance in pixels to the shape's outline, negative inside."""
     if kind == "circle":
         return np.hypot(x, y) - r

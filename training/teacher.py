@@ -11,7 +11,11 @@ from training.labels import FIELDS, SLOTS
 
 TOKENS_PER_SLOT = 4  # operation, target, value, boxes
 # without sizes, which the boxes hold and instructions seldom name
-WORDS = tuple(name for name in FIELDS if not name.endswith("size"))
+GROUPS = {
+    "op": ("op", "amount"),
+    "target": ("target_colour", "target_kind", "where"),
+    "value": ("value_colour", "value_kind", "value_place"),
+}
 WAVES = 6
 
 
@@ -20,22 +24,24 @@ class LabelEncoder(nn.Module):
 
     def __init__(self, dim: int):
         super().__init__()
-        self.words = nn.ModuleDict({name: nn.Embedding(len(FIELDS[name]), dim) for name in WORDS})
+        self.labels = nn.ModuleDict(
+            {
+                name: nn.Embedding(len(FIELDS[name]), dim)
+                for names in GROUPS.values()
+                for name in names
+            }
+        )
         self.boxes = nn.Linear(2 * 4 * (2 * WAVES + 1), dim)
         self.places = nn.Parameter(torch.randn(SLOTS, TOKENS_PER_SLOT, dim) * 0.5)
 
     def forward(self, fields: Tensor, boxes: Tensor) -> Tensor:
         embeds = {
-            name: self.words[name](fields[..., i]) for i, name in enumerate(FIELDS) if name in WORDS
+            name: self.labels[name](fields[..., i])
+            for i, name in enumerate(FIELDS)
+            if name in self.labels
         }
-        tokens = [
-            embeds["op"],
-            *(
-                sum(embed for name, embed in embeds.items() if name.startswith(group))
-                for group in ("target", "value")
-            ),
-            self.boxes(waves(boxes).flatten(-3)),
-        ]
+        tokens = [sum(embeds[name] for name in names) for names in GROUPS.values()]
+        tokens.append(self.boxes(waves(boxes).flatten(-3)))
         return (torch.stack(tokens, -2) + self.places).flatten(1, 2)
 
 

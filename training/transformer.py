@@ -1,4 +1,4 @@
-"""Stage 3: the transformer is trained on drawn pairs and conditioning from the labels."""
+"""Stage 4: the transformer is trained on drawn pairs and conditioning from the labels."""
 
 import random
 from dataclasses import dataclass, replace
@@ -11,33 +11,36 @@ import torch.nn.functional as F
 from diffusers import Flux2Transformer2DModel
 from torch import Tensor, nn
 
-from retouch.diffusion.box_features import CHANNELS, box_features
+from retouch.diffusion.beside import channel_counts
+from retouch.diffusion.box_features import box_features
 from retouch.diffusion.latents import conditioning_ids, reference_ids, target_ids
 from retouch.networks.flux2 import reference, step
-from training.labels import SLOTS, DrawnPair, boxes, changed_cells, fields
+from training.example import Example
+from training.labels import SLOTS, boxes, changed_cells, fields
 from training.loop import Plan, train
-from training.render import render
-from training.scenes import BUCKETS, Pair, draw_op, draw_scene, edit_scene
+from training.scenes import BUCKETS
 from training.teacher import TOKENS_PER_SLOT, LabelEncoder
 from training.vae import area_tokens
+from training.worlds import draw_source
 
 WIDTH = 192  # of a token
 CONDITIONING = 192
-LOCAL = 0.45  # largest share of changed cells in a local edit
+QUERIES = SLOTS * TOKENS_PER_SLOT
 SOURCES = 8
-EDITS = 6  # local edits of one source, which share its reference pass
+EDITS = 6  # of one source, which share its reference pass
+WHOLE_EDITS = 2
+CELLS = 24  # of an edit in a batch that is not whole
 DETAIL = 0.15  # spread of a colour within a token that holds an edge
-POOL = 1500  # batches that are reused with other noise: drawing takes a fifth of a step
-WHOLE_EVERY = 3  # every third batch has global edits, the others have local ones
+POOL = 900  # batches that are reused with other noise: drawing takes a fifth of a step
+WHOLE_EVERY = 3  # every third batch has all cells
 BOX_NOISE = 0.006, 0.02  # shares, for four of five boxes and for the fifth: as exact as the parser
 PLAN = Plan(steps=11000, rate=1.5e-3, average=0.998, decay_from=0.5, save_every=100)
 
 
 def make() -> Flux2Transformer2DModel:
-    """A transformer whose input channels are a noisy token, the source token at the same position
-    and its box features."""
-    return Flux2Transformer2DModel(
-        in_channels=2 * WIDTH + SLOTS * 2 * CHANNELS,
+    """A transformer whose input channels are a noisy token and all that may be beside it."""
+    model = Flux2Transformer2DModel(
+        in_channels=WIDTH + channel_counts(WIDTH, SLOTS, QUERIES * CONDITIONING)[-1],
         out_channels=WIDTH,
         num_layers=2,
         num_single_layers=4,
@@ -49,6 +52,8 @@ def make() -> Flux2Transformer2DModel:
         mlp_ratio=3.0,
         guidance_embeds=False,
     )
+    nn.init.zeros_(model.proj_out.weight)  # no difference from the source at first
+    return model
 
 
 @dataclass(frozen=True)
@@ -68,30 +73,23 @@ class Batch:
     changed: Tensor
     fields: Tensor
     boxes: Tensor
-    drawn: list[DrawnPair]
+    examples: list[Example]
 
 
 def draw_batch(rng: random.Random, whole: bool, sources: int = SOURCES) -> Batch:
-    """Draw edits of several sources. With `whole` they are global, on all cells. Otherwise they are
-    local, on random cells that cover the change."""
+    """Draw edits of several sources, with `whole` few of them on all cells, otherwise more on
+    random cells that cover much of the change."""
     bucket = rng.choice(BUCKETS)
-    groups = [_edits_of_one_source(rng, draw_scene(rng, bucket), whole) for _ in range(sources)]
-    source = [render(group[0].source) for group in groups]
-    pairs = [(i, pair) for i, group in enumerate(groups) for pair in group]
-    drawn = [DrawnPair(pair, source[i], render(pair.target)) for i, pair in pairs]
-    changed = np.stack([changed_cells(example.source, example.target) for example in drawn])
-    local = changed.mean(1) <= LOCAL
-    picked = np.flatnonzero(local != whole)
-    if not len(picked):
-        return draw_batch(rng, whole, sources)
+    groups = [_edits(rng, bucket, WHOLE_EDITS if whole else EDITS) for _ in range(sources)]
+    examples = [example for group in groups for example in group]
+    source_of = np.repeat(np.arange(sources), [len(group) for group in groups])
+    changed = np.stack([changed_cells(row.source, row.target) for row in examples])
     grid = (bucket[0] // 16, bucket[1] // 16)
-    changed = changed[picked]
-    keep = _cells(rng, changed, grid, whole)
+    count = changed.shape[1] if whole else CELLS
+    keep = _cells(rng, changed, grid, count)
     rows = np.arange(len(keep))[:, None]
-    chosen = [drawn[i] for i in picked]
-    tokens = area_tokens([drawing.pixels for drawing in source])
-    source_of = np.array([pairs[i][0] for i in picked])
-    targets = area_tokens([example.target.pixels for example in chosen])
+    tokens = area_tokens([group[0].source for group in groups])
+    targets = area_tokens([row.target for row in examples])
     return Batch(
         grid=grid,
         source=torch.from_numpy(tokens),
@@ -100,9 +98,9 @@ def draw_batch(rng: random.Random, whole: bool, sources: int = SOURCES) -> Batch
         target=torch.from_numpy(targets[rows, keep]),
         ids=torch.from_numpy(target_ids(grid)[keep]),
         changed=torch.from_numpy(changed[rows, keep]),
-        fields=torch.from_numpy(np.stack([fields(example.pair) for example in chosen])),
-        boxes=torch.from_numpy(np.stack([boxes(example.pair) for example in chosen])),
-        drawn=chosen,
+        fields=torch.from_numpy(np.stack([fields(row.operations) for row in examples])),
+        boxes=torch.from_numpy(np.stack([boxes(row.operations) for row in examples])),
+        examples=examples,
     )
 
 
@@ -123,6 +121,9 @@ def denoise_loss(
 ) -> Tensor:
     """Smooth L1 distance of the predicted clean tokens, a scalar. `places` are boxes.
 
+    The model predicts the difference of the clean token from the source's at its place, so that
+    what stays needs no capacity.
+
     Tokens that change or hold an edge weigh more, because flat colours are learned quickly."""
     everywhere = torch.from_numpy(reference_ids(batch.grid)).expand(len(batch.source), -1, -1)
     keys, values = reference(model, batch.source, everywhere)
@@ -130,8 +131,9 @@ def denoise_loss(
     noisy = torch.lerp(batch.target, torch.randn_like(batch.target), time[:, None, None])
     ids = torch.from_numpy(conditioning_ids(places.numpy(), batch.grid, TOKENS_PER_SLOT))
     drawn = torch.from_numpy(box_features(places.numpy(), batch.ids.numpy(), batch.grid))
-    seen = torch.cat([noisy, batch.beside, drawn], -1)
-    clean = step(
+    operations = conditioning.flatten(1)[:, None].expand(-1, noisy.shape[1], -1)
+    seen = torch.cat([noisy, batch.beside, drawn, operations], -1)
+    difference = step(
         model,
         seen,
         time,
@@ -141,6 +143,7 @@ def denoise_loss(
         keys[batch.source_of],
         values[batch.source_of],
     )
+    clean = batch.beside + difference
     detailed = batch.target.unflatten(-1, (3, -1)).std(-1).amax(-1) > DETAIL
     weight = 1 + 2 * batch.changed.float() + 3 * detailed.float()
     distance = F.smooth_l1_loss(clean, batch.target, beta=0.1, reduction="none").mean(-1)
@@ -155,7 +158,7 @@ def run(work: Path, seed: int = 0, say=print) -> tuple[Flux2Transformer2DModel, 
     @cache
     def pooled(number: int) -> Batch:
         batch = draw_batch(random.Random(f"pairs {seed} {number}"), whole=number % WHOLE_EVERY == 0)
-        return replace(batch, drawn=[])  # drawings of all batches would fill the memory
+        return replace(batch, examples=[])  # pictures of all batches would fill the memory
 
     def loss_of(index: int) -> dict[str, Tensor]:
         torch.manual_seed(random.Random(f"transformer {seed} {index}").getrandbits(32))
@@ -182,22 +185,22 @@ def is_shape(places: Tensor) -> Tensor:
     return (extent > 0) & (extent < 1)
 
 
-def _edits_of_one_source(rng: random.Random, source, whole: bool) -> list[Pair]:
-    pairs: list[Pair | None] = []
-    while len(pairs) < (2 if whole else EDITS):
-        op = rng.choice(("background", "background", "two operations")) if whole else draw_op(rng)
-        pairs += [pair for pair in [edit_scene(rng, source, op)] if pair]
-    return pairs
+def _edits(rng: random.Random, bucket: tuple[int, int], count: int) -> list[Example]:
+    """Edits of one picture."""
+    source = draw_source(rng, bucket)
+    examples: list[Example] = []
+    while len(examples) < count:
+        example = source.edit(rng)
+        if example and example.edits:
+            examples.append(example)
+    return examples
 
 
 def _cells(
-    rng: random.Random, changed: np.ndarray, grid: tuple[int, int], whole: bool
+    rng: random.Random, changed: np.ndarray, grid: tuple[int, int], count: int
 ) -> np.ndarray:
-    """Cells to train on, [B, K] in ascending order: the changed cells, some neighbours, and some
-    random ones."""
-    count = changed.shape[1]
-    if not whole:
-        count = min(count, int(changed.sum(1).max()) + rng.choice((0, 0, 2, 4, 8)))
+    """Cells to train on, [B, count] in ascending order: changed cells first, then their neighbours,
+    then any."""
     chance = np.random.default_rng(rng.getrandbits(32)).random(changed.shape)
     rank = 2 * changed + 0.5 * _near(changed, grid) + chance
     return np.sort(np.argsort(-rank, 1)[:, :count], 1)

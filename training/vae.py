@@ -1,4 +1,4 @@
-"""Stage 1: the autoencoder is trained on single scenes.
+"""Stage 1: the autoencoder is trained on single pictures.
 
 The encoder is the area mean over 2×2 pixels, with fixed weights. A latent is the colour of a place,
 so the transformer has clean inputs from its first step on. The decoder starts as bilinear
@@ -17,8 +17,8 @@ from torch import nn
 
 from retouch.diffusion.latents import pack
 from training.loop import Plan, train
-from training.render import render
-from training.scenes import BUCKETS, draw_pair
+from training.scenes import BUCKETS
+from training.worlds import draw_source
 
 PLAN = Plan(steps=1500, rate=5e-4, average=0.98, decay_from=0.3, warmup=50, save_every=50)
 CROP = 64
@@ -84,11 +84,10 @@ def run(work: Path, seed: int = 0, say=print) -> AutoencoderKL:
 
 
 def images(rng: random.Random, count: int) -> torch.Tensor:
-    """Random crops of scenes in −1..1: float32 [count, 3, CROP, CROP]."""
+    """Random crops of pictures of all worlds in −1..1: float32 [count, 3, CROP, CROP]."""
     out = []
     for _ in range(count):
-        pair = draw_pair(rng, rng.choice(BUCKETS))
-        pixels = render(rng.choice((pair.source, pair.target))).pixels
+        pixels = draw_source(rng, rng.choice(BUCKETS)).pixels
         y = rng.randint(0, pixels.shape[0] - CROP)
         x = rng.randint(0, pixels.shape[1] - CROP)
         out.append(pixels[y : y + CROP, x : x + CROP])

@@ -24,9 +24,10 @@ class Reference(nn.Module):
 
 
 class Step(nn.Module):
-    """The velocity [B, N, C] in float32, for a transformer that predicts it or the clean tokens.
+    """The velocity [B, N, C] in float32.
 
-    `beside` [B, N, …] are further channels of the tokens, in a transformer that takes some."""
+    `prediction` is what the transformer predicts (`velocity`). `beside` [B, N, …] are further
+    channels of the tokens, in a transformer that takes some: the source's token first."""
 
     outputs = ("velocity",)
 
@@ -51,11 +52,20 @@ class Step(nn.Module):
         predicted = step(
             self.model, seen, timestep, conditioning.to(kind), ids, conditioning_ids, k, v
         ).float()
-        return (
-            (tokens - predicted) / timestep[:, None, None]
-            if self.prediction == "sample"
-            else predicted
-        )
+        return velocity(self.prediction, predicted, tokens, timestep[:, None, None], beside)
+
+
+def velocity(
+    prediction: str, predicted: Tensor, tokens: Tensor, sigma: Tensor, beside: Tensor | None
+) -> Tensor:
+    """The velocity [B, N, C] from what a transformer predicts for noisy `tokens` at `sigma`: the
+    velocity, the clean tokens ("sample"), or their difference from the source's tokens
+    ("difference"), which are the first channels of `beside`."""
+    if prediction == "velocity":
+        return predicted
+    if prediction == "difference":
+        predicted = predicted + beside[..., : tokens.shape[-1]]
+    return (tokens - predicted) / sigma
 
 
 PASSES = {

@@ -8,10 +8,12 @@ from PIL import Image
 from pictures import scene
 from retouch.families.instructx.pipeline import RetouchPipeline
 from training import __main__ as recipe
-from training import joint, parser, transformer, vae
+from training import calibration, checkpoint, joint, parser, text, tokenizer, transformer, vae
+from training_pictures import photographs, use_samples
 
 PLANS = (
     (vae, "PLAN"),
+    (text, "PLAN"),
     (parser, "PLAN"),
     (transformer, "PLAN"),
     (joint, "CONNECT"),
@@ -23,8 +25,12 @@ PLANS = (
 def short(monkeypatch):
     for module, name in PLANS:
         monkeypatch.setattr(module, name, replace(getattr(module, name), steps=2, warmup=1))
-    for module in (vae, parser):
+    for module in (vae, text, parser):
         monkeypatch.setattr(module, "BATCH", 4)
+    monkeypatch.setattr(tokenizer, "SENTENCES", 400)
+    monkeypatch.setattr(calibration, "BATCHES", 2)
+    monkeypatch.setattr(checkpoint, "load_photos", lambda split: photographs())
+    use_samples(monkeypatch)
 
 
 def test_from_a_seed_to_a_checkpoint(short, tmp_path, capsys):

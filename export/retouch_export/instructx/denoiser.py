@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from retouch.api.geometry import BUCKETS, CELL
-from retouch.diffusion.box_features import CHANNELS
+from retouch.diffusion.beside import channel_counts
 from retouch.diffusion.latents import conditioning_ids, pack
 from retouch.diffusion.preview import FILE
 from retouch.networks import flux2_passes
@@ -28,7 +28,7 @@ from retouch_export.parts import Part
 
 FOLDER = "transformer"
 PREVIEW = "preview.safetensors"
-PREDICTIONS = ("velocity", "sample")
+PREDICTIONS = ("velocity", "sample", "difference")
 
 
 def patch(checkpoint: Checkpoint) -> int:
@@ -52,17 +52,19 @@ def patch(checkpoint: Checkpoint) -> int:
 
 
 def beside(checkpoint: Checkpoint) -> int:
-    """Channels of a token beside its noise, for the source's token and the features of boxes, or 0;
-    CheckpointError for other numbers."""
+    """Channels of a token beside its noise; CheckpointError for a number that
+    `retouch.diffusion.beside` cannot fill."""
     transformer = checkpoint.json(f"{FOLDER}/config.json")
-    slots = checkpoint.json("parser_heads/config.json")["slots"]
+    heads = checkpoint.json("parser_heads/config.json")
     width = _width(transformer)
     channels = transformer["in_channels"] - width
-    whole = width + slots * 2 * CHANNELS
-    if channels not in (0, whole):
+    embeds = heads["queries"] * transformer["joint_attention_dim"]
+    none, boxed, whole = channel_counts(width, heads["slots"], embeds)
+    if channels not in (none, boxed, whole):
         raise CheckpointError(
-            f"the transformer takes {channels} channels beside a token's {width}; it must be 0, or "
-            f"{whole} for the source's token and the layout"
+            f"the transformer takes {channels} channels beside a token's {width}; it must be "
+            f"{none}, {boxed} for the source's token and the layout, or {whole} for the prompt "
+            "embeds too"
         )
     return channels
 
@@ -83,11 +85,17 @@ def _width(transformer: dict[str, Any]) -> int:
 
 
 def prediction(checkpoint: Checkpoint) -> str:
-    """The transformer's output: the velocity, or the clean tokens ("sample"); ValueError."""
+    """The transformer's output: the velocity, the clean tokens ("sample"), or their difference from
+    the source's ("difference"); ValueError."""
     kind = checkpoint.config["prediction"]
     if kind not in PREDICTIONS:
         raise ValueError(
             f"the checkpoint's prediction is {kind!r}; it must be {' or '.join(PREDICTIONS)}"
+        )
+    if kind == "difference" and not beside(checkpoint):
+        raise ValueError(
+            "the checkpoint predicts a difference from the source's tokens, which its transformer "
+            "does not take; in_channels must have room for them"
         )
     return kind
 
@@ -127,7 +135,7 @@ class Denoiser(Part):
         scheduler = checkpoint.json("scheduler/scheduler_config.json")
         return {
             "patch": patch(checkpoint),
-            "beside": bool(beside(checkpoint)),
+            "beside": beside(checkpoint),
             "sizes": sizes(checkpoint),
             "slots": checkpoint.json("parser_heads/config.json")["slots"],
             "shift": scheduler["shift"],

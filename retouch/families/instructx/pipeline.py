@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGenera
 
 from retouch.api.geometry import BUCKETS, CELL
 from retouch.api.response import Operation
-from retouch.diffusion.box_features import box_features
+from retouch.diffusion.beside import beside
 from retouch.diffusion.latents import (
     cell_centres,
     conditioning_ids,
@@ -40,6 +40,7 @@ from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
 from retouch.imaging import images
 from retouch.networks.flux2 import reference, step
+from retouch.networks.flux2_passes import velocity
 from retouch.networks.instructx import Connector, MetaQueries, ParserHeads
 from retouch.networks.qwen_vl import encode_image, encode_queries
 
@@ -94,7 +95,8 @@ class RetouchPipeline(DiffusionPipeline):
         region_threshold: float = 0.5,
         sizes: Sequence[tuple[int, int]] = BUCKETS,
     ):
-        """`prediction` is the transformer's output: "sample" (the clean tokens) or "velocity".
+        """`prediction` is the transformer's output: "velocity", "sample" (the clean tokens) or
+        "difference" (of the clean tokens from the source's, which it then takes beside the noise).
         `sizes` are the (height, width) in pixels at which images are edited, of whole cells. The
         parser takes images at a size of its own, within the limits of the checkpoint's image
         processor."""
@@ -198,9 +200,10 @@ class RetouchPipeline(DiffusionPipeline):
         everywhere = torch.from_numpy(reference_ids(grid)[None])
         keys, values = reference(self.transformer, torch.from_numpy(source), everywhere)
         ids = target_ids(grid)[cells][None]
-        beside = np.concatenate([source[:, cells], box_features(reading.boxes, ids, grid)], -1)
-        beside = torch.from_numpy(
-            beside[..., : self.transformer.config.in_channels - self.transformer.out_channels]
+        free = self.transformer.config.in_channels - self.transformer.config.out_channels
+        embeds = reading.conditioning.numpy()
+        channels = torch.from_numpy(
+            beside(free, source[:, cells], reading.boxes, ids, grid, embeds)
         )
         per_slot = reading.conditioning.shape[1] // reading.boxes.shape[1]
         positions = (
@@ -212,16 +215,14 @@ class RetouchPipeline(DiffusionPipeline):
         for done, (time, sigma) in enumerate(
             zip(self.scheduler.timesteps, self.scheduler.sigmas), start=1
         ):
-            seen = torch.cat([tokens, beside], -1)
+            seen = torch.cat([tokens, channels], -1)
             predicted = step(
                 self.transformer, seen, sigma[None], reading.conditioning, *positions, keys, values
             )
-            velocity = (
-                (tokens - predicted) / sigma if self.config["prediction"] == "sample" else predicted
-            )
+            direction = velocity(self.config["prediction"], predicted, tokens, sigma, channels)
             if on_step:
-                on_step(done, (tokens - sigma * velocity)[0].numpy())
-            tokens = self.scheduler.step(velocity, time, tokens, return_dict=False)[0]
+                on_step(done, (tokens - sigma * direction)[0].numpy())
+            tokens = self.scheduler.step(direction, time, tokens, return_dict=False)[0]
         source[0, cells] = tokens[0].numpy()
         return unpack(source, grid, self.patch)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from retouch.api.geometry import BUCKETS, CELL, KEEP_BELOW
-from retouch.diffusion.box_features import box_features
+from retouch.diffusion.beside import beside
 from retouch.diffusion.latents import conditioning_ids, noise, reference_ids, target_ids
 from retouch.diffusion.sigmas import Schedule
 from retouch.families import base
@@ -21,8 +21,8 @@ class Family(base.Family):
     """The conditioning is `prompt_embeds` [Q, J], the connector's, and the parser's `boxes` [S, 2,
     4] that they refer to.
 
-    Where the network has channels for them (`beside`), a noisy token comes with the source's token
-    and the features of the boxes. There is no guidance."""
+    A noisy token comes with as many channels beside it as the network takes
+    (`retouch.diffusion.beside`). There is no guidance."""
 
     has_parser = True
     caches_reference = True
@@ -35,7 +35,7 @@ class Family(base.Family):
         self.schedule = Schedule(settings["shift"])
         self._settings = settings
         self.sizes = [tuple(size) for size in settings.get("sizes", BUCKETS)]
-        self.beside = settings.get("beside", True)
+        self.channels = settings["beside"]
 
     @property
     def size_ranges(self) -> list[base.SizeRange]:
@@ -81,9 +81,9 @@ class Family(base.Family):
             "ids": ids,
             "conditioning_ids": conditioning_ids(boxes, grid, len(prompt_embeds) // boxes.shape[1]),
         }
-        if self.beside:
+        if self.channels:
             source = self.pack(request.latents)[cells][None]
-            inputs["beside"] = np.concatenate([source, box_features(boxes, ids, grid)], -1)
+            inputs["beside"] = beside(self.channels, source, boxes, ids, grid, prompt_embeds[None])
         return inputs
 
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:

@@ -1,0 +1,38 @@
+"""What the checkpoint learns of what the grammar can say. The rest is taught as unknown."""
+
+import random
+from collections.abc import Sequence
+
+from training import grammar
+from training.kinds import learnt
+from training.operation import Item, Operation
+from training.vocabulary import HUES, KINDS
+
+UNKNOWN = (Operation("unknown"),)
+# operations on cut-outs; the network cannot draw one that it does not see in its place
+ON_CUT_OUTS = ("remove", "recolour")
+
+
+def within(operation: Operation) -> bool:
+    """Whether the checkpoint learns to do this operation."""
+    items = [item for item in (operation.target, operation.result) if item]
+    if all(_is_drawn(item) for item in items):
+        return True
+    if operation.op == "recolour":
+        return operation.result is not None and operation.result.colour in HUES
+    return operation.op in ON_CUT_OUTS
+
+
+def draw_text(rng: random.Random) -> tuple[str, tuple[Operation, ...]]:
+    """A random sentence and its operations, as the checkpoint shall understand them."""
+    sentence, operations = grammar.draw_text(rng, learnt())
+    return sentence, in_scope(operations)
+
+
+def in_scope(operations: Sequence[Operation]) -> tuple[Operation, ...]:
+    """The operations, or the unknown one where the checkpoint does not learn them all."""
+    return tuple(operations) if all(within(operation) for operation in operations) else UNKNOWN
+
+
+def _is_drawn(item: Item) -> bool:
+    return item.kind in KINDS or item.kind == "none"
