@@ -169,13 +169,14 @@ def language_model(
 
 
 def transformer(made: Made) -> Flux2Transformer2DModel:
-    """One block of each kind: the shipped checkpoint's network has several, in the same order."""
+    """Two blocks of each kind; one where it is plain, because their order is tested beside."""
+    blocks = 2 if made.beside else 1
     beside = TOKEN + made.slots * 2 * CHANNELS if made.beside else 0
     return Flux2Transformer2DModel(
         in_channels=TOKEN + beside,
         out_channels=TOKEN,
-        num_layers=1,
-        num_single_layers=1,
+        num_layers=blocks,
+        num_single_layers=blocks,
         attention_head_dim=16,
         num_attention_heads=5,
         joint_attention_dim=SAID,

@@ -248,7 +248,7 @@ def test_three_edits_share_a_step(stages, true_cfg):
 
 @pytest.fixture(scope="module")
 def repository(folder, small):
-    path = make_checkpoint(folder / "exported", True, zero_cond_t=True, blocks=3)
+    path = make_checkpoint(folder / "exported", True, zero_cond_t=True, blocks=4)
     exported(path, "--repository", folder / "repository")
     return folder / "repository"
 
@@ -298,7 +298,7 @@ def calibrated(folder, repository):
 def test_narrow_lanes(calibrated, repository, monkeypatch):
     """Calibrated on whole edits of the checkpoint's own pairs, as the bf16 lane makes them."""
     options = ("--precision", "fp8,fp4", "--only", "denoiser")
-    monkeypatch.setattr(policy, "QWEN_ENDS", 1)  # of three blocks
+    monkeypatch.setattr(policy, "QWEN_ENDS", 1)  # of four blocks
     exported(calibrated, "--repository", repository, *options)
     rng = np.random.default_rng(2)
     lanes = {lane: TextEncoderLoop(repository, lane) for lane in ("bf16", "fp8", "fp4")}

@@ -80,7 +80,7 @@ def lightning(transformer, path):
 def distilled(tmp_path_factory):
     """The stages, the repository and the export's options of the lane bf16-lightning."""
     folder = tmp_path_factory.mktemp("qwen-2511")
-    path = make_checkpoint(folder / "checkpoint", True, zero_cond_t=True, blocks=3)
+    path = make_checkpoint(folder / "checkpoint", True, zero_cond_t=True, blocks=4)
     stages = stages_of(path, folder / "torch")
     file = lightning(stages.pipeline.transformer, folder / LIGHTNING)
     repository = folder / "repository"
