@@ -28,7 +28,8 @@ STEPS = 3
 THRESHOLD = 0.35
 SAMPLE = "aitzgorri", "make it warmer"  # a held-out photograph, and what to do with it
 FREE = ("CC0-1.0", "public domain")  # licences of photographs whose parts may be committed
-EXAMPLES = 4  # of every operation
+EXAMPLES = 4  # of every operation at most: some have one usual wording
+EXAMPLE_DRAWS = 4000
 
 
 def write(
@@ -82,7 +83,7 @@ def examples() -> list[dict[str, str]]:
     rng = random.Random("examples")
     kinds = learnt()
     texts: dict[str, dict[str, None]] = {op: {} for op in OPS if op not in IDLE_OPS}
-    while any(len(sentences) < EXAMPLES for sentences in texts.values()):
+    for _ in range(EXAMPLE_DRAWS):
         operations = grammar.draw_operation(rng, kinds).operations
         sentences = texts[operations[0].op]
         if scope.within(operations[0]) and len(sentences) < EXAMPLES:

@@ -30,7 +30,7 @@ class Field(Tensor):
     `option` is its name on the command line and `column` in a batch's list; `parameter` is its name
     in the OpenAI API, which has it from Retouch alone if it `is_extra`. Empty names mean none."""
 
-    type: type
+    type: type = str
     check: Check
     help: str
     default: Any = None

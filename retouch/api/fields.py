@@ -39,7 +39,6 @@ FIELDS = (
     Field(
         "INSTRUCTION",
         "BYTES",
-        type=str,
         is_required=True,
         check=Text(limits.MAX_INSTRUCTION),
         help="What to change, in a sentence.",
@@ -95,7 +94,6 @@ FIELDS = (
     Field(
         "PRECISION",
         "BYTES",
-        type=str,
         default="auto",
         is_word=True,
         check=LaneOrPolicy(),
@@ -122,7 +120,6 @@ FIELDS = (
     Field(
         "FORMAT",
         "BYTES",
-        type=str,
         default="png",
         is_word=True,
         check=AnswerFormat(),
@@ -134,7 +131,6 @@ FIELDS = (
     Field(
         "BACKGROUND",
         "BYTES",
-        type=str,
         default="auto",
         is_word=True,
         check=OneOf(limits.BACKGROUNDS),
@@ -148,7 +144,6 @@ FIELDS = (
     Field(
         "SIZE",
         "BYTES",
-        type=str,
         default="auto",
         is_word=True,
         check=AnswerSize(),
@@ -224,7 +219,6 @@ FIELDS = (
     Field(
         "DETAIL",
         "BYTES",
-        type=str,
         default="auto",
         is_word=True,
         check=OneOf(limits.DETAILS),
@@ -239,7 +233,6 @@ FIELDS = (
     Field(
         "NEGATIVE",
         "BYTES",
-        type=str,
         default="",
         check=Text(limits.MAX_INSTRUCTION, may_be_blank=True),
         help="What the result should not show; it needs classifier-free guidance above 1.",
@@ -263,7 +256,6 @@ FIELDS = (
     Field(
         "ON_UNKNOWN",
         "BYTES",
-        type=str,
         default="warn",
         is_word=True,
         check=OneOf(limits.ON_UNKNOWN),
@@ -290,7 +282,6 @@ FIELDS = (
     Field(
         "ADAPTER",
         "BYTES",
-        type=str,
         default="",
         is_word=True,
         check=AdapterScales(),
