@@ -63,7 +63,7 @@ def velocity(
     ("difference"), which are the first channels of `beside`."""
     if prediction == "velocity":
         return predicted
-    if prediction == "difference":
+    if prediction == "difference" and beside is not None:
         predicted = predicted + beside[..., : tokens.shape[-1]]
     return (tokens - predicted) / sigma
 
