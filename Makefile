@@ -153,7 +153,7 @@ LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --univers
 photos: $(SETUP)  ## Fetch and prepare the photographs and cut-outs that training edits (packages of 500 MB)
 	$(BIN)/python -m training.photos
 
-train: $(SETUP)  ## Make the checkpoint again from a seed (hours on two cores; resumable)
+train: $(LPIPS)  ## Make the checkpoint again from a seed (hours on two cores; resumable)
 	$(BIN)/python -m training
 
 clean:  ## Remove what commands wrote, but not .venv

@@ -15,12 +15,12 @@ from retouch.families.instructx.hints import FILE
 from retouch.families.instructx.parser_output import ordered
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.networks.instructx import ParserHeads
-from training.labels import FIELDS
+from shape_fields import SHAPE_FIELDS
 
 SURE = 12.0  # logit of what a slot is to say, and of a target that is there
 RIGHT = 64.0  # so far right of its bend a GELU is the identity
-FULL_FIELDS = {name: list(values) for name, values in FIELDS.items()} | {
-    "op": [*FIELDS["op"], "nothing", "unknown"],
+FULL_FIELDS = SHAPE_FIELDS | {
+    "op": [*SHAPE_FIELDS["op"], "nothing", "unknown"],
     "amount": ["none", "slight", "strong"],
     "where": ["none", "left half", "dark parts"],
 }

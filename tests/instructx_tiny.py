@@ -23,8 +23,8 @@ from retouch.api.geometry import BUCKETS
 from retouch.diffusion.box_features import CHANNELS
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.networks.instructx import Connector, MetaQueries, ParserHeads
+from shape_fields import SHAPE_FIELDS
 from tiny import ADAPTED, round_weights, shake
-from training.labels import FIELDS
 
 LANGUAGE = 64
 VISION = 48
@@ -87,7 +87,7 @@ def make_checkpoint(path: Path, tokenizer: PreTrainedTokenizerBase, made: Made) 
         meta_queries=MetaQueries(made.queries, LANGUAGE),
         connector=Connector(LANGUAGE, 100, SAID, made.share),
         parser_heads=ParserHeads(
-            FULL_FIELDS if made.presence else {name: [*values] for name, values in FIELDS.items()},
+            FULL_FIELDS if made.presence else SHAPE_FIELDS,
             made.slots,
             made.queries,
             LANGUAGE,

@@ -13,8 +13,9 @@ from transformers import PreTrainedTokenizerFast
 
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.networks.instructx import Connector, MetaQueries, ParserHeads
+from shape_fields import SHAPE_FIELDS
 from training import tokenizer, transformer, vae
-from training.labels import FIELDS, SLOTS
+from training.labels import SLOTS
 from training.parser import QUERIES, WIDTH, make_language_model
 from training.teacher import TOKENS_PER_SLOT
 
@@ -30,9 +31,7 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
     encoder = vae.make()
     model = transformer.make()
     shake(encoder)
-    heads = ParserHeads(
-        {name: list(values) for name, values in FIELDS.items()}, SLOTS, QUERIES, WIDTH
-    )
+    heads = ParserHeads(SHAPE_FIELDS, SLOTS, QUERIES, WIDTH)
     pipeline = RetouchPipeline(
         vae=encoder,
         text_encoder=language,

@@ -10,7 +10,7 @@ from retouch.families.instructx.parser_output import ORDER
 from training.example import LEAST_CHANGE, Example
 from training.kinds import names
 from training.operation import Item, Operation
-from training.photo import places
+from training.photo.boxes import box
 from training.vocabulary import (
     AMOUNTS,
     COLOURS,
@@ -59,7 +59,7 @@ def boxes(operations: Sequence[Operation]) -> np.ndarray:
             continue
         items = operation.target, operation.result
         if items == (None, None):
-            out[slot] = places.box(operation.where)
+            out[slot] = box(operation.where)
         for column, item in enumerate(items):
             if item:
                 out[slot, column] = item.box

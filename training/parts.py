@@ -96,7 +96,9 @@ def _figures(
     scenes: Sequence[Pair], rows: Sequence[Reading], expected: Sequence[Reading]
 ) -> dict[str, float]:
     errors = [_relative(row.embeds, other.embeds) for row, other in zip(rows, expected)]
-    truths = [changed_cells(render(pair.source), render(pair.target)) for pair in scenes]
+    truths = [
+        changed_cells(render(pair.source).pixels, render(pair.target).pixels) for pair in scenes
+    ]
     return {
         "operations": _share(
             [operation[0] for operation in row.operations] == [edit.op for edit in pair.edits]

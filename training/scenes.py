@@ -4,7 +4,9 @@ import random
 from dataclasses import dataclass, replace
 
 from training import wording
+from training.operation import Item, Operation
 from training.render import COLOURS, KINDS, PLACES, SHADINGS, SIZES, Scene, Shape
+from training.vocabulary import NONE
 
 BUCKETS = ((128, 128), (96, 160), (160, 96))
 OPS = ("recolour", "remove", "replace", "add", "move", "resize", "background")
@@ -38,6 +40,16 @@ class Pair:
     def kind(self) -> str:
         """The row of this pair in the evaluation table."""
         return self.edits[0].op if len(self.edits) == 1 else "two operations"
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The shapes of the source, in its order."""
+        return tuple(_item(self.source, shape) for shape in self.source.shapes)
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The edits as operations of any world."""
+        return tuple(_operation(self.source, edit) for edit in self.edits)
 
 
 def held_out(count: int = HELD_OUT) -> list[Pair]:
@@ -159,3 +171,17 @@ def _apply(scene: Scene, edit: Edit) -> Scene:
         return replace(scene, background=edit.background)
     shapes = [shape for shape in scene.shapes if shape != edit.target]
     return replace(scene, shapes=(*shapes, *([edit.result] if edit.result else [])))
+
+
+def _item(scene: Scene, shape: Shape) -> Item:
+    return Item(shape.kind, scene.box(shape), shape.colour, shape.size)
+
+
+def _operation(scene: Scene, edit: Edit) -> Operation:
+    return Operation(
+        edit.op,
+        edit.target and _item(scene, edit.target),
+        edit.result and _item(scene, edit.result),
+        colour=edit.background or NONE,
+        place=edit.place or NONE,
+    )

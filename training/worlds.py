@@ -17,7 +17,7 @@ from training.photo.colours import coverage
 from training.photo.layers import render as render_layers
 from training.photo_list import FOLDER
 from training.photo_preparation import read_index
-from training.render import Drawing, Scene, Shape, render
+from training.render import Drawing, Scene, render
 
 TWO = 0.2  # share of photographs with two operations
 
@@ -174,14 +174,12 @@ def picture_for(
 def example_of(rng: random.Random, pair: scenes.Pair) -> Example:
     """The example of a pair of drawn scenes."""
     source = render(pair.source)
-    items = [_item(pair.source, shape) for shape in pair.source.shapes]
-    operations = tuple(_operation(pair.source, edit) for edit in pair.edits)
     return Example(
-        _sentence(rng, operations, items),
+        _sentence(rng, pair.operations, pair.items),
         source.pixels,
         render(pair.target).pixels,
-        operations,
-        contents(source.owners, items),
+        pair.operations,
+        contents(source.owners, pair.items),
     )
 
 
@@ -191,17 +189,3 @@ def _sentence(rng: random.Random, operations: Sequence[Operation], items: Sequen
         return grammar.sentence(rng, operations, items, grammar.draw_language(rng), kinds=learnt())
     except grammar.GrammarError:
         return grammar.sentence(rng, operations, items, kinds=learnt())
-
-
-def _item(scene: Scene, shape: Shape) -> Item:
-    return Item(shape.kind, scene.box(shape), shape.colour, shape.size)
-
-
-def _operation(scene: Scene, edit: scenes.Edit) -> Operation:
-    return Operation(
-        edit.op,
-        edit.target and _item(scene, edit.target),
-        edit.result and _item(scene, edit.result),
-        colour=edit.background or "none",
-        place=edit.place or "none",
-    )

@@ -79,27 +79,32 @@ def test_a_file_may_have_the_fields_in_any_order(shuffle):
 
 
 def test_the_shipped_heads_are_read_in_the_order_of_their_training():
-    """Every pair of the training's labels comes back as it went in, by the fields that the
-    checkpoint's file has."""
+    """Every pair's labels come back as they went in, by the fields that the checkpoint's file
+    has."""
     import json
     import random
 
     from retouch.launcher.server import ROOT
+    from shape_fields import SHAPE_FIELDS
     from training import labels
     from training.scenes import draw_pair
 
     fields = json.loads((ROOT / "checkpoints/shapes/parser_heads/config.json").read_text())[
         "fields"
     ]
-    assert {name: tuple(values) for name, values in fields.items()} == labels.FIELDS
+    assert fields == SHAPE_FIELDS
     rng = random.Random(0)
     for _ in range(50):
-        for chosen in labels.fields(draw_pair(rng)):
+        for chosen in labels.fields(draw_pair(rng).operations):
+            named = {name: labels.FIELDS[name][at] for name, at in zip(labels.FIELDS, chosen)}
+            named = {name: named[name] for name in SHAPE_FIELDS}
             row = np.concatenate(
-                [np.eye(len(values))[at] for values, at in zip(labels.FIELDS.values(), chosen)]
+                [
+                    np.eye(len(values))[values.index(named[name])]
+                    for name, values in SHAPE_FIELDS.items()
+                ]
             )
-            labels_of = {name: labels.FIELDS[name][at] for name, at in zip(labels.FIELDS, chosen)}
-            assert parser_output.likeliest(row, fields) == labels_of
+            assert parser_output.likeliest(row, fields) == named
 
 
 def test_two_operations_and_none():
@@ -130,9 +135,9 @@ def test_places_agree_with_the_training_labels():
     rng = random.Random(0)
     for _ in range(200):
         pair = draw_pair(rng)
-        chosen = labels.fields(pair)
+        chosen = labels.fields(pair.operations)
         rows = [np.concatenate([np.eye(size)[i] for size, i in zip(sizes, row)]) for row in chosen]
-        exact = labels.boxes(pair)
+        exact = labels.boxes(pair.operations)
         noisy = np.where(exact.any(-1, keepdims=True), exact, np.float32(0.5))
         np.testing.assert_array_equal(parser_output.places(np.array(rows), noisy, fields), exact)
 
@@ -203,10 +208,9 @@ def test_parsed_survives_json():
 def test_place_and_size_are_those_of_the_box_for_any_logits():
     """The words of the labels, whatever they are, never stand against the box that the transformer
     takes."""
-    from training import labels
+    from shape_fields import SHAPE_FIELDS as fields
     from training.render import PLACES, SIZES, Scene, Shape
 
-    fields = {name: list(values) for name, values in labels.FIELDS.items()}
     rng = np.random.default_rng(0)
     for bucket in ((128, 128), (96, 160), (160, 96)):
         scene = Scene(*bucket, "white", "plain")

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from training.example import LEAST_CHANGE
 from training.judge import judge
 from training.labels import FIELDS, boxes, changed_cells, fields
 from training.render import COLOURS, nearest_label, render
@@ -37,18 +38,19 @@ def test_only_changed_cells_change(pairs):
         source = render(pair.source)
         target = render(pair.target)
         mask = (
-            changed_cells(source, target)
+            changed_cells(source.pixels, target.pixels)
             .reshape(pair.source.height // 16, -1)
             .repeat(16, 0)
             .repeat(16, 1)
         )
-        assert (source.pixels == target.pixels)[~mask].all()
+        moved = np.abs(source.pixels.astype(int) - target.pixels)
+        assert moved[~mask].max(initial=0) <= LEAST_CHANGE
         assert mask.any()
 
 
 def test_labels_say_what_the_edit_does(pairs):
     for pair in pairs:
-        named_fields = [dict(zip(FIELDS, row)) for row in fields(pair)]
+        named_fields = [dict(zip(FIELDS, row)) for row in fields(pair.operations)]
         for edit, row in zip(pair.edits, named_fields):
             assert FIELDS["op"][row["op"]] == edit.op
             colour = edit.background or (edit.result and edit.result.colour)
@@ -59,7 +61,7 @@ def test_boxes_lie_in_the_image_and_hold_the_shape():
     rng = random.Random(5)
     for _ in range(50):
         pair = draw_pair(rng, op="move")
-        target, value = boxes(pair)[0]
+        target, value = boxes(pair.operations)[0]
         assert (target >= 0).all() and (value <= 1).all()
         x = (value[0] + value[2]) / 2 * pair.target.width
         y = (value[1] + value[3]) / 2 * pair.target.height

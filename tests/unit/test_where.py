@@ -7,6 +7,7 @@ import pytest
 
 from training.operation import WHOLE, Operation
 from training.photo import places, retouching
+from training.photo.boxes import box
 from training.photo.colours import BANDS, coverage, rehued, weight
 from training.vocabulary import CORNERS, HALVES, HUES, WHERES
 from training_pictures import photographs
@@ -32,7 +33,7 @@ def test_weights_are_shares_and_what_has_none_keeps_its_pixels(photo, where):
 @pytest.mark.parametrize("where", HALVES + CORNERS)
 def test_a_place_lies_in_its_box(photo, where):
     height, width, _ = photo.shape
-    x0, y0, x1, y1 = places.box(where)
+    x0, y0, x1, y1 = box(where)
     margin = 0.05
     rows = (np.arange(height) + 0.5) / height
     columns = (np.arange(width) + 0.5) / width
@@ -47,7 +48,7 @@ def test_a_place_lies_in_its_box(photo, where):
 
 
 def test_what_has_no_one_place_has_the_whole_picture_for_a_box():
-    assert places.box("edges") == places.box("dark parts") == places.box("none") == WHOLE
+    assert box("edges") == box("dark parts") == box("none") == WHOLE
 
 
 @pytest.mark.parametrize("colour", HUES)

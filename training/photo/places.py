@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from training.operation import WHOLE, Box
+from training.photo.boxes import CENTER
 from training.photo.colours import luma, smoothstep, weight
-from training.vocabulary import CORNERS, HALVES, NONE
+from training.vocabulary import NONE
 
 FEATHER = 0.04  # half the width of a border, as a share of the side
-# the ellipse of the center in shares of the half sides: whole within the first, none past the last
-CENTER = 0.50, 0.75
 DARK = 0.25, 0.42  # luma
 BRIGHT = 0.58, 0.75
 LEAST = 0.02  # a weight below this changes nothing
@@ -29,21 +27,6 @@ def weights(pixels: np.ndarray, where: str, colour: str = NONE) -> np.ndarray:
     else:
         share = _by_position(where, *pixels.shape[:2])
     return np.where(share < LEAST, 0, share).astype(np.float32)
-
-
-def box(where: str) -> Box:
-    """The box of a place that lies in one part of the picture, otherwise the whole."""
-    if where in HALVES or where in CORNERS:
-        return (
-            0.5 if "right" in where else 0.0,
-            0.5 if "bottom" in where else 0.0,
-            0.5 if "left" in where else 1.0,
-            0.5 if "top" in where else 1.0,
-        )
-    if where == "center":
-        low = (1 - CENTER[1]) / 2
-        return low, low, 1 - low, 1 - low
-    return WHOLE
 
 
 def _by_position(where: str, height: int, width: int) -> np.ndarray:
