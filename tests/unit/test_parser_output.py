@@ -208,7 +208,7 @@ def test_parsed_survives_json():
 def test_place_and_size_are_those_of_the_box_for_any_logits():
     """The words of the labels, whatever they are, never stand against the box that the transformer
     takes."""
-    from shape_fields import SHAPE_FIELDS as fields
+    from shape_fields import SHAPE_FIELDS
     from training.render import PLACES, SIZES, Scene, Shape
 
     rng = np.random.default_rng(0)
@@ -218,10 +218,12 @@ def test_place_and_size_are_those_of_the_box_for_any_logits():
             for size in SIZES:
                 shape = Shape("red", "star", size, *scene.anchor(place))
                 boxes = np.array([[scene.box(shape)] * 2] * 2, np.float32)
-                rows = rng.normal(size=(2, sum(map(len, fields.values())))).astype(np.float32)
-                drawn = parser_output.places(rows, boxes, fields)
-                read = parser_output.operations(rows, boxes, fields)
-                slots = [slot for slot, row in enumerate(rows) if row[: len(fields["op"])].argmax()]
+                rows = rng.normal(size=(2, sum(map(len, SHAPE_FIELDS.values())))).astype(np.float32)
+                drawn = parser_output.places(rows, boxes, SHAPE_FIELDS)
+                read = parser_output.operations(rows, boxes, SHAPE_FIELDS)
+                slots = [
+                    slot for slot, row in enumerate(rows) if row[: len(SHAPE_FIELDS["op"])].argmax()
+                ]
                 for slot, operation in zip(slots, read):
                     shown = drawn[slot, 1].any()
                     if operation.op == "move":
