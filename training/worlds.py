@@ -118,7 +118,7 @@ def draw_source(
 
 @cache
 def photographs(split: str, licences: tuple[str, ...] = ()) -> list[photos.Photo]:
-    rows = photos.loadphotographs(split)
+    rows = photos.load_photos(split)
     if not licences:
         return rows
     free = {row["name"] for row in read_index(FOLDER) if row["licence"] in licences}

@@ -14,7 +14,7 @@ from benchmarks.fidelity import relative
 from retouch_export.calibrate import calibrate, pairs
 from retouch_export.gptq import importance
 from retouch_export.policy import Tier, tier_of
-from training.checkpoint import calibration_pairs
+from shape_pairs import calibration_pairs
 
 # left out: recipes of what others here have, and a rounding that test_quantise.py and test_gptq.py
 # hold

@@ -12,7 +12,7 @@ from exports import exported, refused
 from retouch.artifacts.manifest import verify
 from retouch_export.parts import STAGES
 from retouch_export.quantise import bytes_by_tier
-from training.checkpoint import calibration_pairs
+from shape_pairs import calibration_pairs
 
 
 def test_second_run_does_nothing_and_loads_no_torch(folder, repository):

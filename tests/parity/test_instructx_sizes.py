@@ -20,8 +20,8 @@ from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.region_buckets import rounded
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.offline.plain_loop import PlainLoop
+from shape_pairs import calibration_pairs
 from training import tokenizer
-from training.checkpoint import calibration_pairs
 
 QUERIES = 16
 SLOTS = 4

@@ -29,7 +29,7 @@ from retouch.offline.text_encoder_loop import TextEncoderLoop
 from retouch_export.checkpoint import Checkpoint
 from retouch_export.flux2_klein.vl_parser import LAYERS
 from retouch_export.flux2_klein_kv.denoiser import PART
-from training.checkpoint import calibration_pairs
+from shape_pairs import calibration_pairs
 
 SIZES = ((128, 128), (64, 112), (112, 80))
 SENTENCE = SENTENCES[0]

@@ -23,7 +23,7 @@ from retouch.engine.denoiser import Denoiser
 from retouch.engine.edit_state import EditState
 from retouch.engine.scheduler import schedule
 from retouch.families.denoise_request import DenoiseRequest
-from training.checkpoint import calibration_pairs
+from shape_pairs import calibration_pairs
 
 CELLS = 64
 REGIONS = ((9, 10), (40, 3), (0, 1, 2, 20, 63))  # two of one size can share a step

@@ -20,7 +20,7 @@ from retouch.families.instructx.parser import Parser
 from retouch.families.registry import class_of
 from retouch.families.text_encoder import text_encoder_of
 from retouch.families.vae import VaeDecoder, VaeEncoder
-from training.checkpoint import calibration_pairs
+from shape_pairs import calibration_pairs
 
 # largest relative errors of the conditioning, to float32
 BOUNDS = {"bf16": 0.03, "fp8": 0.15, "fp4": 0.5}
