@@ -65,7 +65,7 @@ def test_a_transformer_may_see_nothing_beside_its_noise(tmp_path):
         (
             beside,
             {"transformer": {"in_channels": 128}},
-            "takes 64 channels beside a token's 64; it must be 0, or",
+            "takes 64 channels beside a token's 64; it must be 0, ",
         ),
         (sizes, {"index": {"sizes": [[1000, 1024]]}}, "sides must be multiples of 16"),
         (sizes, {"index": {"sizes": []}}, "sides must be multiples of 16"),

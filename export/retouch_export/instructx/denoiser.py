@@ -58,7 +58,7 @@ def beside(checkpoint: Checkpoint) -> int:
     heads = checkpoint.json("parser_heads/config.json")
     width = _width(transformer)
     channels = transformer["in_channels"] - width
-    embeds = heads["queries"] * transformer["joint_attention_dim"]
+    embeds = heads["queries"] * transformer.get("joint_attention_dim", 0)
     none, boxed, whole = channel_counts(width, heads["slots"], embeds)
     if channels not in (none, boxed, whole):
         raise CheckpointError(

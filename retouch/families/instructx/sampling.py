@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from retouch.api.geometry import BUCKETS, CELL, KEEP_BELOW
-from retouch.diffusion.beside import beside
+from retouch.diffusion.beside import beside, channel_counts
 from retouch.diffusion.latents import conditioning_ids, noise, reference_ids, target_ids
 from retouch.diffusion.sigmas import Schedule
 from retouch.families import base
@@ -35,7 +35,8 @@ class Family(base.Family):
         self.schedule = Schedule(settings["shift"])
         self._settings = settings
         self.sizes = [tuple(size) for size in settings.get("sizes", BUCKETS)]
-        self.channels = settings["beside"]
+        # a number of channels; true in artifacts whose network takes source and boxes alone
+        self.beside = settings.get("beside", True)
 
     @property
     def size_ranges(self) -> list[base.SizeRange]:
@@ -81,9 +82,11 @@ class Family(base.Family):
             "ids": ids,
             "conditioning_ids": conditioning_ids(boxes, grid, len(prompt_embeds) // boxes.shape[1]),
         }
-        if self.channels:
+        if self.beside:
             source = self.pack(request.latents)[cells][None]
-            inputs["beside"] = beside(self.channels, source, boxes, ids, grid, prompt_embeds[None])
+            boxed = channel_counts(source.shape[-1], boxes.shape[1], 0)[1]
+            channels = boxed if self.beside is True else self.beside
+            inputs["beside"] = beside(channels, source, boxes, ids, grid, prompt_embeds[None])
         return inputs
 
     def step_inputs(self, request: DenoiseRequest, tokens: np.ndarray, sigma: np.float32) -> Arrays:
