@@ -42,7 +42,7 @@ from transformers import (
 
 from retouch.diffusion.box_features import CHANNELS as LAYOUT
 from retouch.networks.instructx import MetaQueries, ParserHeads
-from training.labels import FIELDS
+from training.labels import HEAD_FIELDS
 
 SHARD = 1 << 30  # bytes
 
@@ -134,9 +134,7 @@ PARSER = {
 PARSING: dict[str, Callable[[], nn.Module]] = {
     "text_encoder": lambda: Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(**PARSER)),
     "meta_queries": partial(MetaQueries, QUERIES, WIDTH),
-    "parser_heads": partial(
-        ParserHeads, {name: list(values) for name, values in FIELDS.items()}, SLOTS, QUERIES, WIDTH
-    ),
+    "parser_heads": partial(ParserHeads, HEAD_FIELDS, SLOTS, QUERIES, WIDTH),
 }
 drawing = partial(
     Flux2Transformer2DModel,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+from retouch.imaging.luma import luma
+
 Pixels = np.ndarray
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 SEPIA = np.array([[0.393, 0.349, 0.272], [0.769, 0.686, 0.534], [0.189, 0.168, 0.131]], np.float32)
 POSTER = 4  # steps of a colour
 BLUR = 0.012  # of the longer side
@@ -32,7 +33,7 @@ class PhotoEdit:
 
 
 def grey(pixels: Pixels) -> Pixels:
-    return np.repeat((pixels @ LUMA)[:, :, None], 3, 2)
+    return np.repeat(luma(pixels)[:, :, None], 3, 2)
 
 
 def brighter(pixels: Pixels) -> Pixels:
@@ -101,7 +102,7 @@ def grey_but_reds(pixels: Pixels) -> Pixels:
 
 
 def darks_brighter(pixels: Pixels) -> Pixels:
-    return _blend(pixels, 1.5 * pixels + 0.1, 5 * (0.4 - pixels @ LUMA))
+    return _blend(pixels, 1.5 * pixels + 0.1, 5 * (0.4 - luma(pixels)))
 
 
 EDITS = (

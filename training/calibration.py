@@ -10,7 +10,7 @@ import torch
 from retouch.families.instructx.assessment import Calibration, assess
 from retouch.families.instructx.prompt import PromptWriter
 from training import parser
-from training.labels import FIELDS
+from training.labels import FIELDS, HEAD_FIELDS
 from training.parser import QUERIES, ParserNetworks
 
 BATCHES = 40
@@ -83,8 +83,7 @@ def _judged(reading: Reading, temperature: float) -> tuple[float, bool]:
     meant."""
     boxes = np.zeros((len(reading.labels), 2, 4), np.float32)
     calibration = Calibration(temperature)
-    names = {name: list(values) for name, values in FIELDS.items()}
-    result = assess(reading.labels, boxes, names, reading.presence, calibration)
+    result = assess(reading.labels, boxes, HEAD_FIELDS, reading.presence, calibration)
     ops = [FIELDS["op"][row[0]] for row in reading.expected if row[0] > 0]
     right = [operation.op for operation in result.operations] == ops
     return result.confidence, right and reading.present

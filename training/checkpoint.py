@@ -2,8 +2,10 @@
 
 import json
 import random
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, Flux2Transformer2DModel
 from PIL import Image
@@ -69,12 +71,19 @@ def calibration_pairs(folder: Path, count: int = 64) -> None:
     """Write pictures and instructions of all worlds, from which narrow lanes are calibrated. Their
     photographs are in the public domain."""
     rng = random.Random("calibration")
+    drawn = (
+        draw_example(rng, BUCKETS[number % len(BUCKETS)], licences=FREE) for number in range(count)
+    )
+    write_pairs(folder, ((example.source, example.sentence) for example in drawn))
+
+
+def write_pairs(folder: Path, pairs: Iterable[tuple[np.ndarray, str]]) -> None:
+    """Write pictures uint8 [H, W, 3] and their instructions as an export reads them."""
     rows = []
     folder.mkdir(exist_ok=True)
-    for number in range(count):
-        example = draw_example(rng, BUCKETS[number % len(BUCKETS)], licences=FREE)
-        rows.append(json.dumps({"image": f"{number:02d}.png", "instruction": example.sentence}))
-        Image.fromarray(example.source).save(folder / f"{number:02d}.png")
+    for number, (pixels, instruction) in enumerate(pairs):
+        rows.append(json.dumps({"image": f"{number:02d}.png", "instruction": instruction}))
+        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
     (folder / "pairs.jsonl").write_text("\n".join(rows) + "\n")
 
 

@@ -31,6 +31,10 @@ class Example:
     @property
     def edits(self) -> bool:
         """Whether the operations change the picture visibly, with all targets there."""
-        changed = np.abs(self.source.astype(np.int16) - self.target).max(-1) > LEAST_CHANGE
         present = all(operation.present for operation in self.operations)
-        return present and bool(changed.mean() >= LEAST_SHARE)
+        return present and bool(changed(self.source, self.target).mean() >= LEAST_SHARE)
+
+
+def changed(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The pixels that differ visibly, bool [H, W], of two pictures uint8 [H, W, 3]."""
+    return np.abs(source.astype(np.int16) - target).max(-1) > LEAST_CHANGE

@@ -7,7 +7,7 @@ import numpy as np
 
 from retouch.api.geometry import CELL
 from retouch.families.instructx.parser_output import ORDER
-from training.example import LEAST_CHANGE, Example
+from training.example import Example, changed
 from training.kinds import names
 from training.operation import Item, Operation
 from training.photo.boxes import box
@@ -38,7 +38,8 @@ _FIELDS = {  # every field has a leading "none"
     "amount": (NONE, *AMOUNTS),
     "where": (NONE, *WHERES),
 }
-FIELDS = {name: _FIELDS[name] for name in ORDER if name in _FIELDS}  # the order of the logits
+FIELDS = {name: _FIELDS[name] for name in ORDER}  # the order of the logits
+HEAD_FIELDS = {name: list(values) for name, values in FIELDS.items()}  # as the heads take them
 
 
 def fields(operations: Sequence[Operation]) -> np.ndarray:
@@ -79,7 +80,7 @@ def presence(operations: Sequence[Operation]) -> np.ndarray:
 def changed_cells(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Whether the edit changes any pixel of a cell visibly: bool [H/16 × W/16], row-major. Both
     pictures are uint8 [H, W, 3]."""
-    differs = (np.abs(source.astype(np.int16) - target) > LEAST_CHANGE).any(-1)
+    differs = changed(source, target)
     height, width = differs.shape
     return differs.reshape(height // CELL, CELL, width // CELL, CELL).any((1, 3)).reshape(-1)
 

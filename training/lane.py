@@ -51,7 +51,7 @@ class Lane:
         """Edit one scene. `steps` 0 is the checkpoint's default."""
         request = EditRequest(images.encode(source.pixels), instruction, seed=seed, steps=steps)
         begin = time.perf_counter()
-        encoded = self._loop.edit(request)
+        encoded = self.run(request)
         seconds = time.perf_counter() - begin
         picture = images.decode(encoded)
         return Answer(
@@ -67,11 +67,13 @@ def exported(repository: Path) -> list[str]:
 def _folder(repository: Path, lane: str) -> Path:
     return Path(repository) / f"denoiser_{lane}" / "1"
 
-    def run(self, request: EditRequest) -> tuple[bytes, np.ndarray]:
-        """The encoded answer, and where the edit may have changed it: bool [H, W]."""
-        encoded = self._loop.edit(request)
-        height, width = images.decode(encoded).shape[:2]
-        return encoded, images.mask_of_cells(*self._loop.region, height, width)
+    def run(self, request: EditRequest) -> bytes:
+        """The encoded answer."""
+        return self._loop.edit(request)
+
+    def region(self, height: int, width: int) -> np.ndarray:
+        """Where the last edit may have changed an answer of that size: bool [height, width]."""
+        return images.mask_of_cells(*self._loop.region, height, width)
 
 
 class _TimedLoop(PlainLoop):

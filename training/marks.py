@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from retouch.imaging.luma import luma
 from training.operation import Box
 from training.render import PALETTE
 
@@ -24,7 +25,6 @@ DEJAVU = Path("/usr/share/fonts/truetype/dejavu")
 DEJAVU_FILES = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf")
 SMALLEST_FONT = 8  # pixels
 CONTRAST = 90  # least difference of brightness between a text and what it covers, of 255
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 CAPTIONS = """
 hello sale draft happy open menu summer copy love welcome party news photo holiday demo secret
 winter music home travel coffee best sample free today family beach peace garden school museum
@@ -172,11 +172,11 @@ def _lettering(caption: str, font: ImageFont.FreeTypeFont) -> np.ndarray:
 
 def _contrasting(rng: random.Random, covered: np.ndarray) -> tuple[int, int, int]:
     """A colour of the palette that stands out from the pixels that it covers."""
-    brightness = float((covered.reshape(-1, 3) @ LUMA).mean()) if covered.size else 128.0
+    brightness = float(luma(covered.reshape(-1, 3)).mean()) if covered.size else 128.0
     colours = [
         colour
         for colour in PALETTE.values()
-        if abs(float(np.asarray(colour, np.float32) @ LUMA) - brightness) >= CONTRAST
+        if abs(float(luma(np.asarray(colour, np.float32))) - brightness) >= CONTRAST
     ]
     return rng.choice(colours)
 

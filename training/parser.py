@@ -18,7 +18,7 @@ from retouch.families.qwen_vl.rope import Rope
 from retouch.networks.instructx import MetaQueries, ParserHeads, Understanding
 from retouch.networks.qwen_vl import encode_image, encode_queries
 from training.example import Example
-from training.labels import FIELDS, SLOTS, label
+from training.labels import FIELDS, HEAD_FIELDS, SLOTS, label
 from training.loop import Plan, train
 from training.scenes import BUCKETS
 from training.worlds import draw_example, idle_example
@@ -90,7 +90,7 @@ class ParserNetworks(nn.Module):
         self.text_encoder = make_language_model(vocabulary)
         self.meta_queries = MetaQueries(QUERIES, WIDTH)
         self.heads = ParserHeads(
-            {name: list(values) for name, values in FIELDS.items()},
+            HEAD_FIELDS,
             SLOTS,
             QUERIES,
             WIDTH,

@@ -68,14 +68,10 @@ class Scene:
 
     def anchor(self, place: str) -> tuple[float, float]:
         """Centre (x, y) of one of the nine named places."""
-        row, column = divmod(PLACES.index(place), 3)
-        return self.width * (2 * column + 1) / 6, self.height * (2 * row + 1) / 6
+        return anchor(place, self.height, self.width)
 
     def place(self, shape: Shape) -> str:
-        return min(
-            PLACES,
-            key=lambda p: (self.anchor(p)[0] - shape.x) ** 2 + (self.anchor(p)[1] - shape.y) ** 2,
-        )
+        return nearest_place(shape.x, shape.y, self.height, self.width)
 
     def box(self, shape: Shape) -> tuple[float, float, float, float]:
         """x0, y0, x1, y1 as shares of the width and height."""
@@ -100,6 +96,22 @@ class Drawing:
     labels: np.ndarray
     owners: np.ndarray
     edges: np.ndarray
+
+
+def anchor(place: str, height: int, width: int) -> tuple[float, float]:
+    """Centre (x, y) of one of the nine named places, in pixels."""
+    row, column = divmod(PLACES.index(place), 3)
+    return width * (2 * column + 1) / 6, height * (2 * row + 1) / 6
+
+
+def nearest_place(x: float, y: float, height: int, width: int) -> str:
+    """The named place whose centre is nearest."""
+
+    def distance(place: str) -> float:
+        across, down = anchor(place, height, width)
+        return (across - x) ** 2 + (down - y) ** 2
+
+    return min(PLACES, key=distance)
 
 
 def render(scene: Scene) -> Drawing:

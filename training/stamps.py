@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ class Stamp:
         return Image.fromarray(self.rgba).convert("RGBa")
 
 
+@cache
 def load_kinds(wave: int | None = None) -> dict[str, dict]:
     """Files and nouns by kind, of all waves or of those up to `wave`. "en" and "zh" list nouns, the
     usual one first; "de", "fr" and "es" hold the article and the noun. French articles are "le" or

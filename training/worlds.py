@@ -14,7 +14,6 @@ from training.labels import contents
 from training.operation import Item, Operation
 from training.photo import objects, retouching
 from training.photo.colours import coverage
-from training.photo.layers import render as render_layers
 from training.photo_list import FOLDER
 from training.photo_preparation import read_index
 from training.render import Drawing, Scene, render
@@ -40,7 +39,7 @@ class ShapesSource(Source):
 
     def edit(self, rng: random.Random) -> Example | None:
         pair = scenes.edit_scene(rng, self.scene, scenes.draw_op(rng))
-        return pair and example_of(rng, pair)
+        return pair and example_of(rng, pair, self.drawing)
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,8 @@ class ObjectsSource(Source):
     scene: objects.Scene
 
     def edit(self, rng: random.Random) -> Example | None:
-        operation, layers = objects.draw(rng, self.scene)
-        target = render_layers(self.scene.photo, layers).pixels
+        operation, after = objects.draw(rng, self.scene)
+        target = after.picture.pixels
         operations = [operation]
         if rng.random() < TWO / 2 and operation.present:
             pixels = target.astype(np.float32) / 255
@@ -118,11 +117,10 @@ def draw_source(
 
 @cache
 def photographs(split: str, licences: tuple[str, ...] = ()) -> list[photos.Photo]:
-    rows = photos.load_photos(split)
     if not licences:
-        return rows
+        return photos.load_photos(split)
     free = {row["name"] for row in read_index(FOLDER) if row["licence"] in licences}
-    return [photo for photo in rows if photo.name in free]
+    return [photo for photo in photographs(split) if photo.name in free]
 
 
 def draw_example(
@@ -171,9 +169,8 @@ def picture_for(
     return Example(text, picture.pixels, picture.pixels, tuple(operations), labels)
 
 
-def example_of(rng: random.Random, pair: scenes.Pair) -> Example:
-    """The example of a pair of drawn scenes."""
-    source = render(pair.source)
+def example_of(rng: random.Random, pair: scenes.Pair, source: Drawing) -> Example:
+    """The example of a pair of drawn scenes, of which `source` is rendered."""
     return Example(
         _sentence(rng, pair.operations, pair.items),
         source.pixels,

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from retouch.api.response import Drift
+from retouch.imaging.luma import luma
 
 SIDE = 512  # pixels of the longer side at which pictures are compared
 TILE = 128
@@ -78,7 +79,7 @@ def shift_of(compared: Compared) -> tuple[Shift, float]:
     """The edit's shift in pixels of the compared pictures, and its support, 0 to 1."""
     if min(compared.outside.shape) < SMALLEST:
         return (0.0, 0.0), 0.0
-    source, edited = (_grey(pixels) for pixels in (compared.source, compared.edited))
+    source, edited = (luma(pixels) for pixels in (compared.source, compared.edited))
     every, side = _choose_tiles(compared.outside)
     corners = [
         (top, left)
@@ -125,10 +126,6 @@ def _small(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     image = Image.fromarray(pixels)
     box = Image.Resampling.BOX
     return np.asarray(image.resize((size[1], size[0]), box, reducing_gap=2.0))
-
-
-def _grey(pixels: np.ndarray) -> np.ndarray:
-    return pixels @ np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def _choose_tiles(outside: np.ndarray) -> tuple[list[Corner], int]:

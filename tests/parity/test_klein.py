@@ -15,7 +15,7 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein_kv import compute_empirical_
 
 from exports import exported
 from families_tiny import make_published
-from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, psnr, relative
+from klein_stages import EXACT, EXPORTED, Torch, denoise_request, edited, follow, psnr, relative
 from klein_tiny import SENTENCES, few_layers, load_pipeline, photo
 from outside import assert_outside_is_the_sources
 from retouch.artifacts.manifest import verify
@@ -215,14 +215,7 @@ def test_an_edits_latents(pipeline, torched, plain, size, seed, steps):
     """After every step in torch, and of the exported lane at the end."""
     edit = denoise_request(pipeline, seed, size, steps=steps)
     theirs, _ = edited(pipeline, seed, size, steps=steps)
-    running = torched.begin(edit)
-    for packed in theirs:
-        (progress,) = torched.step([running])
-        assert np.abs(running.tokens - packed).max() <= EXACT
-    assert progress.latents is not None
-    torched.end(running)
-    *_, last = plain.denoiser.run(edit)
-    assert relative(plain.denoiser.family.pack(last.latents), theirs[-1]) <= EXPORTED
+    follow(torched, plain, edit, theirs)
 
 
 @pytest.mark.parametrize("kind, limit", (("torched", EXACT), ("plain", EXPORTED)))

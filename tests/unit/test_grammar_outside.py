@@ -11,9 +11,9 @@ from training.grammar import draw_text, draw_unknown
 from training.grammar.amounts import amount_of
 from training.grammar.forms import LANGUAGES
 from training.grammar.held_out import known_sentences, unknown_sentences
-from training.grammar.kinds import load_kinds
 from training.grammar.near_misses import near_miss
 from training.grammar.word_lists import all_terms, foreign_nouns, outside_nouns
+from training.stamps import load_kinds
 from training.vocabulary import (
     AMOUNTS,
     COLOURS,

@@ -9,7 +9,7 @@ from retouch.api.geometry import CELL
 from training import labels, scope, worlds
 from training.example import Example
 from training.operation import Item, Operation
-from training.photo import layers, objects
+from training.photo import objects
 from training.scenes import BUCKETS
 from training_pictures import use_samples
 
@@ -76,9 +76,9 @@ def test_a_removed_object_leaves_the_photograph():
         operation, left = objects.draw(rng, scene)
         if operation.op == "remove" and operation.present:
             done += 1
-            assert len(left) == len(scene.layers) - 1
-            after = layers.render(scene.photo, left).pixels
-            if not left:
+            assert len(left.layers) == len(scene.layers) - 1
+            after = left.picture.pixels
+            if not left.layers:
                 assert (after == scene.photo).all()
             changed = (after != scene.picture.pixels).any(-1)
             assert not changed.any() or _inside(changed, operation.target.box)

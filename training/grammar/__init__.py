@@ -4,10 +4,10 @@ The wording is in text files: `forms` has a language each, `lists` what is outsi
 
 from training.grammar.draws import draw_language, draw_text
 from training.grammar.errors import GrammarError
-from training.grammar.kinds import load_kinds
 from training.grammar.operations import draw_operation
 from training.grammar.sentences import sentence
 from training.grammar.unknown import draw_unknown
+from training.stamps import load_kinds
 
 __all__ = [
     "GrammarError",

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from functools import lru_cache, wraps
-from pathlib import Path
+from functools import wraps
 from typing import TypeVar
 
 from training.grammar.nouns import Kinds
 from training.vocabulary import KINDS
 
 Value = TypeVar("Value")
-FILE = Path(__file__).parents[1] / "kinds.json"
-
-
-@lru_cache
-def load_kinds() -> Kinds:
-    """The kinds of training/kinds.json; none if there is no such file."""
-    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
 
 
 def cached_by_kinds(function: Callable[[Kinds], Value]) -> Callable[[Kinds], Value]:

@@ -8,12 +8,12 @@ from random import Random
 from training.grammar.clause import Clause
 from training.grammar.errors import GrammarError
 from training.grammar.forms import FRAGMENT, IMPERATIVE, forms
-from training.grammar.kinds import load_kinds
 from training.grammar.languages import PHRASES
 from training.grammar.nouns import Kinds, NounPhrases
 from training.grammar.pattern import Pattern
 from training.grammar.typos import misspell
 from training.operation import Item, Operation
+from training.stamps import load_kinds
 
 MISSPELT = 0.15  # share of the sentences
 FRAGMENTS = 0.1  # share of the pairs of operations that are two fragments

@@ -10,7 +10,7 @@ from training.grammar.nouns import Kinds
 
 SHORTEST = 4  # letters of a word that can be misspelt
 SECOND = 0.2  # share of the misspelt sentences with two errors
-_WORD = re.compile(r"[^\W\d_]{4,}")
+_WORD = re.compile(rf"[^\W\d_]{{{SHORTEST},}}")
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEIGHBOURS = {
     letter: "".join(

@@ -6,8 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from training.grammar.forms import LANGUAGES
-from training.grammar.kinds import cached_by_kinds, english_nouns, load_kinds
+from training.grammar.kinds import cached_by_kinds, english_nouns
 from training.grammar.nouns import Kinds
+from training.stamps import load_kinds
 from training.vocabulary import COLOURS
 
 FOLDER = Path(__file__).parent / "lists"

@@ -2,12 +2,16 @@
 
 Pixels are float32 [H, W, 3] in 0..1, weights float32 [H, W] in 0..1."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
+from retouch.imaging.luma import luma
 from training.vocabulary import HUES
 
-LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # ITU-R BT.601
+Planes = Sequence[np.ndarray]  # hue in degrees, saturation and value
+
 # centre of a hue and the half width of its band, in degrees
 BANDS = {
     "red": (0.0, 16.0),
@@ -29,10 +33,6 @@ TINTS = {
 }
 
 
-def luma(pixels: np.ndarray) -> np.ndarray:
-    return pixels @ LUMA
-
-
 def smoothstep(low: float, high: float, values: np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, a cubic between them."""
     share = np.clip((values - low) / (high - low), 0, 1)
@@ -41,16 +41,25 @@ def smoothstep(low: float, high: float, values: np.ndarray) -> np.ndarray:
 
 def weight(pixels: np.ndarray, colour: str) -> np.ndarray:
     """How much a pixel is of a hue: near its centre, neither grey nor black."""
-    hue, saturation, value = cv2.split(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV))
-    centre, width = BANDS[colour]
-    distance = np.abs((hue - centre + 180) % 360 - 180)
-    near = 1 - smoothstep(width, width + HUE_EDGE, distance)
-    return near * smoothstep(0.22, 0.38, saturation) * smoothstep(0.12, 0.22, value)
+    return _weight(_planes(pixels), colour)
 
 
 def coverage(pixels: np.ndarray) -> dict[str, float]:
     """The share of the picture that is of each hue."""
-    return {colour: float(weight(pixels, colour).mean()) for colour in HUES}
+    planes = _planes(pixels)
+    return {colour: float(_weight(planes, colour).mean()) for colour in HUES}
+
+
+def _planes(pixels: np.ndarray) -> Planes:
+    return cv2.split(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV))
+
+
+def _weight(planes: Planes, colour: str) -> np.ndarray:
+    hue, saturation, value = planes
+    centre, width = BANDS[colour]
+    distance = np.abs((hue - centre + 180) % 360 - 180)
+    near = 1 - smoothstep(width, width + HUE_EDGE, distance)
+    return near * smoothstep(0.22, 0.38, saturation) * smoothstep(0.12, 0.22, value)
 
 
 def rehued(pixels: np.ndarray, colour: str) -> np.ndarray:
@@ -68,7 +77,7 @@ def tinted(pixels: np.ndarray, colour: str, share: float) -> np.ndarray:
     """A blend with the picture printed in one colour, whose luma is the picture's."""
     ink = np.array(TINTS[colour], np.float32)
     grey = luma(pixels)[..., None]
-    level = float(ink @ LUMA)
+    level = float(luma(ink))
     dark = grey * ink / level
     light = 1 - (1 - grey) * (1 - ink) / (1 - level)
     printed = np.where(grey < level, dark, light)

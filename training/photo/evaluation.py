@@ -55,9 +55,10 @@ def answer(lane: Lane, edit: PhotoEdit, seed: int, detail: str = "auto") -> Phot
         on_unknown="try",
     )
     begin = time.perf_counter()
-    encoded, region = lane.run(request)
+    encoded = lane.run(request)
     seconds = time.perf_counter() - begin
     picture = images.decode(encoded)
+    region = lane.region(*picture.shape[:2])
     judgement = judge_photo(example.source, example.target, picture, region, edit.redraws)
     return PhotoAnswer(picture, judgement, seconds)
 

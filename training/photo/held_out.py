@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from training.photo.judge import REDRAWN
 from training.photo.objects import draw_scene
 from training.scenes import BUCKETS
 from training.vocabulary import DETAIL_OPS, NONE
-from training.worlds import ObjectsSource, PhotoSource
+from training.worlds import ObjectsSource, PhotoSource, photographs
 
 KINDS = ("tone", "place", "detail", "object")
 HELD_OUT = 600
@@ -44,7 +43,7 @@ def held_out(count: int = HELD_OUT) -> list[PhotoEdit]:
     """Edits of all kinds, shapes and held-out photographs in turn, at several times the size that
     the networks see."""
     rng = random.Random("held out photographs")
-    rows = _photos()
+    rows = photographs("held out")
     edits = []
     for number in range(count):
         height, width = BUCKETS[number % len(BUCKETS)]
@@ -57,7 +56,9 @@ def held_out(count: int = HELD_OUT) -> list[PhotoEdit]:
 def held_out_large(count: int = 24) -> list[PhotoEdit]:
     """Edits at 12 MP of held-out photographs whose originals are large enough."""
     rng = random.Random("held out photographs of 12 MP")
-    pictures = [_large(photo) for photo in _photos() if _short_side(photo) >= LEAST_ORIGINAL]
+    pictures = [
+        _large(photo) for photo in photographs("held out") if _short_side(photo) >= LEAST_ORIGINAL
+    ]
     return [
         _edit(rng, pictures[number % len(pictures)], KINDS[number % len(KINDS)])
         for number in range(count)
@@ -86,11 +87,6 @@ def _edit(rng: random.Random, pixels: np.ndarray, kind: str) -> PhotoEdit:
             example = PhotoSource(pixels).edit(rng)
         if example and example.edits and kind_of(example.operations) == kind:
             return PhotoEdit(kind, example)
-
-
-@cache
-def _photos() -> list[photos.Photo]:
-    return photos.load_photos("held out")
 
 
 def _short_side(photo: photos.Photo) -> int:

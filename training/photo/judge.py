@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pyvips
 
-from training.photo.colours import LUMA
+from retouch.imaging.luma import luma
+from training.example import changed
 from training.vocabulary import DETAIL_OPS
 
 LARGEST = 4.0  # mean colour difference inside, in units of CIEDE2000
 LEAST_DETAIL = 0.95  # of the exact result's gradient energy
-VISIBLE = 2  # grey levels: a pixel that the exact edit changes by more is inside
 # operations after which the gradients are others than the source's content has
 REDRAWN = (*DETAIL_OPS, "posterise")
 
@@ -51,7 +51,7 @@ def judge_photo(
 ) -> PhotoJudgement:
     """Judge `answer`; pictures are uint8 [H, W, 3], `region` bool [H, W] is where the answer may
     differ. With `redrawn` the detail does not count."""
-    inside = np.abs(source.astype(np.int16) - target).max(-1) > VISIBLE
+    inside = changed(source, target)
     moved = (source != answer).any(-1)
     outside = int((moved & ~region).sum()) if region is not None else 0
     detail = None if redrawn else _energy(answer) / max(_energy(target), 1e-6)
@@ -79,7 +79,7 @@ def _lab(pixels: np.ndarray) -> pyvips.Image:
 
 def _energy(pixels: np.ndarray) -> float:
     """Mean magnitude of the gradient of the luma."""
-    grey = pixels.astype(np.float32) @ LUMA
+    grey = luma(pixels.astype(np.float32))
     across = cv2.Sobel(grey, cv2.CV_32F, 1, 0)
     down = cv2.Sobel(grey, cv2.CV_32F, 0, 1)
     return float(np.hypot(across, down).mean())

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -55,10 +55,6 @@ def render(photo: np.ndarray, layers: Sequence[Layer]) -> Picture:
         items.append(Item(layer.kind, _box(own), _colour_word(layer), layer.size))
         pixels = after
     return Picture(np.rint(pixels * 255).astype(np.uint8), owners, tuple(items))
-
-
-def moved(layer: Layer, x: float, y: float) -> Layer:
-    return replace(layer, x=x, y=y)
 
 
 def _paint(pixels: np.ndarray, layer: Layer) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from training.kinds import names
 from training.operation import Item, Operation
 from training.photo.layers import Layer, Picture, render
-from training.render import COLOURS, KINDS, PLACES, RADIUS, SIZES
+from training.render import COLOURS, KINDS, PLACES, RADIUS, SIZES, anchor, nearest_place
 from training.vocabulary import HUES, MARKS, NONE, OBJECT_OPS
 
 CUT_OUT_RADIUS = 0.15, 0.24  # of the shorter side
@@ -25,6 +25,14 @@ class Scene:
     layers: tuple[Layer, ...]
     picture: Picture
 
+    @classmethod
+    def of(cls, photo: np.ndarray, layers: Sequence[Layer]) -> "Scene":
+        return cls(photo, tuple(layers), render(photo, layers))
+
+    def with_layers(self, layers: Sequence[Layer]) -> "Scene":
+        """Of the same photograph."""
+        return Scene.of(self.photo, layers)
+
 
 def draw_scene(rng: random.Random, photo: np.ndarray) -> Scene:
     """One to three objects at distinct places, no two of one name. Smooth ground is preferred,
@@ -36,11 +44,11 @@ def draw_scene(rng: random.Random, photo: np.ndarray) -> Scene:
         place = min(rng.sample(free, TRIES), key=lambda place: _roughness(photo, place))
         free.remove(place)
         layers.append(_layer(rng, photo.shape, kind, colour, place))
-    return Scene(photo, tuple(layers), render(photo, layers))
+    return Scene.of(photo, layers)
 
 
-def draw(rng: random.Random, scene: Scene) -> tuple[Operation, tuple[Layer, ...]]:
-    """A random operation and the layers after it."""
+def draw(rng: random.Random, scene: Scene) -> tuple[Operation, Scene]:
+    """A random operation and the scene after it."""
     op = rng.choice(OBJECT_OPS + ("remove", "recolour"))
     number = rng.randrange(len(scene.layers))
     if op == "add":
@@ -50,16 +58,17 @@ def draw(rng: random.Random, scene: Scene) -> tuple[Operation, tuple[Layer, ...]
     if layer.kind in MARKS or (not drawn and op != "recolour"):
         op = "remove"
     if rng.random() < 0.08:
-        return _absent(rng, scene, op), scene.layers
+        return _absent(rng, scene, op), scene
     target = scene.picture.items[number]
     if op == "remove":
-        return Operation(op, target), scene.layers[:number] + scene.layers[number + 1 :]
+        left = scene.layers[:number] + scene.layers[number + 1 :]
+        return Operation(op, target), scene.with_layers(left)
     new, place = _changed(rng, op, layer, scene)
-    layers = scene.layers[:number] + (new,) + scene.layers[number + 1 :]
-    result = render(scene.photo, layers).items[number]
+    after = scene.with_layers(scene.layers[:number] + (new,) + scene.layers[number + 1 :])
+    result = after.picture.items[number]
     if not drawn:  # pictures of cut-outs have no colour word, their new colour has
         result = replace(result, colour=new.colour)
-    return Operation(op, target, result, place=place), layers
+    return Operation(op, target, result, place=place), after
 
 
 def _changed(rng: random.Random, op: str, layer: Layer, scene: Scene) -> tuple[Layer, str]:
@@ -77,19 +86,19 @@ def _changed(rng: random.Random, op: str, layer: Layer, scene: Scene) -> tuple[L
         size = rng.choice([size for size in SIZES if size != layer.size])
         return replace(layer, size=size, radius=RADIUS[size] * min(height, width) / 6), NONE
     place = rng.choice(_free_places(scene))
-    x, y = centre(place, height, width)
+    x, y = anchor(place, height, width)
     return replace(layer, x=x, y=y), place
 
 
-def _add(rng: random.Random, scene: Scene) -> tuple[Operation, tuple[Layer, ...]]:
+def _add(rng: random.Random, scene: Scene) -> tuple[Operation, Scene]:
     names_taken = {(layer.colour, layer.kind) for layer in scene.layers}
     free = [(c, k) for c in COLOURS for k in KINDS if (c, k) not in names_taken]
     colour, kind = rng.choice(free)
     place = rng.choice(_free_places(scene))
     layer = _layer(rng, scene.photo.shape, kind, colour, place, jitter=0)
-    layers = (*scene.layers, layer)
-    result = render(scene.photo, layers).items[-1]
-    return Operation("add", result=result, place=place), layers
+    after = scene.with_layers((*scene.layers, layer))
+    result = after.picture.items[-1]
+    return Operation("add", result=result, place=place), after
 
 
 def _absent(rng: random.Random, scene: Scene, op: str) -> Operation:
@@ -123,13 +132,7 @@ def scene_with(rng: random.Random, photo: np.ndarray, items: Sequence[Item]) -> 
         drawn = kind in KINDS and item.colour == NONE
         colour = rng.choice(COLOURS) if drawn else item.colour
         layers.append(_layer(rng, photo.shape, kind, colour, place))
-    return Scene(photo, tuple(layers), render(photo, layers))
-
-
-def centre(place: str, height: int, width: int) -> tuple[float, float]:
-    """Centre (x, y) of one of the nine places, in pixels."""
-    row, column = divmod(PLACES.index(place), 3)
-    return width * (2 * column + 1) / 6, height * (2 * row + 1) / 6
+    return Scene.of(photo, layers)
 
 
 def _new_name(rng: random.Random, layers: Sequence[Layer]) -> tuple[str, str]:
@@ -159,7 +162,7 @@ def _layer(
     short = min(height, width)
     size = rng.choice(SIZES) if kind in KINDS else NONE
     radius = RADIUS[size] * short / 6 if kind in KINDS else rng.uniform(*CUT_OUT_RADIUS) * short
-    x, y = centre(place, height, width)
+    x, y = anchor(place, height, width)
     spread = jitter * short
     return Layer(
         kind,
@@ -174,22 +177,14 @@ def _layer(
 
 def _free_places(scene: Scene) -> list[str]:
     height, width, _ = scene.photo.shape
-    taken = {
-        min(
-            PLACES,
-            key=lambda place: np.hypot(
-                *np.subtract(centre(place, height, width), (layer.x, layer.y))
-            ),
-        )
-        for layer in scene.layers
-    }
+    taken = {nearest_place(layer.x, layer.y, height, width) for layer in scene.layers}
     return [place for place in PLACES if place not in taken]
 
 
 def _roughness(photo: np.ndarray, place: str) -> float:
     """Mean spread of grey levels around a place."""
     height, width, _ = photo.shape
-    x, y = centre(place, height, width)
+    x, y = anchor(place, height, width)
     reach = min(height, width) // 6
     part = photo[max(0, int(y) - reach) : int(y) + reach, max(0, int(x) - reach) : int(x) + reach]
     return float(part.std((0, 1)).mean())

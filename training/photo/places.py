@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from retouch.imaging.luma import luma
 from training.photo.boxes import CENTER
-from training.photo.colours import luma, smoothstep, weight
+from training.photo.colours import smoothstep, weight
 from training.vocabulary import NONE
 
 FEATHER = 0.04  # half the width of a border, as a share of the side

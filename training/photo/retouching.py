@@ -6,7 +6,7 @@ import numpy as np
 
 from training.operation import Operation
 from training.photo import places, tones
-from training.photo.colours import TINTS, coverage, rehued
+from training.photo.colours import TINTS, coverage, rehued, weight
 from training.vocabulary import (
     AMOUNTS,
     CORNERS,
@@ -39,7 +39,7 @@ def draw(rng: random.Random, pixels: np.ndarray) -> Operation:
         amount=rng.choice((NONE, NONE, *AMOUNTS)) if op in GRADED else NONE,
         where=where,
         where_colour=colour,
-        present=colour == NONE or _present(coverage(pixels)[colour]),
+        present=colour == NONE or _present(_share(pixels, colour)),
     )
 
 
@@ -57,8 +57,13 @@ def usable(pixels: np.ndarray, operation: Operation) -> bool:
     """Whether the colour of an operation is clearly there or clearly not."""
     if operation.where_colour == NONE:
         return True
-    share = coverage(pixels)[operation.where_colour]
+    share = _share(pixels, operation.where_colour)
     return share < ABSENT or _present(share)
+
+
+def _share(pixels: np.ndarray, colour: str) -> float:
+    """Of the picture, that has a colour."""
+    return float(weight(pixels, colour).mean())
 
 
 def _present(share: float) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from training.photo.colours import LUMA, luma, tinted
+from retouch.imaging.luma import luma
+from training.photo.colours import tinted
 from training.vocabulary import NONE
 
 STRENGTHS = {"slight": 0.5, NONE: 1.0, "strong": 1.6}
@@ -119,7 +120,7 @@ def pixelate(pixels: np.ndarray, blocks: int) -> np.ndarray:
 
 
 def _saturation(pixels: np.ndarray, factor: float) -> np.ndarray:
-    grey = (pixels @ LUMA)[..., None]
+    grey = luma(pixels)[..., None]
     return grey + (pixels - grey) * factor
 
 
