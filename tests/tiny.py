@@ -31,6 +31,7 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
     encoder = vae.make()
     model = transformer.make()
     shake(encoder)
+    shake(model.proj_out)  # all zeros, which would say the same of every edit
     heads = ParserHeads(SHAPE_FIELDS, SLOTS, QUERIES, WIDTH)
     pipeline = RetouchPipeline(
         vae=encoder,
@@ -41,7 +42,7 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
         transformer=model,
         connector=Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING, TOKENS_PER_SLOT),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        prediction="sample",
+        prediction="difference",
         default_steps=4,
     )
     for part in pipeline.components.values():

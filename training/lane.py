@@ -58,6 +58,14 @@ class Lane:
             picture, judge(source, target, picture), seconds, tuple(self._loop.step_seconds)
         )
 
+    def run(self, request: EditRequest) -> bytes:
+        """The encoded answer."""
+        return self._loop.edit(request)
+
+    def region(self, height: int, width: int) -> np.ndarray:
+        """Where the last edit may have changed an answer of that size: bool [height, width]."""
+        return images.mask_of_cells(*self._loop.region, height, width)
+
 
 def exported(repository: Path) -> list[str]:
     """Names of the exported lanes in a repository, the widest first."""
@@ -66,14 +74,6 @@ def exported(repository: Path) -> list[str]:
 
 def _folder(repository: Path, lane: str) -> Path:
     return Path(repository) / f"denoiser_{lane}" / "1"
-
-    def run(self, request: EditRequest) -> bytes:
-        """The encoded answer."""
-        return self._loop.edit(request)
-
-    def region(self, height: int, width: int) -> np.ndarray:
-        """Where the last edit may have changed an answer of that size: bool [height, width]."""
-        return images.mask_of_cells(*self._loop.region, height, width)
 
 
 class _TimedLoop(PlainLoop):

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from training.muon import optimizers
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -41,32 +43,31 @@ def train(
     are trained and stored.
     """
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    decayed = [p for p in trained.values() if p.ndim > 1]
-    plain = [p for p in trained.values() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
-        betas=(0.9, 0.98),
-    )
+    both = optimizers(module)
+    groups = [group for optimizer in both for group in optimizer.param_groups]
     step = 0
     average = {name: p.detach().clone() for name, p in trained.items()}
     if state.exists():
         saved = torch.load(state, weights_only=True)
         step = saved["step"]
         average = saved["average"]
-        optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, before in zip(both, saved["optimizers"]):
+            optimizer.load_state_dict(before)
+        groups = [group for optimizer in both for group in optimizer.param_groups]
         _assign(trained, saved["weights"])
         say(f"resumed at step {step}")
     started = time.time()
     first = step
     smooth = {}
     while step < plan.steps:
-        for group in optimizer.param_groups:
+        for group in groups:
             group["lr"] = rate_at(plan, step)
         losses = loss_of(step)
-        optimizer.zero_grad(set_to_none=True)
+        module.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
         nn.utils.clip_grad_norm_(trained.values(), 1.0)
-        optimizer.step()
+        for optimizer in both:
+            optimizer.step()
         step += 1
         decay = min(plan.average, step / (step + 20)) if plan.average else 0.0
         for name, p in trained.items():
@@ -86,7 +87,8 @@ def train(
                 "weights": {name: p.detach() for name, p in trained.items()},
             }
             partial = state.with_suffix(".partial")
-            torch.save(progress | {"optimizer": optimizer.state_dict()}, partial)
+            states = [optimizer.state_dict() for optimizer in both]
+            torch.save(progress | {"optimizers": states}, partial)
             partial.replace(state)
     _assign(trained, average)
 

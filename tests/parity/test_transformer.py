@@ -8,13 +8,13 @@ import pytest
 import torch
 from diffusers.models.transformers import transformer_flux2 as flux2
 
-from retouch.diffusion.box_features import CHANNELS
 from retouch.diffusion.latents import conditioning_ids, reference_ids, target_ids
 from retouch.networks.flux2 import reference, step
+from tiny import shake
 from training.transformer import make
 
 GRIDS = ((8, 8), (6, 10))
-LAYOUT = 2 * 2 * CHANNELS  # of two operations
+TOKEN = 192
 close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
 
 
@@ -22,6 +22,7 @@ close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
 def model():
     """With the attention processors of its K/V mode, as Flux2KleinKVPipeline sets them."""
     made = make().eval()
+    shake(made.proj_out)  # all zeros before it is trained
     for block in made.transformer_blocks:
         block.attn.set_processor(flux2.Flux2KVAttnProcessor())
     for block in made.single_transformer_blocks:
@@ -29,16 +30,16 @@ def model():
     return made
 
 
-def inputs(grid, count):
+def inputs(model, grid, count):
     """Two images of a grid, and `count` random target tokens of each."""
     boxes = np.random.default_rng(0).random((1, 2, 2, 4), np.float32)
     source = torch.from_numpy(reference_ids(grid))
     target = torch.from_numpy(target_ids(grid))
     chosen = torch.randperm(len(target))[:count].sort().values
     return {
-        "source": torch.randn(2, len(source), 192),
+        "source": torch.randn(2, len(source), TOKEN),
         "source_ids": source,
-        "tokens": torch.randn(2, count, 384 + LAYOUT),
+        "tokens": torch.randn(2, count, model.config.in_channels),
         "ids": target[chosen],
         "time": torch.tensor([0.9, 0.3]),
         "conditioning": torch.randn(2, 8, 192),
@@ -67,9 +68,8 @@ def run_ours(model, x):
 
 
 def extract(model, x):
-    source = torch.nn.functional.pad(
-        x["source"], (0, 192 + LAYOUT)
-    )  # nothing lies beside a reference token
+    # nothing lies beside a reference token
+    source = torch.nn.functional.pad(x["source"], (0, model.config.in_channels - TOKEN))
     return model(
         hidden_states=torch.cat([source, x["tokens"]], 1),
         timestep=x["time"],
@@ -86,7 +86,7 @@ def extract(model, x):
 @torch.no_grad()
 def test_extract(model, grid):
     """diffusers' first step computes the reference beside the target."""
-    x = inputs(grid, 20)
+    x = inputs(model, grid, 20)
     keys, values, ours = run_ours(model, x)
     theirs, cache = extract(model, x)
     layers = cache.double_block_caches + cache.single_block_caches
@@ -99,7 +99,7 @@ def test_extract(model, grid):
 @torch.no_grad()
 def test_cached(model, grid):
     """Its later steps take the reference's keys and values from the cache."""
-    x = inputs(grid, 9)
+    x = inputs(model, grid, 9)
     _, cache = extract(model, x)
     (theirs,) = model(
         hidden_states=x["tokens"],
@@ -117,8 +117,8 @@ def test_cached(model, grid):
 @torch.no_grad()
 def test_each_row_has_its_own_ids(model):
     """What diffusers cannot: two regions in one batch, each as it is alone."""
-    first = inputs((8, 8), 12)
-    second = inputs((8, 8), 12)
+    first = inputs(model, (8, 8), 12)
+    second = inputs(model, (8, 8), 12)
     ids = torch.stack([first["ids"], second["ids"]])
     keys, values = reference(model, first["source"], batched(first["source_ids"]))
     together = step(
