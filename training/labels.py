@@ -7,10 +7,10 @@ import numpy as np
 
 from retouch.api.geometry import CELL
 from retouch.families.instructx.parser_output import ORDER
+from retouch.families.instructx.picture_parts import box_of
 from training.example import Example, changed
 from training.kinds import names
 from training.operation import Item, Operation
-from training.photo.boxes import box
 from training.vocabulary import (
     AMOUNTS,
     COLOURS,
@@ -60,7 +60,7 @@ def boxes(operations: Sequence[Operation]) -> np.ndarray:
             continue
         items = operation.target, operation.result
         if items == (None, None):
-            out[slot] = box(operation.where)
+            out[slot] = box_of(operation.where)
         for column, item in enumerate(items):
             if item:
                 out[slot, column] = item.box

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
+from retouch.families.instructx.picture_parts import Box
 from training.vocabulary import NONE
-
-Box = tuple[float, float, float, float]
-WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)

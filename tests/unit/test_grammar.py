@@ -8,6 +8,7 @@ import re
 import pytest
 
 from grammar_kinds import KINDS
+from retouch.families.instructx.picture_parts import WHOLE
 from training.grammar import sentence
 from training.grammar.amounts import amount_of, draw_percent
 from training.grammar.errors import GrammarError
@@ -17,7 +18,7 @@ from training.grammar.operations import draw_operation, draw_pair
 from training.grammar.pattern import Pattern
 from training.grammar.sentences import correct_sentence
 from training.grammar.typos import misspell
-from training.operation import WHOLE, Item, Operation
+from training.operation import Item, Operation
 from training.vocabulary import (
     AMOUNTS,
     GRADED,

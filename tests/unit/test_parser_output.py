@@ -1,6 +1,7 @@
 """Logits to words."""
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from retouch.api.response import Operation
 from retouch.families.instructx import parser_output
 from retouch.families.instructx.parser import Parsed
+from training.vocabulary import WHERES
 
 FIELDS = {
     "op": ["none", "recolour", "remove", "replace", "add", "move", "resize", "background"],
@@ -19,22 +21,30 @@ FIELDS = {
     "value_size": ["none", "large"],
     "value_place": ["none", "top left", "right", "bottom right"],
 }
+# of heads that know parts of the picture
+PART_FIELDS = FIELDS | {
+    "op": [*FIELDS["op"], "warmer", "grey", "nothing", "unknown"],
+    "where": ["none", *WHERES],
+}
 BOXES = np.array([[[0.1, 0.2, 0.3, 0.4], [0.9, 0.6, 0.5, 0.8]]] * 2, np.float32)
 RED_CIRCLE = {"target_colour": "red", "target_kind": "circle", "target_size": "small"}
 BLUE_STAR = {"value_colour": "blue", "value_kind": "star", "value_size": "large"}
 
 
-def logits(*slots):
+def logits(*slots, fields=FIELDS):
     """Rows whose largest logit of every field is the given word's."""
     rows = [
         [
             float(word == slot.get(name, "none"))
-            for name, values in FIELDS.items()
+            for name, values in fields.items()
             for word in values
         ]
         for slot in (*slots, {}, {})[:2]
     ]
     return np.array(rows, np.float32)
+
+
+part_logits = partial(logits, fields=PART_FIELDS)
 
 
 def read(*slots):
@@ -142,17 +152,70 @@ def test_places_agree_with_the_training_labels():
         np.testing.assert_array_equal(parser_output.places(np.array(rows), noisy, fields), exact)
 
 
+def region(tokens, threshold, boxes, seen, grid):
+    """Of operations on shapes."""
+    labels = logits({"op": "remove", **RED_CIRCLE}, {"op": "remove", **RED_CIRCLE})
+    return parser_output.region(tokens, threshold, labels, boxes, FIELDS, seen, grid)
+
+
+def part_region(logits, *slots):
+    """On a grid of 4 × 4 cells, by heads that know parts of the picture."""
+    labels = part_logits(*slots)
+    boxes = parser_output.places(
+        labels, np.tile(np.float32([0.3, 0.3, 0.45, 0.45]), (2, 2, 1)), PART_FIELDS
+    )
+    cells = parser_output.region(logits, 0.5, labels, boxes, PART_FIELDS, (4, 4), (4, 4))
+    return cells.reshape(4, 4)
+
+
+def test_a_part_in_a_box_is_its_box():
+    """Whatever the tokens say; a part fades over its border into the next cell."""
+    likely = np.full(16, 9, np.float32)
+    left = np.arange(4) < 3
+    right = np.arange(4) > 0
+    np.testing.assert_array_equal(
+        part_region(likely, {"op": "warmer", "where": "left half"}), np.tile(left, (4, 1))
+    )
+    corner = part_region(-likely, {"op": "grey", "where": "bottom right corner"})
+    np.testing.assert_array_equal(corner, np.outer(right, right))
+    assert part_region(-likely, {"op": "grey"}).all()
+
+
+def test_a_scattered_part_is_what_the_tokens_say():
+    logits = np.where(np.eye(4, dtype=bool), 9.0, -9.0).ravel()
+    dark = part_region(logits, {"op": "warmer", "where": "dark parts"})
+    np.testing.assert_array_equal(dark, np.eye(4, dtype=bool))
+    with_half = part_region(
+        logits,
+        {"op": "warmer", "where": "dark parts"},
+        {"op": "grey", "where": "top half"},
+    )
+    np.testing.assert_array_equal(with_half, np.eye(4, dtype=bool) | (np.arange(4) < 3)[:, None])
+
+
+def test_an_object_is_where_its_box_and_the_tokens_are():
+    logits = np.where(np.arange(16) == 15, 9.0, -9.0)
+    cells = part_region(logits, {"op": "remove", "target_kind": "circle"})
+    assert cells[3, 3] and cells[1, 1] and not cells[0, 0]
+
+
+@pytest.mark.parametrize("op", ["none", "nothing", "unknown"])
+def test_what_changes_nothing_has_no_box(op):
+    labels = part_logits({"op": op, "where": "left half"})
+    assert not parser_output.places(labels, BOXES, PART_FIELDS).any()
+
+
 def test_region_threshold_is_a_probability():
     cells = np.array([-3.0, -0.9, -0.8, 0.0, 3.0], np.float32)
     nowhere = np.zeros((2, 2, 4), np.float32)
-    assert parser_output.region(cells, 0.3, nowhere, (1, 5), (1, 5)).tolist() == [
+    assert region(cells, 0.3, nowhere, (1, 5), (1, 5)).tolist() == [
         False,
         False,
         True,
         True,
         True,
     ]
-    assert parser_output.region(cells, 0.5, nowhere, (1, 5), (1, 5)).tolist() == [
+    assert region(cells, 0.5, nowhere, (1, 5), (1, 5)).tolist() == [
         False,
         False,
         False,
@@ -165,11 +228,11 @@ def test_region_holds_the_cells_that_a_box_touches():
     unlikely = np.full(16, -9, np.float32)
     places = np.zeros((2, 2, 4), np.float32)
     places[0, 1] = (0.30, 0.55, 0.45, 0.70)
-    region = parser_output.region(unlikely, 0.5, places, (4, 4), (4, 4)).reshape(4, 4)
-    assert np.argwhere(region).tolist() == [[2, 1]]
+    cells = region(unlikely, 0.5, places, (4, 4), (4, 4)).reshape(4, 4)
+    assert np.argwhere(cells).tolist() == [[2, 1]]
     places[0, 1] = (0.30, 0.55, 0.49, 0.70)  # so near the next cell that the shape may reach it
-    region = parser_output.region(unlikely, 0.5, places, (4, 4), (4, 4)).reshape(4, 4)
-    assert np.argwhere(region).tolist() == [[2, 1], [2, 2]]
+    cells = region(unlikely, 0.5, places, (4, 4), (4, 4)).reshape(4, 4)
+    assert np.argwhere(cells).tolist() == [[2, 1], [2, 2]]
 
 
 @pytest.mark.parametrize(
@@ -179,9 +242,9 @@ def test_region_holds_the_cells_that_a_box_touches():
 def test_a_cell_changes_when_any_token_over_it_does(seen, grid):
     """Held against shares of the image in whole fractions, token by token."""
     changing = np.random.default_rng(0).random(seen) < 0.1
-    logits = np.where(changing, 9.0, -9.0).ravel()
+    tokens = np.where(changing, 9.0, -9.0).ravel()
     nowhere = np.zeros((2, 2, 4), np.float32)
-    region = parser_output.region(logits, 0.5, nowhere, seen, grid)
+    cells = region(tokens, 0.5, nowhere, seen, grid)
 
     def meet(cell, cells, token, tokens):
         begins = Fraction(cell, cells) < Fraction(token + 1, tokens)
@@ -191,7 +254,7 @@ def test_a_cell_changes_when_any_token_over_it_does(seen, grid):
         over = any(
             all(map(meet, cell, grid, token, seen)) for token in np.argwhere(changing).tolist()
         )
-        assert region[index] == over
+        assert cells[index] == over
 
 
 def test_parsed_survives_json():

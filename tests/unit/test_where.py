@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from training.operation import WHOLE, Operation
+from retouch.families.instructx.picture_parts import BOXES, SCATTERED, WHOLE, box_of
+from training.operation import Operation
 from training.photo import places, retouching
-from training.photo.boxes import box
 from training.photo.colours import BANDS, coverage, rehued, weight
 from training.vocabulary import CORNERS, HALVES, HUES, WHERES
 from training_pictures import photographs
@@ -33,7 +33,7 @@ def test_weights_are_shares_and_what_has_none_keeps_its_pixels(photo, where):
 @pytest.mark.parametrize("where", HALVES + CORNERS)
 def test_a_place_lies_in_its_box(photo, where):
     height, width, _ = photo.shape
-    x0, y0, x1, y1 = box(where)
+    x0, y0, x1, y1 = box_of(where)
     margin = 0.05
     rows = (np.arange(height) + 0.5) / height
     columns = (np.arange(width) + 0.5) / width
@@ -47,8 +47,12 @@ def test_a_place_lies_in_its_box(photo, where):
     assert share[near].mean() > 0.75
 
 
+def test_every_part_is_in_one_box_or_scattered():
+    assert sorted([*BOXES, *SCATTERED]) == sorted(WHERES)
+
+
 def test_what_has_no_one_place_has_the_whole_picture_for_a_box():
-    assert box("edges") == box("dark parts") == box("none") == WHOLE
+    assert box_of("edges") == box_of("dark parts") == box_of("none") == WHOLE
 
 
 @pytest.mark.parametrize("colour", HUES)

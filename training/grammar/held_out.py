@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from training.operation import WHOLE, Item, Operation
+from retouch.families.instructx.picture_parts import WHOLE
+from training.operation import Item, Operation
 from training.vocabulary import NONE
 
 FOLDER = Path(__file__).parents[1] / "sentences"

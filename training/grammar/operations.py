@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from random import Random
 
+from retouch.families.instructx.picture_parts import WHOLE
 from training.grammar.choices import pick
 from training.grammar.nouns import Kinds
-from training.operation import WHOLE, Item, Operation
+from training.operation import Item, Operation
 from training.vocabulary import (
     AMOUNTS,
     COLOURS,

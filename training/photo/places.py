@@ -2,14 +2,16 @@
 
 import numpy as np
 
+from retouch.families.instructx.picture_parts import CENTER
 from retouch.imaging.luma import luma
-from training.photo.boxes import CENTER
 from training.photo.colours import smoothstep, weight
 from training.vocabulary import NONE
 
 FEATHER = 0.04  # half the width of a border, as a share of the side
 DARK = 0.25, 0.42  # luma
 BRIGHT = 0.58, 0.75
+# the ellipse of the center in shares of the half sides: whole within the first, none past the last
+ELLIPSE = 0.50, CENTER
 LEAST = 0.02  # a weight below this changes nothing
 
 
@@ -35,7 +37,7 @@ def _by_position(where: str, height: int, width: int) -> np.ndarray:
     y = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height
     if where in ("center", "edges"):
         radius = np.hypot(2 * x - 1, 2 * y - 1)
-        outside = smoothstep(*CENTER, radius)
+        outside = smoothstep(*ELLIPSE, radius)
         return outside if where == "edges" else 1 - outside
     share = np.ones((height, width), np.float32)
     for word, axis, sign in (("left", x, -1), ("right", x, 1), ("top", y, -1), ("bottom", y, 1)):

@@ -12,7 +12,7 @@ from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DMo
 from safetensors.torch import load_file
 from torch import Tensor
 
-from retouch.api.geometry import BUCKETS, CELL
+from retouch.api.geometry import BUCKETS, CELL, KEEP_BELOW
 from retouch.diffusion.beside import channel_counts
 from retouch.diffusion.latents import conditioning_ids, pack
 from retouch.diffusion.preview import FILE
@@ -141,6 +141,7 @@ class Denoiser(Part):
             "shift": scheduler["shift"],
             "prediction": prediction(checkpoint),
             "default_steps": checkpoint.config["default_steps"],
+            "keep_below": checkpoint.config.get("keep_below", KEEP_BELOW),
             "latent_channels": checkpoint.json("vae/config.json")["latent_channels"],
             "conditioning": [
                 checkpoint.json("parser_heads/config.json")["queries"],

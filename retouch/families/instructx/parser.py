@@ -208,7 +208,15 @@ class Parser:
         grid = (size[0] // CELL, size[1] // CELL)
         row = {name: output[0] for name, output in outputs.items()}
         places = parser_output.places(row["labels"], row["boxes"], self._fields)
-        region = parser_output.region(row["region"], self._threshold, places, token_grid, grid)
+        region = parser_output.region(
+            row["region"],
+            self._threshold,
+            row["labels"],
+            places,
+            self._fields,
+            token_grid,
+            grid,
+        )
         assessment = assess(
             row["labels"], row["boxes"], self._fields, row.get("presence"), self._calibration
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from retouch.api.response import NOTHING, Operation
+from retouch.families.instructx.picture_parts import SCATTERED, WHOLE, box_of
 
 Fields = dict[str, list[str]]  # a field's values by its name, "none" first
 
@@ -38,6 +39,7 @@ SAYS = {
 TARGET = ("colour", "kind")
 VALUE = ("size", "colour", "kind", "place")
 WHERE = "where"  # the field of a target that is a part of the picture
+SIDES = ("target", "value")
 UNSAID = ("op", "target_size")  # fields that no text of an operation repeats
 ROWS = ("top", "", "bottom")
 COLUMNS = ("left", "", "right")
@@ -82,25 +84,29 @@ def places(labels: np.ndarray, boxes: np.ndarray, fields: Fields) -> np.ndarray:
     training.
 
     A target has a box before the edit, a value one after it. A new background has the whole image
-    for both."""
+    for both. What needs no object has the box of the part that it is limited to."""
     out = np.zeros_like(boxes)
     for slot, row in enumerate(labels):
         values_by_field = likeliest(row, fields)
-        for column, side in enumerate(("target", "value")):
-            if values_by_field["op"] == "background":
-                out[slot, column] = (0, 0, 1, 1)
-            elif (
-                values_by_field["op"] not in WITHOUT_BOXES
-                and values_by_field.get(f"{side}_kind", NONE) != NONE
-            ):
+        if values_by_field["op"] in WITHOUT_BOXES:
+            continue
+        if values_by_field["op"] == "background":
+            out[slot] = WHOLE
+            continue
+        for column, side in enumerate(SIDES):
+            if _has_object(values_by_field, side):
                 out[slot, column] = boxes[slot, column]
+        if WHERE in fields and not out[slot].any():
+            out[slot, 0] = box_of(values_by_field[WHERE])
     return out
 
 
 def region(
     logits: np.ndarray,
     threshold: float,
+    labels: np.ndarray,
     boxes: np.ndarray,
+    fields: Fields,
     seen: tuple[int, int],
     grid: tuple[int, int],
 ) -> np.ndarray:
@@ -108,10 +114,30 @@ def region(
 
     These are the cells under parser tokens that change with a probability above `threshold`, and
     the cells that an operation's box touches. `logits` [V] are of the tokens of the grid `seen`
-    over the same image. `boxes` [S, 2, 4] are those of `places`. A cell too many costs little,
-    because unchanged content is drawn as it was. A cell too few cuts a piece off the result."""
+    over the same image. `labels` are as in `slot_operations`, `boxes` [S, 2, 4] those of `places`.
+    A cell too many costs little, because unchanged content is drawn as it was. A cell too few cuts
+    a piece off the result.
+
+    Two rules of parts of the picture: one that lies in a box needs no tokens, and the box of a
+    scattered one, which is the whole picture, does not count."""
+    slots = [likeliest(row, fields) for row in labels]
+    counted = [box for slot, box in zip(slots, boxes) if slot.get(WHERE) not in SCATTERED]
+    touched = _touched(np.reshape(counted, (-1, 4)), grid)
+    acting = [slot for slot in slots if slot["op"] not in WITHOUT_BOXES]
+    if acting and all(_lies_in_a_box(slot) for slot in acting):
+        return touched
     changing = (logits > np.log(threshold / (1 - threshold))).reshape(seen)
-    return _covered(changing, grid).ravel() | _touched(boxes.reshape(-1, 4), grid)
+    return _covered(changing, grid).ravel() | touched
+
+
+def _has_object(values_by_field: dict[str, str], side: str) -> bool:
+    return values_by_field.get(f"{side}_kind", NONE) != NONE
+
+
+def _lies_in_a_box(values_by_field: dict[str, str]) -> bool:
+    """Whether an operation changes no object, and all of a part that lies in one box."""
+    is_part = WHERE in values_by_field and values_by_field[WHERE] not in SCATTERED
+    return is_part and not any(_has_object(values_by_field, side) for side in SIDES)
 
 
 def _covered(tokens: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
-from retouch.api.geometry import BUCKETS, CELL
+from retouch.api.geometry import BUCKETS, CELL, KEEP_BELOW
 from retouch.api.response import Operation
 from retouch.diffusion.beside import beside
 from retouch.diffusion.latents import (
@@ -94,12 +94,14 @@ class RetouchPipeline(DiffusionPipeline):
         default_steps: int = 8,
         region_threshold: float = 0.5,
         sizes: Sequence[tuple[int, int]] = BUCKETS,
+        keep_below: int = KEEP_BELOW,
     ):
         """`prediction` is the transformer's output: "velocity", "sample" (the clean tokens) or
         "difference" (of the clean tokens from the source's, which it then takes beside the noise).
         `sizes` are the (height, width) in pixels at which images are edited, of whole cells. The
         parser takes images at a size of its own, within the limits of the checkpoint's image
-        processor."""
+        processor. A pixel that an edit changes by fewer than `keep_below` grey levels keeps the
+        source's value."""
         super().__init__()
         self.register_modules(
             vae=vae,
@@ -116,6 +118,7 @@ class RetouchPipeline(DiffusionPipeline):
             default_steps=default_steps,
             region_threshold=region_threshold,
             sizes=[list(size) for size in sizes],
+            keep_below=keep_below,
         )
         self.layout = PatchLayout.of(text_encoder.config.to_dict()["vision_config"])
 
@@ -154,7 +157,13 @@ class RetouchPipeline(DiffusionPipeline):
         presence = None if outputs.presence is None else outputs.presence[0].numpy()
         places = parser_output.places(labels, boxes, heads.fields)
         region = parser_output.region(
-            outputs.region[0].numpy(), self.config["region_threshold"], places, seen, grid
+            outputs.region[0].numpy(),
+            self.config["region_threshold"],
+            labels,
+            places,
+            heads.fields,
+            seen,
+            grid,
         )
         calibration = Calibration(heads.temperature, heads.refuse_below)
         assessment = assess(labels, boxes, heads.fields, presence, calibration)
@@ -258,7 +267,9 @@ class RetouchPipeline(DiffusionPipeline):
             answer = Image.fromarray(whole)
         else:
             mask = images.mask_of_cells(cells, size, height, width)
-            answer = Image.fromarray(images.paste_back(whole, self.decode(latents), mask))
+            edited = self.decode(latents)
+            keep_below = self.config["keep_below"]
+            answer = Image.fromarray(images.paste_back(whole, edited, mask, keep_below))
         return Edited(answer, reading.assessment, cells, seed)
 
     # -- disk --------------------------------------------------------------------------------------

@@ -28,13 +28,13 @@ class Family(base.Family):
     caches_reference = True
     supports_regions = True
     supports_negative = False
-    keep_below = KEEP_BELOW
 
     def __init__(self, settings: dict[str, Any]):
         self.patch = settings["patch"]
         self.schedule = Schedule(settings["shift"])
         self._settings = settings
         self.sizes = [tuple(size) for size in settings.get("sizes", BUCKETS)]
+        self.keep_below = settings.get("keep_below", KEEP_BELOW)
         # a number of channels; true in artifacts whose network takes source and boxes alone
         self.beside = settings.get("beside", True)
 
