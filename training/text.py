@@ -17,8 +17,8 @@ from training.loop import Plan, train
 from training.operation import Operation
 from training.parser import QUERIES, ROPE, SLOTS, WIDTH, ParserNetworks, label_loss
 
-PLAN = Plan(steps=8000, rate=1.5e-3, average=0.99, decay_from=0.4, save_every=100, log_every=100)
-BATCH = 64
+PLAN = Plan(steps=6000, rate=2e-3, average=0.99, decay_from=0.4, save_every=100, log_every=100)
+BATCH = 32
 GROUP = 8  # batches whose sentences are sorted by length together, so that few tokens are padding
 SEEN_ALONE = ("target_size", "value_size")  # fields that the sentence alone does not tell
 Labelled = tuple[str, tuple[Operation, ...]]
