@@ -42,14 +42,14 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
         transformer=model,
         connector=Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING, TOKENS_PER_SLOT),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        prediction="difference",
+        prediction="affine",
         default_steps=4,
     )
     for part in pipeline.components.values():
         if isinstance(part, nn.Module):
             round_weights(part)
     pipeline.save_pretrained(path)
-    width = model.out_channels
+    width = transformer.WIDTH
     preview = {"weight": torch.randn(width, 48) / width**0.5, "bias": torch.zeros(48)}
     save_file(preview, path / "preview.safetensors")
     return path

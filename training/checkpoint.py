@@ -51,7 +51,7 @@ def write(
         connector=connector,
         transformer=transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
-        prediction="difference",
+        prediction="affine",
         default_steps=STEPS,
         region_threshold=THRESHOLD,
         keep_below=0,  # changes of tone are small

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from retouch.diffusion.beside import channel_counts
 from retouch.diffusion.box_features import box_features
 from retouch.diffusion.latents import conditioning_ids, reference_ids, target_ids
+from retouch.networks.affine import affine_width, clean_tokens
 from retouch.networks.flux2 import reference, step
 from training.example import Example
 from training.labels import SLOTS, boxes, changed_cells, fields
@@ -24,6 +25,7 @@ from training.vae import area_tokens
 from training.worlds import draw_source
 
 WIDTH = 192  # of a token
+LATENTS = 3  # channels
 CONDITIONING = 192
 QUERIES = SLOTS * TOKENS_PER_SLOT
 SOURCES = 8
@@ -34,14 +36,14 @@ DETAIL = 0.15  # spread of a colour within a token that holds an edge
 POOL = 900  # batches that are reused with other noise: drawing takes a fifth of a step
 WHOLE_EVERY = 3  # every third batch has all cells
 BOX_NOISE = 0.006, 0.02  # shares, for four of five boxes and for the fifth: as exact as the parser
-PLAN = Plan(steps=3600, rate=2e-3, average=0.995, decay_from=0.5, save_every=100)
+PLAN = Plan(steps=2400, rate=2e-3, average=0.99, decay_from=0.4, save_every=50)
 
 
 def make() -> Flux2Transformer2DModel:
     """A transformer whose input channels are a noisy token and all that may be beside it."""
     model = Flux2Transformer2DModel(
         in_channels=WIDTH + channel_counts(WIDTH, SLOTS, QUERIES * CONDITIONING)[-1],
-        out_channels=WIDTH,
+        out_channels=affine_width(LATENTS, WIDTH),
         num_layers=2,
         num_single_layers=4,
         attention_head_dim=32,
@@ -52,7 +54,7 @@ def make() -> Flux2Transformer2DModel:
         mlp_ratio=3.0,
         guidance_embeds=False,
     )
-    nn.init.zeros_(model.proj_out.weight)  # no difference from the source at first
+    nn.init.zeros_(model.proj_out.weight)  # the source itself at first
     return model
 
 
@@ -121,8 +123,8 @@ def denoise_loss(
 ) -> Tensor:
     """Smooth L1 distance of the predicted clean tokens, a scalar. `places` are boxes.
 
-    The model predicts the difference of the clean token from the source's at its place, so that
-    what stays needs no capacity.
+    The model predicts what becomes of the source's token at its place (`retouch.networks.affine`),
+    so that what stays needs no capacity.
 
     Tokens that change or hold an edge weigh more, because flat colours are learned quickly."""
     everywhere = torch.from_numpy(reference_ids(batch.grid)).expand(len(batch.source), -1, -1)
@@ -133,7 +135,7 @@ def denoise_loss(
     drawn = torch.from_numpy(box_features(places.numpy(), batch.ids.numpy(), batch.grid))
     operations = conditioning.flatten(1)[:, None].expand(-1, noisy.shape[1], -1)
     seen = torch.cat([noisy, batch.beside, drawn, operations], -1)
-    difference = step(
+    predicted = step(
         model,
         seen,
         time,
@@ -143,7 +145,7 @@ def denoise_loss(
         keys[batch.source_of],
         values[batch.source_of],
     )
-    clean = batch.beside + difference
+    clean = clean_tokens(predicted, batch.beside, LATENTS)
     detailed = batch.target.unflatten(-1, (3, -1)).std(-1).amax(-1) > DETAIL
     weight = 1 + 2 * batch.changed.float() + 3 * detailed.float()
     distance = F.smooth_l1_loss(clean, batch.target, beta=0.1, reduction="none").mean(-1)

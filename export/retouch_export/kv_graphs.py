@@ -30,9 +30,14 @@ TARGET_AXES = {
 
 
 def prefixed(
-    model: Flux2Transformer2DModel, prediction: str, conditioning: Conditioning
+    model: Flux2Transformer2DModel,
+    prediction: str,
+    conditioning: Conditioning,
+    width: int,
+    channels: int,
 ) -> list[Graph]:
-    """The graphs `reference` and `step`.
+    """The graphs `reference` and `step`, for tokens of `width` numbers in so many `channels` of
+    latents.
 
     `conditioning(shape, count)` makes the family's example inputs for `count` target tokens:
     `conditioning` [B, Q, J], `conditioning_ids` [B, Q, 4] and, where the transformer has channels
@@ -40,7 +45,6 @@ def prefixed(
     layers = len(model.transformer_blocks) + len(model.single_transformer_blocks)
     heads = model.config["num_attention_heads"]
     size = model.config["attention_head_dim"]
-    width = model.out_channels
 
     def source(shape: Shape) -> dict[str, Tensor]:
         ids = torch.from_numpy(reference_ids(grid(shape)))
@@ -69,7 +73,7 @@ def prefixed(
 
     return [
         Graph("reference", Reference(model), source, SOURCE_AXES, Reference.outputs),
-        Graph("step", Step(model, prediction), target, TARGET_AXES, Step.outputs),
+        Graph("step", Step(model, prediction, channels), target, TARGET_AXES, Step.outputs),
     ]
 
 

@@ -6,6 +6,7 @@ import torch
 from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
 from torch import Tensor, nn
 
+from retouch.networks.affine import clean_tokens
 from retouch.networks.flux2 import reference, step
 
 
@@ -26,15 +27,17 @@ class Reference(nn.Module):
 class Step(nn.Module):
     """The velocity [B, N, C] in float32.
 
-    `prediction` is what the transformer predicts (`velocity`). `beside` [B, N, …] are further
-    channels of the tokens, in a transformer that takes some: the source's token first."""
+    `prediction` is what the transformer predicts (`velocity`), `channels` are those of its latents.
+    `beside` [B, N, …] are further channels of the tokens, in a transformer that takes some: the
+    source's token first."""
 
     outputs = ("velocity",)
 
-    def __init__(self, model: Flux2Transformer2DModel, prediction: str):
+    def __init__(self, model: Flux2Transformer2DModel, prediction: str, channels: int):
         super().__init__()
         self.model = model
         self.prediction = prediction
+        self.channels = channels
 
     def forward(
         self,
@@ -52,23 +55,32 @@ class Step(nn.Module):
         predicted = step(
             self.model, seen, timestep, conditioning.to(kind), ids, conditioning_ids, k, v
         ).float()
-        return velocity(self.prediction, predicted, tokens, timestep[:, None, None], beside)
+        sigma = timestep[:, None, None]
+        return velocity(self.prediction, predicted, tokens, sigma, beside, self.channels)
 
 
 def velocity(
-    prediction: str, predicted: Tensor, tokens: Tensor, sigma: Tensor, beside: Tensor | None
+    prediction: str,
+    predicted: Tensor,
+    tokens: Tensor,
+    sigma: Tensor,
+    beside: Tensor | None,
+    channels: int = 0,
 ) -> Tensor:
     """The velocity [B, N, C] from what a transformer predicts for noisy `tokens` at `sigma`: the
-    velocity, the clean tokens ("sample"), or their difference from the source's tokens
-    ("difference"), which are the first channels of `beside`."""
+    velocity, the clean tokens ("sample"), or what becomes of the source's tokens ("affine",
+    `retouch.networks.affine`), which are the first channels of `beside` and have latents of so many
+    `channels`."""
     if prediction == "velocity":
         return predicted
-    if prediction == "difference" and beside is not None:
-        predicted = predicted + beside[..., : tokens.shape[-1]]
+    if prediction == "affine" and beside is not None:
+        predicted = clean_tokens(predicted, beside[..., : tokens.shape[-1]], channels)
     return (tokens - predicted) / sigma
 
 
 PASSES = {
     "reference": lambda networks, settings: Reference(networks["transformer"]),
-    "step": lambda networks, settings: Step(networks["transformer"], settings["prediction"]),
+    "step": lambda networks, settings: Step(
+        networks["transformer"], settings["prediction"], settings["latent_channels"]
+    ),
 }

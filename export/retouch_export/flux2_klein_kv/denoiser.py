@@ -27,7 +27,8 @@ class Denoiser(denoiser.Denoiser):
         def conditioning(shape: Shape, count: int) -> dict[str, Tensor]:
             return text_inputs(model, shape.batch)
 
-        return prefixed(model, "velocity", conditioning)
+        width = model.config.in_channels
+        return prefixed(model, "velocity", conditioning, width, width)
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
         return super().settings(checkpoint) | {"prediction": "velocity"}

@@ -17,6 +17,7 @@ from retouch.diffusion.beside import channel_counts
 from retouch.diffusion.latents import conditioning_ids, pack
 from retouch.diffusion.preview import FILE
 from retouch.networks import flux2_passes
+from retouch.networks.affine import affine_width
 from retouch.networks.autoencoder_kl import Encoder
 from retouch_export import preview
 from retouch_export.checkpoint import Checkpoint
@@ -28,7 +29,8 @@ from retouch_export.parts import Part
 
 FOLDER = "transformer"
 PREVIEW = "preview.safetensors"
-PREDICTIONS = ("velocity", "sample", "difference")
+AFFINE = "affine"
+PREDICTIONS = ("velocity", "sample", AFFINE)
 
 
 def patch(checkpoint: Checkpoint) -> int:
@@ -42,13 +44,23 @@ def patch(checkpoint: Checkpoint) -> int:
             f"the autoencoder makes a latent of {vae_factor(vae)} pixels in each direction; "
             f"a token has {CELL}, which must be a multiple of it"
         )
-    width = vae["latent_channels"] * side**2
-    if _width(transformer) != width:
+    channels = vae["latent_channels"]
+    width = channels * side**2
+    is_affine = checkpoint.config.get("prediction") == AFFINE
+    expected = affine_width(channels, width) if is_affine else width
+    outputs = transformer.get("out_channels") or transformer["in_channels"]
+    if outputs != expected:
         raise CheckpointError(
-            f"the transformer has {_width(transformer)} output channels a token; the autoencoder's "
-            f"latents of {CELL} x {CELL} pixels are {width}"
+            f"the transformer has {outputs} output channels a token; the autoencoder's latents of "
+            f"{CELL} x {CELL} pixels are {width}"
+            + (f", for which an affine prediction has {expected}" if is_affine else "")
         )
     return side
+
+
+def token_width(checkpoint: Checkpoint) -> int:
+    """Numbers of a token; CheckpointError as `patch`."""
+    return checkpoint.json("vae/config.json")["latent_channels"] * patch(checkpoint) ** 2
 
 
 def beside(checkpoint: Checkpoint) -> int:
@@ -56,7 +68,7 @@ def beside(checkpoint: Checkpoint) -> int:
     `retouch.diffusion.beside` cannot fill."""
     transformer = checkpoint.json(f"{FOLDER}/config.json")
     heads = checkpoint.json("parser_heads/config.json")
-    width = _width(transformer)
+    width = token_width(checkpoint)
     channels = transformer["in_channels"] - width
     embeds = heads["queries"] * transformer.get("joint_attention_dim", 0)
     none, boxed, whole = channel_counts(width, heads["slots"], embeds)
@@ -80,21 +92,17 @@ def sizes(checkpoint: Checkpoint) -> list[tuple[int, int]]:
     return [tuple(size) for size in sizes]
 
 
-def _width(transformer: dict[str, Any]) -> int:
-    return transformer.get("out_channels") or transformer["in_channels"]
-
-
 def prediction(checkpoint: Checkpoint) -> str:
-    """The transformer's output: the velocity, the clean tokens ("sample"), or their difference from
-    the source's ("difference"); ValueError."""
+    """The transformer's output: the velocity, the clean tokens ("sample"), or what becomes of the
+    source's ("affine"); ValueError."""
     kind = checkpoint.config["prediction"]
     if kind not in PREDICTIONS:
         raise ValueError(
             f"the checkpoint's prediction is {kind!r}; it must be {' or '.join(PREDICTIONS)}"
         )
-    if kind == "difference" and not beside(checkpoint):
+    if kind == AFFINE and not beside(checkpoint):
         raise ValueError(
-            "the checkpoint predicts a difference from the source's tokens, which its transformer "
+            "the checkpoint predicts what becomes of the source's tokens, which its transformer "
             "does not take; in_channels must have room for them"
         )
     return kind
@@ -128,7 +136,13 @@ class Denoiser(Part):
                 inputs["beside"] = torch.randn(shape.batch, count, channels)
             return inputs
 
-        return prefixed(model, prediction(checkpoint), conditioning)
+        return prefixed(
+            model,
+            prediction(checkpoint),
+            conditioning,
+            token_width(checkpoint),
+            checkpoint.json("vae/config.json")["latent_channels"],
+        )
 
     def settings(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """CheckpointError when the sizes of the networks do not fit one another."""

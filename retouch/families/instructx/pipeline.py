@@ -97,7 +97,7 @@ class RetouchPipeline(DiffusionPipeline):
         keep_below: int = KEEP_BELOW,
     ):
         """`prediction` is the transformer's output: "velocity", "sample" (the clean tokens) or
-        "difference" (of the clean tokens from the source's, which it then takes beside the noise).
+        "affine" (what becomes of the source's tokens, which it then takes beside the noise).
         `sizes` are the (height, width) in pixels at which images are edited, of whole cells. The
         parser takes images at a size of its own, within the limits of the checkpoint's image
         processor. A pixel that an edit changes by fewer than `keep_below` grey levels keeps the
@@ -209,7 +209,7 @@ class RetouchPipeline(DiffusionPipeline):
         everywhere = torch.from_numpy(reference_ids(grid)[None])
         keys, values = reference(self.transformer, torch.from_numpy(source), everywhere)
         ids = target_ids(grid)[cells][None]
-        free = self.transformer.config.in_channels - self.transformer.config.out_channels
+        free = self.transformer.config.in_channels - source.shape[-1]
         embeds = reading.conditioning.numpy()
         channels = torch.from_numpy(
             beside(free, source[:, cells], reading.boxes, ids, grid, embeds)
@@ -228,7 +228,14 @@ class RetouchPipeline(DiffusionPipeline):
             predicted = step(
                 self.transformer, seen, sigma[None], reading.conditioning, *positions, keys, values
             )
-            direction = velocity(self.config["prediction"], predicted, tokens, sigma, channels)
+            direction = velocity(
+                self.config["prediction"],
+                predicted,
+                tokens,
+                sigma,
+                channels,
+                self.vae.config.latent_channels,
+            )
             if on_step:
                 on_step(done, (tokens - sigma * direction)[0].numpy())
             tokens = self.scheduler.step(direction, time, tokens, return_dict=False)[0]
