@@ -60,9 +60,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
 def optimizers(module: nn.Module, weight_decay: float = 0.01) -> list[Optimizer]:
     """Muon for the matrices of hidden linear layers, AdamW for all else that is trained. Vectors do
     not decay."""
-    linear = {
-        id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear)
-    }
+    linear = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear)}
     hidden: list[Tensor] = []
     others: list[Tensor] = []
     vectors: list[Tensor] = []
