@@ -32,7 +32,7 @@ from training.photo.evaluation import Sample, edit_photos, photo_figures
 from training.photo.held_out import held_out as held_out_photos
 from training.photo.held_out import held_out_large, load_held_out
 from training.photo.sheet import photo_sheet, sample_numbers, to_jpeg
-from training.photo.table import photo_table
+from training.photo.table import photo_tables
 from training.progress import bar
 from training.reliability_plot import reliability_plot
 from training.scenes import held_out
@@ -99,12 +99,12 @@ def evaluate_photos(options: argparse.Namespace, lanes: Sequence[str]) -> dict[s
         shown = sample_numbers(options.photos) if options.sheet else ()
         outcome = edit_photos(opened, edits, shown, options.steps)
         report["photos"] = photo_figures(outcome.answers)
-        _print(photo_table(report["photos"], f"{options.photos} held-out edits of photographs"))
+        _print(*photo_tables(report["photos"], f"{options.photos} held-out edits of photographs"))
         _write_sheet(options.sheet, outcome.samples)
     if options.large:
         edits = bar(held_out_large(options.large), "editing 12 MP", options.large)
         report["photos_12mp"] = photo_figures(edit_photos(opened, edits, (), options.steps).answers)
-        _print(photo_table(report["photos_12mp"], f"{options.large} held-out edits at 12 MP"))
+        _print(*photo_tables(report["photos_12mp"], f"{options.large} held-out edits at 12 MP"))
     return report
 
 

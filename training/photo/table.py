@@ -1,4 +1,4 @@
-"""The terminal table of the evaluation of photographs."""
+"""Terminal tables of the evaluation of photographs."""
 
 from __future__ import annotations
 
@@ -13,47 +13,59 @@ from training.photo.judge import LARGEST, LEAST_DETAIL
 from training.table import NONE, figures_table
 
 Figures = dict[str, dict[str, dict[str, Any]]]  # by lane and kind of edit
-CAPTION = (
+SUCCESS = (
     f"success: the mean colour difference ΔE (CIEDE2000) inside the change is at most {LARGEST:g}, "
     "no pixel outside the region has moved, and the answer keeps "
     f"{LEAST_DETAIL:.0%} of the gradient energy where the edit keeps the content; lost: points of "
-    f"success that {REFERENCE} has more. By the first lane: ΔE of the answer and of the source, "
-    "kept detail, edits that moved a pixel outside, and seconds of an edit from file to file"
+    f"success that {REFERENCE} has more"
 )
-FIRST = ("ΔE", "ΔE\nbefore", "detail", "moved\noutside", "s")
+QUALITY = (
+    "ΔE of the answer and of the source, share of the gradient energy that is kept, edits that "
+    "moved a pixel outside their region, and seconds of an edit from file to file"
+)
 
 
-def photo_table(figures: Figures, title: str) -> Table:
-    """Success by kind of edit and lane, points lost by the narrow lanes, and the first lane's other
-    figures. Three lanes fit into 80 columns."""
+def photo_tables(figures: Figures, title: str) -> Iterator[Table]:
+    """Success by kind of edit and lane with the points that narrow lanes lose, and the first lane's
+    other figures. Three lanes fit into 80 columns."""
+    yield _success(figures, title)
+    lane, rows = next(iter(figures.items()))
+    yield _quality(rows, f"quality by {lane}")
+
+
+def _success(figures: Figures, title: str) -> Table:
     names = [name for lane in figures for name in _columns(lane)]
-    out = figures_table(title, CAPTION, "edit", "edits", *names, *FIRST)
+    out = figures_table(title, SUCCESS, "edit", "edits", *names)
     for kind, row in next(iter(figures.values())).items():
-        cells = [cell for lane in figures for cell in _success(lane, figures[lane][kind])]
-        out.add_row(kind, str(row["edits"]), *cells, *_others(row), style=_style(kind))
+        cells = [cell for lane in figures for cell in _cells(lane, figures[lane][kind])]
+        out.add_row(kind, str(row["edits"]), *cells, style=_style(kind))
     return out
 
 
-def _columns(lane: str) -> Iterator[str]:
-    yield lane
-    if lane != REFERENCE:
-        yield f"{lane}\nlost"
+def _columns(lane: str) -> tuple[str, ...]:
+    return (lane,) if lane == REFERENCE else (lane, f"{lane}\nlost")
 
 
-def _success(lane: str, row: dict[str, Any]) -> Iterator[str]:
+def _cells(lane: str, row: dict[str, Any]) -> Iterator[str]:
     yield f"{row['success']:.1%}"
     if lane != REFERENCE:
         yield NONE if row["loss_points"] is None else f"{row['loss_points']:.1f}"
 
 
-def _others(row: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        f"{row['difference']:.1f}",
-        f"{row['before']:.1f}",
-        NONE if row["detail"] is None else f"{row['detail']:.0%}",
-        str(row["moved_outside"]),
-        f"{row['seconds']:.2f}",
-    )
+def _quality(rows: dict[str, dict[str, Any]], title: str) -> Table:
+    columns = ("ΔE", "ΔE before", "detail", "moved outside", "s")
+    out = figures_table(title, QUALITY, "edit", *columns)
+    for kind, row in rows.items():
+        out.add_row(
+            kind,
+            f"{row['difference']:.1f}",
+            f"{row['before']:.1f}",
+            NONE if row["detail"] is None else f"{row['detail']:.0%}",
+            str(row["moved_outside"]),
+            f"{row['seconds']:.2f}",
+            style=_style(kind),
+        )
+    return out
 
 
 def _style(kind: str) -> str | None:
