@@ -12,6 +12,7 @@ from training.photo.evaluation import PhotoAnswer
 from training.photo.judge import PhotoJudgement
 
 GOOD = PhotoJudgement(difference=1.0, unchanged=10.0, outside=0, detail=1.0)
+NEAR = PhotoJudgement(difference=1.0, unchanged=4.0, outside=0, detail=1.0)
 BAD = PhotoJudgement(difference=7.0, unchanged=10.0, outside=3, detail=None)
 
 

@@ -116,7 +116,7 @@ def test_photographs_and_sentences(repository, monkeypatch, tmp_path, capsys):
             str(sheet),
         ]
     )
-    output = capsys.readouterr().out
+    output = " ".join(capsys.readouterr().out.split())
     rows = json.loads(json_path.read_text())["photos"]["bf16"]
     assert list(rows) == ["tone", "place", "detail", "object", "all"]
     assert rows["all"]["edits"] == 4 and rows["all"]["moved_outside"] == 0

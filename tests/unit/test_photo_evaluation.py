@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from photo_answers import BAD, GOOD, FakeLane, answers, untouched
+from photo_answers import BAD, GOOD, NEAR, FakeLane, answers, untouched
 from training import worlds
 from training.photo import held_out
 from training.photo.evaluation import edit_photos, photo_figures
@@ -40,6 +40,7 @@ def test_figures_by_lane_and_kind(figures):
     assert figures["bf16"]["all"] == {
         "edits": 4,
         "success": 0.75,
+        "near": 0.0,
         "loss_points": 0.0,
         "difference": 2.5,
         "before": 10.0,
@@ -62,6 +63,11 @@ def test_points_lost_are_against_the_reference(figures):
     assert alone["fp4"]["all"]["loss_points"] is None
 
 
+def test_an_edit_may_be_near_its_source():
+    rows = photo_figures({"bf16": answers("tone tone place", [NEAR, GOOD, BAD])})["bf16"]
+    assert [row["near"] for row in rows.values()] == [0.5, 0.0, pytest.approx(1 / 3)]
+
+
 def test_no_answer_has_no_row():
     assert photo_figures({"bf16": []}) == {"bf16": {}}
 
@@ -71,8 +77,8 @@ def test_three_lanes_fit_eighty_columns(figures):
     console.print(*photo_tables(figures, "4 held-out edits"), sep="\n")
     output = console.file.getvalue()
     rows = [line.split() for line in output.splitlines()]
-    assert ["all", "4", "75.0%", "50.0%", "25.0", "50.0%", "25.0"] in rows
-    assert ["object", "1", "0.0%", "0.0%", "0.0", "100.0%", "-100.0"] in rows
+    assert ["all", "4", "0%", "75.0%", "50.0%", "25.0", "50.0%", "25.0"] in rows
+    assert ["object", "1", "0%", "0.0%", "0.0%", "0.0", "100.0%", "-100.0"] in rows
     assert ["all", "2.5", "10.0", "100%", "1", "2.50"] in rows
     assert ["object", "7.0", "10.0", "–", "1", "4.00"] in rows
     assert "…" not in output and "4 held-out edits" in output and "quality by bf16" in output

@@ -15,7 +15,7 @@ from retouch.imaging import images
 from training.figures import REFERENCE
 from training.lane import Lane
 from training.photo.held_out import KINDS, PhotoEdit
-from training.photo.judge import PhotoJudgement, judge_photo
+from training.photo.judge import LARGEST, PhotoJudgement, judge_photo
 
 ALL = "all"  # the row of all kinds
 
@@ -72,7 +72,9 @@ def photo_figures(answers: dict[str, list[PhotoAnswer]]) -> dict[str, dict[str, 
     """Figures by lane and kind of edit, ready for JSON. Kinds without an edit are left out.
 
     Shares are 0 to 1, differences are means of CIEDE2000, seconds are medians. `loss_points` are
-    the percentage points of success that the reference has more; None without it."""
+    the percentage points of success that the reference has more; None without it. `near` is the
+    share of edits whose source itself has a small enough difference: doing nothing succeeds there,
+    unless detail is lost."""
     reference = answers.get(REFERENCE)
     kinds = {row.kind for rows in answers.values() for row in rows}
     return {
@@ -119,6 +121,7 @@ def _figures(rows: list[PhotoAnswer], reference: list[PhotoAnswer] | None) -> di
     return {
         "edits": len(rows),
         "success": success,
+        "near": statistics.fmean(verdict.unchanged <= LARGEST for verdict in verdicts),
         "loss_points": 100 * (_success(reference) - success) if reference else None,
         "difference": statistics.fmean(verdict.difference for verdict in verdicts),
         "before": statistics.fmean(verdict.unchanged for verdict in verdicts),

@@ -17,7 +17,7 @@ SUCCESS = (
     f"success: the mean colour difference ΔE (CIEDE2000) inside the change is at most {LARGEST:g}, "
     "no pixel outside the region has moved, and the answer keeps "
     f"{LEAST_DETAIL:.0%} of the gradient energy where the edit keeps the content; lost: points of "
-    f"success that {REFERENCE} has more"
+    f"success that {REFERENCE} has more; near: edits whose source has such a small ΔE already"
 )
 QUALITY = (
     "ΔE of the answer and of the source, share of the gradient energy that is kept, edits that "
@@ -35,10 +35,10 @@ def photo_tables(figures: Figures, title: str) -> Iterator[Table]:
 
 def _success(figures: Figures, title: str) -> Table:
     names = [name for lane in figures for name in _columns(lane)]
-    out = figures_table(title, SUCCESS, "edit", "edits", *names)
+    out = figures_table(title, SUCCESS, "edit", "edits", "near", *names)
     for kind, row in next(iter(figures.values())).items():
         cells = [cell for lane in figures for cell in _cells(lane, figures[lane][kind])]
-        out.add_row(kind, str(row["edits"]), *cells, style=_style(kind))
+        out.add_row(kind, str(row["edits"]), f"{row['near']:.0%}", *cells, style=_style(kind))
     return out
 
 
