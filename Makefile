@@ -61,9 +61,9 @@ openai: exported $(WEB)  ## Serve OpenAI's image editing API on 127.0.0.1:8080, 
 web: exported $(WEB)  ## Serve the web page on 127.0.0.1, with a server when none runs, until Ctrl-C
 	$(BIN)/retouch web
 
-eval: export $(LPIPS)  ## All lanes over the 500 held-out scenes: make eval, PRECISION="fp8" for one beside bf16, PARTS=all for the parser's lanes too
+eval: export $(LPIPS)  ## All lanes over held-out shapes, photographs (make photos) and sentences: PRECISION="fp8" for one beside bf16, PARTS=all for the parser's lanes too
 	$(if $(PARTS),$(BIN)/retouch export $(CHECKPOINT) --precision $(LANES) --parts $(LANES))
-	$(BIN)/python -m training.evaluate --precision $(PRECISION) $(if $(PARTS),--parts $(filter-out all,$(PARTS)) --write export/README.md) --worst out/worst.png --json out/eval.json $(EVAL)
+	$(BIN)/python -m training.evaluate --precision $(PRECISION) $(if $(PARTS),--parts $(filter-out all,$(PARTS)) --write export/README.md) --json out/eval.json --worst out/worst.png --sheet out/held-out.jpg --reliability out/reliability.svg $(EVAL)
 $(LPIPS): $(SETUP) requirements-eval.txt
 	$(BIN)/python $(INSTALL) --no-deps --requirement requirements-eval.txt
 	@touch $@

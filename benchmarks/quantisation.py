@@ -25,9 +25,9 @@ from retouch_export.parts import DENOISER, Stage
 from retouch_export.ranges import Ranges
 from retouch_export.recipe import Recipe, Rounding
 from retouch_export.staleness import checkpoint_digest
-from training.evaluate import evaluate
 from training.figures import figures
 from training.scenes import HELD_OUT, held_out
+from training.shape_edits import evaluate
 from training.table import figures_table
 
 LANE = "fp4"

@@ -12,6 +12,7 @@ import numpy as np
 
 from retouch.api.lanes import LANES
 from retouch.api.request import EditRequest
+from retouch.api.response import EditAnswer
 from retouch.artifacts.manifest import NAME, read
 from retouch.engine.edit_state import Progress
 from retouch.imaging import images
@@ -64,6 +65,8 @@ class Lane:
 
     def region(self, height: int, width: int) -> np.ndarray:
         """Where the last edit may have changed an answer of that size: bool [height, width]."""
+        if self._loop.region is None:
+            return np.zeros((height, width), bool)
         return images.mask_of_cells(*self._loop.region, height, width)
 
 
@@ -79,15 +82,20 @@ def _folder(repository: Path, lane: str) -> Path:
 class _TimedLoop(PlainLoop):
     """Measures the steps of the last edit without the first, which also prefills the reference.
 
-    `region` are the cells bool [N] of the last edit and the size that they cover."""
+    `region` are the cells bool [N] of the last edit and the size that they cover; None where the
+    instruction asked for nothing, which takes no step."""
 
     step_seconds: list[float]
-    region: tuple[np.ndarray, tuple[int, int]]
+    region: tuple[np.ndarray, tuple[int, int]] | None
+
+    def answer(self, request: EditRequest) -> EditAnswer:
+        self.step_seconds = []
+        self.region = None
+        return super().answer(request)
 
     def denoise(self, *arguments: Any) -> Iterator[Progress]:
         pixels, _, cells, *_ = arguments
         self.region = cells, pixels.shape[:2]
-        self.step_seconds = []
         last = None
         for progress in super().denoise(*arguments):
             now = time.perf_counter()

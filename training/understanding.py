@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from retouch.artifacts import manifest
 from retouch.families.instructx.parser import Parser
+from retouch.families.instructx.parser_output import UNKNOWN
 from training.example import Example
 from training.grammar.held_out import known_sentences, unknown_sentences
 from training.operation import Operation
@@ -18,6 +21,7 @@ from training.scope import in_scope
 from training.worlds import picture_for
 
 BINS = 10  # of the reliability table
+Sentence = tuple[str, tuple[Operation, ...]]  # and what it asks for
 
 
 @dataclass(frozen=True)
@@ -32,17 +36,26 @@ class Understood:
     right: bool
 
 
-def held_out_sentences() -> list[tuple[str, tuple[Operation, ...]]]:
-    """All sentences of the evaluation and what they ask for; those that are out of the checkpoint's
-    scope count as unknown."""
+def knows_unknown(repository: Path) -> bool:
+    """Whether the repository's parser can tell that it does not understand a sentence.
+    ArtifactError where it is not exported."""
+    fields = manifest.read(Path(repository) / "vl_parser" / "1").settings.get("fields", {})
+    return UNKNOWN in fields.get("op", ())
+
+
+def held_out_sentences(count: int | None = None) -> list[Sentence]:
+    """Sentences of the evaluation and what they ask for; those that are out of the checkpoint's
+    scope count as unknown. `count` of them are spread evenly over all, which are the default."""
     known = [(row.sentence, in_scope(row.operations)) for row in known_sentences()]
-    return known + [(sentence, (Operation("unknown"),)) for sentence in unknown_sentences()]
+    rows = known + [(sentence, (Operation(UNKNOWN),)) for sentence in unknown_sentences()]
+    if count is None or count >= len(rows):
+        return rows
+    return [rows[number * len(rows) // count] for number in range(count)]
 
 
-def read(
-    parser: Parser, sentences: Sequence[tuple[str, tuple[Operation, ...]]]
-) -> list[Understood]:
-    """What the parser makes of every sentence, beside a held-out picture with its targets."""
+def read(parser: Parser, sentences: Iterable[Sentence]) -> list[Understood]:
+    """What the parser makes of every sentence, beside a held-out picture with its targets.
+    FileNotFoundError without photographs."""
     rng = random.Random("held out sentences")
     rows = []
     for number, (sentence, operations) in enumerate(sentences):
@@ -53,7 +66,7 @@ def read(
         rows.append(
             Understood(
                 example,
-                operations[0].op != "unknown",
+                operations[0].op != UNKNOWN,
                 assessment.understood,
                 assessment.confidence,
                 [row.op for row in parsed.operations] == [row.op for row in operations],
@@ -64,15 +77,15 @@ def read(
 
 def understanding_figures(rows: Sequence[Understood]) -> dict[str, Any]:
     """Shares of unknown sentences that are refused, of known ones that are refused or read right,
-    and the reliability of the confidence by bins."""
+    and the reliability of the confidence by bins. A share of no sentence is None."""
     known = [row for row in rows if row.known]
     unknown = [row for row in rows if not row.known]
     return {
         "known": len(known),
         "unknown": len(unknown),
-        "refused": float(np.mean([not row.understood for row in unknown])),
-        "false_refusals": float(np.mean([not row.understood for row in known])),
-        "right": float(np.mean([row.right for row in known])),
+        "refused": _share([not row.understood for row in unknown]),
+        "false_refusals": _share([not row.understood for row in known]),
+        "right": _share([row.right for row in known]),
         "reliability": reliability(rows),
     }
 
@@ -81,10 +94,9 @@ def reliability(rows: Sequence[Understood]) -> list[dict[str, float]]:
     """For each bin of the confidence in known readings: how many, the mean confidence, and the
     share that was right."""
     done = [row for row in rows if row.understood]
-    number = np.minimum([int(row.confidence * BINS) for row in done], BINS - 1)
     bins = []
     for index in range(BINS):
-        members = [row for row, own in zip(done, number) if own == index]
+        members = [row for row in done if min(int(row.confidence * BINS), BINS - 1) == index]
         if members:
             bins.append(
                 {
@@ -94,3 +106,7 @@ def reliability(rows: Sequence[Understood]) -> list[dict[str, float]]:
                 }
             )
     return bins
+
+
+def _share(values: Sequence[bool]) -> float | None:
+    return float(np.mean(values)) if values else None

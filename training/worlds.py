@@ -57,9 +57,7 @@ class PhotoSource(Source):
                 return None
             operations.append(operation)
         present = all(operation.present for operation in operations)
-        for operation in operations if present else ():
-            pixels = retouching.perform(pixels, operation)
-        target = np.rint(pixels * 255).astype(np.uint8)
+        target = retouching.retouched(self.pixels, operations if present else ())
         return Example(
             _sentence(rng, operations, ()),
             self.pixels,

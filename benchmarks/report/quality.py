@@ -9,13 +9,13 @@ from pathlib import Path
 
 from benchmarks.report.figures import Quality, Sample
 from retouch.imaging import images
-from training.evaluate import edit
 from training.figures import REFERENCE
 from training.lane import Answer, Lane, exported
 from training.likeness import Distance, likeness, psnr
 from training.lpips import Lpips, LpipsError
 from training.render import render
 from training.scenes import Pair, held_out
+from training.shape_edits import edit
 
 SAMPLES = 4
 

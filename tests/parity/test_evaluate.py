@@ -13,10 +13,13 @@ from PIL import Image
 from retouch.api.request import EditRequest
 from retouch.imaging import images
 from retouch.offline.plain_loop import PlainLoop
-from training import evaluate
+from training import evaluate, shape_edits
 from training.lane import Lane
 from training.render import render
 from training.scenes import held_out
+from training_pictures import use_samples
+
+SHAPES_ALONE = ("--photos", "0", "--large", "0", "--sentences", "0")
 
 
 @pytest.fixture()
@@ -26,7 +29,7 @@ def lanes(repository, monkeypatch):
     copy = repository / "denoiser_fp8"
     shutil.copytree(repository / "denoiser_bf16", copy)
     monkeypatch.setattr(
-        evaluate, "Lpips", lambda: lambda a, b: float(np.abs(a.astype(float) - b).max())
+        shape_edits, "Lpips", lambda: lambda a, b: float(np.abs(a.astype(float) - b).max())
     )
     yield repository
     shutil.rmtree(copy)
@@ -42,6 +45,7 @@ def test_all_that_is_exported_in_one_table(lanes, tmp_path, capsys):
             "--precision",
             "--scenes",
             "3",
+            *SHAPES_ALONE,
             "--json",
             str(json_path),
             "--worst",
@@ -60,9 +64,19 @@ def test_all_that_is_exported_in_one_table(lanes, tmp_path, capsys):
 
 
 def test_bf16_alone_needs_no_lpips(repository, monkeypatch, capsys):
-    monkeypatch.setattr(evaluate, "Lpips", None)
+    monkeypatch.setattr(shape_edits, "Lpips", None)
     evaluate.main(
-        ["--repository", str(repository), "--precision", "bf16", "--scenes", "1", "--steps", "1"]
+        [
+            "--repository",
+            str(repository),
+            "--precision",
+            "bf16",
+            "--scenes",
+            "1",
+            "--steps",
+            "1",
+            *SHAPES_ALONE,
+        ]
     )
     assert "bf16" in capsys.readouterr().out
 
@@ -71,21 +85,43 @@ def test_a_lane_that_is_not_exported_is_one_sentence(repository, capsys):
     with pytest.raises(
         SystemExit, match="error: denoiser_fp4/1 has no manifest.json; run the export first"
     ):
-        evaluate.main(["--repository", str(repository), "--precision", "fp4", "--scenes", "1"])
+        evaluate.main(
+            ["--repository", str(repository), "--precision", "fp4", "--scenes", "1", *SHAPES_ALONE]
+        )
 
 
-@pytest.mark.parametrize(
-    "option, message",
-    [
-        (["--scenes", "0"], "--scenes is 0; it must be 1 or more"),
-        (["--steps", "51"], "--steps is 51; it must be 0 to 50"),
-        (["--precision", "fp16"], "invalid choice: 'fp16'"),
-    ],
-)
-def test_options_out_of_their_limits(option, message, capsys):
-    with pytest.raises(SystemExit):
-        evaluate.main(option)
-    assert message in capsys.readouterr().err
+def test_photographs_and_sentences(repository, monkeypatch, tmp_path, capsys):
+    use_samples(monkeypatch)
+    json_path = tmp_path / "eval.json"
+    sheet = tmp_path / "held-out.jpg"
+    evaluate.main(
+        [
+            "--repository",
+            str(repository),
+            "--precision",
+            "bf16",
+            "--scenes",
+            "1",
+            "--steps",
+            "1",
+            "--photos",
+            "4",
+            "--large",
+            "0",
+            "--sentences",
+            "4",
+            "--json",
+            str(json_path),
+            "--sheet",
+            str(sheet),
+        ]
+    )
+    output = " ".join(capsys.readouterr().out.split())
+    rows = json.loads(json_path.read_text())["photos"]["bf16"]
+    assert list(rows) == ["tone", "place", "detail", "object", "all"]
+    assert rows["all"]["edits"] == 4 and rows["all"]["moved_outside"] == 0
+    assert Image.open(sheet).width > 4 * 3 * 192
+    assert "4 held-out edits of photographs" in output and evaluate.NO_UNKNOWN in output
 
 
 def test_an_answer_is_the_plain_loops(repository):

@@ -71,6 +71,19 @@ def test_make_opponents_installs_what_benchmarks_are_measured_against(checkout):
     assert "--requirement requirements-bench.txt" in dry(checkout, "opponents")
 
 
+def test_make_eval_writes_its_figures_and_pictures(checkout):
+    commands = dry(checkout, "eval", "EVAL=--photos 0")
+    (line,) = [line for line in commands.splitlines() if "training.evaluate" in line]
+    for option in (
+        "--json out/eval.json",
+        "--worst out/worst.png",
+        "--sheet out/held-out.jpg",
+        "--reliability out/reliability.svg",
+        "--photos 0",
+    ):
+        assert option in line
+
+
 def pins(name):
     """Versions of this Python by package, of a lock file that `make lock` has written."""
     return {

@@ -1,25 +1,30 @@
 """The evaluation's edits of photographs that are never trained on."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from training import photos
+from training import photos, worlds
 from training.example import Example
+from training.labels import contents
 from training.operation import Operation
 from training.photo.judge import REDRAWN
 from training.photo.objects import draw_scene
+from training.photo.retouching import retouched
 from training.scenes import BUCKETS
 from training.vocabulary import DETAIL_OPS, NONE
-from training.worlds import ObjectsSource, PhotoSource, photographs
+from training.worlds import ObjectsSource, PhotoSource
 
 KINDS = ("tone", "place", "detail", "object")
 HELD_OUT = 600
+HELD_OUT_LARGE = 24
 SCALE = 4  # a picture's side, in sides of the bucket that the networks see
-LARGE = 3000, 4000  # height and width of the pictures of 12 MP
+LARGE = 3008, 4000  # height and width of the pictures of 12 MP, in whole cells
+REDUCTION = 4  # side of such a picture, in sides of the one that its edit is drawn for
 LEAST_ORIGINAL = 2400  # shorter side of the originals that they are made of
 
 
@@ -39,30 +44,35 @@ class PhotoEdit:
         )
 
 
-def held_out(count: int = HELD_OUT) -> list[PhotoEdit]:
+def held_out(count: int = HELD_OUT) -> Iterator[PhotoEdit]:
     """Edits of all kinds, shapes and held-out photographs in turn, at several times the size that
-    the networks see."""
+    the networks see. FileNotFoundError without photographs."""
     rng = random.Random("held out photographs")
-    rows = photographs("held out")
-    edits = []
+    rows = load_held_out()
     for number in range(count):
         height, width = BUCKETS[number % len(BUCKETS)]
         photo = rows[number % len(rows)]
         pixels = photos.crop(rng, photo, (SCALE * height, SCALE * width))
-        edits.append(_edit(rng, pixels, KINDS[number % len(KINDS)]))
-    return edits
+        yield _edit(rng, pixels, KINDS[number % len(KINDS)])
 
 
-def held_out_large(count: int = 24) -> list[PhotoEdit]:
-    """Edits at 12 MP of held-out photographs whose originals are large enough."""
+def held_out_large(count: int = HELD_OUT_LARGE) -> Iterator[PhotoEdit]:
+    """Edits at 12 MP of held-out photographs whose originals are large enough. FileNotFoundError
+    without one."""
     rng = random.Random("held out photographs of 12 MP")
-    pictures = [
-        _large(photo) for photo in photographs("held out") if _short_side(photo) >= LEAST_ORIGINAL
-    ]
-    return [
-        _edit(rng, pictures[number % len(pictures)], KINDS[number % len(KINDS)])
-        for number in range(count)
-    ]
+    rows = [photo for photo in load_held_out() if _short_side(photo) >= LEAST_ORIGINAL]
+    if not rows:
+        raise FileNotFoundError("no held-out photograph has 12 MP; run `make photos`")
+    for number in range(count):
+        yield _edit_large(rng, _large(rows[number % len(rows)]), KINDS[number % len(KINDS)])
+
+
+def load_held_out() -> list[photos.Photo]:
+    """The held-out photographs; FileNotFoundError where there is none."""
+    rows = worlds.photographs("held out")
+    if not rows:
+        raise FileNotFoundError("no held-out photograph is prepared; run `make photos`")
+    return rows
 
 
 def kind_of(operations: tuple[Operation, ...]) -> str:
@@ -87,6 +97,23 @@ def _edit(rng: random.Random, pixels: np.ndarray, kind: str) -> PhotoEdit:
             example = PhotoSource(pixels).edit(rng)
         if example and example.edits and kind_of(example.operations) == kind:
             return PhotoEdit(kind, example)
+
+
+def _edit_large(rng: random.Random, pixels: np.ndarray, kind: str) -> PhotoEdit:
+    """A random edit of that kind. A retouching is drawn for the reduced picture, because most draws
+    are of other kinds."""
+    if kind == "object":
+        return _edit(rng, pixels, kind)
+    height, width, _ = pixels.shape
+    small = (width // REDUCTION, height // REDUCTION)
+    edit = _edit(rng, cv2.resize(pixels, small, interpolation=cv2.INTER_AREA), kind)
+    example = replace(
+        edit.example,
+        source=pixels,
+        target=retouched(pixels, edit.example.operations),
+        contents=contents(np.zeros((height, width), np.uint8), ()),
+    )
+    return PhotoEdit(kind, example)
 
 
 def _short_side(photo: photos.Photo) -> int:

@@ -1,6 +1,7 @@
 """Operations that retouch a photograph: which ones a picture allows, and their exact results."""
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -51,6 +52,14 @@ def perform(pixels: np.ndarray, operation: Operation) -> np.ndarray:
         edited = tones.apply(pixels, operation.op, operation.amount, operation.colour)
     share = places.weights(pixels, operation.where, operation.where_colour)[..., None]
     return pixels + share * (edited - pixels)
+
+
+def retouched(pixels: np.ndarray, operations: Sequence[Operation]) -> np.ndarray:
+    """The exact result of operations one after the other; pictures are uint8 [H, W, 3]."""
+    result = pixels.astype(np.float32) / 255
+    for operation in operations:
+        result = perform(result, operation)
+    return np.rint(result * 255).astype(np.uint8)
 
 
 def usable(pixels: np.ndarray, operation: Operation) -> bool:

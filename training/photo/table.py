@@ -1,83 +1,72 @@
-"""Terminal tables and a contact sheet of the evaluation of photographs."""
+"""Terminal tables of the evaluation of photographs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
 from rich.table import Table
 
-from training.photo.evaluation import PhotoAnswer
-from training.photo.held_out import PhotoEdit
+from training.figures import REFERENCE
+from training.photo.evaluation import ALL
 from training.photo.judge import LARGEST, LEAST_DETAIL
 from training.table import NONE, figures_table
 
-TILE = 192  # pixels of a picture's longer side on the sheet
-GAP = 8
-CAPTION = 34
-COLUMNS = 4  # edits in a row
+Figures = dict[str, dict[str, dict[str, Any]]]  # by lane and kind of edit
+SUCCESS = (
+    f"success: the mean colour difference ΔE (CIEDE2000) inside the change is at most {LARGEST:g}, "
+    "no pixel outside the region has moved, and the answer keeps "
+    f"{LEAST_DETAIL:.0%} of the gradient energy where the edit keeps the content; lost: points of "
+    f"success that {REFERENCE} has more; near: edits whose source has such a small ΔE already"
+)
+QUALITY = (
+    "ΔE of the answer and of the source, share of the gradient energy that is kept, edits that "
+    "moved a pixel outside their region, and seconds of an edit from file to file"
+)
 
 
-def photo_table(figures: dict[str, dict[str, Any]], title: str) -> Table:
-    """Success by kind of edit and lane, and the first lane's other figures."""
-    out = figures_table(
-        title,
-        (
-            f"success: the mean colour difference (CIEDE2000) inside the change is at most "
-            f"{LARGEST:g}, no pixel outside the region has moved, and the answer keeps "
-            f"{LEAST_DETAIL:.0%} of the gradient energy where the edit keeps the content; before: "
-            "the source's own difference"
-        ),
-        "edit",
-        "edits",
-        *figures,
-        "difference",
-        "before",
-        "detail",
-        "moved\noutside",
-        "s",
-    )
+def photo_tables(figures: Figures, title: str) -> Iterator[Table]:
+    """Success by kind of edit and lane with the points that narrow lanes lose, and the first lane's
+    other figures. Three lanes fit into 80 columns."""
+    yield _success(figures, title)
+    lane, rows = next(iter(figures.items()))
+    yield _quality(rows, f"quality by {lane}")
+
+
+def _success(figures: Figures, title: str) -> Table:
+    names = [name for lane in figures for name in _columns(lane)]
+    out = figures_table(title, SUCCESS, "edit", "edits", "near", *names)
     for kind, row in next(iter(figures.values())).items():
+        cells = [cell for lane in figures for cell in _cells(lane, figures[lane][kind])]
+        out.add_row(kind, str(row["edits"]), f"{row['near']:.0%}", *cells, style=_style(kind))
+    return out
+
+
+def _columns(lane: str) -> tuple[str, ...]:
+    return (lane,) if lane == REFERENCE else (lane, f"{lane}\nlost")
+
+
+def _cells(lane: str, row: dict[str, Any]) -> Iterator[str]:
+    yield f"{row['success']:.1%}"
+    if lane != REFERENCE:
+        yield NONE if row["loss_points"] is None else f"{row['loss_points']:.1f}"
+
+
+def _quality(rows: dict[str, dict[str, Any]], title: str) -> Table:
+    columns = ("ΔE", "ΔE before", "detail", "moved outside", "s")
+    out = figures_table(title, QUALITY, "edit", *columns)
+    for kind, row in rows.items():
         out.add_row(
             kind,
-            str(row["edits"]),
-            *(f"{lane[kind]['success']:.1%}" for lane in figures.values()),
             f"{row['difference']:.1f}",
             f"{row['before']:.1f}",
             NONE if row["detail"] is None else f"{row['detail']:.0%}",
             str(row["moved_outside"]),
-            NONE if row["seconds"] is None else f"{row['seconds']:.2f}",
+            f"{row['seconds']:.2f}",
+            style=_style(kind),
         )
     return out
 
 
-def photo_sheet(edits: Sequence[PhotoEdit], answers: Sequence[PhotoAnswer]) -> Image.Image:
-    """Source, answer and exact result of every edit, with its sentence and whether it succeeded."""
-    tiles = [_tile(edit, answer) for edit, answer in zip(edits, answers)]
-    width = max(tile.width for tile in tiles)
-    height = max(tile.height for tile in tiles)
-    rows = -(-len(tiles) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * width, rows * height), "white")
-    for number, tile in enumerate(tiles):
-        row, column = divmod(number, COLUMNS)
-        sheet.paste(tile, (column * width, row * height))
-    return sheet
-
-
-def _tile(edit: PhotoEdit, answer: PhotoAnswer) -> Image.Image:
-    pictures = [
-        Image.fromarray(pixels)
-        for pixels in (edit.example.source, answer.pixels, edit.example.target)
-    ]
-    tile = Image.new("RGB", (3 * (TILE + GAP), TILE + CAPTION + GAP), "white")
-    for number, picture in enumerate(pictures):
-        picture.thumbnail((TILE, TILE))
-        tile.paste(picture, (number * (TILE + GAP), CAPTION))
-    verdict = answer.judgement
-    mark = "yes" if verdict.success else "NO"
-    draw = ImageDraw.Draw(tile)
-    font = ImageFont.load_default(13)
-    draw.text((0, 0), edit.example.sentence[:80], "black", font)
-    draw.text((0, 16), f"{mark}: difference {verdict.difference:.1f}", "black", font)
-    return tile
+def _style(kind: str) -> str | None:
+    return "bold" if kind == ALL else None
