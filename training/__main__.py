@@ -17,6 +17,9 @@ from training import (
     transformer,
     vae,
 )
+from training.start import Start
+
+STAGES = ("parser", "transformer")
 
 
 def main() -> None:
@@ -26,24 +29,44 @@ def main() -> None:
     )
     cli.add_argument("--out", type=Path, default=Path("checkpoints/photo"))
     cli.add_argument("--seed", type=int, default=0)
+    cli.add_argument("--start", type=Path, help="go on from the networks of this checkpoint")
+    cli.add_argument(
+        "--stage",
+        choices=STAGES,
+        help="stop after this stage; transformer does not need the parser, so that two processes "
+        "can run at once",
+    )
     cli.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = cli.parse_args()
     torch.set_num_threads(arguments.threads)
     arguments.work.mkdir(parents=True, exist_ok=True)
-    make(arguments.work, arguments.out, arguments.seed)
+    start = Start(arguments.start) if arguments.start else None
+    make(arguments.work, arguments.out, arguments.seed, start, arguments.stage)
 
 
-def make(work: Path, out: Path, seed: int) -> None:
+def make(
+    work: Path, out: Path, seed: int, start: Start | None = None, last: str | None = None
+) -> None:
+    """All stages, or those up to `last`, which needs a checkpoint's tokenizer or that of an earlier
+    run."""
     if not (work / "tokenizer.json").exists():
-        tokenizer.run(work, seed)
-    autoencoder = vae.run(work, seed, _log("autoencoder"))
-    networks = text.run(work, seed, _log("text"))
+        if start:
+            start.write_tokenizer(work / "tokenizer.json")
+        else:
+            tokenizer.run(work, seed)
+    if last == "transformer":
+        transformer.run(work, start, seed, _log("transformer"))
+        return
+    autoencoder = start.autoencoder if start else vae.run(work, seed, _log("autoencoder"))
+    networks = text.run(work, start, seed, _log("text"))
     parser.run(work, networks, seed, _log("parser"))
-    model, teacher = transformer.run(work, seed, _log("transformer"))
-    connector = joint.connect(work, networks, teacher, seed, _log("connector"))
+    if last == "parser":
+        return
+    model, teacher = transformer.run(work, start, seed, _log("transformer"))
+    connector = joint.connect(work, networks, teacher, start, seed, _log("connector"))
     joint.join(work, networks, connector, model, seed, _log("joint"))
     calibration.run(work, networks, seed, _log("calibration"))
-    checkpoint.write(out, work, autoencoder, networks, connector, model)
+    checkpoint.write(out, work, autoencoder, networks, connector, model, teacher)
 
 
 def _log(stage: str):

@@ -17,11 +17,12 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.families.instructx.prompt import END, IMAGE_PAD
 from retouch.networks.instructx import Connector
-from training import grammar, preview, scope
+from training import grammar, preview, scope, start
 from training.kinds import learnt
 from training.parser import ParserNetworks
 from training.photos import load_photos
 from training.scenes import BUCKETS
+from training.teacher import LabelEncoder
 from training.vocabulary import IDLE_OPS, OPS
 from training.worlds import draw_example
 
@@ -41,6 +42,7 @@ def write(
     networks: ParserNetworks,
     connector: Connector,
     transformer: Flux2Transformer2DModel,
+    teacher: LabelEncoder,
 ) -> RetouchPipeline:
     pipeline = RetouchPipeline(
         vae=vae,
@@ -58,6 +60,7 @@ def write(
     )
     pipeline.to(torch.bfloat16).save_pretrained(out)
     _image_processor().save_pretrained(out / "image_processor")
+    start.write(out, networks.contents, teacher)
     save_file(preview.fit(), out / "preview.safetensors")
     calibration_pairs(out / "calibration")
     (out / "examples.json").write_text(json.dumps(examples(), ensure_ascii=False, indent=1) + "\n")

@@ -18,6 +18,7 @@ from retouch.networks.instructx import Connector
 from training import parser, transformer
 from training.loop import Plan, train
 from training.parser import QUERIES, WIDTH, ParserNetworks
+from training.start import Start
 from training.teacher import TOKENS_PER_SLOT, LabelEncoder
 from training.transformer import WHOLE_EVERY, is_shape, noisy_boxes
 
@@ -32,11 +33,18 @@ LORA = LoraConfig(
 
 
 def connect(
-    work: Path, networks: ParserNetworks, teacher: LabelEncoder, seed: int = 0, say=print
+    work: Path,
+    networks: ParserNetworks,
+    teacher: LabelEncoder,
+    start: Start | None = None,
+    seed: int = 0,
+    say=print,
 ) -> Connector:
     """Train a connector to map the meta-queries to the teacher's conditioning."""
     torch.manual_seed(seed)
     connector = Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING, TOKENS_PER_SLOT)
+    if start:
+        start.fill_connector(connector)
     writer = PromptWriter(work / "tokenizer.json", QUERIES)
 
     def loss_of(step: int) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from training.labels import FIELDS, fields
 from training.loop import Plan, train
 from training.operation import Operation
 from training.parser import QUERIES, ROPE, SLOTS, WIDTH, ParserNetworks, label_loss
+from training.start import Start
 
 PLAN = Plan(steps=6000, rate=2e-3, average=0.99, decay_from=0.4, save_every=100, log_every=100)
 BATCH = 32
@@ -24,11 +25,15 @@ SEEN_ALONE = ("target_size", "value_size")  # fields that the sentence alone doe
 Labelled = tuple[str, tuple[Operation, ...]]
 
 
-def run(work: Path, seed: int = 0, say=print) -> ParserNetworks:
-    """Networks whose language model, meta-queries and heads of the labels are trained."""
+def run(work: Path, start: Start | None = None, seed: int = 0, say=print) -> ParserNetworks:
+    """Networks whose language model, meta-queries and heads of the labels are trained; those of
+    `start` are."""
     torch.manual_seed(seed)
     writer = PromptWriter(work / "tokenizer.json", QUERIES)
     networks = ParserNetworks(writer.tokenizer.get_vocab_size())
+    if start:
+        start.fill_parser(networks)
+        return networks
     trained = torch.nn.ModuleList(
         [networks.text_encoder.model.language_model, networks.meta_queries, networks.heads.labels]
     )

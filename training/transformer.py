@@ -20,6 +20,7 @@ from training.example import Example
 from training.labels import SLOTS, boxes, changed_cells, fields
 from training.loop import Plan, train
 from training.scenes import BUCKETS
+from training.start import Start
 from training.teacher import TOKENS_PER_SLOT, LabelEncoder
 from training.vae import area_tokens
 from training.worlds import draw_source
@@ -152,10 +153,14 @@ def denoise_loss(
     return (distance * weight).sum() / weight.sum()
 
 
-def run(work: Path, seed: int = 0, say=print) -> tuple[Flux2Transformer2DModel, LabelEncoder]:
+def run(
+    work: Path, start: Start | None = None, seed: int = 0, say=print
+) -> tuple[Flux2Transformer2DModel, LabelEncoder]:
     torch.manual_seed(seed)
     model = make()
     teacher = LabelEncoder(CONDITIONING)
+    if start:
+        start.fill_transformer(model, teacher)
 
     @cache
     def pooled(number: int) -> Batch:

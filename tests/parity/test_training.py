@@ -3,12 +3,16 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from pictures import scene
 from retouch.families.instructx.pipeline import RetouchPipeline
 from training import __main__ as recipe
 from training import calibration, checkpoint, joint, parser, text, tokenizer, transformer, vae
+from training.start import Start
+from training.teacher import LabelEncoder
 from training_pictures import photographs, use_samples
 
 PLANS = (
@@ -54,3 +58,35 @@ def test_from_a_seed_to_a_checkpoint(short, tmp_path, capsys):
     assert same and all(
         (out / "transformer" / name).read_bytes() == data for name, data in same.items()
     )
+
+
+def test_training_goes_on_from_a_checkpoint(short, tmp_path, capsys):
+    """The networks begin as they were, and the first stages are not needed."""
+    first = tmp_path / "first"
+    work = tmp_path / "work"
+    work.mkdir()
+    recipe.make(work, first, seed=1)
+    capsys.readouterr()
+    more = tmp_path / "more"
+    more.mkdir()
+    start = Start(first)
+    networks = text.run(work, start)
+    model, teacher = transformer.make(), LabelEncoder(transformer.CONDITIONING)
+    start.fill_transformer(model, teacher)
+    (before,) = first.rglob("transformer/*.safetensors")
+    for name, value in load_file(before).items():
+        torch.testing.assert_close(model.state_dict()[name].bfloat16(), value, rtol=0, atol=0)
+    assert not any("lora" in name for name in networks.state_dict())
+
+    recipe.make(more, tmp_path / "second", seed=2, start=Start(first))
+    output = capsys.readouterr().out
+    assert "autoencoder:" not in output and "text:" not in output
+    (after,) = (tmp_path / "second").rglob("transformer/*.safetensors")
+    assert before.read_bytes() != after.read_bytes()
+    words = "tokenizer/tokenizer.json"
+    assert (first / words).read_bytes() == (tmp_path / "second" / words).read_bytes()
+
+
+def test_a_checkpoint_without_the_trainings_part_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="has no training.safetensors"):
+        Start(tmp_path)
