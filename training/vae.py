@@ -20,7 +20,7 @@ from training.loop import Plan, train
 from training.scenes import BUCKETS
 from training.worlds import draw_source
 
-PLAN = Plan(steps=1500, rate=5e-4, average=0.98, decay_from=0.3, warmup=50, save_every=50)
+PLAN = Plan(steps=600, rate=5e-4, average=0.98, decay_from=0.3, warmup=50, save_every=50)
 CROP = 64
 BATCH = 16
 PATCH = 8  # latents of a token in each direction
