@@ -22,9 +22,9 @@ from training.start import Start
 from training.teacher import TOKENS_PER_SLOT, LabelEncoder
 from training.transformer import WHOLE_EVERY, is_shape, noisy_boxes
 
-CONNECT = Plan(steps=600, rate=2e-3, average=0.98, warmup=20, decay_from=0.3)
+CONNECT = Plan(steps=300, rate=2e-3, average=0.98, warmup=20, decay_from=0.3)
 JOINT = Plan(
-    steps=1800, rate=2e-4, average=0.99, warmup=50, decay_from=0.3, save_every=50, log_every=20
+    steps=120, rate=2e-4, average=0.95, warmup=20, decay_from=0.3, save_every=20, log_every=20
 )
 NEAR = 0.06  # share of the side; a more distant box belongs to another shape
 LORA = LoraConfig(
