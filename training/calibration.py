@@ -9,7 +9,7 @@ import torch
 
 from retouch.families.instructx.assessment import Calibration, assess
 from retouch.families.instructx.prompt import PromptWriter
-from training import parser
+from training import parser, scope
 from training.labels import FIELDS, HEAD_FIELDS
 from training.parser import QUERIES, ParserNetworks
 
@@ -35,7 +35,9 @@ def run(work: Path, networks: ParserNetworks, seed: int = 0, say=print) -> Calib
     temperature = min(TEMPERATURES, key=lambda value: loss(readings, value))
     calibration = Calibration(float(temperature), threshold(readings, temperature))
     networks.heads.register_to_config(
-        temperature=calibration.temperature, refuse_below=calibration.refuse_below
+        temperature=calibration.temperature,
+        refuse_below=calibration.refuse_below,
+        unsupported=list(scope.UNSUPPORTED),
     )
     say(f"temperature {calibration.temperature:.2f}, refused below {calibration.refuse_below:.3f}")
     return calibration

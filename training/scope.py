@@ -12,6 +12,9 @@ UNKNOWN = (Operation("unknown"),)
 # operations on cut-outs; the network cannot draw one that it does not see in its place
 ON_CUT_OUTS = ("remove", "recolour")
 
+# what the transformer draws too seldom well, as `make eval` shows; the parser reads it all the same
+UNSUPPORTED: tuple[str, ...] = ()
+
 
 def within(operation: Operation) -> bool:
     """Whether the checkpoint learns to do this operation."""

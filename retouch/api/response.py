@@ -50,6 +50,7 @@ NOTHING = "nothing"  # the operation of an instruction that asks for no change
 # why an instruction is not understood
 Reason = Literal[
     "unknown_instruction",  # it is none that the checkpoint can follow
+    "unsupported",  # it is read, but the checkpoint makes no such edits
     "target_not_found",  # what it is about is not in the picture
     "low_confidence",  # the parser is not sure enough of its operations
 ]

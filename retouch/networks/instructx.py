@@ -1,6 +1,7 @@
 """InstructX's small torch modules between the vision-language model and the diffusion
 transformer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,8 +58,8 @@ class ParserHeads(ModelMixin, ConfigMixin):
     own prediction.
 
     With `presence` a slot also looks at its target's cells, and predicts whether the target is
-    there. `temperature` and `refuse_below` calibrate the confidence in the labels and in it
-    (`retouch/families/instructx/assessment.py`)."""
+    there. `temperature`, `refuse_below` and the operations `unsupported` are a checkpoint's
+    calibration (`retouch/families/instructx/assessment.py`)."""
 
     @register_to_config
     def __init__(
@@ -70,6 +71,7 @@ class ParserHeads(ModelMixin, ConfigMixin):
         presence: bool = False,
         temperature: float = 1.0,
         refuse_below: float = 0.0,
+        unsupported: Sequence[str] = (),
     ):
         super().__init__()
         share = queries // slots * width

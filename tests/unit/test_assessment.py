@@ -104,7 +104,9 @@ def test_fields_of_any_name_are_in_an_operations_text():
     slot = {"op": "warmer", "where": "left half", "amount": "slight", "mood": "gloomy"}
     (warmer,) = assessed(slot).operations
     assert (warmer.target, warmer.value) == ("left half", "slight gloomy")
-    assert warmer.box is None, "it has no object"
+    assert warmer.box == (0, 0, 0.5, 1), "of the part"
+    (whole,) = assessed({"op": "warmer"}).operations
+    assert whole.box is None
     (removed,) = assessed(CAT | {"where": "left half", "value_colour": "blue"}).operations
     assert (removed.target, removed.value) == ("red cat left half", "")
     (painted,) = assessed(CAT | {"op": "recolour", "value_colour": "blue"}).operations
@@ -116,3 +118,12 @@ def test_logits_of_any_height():
     assessment = assess(labels(CAT) * 1e4, BOXES, FIELDS, np.array([-1e6, 0], np.float32))
     assert assessment.reason == "target_not_found"
     assert assessment.confidence == pytest.approx(0, abs=1e-9)
+
+
+def test_operations_that_the_checkpoint_does_not_make():
+    assessment = assessed(CAT, unsupported=["remove", "move"])
+    assert (assessment.reason, ops(assessment)) == ("unsupported", ["remove"])
+    both = assessed({"op": "warmer"}, CAT, unsupported=["remove"])
+    assert (both.reason, ops(both)) == ("unsupported", ["warmer", "remove"])
+    assert assessed({"op": "warmer"}, unsupported=["remove"]).understood
+    assert assessed({"op": "unknown"}, unsupported=["remove"]).reason == "unknown_instruction"

@@ -65,6 +65,16 @@ def test_an_unsure_reading_is_named(hints):
     assert "may mean remove red cup, or not" in hints.hint("kill it", unsure).message
 
 
+def test_an_operation_that_the_checkpoint_does_not_make(tmp_path):
+    """It is named, and no longer offered."""
+    (tmp_path / FILE).write_text(json.dumps(EXAMPLES), encoding="utf-8")
+    hints = Hints.of(tmp_path, {"op": OPS}, ["remove"])
+    removal = Assessment([Operation("remove", "cup")], 0.9, "unsupported")
+    hint = hints.hint("remove the cup", removal)
+    assert hint.message == "INSTRUCTION asks for remove cup; the edits are recolour"
+    assert "remove the cup" not in hint.examples and len(hint.examples) == COUNT
+
+
 def test_without_examples_there_is_a_message_alone(tmp_path):
     hint = Hints.of(tmp_path, {"op": OPS}).hint("sing", UNKNOWN)
     assert hint.examples == [] and hint.message

@@ -212,6 +212,7 @@ class VlParser(Part):
             "calibration": {
                 "temperature": heads.get("temperature", 1.0),
                 "refuse_below": heads.get("refuse_below", 0.0),
+                "unsupported": heads.get("unsupported", []),
             },
             "patches": asdict(patch_layout(checkpoint)),
             "rope": asdict(rope_of(checkpoint)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,10 +17,12 @@ PRESENT = 0.5  # probability from which on a target is in the picture
 @dataclass(frozen=True)
 class Calibration:
     """Of a checkpoint's confidence. All logits are divided by `temperature`. An instruction whose
-    confidence is below `refuse_below` is not understood."""
+    confidence is below `refuse_below` is not understood. The operations `unsupported` are read,
+    but what the checkpoint makes of them is not good enough."""
 
     temperature: float = 1.0
     refuse_below: float = 0.0
+    unsupported: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ def _confidence(slots: list[_Slot], edits: list[_Slot]) -> float:
 def _reason(edits: list[_Slot], confidence: float, calibration: Calibration) -> Reason | None:
     if not edits or any(slot.op == UNKNOWN for slot in edits):
         return "unknown_instruction"
+    if any(slot.op in calibration.unsupported for slot in edits):
+        return "unsupported"
     if any(slot.presence < PRESENT for slot in edits):
         return "target_not_found"
     return "low_confidence" if confidence < calibration.refuse_below else None

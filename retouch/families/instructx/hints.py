@@ -29,16 +29,23 @@ class Example:
 class Hints:
     """The hints of one checkpoint, by the values of its parser's heads and its examples."""
 
-    def __init__(self, fields: Fields, examples: Collection[Example] = ()):
-        self._operations = [op for op in fields["op"] if op not in (NONE, NOTHING, UNKNOWN)]
-        self._examples = list(examples)
+    def __init__(
+        self,
+        fields: Fields,
+        examples: Collection[Example] = (),
+        unsupported: Collection[str] = (),
+    ):
+        left_out = {NONE, NOTHING, UNKNOWN, *unsupported}
+        self._operations = [op for op in fields["op"] if op not in left_out]
+        self._examples = [example for example in examples if example.op not in unsupported]
 
     @classmethod
-    def of(cls, folder: Path, fields: Fields) -> Hints:
+    def of(cls, folder: Path, fields: Fields, unsupported: Collection[str] = ()) -> Hints:
         """With the examples in the folder, if it has any; ValueError when they are not of these
         `fields`."""
         path = Path(folder) / FILE
-        return cls(fields, _read(path, fields["op"]) if path.is_file() else ())
+        examples = _read(path, fields["op"]) if path.is_file() else ()
+        return cls(fields, examples, unsupported)
 
     def hint(self, instruction: str, assessment: Assessment) -> Hint | None:
         """None for an instruction that is understood."""
@@ -70,6 +77,9 @@ class Hints:
         if assessment.reason == "low_confidence":
             readings = ", ".join(map(_text, assessment.operations))
             return f"INSTRUCTION may mean {readings}, or not; say it in other words"
+        if assessment.reason == "unsupported":
+            readings = ", ".join(map(_text, assessment.operations))
+            return f"INSTRUCTION asks for {readings}; the edits are {self._names()}"
         return f"INSTRUCTION is not understood; the edits are {self._names()}"
 
     def _names(self) -> str:

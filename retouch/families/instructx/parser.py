@@ -128,7 +128,7 @@ class Parser:
         self._fields = settings["fields"]
         self._threshold = settings["region_threshold"]
         self._calibration = Calibration(**settings.get("calibration", {}))
-        self._hints = Hints.of(folder, self._fields)
+        self._hints = Hints.of(folder, self._fields, self._calibration.unsupported)
 
     def run(self, pixels: np.ndarray, instructions: list[str]) -> list[Parsed]:
         """Images uint8 [B, H, W, 3] of one size, with an instruction each."""

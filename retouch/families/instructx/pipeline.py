@@ -165,7 +165,7 @@ class RetouchPipeline(DiffusionPipeline):
             seen,
             grid,
         )
-        calibration = Calibration(heads.temperature, heads.refuse_below)
+        calibration = Calibration(heads.temperature, heads.refuse_below, heads.unsupported)
         assessment = assess(labels, boxes, heads.fields, presence, calibration)
         return Reading(
             self.connector(queries),
