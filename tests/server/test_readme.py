@@ -21,7 +21,7 @@ from benchmarks.report import figures
 from processes import INTERRUPTIBLE
 from retouch.launcher.server import HOST, ROOT
 
-SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
+SAMPLE = ROOT / "checkpoints" / "photo" / "shapes.png"
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), *sorted(ROOT.glob("docs/*.md"))]
 BLOCKS = [
     block

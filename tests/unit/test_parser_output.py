@@ -89,9 +89,7 @@ def test_the_shipped_heads_are_read_in_the_order_of_their_training():
     from training import labels
     from training.scenes import draw_pair
 
-    fields = json.loads((ROOT / "checkpoints/shapes/parser_heads/config.json").read_text())[
-        "fields"
-    ]
+    fields = json.loads((ROOT / "checkpoints/photo/parser_heads/config.json").read_text())["fields"]
     assert fields == SHAPE_FIELDS
     rng = random.Random(0)
     for _ in range(50):
