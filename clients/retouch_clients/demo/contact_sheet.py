@@ -24,7 +24,7 @@ class Row:
 
 def contact_sheet(rows: Sequence[Row]) -> Image.Image:
     """The rows below each other, with all images scaled to one height."""
-    strips = [_strip(row) for row in rows]
+    strips = [row_image(row) for row in rows]
     size = max(strip.width for strip in strips), sum(strip.height for strip in strips)
     sheet = Image.new("RGB", size, "white")
     top = 0
@@ -34,7 +34,7 @@ def contact_sheet(rows: Sequence[Row]) -> Image.Image:
     return sheet
 
 
-def _strip(row: Row) -> Image.Image:
+def row_image(row: Row) -> Image.Image:
     images = [_tile(file) for file in row.files]
     width = sum(image.width + GAP for image in images) + GAP
     strip = Image.new("RGB", (width, TILE + 2 * CAPTION + 2 * GAP), "white")
