@@ -8,7 +8,7 @@ BIN := .venv/bin
 PINS := requirements.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 UV ?= uv
-CHECKPOINT ?= checkpoints/shapes
+CHECKPOINT ?= checkpoints/photo
 LANES ?= bf16,fp8,fp4
 SETUP := .venv/.setup
 LPIPS := .venv/.lpips
@@ -18,7 +18,7 @@ OPPONENTS := .venv/.opponents
 AIPERF := .venv-aiperf/.setup
 DEV := .venv/.dev
 
-IMAGE ?= $(CHECKPOINT)/sample.png
+IMAGE ?= $(CHECKPOINT)/sample.jpg
 INSTRUCTION ?= $(shell cat $(CHECKPOINT)/sample.txt 2>/dev/null)
 OUT ?= out.png
 
@@ -46,10 +46,10 @@ export: $(SETUP)  ## Turn the checkpoint into ONNX in model_repository/
 exported: $(SETUP)
 	$(BIN)/retouch export $(CHECKPOINT) --precision $(LANES) $(if $(filter file,$(origin CHECKPOINT)),--keep)
 
-demo: exported  ## Edit the sample image on a real server; pictures go to out/
+demo: exported  ## Make example edits on a real server; pictures go to out/
 	$(BIN)/retouch demo --out out --force
 
-edit: exported  ## Edit one image: make edit IMAGE=photo.png INSTRUCTION="make the red circle blue" OUT=out.png
+edit: exported  ## Edit one image: make edit IMAGE=photo.jpg INSTRUCTION="make it warmer" OUT=warm.jpg
 	$(BIN)/retouch edit --start "$(IMAGE)" "$(INSTRUCTION)" -o "$(OUT)" --force
 
 serve: exported  ## Run the server on 127.0.0.1:8000 (HTTP) and :8001 (gRPC) until Ctrl-C

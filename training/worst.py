@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from retouch.imaging import images
-from retouch_clients.demo.contact_sheet import side_by_side
+from retouch_clients.demo.contact_sheet import Row, row_image
 from training.figures import Outcome, worst_first
 from training.likeness import Likeness
 from training.render import render
@@ -50,8 +50,5 @@ def _row(number: int, pair: Pair, outcomes: dict[str, Outcome]) -> Image.Image:
         distance = f" LPIPS {outcome.likenesses[number].lpips:.4f}" if outcome.likenesses else ""
         captions.append(lane + distance)
         pictures.append(outcome.answers[number].pixels)
-    return side_by_side(
-        f"scene {number}: {pair.instruction}",
-        captions,
-        [images.encode(picture) for picture in pictures],
-    )
+    files = [images.encode(picture) for picture in pictures]
+    return row_image(Row(f"scene {number}: {pair.instruction}", captions, files))

@@ -98,7 +98,7 @@ def test_after_the_demo(tmp_path, arguments):
     assert command.process.returncode == 0, output
     assert "ms: " in output
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"before.png", "after.png", "contact-sheet.png"} <= names
+    assert {"before.png", "after.png", "contact-sheet.jpg"} <= names
     assert sum(name.startswith("preview-") for name in names) >= 2
     command.nothing_left()
 

@@ -20,8 +20,11 @@ from PIL import Image
 from benchmarks.report import figures
 from processes import INTERRUPTIBLE
 from retouch.launcher.server import HOST, ROOT
+from retouch_clients.shipped_checkpoint.examples import examples
 
-SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
+CHECKPOINT = ROOT / "checkpoints" / "photo"
+PHOTO = CHECKPOINT / "sample.jpg"
+SHAPES = CHECKPOINT / "shapes.png"
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), *sorted(ROOT.glob("docs/*.md"))]
 BLOCKS = [
     block
@@ -40,8 +43,8 @@ RUN = (
     "make demo",
     "make edit",
     "make serve",
+    "edges.jpg",
     "blue.png",
-    "white.png",
     "make web",
     "retouch batch",
     "retouch bench",
@@ -92,8 +95,9 @@ def run(command: str, seconds: float = 300) -> str:
 
 
 def script(code: str, folder: Path) -> list[str]:
-    """The lines that a Python block prints in a folder with a photo."""
-    shutil.copy(SAMPLE, folder / "photo.png")
+    """The lines that a Python block prints in a folder with a photo and a drawing."""
+    shutil.copy(PHOTO, folder / "photo.jpg")
+    shutil.copy(SHAPES, folder / "photo.png")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, text=True, capture_output=True, timeout=60
     )
@@ -101,8 +105,8 @@ def script(code: str, folder: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def changed(edited: Path) -> bool:
-    with Image.open(SAMPLE) as before, Image.open(edited) as after:
+def changed(edited: Path, source: Path = SHAPES) -> bool:
+    with Image.open(source) as before, Image.open(edited) as after:
         return (
             before.size == after.size and before.tobytes() != after.convert(before.mode).tobytes()
         )
@@ -152,11 +156,13 @@ def test_the_first_two_commands():
     output = run(line("make demo"))
     assert "denoiser" in output and "vl_parser" in output
     written = {path.name for path in (ROOT / "out").iterdir()}
-    assert {"before.png", "after.png", "contact-sheet.png"} < written
-    assert sum(name.startswith("preview-") for name in written) >= 2
-    assert changed(ROOT / "out" / "after.png")
+    assert "contact-sheet.jpg" in written
+    for example in examples():
+        assert f"{example.name}-before{example.image.suffix}" in written
+        assert sum(name.startswith(f"{example.name}-preview-") for name in written) >= 2
+        assert changed(ROOT / "out" / f"{example.name}-after.png", example.image)
     run(line("make edit"))
-    assert changed(ROOT / "out" / "removed.png")
+    assert changed(ROOT / "out" / "warm.jpg", PHOTO)
 
 
 def test_an_export_of_what_is_there():
@@ -204,14 +210,14 @@ def test_openais_api_is_one_command_away(tmp_path):
 
 def test_a_server_that_stays(tmp_path):
     with running(line("make serve"), "ready", 8000, 8001, 8002):
-        for name in ("blue.png", "white.png"):
+        for name, source in (("edges.jpg", PHOTO), ("blue.png", SHAPES)):
             run(line(name))
-            assert changed(ROOT / "out" / name)
+            assert changed(ROOT / "out" / name, source)
         assert script(block("in Retouch("), tmp_path)[-1].split(")")[1].split()[0] == "final"
         together = script(block("AsyncRetouch("), tmp_path)[-1]
         assert together.endswith("[0, 1, 2, 3]") and "'bf16', 'fp8', 'fp4'" in together
-        assert "2 done, 0 failed" in run(line("retouch batch"))
-        assert "2 done before, 0 failed" in run(line("retouch batch"))
+        assert "4 done, 0 failed" in run(line("retouch batch"))
+        assert "4 done before, 0 failed" in run(line("retouch batch"))
         run(line("generate.png"))
         assert changed(ROOT / "out" / "generate.png")
         assert script(block("import tritonclient.http"), tmp_path)[0].endswith("[3 3]")

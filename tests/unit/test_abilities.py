@@ -4,6 +4,7 @@ checkpoint."""
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
 import json
 from types import SimpleNamespace
@@ -15,18 +16,25 @@ from rich.console import Console
 from pictures import file_of, scene
 from retouch.api.response import EditAnswer, EditInfo, Operation
 from retouch.artifacts.manifest import Manifest
+from retouch.families.instructx.parser_output import WITHOUT_BOXES
 from retouch.launcher.server import ROOT
 from retouch_clients.cli.edit_report import report
 from retouch_clients.commands.edit import edit
 from retouch_clients.shipped_checkpoint import abilities
-from retouch_clients.shipped_checkpoint.abilities import HEADS, SHIPPED, Abilities
+from retouch_clients.shipped_checkpoint.abilities import (
+    HEADS,
+    MOST_OBJECTS,
+    SHAPES,
+    SHIPPED,
+    Abilities,
+)
 from retouch_clients.web import html
 from retouch_clients.web.turns import History, Turn
 from retouch_export.staleness import checkpoint_digest
 
 FIELDS = {
-    "op": ["none", "remove", "tint"],
-    "target_kind": ["none", "cat"],
+    "op": ["none", "remove", "tint", "background"],
+    "target_kind": ["none", "star", "cat"],
     "value_colour": ["none", "mauve", "teal"],
     "value_size": ["none", "tiny"],
     "value_place": ["none", "left", "right"],
@@ -73,25 +81,31 @@ def printed(info: EditInfo) -> str:
 def test_every_word_of_the_heads_is_there():
     fields = json.loads((SHIPPED / HEADS).read_text())["fields"]
     reported = abilities.shipped()
-    for name in ("op", "value_colour", "target_kind", "value_size", "value_place"):
-        assert all(word in reported for word in fields[name] if word != "none"), name
+    for name in ("op", "value_colour", "value_size", "value_place", "amount", "where"):
+        assert all(word in reported for word in fields[name] if word not in WITHOUT_BOXES), name
+    objects = [kind for kind in fields["target_kind"][1:] if kind not in SHAPES]
+    assert all(shape in reported for shape in SHAPES)
+    assert f"{objects[0]}, " in reported and f"{len(objects) - MOST_OBJECTS} other" in reported
     assert (
         fields["target_colour"] == fields["value_colour"]
         and fields["value_kind"] == fields["target_kind"]
     )
-    assert "does not reject" in reported
+    assert reported.endswith(abilities.REJECTION)
 
 
 def test_other_heads_have_other_words(other):
-    first, second, third, _ = Abilities.of(other).sentences()
-    assert (
-        "cats in mauve and teal" in first
-        and "remove or tint a shape, with at most one change per instruction" in second
-    )
-    assert "background" not in second and third == "Its size is tiny, its places left and right."
+    assert Abilities.of(other).sentences() == [
+        "The shipped checkpoint edits photographs: tint.",
+        "It can remove objects: cat.",
+        "It can remove simple shapes, and change a drawing's background.",
+        "Its shape is star, its colours mauve and teal.",
+        "Its size is tiny, its places left and right.",
+        "An instruction may ask for at most one change.",
+        abilities.NO_REJECTION,
+    ]
 
 
-@pytest.mark.parametrize("part", ["op", "value_colour", "target_kind", "value_place"])
+@pytest.mark.parametrize("part", ["op", "value_colour", "target_kind", "value_place", "where"])
 def test_readme_and_the_heads_agree(part, monkeypatch, tmp_path):
     readme = plain((ROOT / "README.md").read_text())
     assert abilities.shipped() in readme
@@ -105,12 +119,13 @@ def test_readme_and_the_heads_agree(part, monkeypatch, tmp_path):
 
 def test_a_checkpoint_that_knows_what_it_does_not_know(tmp_path):
     heads = json.loads((SHIPPED / HEADS).read_text())
-    heads["fields"]["op"] += ["nothing", "unknown"]
+    heads["fields"]["op"].remove("unknown")
     (tmp_path / HEADS).parent.mkdir()
     (tmp_path / HEADS).write_text(json.dumps(heads))
-    known, knowing = (Abilities.of(folder) for folder in (SHIPPED, tmp_path))
+    knowing, known = (Abilities.of(folder) for folder in (SHIPPED, tmp_path))
     assert known.operations == knowing.operations
     assert known.sentences()[:-1] == knowing.sentences()[:-1]
+    assert known.sentences()[-1] == abilities.NO_REJECTION
     assert knowing.sentences()[-1] == abilities.REJECTION
 
 
@@ -118,10 +133,12 @@ def test_the_help_of_edit_tells_it():
     assert abilities.shipped() in plain(CliRunner().invoke(edit, ["--help"]).output)
 
 
+@pytest.mark.parametrize("understood", [None, True, False])
 @pytest.mark.parametrize("operations", [[], [Operation("remove", "red circle")]])
-def test_an_answer_of_the_shipped_checkpoint_tells_it(operations):
-    reported = printed(info_of(SHIPPED_DIGEST[:12], operations))
-    assert abilities.shipped() in reported
+def test_an_answer_tells_it_where_nothing_was_understood(operations, understood):
+    info = dataclasses.replace(info_of(SHIPPED_DIGEST[:12], operations), understood=understood)
+    reported = printed(info)
+    assert (abilities.shipped() in reported) == (not operations or understood is False)
     assert ("understood: remove red circle" if operations else "understood: nothing") in reported
 
 
@@ -190,7 +207,7 @@ def test_the_page_tells_it_where_the_server_has_it(page_app, place, monkeypatch)
     update = asyncio.run(
         app.tabs.opened({app.page.token: ""}, SimpleNamespace(session_hash="tab"))
     )[app.page.abilities]
-    assert update["visible"] == shown and ("does not reject" in update["value"]) == shown
+    assert update["visible"] == shown and (abilities.REJECTION in update["value"]) == shown
 
 
 @pytest.mark.parametrize("checkpoint", [SHIPPED_DIGEST[:12], *OTHERS.values()])

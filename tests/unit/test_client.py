@@ -11,6 +11,7 @@ import threading
 import numpy as np
 import pytest
 import tritonclient.grpc
+from PIL import Image
 
 from pictures import file_of, scene
 from retouch import client
@@ -19,7 +20,7 @@ from retouch.api.fields import FIELDS
 from retouch.api.request import EditRequest
 from retouch.api.triton_errors import read_error
 from retouch.client import codec
-from retouch_clients.demo.contact_sheet import side_by_side
+from retouch_clients.demo.contact_sheet import CAPTION, TILE, Row, contact_sheet
 
 
 def test_every_input_is_sent_with_its_shape():
@@ -73,8 +74,20 @@ def test_what_is_no_address_is_told(kind, url):
 
 
 def test_the_sheet_holds_all_pictures():
-    paper = side_by_side("title", ["before", "after"], [file_of(scene()), file_of(scene(160, 96))])
-    assert paper.height > 256 and paper.width > 2 * 256 and np.asarray(paper).std() > 10
+    wide = Row("wide", ["before", "after"], [file_of(scene()), file_of(scene(160, 96))])
+    narrow = Row("narrow", ["before"], [file_of(scene())])
+    sheet = np.asarray(contact_sheet([wide, narrow]))
+    rows = np.split(sheet, 2)
+    assert len(rows[0]) > TILE + 2 * CAPTION and sheet.shape[1] > TILE + TILE * 160 // 96
+    assert all(row[:, :TILE].std() > 10 for row in rows)
+    assert rows[0][CAPTION:, TILE + 50 :].std() > 10 and rows[1][:, TILE + 50 :].min() == 255
+
+
+def test_a_photo_on_its_side_stands_upright_on_the_sheet():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = file_of(scene(160, 96), "JPEG", exif=exif)
+    assert contact_sheet([Row("phone", ["before"], [lying])]).width < TILE
 
 
 class Refusing(http.server.BaseHTTPRequestHandler):

@@ -29,6 +29,7 @@ from retouch_clients.cli.exit_codes import Exit
 from retouch_clients.cli.output_files import format_of
 from retouch_clients.command import retouch
 from retouch_clients.edit_options import read_files, request_options, suffix_of
+from retouch_clients.shipped_checkpoint.examples import examples
 
 
 def invoke(*arguments, **options):
@@ -284,12 +285,18 @@ def test_what_others_wrote_is_no_markup(editing, photo_file, tmp_path):
         assert message in result.stdout
 
 
-def test_the_demos_sentence_is_no_markup(editing, photo_file, tmp_path, monkeypatch):
+@pytest.fixture
+def demo_server(monkeypatch):
+    """In place of the server that a demo starts."""
+
     @contextlib.contextmanager
     def server(log):
         yield SimpleNamespace(grpc=1)
 
     monkeypatch.setattr("retouch_clients.demo.run.Server", server)
+
+
+def test_the_demos_sentence_is_no_markup(editing, demo_server, photo_file, tmp_path):
     editing.does(dataclasses.replace(FINAL, image=photo_file.read_bytes()))
     result = invoke(
         "demo",
@@ -302,6 +309,30 @@ def test_the_demos_sentence_is_no_markup(editing, photo_file, tmp_path, monkeypa
     )
     assert result.exit_code == 0, result.output
     assert "“make it [/red]”" in result.stdout and "out[1]" in result.stdout
+
+
+def test_the_demo_makes_every_example(editing, demo_server, tmp_path):
+    editing.does(dataclasses.replace(FINAL, image=file_of(scene())))
+    asked = len(editing.asked)
+    result = invoke("demo", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    requests = [(edit["image"], edit["instruction"]) for edit in editing.asked[asked:]]
+    assert requests == [(item.image.read_bytes(), item.instruction) for item in examples()]
+    pictures = {f"{item.name}-after.png" for item in examples()}
+    sources = {f"{item.name}-before{item.image.suffix}" for item in examples()}
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"contact-sheet.jpg", *pictures, *sources}
+
+
+def test_a_half_of_the_demos_edit_is_the_first_examples(editing, demo_server, photo_file, tmp_path):
+    editing.does(dataclasses.replace(FINAL, image=photo_file.read_bytes()))
+    first = examples()[0]
+    for option, value in (("--image", photo_file), ("--instruction", "x")):
+        assert invoke("demo", option, value, "--out", tmp_path, "--force").exit_code == 0
+    assert [(edit["image"], edit["instruction"]) for edit in editing.asked[-2:]] == [
+        (photo_file.read_bytes(), first.instruction),
+        (first.image.read_bytes(), "x"),
+    ]
 
 
 def test_a_name_says_the_format():

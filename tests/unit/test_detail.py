@@ -27,6 +27,7 @@ from retouch.routing.router import Choice
 from retouch.serving.postprocess import postprocess
 from retouch.serving.preprocess import preprocess
 from retouch.serving.source_image import SourceImage
+from retouch_clients.cli.output_files import format_of
 
 BY_NAME = {edit.name: edit for edit in EDITS}
 PHOTOS = ("cheetah.jpg", "tower.jpg", "groot.jpeg")
@@ -213,6 +214,20 @@ def test_answers_of_every_format(format):
     prepared = prepared_of(file_of(photo("tower.jpg")), format=format)
     target = as_bytes(BY_NAME["warmer"].of(as_floats(photo("tower.jpg"))))
     assert psnr(stored(answered(prepared).image), target) > 33
+
+
+def test_a_photo_of_a_phone_is_answered_upright_at_its_full_size():
+    """Held upright: the file has the sensor's rows, and says how to turn them."""
+    stored_pixels = images.fit(photo("tower.jpg"), (900, 1200))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    file = file_of(stored_pixels, "JPEG", quality=90, exif=exif)
+    answer = answered(prepared_of(file, format=format_of("warm.jpg")))
+    with Image.open(io.BytesIO(answer.image)) as image:
+        assert (image.format, image.size) == ("JPEG", (900, 1200))
+        assert 0x0112 not in image.getexif()
+    target = as_bytes(BY_NAME["warmer"].of(as_floats(np.rot90(stored_pixels, 3))))
+    assert psnr(stored(answer.image), target) > 33
 
 
 def test_off_is_the_enlarged_edit():

@@ -17,7 +17,7 @@ from retouch_export.pipelines import PIPELINES
 from retouch_export.sizes import lane_bytes
 from retouch_export.summary import summary
 
-SHAPES = ROOT / "checkpoints" / "shapes"
+SHAPES = ROOT / "checkpoints" / "photo"
 
 
 def inspected(*arguments, **options):

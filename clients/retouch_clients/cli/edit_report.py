@@ -49,7 +49,7 @@ def report(answer: EditAnswer, to: Console = console) -> None:
     if info.hint:
         to.print(f"not understood: {escape(info.hint.message)}", soft_wrap=True)
         print_examples(info.hint.examples, to)
-    known = abilities.behind(info)
+    known = "" if info.operations and info.understood is not False else abilities.behind(info)
     if known:
         if not info.operations:
             to.print("understood: nothing")

@@ -80,8 +80,8 @@ def edit(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Edit IMAGE by INSTRUCTION, for example: retouch edit photo.png "make the red circle blue" -o
-    out.png"""
+    """Edit IMAGE by INSTRUCTION, for example: retouch edit photo.jpg "make it warmer" -o
+    warm.jpg"""
     to = error_console if as_json or out == STDOUT else console
     with option_names(has_mask=options["mask"]):
         fields: dict[str, Any] = read_files(request_options(options)) | {

@@ -1,1 +1,1 @@
-"""`retouch demo`: one edit on a server of its own."""
+"""`retouch demo`: example edits on a server of its own."""

@@ -1,1 +1,5 @@
-"""The checkpoint in checkpoints/shapes: what it can do, and example edits."""
+"""The shipped checkpoint: its folder, what it can do, and example edits."""
+
+from retouch.launcher.server import ROOT
+
+SHIPPED = ROOT / "checkpoints" / "photo"

@@ -13,15 +13,17 @@ from pathlib import Path
 
 from retouch.api.response import EditInfo
 from retouch.artifacts.manifest import ArtifactError
-from retouch.families.instructx.parser_output import UNKNOWN, WITHOUT_BOXES
+from retouch.families.instructx.parser_output import SAYS, UNKNOWN, WITHOUT_BOXES
 from retouch.launcher.secret import is_loopback
 from retouch.launcher.server import ROOT
 from retouch.serving.repository import lane_manifest
+from retouch_clients.shipped_checkpoint import SHIPPED
 
-SHIPPED = ROOT / "checkpoints" / "shapes"
 HEADS = "parser_heads/config.json"
 DIGEST_DIGITS = 12  # of a checkpoint's digest in EditInfo
-BACKGROUND = "background"  # the only operation without a shape
+BACKGROUND = "background"  # the operation of a drawing without a shape
+SHAPES = ("circle", "square", "triangle", "star", "diamond")  # the kinds that it draws
+MOST_OBJECTS = 6  # of other kinds in a sentence
 NUMBERS = ("no", "one", "two", "three", "four")
 NO_REJECTION = (
     "It does not reject other images or instructions: it edits them wrongly or not at all."
@@ -38,6 +40,8 @@ class Abilities:
     kinds: tuple[str, ...]
     sizes: tuple[str, ...]
     places: tuple[str, ...]
+    amounts: tuple[str, ...]
+    parts: tuple[str, ...]  # of a picture
     changes: int
     rejects: bool = False  # instructions that it does not understand
 
@@ -49,25 +53,64 @@ class Abilities:
         except OSError:
             return None
         fields = heads["fields"]
-        names = ("op", "value_colour", "target_kind", "value_size", "value_place")
+        names = (
+            "op",
+            "value_colour",
+            "target_kind",
+            "value_size",
+            "value_place",
+            "amount",
+            "where",
+        )
         lists = (
-            tuple(word for word in fields[name] if word not in WITHOUT_BOXES) for name in names
+            tuple(word for word in fields.get(name, ()) if word not in WITHOUT_BOXES)
+            for name in names
         )
         return cls(*lists, changes=heads["slots"], rejects=UNKNOWN in fields["op"])
 
     def sentences(self) -> list[str]:
-        verbs = _listed([name for name in self.operations if name != BACKGROUND], "or")
-        background = ", or change the background's colour" if BACKGROUND in self.operations else ""
         count = NUMBERS[self.changes] if self.changes < len(NUMBERS) else str(self.changes)
         plural = "s" * (self.changes != 1)
-        kinds = _listed([f"{kind}s" for kind in self.kinds], "and")
-        colours = _listed(self.colours, "and")
         return [
-            f"The shipped checkpoint edits drawings of simple shapes: {kinds} in {colours}.",
-            f"It can {verbs} a shape{background}, with at most {count} change{plural} "
-            "per instruction.",
-            f"Its {_named('size', self.sizes)}, its {_named('place', self.places, verb=False)}.",
+            *self._photographs(),
+            *self._objects(),
+            *self._shapes(),
+            f"An instruction may ask for at most {count} change{plural}.",
             REJECTION if self.rejects else NO_REJECTION,
+        ]
+
+    def _photographs(self) -> list[str]:
+        """Of the operations on a whole picture or a part of it."""
+        tones = [name for name in self.operations if name not in SAYS]
+        if not tones:
+            return []
+        sentences = [f"The shipped checkpoint edits photographs: {_listed(tones, 'and')}."]
+        if self.amounts:
+            sentences.append(f"Amounts are usual, {_listed(self.amounts, 'and')}.")
+        if self.parts:
+            sentences.append(f"It can change a part alone: {_listed(self.parts, 'or')}.")
+        return sentences
+
+    def _objects(self) -> list[str]:
+        """Of the kinds that it can take away, but not draw."""
+        objects = [kind for kind in self.kinds if kind not in SHAPES]
+        if not objects or "remove" not in self.operations:
+            return []
+        shown = objects[:MOST_OBJECTS]
+        more = len(objects) - len(shown)
+        names = [*shown, f"{more} other kinds"] if more else shown
+        return [f"It can remove objects: {_listed(names, 'and')}."]
+
+    def _shapes(self) -> list[str]:
+        shapes = [kind for kind in self.kinds if kind in SHAPES]
+        verbs = [name for name in self.operations if name in SAYS and name != BACKGROUND]
+        if not shapes or not verbs:
+            return []
+        background = ", and change a drawing's background" if BACKGROUND in self.operations else ""
+        return [
+            f"It can {_listed(verbs, 'or')} simple shapes{background}.",
+            f"Its {_named('shape', shapes)}, its {_named('colour', self.colours, verb=False)}.",
+            f"Its {_named('size', self.sizes)}, its {_named('place', self.places, verb=False)}.",
         ]
 
 

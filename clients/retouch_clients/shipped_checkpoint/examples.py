@@ -1,33 +1,31 @@
-"""Example images of the shipped checkpoint, each with an instruction that fits it."""
+"""Example edits of the shipped checkpoint: `retouch demo` makes them, and the page offers them."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from retouch.launcher.server import ROOT
+from retouch_clients.shipped_checkpoint import SHIPPED
 
-SHAPES = ROOT / "checkpoints" / "shapes"
-# calibration images, one for each operation
-CHOSEN = ("33.png", "36.png", "10.png", "52.png", "45.png")
+# name, picture and instruction; the checkpoint's sample.txt repeats the first instruction
+EDITS = (
+    ("tone", "sample.jpg", "make it warmer"),
+    ("part", "sample.jpg", "make the left half black and white"),
+    ("object", "object.jpg", "remove the date"),
+    ("shapes", "shapes.png", "make the red circle blue"),
+)
 
 
 @dataclass(frozen=True)
 class Example:
+    """One edit. The files of a demo begin with its `name`."""
+
+    name: str
     image: Path
     instruction: str
 
 
 def examples() -> list[Example]:
-    """The examples; an empty list if the checkpoint is not beside the code."""
-    if not (SHAPES / "sample.png").is_file():
-        return []
-    pairs = (
-        json.loads(line)
-        for line in (SHAPES / "calibration" / "pairs.jsonl").read_text().splitlines()
-    )
-    instructions = {pair["image"]: pair["instruction"] for pair in pairs}
-    sample = Example(SHAPES / "sample.png", (SHAPES / "sample.txt").read_text().strip())
-    calibration = SHAPES / "calibration"
-    return [sample, *(Example(calibration / name, instructions[name]) for name in CHOSEN)]
+    """The examples; an empty list if a picture of theirs is not beside the code."""
+    edits = [Example(name, SHIPPED / file, instruction) for name, file, instruction in EDITS]
+    return edits if all(edit.image.is_file() for edit in edits) else []

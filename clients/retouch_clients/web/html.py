@@ -13,6 +13,7 @@ HEADER = "<h1>Retouch</h1><p>Drop a picture, say what to change, and watch it ha
 
 NO_OPERATIONS = "This checkpoint does not report operations."
 NOTHING = "Nothing of this sentence was understood."
+ABILITIES = "What can I ask for?"
 
 
 def status(sentence: str, kind: str = "") -> str:
@@ -29,7 +30,7 @@ def refusal(sentence: str) -> str:
 
 def abilities(sentences: str) -> str:
     """What the checkpoint can do, shown below the instruction."""
-    return f"<p>{escape(sentences)}</p>"
+    return f"<details><summary>{ABILITIES}</summary><p>{escape(sentences)}</p></details>"
 
 
 def details(turn: Turn | None) -> str:

@@ -173,7 +173,7 @@ class Layout:
         with gr.Row(elem_id="ask", equal_height=True):
             self.instruction = gr.Textbox(
                 label="What should change?",
-                placeholder="make the red circle blue",
+                placeholder="make it warmer",
                 max_lines=1,
                 max_length=MAX_INSTRUCTION,
                 scale=8,

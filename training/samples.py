@@ -1,0 +1,46 @@
+"""The sample pictures of the checkpoint: a photograph, one with a date on it, and a drawn scene."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from training import marks
+from training.photos import load_photos
+from training.render import Scene, Shape, render
+
+PHOTO = "aitzgorri", "make it warmer"  # a held-out photograph, and what to do with it
+DATED = "kingfisher"  # held out, CC0-1.0
+DATE = 4  # seed of a date in the bottom right corner
+SCENE = Scene(
+    128,
+    128,
+    "yellow",
+    "diagonal",
+    (
+        Shape("red", "circle", "large", 42, 44),
+        Shape("green", "square", "medium", 102, 62),
+        Shape("purple", "star", "large", 64, 106),
+    ),
+)
+QUALITY = 90  # of JPEG files
+
+
+def write(out: Path) -> None:
+    """Write sample.jpg with its instruction in sample.txt, object.jpg and shapes.png."""
+    name, sentence = PHOTO
+    _save(_held_out(name), out / "sample.jpg")
+    (out / "sample.txt").write_text(sentence + "\n")
+    dated, _ = marks.date(random.Random(DATE), _held_out(DATED))
+    _save(dated, out / "object.jpg")
+    Image.fromarray(render(SCENE).pixels).save(out / "shapes.png")
+
+
+def _held_out(name: str) -> np.ndarray:
+    (photo,) = [photo for photo in load_photos("held out") if photo.name == name]
+    return photo.pixels
+
+
+def _save(pixels: np.ndarray, path: Path) -> None:
+    Image.fromarray(pixels).save(path, quality=QUALITY)
