@@ -31,7 +31,7 @@ def make_checkpoint(path: Path, seed: int = 0) -> Path:
     encoder = vae.make()
     model = transformer.make()
     shake(encoder)
-    shake(model.proj_out)  # all zeros, which would say the same of every edit
+    nn.init.normal_(model.proj_out.weight, std=0.02)  # zeros would make every edit the same
     heads = ParserHeads(SHAPE_FIELDS, SLOTS, QUERIES, WIDTH)
     pipeline = RetouchPipeline(
         vae=encoder,

@@ -86,8 +86,8 @@ def test_training_goes_on_from_a_checkpoint(short, tmp_path, capsys):
     assert "autoencoder:" not in output and "text:" not in output
     (after,) = (tmp_path / "second").rglob("transformer/*.safetensors")
     assert before.read_bytes() != after.read_bytes()
-    words = "tokenizer/tokenizer.json"
-    assert (first / words).read_bytes() == (tmp_path / "second" / words).read_bytes()
+    tokens = "tokenizer/tokenizer.json"
+    assert (first / tokens).read_bytes() == (tmp_path / "second" / tokens).read_bytes()
 
 
 def test_a_checkpoint_without_the_trainings_part_is_refused(tmp_path):

@@ -171,7 +171,7 @@ def test_an_export_of_what_is_there():
 
 def test_a_look_at_the_checkpoint():
     output = run(line("retouch inspect"))
-    assert "instructx" in output and "9.43 MB" in output and "missing" not in output
+    assert "instructx" in output and "10.05 MB" in output and "missing" not in output
 
 
 def test_the_report():

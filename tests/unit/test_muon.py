@@ -21,12 +21,12 @@ def test_singular_values_become_one_and_vectors_stay():
 def test_it_finds_a_linear_map():
     torch.manual_seed(0)
     sought = torch.randn(16, 16)
-    found = nn.Parameter(torch.zeros(16, 16))
-    optimizer = Muon([found], weight_decay=0.0)
+    fitted = nn.Parameter(torch.zeros(16, 16))
+    optimizer = Muon([fitted], weight_decay=0.0)
     inputs = torch.randn(64, 16)
     for step in range(300):
         optimizer.param_groups[0]["lr"] = 0.1 * (1 - step / 300)
-        loss = ((inputs @ (found - sought).T) ** 2).mean()
+        loss = ((inputs @ (fitted - sought).T) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -19,8 +19,8 @@ from retouch.backends.batches import run_rows
 from retouch.backends.onnx import OnnxBackend
 from retouch.diffusion.latents import cell_centres
 from retouch.families.denoise_request import Arrays, Size
-from retouch.families.instructx import parser_output
-from retouch.families.instructx.assessment import Assessment, Calibration, assess
+from retouch.families.instructx.assessment import Assessment, Calibration
+from retouch.families.instructx.heads_reader import HeadsReader
 from retouch.families.instructx.hints import FILE as EXAMPLES
 from retouch.families.instructx.hints import Hints
 from retouch.families.instructx.prompt import PromptWriter
@@ -125,10 +125,10 @@ class Parser:
         self._writer = PromptWriter(Path(folder) / TOKENIZER, settings["queries"])
         self._layout = PatchLayout(**settings["patches"])
         self._rope = Rope(**settings["rope"])
-        self._fields = settings["fields"]
-        self._threshold = settings["region_threshold"]
-        self._calibration = Calibration(**settings.get("calibration", {}))
-        self._hints = Hints.of(folder, self._fields, self._calibration.unsupported)
+        calibration = Calibration(**settings.get("calibration", {}))
+        fields = settings["fields"]
+        self._heads = HeadsReader(fields, settings["region_threshold"], calibration)
+        self._hints = Hints.of(folder, fields, calibration.unsupported)
 
     def run(self, pixels: np.ndarray, instructions: list[str]) -> list[Parsed]:
         """Images uint8 [B, H, W, 3] of one size, with an instruction each."""
@@ -207,24 +207,14 @@ class Parser:
         token_grid = self._layout.grid(*self._layout.size(*size))
         grid = (size[0] // CELL, size[1] // CELL)
         row = {name: output[0] for name, output in outputs.items()}
-        places = parser_output.places(row["labels"], row["boxes"], self._fields)
-        region = parser_output.region(
-            row["region"],
-            self._threshold,
-            row["labels"],
-            places,
-            self._fields,
-            token_grid,
-            grid,
-        )
-        assessment = assess(
-            row["labels"], row["boxes"], self._fields, row.get("presence"), self._calibration
+        reading = self._heads.read(
+            row["labels"], row["boxes"], row["region"], row.get("presence"), token_grid, grid
         )
         return Parsed(
             row["queries"],
-            places,
-            assessment.operations,
-            np.zeros_like(region) if assessment.asks_for_nothing else region,
-            assessment=assessment,
-            hint=self._hints.hint(instruction, assessment),
+            reading.boxes,
+            reading.assessment.operations,
+            reading.region,
+            assessment=reading.assessment,
+            hint=self._hints.hint(instruction, reading.assessment),
         )

@@ -32,9 +32,9 @@ from retouch.diffusion.latents import (
     unpack,
 )
 from retouch.diffusion.preview import to_uint8
-from retouch.families.instructx import parser_output
 from retouch.families.instructx.adapter import ADAPTER, without_adapter
-from retouch.families.instructx.assessment import Assessment, Calibration, assess
+from retouch.families.instructx.assessment import Assessment, Calibration
+from retouch.families.instructx.heads_reader import HeadsReader
 from retouch.families.instructx.prompt import PromptWriter
 from retouch.families.qwen_vl.patches import PatchLayout
 from retouch.families.qwen_vl.rope import Rope
@@ -152,26 +152,16 @@ class RetouchPipeline(DiffusionPipeline):
         queries, cells = encode_queries(model, self.meta_queries, tokens, *inputs)
         outputs = self.parser_heads(queries, cells, torch.from_numpy(cell_centres(seen)))
         heads = self.parser_heads.config
-        labels = outputs.labels[0].numpy()
-        boxes = outputs.boxes[0].numpy()
-        presence = None if outputs.presence is None else outputs.presence[0].numpy()
-        places = parser_output.places(labels, boxes, heads.fields)
-        region = parser_output.region(
-            outputs.region[0].numpy(),
-            self.config["region_threshold"],
-            labels,
-            places,
+        reader = HeadsReader(
             heads.fields,
-            seen,
-            grid,
+            self.config["region_threshold"],
+            Calibration(heads.temperature, heads.refuse_below, heads.unsupported),
         )
-        calibration = Calibration(heads.temperature, heads.refuse_below, heads.unsupported)
-        assessment = assess(labels, boxes, heads.fields, presence, calibration)
+        of_one = (outputs.labels, outputs.boxes, outputs.region, outputs.presence)
+        rows = (None if output is None else output[0].numpy() for output in of_one)
+        reading = reader.read(*rows, seen, grid)
         return Reading(
-            self.connector(queries),
-            places[None],
-            assessment,
-            np.zeros_like(region) if assessment.asks_for_nothing else region,
+            self.connector(queries), reading.boxes[None], reading.assessment, reading.region
         )
 
     @torch.no_grad()
@@ -220,6 +210,7 @@ class RetouchPipeline(DiffusionPipeline):
             torch.from_numpy(conditioning_ids(reading.boxes, grid, per_slot)),
         )
         tokens = torch.from_numpy(noise(seed, *source.shape[1:])[cells][None])
+        kind = self.config["prediction"]
         self.scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps))
         for done, (time, sigma) in enumerate(
             zip(self.scheduler.timesteps, self.scheduler.sigmas), start=1
@@ -228,14 +219,7 @@ class RetouchPipeline(DiffusionPipeline):
             predicted = step(
                 self.transformer, seen, sigma[None], reading.conditioning, *positions, keys, values
             )
-            direction = velocity(
-                self.config["prediction"],
-                predicted,
-                tokens,
-                sigma,
-                channels,
-                self.vae.config.latent_channels,
-            )
+            direction = velocity(kind, predicted, tokens, sigma, channels, latents.shape[1])
             if on_step:
                 on_step(done, (tokens - sigma * direction)[0].numpy())
             tokens = self.scheduler.step(direction, time, tokens, return_dict=False)[0]
