@@ -8,7 +8,7 @@ BIN := .venv/bin
 PINS := requirements.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 UV ?= uv
-CHECKPOINT ?= checkpoints/photo
+CHECKPOINT ?= checkpoints/shapes
 LANES ?= bf16,fp8,fp4
 SETUP := .venv/.setup
 LPIPS := .venv/.lpips
@@ -18,7 +18,7 @@ OPPONENTS := .venv/.opponents
 AIPERF := .venv-aiperf/.setup
 DEV := .venv/.dev
 
-IMAGE ?= $(CHECKPOINT)/sample.jpg
+IMAGE ?= $(firstword $(wildcard $(CHECKPOINT)/sample.*g))
 INSTRUCTION ?= $(shell cat $(CHECKPOINT)/sample.txt 2>/dev/null)
 OUT ?= out.png
 

@@ -24,8 +24,7 @@ from retouch.imaging import images
 from retouch.launcher.server import REPOSITORY, ROOT, RUNTIME, Server
 from retouch.launcher.start_failure import ServerError
 
-SAMPLE = ROOT / "checkpoints" / "photo" / "shapes.png"
-SENTENCE = "make the red circle blue"
+SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
 TOTAL = "total"
 
 
@@ -49,9 +48,10 @@ def main() -> None:
 
 def edits(client: Retouch, options: argparse.Namespace) -> list[EditInfo]:
     """The INFO of `count` edits, after one that is not counted."""
-    photo = images.decode(SAMPLE.read_bytes())
+    photo = images.decode(SAMPLE.with_suffix(".png").read_bytes())
+    sentence = SAMPLE.with_suffix(".txt").read_text().strip()
     answers = [
-        client.edit_one(unseen(photo, number), SENTENCE, steps=options.steps, seed=number)
+        client.edit_one(unseen(photo, number), sentence, steps=options.steps, seed=number)
         for number in range(options.count + 1)
     ]
     return [answer.info for answer in answers[1:]]

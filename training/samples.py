@@ -1,5 +1,6 @@
 """The sample pictures of the checkpoint: a photograph, one with a date on it, and a drawn scene."""
 
+import json
 import random
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from training import marks
 from training.photos import load_photos
 from training.render import Scene, Shape, render
 
-PHOTO = "aitzgorri", "make it warmer"  # a held-out photograph, and what to do with it
+PHOTO = "aitzgorri"  # held out
 DATED = "kingfisher"  # held out, CC0-1.0
 DATE = 4  # seed of a date in the bottom right corner
 SCENE = Scene(
@@ -27,11 +28,22 @@ SCENE = Scene(
 QUALITY = 90  # of JPEG files
 
 
+# name, picture and instruction of the edits that a demo makes
+EDITS = (
+    ("tone", "sample.jpg", "make it warmer"),
+    ("part", "sample.jpg", "make the left half black and white"),
+    ("object", "object.jpg", "remove the date"),
+    ("shapes", "shapes.png", "make the red circle blue"),
+)
+
+
 def write(out: Path) -> None:
-    """Write sample.jpg with its instruction in sample.txt, object.jpg and shapes.png."""
-    name, sentence = PHOTO
-    _save(_held_out(name), out / "sample.jpg")
-    (out / "sample.txt").write_text(sentence + "\n")
+    """Write sample.jpg, object.jpg and shapes.png, the edits of them in demo.json, and the first
+    edit's instruction in sample.txt."""
+    edits = [dict(zip(("name", "image", "instruction"), edit)) for edit in EDITS]
+    (out / "demo.json").write_text(json.dumps(edits, indent=1) + "\n")
+    (out / "sample.txt").write_text(edits[0]["instruction"] + "\n")
+    _save(_held_out(PHOTO), out / "sample.jpg")
     dated, _ = marks.date(random.Random(DATE), _held_out(DATED))
     _save(dated, out / "object.jpg")
     Image.fromarray(render(SCENE).pixels).save(out / "shapes.png")

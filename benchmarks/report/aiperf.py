@@ -18,8 +18,9 @@ from retouch.launcher.server import ROOT
 MODEL = "retouch-bf16"  # as the OpenAI door names the lane
 ENVIRONMENT = ROOT / ".venv-aiperf"
 VERSION = "0.13.0"
-# it counts tokens of sentences, and would fetch one that is not local
-TOKENIZER = ROOT / "checkpoints" / "photo" / "tokenizer"
+TOKENIZER = (
+    ROOT / "checkpoints" / "shapes" / "tokenizer"
+)  # it counts tokens of sentences, and would fetch one that is not local
 # offline it would look for that one in the hub's cache alone
 ONLINE = {"HF_HUB_OFFLINE": "", "TRANSFORMERS_OFFLINE": ""}
 WORKERS = 2  # processes that send, at most; one for each edit at once

@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 
 from pictures import scene
 from retouch.families.instructx.pipeline import RetouchPipeline
-from retouch_clients.shipped_checkpoint.examples import EDITS
 from training import __main__ as recipe
 from training import calibration, joint, parser, samples, text, tokenizer, transformer, vae
 from training.start import Start
@@ -50,7 +49,7 @@ def test_from_a_seed_to_a_checkpoint(short, tmp_path, capsys):
         Image.fromarray(scene()), "make the red circle blue", seed=1, steps=1, region="full"
     )
     assert edited.image.size == (128, 128)
-    assert all((out / file).is_file() for _, file, _ in EDITS)
+    assert all((out / file).is_file() for _, file, _ in samples.EDITS)
 
     recipe.make(work, tmp_path / "again", seed=1)
     assert capsys.readouterr().out.count("resumed at step 2") == len(PLANS)

@@ -30,7 +30,7 @@ from retouch_export.hub_name import HubName, hub_name
 from retouch_export.staleness import checkpoint_digest
 
 NAME = "our-org/shapes"
-SHAPES = ROOT / "checkpoints" / "photo"
+SHAPES = ROOT / "checkpoints" / "shapes"
 LARGEST = "transformer/diffusion_pytorch_model.safetensors"
 SHARDS = ("model.fp16-00001-of-00002.safetensors", "model.fp16-00002-of-00002.safetensors")
 INDEX = "model.safetensors.index.fp16.json"
@@ -123,10 +123,8 @@ def test_only_what_a_family_needs_is_downloaded(hub: FakeHub, published):
     names = {
         path.relative_to(published).as_posix() for path in published.rglob("*") if path.is_file()
     }
-    others = {"example.jpg", "sample.jpg", "sample.txt", "object.jpg", "shapes.png"} | {
-        "training.safetensors"
-    }
-    needed = {name for name in names - {*FURTHER, *others} if not name.startswith(".")}
+    samples = {"example.png", "sample.png", "sample.txt", "demo.json"}
+    needed = {name for name in names - {*FURTHER, *samples} if not name.startswith(".")}
     # files of the same content are downloaded once
     assert set(hub.gets) <= needed and set(hub.gets.values()) == {1}
     linked = {
@@ -331,7 +329,7 @@ def test_calibration_pairs_of_a_commit_stay(hub: FakeHub):
         ("a/b/c", None),
         ("name", None),
         ("org/name@", None),
-        ("checkpoints/photo", None),  # a folder of the checkout
+        ("checkpoints/shapes", None),  # a folder of the checkout
         ("checkpoints/shapez", None),
     ],
 )

@@ -89,25 +89,29 @@ def test_a_file_may_have_the_fields_in_any_order(shuffle):
 
 
 def test_the_shipped_heads_are_read_in_the_order_of_their_training():
-    """Labels of drawn operations come back as they went in, by the fields of the checkpoint's
-    file."""
+    """Every pair's labels come back as they went in, by the fields that the checkpoint's file
+    has."""
     import json
     import random
 
     from retouch.launcher.server import ROOT
-    from training import grammar, labels
-    from training.kinds import learnt
+    from shape_fields import SHAPE_FIELDS
+    from training import labels
+    from training.scenes import draw_pair
 
-    fields = json.loads((ROOT / "checkpoints/photo/parser_heads/config.json").read_text())["fields"]
-    assert fields == labels.HEAD_FIELDS
+    fields = json.loads((ROOT / "checkpoints/shapes/parser_heads/config.json").read_text())[
+        "fields"
+    ]
+    assert fields == SHAPE_FIELDS
     rng = random.Random(0)
     for _ in range(50):
-        for chosen in labels.fields(grammar.draw_operation(rng, learnt()).operations):
+        for chosen in labels.fields(draw_pair(rng).operations):
             named = {name: labels.FIELDS[name][at] for name, at in zip(labels.FIELDS, chosen)}
+            named = {name: named[name] for name in SHAPE_FIELDS}
             row = np.concatenate(
                 [
                     np.eye(len(values))[values.index(named[name])]
-                    for name, values in labels.FIELDS.items()
+                    for name, values in SHAPE_FIELDS.items()
                 ]
             )
             assert parser_output.likeliest(row, fields) == named

@@ -19,7 +19,7 @@ table{border-collapse:collapse}
 td,th{border:1px solid #ccc;padding:.3rem .6rem;text-align:left;vertical-align:top}"""
 CURL = """curl http://localhost:8080/v1/images/edits \\
   -H "Authorization: Bearer $KEY" \\
-  -F image=@photo.jpg -F prompt="make it warmer" \\
+  -F image=@photo.png -F prompt="make the red circle blue" \\
   | python3 -c 'import base64, json, sys
 image = json.load(sys.stdin)["data"][0]["b64_json"]
 sys.stdout.buffer.write(base64.b64decode(image))' > edited.png"""

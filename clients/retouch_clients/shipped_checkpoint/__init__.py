@@ -2,4 +2,4 @@
 
 from retouch.launcher.server import ROOT
 
-SHIPPED = ROOT / "checkpoints" / "photo"
+SHIPPED = ROOT / "checkpoints" / "shapes"

@@ -83,7 +83,7 @@ class Abilities:
         """Of the operations on a whole picture or a part of it."""
         tones = [name for name in self.operations if name not in SAYS]
         if not tones:
-            return []
+            return ["The shipped checkpoint edits drawings of simple shapes."]
         sentences = [f"The shipped checkpoint edits photographs: {_listed(tones, 'and')}."]
         if self.amounts:
             sentences.append(f"Amounts are usual, {_listed(self.amounts, 'and')}.")

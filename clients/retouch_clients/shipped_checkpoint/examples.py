@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from retouch_clients.shipped_checkpoint import SHIPPED
 
-# name, picture and instruction; the checkpoint's sample.txt repeats the first instruction
-EDITS = (
-    ("tone", "sample.jpg", "make it warmer"),
-    ("part", "sample.jpg", "make the left half black and white"),
-    ("object", "object.jpg", "remove the date"),
-    ("shapes", "shapes.png", "make the red circle blue"),
-)
+FILE = "demo.json"  # of a checkpoint; sample.txt repeats the first instruction
 
 
 @dataclass(frozen=True)
@@ -27,5 +22,11 @@ class Example:
 
 def examples() -> list[Example]:
     """The examples; an empty list if a picture of theirs is not beside the code."""
-    edits = [Example(name, SHIPPED / file, instruction) for name, file, instruction in EDITS]
+    file = SHIPPED / FILE
+    if not file.is_file():
+        return []
+    edits = [
+        Example(row["name"], SHIPPED / row["image"], row["instruction"])
+        for row in json.loads(file.read_text())
+    ]
     return edits if all(edit.image.is_file() for edit in edits) else []
