@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import io
 import json
+from html import escape
 from types import SimpleNamespace
 
 import pytest
@@ -82,8 +83,8 @@ def test_every_word_of_the_heads_is_there():
     fields = json.loads((SHIPPED / HEADS).read_text())["fields"]
     reported = abilities.shipped()
     for name in ("op", "value_colour", "value_size", "value_place", "amount", "where"):
-        words = fields.get(name, ())
-        assert all(word in reported for word in words if word not in WITHOUT_BOXES), name
+        values = fields.get(name, ())
+        assert all(word in reported for word in values if word not in WITHOUT_BOXES), name
     objects = [kind for kind in fields["target_kind"][1:] if kind not in SHAPES]
     assert all(shape in reported for shape in SHAPES)
     assert all(kind in reported for kind in objects[:MOST_OBJECTS])
@@ -214,7 +215,7 @@ def test_the_page_tells_it_where_the_server_has_it(page_app, place, monkeypatch)
     update = asyncio.run(
         app.tabs.opened({app.page.token: ""}, SimpleNamespace(session_hash="tab"))
     )[app.page.abilities]
-    assert update["visible"] == shown and (abilities.shipped() in update["value"]) == shown
+    assert update["visible"] == shown and (escape(abilities.shipped()) in update["value"]) == shown
 
 
 @pytest.mark.parametrize("checkpoint", [SHIPPED_DIGEST[:12], *OTHERS.values()])
