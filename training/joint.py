@@ -22,7 +22,9 @@ from training.start import Start
 from training.teacher import TOKENS_PER_SLOT, LabelEncoder
 from training.transformer import WHOLE_EVERY, is_shape, noisy_boxes
 
-CONNECT = Plan(steps=300, rate=2e-3, average=0.98, warmup=20, decay_from=0.3)
+CONNECT = Plan(steps=1500, rate=2e-3, average=0.99, warmup=50, decay_from=0.3, log_every=500)
+BATCHES = 150  # of the parser, whose reading takes longest: the connector sees each many times
+ROWS = 128  # of them at once
 JOINT = Plan(
     steps=120, rate=2e-4, average=0.95, warmup=20, decay_from=0.3, save_every=20, log_every=20
 )
@@ -47,12 +49,17 @@ def connect(
         start.fill_connector(connector)
     writer = PromptWriter(work / "tokenizer.json", QUERIES)
 
+    read: list[tuple[Tensor, Tensor]] = []
+    with torch.no_grad():
+        for number in range(BATCHES):
+            sample = parser.draw(random.Random(f"connector {seed} {number}"), writer)
+            read.append((networks(sample.batch)[0], teacher(sample.fields, sample.boxes)))
+    queries, targets = (torch.cat(column) for column in zip(*read))
+
     def loss_of(step: int) -> dict[str, Tensor]:
-        sample = parser.draw(random.Random(f"connector {seed} {step}"), writer)
-        with torch.no_grad():
-            queries, _, _ = networks(sample.batch)
-            target = teacher(sample.fields, sample.boxes)
-        return {"connector": F.mse_loss(connector(queries), target)}
+        rng = random.Random(f"connector {seed} {step}")
+        rows = rng.choices(range(len(queries)), k=ROWS)
+        return {"connector": F.mse_loss(connector(queries[rows]), targets[rows])}
 
     train(connector, CONNECT, loss_of, work / "connector.pt", say)
     return connector

@@ -32,8 +32,8 @@ QUALITY = 90  # of JPEG files
 EDITS = (
     ("tone", "sample.jpg", "make it warmer"),
     ("part", "sample.jpg", "make the left half black and white"),
-    ("object", "object.jpg", "remove the date"),
-    ("shapes", "shapes.png", "make the red circle blue"),
+    ("frame", "object.jpg", "darken the edges"),
+    ("drawing", "shapes.png", "change the background to white"),
 )
 
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from training import grammar
 from training.kinds import learnt
 from training.operation import Item, Operation
-from training.vocabulary import HUES, KINDS
+from training.vocabulary import HUES, KINDS, OBJECT_OPS
 
 UNKNOWN = (Operation("unknown"),)
 # operations on cut-outs; the network cannot draw one that it does not see in its place
 ON_CUT_OUTS = ("remove", "recolour")
 
 # what the transformer draws too seldom well, as `make eval` shows; the parser reads it all the same
-UNSUPPORTED: tuple[str, ...] = ()
+UNSUPPORTED: tuple[str, ...] = OBJECT_OPS
 
 
 def within(operation: Operation) -> bool:
