@@ -48,9 +48,10 @@ def call(case, base_url: str | None = None, excluded=()) -> None:
 def in_time(case) -> bool:
     """Whether it has a deadline that is allowed, which the machine may miss."""
     deadline = case.body.get("deadline_ms")
-    return (
-        type(deadline) is int or case.media_type == FORM and str(deadline).isdigit()
-    ) and 0 <= int(deadline) < 2**31
+    is_number = type(deadline) in (int, float)  # 1.0 is an integer of JSON schema
+    return (is_number or case.media_type == FORM and str(deadline).isdigit()) and 0 <= int(
+        deadline
+    ) < 2**31
 
 
 def agreeing(body: dict) -> dict:

@@ -33,7 +33,7 @@ class Step(nn.Module):
 
     outputs = ("velocity",)
 
-    def __init__(self, model: Flux2Transformer2DModel, prediction: str, channels: int):
+    def __init__(self, model: Flux2Transformer2DModel, prediction: str, channels: int = 0):
         super().__init__()
         self.model = model
         self.prediction = prediction

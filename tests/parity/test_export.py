@@ -200,9 +200,7 @@ def other_network(checkpoint):
 
 def other_size(checkpoint):
     config = checkpoint / "transformer/config.json"
-    config.write_text(
-        config.read_text().replace('"joint_attention_dim": 192', '"joint_attention_dim": 208')
-    )
+    config.write_text(config.read_text().replace('"mlp_ratio": 3.0', '"mlp_ratio": 2.0'))
 
 
 def damaged_config(checkpoint):
@@ -217,7 +215,7 @@ def damaged_config(checkpoint):
         (other_file, "no safetensors file"),
         (missing, "lacks transformer/diffusion_pytorch_model.safetensors"),
         (other_network, "lacks single_transformer_blocks.4"),
-        (other_size, "has shape [192, 192] in the checkpoint and [192, 208]"),
+        (other_size, "has shape [1152, 192] in the checkpoint and [768, 192]"),
         (damaged_config, "config.json of the checkpoint is damaged"),
     ],
 )

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from photo_answers import BAD, GOOD
+from retouch.families.instructx.picture_parts import WHOLE
 from training.example import Example
-from training.operation import WHOLE, Item, Operation
+from training.operation import Item, Operation
 from training.photo import sheet
 from training.photo.evaluation import Sample
 from training.photo.held_out import PhotoEdit

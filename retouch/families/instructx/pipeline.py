@@ -152,14 +152,13 @@ class RetouchPipeline(DiffusionPipeline):
         queries, cells = encode_queries(model, self.meta_queries, tokens, *inputs)
         outputs = self.parser_heads(queries, cells, torch.from_numpy(cell_centres(seen)))
         heads = self.parser_heads.config
-        reader = HeadsReader(
-            heads.fields,
-            self.config["region_threshold"],
-            Calibration(heads.temperature, heads.refuse_below, heads.unsupported),
+        calibration = Calibration(heads.temperature, heads.refuse_below, heads.unsupported)
+        reader = HeadsReader(heads.fields, self.config["region_threshold"], calibration)
+        labels, boxes, changing = (
+            output[0].numpy() for output in (outputs.labels, outputs.boxes, outputs.region)
         )
-        of_one = (outputs.labels, outputs.boxes, outputs.region, outputs.presence)
-        rows = (None if output is None else output[0].numpy() for output in of_one)
-        reading = reader.read(*rows, seen, grid)
+        presence = None if outputs.presence is None else outputs.presence[0].numpy()
+        reading = reader.read(labels, boxes, changing, presence, seen, grid)
         return Reading(
             self.connector(queries), reading.boxes[None], reading.assessment, reading.region
         )
