@@ -49,7 +49,6 @@ COMMITTED = (  # files, their photographs, and what was changed
     ("tests/images/photos/chelsea.jpg", "chelsea", ""),
     ("checkpoints/photo/sample.jpg", "aitzgorri", ""),
     ("checkpoints/photo/object.jpg", "kingfisher", ", with a date drawn on it"),
-    ("checkpoints/photo/example.jpg", "aitzgorri", ", edited; with `object.jpg`"),
 )
 
 

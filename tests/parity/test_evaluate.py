@@ -63,21 +63,15 @@ def test_all_that_is_exported_in_one_table(lanes, tmp_path, capsys):
     assert Image.open(sheet).height > 3 * 128
 
 
+def evaluate_bf16(repository, *options):
+    """One step of one scene, and what the options ask for."""
+    fixed = ["--precision", "bf16", "--scenes", "1", "--steps", "1"]
+    evaluate.main(["--repository", str(repository), *fixed, *options])
+
+
 def test_bf16_alone_needs_no_lpips(repository, monkeypatch, capsys):
     monkeypatch.setattr(shape_edits, "Lpips", None)
-    evaluate.main(
-        [
-            "--repository",
-            str(repository),
-            "--precision",
-            "bf16",
-            "--scenes",
-            "1",
-            "--steps",
-            "1",
-            *SHAPES_ALONE,
-        ]
-    )
+    evaluate_bf16(repository, *SHAPES_ALONE)
     assert "bf16" in capsys.readouterr().out
 
 
@@ -94,27 +88,18 @@ def test_photographs_and_sentences(repository, monkeypatch, tmp_path, capsys):
     use_samples(monkeypatch)
     json_path = tmp_path / "eval.json"
     sheet = tmp_path / "held-out.jpg"
-    evaluate.main(
-        [
-            "--repository",
-            str(repository),
-            "--precision",
-            "bf16",
-            "--scenes",
-            "1",
-            "--steps",
-            "1",
-            "--photos",
-            "4",
-            "--large",
-            "0",
-            "--sentences",
-            "4",
-            "--json",
-            str(json_path),
-            "--sheet",
-            str(sheet),
-        ]
+    evaluate_bf16(
+        repository,
+        "--photos",
+        "4",
+        "--large",
+        "0",
+        "--sentences",
+        "4",
+        "--json",
+        str(json_path),
+        "--sheet",
+        str(sheet),
     )
     output = " ".join(capsys.readouterr().out.split())
     rows = json.loads(json_path.read_text())["photos"]["bf16"]

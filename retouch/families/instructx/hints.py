@@ -74,11 +74,10 @@ class Hints:
                 f"INSTRUCTION names what is not in the picture: {', '.join(targets)}; "
                 "name something that is there"
             )
+        readings = ", ".join(map(_text, assessment.operations))
         if assessment.reason == "low_confidence":
-            readings = ", ".join(map(_text, assessment.operations))
             return f"INSTRUCTION may mean {readings}, or not; say it in other words"
         if assessment.reason == "unsupported":
-            readings = ", ".join(map(_text, assessment.operations))
             return f"INSTRUCTION asks for {readings}; the edits are {self._names()}"
         return f"INSTRUCTION is not understood; the edits are {self._names()}"
 
