@@ -55,6 +55,7 @@ def write(
         default_steps=STEPS,
         region_threshold=THRESHOLD,
         keep_below=0,  # changes of tone are small
+        finest_detail=FACTOR,
     )
     pipeline.to(torch.bfloat16).save_pretrained(out)
     _image_processor().save_pretrained(out / "image_processor")

@@ -24,6 +24,7 @@ PLAN = Plan(steps=600, rate=5e-4, average=0.98, decay_from=0.3, warmup=50, save_
 CROP = 64
 BATCH = 16
 PATCH = 8  # latents of a token in each direction
+FACTOR = 2  # pixels of a latent in each direction
 SHIFT = 0.0
 SCALE = 1.6  # gives the latents about unit standard deviation
 # a constant that dominates the group norms, so that an image's level and contrast pass through

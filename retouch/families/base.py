@@ -46,6 +46,7 @@ class Family(ABC):
     - `max_references`: reference images beside the edited one.
     - `guidance`: the default of a network with embedded guidance, else None.
     - `keep_below`: pixels that an edit changes by fewer grey levels are the source's.
+    - `finest_detail`: the autoencoder blurs what is smaller than so many pixels.
     - `patch`: a token is a patch of so many latents in each direction.
 
     Subclasses also have the `schedule` of noise levels, `size_ranges`, the sizes to build plans
@@ -68,6 +69,7 @@ class Family(ABC):
     max_references = 0
     guidance: float | None = None
     keep_below = 0
+    finest_detail = 1
     patch = 2
     schedule: Schedule
     size_ranges: Sequence[SizeRange]

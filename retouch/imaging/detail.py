@@ -54,21 +54,29 @@ class Change:
     detail: Detail
 
     @classmethod
-    def of(cls, source: np.ndarray, edited: np.ndarray, editable: np.ndarray) -> Change:
+    def of(
+        cls,
+        source: np.ndarray,
+        edited: np.ndarray,
+        editable: np.ndarray,
+        finest_detail: int = 1,
+    ) -> Change:
         """The change from `source` to `edited`, uint8 [h, w, 3] both, where `editable` bool [h, w]
-        has a pixel that is True."""
+        has a pixel that is True. Detail smaller than `finest_detail` pixels counts as lost by the
+        autoencoder, not by the edit."""
         factor = -(-max(editable.shape) // FIT_SIDE)
         weights = editable.astype(np.float32)
-        pair = _Pair(_floats(source), _floats(edited), weights, factor)
+        pixels = _floats(source)
+        pair = _Pair(_blurred(pixels, finest_detail), _floats(edited), weights, factor)
         colours, small_strength = _fit_colours(pair)
         mapped = _floats(colours.of(source))
         strength = None
         if small_strength is not None:
             strength = _resized(small_strength, editable.shape)[:, :, None]
-            mapped = pair.source + strength * (mapped - pair.source)
-        residual = pair.edited - mapped
+            mapped = pixels + strength * (mapped - pixels)
+        residual = pair.edited - _blurred(mapped, finest_detail)
         residual = residual * _resized(_residual_gain(pair, residual), editable.shape)[:, :, None]
-        replaced = _resized(_lost_detail(pair, mapped), editable.shape)
+        replaced = _resized(_lost_detail(pair, mapped, finest_detail), editable.shape)
         share = round(float((replaced * weights).sum() / weights.sum()), 4)
         detail = Detail(round(1 - share, 4), share)
         return cls(colours, strength, residual, replaced[:, :, None], pair.edited, detail)
@@ -123,11 +131,7 @@ class _Pair:
 
     def small(self, planes: np.ndarray) -> np.ndarray:
         """The means of [h, w] or [h, w, 3]."""
-        if planes.shape[:2] == self.size:
-            return planes
-        if planes.ndim == 2:
-            return _resized(planes, self.size, Image.Resampling.BOX)
-        return np.dstack([self.small(plane) for plane in np.moveaxis(planes, 2, 0)])
+        return _means(planes, self.size)
 
     def mean(self, planes: np.ndarray, radius: int) -> np.ndarray:
         """The weighted means of small [h, w] in windows; 0 where no pixel counts."""
@@ -202,11 +206,11 @@ def _residual_gain(pair: _Pair, residual: np.ndarray) -> np.ndarray:
     return pair.mean(gain, 1)
 
 
-def _lost_detail(pair: _Pair, mapped: np.ndarray) -> np.ndarray:
+def _lost_detail(pair: _Pair, mapped: np.ndarray, finest_detail: int) -> np.ndarray:
     """Where the detail of `mapped` [h, w, 3] is not in the edit, from 0 to 1, at the size of the
     fit."""
-    ours = _finest(mapped)
-    theirs = _finest(pair.edited)
+    ours = _finest(_reduced(mapped, finest_detail))
+    theirs = _finest(_reduced(pair.edited, finest_detail))
     shared = pair.small((ours * theirs).sum(2))
     power = pair.small((ours**2).sum(2))
     tiny = 1e-6
@@ -226,6 +230,29 @@ def _closed(share: np.ndarray) -> np.ndarray:
     wider = image.filter(ImageFilter.MaxFilter(2 * HOLE + 3))
     closed = wider.filter(ImageFilter.MinFilter(2 * HOLE + 1))
     return np.asarray(closed).astype(np.float32) * LEVEL
+
+
+def _blurred(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """[h, w, 3] as an autoencoder returns it whose latents are the means of squares of `factor`
+    pixels."""
+    if factor == 1:
+        return pixels
+    few = np.moveaxis(_reduced(pixels, factor), 2, 0)
+    return np.dstack([_resized(plane, pixels.shape[:2]) for plane in few])
+
+
+def _reduced(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """The means of squares of `factor` pixels of [h, w, 3]."""
+    return _means(pixels, (-(-pixels.shape[0] // factor), -(-pixels.shape[1] // factor)))
+
+
+def _means(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """[h, w] or [h, w, 3] at a smaller `size` (height, width)."""
+    if planes.shape[:2] == size:
+        return planes
+    if planes.ndim == 2:
+        return _resized(planes, size, Image.Resampling.BOX)
+    return np.dstack([_means(plane, size) for plane in np.moveaxis(planes, 2, 0)])
 
 
 def _finest(pixels: np.ndarray) -> np.ndarray:

@@ -89,7 +89,8 @@ def _change(
         return None
     fitted = images.fit(source.fitted, (height, width))
     scale = width / columns, height / rows
-    return Change.of(fitted, _fitted(edited, drift, (height, width), scale), editable)
+    edited = _fitted(edited, drift, (height, width), scale)
+    return Change.of(fitted, edited, editable, source.finest_detail)
 
 
 def _fitted(

@@ -26,7 +26,7 @@ class SourceImage:
     less than `keep_below` grey levels keep their values. `align` moves the edit back where the
     model has moved the whole picture. `background` is BACKGROUND's value. `size` (height, width) is
     that of an answer which is a picture of its own, as of SIZE. `keeps_detail` is whether DETAIL is
-    auto."""
+    auto. The autoencoder blurs what is smaller than `finest_detail` pixels of the bucket."""
 
     photo: Photo
     region: str | np.ndarray
@@ -37,6 +37,7 @@ class SourceImage:
     background: str = "auto"
     size: tuple[int, int] | None = None
     keeps_detail: bool = True
+    finest_detail: int = 1
 
     @classmethod
     def of(
@@ -74,7 +75,16 @@ class SourceImage:
         )
         bucket = family.size(height, width)
         return cls(
-            photo, mask, answer, bucket, family.keep_below, align, background, size, keeps_detail
+            photo,
+            mask,
+            answer,
+            bucket,
+            family.keep_below,
+            align,
+            background,
+            size,
+            keeps_detail,
+            family.finest_detail,
         )
 
     @cached_property

@@ -76,9 +76,16 @@ def pair_of(edit, pixels):
     return as_bytes(edit.before(floats)), as_bytes(edit.of(floats))
 
 
-def change_of(source, edited):
+def decoded(pixels):
+    """What an autoencoder makes of pixels whose latents are means of 2 × 2 of them."""
+    height, width, _ = pixels.shape
+    return images.fit(images.fit(pixels, (height // 2, width // 2)), (height, width))
+
+
+def change_of(source, edited, finest_detail=1):
     """The change of a whole photo to a small edit."""
-    return Change.of(images.fit(source, edited.shape[:2]), edited, np.ones(edited.shape[:2], bool))
+    everywhere = np.ones(edited.shape[:2], bool)
+    return Change.of(images.fit(source, edited.shape[:2]), edited, everywhere, finest_detail)
 
 
 @pytest.mark.parametrize("noise", (0, 3))
@@ -101,6 +108,25 @@ def test_what_loses_detail_is_the_enlarged_edit(name):
         enlarged = images.fit(edited, source.shape[:2])
         assert change.detail.composite > 0.8
         assert psnr(change.apply(source), target) > psnr(enlarged, target) - 2
+
+
+@pytest.mark.parametrize("name", ("warmer", "darker", "left half grey", "sepia", "fade"))
+def test_the_blur_of_an_autoencoder_is_no_lost_detail(name):
+    """Of one whose latents are means of 2 × 2 pixels."""
+    for picture in PHOTOS:
+        source, target = pair_of(BY_NAME[name], photo(picture))
+        edited = decoded(small(target))
+        change = change_of(source, edited, finest_detail=2)
+        enlarged = images.fit(edited, source.shape[:2])
+        assert change.detail.composite < 0.4
+        assert psnr(change.apply(source), target) > psnr(enlarged, target) + 6
+
+
+@pytest.mark.parametrize("name", ("blur", "pixelate"))
+def test_a_blur_is_lost_detail_with_every_autoencoder(name):
+    for picture in PHOTOS:
+        source, target = pair_of(BY_NAME[name], photo(picture))
+        assert change_of(source, decoded(small(target)), finest_detail=2).detail.composite > 0.6
 
 
 def test_a_changed_object_takes_the_detail_of_its_place_alone():

@@ -156,6 +156,7 @@ class Denoiser(Part):
             "prediction": prediction(checkpoint),
             "default_steps": checkpoint.config["default_steps"],
             "keep_below": checkpoint.config.get("keep_below", KEEP_BELOW),
+            "finest_detail": checkpoint.config.get("finest_detail", 1),
             "latent_channels": checkpoint.json("vae/config.json")["latent_channels"],
             "conditioning": [
                 checkpoint.json("parser_heads/config.json")["queries"],

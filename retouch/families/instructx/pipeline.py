@@ -95,13 +95,14 @@ class RetouchPipeline(DiffusionPipeline):
         region_threshold: float = 0.5,
         sizes: Sequence[tuple[int, int]] = BUCKETS,
         keep_below: int = KEEP_BELOW,
+        finest_detail: int = 1,
     ):
         """`prediction` is the transformer's output: "velocity", "sample" (the clean tokens) or
         "affine" (what becomes of the source's tokens, which it then takes beside the noise).
         `sizes` are the (height, width) in pixels at which images are edited, of whole cells. The
         parser takes images at a size of its own, within the limits of the checkpoint's image
         processor. A pixel that an edit changes by fewer than `keep_below` grey levels keeps the
-        source's value."""
+        source's value. The autoencoder blurs what is smaller than `finest_detail` pixels."""
         super().__init__()
         self.register_modules(
             vae=vae,
@@ -119,6 +120,7 @@ class RetouchPipeline(DiffusionPipeline):
             region_threshold=region_threshold,
             sizes=[list(size) for size in sizes],
             keep_below=keep_below,
+            finest_detail=finest_detail,
         )
         self.layout = PatchLayout.of(text_encoder.config.to_dict()["vision_config"])
 

@@ -35,6 +35,7 @@ class Family(base.Family):
         self._settings = settings
         self.sizes = [tuple(size) for size in settings.get("sizes", BUCKETS)]
         self.keep_below = settings.get("keep_below", KEEP_BELOW)
+        self.finest_detail = settings.get("finest_detail", 1)
         # a number of channels; true in artifacts whose network takes source and boxes alone
         self.beside = settings.get("beside", True)
 
