@@ -17,6 +17,7 @@ from training import (
     transformer,
     vae,
 )
+from training.readings import read
 from training.start import Start
 
 STAGES = ("parser", "transformer")
@@ -63,7 +64,9 @@ def make(
     if last == "parser":
         return
     model, teacher = transformer.run(work, start, seed, _log("transformer"))
-    connector = joint.connect(work, networks, teacher, start, seed, _log("connector"))
+    readings = read(work, networks, joint.READINGS, seed, _log("readings"))
+    connector = joint.connect(work, readings, teacher, start, seed, _log("connector"))
+    joint.adapt(work, readings, connector, model, seed, _log("adapt"))
     joint.join(work, networks, connector, model, seed, _log("joint"))
     calibration.run(work, networks, seed, _log("calibration"))
     checkpoint.write(out, work, autoencoder, networks, connector, model, teacher)

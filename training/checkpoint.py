@@ -22,6 +22,7 @@ from training.kinds import learnt
 from training.parser import ParserNetworks
 from training.scenes import BUCKETS
 from training.teacher import LabelEncoder
+from training.vae import FACTOR
 from training.vocabulary import IDLE_OPS, OPS
 from training.worlds import draw_example
 

@@ -1,7 +1,7 @@
-"""Stages 5 and 6: the connector is trained on the label encoder's conditioning, then all networks
-jointly.
+"""Stages 5 to 7: the connector is trained on the label encoder's conditioning, then connector and
+transformer together, then all networks.
 
-In the joint stage the language model only changes by a LoRA adapter, so that it does not forget how
+In the last stage the language model only changes by a LoRA adapter, so that it does not forget how
 to parse."""
 
 import random
@@ -18,13 +18,15 @@ from retouch.networks.instructx import Connector
 from training import parser, transformer
 from training.loop import Plan, train
 from training.parser import QUERIES, WIDTH, ParserNetworks
+from training.readings import Reading
 from training.start import Start
 from training.teacher import TOKENS_PER_SLOT, LabelEncoder
 from training.transformer import WHOLE_EVERY, is_shape, noisy_boxes
 
+READINGS = 500  # batches
 CONNECT = Plan(steps=1500, rate=2e-3, average=0.99, warmup=50, decay_from=0.3, log_every=500)
-BATCHES = 150  # of the parser, whose reading takes longest: the connector sees each many times
-ROWS = 128  # of them at once
+ROWS = 128  # edits in a step of the connector
+ADAPT = Plan(steps=2000, rate=5e-4, average=0.99, warmup=50, decay_from=0.2, save_every=100)
 JOINT = Plan(
     steps=120, rate=2e-4, average=0.95, warmup=20, decay_from=0.3, save_every=20, log_every=20
 )
@@ -36,7 +38,7 @@ LORA = LoraConfig(
 
 def connect(
     work: Path,
-    networks: ParserNetworks,
+    readings: list[Reading],
     teacher: LabelEncoder,
     start: Start | None = None,
     seed: int = 0,
@@ -47,14 +49,10 @@ def connect(
     connector = Connector(WIDTH, 4 * WIDTH, transformer.CONDITIONING, TOKENS_PER_SLOT)
     if start:
         start.fill_connector(connector)
-    writer = PromptWriter(work / "tokenizer.json", QUERIES)
-
-    read: list[tuple[Tensor, Tensor]] = []
+    queries = torch.cat([reading.queries for reading in readings])
     with torch.no_grad():
-        for number in range(BATCHES):
-            sample = parser.draw(random.Random(f"connector {seed} {number}"), writer)
-            read.append((networks(sample.batch)[0], teacher(sample.fields, sample.boxes)))
-    queries, targets = (torch.cat(column) for column in zip(*read))
+        rows = [teacher(reading.batch.fields, reading.batch.boxes) for reading in readings]
+    targets = torch.cat(rows)
 
     def loss_of(step: int) -> dict[str, Tensor]:
         rng = random.Random(f"connector {seed} {step}")
@@ -63,6 +61,27 @@ def connect(
 
     train(connector, CONNECT, loss_of, work / "connector.pt", say)
     return connector
+
+
+def adapt(
+    work: Path,
+    readings: list[Reading],
+    connector: Connector,
+    model: Flux2Transformer2DModel,
+    seed: int = 0,
+    say=print,
+) -> None:
+    """Train connector and transformer on what the parser reads, without the parser."""
+
+    def loss_of(step: int) -> dict[str, Tensor]:
+        torch.manual_seed(random.Random(f"adapt {seed} {step}").getrandbits(32))
+        number = step % len(readings)
+        reading = readings[number]
+        places = parsed_boxes(reading.boxes, reading.batch.boxes)
+        loss = transformer.denoise_loss(model, reading.batch, connector(reading.queries), places)
+        return {"local" if number % WHOLE_EVERY else "whole": loss}
+
+    train(nn.ModuleList([connector, model]), ADAPT, loss_of, work / "adapt.pt", say)
 
 
 def join(

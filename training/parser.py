@@ -29,7 +29,7 @@ HEADS = 6
 THETA = 10.0
 SECTIONS = (4, 6, 6)
 ROPE = Rope(WIDTH // HEADS, THETA, SECTIONS)
-PLAN = Plan(steps=2500, rate=2e-3, average=0.99, decay_from=0.5, save_every=50)
+PLAN = Plan(steps=6000, rate=2e-3, average=0.99, decay_from=0.55, save_every=50)
 BATCH = 24
 IDLE = 0.2  # share of examples whose sentence changes nothing
 CONTENTS = len(FIELDS["value_colour"]), len(FIELDS["value_kind"])

@@ -37,7 +37,7 @@ DETAIL = 0.15  # spread of a colour within a token that holds an edge
 POOL = 900  # batches that are reused with other noise: drawing takes a fifth of a step
 WHOLE_EVERY = 3  # every third batch has all cells
 BOX_NOISE = 0.006, 0.02  # shares, for four of five boxes and for the fifth: as exact as the parser
-PLAN = Plan(steps=2500, rate=2e-3, average=0.99, decay_from=0.5, save_every=50)
+PLAN = Plan(steps=6300, rate=2e-3, average=0.99, decay_from=0.55, save_every=50)
 
 
 def make() -> Flux2Transformer2DModel:

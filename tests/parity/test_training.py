@@ -21,6 +21,7 @@ PLANS = (
     (parser, "PLAN"),
     (transformer, "PLAN"),
     (joint, "CONNECT"),
+    (joint, "ADAPT"),
     (joint, "JOINT"),
 )
 
@@ -32,8 +33,8 @@ def short(monkeypatch):
     for module in (vae, text, parser):
         monkeypatch.setattr(module, "BATCH", 4)
     monkeypatch.setattr(tokenizer, "SENTENCES", 400)
-    for module in (calibration, joint):
-        monkeypatch.setattr(module, "BATCHES", 2)
+    monkeypatch.setattr(calibration, "BATCHES", 2)
+    monkeypatch.setattr(joint, "READINGS", 2)
     monkeypatch.setattr(samples, "load_photos", lambda split: photographs())
     monkeypatch.setattr(samples, "DATED", "chelsea")
     use_samples(monkeypatch)
