@@ -1,4 +1,4 @@
-"""Stage 7: the confidence is calibrated on examples that were never trained on."""
+"""Stage 8: the confidence is calibrated on examples that were never trained on."""
 
 import random
 from dataclasses import dataclass

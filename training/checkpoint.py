@@ -32,6 +32,7 @@ THRESHOLD = 0.35
 FREE = ("CC0-1.0", "public domain")  # licences of photographs whose parts may be committed
 EXAMPLES = 4  # of every operation at most: some have one usual wording
 EXAMPLE_DRAWS = 4000
+CALIBRATION_PAIRS = 64
 
 
 def write(
@@ -68,12 +69,13 @@ def write(
     return pipeline
 
 
-def calibration_pairs(folder: Path, count: int = 64) -> None:
+def calibration_pairs(folder: Path) -> None:
     """Write pictures and instructions of all worlds, from which narrow lanes are calibrated. Their
     photographs are in the public domain."""
     rng = random.Random("calibration")
     drawn = (
-        draw_example(rng, BUCKETS[number % len(BUCKETS)], licences=FREE) for number in range(count)
+        draw_example(rng, BUCKETS[number % len(BUCKETS)], licences=FREE)
+        for number in range(CALIBRATION_PAIRS)
     )
     write_pairs(folder, ((example.source, example.sentence) for example in drawn))
 
