@@ -52,7 +52,7 @@ from retouch.offline.plain_loop import PlainLoop
 from retouch_export.adapter_conversion import add_adapter
 from training.likeness import likeness
 
-PHOTO = (ROOT / "checkpoints" / "shapes" / "sample.png").read_bytes()
+PHOTO = (ROOT / "checkpoints" / "photo" / "shapes.png").read_bytes()
 LANE = REPOSITORY / "denoiser_bf16" / "1"
 SENTENCE = "make the red circle blue"
 ROOM = 6  # adapters in the budget

@@ -19,7 +19,7 @@ from retouch.launcher.server import REPOSITORY, ROOT, ServerError
 from retouch.offline.plain_loop import PlainLoop
 
 FOLDER = REPOSITORY / "denoiser_bf16" / "1"
-CHECKPOINT = ROOT / "checkpoints" / "shapes"
+CHECKPOINT = ROOT / "checkpoints" / "photo"
 
 
 @dataclass(frozen=True)

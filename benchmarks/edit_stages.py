@@ -24,7 +24,7 @@ from retouch.imaging import images
 from retouch.launcher.server import REPOSITORY, ROOT, RUNTIME, Server
 from retouch.launcher.start_failure import ServerError
 
-SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
+SAMPLE = ROOT / "checkpoints" / "photo" / "sample"
 TOTAL = "total"
 
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 def edits(client: Retouch, options: argparse.Namespace) -> list[EditInfo]:
     """The INFO of `count` edits, after one that is not counted."""
-    photo = images.decode(SAMPLE.with_suffix(".png").read_bytes())
+    photo = images.decode(SAMPLE.with_suffix(".jpg").read_bytes())
     sentence = SAMPLE.with_suffix(".txt").read_text().strip()
     answers = [
         client.edit_one(unseen(photo, number), sentence, steps=options.steps, seed=number)

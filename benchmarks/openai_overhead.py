@@ -26,7 +26,7 @@ from retouch.launcher.server import HOST, ROOT, RUNTIME, Server
 need("openai")
 import openai  # noqa: E402
 
-SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
+SAMPLE = ROOT / "checkpoints" / "photo" / "shapes.png"
 PROMPT = "make the red circle blue"
 LANE = "bf16"
 AIM = 10.0

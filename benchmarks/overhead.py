@@ -20,7 +20,7 @@ from retouch.imaging import images
 from retouch.launcher.server import REPOSITORY, ROOT, RUNTIME, Server
 from retouch.offline.plain_loop import PlainLoop
 
-SAMPLE = ROOT / "checkpoints" / "shapes" / "sample"
+SAMPLE = ROOT / "checkpoints" / "photo" / "shapes.png"
 
 
 def main() -> None:
@@ -86,7 +86,7 @@ def report(medians: dict[str, float], options: argparse.Namespace) -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--image", type=Path, default=SAMPLE.with_suffix(".png"))
+    parser.add_argument("--image", type=Path, default=SAMPLE)
     parser.add_argument("--instruction", default="make the red circle blue")
     parser.add_argument("--steps", type=int, default=0, help="0: the model's default")
     parser.add_argument("--count", type=int, default=30, help="edits of each way")

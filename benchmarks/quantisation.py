@@ -147,7 +147,7 @@ def show(results: dict[str, dict[str, Any]], scenes: int) -> None:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/shapes"))
+    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/photo"))
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     parser.add_argument("--scenes", type=int, default=40)
     parser.add_argument("--pictures", nargs="*", choices=RECIPES, default=())

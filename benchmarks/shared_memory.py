@@ -20,7 +20,7 @@ from benchmarks.table import FASTER, Row, save, show
 from retouch.client import Retouch
 from retouch.launcher.server import HOST, ROOT, RUNTIME, Server
 
-SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
+SAMPLE = ROOT / "checkpoints" / "photo" / "shapes.png"
 SENTENCE = "make the red circle blue"
 LANE = "bf16"
 SIDES = (512, 1024, 2048)  # 0.8, 3.1 and 12.6 MB

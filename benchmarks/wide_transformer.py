@@ -14,7 +14,7 @@ from torch import nn
 
 from retouch.launcher.server import ROOT
 
-CHECKPOINT = ROOT / "checkpoints" / "shapes"
+CHECKPOINT = ROOT / "checkpoints" / "photo"
 HEADS = 16
 HEAD_SIZE = 64
 AXES = (8, 24, 24, 8)  # of the rotary embedding, together a head's size

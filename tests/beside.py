@@ -16,7 +16,7 @@ from retouch.launcher.server import REPOSITORY, ROOT
 from retouch.offline.plain_loop import PlainLoop
 
 GRIDS = ((8, 8), (6, 10), (10, 6))
-SAMPLE = (ROOT / "checkpoints" / "shapes" / "sample.png").read_bytes()
+SAMPLE = (ROOT / "checkpoints" / "photo" / "shapes.png").read_bytes()
 SENTENCES = (
     "make the red circle blue",
     "remove the green square",

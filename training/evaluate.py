@@ -30,7 +30,7 @@ from training.parts import reading_figures
 from training.parts_table import show_parts, write_table
 from training.photo.evaluation import Sample, edit_photos, photo_figures
 from training.photo.held_out import held_out as held_out_photos
-from training.photo.held_out import held_out_large, load_held_out
+from training.photo.held_out import held_out_large, load_held_out, shareable
 from training.photo.sheet import photo_sheet, sample_numbers, to_jpeg
 from training.photo.table import photo_tables
 from training.progress import bar
@@ -96,7 +96,7 @@ def evaluate_photos(options: argparse.Namespace, lanes: Sequence[str]) -> dict[s
     report = {}
     if options.photos:
         edits = bar(held_out_photos(options.photos), "editing photographs", options.photos)
-        shown = sample_numbers(options.photos) if options.sheet else ()
+        shown = sample_numbers(shareable(options.photos)) if options.sheet else ()
         outcome = edit_photos(opened, edits, shown, options.steps)
         report["photos"] = photo_figures(outcome.answers)
         _print(*photo_tables(report["photos"], f"{options.photos} held-out edits of photographs"))

@@ -49,6 +49,8 @@ COMMITTED = (  # files, their photographs, and what was changed
     ("tests/images/photos/chelsea.jpg", "chelsea", ""),
     ("checkpoints/photo/sample.jpg", "aitzgorri", ""),
     ("checkpoints/photo/object.jpg", "kingfisher", ", with a date drawn on it"),
+    ("checkpoints/photo/example.jpg", "aitzgorri", ", with edits beside it"),
+    ("checkpoints/photo/example.jpg", "kingfisher", ", with an edit beside it"),
 )
 
 

@@ -19,7 +19,7 @@ MODEL = "retouch-bf16"  # as the OpenAI door names the lane
 ENVIRONMENT = ROOT / ".venv-aiperf"
 VERSION = "0.13.0"
 TOKENIZER = (
-    ROOT / "checkpoints" / "shapes" / "tokenizer"
+    ROOT / "checkpoints" / "photo" / "tokenizer"
 )  # it counts tokens of sentences, and would fetch one that is not local
 # offline it would look for that one in the hub's cache alone
 ONLINE = {"HF_HUB_OFFLINE": "", "TRANSFORMERS_OFFLINE": ""}

@@ -28,7 +28,7 @@ NARROW = STAGES[:2]
 def exporter_of(repository: Path) -> Exporter:
     """An exporter into the repository, of the checkpoint that it is exported from."""
     sha256 = read(repository / "vl_parser" / "1").checkpoint_sha256
-    checkpoint = Checkpoint(ROOT / "checkpoints" / "shapes")
+    checkpoint = Checkpoint(ROOT / "checkpoints" / "photo")
     return Exporter(checkpoint, sha256, repository, say=lambda label: None)
 
 

@@ -24,7 +24,7 @@ from retouch.launcher.server import REPOSITORY, ROOT, Server, models
 from retouch.offline.plain_loop import PlainLoop
 from retouch_clients.command import retouch
 
-CHECKPOINT = ROOT / "checkpoints" / "shapes"
+CHECKPOINT = ROOT / "checkpoints" / "photo"
 SENTENCE = "make the red circle blue"
 LANE = "bf16-sketch"
 

@@ -51,7 +51,7 @@ def test_previews_do_not_change_the_result(client, photo, result):
 
 @pytest.mark.parametrize("lane", ("fp8", "fp4"))
 def test_the_narrow_lanes_serve(client, lane):
-    sample = (ROOT / "checkpoints" / "shapes" / "sample.png").read_bytes()
+    sample = (ROOT / "checkpoints" / "photo" / "shapes.png").read_bytes()
     *_, wide = client.edit(sample, "make the red circle blue", seed=3, precision="bf16")
     *_, narrow = client.edit(sample, "make the red circle blue", seed=3, precision=lane)
     assert (wide.info.lane, narrow.info.lane) == ("bf16", lane)

@@ -22,7 +22,7 @@ from processes import INTERRUPTIBLE
 from retouch.launcher.server import HOST, ROOT
 from retouch_clients.shipped_checkpoint.examples import examples
 
-SAMPLE = ROOT / "checkpoints" / "shapes" / "sample.png"
+SAMPLE = ROOT / "checkpoints" / "photo" / "sample.jpg"
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), *sorted(ROOT.glob("docs/*.md"))]
 BLOCKS = [
     block
@@ -41,8 +41,8 @@ RUN = (
     "make demo",
     "make edit",
     "make serve",
-    "blue.png",
-    "white.png",
+    "warmer.jpg",
+    "half.jpg",
     "make web",
     "retouch batch",
     "retouch bench",
@@ -50,7 +50,7 @@ RUN = (
     "retouch completion",
     "make openai",
     "curl.png",
-    "generate.png",
+    "generate.jpg",
     "retouch perf",
     "bin/perf_analyzer",
     "partial_images",
@@ -94,7 +94,7 @@ def run(command: str, seconds: float = 300) -> str:
 
 def script(code: str, folder: Path) -> list[str]:
     """The lines that a Python block prints in a folder with a photo."""
-    shutil.copy(SAMPLE, folder / "photo.png")
+    shutil.copy(SAMPLE, folder / "photo.jpg")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, text=True, capture_output=True, timeout=60
     )
@@ -159,7 +159,7 @@ def test_the_first_two_commands():
         assert sum(name.startswith(f"{example.name}-preview-") for name in written) >= 2
         assert changed(ROOT / "out" / f"{example.name}-after.png", example.image)
     run(line("make edit"))
-    assert changed(ROOT / "out" / "removed.png")
+    assert changed(ROOT / "out" / "edges.jpg", SAMPLE.with_name("object.jpg"))
 
 
 def test_an_export_of_what_is_there():
@@ -202,21 +202,22 @@ def test_openais_api_is_one_command_away(tmp_path):
         printed = [
             printed_line.split()[:2] for printed_line in script(block("from openai"), tmp_path)
         ]
-    assert printed == [["image_edit.partial_image", "128x128"], ["image_edit.completed", "128x128"]]
+    events = ("image_edit.partial_image", "image_edit.completed")
+    assert printed == [[event, "1024x682"] for event in events]
 
 
 def test_a_server_that_stays(tmp_path):
     with running(line("make serve"), "ready", 8000, 8001, 8002):
-        for name in ("blue.png", "white.png"):
+        for name in ("warmer.jpg", "half.jpg"):
             run(line(name))
             assert changed(ROOT / "out" / name)
         assert script(block("in Retouch("), tmp_path)[-1].split(")")[1].split()[0] == "final"
         together = script(block("AsyncRetouch("), tmp_path)[-1]
         assert together.endswith("[0, 1, 2, 3]") and "'bf16', 'fp8', 'fp4'" in together
-        assert "2 done, 0 failed" in run(line("retouch batch"))
-        assert "2 done before, 0 failed" in run(line("retouch batch"))
-        run(line("generate.png"))
-        assert changed(ROOT / "out" / "generate.png")
+        assert "4 done, 0 failed" in run(line("retouch batch"))
+        assert "4 done before, 0 failed" in run(line("retouch batch"))
+        run(line("generate.jpg"))
+        assert changed(ROOT / "out" / "generate.jpg")
         assert script(block("import tritonclient.http"), tmp_path)[0].endswith("[3 3]")
         assert "Throughput" in run(line("retouch perf"))
         assert "Throughput" in run(line("bin/perf_analyzer"))

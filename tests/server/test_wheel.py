@@ -19,7 +19,7 @@ from processes import INTERRUPTIBLE
 from retouch.api.version import VERSION
 from retouch.launcher.server import HOST, ROOT
 
-CHECKPOINT = ROOT / "checkpoints" / "shapes"
+CHECKPOINT = ROOT / "checkpoints" / "photo"
 SENTENCE = "make the red circle blue"
 SOURCES = ("retouch", "clients", "export", "model_repository", "deploy")
 FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
@@ -164,12 +164,12 @@ def test_a_repository_has_the_files_that_the_checkout_has(repository):
 
 
 def test_it_edits_inspects_and_measures(run, served):
-    done = run("edit", CHECKPOINT / "sample.png", SENTENCE, "-o", "blue.png", "--url", served)
+    done = run("edit", CHECKPOINT / "shapes.png", SENTENCE, "-o", "blue.png", "--url", served)
     assert done.returncode == 0, done.stdout
     with Image.open(run.folder / "blue.png") as picture:
         assert picture.size == (128, 128)
     (run.folder / "photos").mkdir()
-    shutil.copy(CHECKPOINT / "sample.png", run.folder / "photos")
+    shutil.copy(CHECKPOINT / "shapes.png", run.folder / "photos")
     done = run("batch", "photos", SENTENCE, "-o", "out", "--url", served)
     assert done.returncode == 0 and list((run.folder / "out").glob("*.png")), done.stdout
     options = ("--count", "1", "--warm-up", "1", "--concurrency", "1", "--json", "bench.json")

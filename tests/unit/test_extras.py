@@ -15,7 +15,7 @@ from retouch_clients.command import retouch
         ("web", ["web"]),
         ("openai", ["openai"]),
         ("serve", ["serve"]),
-        ("export", ["export", "checkpoints/shapes"]),
+        ("export", ["export", "checkpoints/photo"]),
     ],
 )
 def test_a_command_names_the_extra_that_it_lacks(monkeypatch, extra, arguments):

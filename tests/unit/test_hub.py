@@ -30,7 +30,7 @@ from retouch_export.hub_name import HubName, hub_name
 from retouch_export.staleness import checkpoint_digest
 
 NAME = "our-org/shapes"
-SHAPES = ROOT / "checkpoints" / "shapes"
+CHECKPOINT = ROOT / "checkpoints" / "photo"
 LARGEST = "transformer/diffusion_pytorch_model.safetensors"
 SHARDS = ("model.fp16-00001-of-00002.safetensors", "model.fp16-00002-of-00002.safetensors")
 INDEX = "model.safetensors.index.fp16.json"
@@ -50,8 +50,8 @@ FURTHER = (
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     """The shipped checkpoint as published ones are: with files that no export needs."""
-    folder = tmp_path_factory.mktemp("published") / "shapes"
-    shutil.copytree(SHAPES, folder, ignore=shutil.ignore_patterns("[1-9]*.png"))
+    folder = tmp_path_factory.mktemp("published") / "photo"
+    shutil.copytree(CHECKPOINT, folder, ignore=shutil.ignore_patterns("[1-9]*.png"))
     pairs = folder / "calibration" / "pairs.jsonl"
     rows = pairs.read_text().splitlines()
     pairs.write_text("".join(row + "\n" for row in rows if json.loads(row)["image"][0] == "0"))
@@ -86,7 +86,7 @@ def _other(folder: Path) -> Path:
 
 
 def _pickled(folder: Path) -> Path:
-    shutil.copytree(SHAPES / "vae", folder / "vae")
+    shutil.copytree(CHECKPOINT / "vae", folder / "vae")
     weights = next((folder / "vae").glob("*.safetensors"))
     weights.rename(weights.with_suffix(".bin"))
     components = {"_class_name": "RetouchPipeline", "vae": ["diffusers", "AutoencoderKLFlux2"]}
@@ -95,8 +95,8 @@ def _pickled(folder: Path) -> Path:
 
 
 def _partial(folder: Path) -> Path:
-    shutil.copytree(SHAPES / "vae", folder / "vae")
-    shutil.copy(SHAPES / "model_index.json", folder)
+    shutil.copytree(CHECKPOINT / "vae", folder / "vae")
+    shutil.copy(CHECKPOINT / "model_index.json", folder)
     return folder
 
 
@@ -123,7 +123,7 @@ def test_only_what_a_family_needs_is_downloaded(hub: FakeHub, published):
     names = {
         path.relative_to(published).as_posix() for path in published.rglob("*") if path.is_file()
     }
-    samples = {"example.png", "sample.png", "sample.txt", "demo.json"}
+    samples = {"example.jpg", "sample.jpg", "object.jpg", "shapes.png", "sample.txt", "demo.json"}
     needed = {name for name in names - {*FURTHER, *samples} if not name.startswith(".")}
     # files of the same content are downloaded once
     assert set(hub.gets) <= needed and set(hub.gets.values()) == {1}
@@ -298,7 +298,8 @@ def test_inspect_downloads_no_weights(hub: FakeHub, tmp_path):
     out = tmp_path / "figures.json"
     done = CliRunner().invoke(retouch, ["inspect", NAME, "--json", str(out)])
     assert done.exit_code == 0, done.output
-    local = CliRunner().invoke(retouch, ["inspect", str(SHAPES), "--json", str(tmp_path / "local")])
+    options = ["inspect", str(CHECKPOINT), "--json", str(tmp_path / "local")]
+    local = CliRunner().invoke(retouch, options)
     assert local.exit_code == 0
     assert json.loads(out.read_text()) == json.loads((tmp_path / "local").read_text())
     assert hub.bytes[LARGEST] <= 100_001
@@ -329,7 +330,7 @@ def test_calibration_pairs_of_a_commit_stay(hub: FakeHub):
         ("a/b/c", None),
         ("name", None),
         ("org/name@", None),
-        ("checkpoints/shapes", None),  # a folder of the checkout
+        ("checkpoints/photo", None),  # a folder of the checkout
         ("checkpoints/shapez", None),
     ],
 )

@@ -17,7 +17,7 @@ from retouch_export.pipelines import PIPELINES
 from retouch_export.sizes import lane_bytes
 from retouch_export.summary import summary
 
-SHAPES = ROOT / "checkpoints" / "shapes"
+CHECKPOINT = ROOT / "checkpoints" / "photo"
 
 
 def inspected(*arguments, **options):
@@ -32,7 +32,7 @@ def inspected(*arguments, **options):
 
 def test_the_shipped_checkpoint():
     """Parameters as stored; bytes as README's table of lanes has them, which an export measured."""
-    summarised = summary(SHAPES, hashed=True)
+    summarised = summary(CHECKPOINT, hashed=True)
     assert (summarised.pipeline, summarised.family, summarised.steps, summarised.guidance) == (
         "RetouchPipeline",
         "instructx",
@@ -49,7 +49,7 @@ def test_the_shipped_checkpoint():
         "vae",
     }
     for name, network in parts.items():
-        (file,) = (SHAPES / name).glob("*.safetensors")
+        (file,) = (CHECKPOINT / name).glob("*.safetensors")
         header = 8 + int.from_bytes(file.read_bytes()[:8], "little")
         assert (
             network.dtypes == {"BF16": network.parameters}
@@ -66,19 +66,19 @@ def test_the_shipped_checkpoint():
 
 
 def test_the_command(tmp_path):
-    done = inspected(SHAPES, "--json", tmp_path / "shapes.json")
+    done = inspected(CHECKPOINT, "--json", tmp_path / "sizes.json")
     assert done.returncode == 0, done.stderr
     assert "instructx" in done.stdout and "4,716,032" in done.stdout and "5.05 MB" in done.stdout
-    assert json.loads((tmp_path / "shapes.json").read_text()) == json.loads(
-        json.dumps(summary(SHAPES).to_json())
+    assert json.loads((tmp_path / "sizes.json").read_text()) == json.loads(
+        json.dumps(summary(CHECKPOINT).to_json())
     )
 
 
 def test_figures_find_their_folder_or_say_why_not(tmp_path):
     (tmp_path / "file").write_text("")
-    done = inspected(SHAPES, "--json", tmp_path / "new" / "shapes.json")
-    assert done.returncode == 0 and (tmp_path / "new" / "shapes.json").is_file()
-    done = inspected(SHAPES, "--json", tmp_path / "file" / "shapes.json")
+    done = inspected(CHECKPOINT, "--json", tmp_path / "new" / "sizes.json")
+    assert done.returncode == 0 and (tmp_path / "new" / "sizes.json").is_file()
+    done = inspected(CHECKPOINT, "--json", tmp_path / "file" / "sizes.json")
     assert (
         done.returncode == 1
         and "Error: cannot write" in done.stderr
@@ -103,7 +103,7 @@ def test_torch_is_loaded_only_where_weights_are_missing():
         "import sys; from retouch_export.summary import summary; summary(sys.argv[1]); "
         "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code, str(SHAPES)], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", code, str(CHECKPOINT)], cwd=ROOT, check=True)
 
 
 def test_a_half_copied_checkpoint_is_described_as_far_as_it_goes(tmp_path):
@@ -147,7 +147,7 @@ def test_a_half_copied_checkpoint_is_described_as_far_as_it_goes(tmp_path):
 
 def test_what_only_narrow_lanes_need_fails_no_inspection(tmp_path):
     folder = tmp_path / "copy"
-    shutil.copytree(SHAPES, folder, ignore=shutil.ignore_patterns("calibration"))
+    shutil.copytree(CHECKPOINT, folder, ignore=shutil.ignore_patterns("calibration"))
     done = inspected(folder)
     assert done.returncode == 0 and "optional calibration/pairs.jsonl" in done.stdout
 
@@ -155,7 +155,7 @@ def test_what_only_narrow_lanes_need_fails_no_inspection(tmp_path):
 @pytest.mark.parametrize("lost", ["vae", "tokenizer", "transformer"])
 def test_a_missing_folder_fails_the_inspection(tmp_path, lost):
     folder = tmp_path / "copy"
-    shutil.copytree(SHAPES, folder, ignore=lambda *_: [lost])
+    shutil.copytree(CHECKPOINT, folder, ignore=lambda *_: [lost])
     done = inspected(folder, "--json", tmp_path / "figures.json")
     assert done.returncode == 1 and "missing  " in done.stdout
     assert json.loads((tmp_path / "figures.json").read_text())["missing"], (
@@ -228,7 +228,7 @@ def test_a_config_that_says_little_has_the_class_s_sizes():
 
 
 def test_a_gpu_without_fp4_has_no_such_lane():
-    fits = summary(SHAPES).fits
+    fits = summary(CHECKPOINT).fits
     assert {fit.gpu for fit in fits if fit.lane == "fp4" and fit.whole is None} == {"H100", "L40S"}
     assert all(fit.whole is not None for fit in fits if fit.lane != "fp4")
     assert {fit.lane for fit in fits} == set(LANES)

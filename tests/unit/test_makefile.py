@@ -62,7 +62,7 @@ def test_what_is_served_is_exported_again_where_it_has_changed(checkout, target)
 def test_the_export_of_another_checkpoint_is_served_as_it_is(checkout, target):
     """`retouch export FOLDER` and `make serve` are how people come to serve their own."""
     commands = dry(checkout, target)
-    assert ("retouch export checkpoints/shapes --precision bf16,fp8,fp4 --keep" in commands) == (
+    assert ("retouch export checkpoints/photo --precision bf16,fp8,fp4 --keep" in commands) == (
         target in SERVING
     )
 

@@ -94,25 +94,18 @@ def test_the_shipped_heads_are_read_in_the_order_of_their_training():
     import json
     import random
 
-    from retouch.launcher.server import ROOT
-    from shape_fields import SHAPE_FIELDS
+    from retouch_clients.shipped_checkpoint import SHIPPED
     from training import labels
     from training.scenes import draw_pair
 
-    fields = json.loads((ROOT / "checkpoints/shapes/parser_heads/config.json").read_text())[
-        "fields"
-    ]
-    assert fields == SHAPE_FIELDS
+    fields = json.loads((SHIPPED / "parser_heads" / "config.json").read_text())["fields"]
+    assert fields == labels.HEAD_FIELDS
     rng = random.Random(0)
     for _ in range(50):
         for chosen in labels.fields(draw_pair(rng).operations):
-            named = {name: labels.FIELDS[name][at] for name, at in zip(labels.FIELDS, chosen)}
-            named = {name: named[name] for name in SHAPE_FIELDS}
+            named = {name: values[at] for (name, values), at in zip(labels.FIELDS.items(), chosen)}
             row = np.concatenate(
-                [
-                    np.eye(len(values))[values.index(named[name])]
-                    for name, values in SHAPE_FIELDS.items()
-                ]
+                [np.eye(len(values))[at] for values, at in zip(labels.FIELDS.values(), chosen)]
             )
             assert parser_output.likeliest(row, fields) == named
 

@@ -32,10 +32,11 @@ def sample(judgement=GOOD, sentence="make it green", pixels=None):
 
 
 def test_the_numbers_are_random_and_always_the_same():
-    numbers = sheet.sample_numbers(600)
-    assert len(numbers) == 40 and numbers == sheet.sample_numbers(600)
-    assert max(numbers) > 400 and max(numbers) < 600
-    assert sheet.sample_numbers(3) == {0, 1, 2}
+    edits = range(0, 600, 2)
+    numbers = sheet.sample_numbers(edits)
+    assert len(numbers) == 40 and numbers == sheet.sample_numbers(edits)
+    assert max(numbers) > 400 and numbers < {*edits}
+    assert sheet.sample_numbers(range(3)) == {0, 1, 2}
 
 
 def test_a_tile_shows_source_answer_and_exact_result():

@@ -25,6 +25,7 @@ HELD_OUT_LARGE = 24
 SCALE = 4  # a picture's side, in sides of the bucket that the networks see
 LARGE = 3008, 4000  # height and width of the pictures of 12 MP, in whole cells
 REDUCTION = 4  # side of such a picture, in sides of the one that its edit is drawn for
+SHAREABLE = ("CC0-1.0", "public domain", "CC-BY-2.0", "CC-BY-4.0")  # licences of a sheet's pictures
 LEAST_ORIGINAL = 2400  # shorter side of the originals that they are made of
 
 
@@ -54,6 +55,14 @@ def held_out(count: int = HELD_OUT) -> Iterator[PhotoEdit]:
         photo = rows[number % len(rows)]
         pixels = photos.crop(rng, photo, (SCALE * height, SCALE * width))
         yield _edit(rng, pixels, KINDS[number % len(KINDS)])
+
+
+def shareable(count: int = HELD_OUT) -> list[int]:
+    """The numbers of the edits of `held_out` whose photographs a contact sheet may show with their
+    authors' names alone. FileNotFoundError without photographs."""
+    free = {photo.name for photo in worlds.photographs("held out", SHAREABLE)}
+    rows = load_held_out()
+    return [number for number in range(count) if rows[number % len(rows)].name in free]
 
 
 def held_out_large(count: int = HELD_OUT_LARGE) -> Iterator[PhotoEdit]:

@@ -25,10 +25,10 @@ QUALITIES = (85, 75, 65, 55, 45, 35)  # of the file, the best that fits is taken
 LARGEST_FILE = 1_000_000  # bytes
 
 
-def sample_numbers(edits: int, count: int = COUNT) -> frozenset[int]:
-    """Numbers of random edits, always the same of as many `edits`; all where there are fewer."""
+def sample_numbers(edits: Sequence[int], count: int = COUNT) -> frozenset[int]:
+    """Random ones of the numbers of `edits`, always the same; all where there are fewer."""
     rng = random.Random("sheet of held out photographs")
-    return frozenset(rng.sample(range(edits), min(count, edits)))
+    return frozenset(rng.sample(edits, min(count, len(edits))))
 
 
 def photo_sheet(samples: Sequence[Sample]) -> Image.Image:

@@ -2,4 +2,4 @@
 
 from retouch.launcher.server import ROOT
 
-SHIPPED = ROOT / "checkpoints" / "shapes"
+SHIPPED = ROOT / "checkpoints" / "photo"

@@ -34,7 +34,7 @@ def exporter(tmp_path_factory):
         for name in (*files, "manifest.json"):
             shutil.copy(made / name, folder / name)
     return Exporter(
-        Checkpoint(ROOT / "checkpoints" / "shapes"), "c" * 64, repository, say=lambda label: None
+        Checkpoint(ROOT / "checkpoints" / "photo"), "c" * 64, repository, say=lambda label: None
     )
 
 
