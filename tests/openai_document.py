@@ -64,6 +64,8 @@ def agreeing(body: dict) -> dict:
     apart |= {"n"} if streams else {"partial_images"}
     if body.get("output_format") == "jpeg":  # which has no transparency
         apart.add("background")
+    if body.get("mask") or body.get("target_size"):
+        apart.add("region")
     entries = str(body.get("adapter")).split(",")
     names = [entry.partition(":")[0].strip() for entry in entries]
     if len(set(names)) < len(names) or max(map(len, names)) > LONGEST_NAME:

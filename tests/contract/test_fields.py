@@ -7,6 +7,7 @@ import dataclasses
 import click
 import pytest
 
+from retouch.api import limits
 from retouch.api.fields import FIELDS
 from retouch.api.request import EditOptions, EditRequest
 from retouch_clients.batch.job import COLUMNS
@@ -82,4 +83,7 @@ def test_the_openai_api_has_the_parameters_of_the_table():
     names = {field.parameter for field in FIELDS if field.parameter}
     assert names <= set(Parameters.model_fields) | FILE_PARAMETERS
     extras = {field.parameter for field in FIELDS if field.is_extra}
-    assert set(Parameters.model_fields) - set(OpenAIParameters.model_fields) == extras
+    own = set(Parameters.model_fields) - set(OpenAIParameters.model_fields)
+    assert own == extras | {"region"}  # the values of REGION that are no mask
+    region = Parameters.model_json_schema()["properties"]["region"]["anyOf"][0]["enum"]
+    assert tuple(region) == limits.REGIONS

@@ -221,6 +221,16 @@ def test_every_pattern_has_its_words():
     assert {name for name, field in fields if "pattern" in str(field.metadata)} == set(PATTERNS)
 
 
+@pytest.mark.parametrize("region", ["auto", "full", "find"])
+def test_a_region_without_a_mask(region):
+    doors = FakeDoors()
+    assert sent(doors, region=region).status_code == form(doors, region=region).status_code == 200
+    assert [asked.region for asked in doors.asked] == [region] * 2
+    mask = text(transparent((10, 20, 50, 60)))
+    refused(sent(doors, region=region, mask=mask), 400, "region", "invalid_value")
+    assert len(doors.asked) == 2
+
+
 @pytest.mark.parametrize("way", ["form", "json"])
 def test_a_mask_is_transparent_where_it_may_change(way):
     doors = FakeDoors()
@@ -329,6 +339,7 @@ def test_images_that_are_none(image, message):
         ({"guidance": 11}, "guidance", "invalid_value"),
         ({"priority": 3}, "priority", "invalid_value"),
         ({"target_size": "large"}, "target_size", "invalid_value"),
+        ({"region": "somewhere"}, "region", "invalid_value"),
     ],
 )
 def test_parameters_that_are_refused(fields, param, code):

@@ -122,6 +122,10 @@ def _request(
         raise _too_many(len(pictures))
     if len(masks) > 1:
         raise invalid("Invalid 'mask': it was sent twice.", "mask")
+    if masks and parameters.region:
+        raise invalid(
+            "Invalid 'region': a mask says what may change; send only one of them.", "region"
+        )
     return ImageEditRequest(
         parameters, pictures[0], tuple(pictures[1:]), masks[0] if masks else None
     )

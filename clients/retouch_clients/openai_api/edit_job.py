@@ -124,7 +124,9 @@ def _without_lane(request: ImageEditRequest) -> Job:
         "background": parameters.background or "auto",
         "previews": partial,
         "references": request.references,
-        "region": region_of(request.mask, upright) if request.mask and upright else "auto",
+        "region": region_of(request.mask, upright)
+        if request.mask and upright
+        else parameters.region or "auto",
         # a result that is scaled here is encoded here
         "format": "png"
         if size or parameters.format.name == "png"

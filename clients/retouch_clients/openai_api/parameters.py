@@ -111,6 +111,13 @@ class OpenAIParameters(BaseModel):
 class Parameters(with_extras(OpenAIParameters)):
     """All parameters of a request: OpenAI's and Retouch's."""
 
+    region: Literal["auto", "full", "find"] | None = Field(
+        None,
+        description=(
+            "Retouch only. What may change where there is no mask: auto (the parser decides), "
+            "full, find (an early step decides)."
+        ),
+    )
     _ignored: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
