@@ -24,6 +24,7 @@ from retouch_clients.commands.completion import completion
 from retouch_clients.commands.demo import demo
 from retouch_clients.commands.doctor import doctor
 from retouch_clients.commands.edit import edit
+from retouch_clients.commands.evaluate import evaluate
 from retouch_clients.commands.inspect import inspect
 from retouch_clients.commands.monitor import monitor
 from retouch_clients.commands.openai import openai
@@ -77,6 +78,7 @@ COMMANDS = (
     web,
     demo,
     bench,
+    evaluate,
     perf,
     export,
     adapters,

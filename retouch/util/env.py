@@ -109,6 +109,10 @@ API_KEYS = Variable(
     "RETOUCH_API_KEYS",
     "Keys that `retouch openai` accepts, separated by commas. Unset: no key is needed.",
 )
+JUDGE_KEY = Variable(
+    "RETOUCH_JUDGE_KEY",
+    "Key that `retouch evaluate` sends to the judge. Unset: no key is sent.",
+)
 WEB_PASSWORD = Variable(
     "RETOUCH_WEB_PASSWORD", "Password of the page (`retouch web`). Unset: no password."
 )

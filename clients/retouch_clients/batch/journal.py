@@ -1,4 +1,6 @@
-"""The journal of a batch: one line of JSON for each finished or failed edit, in order."""
+"""The journal of a batch: one line of JSON for each finished or failed edit, in order.
+
+An evaluation keeps its judge's answers in a journal too."""
 
 from __future__ import annotations
 
@@ -16,13 +18,13 @@ FAILED = "failed"
 
 
 class Journal:
-    """The journal in `folder`, which is created if missing.
+    """The journal `name` in `folder`, which is created if missing.
 
     click.ClickException if another process has the journal open."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, name: str = NAME):
         self._folder = folder
-        self._path = folder / NAME
+        self._path = folder / name
         self._file: IO[str]  # open in a `with` block
         self._ended: dict[str, dict[str, Any]] = {}  # by key, the last entry
         self._writer: dict[str, str] = {}  # by result, the key of the last edit that wrote it
@@ -43,6 +45,10 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()  # releases the lock too
+
+    def last(self, key: str) -> dict[str, Any] | None:
+        """The last entry with this key; None without one."""
+        return self._ended.get(key)
 
     def done(self, key: str) -> bool:
         """Whether the last edit with this key succeeded and its result still exists."""

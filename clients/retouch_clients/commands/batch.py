@@ -8,15 +8,6 @@ from typing import Any
 
 import click
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 
 from retouch.client import AsyncRetouch, Retries
 from retouch_clients.addresses.server_options import address_options, running_url
@@ -24,8 +15,10 @@ from retouch_clients.batch.folder import Listing, listing, suffixes
 from retouch_clients.batch.job import Job, ListError, jobs_of_folder, jobs_of_list
 from retouch_clients.batch.journal import Journal
 from retouch_clients.batch.run import Run, run
-from retouch_clients.cli.console import console, error_console, is_interactive
+from retouch_clients.batch.summary import print_summary
+from retouch_clients.cli.console import console, error_console
 from retouch_clients.cli.exit_codes import EPILOG, Exit
+from retouch_clients.cli.progress_bar import ProgressBar
 from retouch_clients.edit_options import (
     FILE,
     FORCE,
@@ -96,36 +89,20 @@ def batch(
         console.print(escape(message), soft_wrap=True)
     is_new = not out.exists()
     client = AsyncRetouch(running_url(url, http), http, timeout=timeout, retries=RETRIES)
-    columns = (
-        TextColumn("editing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("[red]{task.fields[failed]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with (
-        Journal(out) as journal,
-        Progress(*columns, console=console, disable=not is_interactive(console)) as bar,
-    ):
+    with Journal(out) as journal, ProgressBar("editing", len(jobs)) as bar:
         if is_new:
             console.print(f"made the folder {escape(click.format_filename(out))}", soft_wrap=True)
-        task = bar.add_task("batch", total=len(jobs), failed="")
 
         def show(progress: Run) -> None:
             failed = len(progress.failed)
-            bar.update(
-                task,
-                completed=progress.done + progress.done_before + failed,
-                failed=f"{failed} failed" if failed else "",
-            )
+            bar.show(progress.done + progress.done_before + failed, failed)
 
         try:
             result = asyncio.run(run(jobs, out, client, journal, workers, show, force))
         except BaseException:
             error_console.print("not finished; run the same command again to resume")
             raise
-    _report(result)
+    print_summary(result)
     click.get_current_context().exit(Exit.FAILED if result.failed else Exit.OK)
 
 
@@ -150,13 +127,3 @@ def _jobs(
             f"{list_ or folder} contains no images; file names must end in {suffixes()}"
         )
     return jobs
-
-
-def _report(result: Run) -> None:
-    before = f", {result.done_before} done before" if result.done_before else ""
-    console.print(f"{result.done} done{before}, {len(result.failed)} failed")
-    if result.failed:
-        table = Table("image", "error", box=None, pad_edge=False)
-        for job, failure in result.failed:
-            table.add_row(escape(job.image.name), escape(str(failure)))
-        console.print(table)

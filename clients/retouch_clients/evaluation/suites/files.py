@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from retouch_clients.cli.output_files import write_output
 from retouch_clients.evaluation.suites.base import SuiteError
 
 
@@ -62,13 +62,13 @@ def picture(folders: Iterable[Path], name: str, place: str) -> Path:
 
 
 def copy_once(source: Path, target: Path) -> None:
-    """Copy a file unless a copy of its size is there."""
+    """Copy a file unless a copy of its size is there; OutputError."""
     if target.is_file() and target.stat().st_size == source.stat().st_size:
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    write_output(target, source.read_bytes(), force=True)
 
 
 def write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    """Write the content; OutputError."""
+    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    write_output(path, text.encode(), force=True)

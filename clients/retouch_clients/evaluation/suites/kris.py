@@ -80,11 +80,11 @@ small deviation. 3: in part. 2: hardly. 1: not at all."""
 KNOWING = """The second picture was made from the first, by this instruction: {instruction}
 {expected}Give two scores from 1 to 5.
 instruction: was the instruction followed, in all its parts? 5: exactly, 3: in part, 1: not at all.
-knowledge: does the result agree with what is known of the world, as explained? 5: fully, 3: in part,
-1: it contradicts it."""
+knowledge: does the result agree with what is known of the world, as explained? 5: fully,
+3: in part, 1: it contradicts it."""
 QUALITY = """This picture was made by an image model. Judge only how it is made: sharpness, whole
-objects, natural light and texture, and no artefacts. 5: no fault. 4: a small fault. 3: several faults.
-2: severe faults. 1: mostly broken."""
+objects, natural light and texture, and no artefacts. 5: no fault. 4: a small fault.
+3: several faults. 2: severe faults. 1: mostly broken."""
 
 
 class Kris(Suite):

@@ -32,8 +32,8 @@ BOTH = Score(0, 1)
 CONSISTENT = """The first picture was edited by this instruction: {instruction}
 The second picture is the result. Judge only what the instruction does not ask to change: layout,
 identity of people and things, style, background and viewpoint. Changes that follow from the
-instruction are no faults. 5: all of it stayed. 4: one small thing differs. 3: several things differ.
-2: much differs. 1: it is another picture."""
+instruction are no faults. 5: all of it stayed. 4: one small thing differs. 3: several things
+differ. 2: much differs. 1: it is another picture."""
 REASONED = """A picture was edited by this instruction: {instruction}
 {pictures}{expected}Judge only whether the result shows what the instruction leads to, by knowledge
 and reasoning. 5: fully and exactly. 4: right, with a small detail missing. 3: about half of it.
@@ -45,8 +45,8 @@ LOGICAL_CONSISTENT = """The task of an image editor was: {instruction}
 The first picture is {first}, the second picture is the editor's. Answer 1 if the editor kept the
 style, the layout and the elements that the task does not ask to change, and 0 if not."""
 LOGICAL_REASONED = """The task of an image editor was: {instruction}
-{pictures}{expected}Answer 1 if the editor's picture shows the correct solution, complete and without
-contradiction, and 0 if not."""
+{pictures}{expected}Answer 1 if the editor's picture shows the correct solution, complete and
+without contradiction, and 0 if not."""
 
 
 class Rise(Suite):
