@@ -137,7 +137,8 @@ def evaluate(
     edit are overwritten only with --force."""
     from retouch.util import env
     from retouch_clients.evaluation.judge import Judge
-    from retouch_clients.evaluation.run import Settings, run
+    from retouch_clients.evaluation.run import run
+    from retouch_clients.evaluation.settings import Settings
 
     if bool(judge) != bool(judge_model):
         raise click.UsageError("pass both --judge and --judge-model, or neither")

@@ -118,7 +118,7 @@ def _ask(
                 if in_a_row >= limit:
                     raise JudgeError(
                         f"the judge at {judge.host} has failed {in_a_row} times in a row: "
-                        f"{entry['error']}; run the same command again to resume"
+                        f"{entry['error']}"
                     )
         except BaseException:
             judge.stop.set()
