@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import pandas
 import pytest
 from PIL import Image
 
@@ -50,10 +51,19 @@ def test_rise_fills_the_columns_that_the_script_reads(tmp_path):
         assert row.items() >= source.items()
         assert row.keys() - source.keys() <= {"reasoning_img", "subtask", "consistency_free"}
         assert row["reasoning_img"] is None and row["subtask"] is None
-        assert row["consistency_free"] == source.get("consistency_free"), (
-            "a missing cell is NaN in pandas, which counts as true"
-        )
     assert not any("reasoning_wo_ins" in row for row in rows), "the script asks by its presence"
+
+
+def test_rise_cells_mean_the_same_in_pandas(tmp_path):
+    """The script asks of a cell both whether it is missing and whether it is true."""
+    _, _, out, _ = prepared("rise", tmp_path)
+    table = pandas.DataFrame(json.loads((out / "data.json").read_text()))
+    for number, source in enumerate(suite_data.RISE_ROWS):
+        row = table.iloc[number]
+        assert pandas.isna(row["reasoning_img"]) and pandas.isna(row["subtask"])
+        is_free = "consistency_free" in source
+        assert bool(row["consistency_free"]) == is_free
+        assert pandas.isna(row["consistency_free"]) == (not is_free)
 
 
 def test_rise_keeps_a_full_lists_columns(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +38,21 @@ def unpack(paths: Sequence[Path], folder: Path, index: str) -> Path:
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        from pyarrow import ArrowInvalid
-        from pyarrow.parquet import ParquetFile
+        arrow = import_module("pyarrow")  # no dependency of this package
+        parquet = import_module("pyarrow.parquet")
     except ImportError:
         raise SuiteError(
             f"{path.name} is read by pyarrow, which is not installed; run pip install pyarrow, "
             "or write metadata.jsonl and the pictures (docs/evaluate.md)"
         ) from None
     try:
-        file = ParquetFile(path)
+        file = parquet.ParquetFile(path)
         missing = {*TEXTS, *PICTURES} - set(file.schema_arrow.names)
         if missing:
             raise SuiteError(f"{path.name} has no column {', '.join(sorted(missing))}")
         for batch in file.iter_batches(batch_size=ROWS, columns=[*TEXTS, *PICTURES]):
             yield from batch.to_pylist()
-    except (ArrowInvalid, OSError) as failure:
+    except (arrow.ArrowInvalid, OSError) as failure:
         raise SuiteError(f"{path.name} is not a parquet file: {failure}") from None
 
 

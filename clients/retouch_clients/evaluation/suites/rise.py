@@ -20,7 +20,8 @@ CATEGORIES = ("temporal_reasoning", "causal_reasoning", SPATIAL, LOGICAL)
 # columns that the authors' script reads of every row; null is enough. It must not have
 # `reasoning_wo_ins` too: the script asks by the column's presence, not by its value.
 READ_ALWAYS = ("reasoning_img", "subtask")
-FILLED = "consistency_free"  # where one row has it, a missing cell would count as true
+# true or null: in pandas a missing cell, and a null among numbers, is NaN, which counts as true
+FREE = "consistency_free"
 EXPECTED = (
     f"it must hold {LISTS[1]} (the 64 items of the repository's data folder) or {LISTS[0]} "
     "(the full set), and the pictures that it names"
@@ -160,16 +161,18 @@ def _item(row: Any, number: int, folder: Path) -> Item:
 
 def _complete(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with the columns that the authors' script needs, as null where there are none."""
-    columns = READ_ALWAYS + ((FILLED,) if any(FILLED in row for row in rows) else ())
+    has_free = any(FREE in row for row in rows)
     for row in rows:
         row.pop("reference_path", None)
-        for column in columns:
+        for column in READ_ALWAYS:
             row.setdefault(column, None)
+        if has_free:
+            row[FREE] = True if row.get(FREE) else None
     return rows
 
 
 def _is_free(item: Item) -> bool:
-    return bool(item.details.get(FILLED)) and item.group != LOGICAL
+    return bool(item.details.get(FREE)) and item.group != LOGICAL
 
 
 def _reference_picture(item: Item) -> Path | None:
