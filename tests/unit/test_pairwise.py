@@ -45,12 +45,12 @@ def sides(tmp_path, items):
 
 def winners_of(compared, *answers):
     """The outcomes where the judge says these words, pair by pair, in both orders."""
-    words = iter(answers)
+    replies = iter(answers)
     values = {
         (pair.name(is_swapped), pair.item.name): {"better": word}
         for pair in compared
         for is_swapped in (False, True)
-        if (word := next(words)) is not None
+        if (word := next(replies)) is not None
     }
     return [outcome.winner for outcome in outcomes(compared, Answers(values=values))]
 
@@ -59,11 +59,11 @@ def test_both_orders_are_asked(sides, items):
     compared = pairs(SUITE, items, sides)
     asked = questions(SUITE, compared)
     assert len(compared) == 3 and len(asked) == 6
-    straight, swapped = (each.question.pictures for each in asked[:2])
+    straight, swapped = (question.question.pictures for question in asked[:2])
     assert straight[0].path == swapped[0].path == items[0].image
-    assert [each.path.parent.parent.name for each in straight[1:]] == ["bf16", "fp8"]
-    assert [each.path.parent.parent.name for each in swapped[1:]] == ["fp8", "bf16"]
-    assert len({each.method for each in asked}) == 2
+    assert [picture.path.parent.parent.name for picture in straight[1:]] == ["bf16", "fp8"]
+    assert [picture.path.parent.parent.name for picture in swapped[1:]] == ["fp8", "bf16"]
+    assert len({question.method for question in asked}) == 2
 
 
 @pytest.mark.parametrize(

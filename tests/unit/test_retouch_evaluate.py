@@ -74,7 +74,7 @@ def evaluate(suite, tmp_path, *arguments, lane="bf16", out="out"):
         suite_data.MAKERS[suite](data)
     lanes = ("--lane", lane) if lane else ()
     command = ["evaluate", "--suite", suite, "--data", data, "--out", tmp_path / out]
-    return CliRunner().invoke(retouch, [str(each) for each in (*command, *lanes, *arguments)])
+    return CliRunner().invoke(retouch, [str(part) for part in (*command, *lanes, *arguments)])
 
 
 def good(body):

@@ -46,14 +46,14 @@ class Score:
 class Choice:
     """One of a few words."""
 
-    words: tuple[str, ...]
+    options: tuple[str, ...]
 
     def parse(self, value: Any) -> str | None:
         word = value.strip().lower() if isinstance(value, str) else None
-        return word if word in self.words else None
+        return word if word in self.options else None
 
     def describe(self) -> str:
-        return f"<{' or '.join(self.words)}>"
+        return f"<{' or '.join(self.options)}>"
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def as_json(report: Report) -> bytes:
             for (method, item), scores in report.scores.pictures.items()
         ]
     if report.comparisons:
-        content["comparisons"] = [_comparison_json(each) for each in report.comparisons]
+        content["comparisons"] = [_comparison_json(comparison) for comparison in report.comparisons]
         content["outcomes"] = [vars(outcome) for outcome in report.outcomes]
     return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
 
@@ -146,15 +146,15 @@ def _comparisons(report: Report) -> str:
     head = ("method", "wins", "ties", "losses", "share of wins", "Elo points", "judge")
     rows = [
         [
-            each.method,
-            each.wins,
-            each.ties,
-            each.losses,
-            share_text(each),
-            elo_text(each),
+            comparison.method,
+            comparison.wins,
+            comparison.ties,
+            comparison.losses,
+            share_text(comparison),
+            elo_text(comparison),
             report.judged_by,
         ]
-        for each in report.comparisons
+        for comparison in report.comparisons
     ]
     return _table(head, rows)
 
@@ -230,6 +230,6 @@ def _spread_json(spread: Spread) -> dict[str, Any]:
 
 def _comparison_json(comparison: Comparison) -> dict[str, Any]:
     def bounds(value: Any) -> list[float | None]:
-        return [None if math.isnan(each) else each for each in vars(value).values()]
+        return [None if math.isnan(number) else number for number in vars(value).values()]
 
     return vars(comparison) | {"share": bounds(comparison.share), "elo": bounds(comparison.elo)}

@@ -25,8 +25,8 @@ def print_figures(result: Report) -> None:
 def print_comparisons(result: Report) -> None:
     """A line for the judge and one for each side but the first."""
     console.print(escape(f"judge {result.judged_by}"), soft_wrap=True)
-    for each in result.comparisons:
-        counts = f"{each.wins} won, {each.ties} tied, {each.losses} lost"
-        share, elo = share_text(each), elo_text(each)
-        text = f"{each.method}: {counts}; share of wins {share}, Elo {elo}"
+    for comparison in result.comparisons:
+        counts = f"{comparison.wins} won, {comparison.ties} tied, {comparison.losses} lost"
+        share, elo = share_text(comparison), elo_text(comparison)
+        text = f"{comparison.method}: {counts}; share of wins {share}, Elo {elo}"
         console.print(escape(text), soft_wrap=True)
