@@ -46,6 +46,7 @@ class FakeJudge:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.paths: list[str] = []
+        self.sent = 0  # answers
         self.closing = threading.Event()
         lock = threading.Lock()
         judge = self
@@ -70,6 +71,7 @@ class FakeJudge:
                     self.send_header("Content-Length", str(len(content)))
                     self.end_headers()
                     self.wfile.write(content)
+                    judge.sent += 1
                 except OSError:
                     pass  # the client has given up
 

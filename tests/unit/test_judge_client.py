@@ -85,6 +85,7 @@ def test_an_answer_is_its_last_object(answer):
         '[{"kept": 4]',
         '{"kept": 4} no, rather {"kept": 9}',
         "{" * 5000,
+        '{"kept": 4}' + " and so on" * 2000,
     ],
 )
 def test_what_cannot_be_read_is_not_guessed(answer):
@@ -326,6 +327,18 @@ def test_a_stop_keeps_the_answers(tmp_path, monkeypatch):
         fake.requests.clear()
         result = ask_all(client(fake), questions, tmp_path / "out", 1)
     assert result.statuses == {"answered": 8} and len(fake.requests) == 8 - len(kept) > 0
+
+
+def test_a_stop_does_not_wait_for_a_judge_that_stalls(tmp_path, monkeypatch):
+    def interrupted(journal, key, **entry):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(answers.Journal, "add", interrupted)
+    with FakeJudge(by_item(n1=Reply(text=GOOD, stall=60.0))) as fake:
+        asking = client(fake, timeout=50.0)
+        with pytest.raises(KeyboardInterrupt):
+            ask_all(asking, asked(tmp_path, 2), tmp_path / "out", 2)
+        assert fake.sent == 1 and asking.stop.is_set()
 
 
 def test_a_judge_that_answers_nothing_is_given_up(tmp_path):

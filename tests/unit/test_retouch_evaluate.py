@@ -406,6 +406,14 @@ def test_values_out_of_range_name_the_option(client, tmp_path):
     assert result.exit_code == 3 and "--lane" in result.stderr and client.requests == []
 
 
+def test_a_side_that_is_neither_lane_nor_folder_is_told(client, tmp_path):
+    sides = ("--pairwise", "bf16", "--pairwise", "out/missing")
+    judge = ("--judge", "http://x/v1", "--judge-model", "x")
+    result = evaluate("imgedit", tmp_path, *sides, *judge, lane=None)
+    assert result.exit_code == 3 and "--pairwise" in result.stderr
+    assert "or the folder of a method's results" in result.stderr and client.requests == []
+
+
 def test_a_limit_takes_items_evenly():
     items = [Item(str(number), "", "", None) for number in range(10)]
     assert [item.name for item in running.evenly(items, 4)] == ["0", "2", "5", "7"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import contextlib
 import datetime
 import hashlib
+import queue
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,36 +96,61 @@ def _ask(
     keep: Callable[[str, Asked, dict[str, Any]], None],
     before: int,
 ) -> None:
-    """Ask the pending questions and hand each entry on, in this thread."""
+    """Ask the pending questions and hand each entry on, in this thread; JudgeError."""
     failed = in_a_row = 0
     limit = GIVE_UP if before else min(GIVE_UP_FIRST, len(pending))
-    total = before + len(pending)
     with (
-        ProgressBar("judging", total) as bar,
-        concurrent.futures.ThreadPoolExecutor(workers) as pool,
+        ProgressBar("judging", before + len(pending)) as bar,
+        contextlib.closing(_entries(judge, pending, workers)) as entries,
     ):
         bar.show(before)
-        try:
-            futures = {pool.submit(_entry, judge, asked): (key, asked) for key, asked in pending}
-            for ended, future in enumerate(concurrent.futures.as_completed(futures), 1):
-                entry = future.result()
-                keep(*futures[future], entry)
-                if entry["status"] in (REFUSED, UNANSWERED):
-                    failed += 1
-                    in_a_row += 1
-                else:
-                    in_a_row = 0
-                    limit = GIVE_UP
-                bar.show(before + ended, failed)
-                if in_a_row >= limit:
-                    raise JudgeError(
-                        f"the judge at {judge.host} has failed {in_a_row} times in a row: "
-                        f"{entry['error']}"
-                    )
-        except BaseException:
-            judge.stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for ended, (key, asked, entry) in enumerate(entries, 1):
+            keep(key, asked, entry)
+            if entry["status"] in (REFUSED, UNANSWERED):
+                failed += 1
+                in_a_row += 1
+            else:
+                in_a_row = 0
+                limit = GIVE_UP
+            bar.show(before + ended, failed)
+            if in_a_row >= limit:
+                raise JudgeError(
+                    f"the judge at {judge.host} has failed {in_a_row} times in a row: "
+                    f"{entry['error']}"
+                )
+
+
+def _entries(
+    judge: Judge, pending: list[tuple[str, Asked]], workers: int
+) -> Generator[tuple[str, Asked, dict[str, Any]], None, None]:
+    """The pending questions with their entries, as they end; JudgeError.
+
+    Workers are daemons, so that a command that is stopped does not wait for a judge that stalls."""
+    todo: queue.SimpleQueue[tuple[str, Asked]] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[tuple[str, Asked, dict[str, Any] | Exception]] = queue.SimpleQueue()
+    for pair in pending:
+        todo.put(pair)
+
+    def work() -> None:
+        with contextlib.suppress(queue.Empty):
+            while not judge.stop.is_set():
+                key, asked = todo.get_nowait()
+                try:
+                    ended.put((key, asked, _entry(judge, asked)))
+                except Exception as failure:
+                    ended.put((key, asked, failure))
+
+    for _ in range(min(workers, len(pending))):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        for _ in pending:
+            key, asked, entry = ended.get()
+            if isinstance(entry, Exception):
+                raise entry
+            yield key, asked, entry
+    except BaseException:  # also GeneratorExit, where the reader stops
+        judge.stop.set()
+        raise
 
 
 def _entry(judge: Judge, asked: Asked) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from typing import Any
 
 Value = float | str
 
+READ = 16_000  # characters at an answer's end that are searched
+
 ANSWER = (
     "Think about it first, in at most five sentences. Then end your answer with one JSON object on "
     'a line of its own, and nothing after it: {{"reason": "one sentence", {members}}}'
@@ -82,7 +84,7 @@ class Question:
     def read(self, answer: str) -> dict[str, Value] | None:
         """The values in an answer: those of its last JSON object that has them all. None if there
         is no such object, or a value is not allowed."""
-        for content in _objects(answer):
+        for content in _objects(answer[-READ:]):
             if self.members.keys() <= content.keys():
                 values = {name: kind.parse(content[name]) for name, kind in self.members.items()}
                 known = {name: value for name, value in values.items() if value is not None}

@@ -45,7 +45,7 @@ def run(settings: Settings) -> Exit:
     RequestError without a server, JudgeError without a judge, click.UsageError for other data."""
     suite = SUITES[settings.suite]
     check_folders(settings, suite)
-    check_options(settings.options, settings.lanes)
+    check_options(settings)
     try:
         items = suite.read(settings.data, settings.out)
         chosen = evenly(items, settings.limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,16 +64,20 @@ def check_folders(settings: Settings, suite: Suite) -> None:
         raise click.UsageError(f"--out {settings.out} is that of {earlier}; choose another folder")
 
 
-def check_options(options: Mapping[str, Any], lanes: Iterable[str]) -> None:
+def check_options(settings: Settings) -> None:
     """RequestError for a value that no edit could have, in the names of the options."""
-    values = [*options.items(), *(("precision", lane) for lane in lanes)]
-    for name, value in values:
+    option = "--pairwise" if settings.sides else "--lane"
+    names = OPTION_OF | {"PRECISION": option}
+    lanes = [("precision", lane) for lane in settings.lanes]
+    for name, value in (*settings.options.items(), *lanes):
         field = BY_NAME[name.upper()]
         try:
             field.check(field.name, value)
         except RequestError as failure:
-            names = OPTION_OF | {"PRECISION": "--lane"}
-            raise RequestError(failure.renamed(names), failure.code, field=failure.field) from None
+            text = failure.renamed(names)
+            if settings.sides and name == "precision":
+                text += ", or the folder of a method's results"
+            raise RequestError(text, failure.code, field=failure.field) from None
 
 
 def facts(settings: Settings, items: Sequence[Item], count: int) -> dict[str, str]:
