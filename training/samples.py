@@ -32,8 +32,8 @@ QUALITY = 90  # of JPEG files
 EDITS = (
     ("tone", "sample.jpg", "make it warmer"),
     ("part", "sample.jpg", "make the left half black and white"),
-    ("frame", "object.jpg", "darken the edges"),
-    ("drawing", "shapes.png", "change the background to white"),
+    ("frame", "object.jpg", "add a vignette"),
+    ("drawing", "shapes.png", "remove the green square"),
 )
 
 

@@ -58,8 +58,8 @@ class ParserHeads(ModelMixin, ConfigMixin):
     own prediction.
 
     With `presence` a slot also looks at its target's cells, and predicts whether the target is
-    there. `temperature`, `refuse_below` and the operations `unsupported` are a checkpoint's
-    calibration (`retouch/families/instructx/assessment.py`)."""
+    there. `temperature`, `refuse_below` and what is `unsupported` are a checkpoint's calibration
+    (`retouch/families/instructx/assessment.py`)."""
 
     @register_to_config
     def __init__(

@@ -159,7 +159,7 @@ def test_the_first_two_commands():
         assert sum(name.startswith(f"{example.name}-preview-") for name in written) >= 2
         assert changed(ROOT / "out" / f"{example.name}-after.png", example.image)
     run(line("make edit"))
-    assert changed(ROOT / "out" / "edges.jpg", SAMPLE.with_name("object.jpg"))
+    assert changed(ROOT / "out" / "vignette.jpg", SAMPLE.with_name("object.jpg"))
 
 
 def test_an_export_of_what_is_there():
@@ -168,7 +168,7 @@ def test_an_export_of_what_is_there():
 
 def test_a_look_at_the_checkpoint():
     output = run(line("retouch inspect"))
-    assert "instructx" in output and "9.43 MB" in output and "missing" not in output
+    assert "instructx" in output and "10.05 MB" in output and "missing" not in output
 
 
 def test_the_report():

@@ -127,3 +127,9 @@ def test_operations_that_the_checkpoint_does_not_make():
     assert (both.reason, ops(both)) == ("unsupported", ["warmer", "remove"])
     assert assessed({"op": "warmer"}, unsupported=["remove"]).understood
     assert assessed({"op": "unknown"}, unsupported=["remove"]).reason == "unknown_instruction"
+    of_a_kind = assessed(CAT, unsupported=["cat"])
+    assert (of_a_kind.reason, ops(of_a_kind)) == ("unsupported", ["remove"])
+    assert assessed(CAT, unsupported=["dog"]).understood
+    part = {"op": "warmer", "where": "left half"}
+    assert assessed(part, unsupported=["left half"]).reason == "unsupported"
+    assert assessed(part, unsupported=["right half"]).understood

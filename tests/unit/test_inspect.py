@@ -58,7 +58,7 @@ def test_the_shipped_checkpoint():
     megabytes = {
         lane: round(sum(sizes.values()) / 1e6, 2) for lane, sizes in summarised.lanes.items()
     }
-    assert megabytes == {"bf16": 9.43, "fp8": 5.05, "fp4": 3.58}
+    assert megabytes == {"bf16": 10.05, "fp8": 5.66, "fp4": 4.2}
     assert summarised.missing == []
     assert {fit.side for fit in summarised.fits} == {128} and all(
         fit.whole in (None, MOST) for fit in summarised.fits
@@ -68,7 +68,7 @@ def test_the_shipped_checkpoint():
 def test_the_command(tmp_path):
     done = inspected(CHECKPOINT, "--json", tmp_path / "sizes.json")
     assert done.returncode == 0, done.stderr
-    assert "instructx" in done.stdout and "4,716,032" in done.stdout and "5.05 MB" in done.stdout
+    assert "instructx" in done.stdout and "5,025,536" in done.stdout and "5.66 MB" in done.stdout
     assert json.loads((tmp_path / "sizes.json").read_text()) == json.loads(
         json.dumps(summary(CHECKPOINT).to_json())
     )

@@ -62,9 +62,9 @@ class Abilities:
             "amount",
             "where",
         )
+        left_out = {*WITHOUT_BOXES, *heads.get("unsupported", ())}
         lists = (
-            tuple(word for word in fields.get(name, ()) if word not in WITHOUT_BOXES)
-            for name in names
+            tuple(word for word in fields.get(name, ()) if word not in left_out) for name in names
         )
         return cls(*lists, changes=heads["slots"], rejects=UNKNOWN in fields["op"])
 

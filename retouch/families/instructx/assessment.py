@@ -17,8 +17,9 @@ PRESENT = 0.5  # probability from which on a target is in the picture
 @dataclass(frozen=True)
 class Calibration:
     """Of a checkpoint's confidence. All logits are divided by `temperature`. An instruction whose
-    confidence is below `refuse_below` is not understood. The operations `unsupported` are read,
-    but what the checkpoint makes of them is not good enough."""
+    confidence is below `refuse_below` is not understood. Operations, kinds of targets and parts of
+    the picture that are `unsupported` are read, but what the checkpoint makes of them is not good
+    enough."""
 
     temperature: float = 1.0
     refuse_below: float = 0.0
@@ -72,9 +73,11 @@ def assess(
 
 @dataclass(frozen=True)
 class _Slot:
-    """One slot's operation, the probability of its op, and that of its target being there."""
+    """One slot's operation, its op, kind of target and part of the picture as `named` in the
+    fields, the probability of its op, and that of its target being there."""
 
     operation: Operation
+    named: frozenset[str]
     probability: float
     presence: float
 
@@ -101,7 +104,9 @@ def _slots(
     for index, (row, operation) in enumerate(zip(labels, every)):
         logits = parser_output.split(row, fields)["op"] / temperature
         there = _sigmoid(presence[index] / temperature) if operation.target else 1.0
-        slots.append(_Slot(operation, float(_softmax(logits).max()), there))
+        values = parser_output.likeliest(row, fields)
+        named = frozenset(values.get(name, NONE) for name in ("op", "target_kind", "where"))
+        slots.append(_Slot(operation, named, float(_softmax(logits).max()), there))
     return slots
 
 
@@ -115,7 +120,7 @@ def _confidence(slots: list[_Slot], edits: list[_Slot]) -> float:
 def _reason(edits: list[_Slot], confidence: float, calibration: Calibration) -> Reason | None:
     if not edits or any(slot.op == UNKNOWN for slot in edits):
         return "unknown_instruction"
-    if any(slot.op in calibration.unsupported for slot in edits):
+    if any(not slot.named.isdisjoint(calibration.unsupported) for slot in edits):
         return "unsupported"
     if any(slot.presence < PRESENT for slot in edits):
         return "target_not_found"
