@@ -18,7 +18,6 @@ UNSUPPORTED: tuple[str, ...] = (
     "replace",
     "add",
     "resize",
-    "recolour",
     "background",
     "posterise",
     "pixelate",
