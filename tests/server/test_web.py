@@ -292,14 +292,14 @@ def test_what_is_not_painted_stays(tab, photo, source):
     ready(tab, photo)
     fixed(tab)
     choose(tab, "#where", "Where I paint")
-    ask(tab, "make the background white")
+    ask(tab, "make it black and white")
     expect(status_line(tab)).to_contain_text("Nothing is painted yet", timeout=EVENTUALLY)
     expect(tab.locator("#mask canvas").last).to_be_visible(timeout=EVENTUALLY)
     choose(tab, "#where", "Where the sentence says")
     stroke(tab)
     look(tab, "mask")
     for _ in range(2):  # what is painted is there after an undo too
-        edit(tab, "make the background white")
+        edit(tab, "make it black and white")
         changed = (images.decode(downloaded(tab)) != source).any(-1)
         assert changed[:64, :64].sum() > 100
         assert not changed[80:].any() and not changed[:, 80:].any()
@@ -365,10 +365,11 @@ def test_a_refresh_and_a_way_back_keep_picture_and_turns(tab, photo):
 def test_an_example_is_one_click(tab):
     """README's picture is out/web/page.png in 256 colours."""
     tab.locator("#examples .thumbnail-item").first.click()
-    expect(tab.locator("#instruction input")).to_have_value(SENTENCE, timeout=EVENTUALLY)
+    sentence = examples()[0].instruction
+    expect(tab.locator("#instruction input")).to_have_value(sentence, timeout=EVENTUALLY)
     tab.locator("#edit").click()
     expect(status_line(tab)).to_contain_text("Done in", timeout=EVENTUALLY)
-    edit(tab, "remove the green square")
+    edit(tab, "make it black and white")
     tab.locator("#undo").click()
     expect(status_line(tab)).to_contain_text("This is turn 1", timeout=EVENTUALLY)
     slide(tab, 0.43)
@@ -401,8 +402,8 @@ def test_thumbnails_are_named_by_what_they_show(tab, photo):
     edit(tab)
     expect(turns(tab).nth(0)).to_have_accessible_name("The picture")
     expect(turns(tab).nth(1)).to_have_accessible_name(f"Turn 1: {SENTENCE}")
-    edit(tab, "remove the green square")
-    expect(turns(tab).nth(2)).to_have_accessible_name("Turn 2: remove the green square")
+    edit(tab, "remove the blue square")
+    expect(turns(tab).nth(2)).to_have_accessible_name("Turn 2: remove the blue square")
     expect(tab.get_by_label("Thumbnail", exact=False)).to_have_count(0)
 
 
