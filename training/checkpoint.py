@@ -19,7 +19,6 @@ from retouch.families.instructx.prompt import END, IMAGE_PAD
 from retouch.networks.instructx import Connector
 from training import grammar, preview, samples, scope, start
 from training.kinds import learnt
-from training.operation import Operation
 from training.parser import ParserNetworks
 from training.scenes import BUCKETS
 from training.teacher import LabelEncoder
@@ -99,15 +98,14 @@ def examples() -> list[dict[str, str]]:
     for _ in range(EXAMPLE_DRAWS):
         operations = grammar.draw_operation(rng, kinds).operations
         sentences = texts[operations[0].op]
-        if scope.within(operations[0]) and _is_made(operations[0]) and len(sentences) < EXAMPLES:
+        if (
+            scope.within(operations[0])
+            and scope.names_supported(operations[0])
+            and len(sentences) < EXAMPLES
+        ):
             text = grammar.sentence(rng, operations, (), plain=True, kinds=kinds, exact=True)
             sentences[text] = None
     return [{"sentence": text, "op": op} for op, rows in texts.items() for text in rows]
-
-
-def _is_made(operation: Operation) -> bool:
-    kind = operation.target and operation.target.kind
-    return {kind, operation.where}.isdisjoint(scope.UNSUPPORTED)
 
 
 def _tokenizer(work: Path) -> PreTrainedTokenizerFast:

@@ -39,6 +39,12 @@ def within(operation: Operation) -> bool:
     return operation.op in ON_CUT_OUTS
 
 
+def names_supported(operation: Operation) -> bool:
+    """Whether the target's kind and the part of the picture are supported; the op is not asked."""
+    kind = operation.target and operation.target.kind
+    return {kind, operation.where}.isdisjoint(UNSUPPORTED)
+
+
 def draw_text(rng: random.Random) -> tuple[str, tuple[Operation, ...]]:
     """A random sentence and its operations, as the checkpoint shall understand them."""
     sentence, operations = grammar.draw_text(rng, learnt())

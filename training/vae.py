@@ -55,9 +55,8 @@ def area_tokens(pixels: list[np.ndarray]) -> np.ndarray:
     network."""
     scaled = np.stack(pixels).astype(np.float32) / 127.5 - 1
     batch, height, width, _ = scaled.shape
-    mean = (
-        scaled.reshape(batch, height // 2, 2, width // 2, 2, 3).mean((2, 4)).transpose(0, 3, 1, 2)
-    )
+    cells = scaled.reshape(batch, height // FACTOR, FACTOR, width // FACTOR, FACTOR, 3)
+    mean = cells.mean((2, 4)).transpose(0, 3, 1, 2)
     return pack((mean - SHIFT) * SCALE, PATCH)
 
 

@@ -101,6 +101,13 @@ def options() -> list[Option]:
     return shared
 
 
+WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="Number of concurrent edits.",
+)
 FORCE = click.option("-f", "--force", is_flag=True, help="Overwrite results of the same name.")
 TIMEOUT = click.option(
     "--timeout",
@@ -108,6 +115,17 @@ TIMEOUT = click.option(
     metavar="SECONDS",
     help="Give an edit up after this time, all attempts together.",
 )
+
+
+def out_folder(content: str) -> Option:
+    """The option of the folder that a command writes, by what it is for."""
+    return click.option(
+        "-o",
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        required=True,
+        help=f"The folder for {content}. It is created if missing.",
+    )
 
 
 def edit_options(command: Callable[..., Any]) -> Callable[..., Any]:

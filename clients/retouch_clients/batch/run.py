@@ -10,12 +10,13 @@ from pathlib import Path
 
 from retouch.api.errors import RequestError
 from retouch.api.request import EditRequest
-from retouch.client import AsyncRetouch
+from retouch.client import AsyncRetouch, Retries
 from retouch_clients.batch.job import Job
 from retouch_clients.batch.journal import DONE, FAILED, Journal
 from retouch_clients.cli.output_files import OutputError, check_output, write_output
 from retouch_clients.option_names import with_options
 
+RETRIES = Retries(attempts=8)  # about 17 s, enough for a server restart
 # errors after which no other result could be written either
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 

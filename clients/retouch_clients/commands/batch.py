@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.markup import escape
 
-from retouch.client import AsyncRetouch, Retries
+from retouch.client import AsyncRetouch
 from retouch_clients.addresses.server_options import address_options, running_url
 from retouch_clients.batch.folder import Listing, listing, suffixes
 from retouch_clients.batch.job import Job, ListError, jobs_of_folder, jobs_of_list
 from retouch_clients.batch.journal import Journal
-from retouch_clients.batch.run import Run, run
+from retouch_clients.batch.progress import resumable, run_with_bar
+from retouch_clients.batch.run import RETRIES
 from retouch_clients.batch.summary import print_summary
-from retouch_clients.cli.console import console, error_console
+from retouch_clients.cli.console import console
 from retouch_clients.cli.exit_codes import EPILOG, Exit
-from retouch_clients.cli.progress_bar import ProgressBar
 from retouch_clients.edit_options import (
     FILE,
     FORCE,
     SENTENCE,
     TIMEOUT,
+    WORKERS,
     edit_options,
+    out_folder,
     request_options,
 )
-
-# about 17 s, enough for a server restart
-RETRIES = Retries(attempts=8)
 
 
 @click.command(epilog=EPILOG, short_help="Edit all images of a folder or a list.")
@@ -38,21 +36,9 @@ RETRIES = Retries(attempts=8)
 )
 @click.argument("instruction", type=SENTENCE, required=False)
 @click.option("--list", "list_", type=FILE, help="Edit the rows of this file instead of a folder.")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="The folder for the results. It is created if missing.",
-)
+@out_folder("the results")
 @FORCE
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    default=4,
-    show_default=True,
-    help="Number of concurrent edits.",
-)
+@WORKERS
 @address_options
 @edit_options
 @TIMEOUT
@@ -89,19 +75,11 @@ def batch(
         console.print(escape(message), soft_wrap=True)
     is_new = not out.exists()
     client = AsyncRetouch(running_url(url, http), http, timeout=timeout, retries=RETRIES)
-    with Journal(out) as journal, ProgressBar("editing", len(jobs)) as bar:
+    with Journal(out) as journal:
         if is_new:
             console.print(f"made the folder {escape(click.format_filename(out))}", soft_wrap=True)
-
-        def show(progress: Run) -> None:
-            failed = len(progress.failed)
-            bar.show(progress.done + progress.done_before + failed, failed)
-
-        try:
-            result = asyncio.run(run(jobs, out, client, journal, workers, show, force))
-        except BaseException:
-            error_console.print("not finished; run the same command again to resume")
-            raise
+        with resumable():
+            result = run_with_bar(jobs, out, client, journal, workers, force)
     print_summary(result)
     click.get_current_context().exit(Exit.FAILED if result.failed else Exit.OK)
 

@@ -12,7 +12,7 @@ from retouch.api.fields import BY_NAME, FIELDS
 from retouch.api.limits import MAX_SEED
 from retouch_clients.addresses.server_options import address_options
 from retouch_clients.cli.exit_codes import EPILOG
-from retouch_clients.edit_options import FORCE, TIMEOUT, option
+from retouch_clients.edit_options import FORCE, TIMEOUT, WORKERS, option, out_folder
 
 PRECISION = BY_NAME["PRECISION"]
 SUITES = ("rise", "gedit", "imgedit", "kris")
@@ -39,13 +39,7 @@ def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
     required=True,
     help="The folder with the benchmark's data.",
 )
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="The folder for results, answers and the report. It is created if missing.",
-)
+@out_folder("results, answers and the report")
 @FORCE
 @click.option(
     "--lane", help=f"The lane of the edits, or a policy.  [{BY_NAME['PRECISION'].check.allowed}]"
@@ -96,13 +90,7 @@ def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Attempts of a question, with growing pauses between them.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    default=4,
-    show_default=True,
-    help="Number of concurrent edits.",
-)
+@WORKERS
 @address_options
 @suite_options
 @TIMEOUT

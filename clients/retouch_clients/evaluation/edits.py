@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from retouch.client import AsyncRetouch
-from retouch_clients.batch import run as batch_run
 from retouch_clients.batch.job import Job
 from retouch_clients.batch.journal import Journal
+from retouch_clients.batch.progress import run_with_bar
+from retouch_clients.batch.run import Run
 from retouch_clients.cli.output_files import format_of
-from retouch_clients.cli.progress_bar import ProgressBar
 from retouch_clients.evaluation.item import Item
 from retouch_clients.evaluation.suites.base import Suite
 
@@ -59,14 +58,9 @@ def jobs(
 
 def run(
     edits: list[Job], out: Path, client: AsyncRetouch, workers: int, force: bool = False
-) -> batch_run.Run:
+) -> Run:
     """Make the edits that the journal in `out` does not have yet, with a progress bar.
 
     A failed edit does not stop the others; RequestError if the server is gone."""
-    with Journal(out) as journal, ProgressBar("editing", len(edits)) as bar:
-
-        def show(progress: batch_run.Run) -> None:
-            failed = len(progress.failed)
-            bar.show(progress.done + progress.done_before + failed, failed)
-
-        return asyncio.run(batch_run.run(edits, out, client, journal, workers, show, force))
+    with Journal(out) as journal:
+        return run_with_bar(edits, out, client, journal, workers, force)

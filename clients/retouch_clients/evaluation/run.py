@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from rich.markup import escape
 
-from retouch.client import AsyncRetouch, Retries
+from retouch.client import AsyncRetouch
 from retouch_clients.addresses.server_options import running_url
+from retouch_clients.batch.progress import resumable
+from retouch_clients.batch.run import RETRIES
 from retouch_clients.batch.summary import print_summary
-from retouch_clients.cli.console import console, error_console
+from retouch_clients.cli.console import console
 from retouch_clients.cli.exit_codes import Exit
 from retouch_clients.cli.output_files import write_output
 from retouch_clients.evaluation import edits, pairwise, report
@@ -34,9 +35,7 @@ from retouch_clients.evaluation.summary import print_comparisons, print_figures
 
 FILES = (JSON, "report.html")
 PAIRWISE_FILES = ("pairwise.json", "pairwise.html")
-RETRIES = Retries(attempts=8)  # about 17 s, enough for a server restart
 SHOWN_ERRORS = 20  # of edits
-RESUME = "not finished; run the same command again to resume"
 
 
 def run(settings: Settings) -> Exit:
@@ -49,7 +48,7 @@ def run(settings: Settings) -> Exit:
     try:
         items = suite.read(settings.data, settings.out)
         chosen = evenly(items, settings.limit)
-        with _resumable():
+        with resumable(click.UsageError, SuiteError):
             if settings.sides:
                 return _compare(settings, suite, chosen)
             return _evaluate(settings, suite, chosen, len(items))
@@ -62,18 +61,6 @@ def evenly(items: Sequence[Item], limit: int | None) -> list[Item]:
     if limit is None or limit >= len(items):
         return list(items)
     return [items[number * len(items) // limit] for number in range(limit)]
-
-
-@contextlib.contextmanager
-def _resumable() -> Iterator[None]:
-    """Say on the way out of an interruption or an error how to go on."""
-    try:
-        yield
-    except (click.UsageError, SuiteError):
-        raise
-    except BaseException:
-        error_console.print(RESUME)
-        raise
 
 
 # -- figures of one lane ---------------------------------------------------------------------------
