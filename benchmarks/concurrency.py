@@ -125,7 +125,7 @@ async def _fault(sdk: openai.AsyncOpenAI, member: Member, seed: int) -> str:
         model=f"retouch-{member.lane}",
         stream=True,
         partial_images=PARTIAL,
-        extra_body={"seed": seed},
+        extra_body={"seed": seed, "on_unknown": "try"},  # every scene is edited
     )
     *partial, final = [event async for event in stream] or [None]
     if final is None or final.type != "image_edit.completed":

@@ -11,6 +11,7 @@ from PIL import Image
 from retouch.api.request import EditRequest
 from retouch.backends.onnx import OnnxBackend
 from retouch.backends.torch import TorchBackend
+from retouch.diffusion.beside import channel_counts
 from retouch.diffusion.latents import conditioning_ids, reference_ids, target_ids
 from retouch.launcher.server import REPOSITORY, ROOT
 from retouch.offline.plain_loop import PlainLoop
@@ -24,7 +25,8 @@ SENTENCES = (
 )
 QUERIES = 8
 WIDTH = 192
-BESIDE = 304
+SLOTS = 2
+BESIDE = channel_counts(WIDTH, SLOTS, QUERIES * WIDTH)[-1]
 
 
 def folder_of(lane, repository=REPOSITORY):
@@ -47,7 +49,7 @@ def inputs(grid, count, seed=0):
         "conditioning": noise(QUERIES, WIDTH),
         "ids": target_ids(grid)[None, :count],
         "conditioning_ids": conditioning_ids(
-            rng.random((1, 2, 2, 4), np.float32), grid, QUERIES // 2
+            rng.random((1, 2, 2, 4), np.float32), grid, QUERIES // SLOTS
         ),
     }
     return source, target

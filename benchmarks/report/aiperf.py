@@ -88,6 +88,7 @@ def arguments(url: str, count: int, slo_ms: float, clients: int, rate: float) ->
         **load,
         "--request-count": f"{count}",
         "--goodput": f"request_latency:{slo_ms:g}",
+        "--extra-inputs": "on_unknown:try",  # as perf_analyzer's requests, which are all edited
         "--custom-dataset-type": "single-turn",
         "--dataset-sampling-strategy": "sequential",
         "--tokenizer": f"{TOKENIZER}",

@@ -326,7 +326,9 @@ def test_a_stop_keeps_the_answers(tmp_path, monkeypatch):
         kept = (tmp_path / "out" / answers.NAME).read_text().splitlines()
         fake.requests.clear()
         result = ask_all(client(fake), questions, tmp_path / "out", 1)
-    assert result.statuses == {"answered": 8} and len(fake.requests) == 8 - len(kept) > 0
+        # the stopped run's last question may arrive late, and is one of those asked again
+        repeated = {text_of(body) for body in fake.requests}
+    assert result.statuses == {"answered": 8} and len(repeated) == 8 - len(kept) > 0
 
 
 def test_a_stop_does_not_wait_for_a_judge_that_stalls(tmp_path, monkeypatch):
