@@ -141,7 +141,7 @@ $(DEV): $(SETUP) requirements-dev.txt
 lock:  ## Write requirements*.txt from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml $(BASE) --output-file $(PINS)
 	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --constraints $(PINS) --output-file requirements-web.txt
-	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --extra heic --group interop --constraints requirements-web.txt --output-file requirements-test.txt
+	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --extra heic --extra feedback --extra postgres --group interop --constraints requirements-web.txt --output-file requirements-test.txt
 	$(LOCK) pyproject.toml $(BASE) $(FRONTS) --group bench --constraints requirements-web.txt --output-file requirements-bench.txt
 	$(LOCK) --group pyproject.toml:dev --constraints requirements-test.txt --output-file requirements-dev.txt
 	$(LOCK) --group pyproject.toml:eval --generate-hashes --constraints requirements-test.txt --output-file requirements-eval.txt
