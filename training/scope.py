@@ -45,6 +45,11 @@ def names_supported(operation: Operation) -> bool:
     return {kind, operation.where}.isdisjoint(UNSUPPORTED)
 
 
+def makes(operations: Sequence[Operation]) -> bool:
+    """Whether enough edits of these operations, which it learns, succeed."""
+    return all(row.op not in UNSUPPORTED and names_supported(row) for row in operations)
+
+
 def draw_text(rng: random.Random) -> tuple[str, tuple[Operation, ...]]:
     """A random sentence and its operations, as the checkpoint shall understand them."""
     sentence, operations = grammar.draw_text(rng, learnt())

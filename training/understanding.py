@@ -17,7 +17,7 @@ from training.example import Example
 from training.grammar.held_out import known_sentences, unknown_sentences
 from training.operation import Operation
 from training.scenes import BUCKETS
-from training.scope import in_scope
+from training.scope import in_scope, makes
 from training.worlds import picture_for
 
 BINS = 10  # of the reliability table
@@ -26,11 +26,13 @@ Sentence = tuple[str, tuple[Operation, ...]]  # and what it asks for
 
 @dataclass(frozen=True)
 class Understood:
-    """One sentence beside a picture that has its targets. `known` is whether it can be done,
-    `right` whether the operations are those that it asks for."""
+    """One sentence beside a picture that has its targets. `known` is whether the parser learns what
+    it asks for, `made` whether such edits are also made, and `right` whether the operations are
+    those that it asks for."""
 
     example: Example
     known: bool
+    made: bool
     understood: bool
     confidence: float
     right: bool
@@ -63,10 +65,12 @@ def read(parser: Parser, sentences: Iterable[Sentence]) -> list[Understood]:
         example = picture_for(rng, bucket, sentence, operations)
         (parsed,) = parser.run(example.source[None], [sentence])
         assessment = parsed.assessment
+        known = operations[0].op != UNKNOWN
         rows.append(
             Understood(
                 example,
-                operations[0].op != UNKNOWN,
+                known,
+                known and makes(operations),
                 assessment.understood,
                 assessment.confidence,
                 [row.op for row in parsed.operations] == [row.op for row in operations],
@@ -76,16 +80,23 @@ def read(parser: Parser, sentences: Iterable[Sentence]) -> list[Understood]:
 
 
 def understanding_figures(rows: Sequence[Understood]) -> dict[str, Any]:
-    """Shares of unknown sentences that are refused, of known ones that are refused or read right,
-    and the reliability of the confidence by bins. A share of no sentence is None."""
-    known = [row for row in rows if row.known]
+    """Shares of sentences that are refused and read right, and the reliability of the confidence
+    by bins. A share of no sentence is None.
+
+    `made`, `unmade` and `unknown` count what it does, what it reads and does not make, and the
+    rest."""
+    made = [row for row in rows if row.made]
+    unmade = [row for row in rows if row.known and not row.made]
     unknown = [row for row in rows if not row.known]
     return {
-        "known": len(known),
+        "made": len(made),
+        "unmade": len(unmade),
         "unknown": len(unknown),
-        "refused": _share([not row.understood for row in unknown]),
-        "false_refusals": _share([not row.understood for row in known]),
-        "right": _share([row.right for row in known]),
+        "refused": _refused(unknown),
+        "unmade_refused": _refused(unmade),
+        "false_refusals": _refused(made),
+        "right": _share([row.right for row in made]),
+        "unmade_right": _share([row.right for row in unmade]),
         "reliability": reliability(rows),
     }
 
@@ -106,6 +117,10 @@ def reliability(rows: Sequence[Understood]) -> list[dict[str, float]]:
                 }
             )
     return bins
+
+
+def _refused(rows: Sequence[Understood]) -> float | None:
+    return _share([not row.understood for row in rows])
 
 
 def _share(values: Sequence[bool]) -> float | None:

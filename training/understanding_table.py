@@ -18,7 +18,7 @@ def understanding_tables(figures: dict[str, Any]) -> Iterator[Table]:
 
 def _sentences(figures: dict[str, Any]) -> Table:
     out = figures_table(
-        f"{figures['known'] + figures['unknown']} sentences that people wrote",
+        f"{sum(figures[kind] for kind in ('made', 'unmade', 'unknown'))} sentences that people wrote",
         "refused: not understood, which is wrong for what the checkpoint can do; right: the "
         "operations are those that the sentence asks for",
         "sentences",
@@ -27,9 +27,11 @@ def _sentences(figures: dict[str, Any]) -> Table:
         "right",
         no_wrap=True,
     )
-    known = _percent(figures["false_refusals"]), _percent(figures["right"])
-    out.add_row("it can do", str(figures["known"]), *known)
-    out.add_row("it cannot do", str(figures["unknown"]), _percent(figures["refused"]), NONE)
+    made = _percent(figures["false_refusals"]), _percent(figures["right"])
+    unmade = _percent(figures["unmade_refused"]), _percent(figures["unmade_right"])
+    out.add_row("it can do", str(figures["made"]), *made)
+    out.add_row("it reads, and cannot do", str(figures["unmade"]), *unmade)
+    out.add_row("it does not know", str(figures["unknown"]), _percent(figures["refused"]), NONE)
     return out
 
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from retouch.artifacts.manifest import ArtifactError, Manifest, publish
-from training import understanding
+from training import scope, understanding
 from training.example import Example
 from training.operation import Operation
 from training.understanding import Understood
@@ -34,8 +34,8 @@ class FakeParser:
         return [SimpleNamespace(operations=operations, assessment=assessment)]
 
 
-def row(known, understood, confidence, right=False):
-    return Understood(EXAMPLE, known, understood, confidence, right)
+def row(known, understood, confidence, right=False, made=True):
+    return Understood(EXAMPLE, known, known and made, understood, confidence, right)
 
 
 @pytest.fixture()
@@ -45,6 +45,7 @@ def rows():
         row(True, True, 0.91, right=True),
         row(True, True, 1.0),
         row(True, False, 0.3, right=True),
+        row(True, False, 0.9, right=True, made=False),
         row(False, False, 0.1),
         row(False, True, 0.52),
     ]
@@ -71,26 +72,30 @@ def test_all_sentences_or_some_of_both_kinds():
 
 def test_readings_are_compared_with_what_is_asked(monkeypatch):
     use_samples(monkeypatch)
+    monkeypatch.setattr(scope, "UNSUPPORTED", ("posterise",))
     sentences = [
         ("brighter pls", (Operation("brighter"),)),
         ("brighter than the sun is my love", UNKNOWN),
         ("darker pls", (Operation("darker"),)),
         ("who are you", UNKNOWN),
+        ("posterise it", (Operation("posterise"),)),
     ]
     rows = understanding.read(FakeParser(), iter(sentences))
-    assert [(row.known, row.understood, row.right) for row in rows] == [
-        (True, True, True),
-        (False, True, False),
-        (True, False, False),
-        (False, False, False),
+    assert [(row.known, row.made, row.understood, row.right) for row in rows] == [
+        (True, True, True, True),
+        (False, False, True, False),
+        (True, True, False, False),
+        (False, False, False, False),
+        (True, False, False, False),
     ]
-    assert [row.confidence for row in rows] == [0.9, 0.9, 0.2, 0.2]
+    assert [row.confidence for row in rows] == [0.9, 0.9, 0.2, 0.2, 0.2]
     assert [row.example.sentence for row in rows] == [sentence for sentence, _ in sentences]
 
 
 def test_figures(rows):
     figures = understanding.understanding_figures(rows)
-    assert (figures["known"], figures["unknown"]) == (4, 2)
+    assert (figures["made"], figures["unmade"], figures["unknown"]) == (4, 1, 2)
+    assert figures["unmade_refused"] == figures["unmade_right"] == 1
     assert (figures["refused"], figures["false_refusals"], figures["right"]) == (0.5, 0.25, 0.75)
     assert figures["reliability"] == [
         {"count": 1, "confidence": 0.52, "right": 0.0},
@@ -107,12 +112,13 @@ def test_a_share_of_no_sentence_is_none(rows):
 
 def test_tables(rows):
     output = shown(understanding.understanding_figures(rows))
-    assert "6 sentences that people wrote" in output
+    assert "7 sentences that people wrote" in output
     assert ["it", "can", "do", "4", "25.0%", "75.0%"] in lines(output)
-    assert ["it", "cannot", "do", "2", "50.0%", "–"] in lines(output)
+    assert ["it", "reads,", "and", "cannot", "do", "1", "100.0%", "100.0%"] in lines(output)
+    assert ["it", "does", "not", "know", "2", "50.0%", "–"] in lines(output)
     assert ["95.3%", "3", "66.7%"] in lines(output)
     none = understanding.understanding_figures(rows[:1])
-    assert ["it", "cannot", "do", "0", "–", "–"] in lines(shown(none))
+    assert ["it", "does", "not", "know", "0", "–", "–"] in lines(shown(none))
 
 
 def shown(figures):
