@@ -17,8 +17,9 @@ def understanding_tables(figures: dict[str, Any]) -> Iterator[Table]:
 
 
 def _sentences(figures: dict[str, Any]) -> Table:
+    count = sum(figures[kind] for kind in ("made", "unmade", "unknown"))
     out = figures_table(
-        f"{sum(figures[kind] for kind in ('made', 'unmade', 'unknown'))} sentences that people wrote",
+        f"{count} sentences that people wrote",
         "refused: not understood, which is wrong for what the checkpoint can do; right: the "
         "operations are those that the sentence asks for",
         "sentences",
