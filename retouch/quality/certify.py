@@ -63,7 +63,7 @@ def certify(
     for lane, operation in _class_names(answers):
         halves = [_scores(half, lane, operation) for half in (choosing, certifying)]
         if min(len(scores) for half in halves for scores in half) >= least:
-            classes.append(_certified(lane, operation, *halves, confidence))
+            classes.append(_certified(lane, operation, halves[0], halves[1], confidence))
     if not classes:
         raise TooFewAnswersError(
             f"thresholds need {least} spoiled and {least} good answers in either half"
