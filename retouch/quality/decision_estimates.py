@@ -215,8 +215,28 @@ def _quality(
         weights = drawn[:, :-2] * reviewed.weight * rated
         return _ratio(weights @ quality, weights.sum(axis=1))
 
-    low, high = _quantiles(means(counts), confidence)
-    return Estimate(float(means(once)[0]), low, high, int(rated.sum()))
+    drawn = _quantiles(means(counts), confidence)
+    ends = [*drawn, *_quality_by_share(reviewed, rated, confidence)]
+    return Estimate(float(means(once)[0]), min(ends), max(ends), int(rated.sum()))
+
+
+def _quality_by_share(
+    reviewed: _Reviewed, rated: np.ndarray, confidence: float
+) -> tuple[float, float]:
+    """The mean quality of the accepted at either end of their spoiled share: few reviews may have
+    met too few of the spoiled for a bootstrap. Stopped answers tell how bad spoiled ones are."""
+    is_known = ~np.isnan(reviewed.quality)
+    good = rated & ~reviewed.is_spoiled
+    spoiled = is_known & reviewed.is_spoiled
+    lowest = float(reviewed.quality[is_known].min())
+    of_good, of_spoiled = (
+        float(np.average(reviewed.quality[rows], weights=reviewed.weight[rows]))
+        if rows.any()
+        else lowest
+        for rows in (good, spoiled)
+    )
+    few, many = reviewed.bounds(True, confidence)
+    return few * of_spoiled + (1 - few) * of_good, many * of_spoiled + (1 - many) * of_good
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -93,8 +93,9 @@ def read_table(table: Table, record: Any, name: str = "") -> dict[str, Any]:
     prefix = f"{name}." if name else ""
     for key in record:
         if key not in table:
-            text = f"{prefix}{key} is unknown; allowed are {', '.join(table)}"
-            raise SettingError("UNKNOWN_FIELD", f"{prefix}{key}", text)
+            field = f"{prefix}{key if re.fullmatch('[A-Za-z0-9_-]{1,40}', key) else _shown(key)}"
+            text = f"{field} is unknown; allowed are {', '.join(table)}"
+            raise SettingError("UNKNOWN_FIELD", field, text)
     return {key: _value(rule, record, key, prefix) for key, rule in table.items()}
 
 

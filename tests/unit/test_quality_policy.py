@@ -78,6 +78,7 @@ def test_the_example_of_the_document_is_a_policy():
             "degrade.narrowest_lane is 'int8'; it must be one of bf16, fp8, fp4",
         ),
         ("[retry]\ntry = 1", "UNKNOWN_FIELD", "retry.try is unknown; allowed are tries, seconds"),
+        ('"a\\nb" = 1', "UNKNOWN_FIELD", "'a\\nb' is unknown; allowed are enabled"),
         ("[hold]\n", "UNKNOWN_FIELD", "hold is unknown; allowed are enabled, evaluator, limits"),
         (
             "[best_of]\ntries = 5",
