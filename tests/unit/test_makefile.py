@@ -102,11 +102,13 @@ def pins(name):
 
 
 def listed(key):
-    """The requirements of a list in pyproject.toml: `dependencies`, an extra or a group."""
+    """The requirements of a list in pyproject.toml, `dependencies`, an extra or a group, for this
+    Python."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = document["project"]
     lists = project | project["optional-dependencies"] | document["dependency-groups"]
-    return list(map(Requirement, lists[key]))
+    requirements = map(Requirement, lists[key])
+    return [one for one in requirements if one.marker is None or one.marker.evaluate()]
 
 
 def test_what_goes_into_one_environment_has_the_same_pins():
