@@ -22,7 +22,7 @@ from retouch.families.base import Family
 from retouch.families.denoise_request import Arrays
 from retouch.routing import cancel_socket, load_board
 from retouch.routing.router import Choice, choose
-from retouch.serving import on_unknown
+from retouch.serving import on_unknown, scoring
 from retouch.serving.denoise_params import DenoiseParams, flatten
 from retouch.serving.denoiser_client import DenoiserClient, is_last
 from retouch.serving.postprocess import postprocess
@@ -95,7 +95,8 @@ class EditPipeline:
         params = DenoiseParams.of(
             request, context.remaining_ms(), prepared.true_cfg, references, target_shape
         )
-        yield from self._denoise(context, prepared.source, denoiser, params, tensors)
+        scored_pixels = prepared.pixels if request.score else None
+        yield from self._denoise(context, prepared.source, denoiser, params, tensors, scored_pixels)
 
     def _choose_lane(self, request: EditRequest) -> Choice:
         lanes = self._lanes()
@@ -192,6 +193,7 @@ class EditPipeline:
         denoiser: DenoiserClient,
         params: DenoiseParams,
         tensors: Arrays,
+        scored_pixels: np.ndarray | None,
     ) -> Iterator[EditAnswer]:
         context.cancel = denoiser.cancel
         try:
@@ -199,14 +201,21 @@ class EditPipeline:
                 finished = False
                 for answer in context.timed("denoiser", answers):
                     finished = is_last(answer)
-                    yield self._answer(context, source, tensors | answer)
+                    yield self._answer(context, source, tensors | answer, scored_pixels)
             if not finished:
                 context.check()  # raises the reason of the cancellation
         finally:
             context.cancel = do_nothing
 
-    def _answer(self, context: RequestContext, source: SourceImage, tensors: Arrays) -> EditAnswer:
-        """The answer to send, of a denoiser's answer."""
+    def _answer(
+        self,
+        context: RequestContext,
+        source: SourceImage,
+        tensors: Arrays,
+        scored_pixels: np.ndarray | None,
+    ) -> EditAnswer:
+        """The answer to send, of a denoiser's answer. The result has scores where the source
+        image's pixels [H, W, 3] are there to compare it with."""
         pixels = tensors["PREVIEW"]
         if is_last(tensors):
             pixels = self._stage(context, "vae_decoder", {"LATENTS": tensors["LATENTS"]})["PIXELS"]
@@ -214,6 +223,16 @@ class EditPipeline:
         with context.stage("postprocess"):
             info = EditInfo.from_json(tensors["INFO"][0, 0])
             answer = postprocess(source, tensors["CELLS"][0], pixels[0], step, info)
+        if answer.final and scored_pixels is not None:
+            with context.stage(scoring.MODEL):
+                scoring.score(
+                    self._call,
+                    scored_pixels,
+                    pixels[0],
+                    tensors["CELLS"][0],
+                    info,
+                    tensors["BOXES"][0],
+                )
         milliseconds = context.milliseconds | {"total": round(context.elapsed_ms(), 2)}
         answer.info.milliseconds = milliseconds
         if answer.final:

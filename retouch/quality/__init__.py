@@ -1,0 +1,1 @@
+"""Quality of answers: metrics, thresholds, policy, drift."""

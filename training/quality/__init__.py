@@ -1,0 +1,1 @@
+"""The evaluator of edits: its examples, its training and what it reaches."""
