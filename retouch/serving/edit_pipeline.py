@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from retouch.serving.denoiser_client import DenoiserClient, is_last
 from retouch.serving.postprocess import postprocess
 from retouch.serving.preprocess import Prepared, preprocess
 from retouch.serving.request_context import RequestContext, do_nothing
+from retouch.serving.scoring import Scorer
 from retouch.serving.source_image import SourceImage
 from retouch.util.running_median import RunningMedian
 
@@ -47,10 +49,11 @@ class EditPipeline:
         versions: dict[str, str] | None = None,
         load: Callable[[str], load_board.LoadReport | None] = load_board.read,
         send_cancel: Callable[[str, str], None] = cancel_socket.send_cancel,
+        score_share: float = 0.0,
     ):
         """`lanes()` are the lanes loaded now, `family(lane)` the lane's family, `load(lane)` its
         load report. `send_cancel(lane, request_id)` cancels an edit there. `versions` go
-        into every EditInfo."""
+        into every EditInfo. A `score_share` of the results are scored after they are sent."""
         self._call = call
         self._stream = stream
         self._lanes = lanes
@@ -58,6 +61,7 @@ class EditPipeline:
         self._versions = versions or {}
         self._load = load
         self._send_cancel = send_cancel
+        self._score_share = score_share
         self._other_stages_ms = RunningMedian()  # of an edit outside of the denoiser
         self._threads = ThreadPoolExecutor(2, "edit")  # for the poll and the image encoder
 
@@ -95,8 +99,10 @@ class EditPipeline:
         params = DenoiseParams.of(
             request, context.remaining_ms(), prepared.true_cfg, references, target_shape
         )
-        scored_pixels = prepared.pixels if request.score else None
-        yield from self._denoise(context, prepared.source, denoiser, params, tensors, scored_pixels)
+        is_sampled = random.random() < self._score_share
+        scorer = Scorer(self._call, prepared.pixels, bool(request.score), is_sampled)
+        yield from self._denoise(context, prepared.source, denoiser, params, tensors, scorer)
+        scorer.finish()  # the answer is sent already
 
     def _choose_lane(self, request: EditRequest) -> Choice:
         lanes = self._lanes()
@@ -193,7 +199,7 @@ class EditPipeline:
         denoiser: DenoiserClient,
         params: DenoiseParams,
         tensors: Arrays,
-        scored_pixels: np.ndarray | None,
+        scorer: Scorer,
     ) -> Iterator[EditAnswer]:
         context.cancel = denoiser.cancel
         try:
@@ -201,7 +207,7 @@ class EditPipeline:
                 finished = False
                 for answer in context.timed("denoiser", answers):
                     finished = is_last(answer)
-                    yield self._answer(context, source, tensors | answer, scored_pixels)
+                    yield self._answer(context, source, tensors | answer, scorer)
             if not finished:
                 context.check()  # raises the reason of the cancellation
         finally:
@@ -212,10 +218,9 @@ class EditPipeline:
         context: RequestContext,
         source: SourceImage,
         tensors: Arrays,
-        scored_pixels: np.ndarray | None,
+        scorer: Scorer,
     ) -> EditAnswer:
-        """The answer to send, of a denoiser's answer. The result has scores where the source
-        image's pixels [H, W, 3] are there to compare it with."""
+        """The answer to send, of a denoiser's answer."""
         pixels = tensors["PREVIEW"]
         if is_last(tensors):
             pixels = self._stage(context, "vae_decoder", {"LATENTS": tensors["LATENTS"]})["PIXELS"]
@@ -223,16 +228,9 @@ class EditPipeline:
         with context.stage("postprocess"):
             info = EditInfo.from_json(tensors["INFO"][0, 0])
             answer = postprocess(source, tensors["CELLS"][0], pixels[0], step, info)
-        if answer.final and scored_pixels is not None:
-            with context.stage(scoring.MODEL):
-                scoring.score(
-                    self._call,
-                    scored_pixels,
-                    pixels[0],
-                    tensors["CELLS"][0],
-                    info,
-                    tensors["BOXES"][0],
-                )
+        if answer.final:
+            with context.stage(scoring.MODEL) if scorer.is_asked else contextlib.nullcontext():
+                scorer.take(pixels[0], tensors["CELLS"][0], tensors["BOXES"][0], info)
         milliseconds = context.milliseconds | {"total": round(context.elapsed_ms(), 2)}
         answer.info.milliseconds = milliseconds
         if answer.final:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -19,11 +20,45 @@ NOT_SCORED = "the result has no scores: the evaluator did not answer"
 OF_ITS_OWN = "the result has no scores: the evaluator compares results of the source's size alone"
 NO_BOXES = np.zeros((0, 2, 4), np.float32)
 
+Call = Callable[[str, Arrays], Arrays]
+
 log = logging.getLogger(__name__)
 
 
+class Scorer:
+    """Scores one edit's result: before it is sent where the request asks for it, or afterwards
+    where the edit is in the sample that is always scored."""
+
+    def __init__(self, call: Call, source: np.ndarray, is_asked: bool, is_sampled: bool):
+        """`source` is uint8 [H, W, 3]; `call(model, inputs)` returns a model's outputs."""
+        self._call = call
+        self._source = source
+        self._is_asked = is_asked
+        self._is_sampled = is_sampled
+        self._later: Callable[[], None] | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        return self._is_asked
+
+    def take(
+        self, picture: np.ndarray, cells: np.ndarray, boxes: np.ndarray, info: EditInfo
+    ) -> None:
+        """Score a result as in `score`, now or in `finish`."""
+        if self._is_asked:
+            score(self._call, self._source, picture, cells, info, boxes)
+        elif self._is_sampled:
+            own = EditInfo.from_json(info.to_json())  # the answer's is sent meanwhile
+            self._later = partial(score, self._call, self._source, picture, cells, own, boxes)
+
+    def finish(self) -> None:
+        """Score what was taken and has no scores yet: for the metrics alone."""
+        if self._later:
+            self._later()
+
+
 def score(
-    call: Callable[[str, Arrays], Arrays],
+    call: Call,
     source: np.ndarray,
     picture: np.ndarray,
     cells: np.ndarray,
