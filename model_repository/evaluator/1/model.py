@@ -1,3 +1,5 @@
+import numpy as np
+
 from retouch.families.evaluator import Evaluator
 from retouch.serving.scoring import scored, to_score
 from retouch.serving.triton import stage_args, stages
@@ -17,7 +19,7 @@ class TritonPythonModel:
     def row(self, row):
         info = scored(self.stage, to_score(row), row["INFO"][0])
         self.metrics.record(info)
-        return {"INFO": [info.to_json().encode()]}
+        return {"INFO": np.array([info.to_json().encode()], object)}
 
     def finalize(self):
         self.metrics.stop()
