@@ -157,7 +157,9 @@ train: $(LPIPS)  ## Make the checkpoint again from a seed (hours on two cores; r
 	$(BIN)/python -m training
 
 clean:  ## Remove what commands wrote, but not .venv
-	rm -rf build out out.png .runtime .pytest_cache .hypothesis model_repository/*/.partial model_repository/*/1/*.onnx* model_repository/*/1/*.plan model_repository/*/1/*.npz model_repository/*/1/manifest.json model_repository/*/1/tokenizer*.json model_repository/*/1/examples.json model_repository/*/1/calibration.json model_repository/*/1/cost.json model_repository/*/1/{bf16,fp8,fp4} model_repository/denoiser_*-*
+	rm -rf build out out.png .runtime .pytest_cache .hypothesis
+	rm -rf model_repository/*/.partial model_repository/denoiser_*-*
+	find model_repository -path model_repository/evaluator -prune -o -type f -path '*/1/*' -not -name model.py -not -name .gitkeep -exec rm {} +
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove .venv and .venv-aiperf too

@@ -13,6 +13,7 @@ COPIES = (  # folder, patterns, package of the wheel
         ("*/config.pbtxt", "*/configs/*.pbtxt", "*/1/model.py", "*/1/.gitkeep"),
         "retouch_export",
     ),
+    ("model_repository", ("evaluator/1/model.onnx", "evaluator/1/manifest.json"), "retouch_export"),
     ("deploy", ("*.yml", "grafana/**/*.yml", "grafana/**/*.json"), "retouch_clients"),
 )
 

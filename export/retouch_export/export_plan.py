@@ -73,13 +73,13 @@ class Work:
 
 def holds_another(repository: Path, checkpoint: Path, variant: str | None = None) -> bool:
     """Whether the repository holds artifacts of another checkpoint, or of an earlier state of this
-    one."""
+    one. The evaluator's are of none."""
     sha256 = checkpoint_digest(checkpoint, variant)
     digests = []
     for manifest in repository.glob(f"*/1/{MANIFEST}"):
         with contextlib.suppress(ArtifactError):  # damaged artifacts belong to no checkpoint
             digests.append(read(manifest.parent).checkpoint_sha256)
-    return any(digest != sha256 for digest in digests)
+    return any(digest not in ("", sha256) for digest in digests)
 
 
 def plans_here(folder: Path, strip: bool, part: str = "") -> bool:

@@ -5,25 +5,18 @@ batch's list, the extra parameters of the OpenAI API, every config.pbtxt with th
 table in README.md follow from it.
 
 To add a field: add its row here and its attribute to `EditRequest` and `EditOptions` (request.py),
-which name the fields again for editors and type checkers; run `make fields`, which writes the
-configs and README.md; use the attribute in a stage. tests/contract/test_fields.py holds all this.
+which name the fields again for editors and type checkers; run `make fields`, which writes configs
+and README.md; use the attribute in a stage. tests/contract/test_fields.py holds all this.
 """
 
 from __future__ import annotations
-
-import secrets
 
 from retouch.api import limits
 from retouch.api.adapters import AdapterScales
 from retouch.api.answer_format import AnswerFormat
 from retouch.api.checks import AnswerSize, File, Files, LaneOrPolicy, OneOf, Range, Text
 from retouch.api.field import Field
-
-
-def new_seed() -> int:
-    """A seed for a request that has none."""
-    return secrets.randbelow(2**31)
-
+from retouch.api.seed import new_seed
 
 FIELDS = (
     Field(
@@ -222,8 +215,7 @@ FIELDS = (
         default="auto",
         is_word=True,
         check=OneOf(limits.DETAILS),
-        help="Detail of an answer larger than its edit: auto keeps the source image's, off scales "
-        "the edit.",
+        help="Detail of an answer larger than its edit: auto is the source image's, off is none.",
         in_ensemble=False,
         option="--detail",
         column="detail",
@@ -267,13 +259,25 @@ FIELDS = (
         is_extra=True,
     ),
     Field(
+        "SCORE",
+        "INT32",
+        type=int,
+        default=0,
+        check=Range(0, 1, "0 is off"),
+        help="Let the evaluator score the result and wait for it: 1 is on, 0 is off.",
+        in_ensemble=False,
+        option="--score",
+        column="score",
+        parameter="score",
+        is_extra=True,
+    ),
+    Field(
         "REFERENCES",
         "BYTES",
         type=tuple,
         default=(),
         check=Files(limits.MAX_REFERENCES, limits.MAX_REFERENCE_BYTES),
-        help="Reference images that the instruction may mention, in their order; the checkpoint "
-        "limits how many.",
+        help="Reference images that the instruction may mention, as many as the checkpoint takes.",
         in_ensemble=False,
         option="--reference",
         column="references",

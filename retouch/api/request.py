@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict, Union
 
 from retouch.api.checks import refuse
-from retouch.api.fields import BY_NAME, FIELDS, REQUIRED, new_seed
+from retouch.api.fields import BY_NAME, FIELDS, REQUIRED
+from retouch.api.seed import new_seed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,6 +45,7 @@ class EditRequest:
     negative: str = ""
     true_cfg: float = 0.0
     on_unknown: str = "warn"
+    score: int = 0
     references: tuple[bytes, ...] = ()
     adapter: str = ""
 
@@ -90,6 +92,7 @@ class EditOptions(TypedDict, total=False):
     negative: str
     true_cfg: float
     on_unknown: str
+    score: int
     references: Sequence[ImageInput]
     adapter: str
 

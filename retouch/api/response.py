@@ -76,6 +76,19 @@ class Detail:
 
 
 @dataclass
+class Scores:
+    """How good the evaluator thinks a result is, from 0 to 1: as a whole, whether the rest stayed
+    (`consistency`), whether the instruction was followed, and whether the picture is plausible.
+    `evaluator` is its version."""
+
+    score: float
+    consistency: float
+    instruction: float
+    plausibility: float
+    evaluator: str = ""
+
+
+@dataclass
 class EditInfo:
     """The JSON of every image. `kind` is `preview` or `final`. `lane_reason` says in a sentence why
     this lane was chosen. `milliseconds` are by stage, plus `total`. `steps_reused` of the `steps`
@@ -85,6 +98,8 @@ class EditInfo:
     lane's, by the names of the request's fields. `drift` is that of a result, and `detail` that of
     one which keeps the source image's; None where the edit was only scaled. `adapters` are the
     edit's scales by name.
+
+    `scores` are those of a result that SCORE asks for; None where none were made.
 
     `understood` is whether the parser has understood the instruction, and `confidence` its
     probability; both are None in families without a parser. `reason` and `hint` are of an
@@ -113,6 +128,7 @@ class EditInfo:
     confidence: float | None = None
     reason: Reason | None = None
     hint: Hint | None = None
+    scores: Scores | None = None
 
     @property
     def asks_for_nothing(self) -> bool:
@@ -130,6 +146,7 @@ class EditInfo:
         data["drift"] = Drift(**data["drift"]) if data.get("drift") else None
         data["hint"] = Hint(**data["hint"]) if data.get("hint") else None
         data["detail"] = Detail(**data["detail"]) if data.get("detail") else None
+        data["scores"] = Scores(**data["scores"]) if data.get("scores") else None
         return cls(**data)
 
 

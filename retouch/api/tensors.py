@@ -26,6 +26,7 @@ ANSWERS = {
     "connector": ["PROMPT_EMBEDS", "INFO"],
     "vae_encoder": ["LATENTS"],
     "vae_decoder": ["PIXELS"],
+    "evaluator": ["INFO"],
     "denoiser": ["LATENTS", "PREVIEW", "STEP", "CELLS", "INFO"],
 }
 

@@ -6,24 +6,28 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from retouch.artifacts.manifest import NAME as MANIFEST
 from retouch.artifacts.typed_folder import DENOISER
 
+EVALUATOR = "evaluator"  # the model's name
 ENSEMBLE_STEP = re.compile(r'^\s*model_name:\s*"(\w+)"', re.MULTILINE)
 
 
 def models(repository: Path, profile: str = "") -> list[str]:
-    """Names of the models to load: all that have a config, but no lane without artifacts or without
-    this profile.
+    """Names of the models to load: all that have a config, but no evaluator without artifacts, and
+    no lane without artifacts or without this profile.
 
     Triton would load a lane without the profile by its config.pbtxt, on the CPU.
     """
     names = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
-    lanes = {path.parent.parent.name for path in repository.glob("denoiser_*/1/manifest.json")}
+    lanes = {path.parent.parent.name for path in repository.glob(f"denoiser_*/1/{MANIFEST}")}
     if profile:
         lanes &= {
             path.parent.parent.name
             for path in repository.glob(f"denoiser_*/configs/{profile}.pbtxt")
         }
+    if not (repository / EVALUATOR / "1" / MANIFEST).is_file():
+        names = [name for name in names if name != EVALUATOR]
     return [name for name in names if not name.startswith(DENOISER) or name in lanes]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +23,13 @@ from retouch.families.base import Family
 from retouch.families.denoise_request import Arrays
 from retouch.routing import cancel_socket, load_board
 from retouch.routing.router import Choice, choose
-from retouch.serving import on_unknown
+from retouch.serving import on_unknown, scoring
 from retouch.serving.denoise_params import DenoiseParams, flatten
 from retouch.serving.denoiser_client import DenoiserClient, is_last
 from retouch.serving.postprocess import postprocess
 from retouch.serving.preprocess import Prepared, preprocess
 from retouch.serving.request_context import RequestContext, do_nothing
+from retouch.serving.scoring import Scorer
 from retouch.serving.source_image import SourceImage
 from retouch.util.running_median import RunningMedian
 
@@ -47,10 +49,11 @@ class EditPipeline:
         versions: dict[str, str] | None = None,
         load: Callable[[str], load_board.LoadReport | None] = load_board.read,
         send_cancel: Callable[[str, str], None] = cancel_socket.send_cancel,
+        score_share: float = 0.0,
     ):
         """`lanes()` are the lanes loaded now, `family(lane)` the lane's family, `load(lane)` its
         load report. `send_cancel(lane, request_id)` cancels an edit there. `versions` go
-        into every EditInfo."""
+        into every EditInfo. A `score_share` of the results are scored after they are sent."""
         self._call = call
         self._stream = stream
         self._lanes = lanes
@@ -58,6 +61,7 @@ class EditPipeline:
         self._versions = versions or {}
         self._load = load
         self._send_cancel = send_cancel
+        self._score_share = score_share
         self._other_stages_ms = RunningMedian()  # of an edit outside of the denoiser
         self._threads = ThreadPoolExecutor(2, "edit")  # for the poll and the image encoder
 
@@ -95,7 +99,10 @@ class EditPipeline:
         params = DenoiseParams.of(
             request, context.remaining_ms(), prepared.true_cfg, references, target_shape
         )
-        yield from self._denoise(context, prepared.source, denoiser, params, tensors)
+        is_sampled = random.random() < self._score_share
+        scorer = Scorer(self._call, prepared.pixels, bool(request.score), is_sampled)
+        yield from self._denoise(context, prepared.source, denoiser, params, tensors, scorer)
+        scorer.finish()  # the answer is sent already
 
     def _choose_lane(self, request: EditRequest) -> Choice:
         lanes = self._lanes()
@@ -192,6 +199,7 @@ class EditPipeline:
         denoiser: DenoiserClient,
         params: DenoiseParams,
         tensors: Arrays,
+        scorer: Scorer,
     ) -> Iterator[EditAnswer]:
         context.cancel = denoiser.cancel
         try:
@@ -199,13 +207,19 @@ class EditPipeline:
                 finished = False
                 for answer in context.timed("denoiser", answers):
                     finished = is_last(answer)
-                    yield self._answer(context, source, tensors | answer)
+                    yield self._answer(context, source, tensors | answer, scorer)
             if not finished:
                 context.check()  # raises the reason of the cancellation
         finally:
             context.cancel = do_nothing
 
-    def _answer(self, context: RequestContext, source: SourceImage, tensors: Arrays) -> EditAnswer:
+    def _answer(
+        self,
+        context: RequestContext,
+        source: SourceImage,
+        tensors: Arrays,
+        scorer: Scorer,
+    ) -> EditAnswer:
         """The answer to send, of a denoiser's answer."""
         pixels = tensors["PREVIEW"]
         if is_last(tensors):
@@ -214,6 +228,9 @@ class EditPipeline:
         with context.stage("postprocess"):
             info = EditInfo.from_json(tensors["INFO"][0, 0])
             answer = postprocess(source, tensors["CELLS"][0], pixels[0], step, info)
+        if answer.final:
+            with context.stage(scoring.MODEL) if scorer.is_asked else contextlib.nullcontext():
+                scorer.take(pixels[0], tensors["CELLS"][0], tensors["BOXES"][0], info)
         milliseconds = context.milliseconds | {"total": round(context.elapsed_ms(), 2)}
         answer.info.milliseconds = milliseconds
         if answer.final:

@@ -87,6 +87,7 @@ def test_the_models_of_the_design_are_there():
         f"denoiser_{lane}" for lane in config("edit").parameters["lanes"].string_value.split(",")
     }
     stages = {"preprocess", "vl_parser", "connector", "vae_encoder", "vae_decoder", "postprocess"}
+    stages.add("evaluator")
     assert set(NAMES) == {*DOORS, *stages, *lanes}
 
 
@@ -168,7 +169,16 @@ def test_the_queue_has_priority_a_limit_and_a_time_out(name):
 
 
 @pytest.mark.parametrize(
-    "name", ("preprocess", "vl_parser", "connector", "vae_encoder", "vae_decoder", "postprocess")
+    "name",
+    (
+        "preprocess",
+        "vl_parser",
+        "connector",
+        "vae_encoder",
+        "vae_decoder",
+        "postprocess",
+        "evaluator",
+    ),
 )
 def test_stateless_models_batch(name):
     assert config(name).max_batch_size > 1 and config(name).HasField("dynamic_batching")

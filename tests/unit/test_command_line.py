@@ -205,6 +205,8 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
         "sketch:0.8",
         "--on-unknown",
         "try",
+        "--score",
+        1,
         "--timeout",
         5,
     )
@@ -236,6 +238,7 @@ def test_all_options_reach_the_request(editing, photo_file, tmp_path):
             "region_cache": 2,
             "adapter": "sketch:0.8",
             "on_unknown": "try",
+            "score": 1,
         }
     ]
     assert (tmp_path / "out.jpg").read_bytes() == b"an edited file"

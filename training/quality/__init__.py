@@ -1,1 +1,1 @@
-"""What the evaluator of answers is made with, and what its thresholds are certified by."""
+"""The evaluator of edits: its examples, its training, what it reaches, and its thresholds."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from retouch.api.answer_format import Format
-from retouch.api.fields import new_seed
 from retouch.api.request import EditOptions
 from retouch.api.response import EditAnswer
+from retouch.api.seed import new_seed
 from retouch.imaging import images
 from retouch_clients.openai_api import lanes
 from retouch_clients.openai_api.body import ImageEditRequest

@@ -29,6 +29,7 @@ class EndpointModel:
             model_args.lanes(args),
             partial(repository.lane_family, models),
             repository.versions(models),
+            score_share=model_args.share(args, "score_share"),
         )
 
 

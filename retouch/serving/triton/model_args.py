@@ -33,6 +33,18 @@ def optional(args: dict[str, str], name: str) -> str:
     return parameters.get(name, {}).get("string_value", "")
 
 
+def share(args: dict[str, str], name: str) -> float:
+    """A parameter from 0 to 1, 0 where config.pbtxt does not have it; ValueError."""
+    text = optional(args, name) or "0"
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ValueError(f"the parameter {name} is {text}; it must be from 0 to 1")
+    return value
+
+
 def lanes(args: dict[str, str]) -> Callable[[], tuple[str, ...]]:
     """A function that returns the loaded lanes: of those that config.pbtxt names, and of those
     that the repository has with an adapter in one of these precisions. It takes about 0.1 ms and
