@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from retouch.quality.policy_settings import (
+from retouch.quality.policy.runner import Score
+from retouch.quality.policy.settings import (
     Bound,
     Degrade,
     Explore,
@@ -14,8 +15,13 @@ from retouch.quality.policy_settings import (
     Review,
     parse_policy,
 )
-from retouch.quality.run_policy import Score
-from retouch.quality.thresholds import ANY, ClassThresholds, FalseAlarms, Recall, Thresholds
+from retouch.quality.thresholds.thresholds import (
+    ANY,
+    ClassThresholds,
+    FalseAlarms,
+    Recall,
+    Thresholds,
+)
 
 EVALUATOR = "2026.11"
 REJECT_BELOW = 0.3

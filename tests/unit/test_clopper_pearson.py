@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from retouch.quality.clopper_pearson import (
+from retouch.quality.thresholds.clopper_pearson import (
     at_least,
     at_most,
     interval,

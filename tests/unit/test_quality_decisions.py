@@ -14,9 +14,9 @@ import pytest
 
 from quality_policies import ACCEPT_FROM, THRESHOLDS, policy, score
 from retouch.launcher.paths import ROOT
-from retouch.quality.decision_estimates import Outcome, Verdict, estimate, outcomes
-from retouch.quality.decision_log import DecisionLog, numbered, read_decisions
-from retouch.quality.run_policy import PolicyRequest, PolicyRunner
+from retouch.quality.policy.decision_log import DecisionLog, numbered, read_decisions
+from retouch.quality.policy.estimates import Outcome, Verdict, estimate, outcomes
+from retouch.quality.policy.runner import PolicyRequest, PolicyRunner
 
 
 def logged(path, records, **options):
@@ -85,7 +85,7 @@ def test_a_disk_that_fills_within_a_line_keeps_no_part_of_it(tmp_path):
     """A limit on the size of files stands for the disk."""
     code = f"""
 import pathlib, resource
-from retouch.quality.decision_log import DecisionLog
+from retouch.quality.policy.decision_log import DecisionLog
 resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))
 log = DecisionLog(pathlib.Path({str(tmp_path / "decisions.jsonl")!r}))
 for number in range(9):

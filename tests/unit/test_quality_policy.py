@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from quality_policies import CERTAIN, LOADS, THRESHOLDS, policies, policy
 from retouch.api.lanes import LANES
 from retouch.launcher.paths import ROOT
-from retouch.quality.attempts import Attempt, Plan, best_attempt
-from retouch.quality.policy import State, branches, decide
-from retouch.quality.policy_settings import parse_policy, read_policy
+from retouch.quality.policy.attempts import Attempt, Plan, best_attempt
+from retouch.quality.policy.machine import State, branches, decide
+from retouch.quality.policy.settings import parse_policy, read_policy
 from retouch.quality.schema import SettingError
 
 GOOD, UNSURE, SPOILED = 0.8, 0.45, 0.1

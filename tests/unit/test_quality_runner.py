@@ -24,8 +24,8 @@ from quality_policies import (
 )
 from retouch.api.errors import Cancelled, RequestError
 from retouch.api.lanes import LANES
-from retouch.quality.bounded_call import BoundedCalls
-from retouch.quality.run_policy import PolicyRequest, PolicyRunner, Score
+from retouch.quality.policy.bounded_call import BoundedCalls
+from retouch.quality.policy.runner import PolicyRequest, PolicyRunner, Score
 
 REQUEST = PolicyRequest("one", 7, "fp4", 8, "remove", LANES)
 BEST_OF_3 = f"[best_of]\ntries = 3\n{CERTAIN}"

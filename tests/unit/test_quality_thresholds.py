@@ -10,15 +10,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retouch.quality.certify import Scored, TooFewAnswersError, certify, choose, is_for_choice
-from retouch.quality.clopper_pearson import lower_bound, upper_bound
 from retouch.quality.schema import SettingError
-from retouch.quality.thresholds import ANY, ClassThresholds, FalseAlarms, Recall, Thresholds
-from retouch.quality.thresholds_file import (
+from retouch.quality.thresholds.certify import (
+    Scored,
+    TooFewAnswersError,
+    certify,
+    choose,
+    is_for_choice,
+)
+from retouch.quality.thresholds.clopper_pearson import lower_bound, upper_bound
+from retouch.quality.thresholds.file import (
     parse_thresholds,
     read_thresholds,
     to_text,
     write_thresholds,
+)
+from retouch.quality.thresholds.thresholds import (
+    ANY,
+    ClassThresholds,
+    FalseAlarms,
+    Recall,
+    Thresholds,
 )
 from training.quality.certify import main
 

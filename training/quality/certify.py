@@ -14,10 +14,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from retouch.quality.certify import LEAST, certify
-from retouch.quality.clopper_pearson import trials_needed
-from retouch.quality.thresholds import FALSE_ALARMS, RECALL, ClassThresholds, Thresholds
-from retouch.quality.thresholds_file import write_thresholds
+from retouch.quality.thresholds.certify import LEAST, certify
+from retouch.quality.thresholds.clopper_pearson import trials_needed
+from retouch.quality.thresholds.file import write_thresholds
+from retouch.quality.thresholds.thresholds import FALSE_ALARMS, RECALL, ClassThresholds, Thresholds
 from training.quality.scores_file import read_scores
 from training.table import figures_table
 

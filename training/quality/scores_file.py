@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from retouch.quality.certify import Scored
 from retouch.quality.schema import Key, SettingError, read_table
+from retouch.quality.thresholds.certify import Scored
 
 FILE = {
     "evaluator": Key(str, pattern=r"\S.{0,99}", allowed="1 to 100 characters"),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retouch.quality.clopper_pearson import CONFIDENCE, upper_bound
-from retouch.quality.thresholds import (
+from retouch.quality.thresholds.clopper_pearson import CONFIDENCE, upper_bound
+from retouch.quality.thresholds.thresholds import (
     ANY,
     FALSE_ALARMS,
     RECALL,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from retouch.api.lanes import LANES, precision_of
-from retouch.quality.thresholds import Thresholds
+from retouch.quality.thresholds.thresholds import Thresholds
 
 EditStep = Literal["edit", "best of", "retry", "widen", "degrade"]
 FinalStep = Literal["accept", "hold", "refuse"]

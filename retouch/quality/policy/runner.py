@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from retouch.api.errors import Cancelled
-from retouch.quality.attempts import Attempt, EditStep, FinalStep, Plan, best_attempt
-from retouch.quality.bounded_call import BoundedCalls
-from retouch.quality.policy import Decision, State, decide
-from retouch.quality.policy_settings import Policy
-from retouch.quality.thresholds import Thresholds
+from retouch.quality.policy.attempts import Attempt, EditStep, FinalStep, Plan, best_attempt
+from retouch.quality.policy.bounded_call import BoundedCalls
+from retouch.quality.policy.machine import Decision, State, decide
+from retouch.quality.policy.settings import Policy
+from retouch.quality.thresholds.thresholds import Thresholds
 
 LOG = logging.getLogger(__name__)
 Answer = TypeVar("Answer")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from retouch.quality.clopper_pearson import CONFIDENCE, interval
+from retouch.quality.thresholds.clopper_pearson import CONFIDENCE, interval
 
 REPLICATES = 1000
 FEW = 10  # events of a kind, below which the bootstrap's interval is too narrow

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from retouch.quality.clopper_pearson import CONFIDENCE, lower_bound, upper_bound
+from retouch.quality.thresholds.clopper_pearson import CONFIDENCE, lower_bound, upper_bound
 
 RECALL = 0.95  # of spoiled answers, at least
 FALSE_ALARMS = 0.02  # of good answers, at most

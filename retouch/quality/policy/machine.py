@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from retouch.api.limits import MAX_SEED
-from retouch.quality.attempts import (
+from retouch.quality.policy.attempts import (
     GOOD,
     NO_THRESHOLDS,
     NOT_SCORED,
@@ -28,8 +28,8 @@ from retouch.quality.attempts import (
     wider_lane,
     width,
 )
-from retouch.quality.policy_settings import Bound, Degrade, Policy
-from retouch.quality.thresholds import Thresholds
+from retouch.quality.policy.settings import Bound, Degrade, Policy
+from retouch.quality.thresholds.thresholds import Thresholds
 
 DELIVERED = (GOOD, NOT_SCORED, NO_THRESHOLDS, PREVIEW_ONLY)  # verdicts that are accepted at once
 OFF = "policy is off"

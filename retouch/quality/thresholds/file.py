@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from retouch.quality.schema import Key, SettingError, read_table
-from retouch.quality.thresholds import (
+from retouch.quality.thresholds.thresholds import (
     ClassThresholds,
     FalseAlarms,
     Recall,

@@ -1,0 +1,1 @@
+"""What becomes of an answer by its scores: settings, decisions, their log, estimates from it."""

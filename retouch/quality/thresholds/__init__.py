@@ -1,0 +1,1 @@
+"""Thresholds of scores: how they are chosen, their bounds, and the file that holds them."""
