@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from retouch.quality.policy.runner import Score
+from retouch.api.response import Scores
 from retouch.quality.policy.settings import (
     Bound,
     Degrade,
@@ -41,7 +41,7 @@ def policy(text=CERTAIN, enabled=True):
 
 
 def score(value):
-    return Score(value, value, value, value, EVALUATOR)
+    return Scores(value, value, value, value, EVALUATOR)
 
 
 class Clock:

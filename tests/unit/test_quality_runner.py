@@ -24,8 +24,9 @@ from quality_policies import (
 )
 from retouch.api.errors import Cancelled, RequestError
 from retouch.api.lanes import LANES
+from retouch.api.response import Scores
 from retouch.quality.policy.bounded_call import BoundedCalls
-from retouch.quality.policy.runner import PolicyRequest, PolicyRunner, Score
+from retouch.quality.policy.runner import PolicyRequest, PolicyRunner
 
 REQUEST = PolicyRequest("one", 7, "fp4", 8, "remove", LANES)
 BEST_OF_3 = f"[best_of]\ntries = 3\n{CERTAIN}"
@@ -144,8 +145,8 @@ def test_a_policy_that_is_off_neither_scores_nor_tells():
         0.9,
         score(float("nan")),
         score(1.5),
-        Score(0.9, 0.9, 0.9, -1.0, EVALUATOR),
-        Score(0.9, 0.9, 0.9, 0.9, "2026.10"),
+        Scores(0.9, 0.9, 0.9, -1.0, EVALUATOR),
+        Scores(0.9, 0.9, 0.9, 0.9, "2026.10"),
     ],
 )
 def test_what_is_no_score_of_this_evaluator_leaves_an_answer_unscored(returned):
@@ -289,7 +290,7 @@ def test_all_bounds_hold_for_every_policy(any_policy, values, deadline, load, se
     scores = [one.score for one in attempts if one.score is not None]
     best = max(scores, default=None)
     if len(scores) == len(attempts) or (best is not None and best >= REJECT_BELOW):
-        assert (result.score and result.score.value) == best
+        assert (result.score and result.score.score) == best
         assert result.answer.value == best
     assert len(result.decisions) == len(lines.records) == len(attempts) + 1
     for line in lines.records:

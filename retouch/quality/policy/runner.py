@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from retouch.api.errors import Cancelled
+from retouch.api.response import Scores
 from retouch.quality.policy.attempts import Attempt, EditStep, FinalStep, Plan, best_attempt
 from retouch.quality.policy.bounded_call import BoundedCalls
 from retouch.quality.policy.machine import Decision, State, decide
@@ -19,23 +20,6 @@ from retouch.quality.thresholds.thresholds import Thresholds
 
 LOG = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Score:
-    """What the evaluator says of an answer: `value` and its three parts, 0 to 1, and the version
-    that says so."""
-
-    value: float
-    consistency: float
-    instruction: float
-    plausibility: float
-    evaluator: str
-
-    @property
-    def is_valid(self) -> bool:
-        numbers = (self.value, self.consistency, self.instruction, self.plausibility)
-        return all(math.isfinite(number) and 0 <= number <= 1 for number in numbers)
 
 
 @dataclass(frozen=True)
@@ -60,7 +44,7 @@ class PolicyResult(Generic[Answer]):
     answer: Answer
     outcome: FinalStep
     plan: Plan
-    score: Score | None
+    score: Scores | None
     is_for_review: bool
     decisions: list[dict[str, Any]]
     attempts: tuple[Attempt, ...]
@@ -90,7 +74,7 @@ class PolicyRunner:
         self,
         request: PolicyRequest,
         edit: Callable[[int, str, int], Answer],
-        score: Callable[[Answer], Score],
+        score: Callable[[Answer], Scores],
     ) -> PolicyResult[Answer]:
         """The answer to a request, by `edit(seed, lane, steps)` and `score(answer)`.
 
@@ -108,14 +92,14 @@ class _Run(Generic[Answer]):
         runner: PolicyRunner,
         request: PolicyRequest,
         edit: Callable[[int, str, int], Answer],
-        score: Callable[[Answer], Score],
+        score: Callable[[Answer], Scores],
     ):
         self._runner = runner
         self._request = request
         self._edit = edit
         self._score = score
         self._began = runner.clock()
-        self._best: tuple[Answer, Score | None] | None = None
+        self._best: tuple[Answer, Scores | None] | None = None
         self._decisions: list[dict[str, Any]] = []
         self._state = State(
             Plan(request.seed, request.lane, request.steps),
@@ -157,7 +141,7 @@ class _Run(Generic[Answer]):
             self._add(Attempt(plan, step, None, self._seconds() - before, has_failed=True))
             return
         score = None if plan.is_preview else self._scored(answer)
-        value = score and score.value
+        value = score and score.score
         self._add(Attempt(plan, step, value, self._seconds() - before))
         attempts = self._state.attempts
         best = best_attempt(attempts, self._request.operation, self._runner.thresholds)
@@ -167,7 +151,7 @@ class _Run(Generic[Answer]):
     def _add(self, attempt: Attempt) -> None:
         self._state = replace(self._state, attempts=(*self._state.attempts, attempt))
 
-    def _scored(self, answer: Answer) -> Score | None:
+    def _scored(self, answer: Answer) -> Scores | None:
         """The score, unless the evaluator fails, is late, or is not the thresholds'."""
         runner = self._runner
         if not runner.policy.enabled:
@@ -176,7 +160,7 @@ class _Run(Generic[Answer]):
         if self._request.deadline is not None:
             seconds = min(seconds, self._request.deadline - self._seconds())
         score = runner.calls.call(lambda: self._score(answer), seconds)
-        if not isinstance(score, Score) or not score.is_valid:
+        if not isinstance(score, Scores) or not _is_valid(score):
             return None
         if runner.thresholds and score.evaluator != runner.thresholds.evaluator:
             return None
@@ -218,3 +202,8 @@ class _Run(Generic[Answer]):
             "load": state.load,
             "thresholds": runner.thresholds.data_sha256 if runner.thresholds else None,
         }
+
+
+def _is_valid(scores: Scores) -> bool:
+    numbers = (scores.score, scores.consistency, scores.instruction, scores.plausibility)
+    return all(math.isfinite(number) and 0 <= number <= 1 for number in numbers)
