@@ -86,6 +86,8 @@ class EditInfo:
     one which keeps the source image's; None where the edit was only scaled. `adapters` are the
     edit's scales by name.
 
+    `request_id` is the id of the request, by which feedback on the answer names it.
+
     `understood` is whether the parser has understood the instruction, and `confidence` its
     probability; both are None in families without a parser. `reason` and `hint` are of an
     instruction that is not understood."""
@@ -113,6 +115,7 @@ class EditInfo:
     confidence: float | None = None
     reason: Reason | None = None
     hint: Hint | None = None
+    request_id: str = ""
 
     @property
     def asks_for_nothing(self) -> bool:
