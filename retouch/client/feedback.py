@@ -51,9 +51,8 @@ def send_feedback(
     except urllib.error.HTTPError as failure:
         raise _refusal(failure) from None
     except (OSError, ValueError) as failure:
-        raise RequestError(
-            f"no feedback server answers at {url}: {failure}", "UNAVAILABLE"
-        ) from None
+        message = f"no server answers at {url}: {failure}"
+        raise RequestError(message, "UNAVAILABLE") from None
 
 
 def _refusal(failure: urllib.error.HTTPError) -> RequestError:

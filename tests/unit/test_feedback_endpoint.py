@@ -9,6 +9,7 @@ from fake_doors import FakeDoors
 from pictures import file_of, scene
 from processes import until
 from retouch_clients.feedback import recorder, service
+from retouch_clients.feedback.records import MAX_FEEDBACK
 from retouch_clients.feedback.settings import Settings
 from retouch_clients.openai_api.api_keys import Keys
 from retouch_clients.openai_api.app import create_app
@@ -103,7 +104,7 @@ def test_a_second_one_is_refused_and_another_key_adds_to_it(server):
     changed = {"thumb": "down", "idempotency_key": "second thoughts"}
     assert give(server, request_id, **changed).json()["repeated"] is False
     assert give(server, request_id, **changed).json()["repeated"] is True
-    for number in range(2, 16):
+    for number in range(2, MAX_FEEDBACK):
         added = give(server, request_id, score=1, idempotency_key=str(number))
         assert added.status_code == 200, added.text
     refused(

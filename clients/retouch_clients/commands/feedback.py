@@ -118,7 +118,7 @@ def report(store: str, score: str, out: Path | None, propose: Path | None) -> No
         console.print(escape(note), soft_wrap=True)
     if out:
         replace_file(out, report_page(agreements, counts, score, now).encode())
-        console.print(f"report: {out}")
+        console.print(f"report: {out}", soft_wrap=True)
     if propose:
         _propose(propose, labelled, score, now)
 
@@ -134,7 +134,7 @@ def _propose(path: Path, labelled: list[Labelled], score: str, now: float) -> No
         console.print(escape(proposal_line(entry)), soft_wrap=True)
     content = proposal(thresholds, labelled, score, now)
     replace_file(path, json.dumps(content, indent=2).encode() + b"\n")
-    console.print(f"proposal: {path}; nothing applies it")
+    console.print(f"proposal: {path}; nothing applies it", soft_wrap=True)
 
 
 def _opened(store: str) -> Store:
@@ -143,4 +143,7 @@ def _opened(store: str) -> Store:
     from retouch_clients.feedback.database import Database, url_of
     from retouch_clients.feedback.store import Store
 
-    return Store(Database(url_of(store)))
+    url = url_of(store)
+    if url.drivername == "sqlite" and not Path(url.database or "").is_file():
+        raise click.UsageError(f"there is no store {url.database}")
+    return Store(Database(url))

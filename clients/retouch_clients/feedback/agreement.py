@@ -86,20 +86,18 @@ def groups(labelled: Sequence[Labelled]) -> list[Group]:
     return [Group(*key, by_key[key]) for key in sorted(by_key)]
 
 
-def arrays(group: Group, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The evaluator's scores of this name and people's, of the answers that have both."""
-    pairs = [
-        (entry.answer.scores[name], entry.score)
-        for entry in group.labelled
-        if math.isfinite(entry.answer.scores.get(name, math.nan))
+def scored(group: Group, name: str) -> list[Labelled]:
+    """The answers that have the evaluator's score of this name."""
+    return [
+        entry for entry in group.labelled if math.isfinite(entry.answer.scores.get(name, math.nan))
     ]
-    scores, people = np.array(pairs, float).reshape(-1, 2).T
-    return scores, people
 
 
 def agreement(group: Group, name: str) -> Agreement:
     """The figures of a group for the evaluator's score `name`."""
-    scores, people = arrays(group, name)
+    entries = scored(group, name)
+    scores = np.array([entry.answer.scores[name] for entry in entries])
+    people = np.array([entry.score for entry in entries])
     is_good = people >= GOOD
     notes: list[str] = []
     spearman, p = _spearman(scores, people, notes)

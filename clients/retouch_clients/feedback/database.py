@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,13 @@ class Database:
 
     def overwrite_log(self) -> None:
         """Let SQLite's log no longer hold what was deleted, unless somebody reads it just now."""
-        if self.is_sqlite:
-            with contextlib.closing(self._engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if not self.is_sqlite:
+            return
+        with (
+            contextlib.suppress(exc.DBAPIError, sqlite3.Error),
+            contextlib.closing(self._engine.raw_connection()) as connection,
+        ):
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         self._engine.dispose()
@@ -123,6 +128,8 @@ def _postgres(url: URL) -> Engine:
             pool_timeout=CONNECT_SECONDS,
             connect_args={
                 "connect_timeout": CONNECT_SECONDS,
+                "tcp_user_timeout": 2 * STATEMENT_MS,  # of a server that answers no more
+                "keepalives_idle": CONNECT_SECONDS,
                 "options": f"-c statement_timeout={STATEMENT_MS}",
             },
         )

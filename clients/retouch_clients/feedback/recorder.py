@@ -54,6 +54,7 @@ class Recorder:
         self._is_up = False
         self._retry_at = 0.0
         self._expire_at = 0.0
+        self._adopt_spool()
         self._thread = threading.Thread(target=self._run, name="feedback", daemon=True)
         self._thread.start()
 
@@ -87,7 +88,6 @@ class Recorder:
         self._thread.join(END_SECONDS)
 
     def _run(self) -> None:
-        self._adopt_spool()
         while True:
             batch = self._next_batch()
             try:
@@ -178,8 +178,7 @@ class Recorder:
         except OSError as failure:
             log.warning("the spool cannot be read: %s", failure)
             return
-        with self._changed:
-            self._spooled |= waiting
+        self._spooled |= waiting
 
     def _expire(self) -> None:
         if time.monotonic() >= self._expire_at:

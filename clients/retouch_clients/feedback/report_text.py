@@ -60,7 +60,7 @@ def proposal_line(thresholds: Thresholds) -> str:
         f"{thresholds.lane}: reject below {thresholds.reject:.3f}, accept from "
         f"{thresholds.accept:.3f} ({state}): {recall.count} of {recall.total} bad answers are not "
         f"accepted (at least {recall.bound:.1%}), {alarms.count} of {alarms.total} good ones are "
-        f"rejected (at most {alarms.bound:.1%})."
+        f"rejected (at most {alarms.bound:.1%}); {thresholds.review or 0:.1%} are for review."
     )
 
 

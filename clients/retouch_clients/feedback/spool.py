@@ -33,6 +33,8 @@ class Spool:
         lines = b"".join(_line_of(entry) for entry in recorded)
         with self._locked() as file:
             end = file.seek(0, os.SEEK_END)
+            if not _is_whole(file, end):
+                lines = b"\n" + lines
             if end + len(lines) > self._most_bytes:
                 raise SpoolFull
             try:
@@ -77,6 +79,14 @@ class Spool:
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
+
+
+def _is_whole(file: IO[bytes], end: int) -> bool:
+    """Whether the last line has an end; a process may have been killed within it."""
+    if not end:
+        return True
+    file.seek(end - 1)
+    return file.read(1) == b"\n"
 
 
 def _line_of(recorded: Recorded) -> bytes:

@@ -151,8 +151,8 @@ class Store:
             "reason": feedback.reason,
             "given_at": receipt.given_at,
         }
-        done = connection.execute(self._insert(FEEDBACK).on_conflict_do_nothing().values(row))
-        if not done.rowcount:
+        statement = self._insert(FEEDBACK).values(row).on_conflict_do_nothing()
+        if connection.execute(statement.returning(FEEDBACK.c.id)).first() is None:
             return None
         same = FEEDBACK.c.answer_id == answer_id
         count = connection.execute(select(func.count()).select_from(FEEDBACK).where(same))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import beta
 
-from retouch_clients.feedback.agreement import FEW, GOOD, Group
+from retouch_clients.feedback.agreement import FEW, GOOD, Group, scored
 
 RECALL = 0.95  # share of bad answers below `accept`, at least
 FALSE_ALARMS = 0.02  # share of good answers below `reject`, at most
@@ -34,7 +34,8 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The proposal of a group; thresholds are None where there are too few labels."""
+    """The proposal of a group; thresholds are None where there are too few labels. `review` is the
+    share of the tested answers that lies between them."""
 
     lane: str
     evaluator: str
@@ -44,6 +45,7 @@ class Thresholds:
     accept: float | None = None
     recall: Evidence | None = None
     false_alarms: Evidence | None = None
+    review: float | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -54,9 +56,7 @@ class Thresholds:
 
 def fitted(group: Group, name: str) -> Thresholds:
     """Thresholds for the evaluator's score `name`."""
-    entries = [
-        entry for entry in group.labelled if np.isfinite(entry.answer.scores.get(name, np.nan))
-    ]
+    entries = scored(group, name)
     is_good = np.array([entry.score >= GOOD for entry in entries], bool)
     good, bad = int(is_good.sum()), int((~is_good).sum())
     if min(good, bad) < 2 * FEW:
@@ -74,9 +74,9 @@ def fitted(group: Group, name: str) -> Thresholds:
             "a point estimate: the bounds do not hold on the half that was kept apart; "
             "about 210 bad and 520 good answers there can show them"
         )
-    return Thresholds(
-        group.lane, group.evaluator, good, bad, reject, accept, recall, false_alarms, notes
-    )
+    review = float(((tested >= reject) & (tested < accept)).mean())
+    counts = (group.lane, group.evaluator, good, bad)
+    return Thresholds(*counts, reject, accept, recall, false_alarms, review, notes)
 
 
 def lower_bound(count: int, total: int) -> float:
