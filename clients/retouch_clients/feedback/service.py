@@ -34,9 +34,9 @@ Result = TypeVar("Result")
 class FeedbackService:
     """Answers and feedback of one server. `url_of` says what is wrong with a store's address."""
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry | None = None):
+    def __init__(self, settings: Settings, metrics: FeedbackMetrics | None = None):
         url = url_of(settings.store)
-        self._metrics = FeedbackMetrics(registry or CollectorRegistry())
+        self._metrics = metrics or FeedbackMetrics(CollectorRegistry())
         self._store = Store(Database(url))
         self._recorder = Recorder(
             self._store, Spool(spool_path(url)), self._metrics, settings.image_hours * 3600

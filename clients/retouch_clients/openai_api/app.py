@@ -21,6 +21,7 @@ from starlette.types import Message
 
 from retouch.api.errors import RequestError
 from retouch.api.version import VERSION
+from retouch_clients.feedback.metrics import FeedbackMetrics
 from retouch_clients.feedback.service import FeedbackService
 from retouch_clients.feedback.settings import Settings
 from retouch_clients.openai_api import docs, edits, feedback, models, schema
@@ -58,12 +59,14 @@ def create_app(
 
     `aliases` are names of the default model. `cors` are origins whose pages may read responses.
     `hosts` are accepted names in Host besides loopback names; None accepts any. Without
-    `feedback_settings`, no answer is recorded and feedback is refused. ValueError for a store's
-    address that is none."""
+    `feedback_settings`, no answer is recorded and feedback is refused. The start of the app raises
+    ValueError for a store's address that is none."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await _warm(app)
+        if feedback_settings:
+            app.state.feedback = FeedbackService(feedback_settings, feedback_metrics)
         yield
         if app.state.feedback:
             await asyncio.to_thread(app.state.feedback.close)
@@ -93,11 +96,8 @@ def create_app(
     app.state.aliases = tuple(aliases)
     app.state.lenient = lenient
     app.state.load = Load()
-    app.state.feedback = (
-        FeedbackService(feedback_settings, app.state.metrics.registry)
-        if feedback_settings
-        else None
-    )
+    app.state.feedback = None  # while the app is running, a service where it takes feedback
+    feedback_metrics = FeedbackMetrics(app.state.metrics.registry) if feedback_settings else None
     for router in (edits.router, models.router, feedback.router):
         app.include_router(router, dependencies=[Depends(authorized)])
     _add_monitoring(app)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from retouch.api.response import EditAnswer
 from retouch_clients.feedback import errors as feedback_errors
@@ -34,6 +34,11 @@ EITHER = [  # of these two, exactly one has a value
 router = APIRouter(prefix="/v1/feedback")
 
 
+def _whole(value: Any) -> Any:
+    """1.0 is an integer of JSON schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class FeedbackRequest(BaseModel):
     """Feedback on one answer: a score or a thumb, and a reason."""
 
@@ -44,7 +49,7 @@ class FeedbackRequest(BaseModel):
     request_id: str = Field(
         pattern=f"^{ALLOWED.pattern}$", description="The header `x-request-id` of the answer."
     )
-    index: int = Field(
+    index: Annotated[int, BeforeValidator(_whole)] = Field(
         0, ge=0, lt=MAX_N, description="Which of the request's results, where `n` is above 1."
     )
     score: float | None = Field(None, ge=0, le=1, description="From 0 (bad) to 1 (good).")
