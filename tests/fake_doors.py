@@ -84,5 +84,5 @@ class FakeDoors:
             operations=[Operation("recolour", "circle")],
             region=Region((0.0, 0.0, 0.5, 0.5), 0.25),
             milliseconds=MILLISECONDS,
-            versions={"retouch": "0"},
+            versions={"retouch": "0", "checkpoint": "0123456789ab"},
         )

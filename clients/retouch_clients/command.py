@@ -25,6 +25,7 @@ from retouch_clients.commands.demo import demo
 from retouch_clients.commands.doctor import doctor
 from retouch_clients.commands.edit import edit
 from retouch_clients.commands.evaluate import evaluate
+from retouch_clients.commands.feedback import feedback
 from retouch_clients.commands.inspect import inspect
 from retouch_clients.commands.monitor import monitor
 from retouch_clients.commands.openai import openai
@@ -32,6 +33,7 @@ from retouch_clients.commands.perf import perf
 from retouch_clients.commands.profile import calibrate, profile
 from retouch_clients.commands.serve import serve
 from retouch_clients.commands.web import web
+from retouch_clients.feedback.errors import FeedbackError
 from retouch_clients.monitor.tools import MonitorError
 from retouch_export.adapter import AdapterError
 from retouch_export.checkpoint_files import CheckpointError
@@ -45,6 +47,7 @@ FIXABLE = (
     AdapterError,
     MissingExtraError,
     MonitorError,
+    FeedbackError,
 )
 
 
@@ -79,6 +82,7 @@ COMMANDS = (
     demo,
     bench,
     evaluate,
+    feedback,
     perf,
     export,
     adapters,

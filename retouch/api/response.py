@@ -99,7 +99,8 @@ class EditInfo:
     one which keeps the source image's; None where the edit was only scaled. `adapters` are the
     edit's scales by name.
 
-    `scores` are those of a result that SCORE asks for; None where none were made.
+    `scores` are those of a result that SCORE asks for; None where none were made. `request_id` is
+    the id of the request, by which feedback names the answer.
 
     `understood` is whether the parser has understood the instruction, and `confidence` its
     probability; both are None in families without a parser. `reason` and `hint` are of an
@@ -129,6 +130,7 @@ class EditInfo:
     reason: Reason | None = None
     hint: Hint | None = None
     scores: Scores | None = None
+    request_id: str = ""
 
     @property
     def asks_for_nothing(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import grpc as grpc_core
@@ -15,7 +14,7 @@ from retouch.api.triton_errors import is_unreachable, read_error
 from retouch.client.codec import DESCRIBE, LANE, inputs_of
 from retouch.client.errors import unreachable
 from retouch.client.shared_memory import Region, Regions
-from retouch.util.request_log import REQUEST_ID
+from retouch.util.request_log import REQUEST_ID, new_request_id
 
 
 def infer_arguments(
@@ -27,7 +26,7 @@ def infer_arguments(
     return {
         "model_name": model,
         "inputs": inputs,
-        "request_id": REQUEST_ID.get() or secrets.token_hex(4),
+        "request_id": REQUEST_ID.get() or new_request_id(),
         "priority": request.priority,
         "timeout": request.deadline_ms * 1000 or None,  # microseconds in Triton's queue
     }

@@ -231,8 +231,7 @@ class EditPipeline:
         if answer.final:
             with context.stage(scoring.MODEL) if scorer.is_asked else contextlib.nullcontext():
                 scorer.take(pixels[0], tensors["CELLS"][0], tensors["BOXES"][0], info)
-        milliseconds = context.milliseconds | {"total": round(context.elapsed_ms(), 2)}
-        answer.info.milliseconds = milliseconds
+        milliseconds = _finish(answer, context)
         if answer.final:
             self._other_stages_ms.add(milliseconds["total"] - milliseconds["denoiser"])
         return answer
@@ -244,7 +243,7 @@ class EditPipeline:
         with context.stage("postprocess"):
             no_cells = np.zeros(math.prod(source.grid), bool)
             answer = postprocess(source, no_cells, NO_PIXELS, (0, 0), info)
-        answer.info.milliseconds = context.milliseconds | {"total": round(context.elapsed_ms(), 2)}
+        _finish(answer, context)
         return answer
 
     def _stage(self, context: RequestContext, model: str, inputs: Arrays) -> Arrays:
@@ -252,6 +251,13 @@ class EditPipeline:
         context.check()
         with context.stage(model):
             return self._call(model, inputs)
+
+
+def _finish(answer: EditAnswer, context: RequestContext) -> dict[str, float]:
+    """Put the request's id and the milliseconds by stage into INFO, and return the latter."""
+    answer.info.request_id = context.request_id
+    answer.info.milliseconds = context.milliseconds | {"total": round(context.elapsed_ms(), 2)}
+    return answer.info.milliseconds
 
 
 def string_tensor(text: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from retouch.api.errors import Cancelled, RequestError
+from retouch.util.request_log import REQUEST_ID, new_request_id
 
 Item = TypeVar("Item")
 
@@ -20,7 +21,8 @@ def do_nothing() -> None:
 
 
 class RequestContext:
-    """Milliseconds by stage, the deadline, and whether the client has left.
+    """Milliseconds by stage, the deadline, the request's id (a new one where the client has sent
+    none), and whether the client has left.
 
     Asking Triton for the client takes as long as a short stage. So `poll` does it in a thread of
     its own until `ended` is set, and `check` costs nothing. `cancel` stops the stage that runs, if
@@ -28,6 +30,7 @@ class RequestContext:
 
     def __init__(self, deadline_ms: int, is_disconnected: Callable[[], bool]):
         self.deadline_ms = deadline_ms
+        self.request_id = REQUEST_ID.get() or new_request_id()
         self.milliseconds: dict[str, float] = {}
         self.ended = threading.Event()
         self.cancel: Callable[[], None] = do_nothing

@@ -113,6 +113,15 @@ JUDGE_KEY = Variable(
     "RETOUCH_JUDGE_KEY",
     "Key that `retouch evaluate` sends to the judge. Unset: no key is sent.",
 )
+API_KEY = Variable(
+    "RETOUCH_API_KEY",
+    "Key that `retouch feedback send` sends to `retouch openai`. Unset: no key is sent.",
+)
+FEEDBACK = Variable(
+    "RETOUCH_FEEDBACK",
+    "Store of feedback (`--feedback`, `--store`): a SQLite file, or "
+    "postgresql://USER:PASSWORD@HOST/DATABASE. Unset: no feedback is taken.",
+)
 WEB_PASSWORD = Variable(
     "RETOUCH_WEB_PASSWORD", "Password of the page (`retouch web`). Unset: no password."
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -21,6 +22,10 @@ def request_id(name: str) -> Iterator[None]:
         yield
     finally:
         REQUEST_ID.reset(token)
+
+
+def new_request_id() -> str:
+    return f"req_{secrets.token_hex(12)}"
 
 
 class RequestFormatter(logging.Formatter):

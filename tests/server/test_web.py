@@ -17,6 +17,9 @@ from processes import until
 from retouch.client import Retouch
 from retouch.imaging import images
 from retouch.launcher.server import HOST, ROOT, free_port
+from retouch_clients.feedback.database import Database, url_of
+from retouch_clients.feedback.settings import Settings
+from retouch_clients.feedback.store import Store
 from retouch_clients.shipped_checkpoint.examples import examples
 from retouch_clients.web.serving import Options, served
 
@@ -40,8 +43,14 @@ WIDTHS = (1280, 390)
 
 
 @pytest.fixture(scope="module")
-def site(server):
-    with served(f"{HOST}:{server.grpc}", Options(port=0)) as url:
+def feedback_store(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("feedback") / "feedback.db")
+
+
+@pytest.fixture(scope="module")
+def site(server, feedback_store):
+    options = Options(port=0, feedback=Settings(feedback_store))
+    with served(f"{HOST}:{server.grpc}", options) as url:
         yield url
 
 
@@ -559,6 +568,27 @@ def test_tabs_have_their_own_pictures(tabs, photo):
     expect(turns(other)).to_have_count(2)
     assert images.decode(downloaded(one)).shape == (128, 128, 3)
     assert images.decode(downloaded(other)).shape == (96, 160, 3)
+
+
+def test_a_result_is_rated(tab, photo, feedback_store):
+    ready(tab, photo)
+    expect(tab.locator("#rating")).to_be_hidden()
+    fixed(tab)
+    edit(tab)
+    answer = tab.locator("#rate-status")
+    tab.get_by_role("button", name="Good").click()
+    expect(answer).to_contain_text("Your feedback is stored", timeout=EVENTUALLY)
+    tab.get_by_label("Why? (optional)").fill("it is the wrong circle")
+    tab.get_by_role("button", name="Bad").click()
+    store = Store(Database(url_of(feedback_store)))
+    until(lambda: [entry.score for entry in store.labelled()] == [0.0], "the last click counts")
+    (labelled,) = store.labelled()
+    store.close()
+    assert labelled.reason == "it is the wrong circle"
+    assert (labelled.answer.lane, labelled.answer.seed) == ("bf16", 7)
+    look(tab, "rated")
+    undo(tab)
+    expect(tab.locator("#rating")).to_be_hidden()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

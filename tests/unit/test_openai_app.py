@@ -22,6 +22,7 @@ from retouch.launcher.server import ServerError
 from retouch_clients.openai_api.api_keys import Keys
 from retouch_clients.openai_api.app import create_app
 from retouch_clients.openai_api.errors import PATTERNS
+from retouch_clients.openai_api.feedback import FeedbackRequest
 from retouch_clients.openai_api.lanes import ALIASES
 from retouch_clients.openai_api.parameters import Parameters
 from retouch_clients.openai_api.serving import Options, serve
@@ -217,7 +218,7 @@ def test_a_blank_prompt_is_told_as_such(prompt):
 
 def test_every_pattern_has_its_words():
     """What a regular expression wants is not for people."""
-    fields = Parameters.model_fields.items()
+    fields = [*Parameters.model_fields.items(), *FeedbackRequest.model_fields.items()]
     assert {name for name, field in fields if "pattern" in str(field.metadata)} == set(PATTERNS)
 
 

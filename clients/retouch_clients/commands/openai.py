@@ -7,6 +7,7 @@ import click
 from retouch.launcher.server import HOST
 from retouch.util import env, extras
 from retouch_clients.addresses.server_options import PORT, server_url
+from retouch_clients.feedback.settings import Settings, feedback_options
 
 
 @click.command(short_help="Serve OpenAI's image editing API.")
@@ -55,6 +56,7 @@ from retouch_clients.addresses.server_options import PORT, server_url
     show_default=True,
     help="Maximum size of a request, in MiB.",
 )
+@feedback_options
 def openai(
     port: int,
     host: str,
@@ -65,6 +67,8 @@ def openai(
     url: str | None,
     start: bool,
     max_body_mb: int,
+    feedback: str | None,
+    feedback_images: float,
 ) -> None:
     """Serve OpenAI's image editing API until Ctrl-C.
 
@@ -74,7 +78,14 @@ def openai(
     from retouch_clients.openai_api.serving import Options, serve
 
     options = Options(
-        port, max_body_mb << 20, host, allowed_host, served_model_name or ALIASES, lenient, cors
+        port,
+        max_body_mb << 20,
+        host,
+        allowed_host,
+        served_model_name or ALIASES,
+        lenient,
+        cors,
+        Settings.of(feedback, feedback_images),
     )
     with server_url(url, http=False, start=start) as address:
         serve(address, options)

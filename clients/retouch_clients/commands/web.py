@@ -11,6 +11,7 @@ from retouch.launcher.server import HOST
 from retouch.util import env, extras
 from retouch_clients.addresses.server_options import PORT, server_url
 from retouch_clients.cli.console import console
+from retouch_clients.feedback.settings import Settings, feedback_options
 
 
 @click.command(short_help="Serve the web page.")
@@ -42,12 +43,15 @@ from retouch_clients.cli.console import console
     help="host:port (gRPC) of a server.  "
     "[default: the running `retouch serve`, or a server started for the page]",
 )
+@feedback_options
 def web(
     port: int | None,
     host: str,
     allowed_host: tuple[str, ...],
     password_file: Path | None,
     url: str | None,
+    feedback: str | None,
+    feedback_images: float,
 ) -> None:
     """Serve the web page until Ctrl-C.
 
@@ -57,7 +61,13 @@ def web(
     from retouch_clients.web.password import password_from
     from retouch_clients.web.serving import Options, check_access, served
 
-    options = Options(port, host, allowed_host, password_from(password_file))
+    options = Options(
+        port,
+        host,
+        allowed_host,
+        password_from(password_file),
+        Settings.of(feedback, feedback_images),
+    )
     check_access(options)  # before a server is started
     with server_url(url, http=False, start=True) as address, served(address, options) as page:
         console.print(f"the page is ready: {page}  (Ctrl-C stops)")

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from fastapi.security import HTTPAuthorizationCredentials
 
 from retouch.util import env
+from retouch_clients.feedback.records import hash_of
 from retouch_clients.openai_api.errors import ApiError
 
 ENVIRONMENT = env.API_KEYS.name
+OWNER = "retouch.owner"  # scope key: who has sent the request, as `Keys.owner_of`
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Keys:
         key = credentials.credentials.encode()
         if not sum(hmac.compare_digest(key, accepted) for accepted in self.keys):
             raise _unauthorized("Incorrect API key provided.")
+
+    def owner_of(self, credentials: HTTPAuthorizationCredentials | None) -> str:
+        """The hash of an accepted key; "" where none is needed, as nobody vouches for it."""
+        return hash_of(credentials.credentials) if self.keys and credentials else ""
 
 
 def _unauthorized(message: str) -> ApiError:

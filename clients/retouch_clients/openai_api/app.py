@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,8 +21,11 @@ from starlette.types import Message
 
 from retouch.api.errors import RequestError
 from retouch.api.version import VERSION
-from retouch_clients.openai_api import docs, edits, models, schema
-from retouch_clients.openai_api.api_keys import Keys
+from retouch_clients.feedback.metrics import FeedbackMetrics
+from retouch_clients.feedback.service import FeedbackService
+from retouch_clients.feedback.settings import Settings
+from retouch_clients.openai_api import docs, edits, feedback, models, schema
+from retouch_clients.openai_api.api_keys import OWNER, Keys
 from retouch_clients.openai_api.edit_job import Client
 from retouch_clients.openai_api.errors import LEFT, ApiError, ClientLeft, absent
 from retouch_clients.openai_api.failures import refusal
@@ -49,24 +53,33 @@ def create_app(
     lenient: bool = False,
     cors: Sequence[str] = (),
     hosts: Sequence[str] | None = None,
+    feedback_settings: Settings | None = None,
 ) -> FastAPI:
     """The app in front of `client`, which it closes at the end.
 
     `aliases` are names of the default model. `cors` are origins whose pages may read responses.
-    `hosts` are accepted names in Host besides loopback names; None accepts any."""
+    `hosts` are accepted names in Host besides loopback names; None accepts any. Without
+    `feedback_settings`, no answer is recorded and feedback is refused. The start of the app raises
+    ValueError for a store's address that is none."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await _warm(app)
+        if feedback_settings:
+            app.state.feedback = FeedbackService(feedback_settings, feedback_metrics)
         yield
+        if app.state.feedback:
+            await asyncio.to_thread(app.state.feedback.close)
         await client.close()
 
     def authorized(
+        request: Request,
         credentials: Annotated[
             HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))
         ],
     ) -> None:
         keys.check(credentials)
+        request.scope[OWNER] = keys.owner_of(credentials)
 
     # FastAPI's documentation pages load scripts from the internet
     app = FastAPI(
@@ -83,7 +96,9 @@ def create_app(
     app.state.aliases = tuple(aliases)
     app.state.lenient = lenient
     app.state.load = Load()
-    for router in (edits.router, models.router):
+    app.state.feedback = None  # while the app is running, a service where it takes feedback
+    feedback_metrics = FeedbackMetrics(app.state.metrics.registry) if feedback_settings else None
+    for router in (edits.router, models.router, feedback.router):
         app.include_router(router, dependencies=[Depends(authorized)])
     _add_monitoring(app)
     docs.add(app)

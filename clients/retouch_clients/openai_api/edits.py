@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from functools import partial
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -14,6 +16,7 @@ from retouch_clients.openai_api.disconnect import unless_disconnected
 from retouch_clients.openai_api.edit_job import Client, Job, plan
 from retouch_clients.openai_api.errors import ApiError
 from retouch_clients.openai_api.events import EditStream, ignored_header
+from retouch_clients.openai_api.feedback import record
 from retouch_clients.openai_api.limits import ON_END
 from retouch_clients.openai_api.metrics import Metrics
 from retouch_clients.openai_api.timing import HEADER, server_timing, slowest
@@ -37,6 +40,9 @@ async def edits(request: Request) -> Response:
     if job.request.parameters.stream:
         return await _streamed(request, job, client, metrics)
     results = await unless_disconnected(request, job.results(client))
+    now = time.time()
+    for number, result in enumerate(results):
+        record(request, job, result, number, now)
     timing = server_timing(slowest(result.info for result in results))
     body = await asyncio.to_thread(_response_text, job, results)
     ignored = responses.ignored_by(job, results[0].info)
@@ -57,7 +63,7 @@ async def _streamed(request: Request, job: Job, client: Client, metrics: Metrics
     except BaseException:
         await rest.aclose()
         raise
-    return EditStream(job, first, rest, client, metrics)
+    return EditStream(job, first, rest, client, metrics, partial(record, request, job))
 
 
 @router.api_route("/generations", methods=["GET", "POST"], include_in_schema=False)

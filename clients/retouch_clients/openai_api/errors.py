@@ -18,6 +18,9 @@ PATTERNS = {  # in words, by parameter
     "prompt": "it is blank; send a sentence",
     "size": "it should be auto, or WIDTHxHEIGHT with sides of 16 to 4096 as 1024x768",
     "target_size": "it should be auto, or WIDTHxHEIGHT as 1024x768",
+    "request_id": "it should be 1 to 128 letters, digits, dots, hyphens or underscores",
+    "reason": "it has a NUL character",
+    "idempotency_key": "it has a NUL character",
 }
 
 
@@ -92,8 +95,12 @@ def overloaded(reason: str, seconds: float = PAUSE) -> ApiError:
 
 def absent() -> ApiError:
     """503 if tritonserver is absent or not ready."""
-    message = "the editing server is not there or not ready; try again later"
-    return ApiError(503, message, "unavailable", headers=_pause(PAUSE))
+    return unavailable("the editing server is not there or not ready; try again later", PAUSE)
+
+
+def unavailable(message: str, seconds: float) -> ApiError:
+    """503 with a time after which the same request may succeed."""
+    return ApiError(503, message, "unavailable", headers=_pause(seconds))
 
 
 def of_failure(failure: RequestError) -> ApiError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -43,11 +44,13 @@ class EditStream(StreamingResponse):
         rest: AsyncGenerator[EditAnswer, None],
         client: Client,
         metrics: Metrics,
+        record: Callable[[EditAnswer, int, float], None],
     ):
         self._job = job
         self._rest = rest
         self._client = client
         self._metrics = metrics
+        self._record = record
         self._over = False
         headers = UNBUFFERED | ignored_header(ignored_by(job, first.info))
         super().__init__(self._events(first), media_type=MEDIA_TYPE, headers=headers)
@@ -66,6 +69,7 @@ class EditStream(StreamingResponse):
                 yield await asyncio.to_thread(_event, partial, self._job, answer, index)
                 index = index + 1
                 answer = await anext(self._rest)
+            self._record(answer, 0, time.time())
             timing = server_timing(answer.info.milliseconds)
             yield await asyncio.to_thread(_event, completed, self._job, answer, timing)
         except (RequestError, ApiError) as failure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-SHORT = ("/images/", "/models")
+SHORT = ("/images/", "/models", "/feedback")
 
 
 class PathNormalizer:

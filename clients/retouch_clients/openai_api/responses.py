@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from retouch.api.lanes import precision_of
 from retouch.api.response import EditAnswer, EditInfo
+from retouch.util.request_log import REQUEST_ID
 from retouch_clients.openai_api import base64_text
 from retouch_clients.openai_api.edit_job import Job
 from retouch_clients.openai_api.pictures import background_of, size_of
@@ -100,8 +101,9 @@ def completed(job: Job, answer: EditAnswer, timing: str) -> Completed:
 
 
 def edit_info(job: Job, info: EditInfo) -> Info:
-    """INFO without `kind`, with the ignored parameters."""
+    """INFO without `kind`, with the response's request id and the ignored parameters."""
     values = {name: value for name, value in asdict(info).items() if name != "kind"}
+    values["request_id"] = REQUEST_ID.get()
     ignored = ignored_by(job, info)
     return values | {"ignored": ignored} if ignored else values
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from retouch.api.limits import MAX_REFERENCES
@@ -27,8 +28,8 @@ REASONS = {
 }
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorBody, "description": REASONS[status]} for status in statuses}
+def errors(*statuses: int, reasons: Mapping[int, str] = REASONS) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorBody, "description": reasons[status]} for status in statuses}
 
 
 def _with(pictures: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:

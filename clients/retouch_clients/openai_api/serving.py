@@ -11,6 +11,7 @@ from retouch.launcher.server import HOST, ServerError
 from retouch.util.request_log import log_to_stderr
 from retouch_clients.addresses.listening import listen, url_host
 from retouch_clients.cli.console import console
+from retouch_clients.feedback.settings import Settings
 from retouch_clients.openai_api.api_keys import ENVIRONMENT, Keys
 from retouch_clients.openai_api.app import create_app
 from retouch_clients.openai_api.edit_job import Client
@@ -34,6 +35,7 @@ class Options:
     aliases: tuple[str, ...] = ALIASES
     lenient: bool = False
     cors: tuple[str, ...] = ()
+    feedback: Settings | None = None
 
 
 def serve(url: str, options: Options) -> None:
@@ -62,6 +64,7 @@ def serve_before(client: Client, options: Options) -> None:
         options.lenient,
         options.cors,
         options.allowed_hosts,
+        options.feedback,
     )
     with listen(options.host, options.port) as listening:
         port = listening.getsockname()[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from retouch.api.errors import Cancelled, RequestError
 from retouch.api.limits import MAX_PREVIEWS
 from retouch.api.request import EditOptions
 from retouch.api.response import EditAnswer
+from retouch_clients.feedback.finished_edit import FinishedEdit
+from retouch_clients.feedback.records import PAGE
+from retouch_clients.feedback.service import FeedbackService
 from retouch_clients.shipped_checkpoint import abilities
 from retouch_clients.web import html, page_images, text
 from retouch_clients.web.layout import PICTURE, Layout
@@ -30,12 +34,14 @@ class EditEvents:
         edits: RunningEdits,
         store: TurnStore,
         masks: MaskEvents,
+        feedback: FeedbackService | None = None,
     ):
         self._page = page
         self._view = view
         self._edits = edits
         self._store = store
         self._masks = masks
+        self._feedback = feedback
 
     def suggested(self, sentence: str) -> str:
         """The instruction of a chosen suggestion."""
@@ -98,6 +104,7 @@ class EditEvents:
                     page.status: html.status(f"Step {done} of {total} …", "busy"),
                 }
         if final is not None:
+            self._record(image, final)
             edited = history.added(final.image, instruction, final.info)
             self._store.keep(tab, edited)
             yield {
@@ -106,6 +113,14 @@ class EditEvents:
                 page.abilities: self._view.abilities(abilities.behind(final.info)),
                 page.status: html.status(text.done(final.info)),
             }
+
+    def _record(self, source: bytes, answer: EditAnswer) -> None:
+        """Note a result, so that feedback on it can be taken."""
+        request_id = answer.info.request_id
+        if self._feedback and request_id:
+            now = time.time()
+            edit = FinishedEdit(request_id, source, answer.image, answer.info, now, PAGE, PAGE)
+            self._feedback.record(edit)
 
     def _options(self, values: dict[Any, Any], history: History | None) -> EditOptions:
         """EditRequest's fields without image and instruction.

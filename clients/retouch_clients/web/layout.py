@@ -10,6 +10,7 @@ from gradio.data_classes import ImageData
 from retouch.api.limits import MAX_GUIDANCE, MAX_INSTRUCTION, MAX_REFERENCES, MAX_STEPS
 from retouch_clients.shipped_checkpoint.examples import Example
 from retouch_clients.web import html
+from retouch_clients.web.rating import Rating
 from retouch_clients.web.strip import strip
 from retouch_clients.web.suggestions import Suggestions
 
@@ -42,7 +43,7 @@ class Photo(gr.Image):
 class Layout:
     """The components by name. Create it inside `gr.Blocks`."""
 
-    def __init__(self, examples: list[Example]):
+    def __init__(self, examples: list[Example], takes_feedback: bool = False):
         self.has_examples = bool(examples)
         self.history = gr.State(None, time_to_live=3600)
         self.token = gr.Textbox(visible=False)  # the key of the stored turns, set by token.js
@@ -52,6 +53,7 @@ class Layout:
                 self._stage()
                 self._examples(examples)
                 self._sentence()
+                self.rating = Rating(takes_feedback)
                 self._turns()
             with gr.Column(scale=4, min_width=320):
                 self._choices()
@@ -76,6 +78,7 @@ class Layout:
             self.stop,
             self.status,
             *self.suggestions.components(),
+            *self.rating.components(),
             self.turns,
             self.thumbnails,
             self.undo,

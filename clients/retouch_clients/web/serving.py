@@ -15,6 +15,7 @@ from retouch.launcher.secret import is_loopback
 from retouch.launcher.server import HOST, ServerError
 from retouch.util import env
 from retouch_clients.addresses.listening import listen, url_host
+from retouch_clients.feedback.settings import Settings
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -35,6 +36,7 @@ class Options:
     host: str = HOST
     allowed_hosts: tuple[str, ...] = ()
     password: str = field(default="", repr=False)
+    feedback: Settings | None = None
 
     @property
     def public(self) -> bool:
@@ -71,11 +73,11 @@ def served(address: str, options: Options = Options()) -> Iterator[str]:
             raise ServerError(
                 f"the page needs the package {failure.name}; `make web` installs it"
             ) from None
-        app = App(address)
+        app = App(address, options.feedback)
         server = uvicorn.Server(
             guarded(guarded_page(app, options.password, options.allowed_hosts), GRACE)
         )
-        with _running(server, listening):
+        with app.recording(), _running(server, listening):
             try:
                 yield f"http://{url_host(options.host)}:{listening.getsockname()[1]}"
             finally:

@@ -60,6 +60,7 @@ class TurnView:
             page.details: html.details(turn),
             **self.busy(False),
             **page.suggestions.updates(),
+            **page.rating.updates(turn),
             page.status: html.status(f"{place} {ASK}"),
         }
 
@@ -83,6 +84,7 @@ class TurnView:
             page.details: html.details(None),
             page.status: html.status(READY),
             **page.suggestions.updates(),
+            **page.rating.updates(None),
             **self.busy(False),
         }
 
