@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from processes import until
-from retouch.api.response import EditInfo, Operation
+from retouch.api.response import EditInfo, Operation, Scores
 from retouch_clients.feedback import recorder
 from retouch_clients.feedback.database import Database, url_of
 from retouch_clients.feedback.errors import StoreUnavailable
@@ -21,6 +22,7 @@ from retouch_clients.feedback.records import Feedback
 from retouch_clients.feedback.spool import Spool, SpoolFull
 from retouch_clients.feedback.store import Store
 
+SCORED = ("score", "consistency", "instruction", "plausibility")
 INFO = EditInfo(
     "final",
     7,
@@ -88,6 +90,14 @@ def edit(request_id, image=b"answer", **values):
 
 def stored(store, request_id):
     return not store.give(Feedback(request_id, 1.0)).repeated
+
+
+def test_scores_are_recorded_with_their_evaluator():
+    scored = replace(INFO, scores=Scores(0.9, 0.8, 0.7, 0.6, "3"))
+    answer = FinishedEdit("a", b"source", b"answer", scored, 1e9).recorded().answer
+    assert answer.scores["score"] == 0.9 and set(answer.scores) == set(SCORED)
+    assert answer.versions["evaluator"] == "3" and "evaluator" not in INFO.versions
+    assert edit("a").recorded().answer.scores == {}
 
 
 def test_what_is_recorded_of_an_answer(store, begin):

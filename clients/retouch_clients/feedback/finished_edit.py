@@ -32,6 +32,8 @@ class FinishedEdit:
     def recorded(self, keep_seconds: float = 0.0) -> Recorded:
         """Its rows; with images if they are kept for some seconds. Hashing takes a while."""
         info = self.info
+        scores = asdict(info.scores) if info.scores else {}
+        evaluator = scores.pop("evaluator", "")
         answer = Answer(
             id=secrets.token_hex(16),
             request_id=self.request_id,
@@ -46,8 +48,8 @@ class FinishedEdit:
             source_sha256=hashlib.sha256(self.source).hexdigest(),
             answer_sha256=hashlib.sha256(self.image).hexdigest(),
             operations=[asdict(operation) for operation in info.operations],
-            scores=dict(getattr(info, "scores", None) or {}),
-            versions=info.versions,
+            scores=scores,
+            versions=info.versions | ({"evaluator": evaluator} if scores else {}),
         )
         if not keep_seconds:
             return Recorded(answer)
