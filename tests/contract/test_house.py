@@ -26,6 +26,7 @@ LAYERS = (
     "api",
     "util",
     "imaging",
+    "quality",
     "artifacts",
     "diffusion",
     "networks",
