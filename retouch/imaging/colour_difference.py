@@ -72,9 +72,13 @@ def _mean_hue(hue: np.ndarray) -> np.ndarray:
 
 
 def _hue_weight(hue: np.ndarray) -> np.ndarray:
-    terms = ((1, -30, -0.17), (2, 0, 0.24), (3, 6, 0.32), (4, -63, -0.20))
-    return 1 + sum(
-        weight * np.cos(np.radians(times * hue + offset)) for times, offset, weight in terms
+    turn = np.radians(hue)
+    return (
+        1
+        - 0.17 * np.cos(turn - np.radians(30))
+        + 0.24 * np.cos(2 * turn)
+        + 0.32 * np.cos(3 * turn + np.radians(6))
+        - 0.20 * np.cos(4 * turn - np.radians(63))
     )
 
 
