@@ -63,9 +63,7 @@ def _kind(folder: Path) -> str:
     try:
         config = json.loads(path.read_text())
     except FileNotFoundError:
-        raise SimilarityError(
-            f"{folder} holds no checkpoint: it has no config.json"
-        ) from None
+        raise SimilarityError(f"{folder} holds no checkpoint: it has no config.json") from None
     except (OSError, ValueError):
         raise SimilarityError(f"{path} cannot be read as JSON") from None
     kind = config.get("model_type") if isinstance(config, dict) else None
