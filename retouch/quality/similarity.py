@@ -92,7 +92,5 @@ def _loaded(folder: Path, kind: str) -> tuple[Any, Any]:
         raise SimilarityError(f"the checkpoint in {folder} cannot be loaded: {reason}") from None
     absent = sorted(report["missing_keys"])
     if absent:
-        raise SimilarityError(
-            f"the checkpoint in {folder} lacks {len(absent)} weights: {absent[0]}"
-        )
+        raise SimilarityError(f"the checkpoint in {folder} lacks weights, first {absent[0]}")
     return processor, model.eval()

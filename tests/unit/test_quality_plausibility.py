@@ -115,6 +115,7 @@ def test_any_size_and_region_has_an_answer_and_no_fault_against_itself(height, w
         assert value in (0, None)
 
 
+@settings(max_examples=40)
 @given(some.lists(some.floats(), max_size=20))
 def test_values_that_are_no_numbers_are_counted(values):
     bad = sum(not np.isfinite(value) for value in values)
