@@ -23,7 +23,7 @@ OPTIONS = (
 
 
 def test_every_value_has_river_s_answer():
-    streams = random_streams(1, 10)
+    streams = random_streams(1, 8)
     by_settings = river_answers("adwin", streams, [theirs for _, theirs in OPTIONS])
     for (ours, _), by_stream in zip(OPTIONS, by_settings):
         changes = sum(_compare(Adwin(**ours), *pair) for pair in zip(streams, by_stream))
@@ -60,6 +60,12 @@ def test_the_window_has_the_values_sum_and_variance(values):
     assert detector.window.size == len(values)
     assert detector.mean == pytest.approx(np.mean(values), abs=1e-6)
     assert detector.variance == pytest.approx(np.var(values), abs=1e-3, rel=1e-6)
+
+
+def test_a_window_may_shrink_to_one_value():
+    detector = Adwin(delta=0.999, clock=1, grace=1, least_values=1)
+    assert any([detector.update(value) for value in (0.0, 0.0, 0.0, 1e6)])
+    assert detector.window.size >= 1
 
 
 def test_nothing_is_known_before_the_first_value():

@@ -123,26 +123,28 @@ class Adwin:
             yield from row
 
     def _has_changed(self) -> bool:
-        """Whether some cut parts the window into two whose means differ by more than chance."""
+        """Whether some cut parts the window into two whose means differ by more than chance.
+
+        The bound is ε of the paper's section 3.3. As in river, the sizes of both parts count for
+        less by the least number of values but one, and the confidence is for all cuts at once."""
         size, total, _ = self.window
+        if size < 2:
+            return False
+        confidence = math.log(2 * math.log(size) / self._delta)
+        normal = 2 * self.variance * confidence
+        spare = self._least_values - 1
         older = 0
         older_total = 0.0
         for bucket in self._buckets():
             older += bucket.size
             older_total += bucket.total
             newer = size - older
-            if min(older, newer) < self._least_values:
+            if newer <= spare:
+                return False
+            if older <= spare:
                 continue
-            difference = older_total / older - (total - older_total) / newer
-            if abs(difference) > self._bound(older, newer):
+            inverse = 1 / (older - spare) + 1 / (newer - spare)
+            bound = math.sqrt(normal * inverse) + 2 / 3 * confidence * inverse
+            if abs(older_total / older - (total - older_total) / newer) > bound:
                 return True
         return False
-
-    def _bound(self, older: int, newer: int) -> float:
-        """The ε of the paper's section 3.3 for parts of so many values. As in river, both sizes are
-        less by the least number of values but one, and the confidence is for all cuts of one
-        check."""
-        confidence = math.log(2 * math.log(self.window.size) / self._delta)
-        inverse = 1 / (older - self._least_values + 1) + 1 / (newer - self._least_values + 1)
-        normal = math.sqrt(2 * inverse * self.variance * confidence)
-        return normal + 2 / 3 * confidence * inverse
