@@ -25,8 +25,8 @@ SPELLINGS = {"gray": "grey", "violet": "purple"}
 
 def colour_in(text: str) -> str | None:
     """The first colour that a text names; None where it names none."""
-    words = (SPELLINGS.get(word, word) for word in text.lower().split())
-    return next((word for word in words if word in COLOURS), None)
+    names = (SPELLINGS.get(word, word) for word in text.lower().split())
+    return next((word for word in names if word in COLOURS), None)
 
 
 def lab_of_name(colour: str) -> np.ndarray:

@@ -189,8 +189,8 @@ def _in_place(target: Item, answer: Items) -> list[Item]:
 
 def _place_in(text: str) -> str | None:
     """The ninth of the picture that a text ends with; None where it names none."""
-    words = [word for word in text.split() if word in (*ROWS, *COLUMNS, "center")]
-    return " ".join(words) or None
+    parts = [word for word in text.split() if word in (*ROWS, *COLUMNS, "center")]
+    return " ".join(parts) or None
 
 
 def _area(box: Box) -> float:
