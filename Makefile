@@ -16,6 +16,7 @@ WEB := .venv/.web
 CHECKS := .venv/.checks
 OPPONENTS := .venv/.opponents
 AIPERF := .venv-aiperf/.setup
+RIVER := .venv-river/.setup
 DEV := .venv/.dev
 
 IMAGE ?= $(firstword $(wildcard $(CHECKPOINT)/sample.*g))
@@ -25,7 +26,7 @@ OUT ?= out.png
 # ONNX Runtime's wheels report to their maker unless told not to
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu gpu profile fields profiles bindings monitor doctor bench aiperf exported opponents overhead ablation photos train clean distclean
+.PHONY: help setup export demo edit serve openai web eval lock lint typecheck test test-unit test-fast test-gpu gpu profile fields profiles bindings monitor doctor bench aiperf river exported opponents overhead ablation photos train clean distclean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -75,7 +76,7 @@ $(CHECKS): $(WEB) requirements-test.txt
 	$(BIN)/python $(INSTALL) --no-deps --requirement requirements-test.txt
 	@touch $@
 
-test: export $(CHECKS) aiperf  ## All tests, a real server among them
+test: export $(CHECKS) aiperf river  ## All tests, a real server among them
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(CHECKS)  ## The quick tests: no server, no checkpoint
@@ -117,6 +118,13 @@ $(AIPERF): requirements-aiperf.txt
 	.venv-aiperf/bin/python $(INSTALL) --no-deps --requirement requirements-aiperf.txt
 	@touch $@
 
+river:  ## Install river beside .venv: tests hold our drift detectors against it
+	@$(MAKE) --no-print-directory $(RIVER) || echo "river cannot be installed here: the tests go without it"
+$(RIVER): requirements-river.txt
+	@test -x .venv-river/bin/python || $(PYTHON) -m venv .venv-river
+	.venv-river/bin/python $(INSTALL) --no-deps --requirement requirements-river.txt
+	@touch $@
+
 opponents: $(OPPONENTS)  ## Install what benchmarks.denoising, .door and .crowd need: LitServe and openai's SDK
 $(OPPONENTS): $(WEB) requirements-bench.txt
 	$(BIN)/python $(INSTALL) --no-deps --requirement requirements-bench.txt
@@ -146,6 +154,7 @@ lock:  ## Write requirements*.txt from pyproject.toml (needs uv)
 	$(LOCK) --group pyproject.toml:dev --constraints requirements-test.txt --output-file requirements-dev.txt
 	$(LOCK) --group pyproject.toml:eval --generate-hashes --constraints requirements-test.txt --output-file requirements-eval.txt
 	$(subst 3.10,3.11,$(LOCK)) --no-config --group pyproject.toml:aiperf --output-file requirements-aiperf.txt
+	$(subst 3.10,3.11,$(LOCK)) --no-config --group pyproject.toml:river --output-file requirements-river.txt
 BASE := --extra serve --extra export --group test
 FRONTS := --extra openai --extra web
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-index-url
@@ -162,5 +171,5 @@ clean:  ## Remove what commands wrote, but not .venv
 	find model_repository -path model_repository/evaluator -prune -o -type f -path '*/1/*' -not -name model.py -not -name .gitkeep -exec rm {} +
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-distclean: clean  ## Remove .venv and .venv-aiperf too
-	rm -rf .venv .venv-aiperf
+distclean: clean  ## Remove .venv, .venv-aiperf and .venv-river too
+	rm -rf .venv .venv-aiperf .venv-river

@@ -1,0 +1,2 @@
+"""Whether a stream of scores has changed: ADWIN, Page-Hinkley, and the population stability
+index."""
