@@ -53,7 +53,8 @@ class Evaluator:
     def score(self, row: ToScore) -> Scores:
         logits = self._backend.run(**self.inputs(row))["logits"][0]
         scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        return Scores(*(round(float(score), DIGITS) for score in scores), self.version)
+        score, consistency, instruction, plausibility = scores.round(DIGITS).tolist()
+        return Scores(score, consistency, instruction, plausibility, self.version)
 
     def inputs(self, row: ToScore) -> dict[str, np.ndarray]:
         """The graph's inputs, float32 with a leading batch dimension of 1."""

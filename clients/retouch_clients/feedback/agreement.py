@@ -141,8 +141,7 @@ def _spearman(
         return None, None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a constant input
-        result = spearmanr(scores, people)
-    rho, p = float(result.statistic), float(result.pvalue)
+        rho, p = map(float, spearmanr(scores, people))
     if math.isnan(rho):
         notes.append("Spearman: all scores or all feedback are equal")
         return None, None

@@ -26,7 +26,7 @@ from retouch_clients.openai_api.request_id import ALLOWED, request_id_of
 MAX_BODY_BYTES = 32 << 10  # a reason may have 12 bytes a character in JSON
 RETRY_SECONDS = 2.0
 OFF = "This server takes no feedback; start it with --feedback FILE or --feedback postgresql://…"
-EITHER = [  # of these two, exactly one has a value
+EITHER: list[Any] = [  # of these two, exactly one has a value
     {"required": ["score"], "properties": {"score": {"type": "number"}}},
     {"required": ["thumb"], "properties": {"thumb": {"type": "string"}}},
 ]
