@@ -23,12 +23,12 @@ from training.start import Start
 from training.teacher import TOKENS_PER_SLOT, LabelEncoder
 from training.transformer import WHOLE_EVERY, is_shape, noisy_boxes
 
-READINGS = 500  # batches
-CONNECT = Plan(steps=1500, rate=2e-3, average=0.99, warmup=50, decay_from=0.3, log_every=500)
-ROWS = 128  # edits in a step of the connector
-ADAPT = Plan(steps=2000, rate=5e-4, average=0.99, warmup=50, decay_from=0.2, save_every=100)
+READINGS = 1500  # batches
+CONNECT = Plan(steps=3000, rate=2e-3, average=0.99, warmup=50, decay_from=0.3, log_every=500)
+ROWS = 256  # edits in a step of the connector
+ADAPT = Plan(steps=1000, rate=5e-4, average=0.99, warmup=50, decay_from=0.2, save_every=100)
 JOINT = Plan(
-    steps=120, rate=2e-4, average=0.95, warmup=20, decay_from=0.3, save_every=20, log_every=20
+    steps=60, rate=2e-4, average=0.95, warmup=20, decay_from=0.3, save_every=20, log_every=20
 )
 NEAR = 0.06  # share of the side; a more distant box belongs to another shape
 LORA = LoraConfig(

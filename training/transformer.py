@@ -1,8 +1,7 @@
 """Stage 4: the transformer is trained on drawn pairs and conditioning from the labels."""
 
 import random
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +33,9 @@ EDITS = 6  # of one source, which share its reference pass
 WHOLE_EDITS = 2
 CELLS = 24  # of an edit in a batch that is not whole
 DETAIL = 0.15  # spread of a colour within a token that holds an edge
-POOL = 900  # batches that are reused with other noise: drawing takes a fifth of a step
 WHOLE_EVERY = 3  # every third batch has all cells
 BOX_NOISE = 0.006, 0.02  # shares, for four of five boxes and for the fifth: as exact as the parser
-PLAN = Plan(steps=6300, rate=2e-3, average=0.99, decay_from=0.55, save_every=50)
+PLAN = Plan(steps=8500, rate=2e-3, average=0.99, decay_from=0.55, save_every=50)
 
 
 def make() -> Flux2Transformer2DModel:
@@ -162,17 +160,14 @@ def run(
     if start:
         start.fill_transformer(model, teacher)
 
-    @cache
-    def pooled(number: int) -> Batch:
-        batch = draw_batch(random.Random(f"pairs {seed} {number}"), whole=number % WHOLE_EVERY == 0)
-        return replace(batch, examples=[])  # pictures of all batches would fill the memory
-
     def loss_of(index: int) -> dict[str, Tensor]:
-        torch.manual_seed(random.Random(f"transformer {seed} {index}").getrandbits(32))
-        batch = pooled(index % POOL)
+        rng = random.Random(f"pairs {seed} {index}")
+        torch.manual_seed(rng.getrandbits(32))
+        whole = index % WHOLE_EVERY == 0
+        batch = draw_batch(rng, whole)
         places = noisy_boxes(batch.boxes)
-        kind = "local" if index % POOL % WHOLE_EVERY else "whole"
-        return {kind: denoise_loss(model, batch, teacher(batch.fields, places), places)}
+        loss = denoise_loss(model, batch, teacher(batch.fields, places), places)
+        return {"whole" if whole else "local": loss}
 
     train(nn.ModuleList([model, teacher]), PLAN, loss_of, work / "transformer.pt", say)
     return model.eval(), teacher.eval()

@@ -102,12 +102,12 @@ def draw_source(
 ) -> Source:
     """A random picture of one of the worlds. `licences` limits the photographs."""
     world = rng.random()
-    if world < 0.42:
+    if world < 0.34:
         scene = scenes.draw_scene(rng, bucket)
         drawing = render(scene)
         return ShapesSource(drawing.pixels, scene, drawing)
     photo = photos.crop(rng, rng.choice(photographs(split, licences)), bucket)
-    if world < 0.66:
+    if world < 0.70:
         return PhotoSource(photo)
     scene = objects.draw_scene(rng, photo)
     return ObjectsSource(scene.picture.pixels, scene)
