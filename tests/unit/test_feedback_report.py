@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from scipy.stats import binomtest
 
+from retouch.quality.thresholds.file import read_thresholds
 from retouch_clients.command import retouch
 from retouch_clients.feedback.agreement import Group, agreement, groups
 from retouch_clients.feedback.database import Database, url_of
+from retouch_clients.feedback.proposal import lines, proposed
 from retouch_clients.feedback.records import Answer, Feedback, Labelled, Recorded
 from retouch_clients.feedback.reliability_svg import reliability_svg
 from retouch_clients.feedback.store import Store
-from retouch_clients.feedback.thresholds import fitted, lower_bound, upper_bound
 
 ANSWER = Answer("", "", 0, "", 1.0, "retouch", "bf16", "abc", 1, 3, "0", "1")
 
@@ -31,6 +30,7 @@ def labelled(good, bad, spread=0.1, lane="bf16", evaluator="1"):
                 ANSWER,
                 id=f"{lane}-{evaluator}-{number}",
                 request_id=f"{lane}-{evaluator}-{number}",
+                source_sha256=f"{lane}-{evaluator}-{number}",
                 lane=lane,
                 scores={"score": float(np.clip(score, 0, 1))},
                 versions={"evaluator": evaluator},
@@ -108,38 +108,37 @@ def test_lanes_and_evaluators_are_apart():
     ]
 
 
-@pytest.mark.parametrize("count, total", [(0, 7), (3, 7), (7, 7), (203, 208), (5, 523)])
-def test_bounds_are_those_of_the_binomial_test(count, total):
-    less = binomtest(count, total, alternative="greater").proportion_ci(0.95, "exact").low
-    more = binomtest(count, total, alternative="less").proportion_ci(0.95, "exact").high
-    assert lower_bound(count, total) == pytest.approx(less)
-    assert upper_bound(count, total) == pytest.approx(more)
-
-
 def test_thresholds_are_certified_on_the_other_half():
-    proposed = fitted(group(labelled(1200, 500)), "score")
-    assert proposed.is_certified and proposed.notes == []
-    assert 0.3 < proposed.accept < 0.8 and proposed.reject <= proposed.accept
-    assert (proposed.recall.total, proposed.false_alarms.total) == (250, 600)
-    assert proposed.recall.bound >= 0.95 and proposed.false_alarms.bound <= 0.02
-    assert proposed.review < 0.1
+    thresholds = proposed(labelled(1200, 500), "score", 1e9)
+    (entry,) = thresholds.classes
+    assert (thresholds.evaluator, thresholds.date) == ("1", "2001-09-09")
+    assert 0.3 < entry.accept_from < 0.8 and entry.reject_below <= entry.accept_from
+    assert 200 < entry.recall.n < 300 and 540 < entry.false_alarms.n < 660
+    assert entry.recall.is_certified and entry.false_alarms.is_certified
+    assert "(certified)" in "".join(lines(thresholds))
 
 
 def test_few_labels_give_a_point_estimate_or_nothing():
-    some = fitted(group(labelled(60, 60)), "score")
-    assert some.accept is not None and not some.is_certified
-    assert "point estimate" in some.notes[0]
-    few = fitted(group(labelled(60, 19)), "score")
-    assert few.accept is few.reject is few.recall is None and not few.is_certified
+    (some,) = proposed(labelled(60, 60), "score", 1e9).classes
+    assert not some.recall.is_certified and not some.false_alarms.is_certified
+    with pytest.raises(ValueError, match="20 spoiled and 20 good answers"):
+        proposed(labelled(60, 19), "score", 1e9)
+    with pytest.raises(ValueError, match="no answer with feedback has a score"):
+        proposed(labelled(60, 60), "another score", 1e9)
 
 
-def test_scores_that_tell_nothing_leave_all_for_review():
-    entries = labelled(1200, 500)
+def test_the_evaluator_with_most_answers_is_proposed_for():
+    entries = [*labelled(60, 60), *labelled(90, 90, evaluator="2")]
+    assert proposed(entries, "score", 1e9).evaluator == "2"
+
+
+def test_answers_to_one_image_stay_in_one_half():
     same = [
-        replace(entry, answer=replace(entry.answer, scores={"score": 0.5})) for entry in entries
+        replace(entry, answer=replace(entry.answer, source_sha256="0"))
+        for entry in labelled(60, 60)
     ]
-    proposed = fitted(group(same), "score")
-    assert proposed.review == 1.0 and proposed.false_alarms.count == 0
+    with pytest.raises(ValueError, match="either half"):
+        proposed(same, "score", 1e9)
 
 
 def test_the_plot_is_named_and_escaped():
@@ -153,8 +152,8 @@ def test_the_plot_is_named_and_escaped():
 def store(tmp_path):
     path = str(tmp_path / "feedback.db")
     opened = Store(Database(url_of(path)))
-    opened.add([Recorded(entry.answer) for entry in labelled(30, 30)])
-    for entry in labelled(30, 30):
+    opened.add([Recorded(entry.answer) for entry in labelled(60, 60)])
+    for entry in labelled(60, 60):
         opened.give(Feedback(entry.answer.request_id, entry.score))
     opened.close()
     return path
@@ -168,19 +167,12 @@ def test_the_report(store, tmp_path):
     page, proposal = tmp_path / "report.html", tmp_path / "proposal.json"
     done = run("report", "--store", store, "--out", page, "--propose", proposal)
     assert done.exit_code == 0, done.output
-    assert "60 answers, 60 feedbacks" in done.output and "nothing applies it" in done.output
-    assert "bf16: calibration: 60 answers have a score; 200 of both kinds needed." in done.output
+    assert "120 answers, 120 feedbacks" in done.output and "nothing applies it" in done.output
+    assert "bf16: calibration: 120 answers have a score; 200 of both kinds needed." in done.output
     assert "<svg" in page.read_text() and "no random sample" in page.read_text()
-    content = json.loads(proposal.read_text())
-    (lane,) = content["lanes"]
-    assert (content["kind"], lane["lane"], lane["evaluator"]) == (
-        "proposal of thresholds",
-        "bf16",
-        "1",
-    )
-    assert (lane["good"], lane["bad"], lane["is_certified"]) == (30, 30, False)
-    assert lane["recall"]["total"] == lane["false_alarms"]["total"] == 15
-    assert len(content["data_sha256"]) == 64
+    thresholds = read_thresholds(proposal, "1")
+    (entry,) = thresholds.classes
+    assert entry.recall.n + entry.false_alarms.n < 120 and len(thresholds.data_sha256) == 64
 
 
 def test_a_report_of_nothing(tmp_path):
@@ -189,7 +181,8 @@ def test_a_report_of_nothing(tmp_path):
     opened.close()
     done = run("report", "--store", tmp_path / "empty.db", "--propose", tmp_path / "proposal.json")
     assert done.exit_code == 0 and "0 answers, 0 feedbacks" in done.output
-    assert json.loads((tmp_path / "proposal.json").read_text())["lanes"] == []
+    assert "no proposal: no answer with feedback has a score." in done.output
+    assert not (tmp_path / "proposal.json").exists()
 
 
 def test_deletion(store):

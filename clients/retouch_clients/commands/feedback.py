@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,8 +95,8 @@ def delete(request_id: str, store: str) -> None:
 def report(store: str, score: str, out: Path | None, propose: Path | None) -> None:
     """Report by lane how the evaluator's scores agree with people's feedback.
 
-    --propose fits thresholds to the feedback and writes them with their evidence. Nothing applies
-    them."""
+    --propose chooses thresholds on one half of the answers, certifies them on the other, and writes
+    them with their evidence. Nothing applies them."""
     extras.check("feedback")
     from retouch_clients.feedback.agreement import agreement, groups
     from retouch_clients.feedback.report_page import report_page
@@ -124,16 +123,17 @@ def report(store: str, score: str, out: Path | None, propose: Path | None) -> No
 
 
 def _propose(path: Path, labelled: list[Labelled], score: str, now: float) -> None:
-    from retouch_clients.feedback.agreement import groups
-    from retouch_clients.feedback.proposal import proposal
-    from retouch_clients.feedback.report_text import proposal_line
-    from retouch_clients.feedback.thresholds import fitted
+    from retouch.quality.thresholds.file import to_text
+    from retouch_clients.feedback.proposal import lines, proposed
 
-    thresholds = [fitted(group, score) for group in groups(labelled)]
-    for entry in thresholds:
-        console.print(escape(proposal_line(entry)), soft_wrap=True)
-    content = proposal(thresholds, labelled, score, now)
-    replace_file(path, json.dumps(content, indent=2).encode() + b"\n")
+    try:
+        thresholds = proposed(labelled, score, now)
+    except ValueError as failure:  # too few answers, or scores that are no shares
+        console.print(escape(f"no proposal: {failure}."), soft_wrap=True)
+        return
+    for line in lines(thresholds):
+        console.print(escape(line), soft_wrap=True)
+    replace_file(path, to_text(thresholds).encode())
     console.print(f"proposal: {path}; nothing applies it", soft_wrap=True)
 
 

@@ -1,35 +1,54 @@
-"""Thresholds as a proposal: a JSON file with its evidence, which nothing reads by itself."""
+"""Thresholds that people's feedback proposes, in the form of retouch/quality/thresholds, with their
+evidence. Nothing applies them by itself."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import datetime, timezone
-from typing import Any
+import datetime
+from collections.abc import Iterable, Sequence
 
+from retouch.quality.thresholds.certify import Scored, certify
+from retouch.quality.thresholds.thresholds import ClassThresholds, Thresholds
+from retouch_clients.feedback.agreement import GOOD, groups, scored
 from retouch_clients.feedback.records import Labelled
-from retouch_clients.feedback.thresholds import CONFIDENCE, FALSE_ALARMS, RECALL, Thresholds
 
-VERSION = 1
-
-
-def proposal(
-    thresholds: Sequence[Thresholds], labelled: Sequence[Labelled], score: str, at: float
-) -> dict[str, Any]:
-    """The file's content. `data_sha256` is of the labels, so that the file names its evidence."""
-    return {
-        "kind": "proposal of thresholds",
-        "version": VERSION,
-        "made_at": datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="seconds"),
-        "score": score,
-        "aims": {"recall": RECALL, "false_alarms": FALSE_ALARMS, "confidence": CONFIDENCE},
-        "data_sha256": _hash_of(labelled),
-        "lanes": [asdict(entry) | {"is_certified": entry.is_certified} for entry in thresholds],
-    }
+NO_OPERATION = "none"
 
 
-def _hash_of(labelled: Sequence[Labelled]) -> str:
-    labels = sorted((entry.answer.id, entry.score, entry.answer.scores) for entry in labelled)
-    return hashlib.sha256(json.dumps(labels, sort_keys=True).encode()).hexdigest()
+def proposed(labelled: Sequence[Labelled], name: str, at: float) -> Thresholds:
+    """Thresholds for the score `name` of the evaluator that has scored most of these answers. `at`
+    is in seconds since 1970. ValueError where there are too few answers.
+
+    Answers to one source image stay in one half, so that the other half is unseen."""
+    by_evaluator: dict[str, list[Scored]] = {}
+    for group in groups(labelled):
+        rows = by_evaluator.setdefault(group.evaluator, [])
+        rows += [_scored(entry, name) for entry in scored(group, name)]
+    if not any(by_evaluator.values()):
+        raise ValueError("no answer with feedback has a score")
+    evaluator, rows = max(by_evaluator.items(), key=lambda item: len(item[1]))
+    day = datetime.datetime.fromtimestamp(at, datetime.timezone.utc).date().isoformat()
+    return certify(rows, evaluator, day)
+
+
+def lines(thresholds: Thresholds) -> Iterable[str]:
+    """A sentence on every class, with its evidence."""
+    return map(_line, thresholds.classes)
+
+
+def _scored(entry: Labelled, name: str) -> Scored:
+    answer = entry.answer
+    operation = answer.operations[0]["op"] if answer.operations else NO_OPERATION
+    score = float(answer.scores[name])
+    return Scored(answer.source_sha256, answer.lane, operation, score, entry.score < GOOD)
+
+
+def _line(entry: ClassThresholds) -> str:
+    recall, alarms = entry.recall, entry.false_alarms
+    is_certified = recall.is_certified and alarms.is_certified
+    return (
+        f"lane {entry.lane}, operation {entry.operation}: reject below {entry.reject_below:.3f}, "
+        f"accept from {entry.accept_from:.3f} "
+        f"({'certified' if is_certified else 'a point estimate'}): {recall.k} of {recall.n} bad "
+        f"answers are not accepted (at least {recall.low:.1%}), {alarms.k} of {alarms.n} good ones "
+        f"are rejected (at most {alarms.high:.1%})."
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from retouch_clients.feedback.agreement import Agreement
-from retouch_clients.feedback.thresholds import Thresholds
 
 NOTHING = "–"
 COLUMNS = (
@@ -48,20 +47,6 @@ def row_of(agreement: Agreement) -> list[str]:
 def notes_of(agreements: Sequence[Agreement]) -> list[str]:
     """Why figures are missing, by lane."""
     return [f"{entry.lane}: {note}." for entry in agreements for note in entry.notes]
-
-
-def proposal_line(thresholds: Thresholds) -> str:
-    """A sentence on a proposal, with its evidence."""
-    recall, alarms = thresholds.recall, thresholds.false_alarms
-    if thresholds.reject is None or recall is None or alarms is None:
-        return f"{thresholds.lane}: no thresholds: {'; '.join(thresholds.notes)}."
-    state = "certified" if thresholds.is_certified else "not certified"
-    return (
-        f"{thresholds.lane}: reject below {thresholds.reject:.3f}, accept from "
-        f"{thresholds.accept:.3f} ({state}): {recall.count} of {recall.total} bad answers are not "
-        f"accepted (at least {recall.bound:.1%}), {alarms.count} of {alarms.total} good ones are "
-        f"rejected (at most {alarms.bound:.1%}); {thresholds.review or 0:.1%} are for review."
-    )
 
 
 def _number(value: float | None) -> str:
