@@ -66,7 +66,8 @@ class Command:
                     continue
         return commands
 
-    def nothing_left(self, seconds: float = 0.0) -> None:
+    def nothing_left(self, seconds: float = 5.0) -> None:
+        """A process that is killed takes a moment to go on a busy machine."""
         deadline = time.monotonic() + seconds
         while self.left() and time.monotonic() < deadline:
             time.sleep(0.2)

@@ -26,7 +26,7 @@ def edits():
     for number in range(12):
         scene = scenes.draw_scene(rng, BUCKETS[number % 3])
         drawing = render(scene)
-        groups.append(examples._edits(rng, ShapesSource(drawing.pixels, scene, drawing)))
+        groups.append(examples.edits_of(rng, ShapesSource(drawing.pixels, scene, drawing)))
     return groups
 
 

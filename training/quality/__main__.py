@@ -8,21 +8,24 @@ from __future__ import annotations
 import argparse
 import json
 import random
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
 import torch
 
-from retouch.launcher.server import RUNTIME
+from retouch.launcher.server import REPOSITORY, RUNTIME
 from retouch.networks.evaluator import Evaluator
+from training.lane import Lane
 from training.progress import bar
-from training.quality import artifact, backbone, examples, head
+from training.quality import artifact, backbone, examples, head, lane_answers
 from training.quality.features import FeatureTable, joined, tabulate
 from training.quality.figures import figures, lines
 
 CHUNK = 500  # answers of a file, which has a seed of its own
 SPLITS = {"training": 30_000, "held out": 4_000}  # answers
+OF_LANE = {"training": 900, "held out": 300}  # further answers, of a lane
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -34,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     cli.add_argument("--steps", type=int, default=head.STEPS, help="of the head's training")
     for split, count in SPLITS.items():
         cli.add_argument(f"--{split.replace(' ', '-')}", type=int, default=count, metavar="ANSWERS")
+    cli.add_argument("--lane", default="bf16", help="whose own answers are learnt too, or empty")
     options = cli.parse_args(arguments)
     vocabulary = asdict(examples.vocabulary())
     evaluator = Evaluator(**vocabulary, version=options.version).eval()
@@ -42,6 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
         split: table(evaluator, options.work, split, getattr(options, split.replace(" ", "_")))
         for split in SPLITS
     }
+    if options.lane:
+        for split, count in OF_LANE.items():
+            answers = of_lane(evaluator, options.work, options.lane, split, count)
+            tables[split] = joined([tables[split], answers])
     head.train(evaluator, tables["training"], options.steps)
     report = figures(evaluator, tables["held out"]) | {"training": tables["training"].counts()}
     artifact.write(evaluator, options.out)
@@ -57,11 +65,28 @@ def table(evaluator: Evaluator, work: Path, split: str, count: int) -> FeatureTa
     return joined([_chunk(evaluator, work, split, number) for number in bar(numbers, split)])
 
 
+def of_lane(evaluator: Evaluator, work: Path, lane: str, split: str, count: int) -> FeatureTable:
+    """Features of a lane's own answers, of the exported checkpoint."""
+    rng = random.Random(f"{split} {lane}")
+    path = work / f"{lane}_{split.replace(' ', '_')}.pt"
+    return kept(
+        path,
+        lambda: tabulate(
+            evaluator, islice(lane_answers.draw(rng, Lane(REPOSITORY, lane), split), count)
+        ),
+    )
+
+
 def _chunk(evaluator: Evaluator, work: Path, split: str, number: int) -> FeatureTable:
     path = work / f"{split.replace(' ', '_')}_{number:03d}.pt"
+    drawn = examples.draw(random.Random(f"{split} {number}"), split)
+    return kept(path, lambda: tabulate(evaluator, islice(drawn, CHUNK)))
+
+
+def kept(path: Path, make: Callable[[], FeatureTable]) -> FeatureTable:
+    """The table of a file, which `make` makes where there is none."""
     if not path.is_file():
-        drawn = examples.draw(random.Random(f"{split} {number}"), split)
-        made = tabulate(evaluator, islice(drawn, CHUNK))
+        made = make()
         partial = path.with_suffix(".partial")
         torch.save((made.features.half(), made.goals, made.faults, made.is_photo), partial)
         partial.replace(path)

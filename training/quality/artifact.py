@@ -7,7 +7,10 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
+from onnx import helper, numpy_helper
 
 from retouch.artifacts.manifest import FLOAT32, Manifest, publish
 from retouch.families.evaluator import GRAPH
@@ -18,6 +21,7 @@ OPSET = 18
 FOLDER = REPOSITORY / "evaluator" / "1"
 INPUTS = ("source", "answer", "region", "reading", "boxes")
 SIDE = 128  # of the pictures of the trace
+LEAST_HALVED = 256  # numbers of a weight that is stored in float16
 
 
 def write(evaluator: Evaluator, folder: Path = FOLDER) -> None:
@@ -54,3 +58,21 @@ def _export(evaluator: Evaluator, path: Path) -> None:
         verbose=False,
     )
     program.save(str(path), external_data=False)
+    onnx.save(halved(onnx.load(path)), path)
+
+
+def halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its large weights in float16, half of the file. ONNX Runtime casts them back
+    when it loads them."""
+    casts = []
+    for tensor in model.graph.initializer:
+        numbers = numpy_helper.to_array(tensor)
+        if numbers.dtype != np.float32 or numbers.size < LEAST_HALVED:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(numbers.astype(np.float16), f"{name}.float16"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model

@@ -10,6 +10,7 @@ from functools import cache
 import cv2
 import numpy as np
 
+from retouch.api.response import Operation
 from retouch.families.instructx import parser_output
 from retouch.quality.reading import Vocabulary
 from training.example import Example, changed
@@ -53,7 +54,7 @@ def draw(rng: random.Random, split: str = "training") -> Iterator[Judged]:
 
 def of_picture(rng: random.Random, source: Source) -> Iterator[Judged]:
     """A good or spoiled answer to each of some edits of a picture."""
-    edits = _edits(rng, source)
+    edits = edits_of(rng, source)
     for example in edits:
         others = [edit for edit in edits if edit is not example]
         fault = GOOD if rng.random() < GOOD_SHARE else _fault(rng, example, others)
@@ -61,7 +62,8 @@ def of_picture(rng: random.Random, source: Source) -> Iterator[Judged]:
             yield _judged(rng, source, example, fault)
 
 
-def _edits(rng: random.Random, source: Source) -> list[Example]:
+def edits_of(rng: random.Random, source: Source) -> list[Example]:
+    """Some edits of a picture."""
     edits: list[Example] = []
     for _ in range(TRIES * EDITS):
         example = source.edit(rng)
@@ -140,13 +142,16 @@ def vocabulary() -> Vocabulary:
 
 def reading(example: Example) -> np.ndarray:
     """The instruction as the parser should read it, float32 [slots, width]."""
+    return vocabulary().reading(operations_of(example))
+
+
+def operations_of(example: Example) -> list[Operation]:
+    """The same as INFO names it."""
     logits = [
         np.concatenate([np.eye(len(names))[index] for index, names in zip(slot, FIELDS.values())])
         for slot in fields(example.operations)
     ]
-    places = boxes(example.operations)
-    operations = parser_output.operations(np.stack(logits), places, HEAD_FIELDS)
-    return vocabulary().reading(operations)
+    return parser_output.operations(np.stack(logits), boxes(example.operations), HEAD_FIELDS)
 
 
 def _jittered(rng: random.Random, places: np.ndarray) -> np.ndarray:
