@@ -77,7 +77,7 @@ $(CHECKS): $(WEB) requirements-test.txt
 	@touch $@
 
 test: export $(CHECKS) aiperf river  ## All tests, a real server among them
-	$(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(CHECKS)  ## The quick tests: no server, no checkpoint
 	$(BIN)/python -m pytest tests/unit tests/contract

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from fake_judge import FakeJudge, Reply, pictures_of, text_of
+from processes import until
 from retouch_clients.evaluation import answers, judge
 from retouch_clients.evaluation.answers import Asked, ask_all
 from retouch_clients.evaluation.judge import Judge, JudgeError, Refused, Unanswered
@@ -340,7 +341,8 @@ def test_a_stop_does_not_wait_for_a_judge_that_stalls(tmp_path, monkeypatch):
         asking = client(fake, timeout=50.0)
         with pytest.raises(KeyboardInterrupt):
             ask_all(asking, asked(tmp_path, 2), tmp_path / "out", 2)
-        assert fake.sent == 1 and asking.stop.is_set()
+        until(lambda: fake.sent == 1, "the other answer is not sent")
+        assert asking.stop.is_set()
 
 
 def test_a_judge_that_answers_nothing_is_given_up(tmp_path):
