@@ -10,6 +10,7 @@ from retouch.artifacts.manifest import NAME as MANIFEST
 from retouch.artifacts.typed_folder import DENOISER
 
 EVALUATOR = "evaluator"  # the model's name
+EVALUATOR_FILES = (MANIFEST, "model.onnx")
 ENSEMBLE_STEP = re.compile(r'^\s*model_name:\s*"(\w+)"', re.MULTILINE)
 
 
@@ -26,7 +27,7 @@ def models(repository: Path, profile: str = "") -> list[str]:
             path.parent.parent.name
             for path in repository.glob(f"denoiser_*/configs/{profile}.pbtxt")
         }
-    if not (repository / EVALUATOR / "1" / MANIFEST).is_file():
+    if not all((repository / EVALUATOR / "1" / name).is_file() for name in EVALUATOR_FILES):
         names = [name for name in names if name != EVALUATOR]
     return [name for name in names if not name.startswith(DENOISER) or name in lanes]
 

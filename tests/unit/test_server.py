@@ -33,6 +33,16 @@ def test_lanes_that_are_exported_and_for_this_machine_are_loaded(repository, pro
     assert models(repository, profile) == [*lanes, "edit"]
 
 
+def test_an_evaluator_is_loaded_with_all_of_its_files(repository):
+    folder = repository / "evaluator" / "1"
+    folder.mkdir(parents=True)
+    (folder.parent / "config.pbtxt").touch()
+    for name in ("manifest.json", "model.onnx"):
+        assert "evaluator" not in models(repository)
+        (folder / name).touch()
+    assert "evaluator" in models(repository)
+
+
 def test_triton_is_told_the_profile(repository):
     server = Server(repository, profile="hopper")
     assert "--model-config-name=hopper" in server.arguments(repository) and server.names == [
