@@ -5,17 +5,11 @@ from functools import lru_cache
 
 import numpy as np
 
-PALETTE = {
-    "red": (220, 40, 40),
-    "orange": (245, 140, 30),
-    "yellow": (240, 215, 50),
-    "green": (40, 170, 70),
-    "blue": (50, 80, 220),
-    "purple": (150, 60, 190),
-    "white": (245, 245, 245),
-    "black": (25, 25, 25),
-}
-COLOURS = tuple(PALETTE)
+from retouch.quality.metrics import colour_names
+
+NAMES = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
+PALETTE = {name: colour_names.COLOURS[name] for name in NAMES}
+COLOURS = NAMES
 KINDS = ("circle", "square", "triangle", "star", "diamond")
 SIZES = ("small", "medium", "large")
 RADIUS = {"small": 0.60, "medium": 0.74, "large": 0.88}  # in units of a sixth of the shorter side

@@ -91,15 +91,14 @@ def score(
         info.notes.append(NOT_SCORED)
 
 
-def to_score(row: Arrays) -> ToScore:
-    """What the evaluator takes of a row of the model's inputs."""
-    info = EditInfo.from_json(row["INFO"][0])
+def to_score(row: Arrays, info: EditInfo) -> ToScore:
+    """What the evaluator takes of a row of the model's inputs, whose INFO is `info`."""
     compared = Compared.of(row["SOURCE"], row["ANSWER"], row["CELLS"])
     return ToScore(compared, info.operations, row["BOXES"])
 
 
-def scored(evaluator: Evaluator, answer: ToScore, info: bytes) -> EditInfo:
-    """INFO with the answer's scores."""
-    result = EditInfo.from_json(info)
-    result.scores = evaluator.score(answer)
-    return result
+def scored(evaluator: Evaluator, row: Arrays) -> EditInfo:
+    """INFO of a row with the answer's scores."""
+    info = EditInfo.from_json(row["INFO"][0])
+    info.scores = evaluator.score(to_score(row, info))
+    return info

@@ -50,7 +50,7 @@ def test_scores_go_into_info_and_back():
     assert EditInfo.from_json(result.to_json()) == result
     ((model, inputs),) = evaluator.asked
     assert model == "evaluator" and inputs["BOXES"].shape == (1, 0, 2, 4)
-    row = scoring.to_score({name: value[0] for name, value in inputs.items()})
+    row = scoring.to_score({name: value[0] for name, value in inputs.items()}, result)
     assert row.operations == result.operations and row.compared.answer.mean() == 200
 
 

@@ -57,9 +57,10 @@ def of_picture(rng: random.Random, source: Source) -> Iterator[Judged]:
     edits = edits_of(rng, source)
     for example in edits:
         others = [edit for edit in edits if edit is not example]
-        fault = GOOD if rng.random() < GOOD_SHARE else _fault(rng, example, others)
-        if fault is not None:
-            yield _judged(rng, source, example, fault)
+        is_good = rng.random() < GOOD_SHARE
+        made = (GOOD, example.target) if is_good else _fault(rng, example, others)
+        if made is not None:
+            yield _judged(rng, source, example, *made)
 
 
 def edits_of(rng: random.Random, source: Source) -> list[Example]:
@@ -88,9 +89,8 @@ def _fault(
 
 
 def _judged(
-    rng: random.Random, source: Source, example: Example, fault: str | tuple[str, np.ndarray]
+    rng: random.Random, source: Source, example: Example, name: str, answer: np.ndarray
 ) -> Judged:
-    name, answer = (GOOD, example.target) if isinstance(fault, str) else fault
     region = region_of(example) | cells_of(changed(example.source, answer))
     if name in ("drift outside", "colour cast"):
         region = region_of(example)

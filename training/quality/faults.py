@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from retouch.api.geometry import CELL
+from retouch.imaging import images
 from training.example import Example, changed
 from training.photo.judge import colour_difference
 
@@ -56,9 +57,10 @@ def region_of(example: Example) -> Array:
 
 
 def cells_of(pixels: Array) -> Array:
-    """The cells that hold any of the pixels bool [H, W]."""
+    """The cells [H/16, W/16] that hold any of the pixels bool [H, W]."""
     height, width = pixels.shape
-    return pixels.reshape(height // CELL, CELL, width // CELL, CELL).any((1, 3))
+    cells = images.cells_of_mask(pixels, (height, width))
+    return cells.reshape(height // CELL, width // CELL)
 
 
 def _nothing(rng: random.Random, example: Example, others: list[Example]) -> Array:
@@ -183,7 +185,9 @@ def _inside(example: Example, answer: Array) -> Array:
 
 
 def _pixels(region: Array, like: Array) -> Array:
-    return region.repeat(CELL, 0).repeat(CELL, 1)[: like.shape[0], : like.shape[1]]
+    """The pixels bool [H, W] of a region's cells."""
+    height, width, _ = like.shape
+    return images.mask_of_cells(region, (height, width), height, width)
 
 
 def _waves(rng: random.Random, shape: tuple[int, int]) -> Array:

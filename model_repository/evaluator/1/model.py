@@ -1,7 +1,7 @@
 import numpy as np
 
 from retouch.families.evaluator import Evaluator
-from retouch.serving.scoring import scored, to_score
+from retouch.serving.scoring import scored
 from retouch.serving.triton import stage_args, stages
 from retouch.serving.triton.score_metrics import ScoreMetrics
 
@@ -17,7 +17,7 @@ class TritonPythonModel:
         return stages.per_row(requests, self.row)
 
     def row(self, row):
-        info = scored(self.stage, to_score(row), row["INFO"][0])
+        info = scored(self.stage, row)
         self.metrics.record(info)
         return {"INFO": np.array([info.to_json().encode()], object)}
 
